@@ -1,0 +1,5 @@
+"""What a user gets told instead of a traceback."""
+
+
+class DimrefError(Exception):
+    """One clear line: the thing, what was expected, what was found. The command line prints it and exits with 2."""
