@@ -1,0 +1,91 @@
+"""Images to learn from: one reader per file format, one kind of result.
+
+`load(name, split, data_dir)` gives a `Dataset`: uint8 images (N, H, W, C) and int64 labels (N,). Damaged, misplaced or
+hostile files end in a `DataError` of one line, never in a partial dataset. The default, `shapes`, needs no files.
+"""
+
+import math
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+from dimref.data import shapes
+from dimref.data.dataset import DataError, Dataset, MissingSplit
+
+__all__ = ["NAMES", "DataError", "Dataset", "MissingSplit", "load"]
+
+Reader = Callable[[str, str, Path, int | None], Dataset]
+
+# A reader is imported when it is asked for: most runs need one, and none should pay for the others.
+READERS = {
+    "cifar10": "cifar",
+    "cifar100": "cifar",
+    "stl10": "stl10",
+    "stl10-unlabeled": "stl10",
+    "idx": "idx",
+    "folder": "folder",
+    "npz": "npz",
+}
+
+NAMES: tuple[str, ...] = ("shapes", *READERS)
+SPLITS = ("train", "test")
+
+
+def load(
+    name: str,
+    split: str,
+    data_dir: str | Path | None = None,
+    limit: int | None = None,
+    noise: float = 0.0,
+    seed: int = 0,
+) -> Dataset:
+    """Read one split of a dataset, or draw it.
+
+    Args:
+        name: one of `NAMES`.
+        split: "train" or "test".
+        data_dir: where the files lie (the dataset's folder or its parent; the file itself for `npz`). Not for `shapes`.
+        limit: at most this many images; less is read where that saves time.
+        noise: standard deviation of the pixel noise, in units of the range [0, 1]. For `shapes` alone.
+        seed: which images are drawn. For `shapes` alone.
+
+    Returns:
+        images uint8 (N, H, W, C), labels int64 (N,), with the class names and a line on where they came from.
+
+    Raises:
+        DataError: the arguments or the files are wrong.
+        MissingSplit: the files are right, but this data has no such split.
+    """
+    if name not in NAMES:
+        raise DataError(f"data {name!r}: expected one of {', '.join(NAMES)}")
+    if split not in SPLITS:
+        raise DataError(f"split {split!r}: expected one of {', '.join(SPLITS)}")
+    if limit is not None and limit < 1:
+        raise DataError(f"limit: expected at least 1 image, found {limit}")
+    if name == "shapes":
+        return _draw_shapes(split, data_dir, limit, noise, seed)
+    if noise != 0:
+        raise DataError(f"noise {noise:g}: only shapes are drawn with noise; {name} is read as it is")
+    if data_dir is None:
+        raise DataError(f"data {name!r}: expected a data_dir that says where its files lie, found none")
+    read: Reader = import_module(f"dimref.data.{READERS[name]}").read
+    try:
+        return read(name, split, Path(data_dir).expanduser(), limit)
+    except OSError as error:
+        raise DataError(_one_line(f"{error.filename or data_dir}: {error.strerror or error}")) from error
+    except MemoryError as error:
+        raise DataError(_one_line(f"{data_dir}: too large for this machine's memory; a limit reads less")) from error
+
+
+def _draw_shapes(split: str, data_dir: str | Path | None, limit: int | None, noise: float, seed: int) -> Dataset:
+    if data_dir is not None:
+        raise DataError(_one_line(f"data_dir {data_dir}: shapes are drawn, not read; name a dataset or drop data_dir"))
+    if not (math.isfinite(noise) and noise >= 0):
+        raise DataError(f"noise: expected a standard deviation of 0 or more, found {noise:g}")
+    if seed < 0:
+        raise DataError(f"seed: expected 0 or more, found {seed}")
+    return shapes.load(split, limit, noise, seed)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.splitlines())
