@@ -1,0 +1,154 @@
+"""Which array library, which device. The only file that imports CuPy.
+
+Once autograd has unboxed an array, NumPy's functions reach a CuPy array by its array protocols (`__array_ufunc__`,
+`__array_function__`), so the mathematics is written once, with NumPy's names. Three things are left to say, and are said
+here alone: how an array gets to the device, how it gets back, and how autograd's tape holds it. Nothing moves by itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from autograd.extend import VSpace
+from autograd.numpy.numpy_boxes import ArrayBox
+
+from dimref.errors import DimrefError
+
+Array = Any  # numpy.ndarray, cupy.ndarray, or autograd's box of either
+Tree = Any  # an array, or a dict of trees: parameters, model state, gradients
+
+NAMES = ("numpy", "cupy")
+
+
+class BackendError(DimrefError):
+    """The backend asked for cannot be used on this machine."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """An array library on one device: explicit moves to the device and back, and a wait for its queue."""
+
+    name: str
+    device: str
+    to_device: Callable[[np.ndarray], Array]
+    to_host: Callable[[Array], np.ndarray]
+    synchronize: Callable[[], None]
+
+    def tree_to_device(self, tree: Tree) -> Tree:
+        """Move every leaf of nested dicts to the device."""
+        return map_tree(self.to_device, tree)
+
+    def tree_to_host(self, tree: Tree) -> Tree:
+        """Move every leaf of nested dicts to the host."""
+        return map_tree(self.to_host, tree)
+
+
+def get_backend(name: str) -> Backend:
+    """The backend of that name.
+
+    Raises:
+        BackendError: the name is unknown, CuPy is not installed, or there is no CUDA device.
+    """
+    if name == "numpy":
+        return NUMPY
+    if name == "cupy":
+        return _cupy_backend()
+    raise BackendError(f"backend: expected one of {', '.join(NAMES)}, found {name!r}")
+
+
+def map_tree(function: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
+    """Apply `function` to every leaf of nested dicts that share one structure."""
+    if isinstance(tree, dict):
+        return {key: map_tree(function, tree[key], *(other[key] for other in rest)) for key in tree}
+    return function(tree, *rest)
+
+
+def leaves(tree: Tree, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf of nested dicts with its path, as `("encoder/conv1/w", array)`, in the order of the keys."""
+    if isinstance(tree, dict):
+        for key in tree:
+            yield from leaves(tree[key], f"{path}/{key}" if path else key)
+    else:
+        yield path, tree
+
+
+def register_array_type(array_type: type, to_device: Callable[[np.ndarray], Array]) -> None:
+    """Teach autograd's tape a foreign array type that follows NumPy's array protocols (idempotent)."""
+    ArrayBox.register(array_type)
+    VSpace.register(array_type, lambda value: ForeignVSpace(value, to_device))
+
+
+class ForeignVSpace(VSpace):
+    """autograd's vector space of a device array; its own one calls `np.asarray`, an implicit move to the host."""
+
+    def __init__(self, value: Array, to_device: Callable[[np.ndarray], Array]) -> None:
+        self.shape, self.dtype = value.shape, value.dtype
+        self.size, self.ndim = math.prod(self.shape), len(self.shape)
+        self._to_device = to_device
+
+    def zeros(self) -> Array:
+        return self._to_device(np.zeros(self.shape, self.dtype))
+
+    def ones(self) -> Array:
+        return self._to_device(np.ones(self.shape, self.dtype))
+
+    def randn(self) -> Array:
+        # The global generator, as in autograd's own vector spaces: its gradient checker seeds that one.
+        return self._to_device(np.asarray(np.random.randn(*self.shape), self.dtype))  # noqa: NPY002
+
+    def standard_basis(self) -> Iterator[Array]:
+        for index in np.ndindex(*self.shape):
+            vector = np.zeros(self.shape, self.dtype)
+            vector[index] = 1
+            yield self._to_device(vector)
+
+    def _inner_prod(self, x: Array, y: Array) -> Array:
+        return (x * y).sum()
+
+
+def _nothing() -> None:
+    """NumPy computes when it is called: there is no queue to wait for."""
+
+
+NUMPY = Backend("numpy", "cpu", np.asarray, np.asarray, _nothing)
+
+
+def _cupy_backend() -> Backend:
+    """CuPy on the current CUDA device. It imports without a driver, so the device is asked for, not the import."""
+    try:
+        import cupy
+    except ImportError as error:
+        raise BackendError(
+            "backend cupy: CuPy is not installed; install it with pip install 'dimref[cuda12]' (CUDA 12) "
+            f"or 'dimref[cuda13]' (CUDA 13) ({_first_line(error)})"
+        ) from None
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except Exception as error:  # a RuntimeError of CuPy's own, or an OSError of a library that is not there
+        raise BackendError(_no_device(cupy.__version__, _first_line(error))) from None
+    if count == 0:
+        raise BackendError(_no_device(cupy.__version__, "0 devices"))
+    register_array_type(cupy.ndarray, cupy.asarray)
+    properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
+    return Backend(
+        name="cupy",
+        device=properties["name"].decode(),
+        to_device=cupy.asarray,
+        to_host=cupy.asnumpy,
+        synchronize=cupy.cuda.get_current_stream().synchronize,
+    )
+
+
+def _no_device(version: str, found: str) -> str:
+    return (
+        f"backend cupy: CuPy {version} is installed but there is no CUDA device ({found}); "
+        "install an NVIDIA driver (nvidia-smi must list a GPU), or use --backend numpy"
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].strip()

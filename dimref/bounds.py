@@ -1,0 +1,240 @@
+"""Lower bounds on mutual information: scores in, nats out.
+
+P is the joint distribution of a pair (x, y), Q the product of its marginals, R = log P/Q, I = E_P[R] the mutual
+information, sp(t) = log(1 + eᵗ). A score T = T(x, y) is a critic's opinion that a pair comes from P.
+
+`dv`, `nwj`, `jsd` and `mine` take the scores of pairs from P (`joint`, (N,) or (N, L)) and from Q (`product`, (P,) or
+(P, L)). `infonce` takes the square scores[i, j] = T(x_i, y_j), (N, N) or (N, N, L): row = image, column = representation,
+the diagonal from P. With a last axis of L locations every bound is computed per location, then averaged; pooling all
+locations into one expectation, as some public code does for DV, is a larger value for the same scores or a smaller one.
+
+Every value is in nats and larger is better: a loss is its negative. Values stay finite for scores of ±1e4, except where
+e^T itself leaves the number range: then NWJ is −inf, its right limit.
+"""
+
+from __future__ import annotations
+
+import math
+
+import autograd.numpy as anp
+import numpy as np
+
+from dimref import ops
+from dimref.backend import Array
+from dimref.tape import stop_gradient
+
+LOG_4 = math.log(4)
+
+
+def dv(joint: Array, product: Array) -> Array:
+    """Donsker–Varadhan's bound, E_P[T] − log E_Q[e^T] ≤ I; tight at T = R + c.
+
+    In expectation a bound for every T, but the logarithm of a batch's mean is biased low, so the value of one batch may
+    exceed I. With all N² pairs as `product` it is ≤ log N; with the off-diagonal pairs alone it has no ceiling.
+
+    Args:
+        joint: scores of pairs from P, (N,) or (N, L).
+        product: scores of pairs from Q, (P,) or (P, L).
+    Returns:
+        A scalar in nats.
+    Raises:
+        ValueError: the shapes do not fit each other, or are empty.
+    Source: arXiv 1801.04062, eq. (10) (Belghazi et al., MINE); arXiv 1808.06670, eq. (2).
+    """
+    _check_pairs("dv", joint, product)
+    return ops.mean(ops.mean(joint, axis=0) - ops.logmeanexp(product, axis=0))
+
+
+def mine(joint: Array, product: Array, log_average: Array | None, rate: float = 0.01) -> tuple[Array, Array]:
+    """The value of `dv` with MINE's corrected gradient: E_P[∇T] − E_Q[e^T ∇T] / A, A a moving average of E_Q[e^T].
+
+    The gradient of one batch's DV divides by that batch's own mean of e^T, which biases it; a slow average does not.
+    The average is held as its logarithm, per location, and moves before it is used, A ← (1 − rate)·A + rate·E_Q[e^T], so
+    that the ratio E_Q[e^T]/A never exceeds 1/rate.
+
+    Args:
+        joint, product: as for `dv`.
+        log_average: log A before this batch, () or (L,); None at the first batch, which is then its own average.
+        rate: weight of the newest batch, in (0, 1].
+    Returns:
+        The scalar in nats, and the new log A, off the tape.
+    Raises:
+        ValueError: the shapes do not fit each other, or are empty.
+    Source: arXiv 1801.04062, eq. (12) and section 3.2.
+    """
+    _check_pairs("mine", joint, product)
+    log_mean = ops.logmeanexp(product, axis=0)
+    now = stop_gradient(log_mean)
+    moved = now if log_average is None else np.logaddexp(log_average + _log1m(rate), now + math.log(rate))
+    surrogate = ops.mean(ops.mean(joint, axis=0) - anp.exp(log_mean - moved))
+    # The surrogate has the corrected gradient; its value is replaced by DV's.
+    return surrogate + (dv(stop_gradient(joint), stop_gradient(product)) - stop_gradient(surrogate)), moved
+
+
+def _log1m(rate: float) -> float:
+    return math.log1p(-rate) if rate < 1 else -math.inf
+
+
+def nwj(joint: Array, product: Array) -> Array:
+    """Nguyen–Wainwright–Jordan's bound (f-GAN's KL), E_P[T] − E_Q[e^{T−1}] ≤ I; tight at T = R + 1.
+
+    Unbiased from independent samples of Q; ≤ `dv` on the same pairs. e^{T−1} beyond the number range gives −inf.
+
+    Args:
+        joint, product: as for `dv`.
+    Returns:
+        A scalar in nats.
+    Raises:
+        ValueError: the shapes do not fit each other, or are empty.
+    Source: arXiv 1606.00709, eq. (4) and table 1 (KL row); arXiv 1801.04062, eq. (8); arXiv 1905.06922, eq. (6).
+    """
+    _check_pairs("nwj", joint, product)
+    with np.errstate(over="ignore"):
+        return ops.mean(ops.mean(joint, axis=0) - ops.mean(anp.exp(product - 1.0), axis=0))
+
+
+def jsd(joint: Array, product: Array) -> Array:
+    """The Jensen–Shannon bound, 2 log 2 − E_P[sp(−T)] − E_Q[sp(T)] ≤ 2·JS(P‖Q) ≤ log 4; tight at T = R.
+
+    JS is weighted ½, ½. A bound on a divergence, not on I itself: it saturates at log 4 where I goes on. Public code
+    often drops the constant 2 log 2, or adds it once instead of twice: the gradient is the same, the value is not.
+
+    Args:
+        joint, product: as for `dv`.
+    Returns:
+        A scalar in nats.
+    Raises:
+        ValueError: the shapes do not fit each other, or are empty.
+    Source: arXiv 1808.06670, eq. (4); arXiv 1606.00709, table 2 (GAN row).
+    """
+    _check_pairs("jsd", joint, product)
+    return LOG_4 - ops.mean(ops.softplus(-joint)) - ops.mean(ops.softplus(product))
+
+
+def infonce(scores: Array, candidates: str = "same-location") -> Array:
+    """InfoNCE, log K + mean over positives of T_pos − log Σ_candidates e^T ≤ log K; the positive is a candidate.
+
+    The candidates x' of one y run over axis 0, so each column of the gradient sums to 0 and the value does not change
+    when any function c(y) is added to the scores. Texts that print it without log K show the loss, not the estimate.
+
+    Args:
+        scores: scores[i, j(, l)] = T(x_i (at location l), y_j), (N, N) or (N, N, L).
+        candidates: "same-location": the N images at the positive's own location, K = N; ≤ I in expectation.
+            "all-locations": the positive and every location of the N − 1 other images, K = 1 + (N − 1)·L: the loss of
+            the papers, but no bound on I, since the locations of an image depend on each other
+            (see `infonce_certified`).
+    Returns:
+        A scalar in nats.
+    Raises:
+        ValueError: scores is not (N, N) or (N, N, L) with N ≥ 2, or `candidates` is neither name.
+    Source: arXiv 1808.06670, eq. (5); arXiv 1807.03748, eq. (4); arXiv 1905.06922, eq. (10).
+    """
+    n, locations = _check_square("infonce", scores)
+    if candidates == "same-location":
+        return math.log(n) + ops.mean(_diagonal(scores) - ops.logsumexp(scores, axis=0))
+    if candidates == "all-locations":
+        positive, others = _positives_and_others(scores)
+        everything = anp.logaddexp(positive, ops.logsumexp(others, axis=0, keepdims=True))
+        return math.log(1 + (n - 1) * locations) + ops.mean(positive - everything)
+    raise ValueError(f"infonce: candidates must be 'same-location' or 'all-locations', was {candidates!r}")
+
+
+def infonce_certified(scores: Array) -> Array:
+    """All-locations InfoNCE with the others' locations averaged: ≤ I(feature at a uniform location; y) and ≤ log N.
+
+    log N + T_pos − log(e^{T_pos} + (1/L) Σ_{j≠i, l} e^T), averaged over positives: what is reported beside the
+    all-locations loss, which itself is no bound on I. For L = 1 both are the same-location value.
+
+    Args:
+        scores: (N, N) or (N, N, L), as for `infonce`.
+    Returns:
+        A scalar in nats.
+    Raises:
+        ValueError: scores is not (N, N) or (N, N, L) with N ≥ 2.
+    Source: arXiv 1905.06922, eq. (10), with the mean over L locations as the critic's weight of one image.
+    """
+    n, locations = _check_square("infonce_certified", scores)
+    positive, others = _positives_and_others(scores)
+    averaged = ops.logsumexp(others, axis=0, keepdims=True) - math.log(locations)
+    return math.log(n) + ops.mean(positive - anp.logaddexp(positive, averaged))
+
+
+def infonce_sampled(positives: Array, negatives: Array) -> Array:
+    """InfoNCE from each positive's score and its K − 1 sampled negatives: log K + mean(T_pos − log Σ_K e^T) ≤ log K.
+
+    Args:
+        positives: T(x_j, y_j), (N,) or (N, L).
+        negatives: T(x', y_j) of K − 1 other images x' for each y_j, (K−1, N) or (K−1, N, L).
+    Returns:
+        A scalar in nats.
+    Raises:
+        ValueError: negatives is not (K−1, *positives.shape) with K ≥ 2.
+    Source: arXiv 1807.03748, eq. (4); arXiv 1808.06670, eq. (5).
+    """
+    if positives.ndim not in (1, 2) or negatives.shape[1:] != positives.shape or 0 in negatives.shape:
+        raise ValueError(
+            f"infonce_sampled: negatives must be (K−1, *positives.shape), was {negatives.shape} for {positives.shape}"
+        )
+    everything = anp.logaddexp(positives, ops.logsumexp(negatives, axis=0))
+    return math.log(1 + negatives.shape[0]) + ops.mean(positives - everything)
+
+
+def ceiling(bound: str, candidates: int | None = None) -> float:
+    """The largest value, in nats, that a bound can take on any batch: what it can certify at most.
+
+    Args:
+        bound: "dv", "mine", "nwj", "jsd" or "infonce".
+        candidates: K, for infonce.
+    Returns:
+        log 4 for jsd, log K for infonce, inf for the others.
+    Raises:
+        ValueError: an unknown bound, or infonce without K ≥ 2.
+    Source: arXiv 1905.06922, section 2.3 (log K); arXiv 1606.00709, table 6 (log 4).
+    """
+    if bound == "jsd":
+        return LOG_4
+    if bound == "infonce":
+        if candidates is None or candidates < 2:
+            raise ValueError(f"ceiling: infonce needs K ≥ 2 candidates, was {candidates}")
+        return math.log(candidates)
+    if bound in ("dv", "mine", "nwj"):
+        return math.inf
+    raise ValueError(f"ceiling: bound must be dv, mine, nwj, jsd or infonce, was {bound!r}")
+
+
+# ---- shapes
+
+
+def _check_pairs(name: str, joint: Array, product: Array) -> None:
+    if joint.ndim not in (1, 2) or 0 in joint.shape:
+        raise ValueError(f"{name}: joint must be (N,) or (N, L) and not empty, was {joint.shape}")
+    if product.ndim != joint.ndim or product.shape[1:] != joint.shape[1:] or 0 in product.shape:
+        raise ValueError(f"{name}: product must be (P, *{joint.shape[1:]}) and not empty, was {product.shape}")
+
+
+def _check_square(name: str, scores: Array) -> tuple[int, int]:
+    """N and L of a square of scores."""
+    if scores.ndim not in (2, 3) or scores.shape[0] != scores.shape[1] or scores.shape[0] < 2 or 0 in scores.shape:
+        raise ValueError(f"{name}: scores must be (N, N) or (N, N, L) with N ≥ 2, was {scores.shape}")
+    return scores.shape[0], scores.shape[2] if scores.ndim == 3 else 1
+
+
+def _diagonal(scores: Array) -> Array:
+    """scores[i, i(, l)]: (N,) or (N, L). The diagonal of a matrix is every (N+1)-th of its N² elements."""
+    n = scores.shape[0]
+    return ops.cut(ops.reshape(scores, (n * n, *scores.shape[2:])), (slice(None, None, n + 1),))
+
+
+def _positives_and_others(scores: Array) -> tuple[Array, Array]:
+    """For each y_j: its positives at every location (L, N), and the scores of all other images there ((N−1)·L, N)."""
+    n = scores.shape[0]
+    square = scores if scores.ndim == 3 else ops.reshape(scores, (n, n, 1))
+    locations = square.shape[2]
+    # Drop the first element, cut the rest into rows of N + 1: each row ends on a diagonal element.
+    flat = ops.reshape(ops.transpose(square, (1, 0, 2)), (n * n, locations))
+    rows = ops.reshape(ops.cut(flat, (slice(1, None),)), (n - 1, n + 1, locations))
+    others = ops.reshape(ops.cut(rows, (slice(None), slice(None, -1))), (n, n - 1, locations))  # row j: images i ≠ j
+    return (
+        ops.transpose(_diagonal(square), (1, 0)),
+        ops.reshape(ops.transpose(others, (1, 2, 0)), ((n - 1) * locations, n)),
+    )

@@ -1,0 +1,138 @@
+"""The convolution encoder: images → (local feature map, last feature map, representation).
+
+For 32×32: convolutions of 64, 128, 256 channels, each 4×4 with stride 2 and padding 1, batch norm and ReLU; a linear
+layer of 1024 with batch norm and ReLU; a linear layer to D = 64. Every convolution halves the side. Other sizes take the
+fewest that bring the last map to a side of 4 or less, doubling the channels; images are zero-padded (with black) to the
+next multiple, 28×28 to 32×32. The local map is the one before the last: M = 8 for 32×32 and 64×64.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dimref import layers, ops
+from dimref.backend import Array, Tree
+
+KERNEL, STRIDE, PADDING = 4, 2, 1
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The sizes that follow from an image's: `size` (H = W, before padding), `channels` C, and the chosen widths."""
+
+    size: int
+    channels: int
+    width: int = 64
+    fc: int = 1024
+    representation: int = 64
+
+    def __post_init__(self) -> None:
+        if self.size < 4 or self.channels not in (1, 3):
+            raise ValueError(
+                f"encoder: images must be at least 4×4 with 1 or 3 channels, were {self.size}×{self.size}×{self.channels}"
+            )
+
+    @property
+    def depth(self) -> int:
+        """Number of convolutions; two at least, so that there is a map before the last."""
+        depth = 2
+        while -(-self.size // 2**depth) > 4:
+            depth += 1
+        return depth
+
+    @property
+    def padded(self) -> int:
+        """Side of the padded image, a multiple of 2^depth."""
+        return -(-self.size // 2**self.depth) * 2**self.depth
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        return tuple(self.width * 2**k for k in range(self.depth))
+
+    @property
+    def local(self) -> tuple[int, int]:
+        """M and F of the local map."""
+        return self.padded // 2 ** (self.depth - 1), self.widths[-2]
+
+    @property
+    def last(self) -> tuple[int, int]:
+        """Side and channels of the last map."""
+        return self.padded // 2**self.depth, self.widths[-1]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What the encoder returns; every map is after its ReLU."""
+
+    local_map: Array  # (B, M, M, F)
+    last_map: Array  # (B, side, side, channels)
+    fc: Array  # (B, 1024)
+    y: Array  # (B, D), the representation: no nonlinearity
+
+
+def init_encoder(rng: np.random.Generator, layout: Layout) -> tuple[Tree, Tree]:
+    """Parameters, and model state (running statistics). A layer before a batch norm has no bias: the norm removes it."""
+    parameters: Tree = {}
+    state: Tree = {}
+    c_in = layout.channels
+    for k, c_out in enumerate(layout.widths, start=1):
+        parameters[f"conv{k}"] = layers.init_conv2d(rng, c_in, c_out, KERNEL, bias=False)
+        parameters[f"norm{k}"], state[f"norm{k}"] = layers.init_norm(c_out), layers.init_running(c_out)
+        c_in = c_out
+    side, channels = layout.last
+    parameters["fc"] = layers.init_linear(rng, side * side * channels, layout.fc, bias=False)
+    parameters["norm_fc"], state["norm_fc"] = layers.init_norm(layout.fc), layers.init_running(layout.fc)
+    parameters["y"] = layers.init_linear(rng, layout.fc, layout.representation)
+    return parameters, state
+
+
+def encode(parameters: Tree, state: Tree, images: Array, layout: Layout, training: bool) -> tuple[Encoding, Tree]:
+    """Encode images (B, H, W, C), float in [−1, 1] from `scale`; returns the encoding and the new model state.
+
+    Raises:
+        ValueError: images are not of the layout's padded size.
+    Source: arXiv 1808.06670, section 4 and appendix A.2 (encoder architecture).
+    """
+    expected = (layout.padded, layout.padded, layout.channels)
+    if images.ndim != 4 or images.shape[1:] != expected:
+        raise ValueError(f"encode: images must be (B, {', '.join(map(str, expected))}), were {images.shape}")
+    moved: Tree = {}
+    maps = [images]
+    for k in range(1, layout.depth + 1):
+        x = layers.conv2d(parameters[f"conv{k}"], maps[-1], KERNEL, STRIDE, PADDING)
+        x, moved[f"norm{k}"] = layers.batch_norm(parameters[f"norm{k}"], state[f"norm{k}"], x, training)
+        maps.append(ops.relu(x))
+    fc = layers.linear(parameters["fc"], flatten(maps[-1]))
+    fc, moved["norm_fc"] = layers.batch_norm(parameters["norm_fc"], state["norm_fc"], fc, training)
+    fc = ops.relu(fc)
+    return Encoding(maps[-2], maps[-1], fc, layers.linear(parameters["y"], fc)), moved
+
+
+def flatten(feature_map: Array) -> Array:
+    """(B, M, M, F) → (B, M·M·F), in the order (row, column, channel)."""
+    b, high, wide, channels = feature_map.shape
+    return ops.reshape(feature_map, (b, high * wide * channels))
+
+
+def by_location(feature_map: Array) -> Array:
+    """(B, M, M, F) → (B, L, F), L = M²."""
+    b, high, wide, channels = feature_map.shape
+    return ops.reshape(feature_map, (b, high * wide, channels))
+
+
+def scale(images: np.ndarray, layout: Layout) -> np.ndarray:
+    """uint8 images (B, H, W, C) on the host → float32 in [−1, 1], padded with black to the layout's size.
+
+    Raises:
+        ValueError: images are not uint8 of the layout's size and channels.
+    """
+    expected = (layout.size, layout.size, layout.channels)
+    if images.dtype != np.uint8 or images.shape[1:] != expected:
+        raise ValueError(f"scale: images must be uint8 (B, {', '.join(map(str, expected))}), were {images.dtype} {images.shape}")
+    margin = layout.padded - layout.size
+    if margin:
+        before = margin // 2
+        images = np.pad(images, ((0, 0), (before, margin - before), (before, margin - before), (0, 0)))
+    return images.astype(np.float32) * (2 / 255) - 1

@@ -1,0 +1,176 @@
+"""Layers as plain functions of (parameters, input), and the initial values of their parameters.
+
+Parameters are dicts of arrays drawn on the host; nothing here keeps state. Channels last: images are (B, H, W, C), and a
+convolution's weight is a matrix (kh·kw·C_in, C_out) whose rows run over (kh, kw, C_in), PyTorch's OIHW seen from the side.
+
+Initial weights are uniform on ±1/√fan_in, biases too: the default of PyTorch's Linear and Conv2d (kaiming_uniform with
+a = √5), so that a comparison with a PyTorch twin starts level. TensorFlow's Glorot default is another valid choice.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dimref import ops
+from dimref.backend import Array, Tree
+from dimref.ops import Pair
+from dimref.tape import stop_gradient
+
+EPSILON = 1e-5  # added to a variance before its root, as in PyTorch
+MOMENTUM = 0.1  # weight of the newest batch in the running statistics, as in PyTorch (Keras writes 1 − this)
+
+
+# ---- linear
+
+
+def init_linear(rng: np.random.Generator, n_in: int, n_out: int, bias: bool = True, fan_in: int | None = None) -> Tree:
+    """Parameters {"w": (n_in, n_out), "b": (n_out,)} of a linear layer, uniform on ±1/√fan_in (n_in if not given)."""
+    limit = 1 / math.sqrt(fan_in or n_in)
+    parameters = {"w": rng.uniform(-limit, limit, (n_in, n_out)).astype(np.float32)}
+    if bias:
+        parameters["b"] = rng.uniform(-limit, limit, n_out).astype(np.float32)
+    return parameters
+
+
+def linear(parameters: Tree, x: Array) -> Array:
+    """x·w + b over the last axis: (..., n_in) → (..., n_out). A layer without "b" adds none.
+
+    Raises:
+        ValueError: the last axis of x is not n_in.
+    """
+    w = parameters["w"]
+    if x.shape[-1] != w.shape[0]:
+        raise ValueError(f"linear: x must have {w.shape[0]} features on its last axis, was {x.shape}")
+    rows = x if x.ndim == 2 else ops.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+    out = ops.affine(rows, w, parameters["b"]) if "b" in parameters else ops.matmul(rows, w)
+    return out if x.ndim == 2 else ops.reshape(out, (*x.shape[:-1], w.shape[1]))
+
+
+# ---- convolution
+
+
+def init_conv2d(rng: np.random.Generator, c_in: int, c_out: int, kernel: int | Pair, bias: bool = True) -> Tree:
+    """Parameters {"w": (kh·kw·C_in, C_out), "b": (C_out,)} of a convolution, uniform on ±1/√(kh·kw·C_in)."""
+    kh, kw = _pair(kernel)
+    return init_linear(rng, kh * kw * c_in, c_out, bias)
+
+
+def conv2d(
+    parameters: Tree, x: Array, kernel: int | Pair, stride: int | Pair = 1, padding: int | Pair = 0
+) -> Array:
+    """Cross-correlation, as every framework's convolution is: (B, H, W, C_in) → (B, H', W', C_out).
+
+    out[b, p, q, o] = Σ_{i, j, c} x̃[b, p·sh + i, q·sw + j, c] · w[(i, j, c), o] + bias[o], x̃ being x padded with zeros;
+    H' = ⌊(H + 2·padding − kh)/sh⌋ + 1.
+
+    Raises:
+        ValueError: x is not (B, H, W, C), its channels are not the weight's, or no window fits.
+    """
+    kernel, stride, padding = _geometry("conv2d", x, kernel, stride, padding)
+    c_in = parameters["w"].shape[0] // (kernel[0] * kernel[1])
+    if x.shape[3] != c_in:
+        raise ValueError(f"conv2d: x must have {c_in} channels on its last axis, was {x.shape}")
+    for size, k, p in zip(x.shape[1:3], kernel, padding, strict=True):
+        if size + 2 * p < k:
+            raise ValueError(f"conv2d: x with padding must be at least the kernel {kernel}, was {x.shape}, {padding}")
+    return linear(parameters, ops.im2col(x, kernel, stride, padding))
+
+
+def init_conv_transpose2d(
+    rng: np.random.Generator, c_in: int, c_out: int, kernel: int | Pair, bias: bool = True
+) -> Tree:
+    """Parameters {"w": (C_in, kh·kw·C_out), "b": (C_out,)} of a transposed convolution.
+
+    The fan-in is that of PyTorch's ConvTranspose2d, kh·kw·C_out.
+    """
+    kh, kw = _pair(kernel)
+    parameters = init_linear(rng, c_in, kh * kw * c_out, bias=False, fan_in=kh * kw * c_out)
+    if bias:
+        limit = 1 / math.sqrt(kh * kw * c_out)
+        parameters["b"] = rng.uniform(-limit, limit, c_out).astype(np.float32)
+    return parameters
+
+
+def conv_transpose2d(
+    parameters: Tree, x: Array, kernel: int | Pair, stride: int | Pair = 1, padding: int | Pair = 0
+) -> Array:
+    """The adjoint of `conv2d` in its input, plus a bias: (B, H, W, C_in) → (B, H', W', C_out).
+
+    H' = (H − 1)·sh − 2·padding + kh: each input pixel adds a kh × kw patch to the output.
+
+    Raises:
+        ValueError: x is not (B, H, W, C), its channels are not the weight's, or nothing is left after the padding.
+    """
+    kernel, stride, padding = _geometry("conv_transpose2d", x, kernel, stride, padding)
+    c_out = parameters["w"].shape[1] // (kernel[0] * kernel[1])
+    sizes = [(n - 1) * s - 2 * p + k for n, k, s, p in zip(x.shape[1:3], kernel, stride, padding, strict=True)]
+    if min(sizes) < 1:
+        raise ValueError(f"conv_transpose2d: the output must have at least one pixel, was {tuple(sizes)}")
+    columns = linear({"w": parameters["w"]}, x)
+    out = ops.col2im(columns, (x.shape[0], *sizes, c_out), kernel, stride, padding)
+    return out + parameters["b"] if "b" in parameters else out
+
+
+def _pair(value: int | Pair) -> Pair:
+    return (value, value) if isinstance(value, int) else value
+
+
+def _geometry(name: str, x: Array, kernel: int | Pair, stride: int | Pair, padding: int | Pair) -> tuple[Pair, ...]:
+    if x.ndim != 4:
+        raise ValueError(f"{name}: x must be (B, H, W, C), was {x.shape}")
+    kernel, stride, padding = _pair(kernel), _pair(stride), _pair(padding)
+    if min(kernel) < 1 or min(stride) < 1 or min(padding) < 0:
+        raise ValueError(f"{name}: kernel and stride must be ≥ 1 and padding ≥ 0, was {kernel}, {stride}, {padding}")
+    return kernel, stride, padding
+
+
+# ---- normalization
+
+
+def init_norm(features: int) -> Tree:
+    """Parameters {"gain": 1, "shift": 0} of a batch norm or layer norm over `features` channels."""
+    return {"gain": np.ones(features, np.float32), "shift": np.zeros(features, np.float32)}
+
+
+def init_running(features: int) -> Tree:
+    """Running statistics {"mean": 0, "variance": 1} of a batch norm: model state, not parameters."""
+    return {"mean": np.zeros(features, np.float32), "variance": np.ones(features, np.float32)}
+
+
+def batch_norm(parameters: Tree, running: Tree, x: Array, training: bool) -> tuple[Array, Tree]:
+    """Normalize each channel over every other axis; returns (gain·x̂ + shift, new running statistics).
+
+    Training: x̂ = (x − μ)/√(σ² + ε) with the batch's mean and biased variance, through which the gradient flows; the
+    running statistics move by MOMENTUM toward μ and the *unbiased* variance n/(n−1)·σ², off the tape (PyTorch's
+    convention; TensorFlow moves toward the biased one). Inference: the running statistics, returned as they came.
+
+    Raises:
+        ValueError: training with one value per channel, whose variance is 0.
+    Source: Ioffe & Szegedy 2015, arXiv 1502.03167, algorithm 1.
+    """
+    if not training:
+        scale = parameters["gain"] * (running["variance"] + EPSILON) ** -0.5
+        return x * scale + (parameters["shift"] - running["mean"] * scale), running
+    rows = ops.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+    n = rows.shape[0]
+    if n < 2:
+        raise ValueError(f"batch_norm: training needs at least 2 values per channel, x was {x.shape}")
+    values = stop_gradient(rows)
+    mu = values.mean(axis=0)
+    variance = ((values - mu) ** 2).mean(axis=0) * (n / (n - 1))
+    moved = {
+        "mean": (1 - MOMENTUM) * running["mean"] + MOMENTUM * mu,
+        "variance": (1 - MOMENTUM) * running["variance"] + MOMENTUM * variance,
+    }
+    out = ops.standardize(rows, 0, EPSILON) * parameters["gain"] + parameters["shift"]
+    return ops.reshape(out, x.shape), moved
+
+
+def layer_norm(parameters: Tree, x: Array) -> Array:
+    """Normalize each row over its last axis: gain·(x − μ)/√(σ² + ε) + shift, with the biased variance.
+
+    Source: Ba, Kiros & Hinton 2016, arXiv 1607.06450, eq. (3)-(4).
+    """
+    return ops.standardize(x, -1, EPSILON) * parameters["gain"] + parameters["shift"]

@@ -1,0 +1,82 @@
+"""Which pairs count as samples of the product of marginals.
+
+A mask over a computed square of scores, for scorers that afford N² pairs; and indices drawn on the host before scoring,
+for those that do not. An index names the y that each x is paired with: at location l, x_i meets y[index[i, l]].
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dimref import ops
+from dimref.backend import Array
+
+
+def all_pairs(scores: Array) -> tuple[Array, Array]:
+    """Split a square of scores into its diagonal (the joint) and its N(N − 1) off-diagonal pairs (the product).
+
+    The diagonal is no sample of the product: counting it there is another quantity, with another ceiling (log N for DV).
+
+    Args:
+        scores: scores[i, j(, l)] = T(x_i, y_j), (N, N) or (N, N, L).
+    Returns:
+        joint (N,) or (N, L), product (N(N−1),) or (N(N−1), L), row by row.
+    Raises:
+        ValueError: scores is not square, or N = 1, which has no pair of the product.
+    Source: arXiv 1808.06670, section 3.1 (all other images of the batch as negatives).
+    """
+    if scores.ndim not in (2, 3) or scores.shape[0] != scores.shape[1] or scores.shape[0] < 2:
+        raise ValueError(f"all_pairs: scores must be (N, N) or (N, N, L) with N ≥ 2, was {scores.shape}")
+    n, tail = scores.shape[0], scores.shape[2:]
+    flat = ops.reshape(scores, (n * n, *tail))
+    joint = ops.cut(flat, (slice(None, None, n + 1),))
+    # Every (N+1)-th element is on the diagonal: drop the first, cut the rest into rows that end on one.
+    rows = ops.reshape(ops.cut(flat, (slice(1, None),)), (n - 1, n + 1, *tail))
+    return joint, ops.reshape(ops.cut(rows, (slice(None), slice(None, -1))), (n * (n - 1), *tail))
+
+
+def roll(n: int, shift: int = 1) -> np.ndarray:
+    """Pair x_i with y_{(i + shift) mod N}, the same at every location: (N,).
+
+    Raises:
+        ValueError: N < 2, or shift is a multiple of N, which would pair each x with its own y.
+    """
+    _check_batch("roll", n)
+    if shift % n == 0:
+        raise ValueError(f"roll: shift must not be a multiple of N = {n}, was {shift}")
+    return (np.arange(n) + shift) % n
+
+
+def derangements(rng: np.random.Generator, n: int, locations: int) -> np.ndarray:
+    """A uniformly random derangement of 0..N−1 at each location, independently: (N, L).
+
+    No x meets its own y, and every other y is equally likely. Drawn by rejection: a permutation has no fixed point with
+    probability about 1/e, whatever N.
+
+    Raises:
+        ValueError: N < 2, of which there is none.
+    """
+    _check_batch("derangements", n)
+    index = np.tile(np.arange(n)[:, None], (1, locations))
+    fixed = np.arange(locations)
+    while fixed.size:
+        index[:, fixed] = rng.permuted(index[:, fixed], axis=0)
+        fixed = fixed[(index[:, fixed] == np.arange(n)[:, None]).any(axis=0)]
+    return index
+
+
+def distinct_shifts(rng: np.random.Generator, n: int, count: int) -> np.ndarray:
+    """`count` different shifts from 1..N−1, for as many different negatives of each y: (count,).
+
+    Raises:
+        ValueError: N < 2, or count is not in 1..N−1.
+    """
+    _check_batch("distinct_shifts", n)
+    if not 1 <= count < n:
+        raise ValueError(f"distinct_shifts: count must be in 1..{n - 1} for N = {n}, was {count}")
+    return rng.permutation(n - 1)[:count] + 1
+
+
+def _check_batch(name: str, n: int) -> None:
+    if n < 2:
+        raise ValueError(f"{name}: a batch must have N ≥ 2 to have negatives, was {n}")

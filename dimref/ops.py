@@ -1,0 +1,370 @@
+"""Differentiable primitives, each with its hand-written VJP right below it.
+
+A primitive is a function of raw arrays that autograd's tape records. autograd brings its own for arithmetic, exp, log and
+sqrt; the ones here are those that it lacks, that its own break on a CuPy array, or that silently turn float32 into
+float64 (DESIGN of `backend.py`). Where a VJP is written with primitives, second derivatives come for free; where it is
+not, asking for one raises an error.
+
+Reductions and broadcasts are one adjoint pair, `sum_to` and `broadcast_to`; convolutions are another, `im2col` and `col2im`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import autograd.numpy as anp
+import numpy as np
+from autograd.extend import defvjp, defvjp_argnum, defvjp_argnums
+from autograd.tracer import isbox
+
+from dimref.backend import Array
+from dimref.tape import primitive, stop_gradient
+
+Shape = tuple[int, ...]
+Pair = tuple[int, int]
+
+
+# ---- moving elements about
+
+
+@primitive
+def reshape(x: Array, shape: Shape) -> Array:
+    """The same elements in another shape."""
+    return x.reshape(shape)
+
+
+defvjp(reshape, lambda ans, x, shape: lambda g: reshape(g, x.shape))
+
+
+@primitive
+def transpose(x: Array, axes: Shape) -> Array:
+    """Permute the axes: result axis k is axis `axes[k]` of x."""
+    return x.transpose(axes)
+
+
+defvjp(transpose, lambda ans, x, axes: lambda g: transpose(g, tuple(axes.index(k) for k in range(len(axes)))))
+
+
+@primitive
+def cut(x: Array, window: tuple[slice, ...]) -> Array:
+    """x[window] for a tuple of slices, one per leading axis. (autograd's own indexing scatters element by element.)"""
+    return x[window]
+
+
+defvjp(cut, lambda ans, x, window: lambda g: paste(g, x.shape, window))
+
+
+@primitive
+def paste(x: Array, shape: Shape, window: tuple[slice, ...]) -> Array:
+    """The adjoint of `cut`: zeros of `shape` with x in their window."""
+    out = np.zeros_like(x, shape=shape, order="C")
+    out[window] = x
+    return out
+
+
+defvjp(paste, lambda ans, x, shape, window: lambda g: cut(g, window))
+
+
+def concatenate(arrays: Sequence[Array], axis: int = 0) -> Array:
+    """Join arrays along one axis."""
+    return _concatenate(axis, *arrays)
+
+
+@primitive
+def _concatenate(axis: int, *arrays: Array) -> Array:
+    return np.concatenate(arrays, axis)
+
+
+def _concatenate_vjp(argnum: int, ans: Array, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    axis, *arrays = args
+    start = sum(a.shape[axis] for a in arrays[: argnum - 1])
+    window = (slice(None),) * (axis % ans.ndim) + (slice(start, start + arrays[argnum - 1].shape[axis]),)
+    return lambda g: cut(g, window)
+
+
+defvjp_argnum(_concatenate, _concatenate_vjp)
+
+
+@primitive
+def gather(x: Array, index: Array) -> Array:
+    """Rows of x: result[p, ...] = x[index[p], ...], for an integer index of any shape."""
+    return x[index]
+
+
+defvjp(gather, lambda ans, x, index: lambda g: scatter_add(g, index, x.shape[0]))
+
+
+@primitive
+def scatter_add(g: Array, index: Array, rows: int) -> Array:
+    """The adjoint of `gather`: result[r] = the sum of g[p] over all p with index[p] = r; index values in 0..rows−1.
+
+    A product with a one-hot matrix: unlike atomic additions, the same sum in the same order on every run of a device.
+    """
+    one_hot = (np.arange(rows, like=index).reshape(rows, 1) == index.reshape(1, -1)).astype(g.dtype)
+    tail = g.shape[index.ndim :]
+    return (one_hot @ g.reshape(index.size, math.prod(tail))).reshape(rows, *tail)
+
+
+defvjp(scatter_add, lambda ans, g, index, rows: lambda h: gather(h, index))
+
+
+# ---- sums
+
+
+@primitive
+def broadcast_to(x: Array, shape: Shape) -> Array:
+    """Repeat x along new and size-1 axes until it has `shape`."""
+    return np.broadcast_to(x, shape)
+
+
+defvjp(broadcast_to, lambda ans, x, shape: lambda g: sum_to(g, x.shape))
+
+
+@primitive
+def sum_to(x: Array, shape: Shape) -> Array:
+    """The adjoint of `broadcast_to`: sum x over the axes along which `shape` would be repeated to become x.shape."""
+    new = x.ndim - len(shape)
+    axes = tuple(range(new)) + tuple(new + k for k, n in enumerate(shape) if n == 1 and x.shape[new + k] != 1)
+    return x.sum(axis=axes).reshape(shape) if axes else x.reshape(shape)
+
+
+defvjp(sum_to, lambda ans, x, shape: lambda g: broadcast_to(g, x.shape))
+
+
+def total(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
+    """Sum over one axis, or over all of them."""
+    kept = _reduced_shape(x.shape, axis)
+    return _drop(sum_to(x, kept), axis, keepdims)
+
+
+def mean(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
+    """Mean over one axis, or over all of them."""
+    count = math.prod(x.shape) if axis is None else x.shape[axis]
+    return total(x, axis, keepdims) * (1.0 / count)
+
+
+def logsumexp(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
+    """log Σ exp(x) over one axis, or over all of them; finite for finite x of any size."""
+    return _drop(_logsumexp(x, axis), axis, keepdims)
+
+
+def logmeanexp(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
+    """log of the mean of exp(x) over one axis, or over all of them."""
+    count = math.prod(x.shape) if axis is None else x.shape[axis]
+    return logsumexp(x, axis, keepdims) - math.log(count)
+
+
+@primitive
+def _logsumexp(x: Array, axis: int | None) -> Array:
+    top = x.max(axis=axis, keepdims=True)
+    top = np.where(np.isfinite(top), top, np.zeros_like(top))  # all −inf must give −inf, not NaN
+    with np.errstate(divide="ignore"):
+        return np.log(np.exp(x - top).sum(axis=axis, keepdims=True)) + top
+
+
+# d/dx log Σ exp(x) = softmax(x) = exp(x − log Σ exp(x))
+defvjp(_logsumexp, lambda ans, x, axis: lambda g: multiply(g, anp.exp(subtract(x, ans))))
+
+
+def _reduced_shape(shape: Shape, axis: int | None) -> Shape:
+    return tuple(1 if axis is None or k == axis % len(shape) else n for k, n in enumerate(shape))
+
+
+def _drop(x: Array, axis: int | None, keepdims: bool) -> Array:
+    if keepdims:
+        return x
+    return reshape(x, () if axis is None else tuple(n for k, n in enumerate(x.shape) if k != axis % x.ndim))
+
+
+# ---- products
+
+
+@primitive
+def multiply(x: Array, y: Array) -> Array:
+    """Elementwise x·y of two arrays, whichever of them is on the tape.
+
+    `*` does the same for boxes and numbers, but a bare CuPy array on its left does not know autograd's box on its right.
+    """
+    return x * y
+
+
+defvjp(
+    multiply,
+    lambda ans, x, y: lambda g: sum_to(multiply(g, y), x.shape),
+    lambda ans, x, y: lambda g: sum_to(multiply(g, x), y.shape),
+)
+
+
+@primitive
+def subtract(x: Array, y: Array) -> Array:
+    """Elementwise x − y of two arrays, whichever of them is on the tape."""
+    return x - y
+
+
+defvjp(
+    subtract,
+    lambda ans, x, y: lambda g: sum_to(g, x.shape),
+    lambda ans, x, y: lambda g: sum_to(-g, y.shape),
+)
+
+
+@primitive
+def matmul(x: Array, y: Array) -> Array:
+    """The matrix product of two matrices."""
+    return x @ y
+
+
+defvjp(
+    matmul,
+    lambda ans, x, y: lambda g: matmul(g, transpose(y, (1, 0))),
+    lambda ans, x, y: lambda g: matmul(transpose(x, (1, 0)), g),
+)
+
+
+@primitive
+def affine(x: Array, w: Array, b: Array) -> Array:
+    """x·w + b for a matrix x of rows: the bias is added in place, into the product's own memory."""
+    out = x @ w
+    out += b
+    return out
+
+
+defvjp(
+    affine,
+    lambda ans, x, w, b: lambda g: matmul(g, transpose(w, (1, 0))),
+    lambda ans, x, w, b: lambda g: matmul(transpose(x, (1, 0)), g),
+    lambda ans, x, w, b: lambda g: sum_to(g, b.shape),
+)
+
+
+# ---- elementwise functions
+
+
+@primitive
+def relu(x: Array) -> Array:
+    """max(x, 0), with gradient 0 at 0 (autograd's `maximum` has ½ there; PyTorch has 0)."""
+    return np.maximum(x, 0)
+
+
+defvjp(relu, lambda ans, x: lambda g: multiply(g, stop_gradient(ans) > 0))
+
+
+@primitive
+def softplus(x: Array) -> Array:
+    """sp(x) = log(1 + eˣ), by `logaddexp`: no overflow at +1e4, no NaN in the gradient."""
+    return np.logaddexp(x, 0)
+
+
+defvjp(softplus, lambda ans, x: lambda g: multiply(g, sigmoid(x)))
+
+
+@primitive
+def sigmoid(x: Array) -> Array:
+    """σ(x) = 1/(1 + e⁻ˣ) = exp(−sp(−x)): full relative accuracy at both ends."""
+    return np.exp(-np.logaddexp(-x, 0))
+
+
+defvjp(sigmoid, lambda ans, x: lambda g: multiply(g, multiply(ans, sigmoid(-x))))
+
+
+# ---- standardization, shared by batch norm and layer norm
+
+
+@primitive
+def standardize(x: Array, axis: int, epsilon: float) -> Array:
+    """x̂ = (x − μ) / √(σ² + ε), with the mean μ and the (biased) variance σ² of x along one axis."""
+    out = x - x.mean(axis=axis, keepdims=True)
+    out *= _inverse_deviation(out, axis, epsilon)
+    return out
+
+
+def _inverse_deviation(centred: Array, axis: int, epsilon: float) -> Array:
+    return 1 / np.sqrt((centred * centred).mean(axis=axis, keepdims=True) + epsilon)
+
+
+def _standardize_vjp(argnums: Any, ans: Array, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    x, axis, epsilon = args
+
+    def vjp(g: Array) -> tuple[Array]:
+        """(g − mean g − x̂·mean(g·x̂)) / √(σ² + ε): what is left of g is orthogonal to 1 and (for ε = 0) to x̂."""
+        if isbox(g) or isbox(x):
+            raise ValueError("standardize: its VJP is fused, so it has no second derivative")
+        scale = _inverse_deviation(x - x.mean(axis=axis, keepdims=True), axis, epsilon)
+        along = (g * ans).mean(axis=axis, keepdims=True)
+        out = g - g.mean(axis=axis, keepdims=True)
+        out -= ans * along
+        out *= scale
+        return (out,)
+
+    return vjp
+
+
+defvjp_argnums(standardize, _standardize_vjp)
+
+
+# ---- convolution: a gather of windows and a matrix product
+
+
+def out_size(size: int, kernel: int, stride: int, padding: int) -> int:
+    """Number of windows along one axis: ⌊(size + 2·padding − kernel) / stride⌋ + 1."""
+    return (size + 2 * padding - kernel) // stride + 1
+
+
+@primitive
+def im2col(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
+    """Every window of zero-padded images as a row: (B, H, W, C) → (B, H', W', kh·kw·C).
+
+    One copy from a strided view. In a padded image whose last two axes are merged, a row of a window is one contiguous
+    run of kw·C numbers, so the copy moves runs instead of numbers.
+    """
+    (kh, kw), (sh, sw) = kernel, stride
+    b, h, w, c = x.shape
+    high, wide = out_size(h, kh, sh, padding[0]), out_size(w, kw, sw, padding[1])
+    merged = _pad(x, padding).reshape(b, h + 2 * padding[0], (w + 2 * padding[1]) * c)
+    runs = np.lib.stride_tricks.sliding_window_view(merged, kw * c, axis=2)[:, :, :: sw * c]
+    windows = np.lib.stride_tricks.sliding_window_view(runs, kh, axis=1)[:, ::sh]  # (B, H', W', kw·C, kh)
+    return windows.transpose(0, 1, 2, 4, 3).reshape(b, high, wide, kh * kw * c)
+
+
+defvjp(
+    im2col, lambda ans, x, kernel, stride, padding: lambda g: col2im(g, x.shape, kernel, stride, padding)
+)
+
+
+def _pad(x: Array, padding: Pair) -> Array:
+    ph, pw = padding
+    if ph == pw == 0:
+        return np.ascontiguousarray(x)
+    b, h, w, c = x.shape
+    out = np.zeros_like(x, shape=(b, h + 2 * ph, w + 2 * pw, c), order="C")
+    out[:, ph : ph + h, pw : pw + w] = x
+    return out
+
+
+@primitive
+def col2im(columns: Array, shape: Shape, kernel: Pair, stride: Pair, padding: Pair) -> Array:
+    """The adjoint of `im2col`: add every window back to where it came from; (B, H', W', kh·kw·C) → shape (B, H, W, C).
+
+    Blocks of stride × stride taps of neighbouring windows touch but never overlap, so each block is one addition to a
+    canvas that is cut into stride × stride tiles: ⌈kh/sh⌉·⌈kw/sw⌉ additions in place of kh·kw.
+    """
+    (kh, kw), (sh, sw), (ph, pw) = kernel, stride, padding
+    b, h, w, c = shape
+    high, wide = columns.shape[1:3]
+    columns = columns.reshape(b, high, wide, kh, kw, c)
+    tiles_h, tiles_w = max(high + -(-kh // sh), -(-(h + 2 * ph) // sh)), max(wide + -(-kw // sw), -(-(w + 2 * pw) // sw))
+    canvas = np.zeros_like(columns, shape=(b, tiles_h, sh, tiles_w, sw, c), order="C")
+    for i in range(0, kh, sh):
+        for j in range(0, kw, sw):
+            block = columns[:, :, :, i : i + sh, j : j + sw].transpose(0, 1, 3, 2, 4, 5)
+            top, left = i // sh, j // sw
+            canvas[:, top : top + high, : block.shape[2], left : left + wide, : block.shape[4]] += block
+    return canvas.reshape(b, tiles_h * sh, tiles_w * sw, c)[:, ph : ph + h, pw : pw + w]
+
+
+defvjp(
+    col2im,
+    lambda ans, columns, shape, kernel, stride, padding: lambda g: im2col(g, kernel, stride, padding),
+)

@@ -1,0 +1,62 @@
+"""autograd's tape over a nested dict of parameters.
+
+autograd's own `grad` of a dict fills a zero copy of the whole dict for every entry it reads. Here each leaf is a root of
+the tape of its own, so a gradient is written once, and the pass back is autograd's, with a list of roots for its one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from autograd.core import VJPNode, add_outgrads
+from autograd.tracer import getval, isbox, new_box, primitive, toposort, trace_stack
+
+from dimref.backend import Array, Tree, map_tree
+
+__all__ = ["primitive", "stop_gradient", "value_and_gradients"]
+
+
+def stop_gradient(x: Array) -> Array:
+    """The value of x off the tape: x forward, zero gradient backward."""
+    return getval(x)
+
+
+def value_and_gradients(
+    function: Callable[..., tuple[Array, Any]], parameters: Tree, *arguments: Any
+) -> tuple[Array, Tree, Any]:
+    """Evaluate `function(parameters, *arguments) -> (scalar, auxiliary)` and differentiate the scalar.
+
+    Returns:
+        The scalar, d scalar / d parameters in the structure of `parameters` (None where the scalar does not depend on
+        a leaf), and the auxiliary value with every array taken off the tape.
+    """
+    roots: list[VJPNode] = []
+
+    def as_root(leaf: Array) -> Array:
+        roots.append(VJPNode.new_root())
+        return new_box(leaf, trace, roots[-1])
+
+    with trace_stack.new_trace() as trace:
+        boxed = map_tree(as_root, parameters)
+        value, auxiliary = function(boxed, *arguments)
+    found: dict[VJPNode, Array] = {}
+    if isbox(value) and value._trace == trace:
+        found = _backward(value._node, value._value)
+        value = value._value
+    gradients = iter([found.get(root) for root in roots])
+    return value, map_tree(lambda _: next(gradients), parameters), map_tree(stop_gradient, auxiliary)
+
+
+def _backward(end: VJPNode, value: Array) -> dict[VJPNode, Array]:
+    """Reverse sweep from a scalar; returns the gradient at every root that it reaches."""
+    pending = {end: (value * 0 + 1, False)}
+    at_roots = {}
+    for node in toposort(end):
+        gradient = pending.pop(node)[0]
+        if not node.parents:
+            at_roots[node] = gradient
+        for parent, contribution in zip(node.parents, node.vjp(gradient), strict=True):
+            pending[parent] = add_outgrads(pending.get(parent), contribution)
+        node.vjp = None  # what the forward pass kept for this node is not needed again: free it now
+    return at_roots
