@@ -5,12 +5,13 @@ hostile files end in a `DataError` of one line, never in a partial dataset. The 
 """
 
 import math
+import os
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
 from dimref.data import shapes
-from dimref.data.dataset import DataError, Dataset, MissingSplit
+from dimref.data.dataset import DataError, Dataset, MissingSplit, fault
 
 __all__ = ["NAMES", "DataError", "Dataset", "MissingSplit", "load"]
 
@@ -68,24 +69,21 @@ def load(
         raise DataError(f"noise {noise:g}: only shapes are drawn with noise; {name} is read as it is")
     if data_dir is None:
         raise DataError(f"data {name!r}: expected a data_dir that says where its files lie, found none")
+    folder = Path(os.path.expanduser(data_dir))  # leaves an unknown ~user alone, where Path.expanduser raises
     read: Reader = import_module(f"dimref.data.{READERS[name]}").read
     try:
-        return read(name, split, Path(data_dir).expanduser(), limit)
+        return read(name, split, folder, limit)
     except OSError as error:
-        raise DataError(_one_line(f"{error.filename or data_dir}: {error.strerror or error}")) from error
+        raise fault(str(error.filename or data_dir), "data that can be read", str(error.strerror or error)) from error
     except MemoryError as error:
-        raise DataError(_one_line(f"{data_dir}: too large for this machine's memory; a limit reads less")) from error
+        raise fault(folder, "images that fit in memory (a limit reads less)", "too many") from error
 
 
 def _draw_shapes(split: str, data_dir: str | Path | None, limit: int | None, noise: float, seed: int) -> Dataset:
     if data_dir is not None:
-        raise DataError(_one_line(f"data_dir {data_dir}: shapes are drawn, not read; name a dataset or drop data_dir"))
+        raise fault("data_dir", "none, since shapes are drawn and not read (name a dataset)", str(data_dir))
     if not (math.isfinite(noise) and noise >= 0):
         raise DataError(f"noise: expected a standard deviation of 0 or more, found {noise:g}")
     if seed < 0:
         raise DataError(f"seed: expected 0 or more, found {seed}")
     return shapes.load(split, limit, noise, seed)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.splitlines())

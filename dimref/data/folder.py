@@ -1,0 +1,147 @@
+"""A folder of images, one sub-folder for each class.
+
+Either `data_dir/<class>/*.png`, which is a training set without a test set, or `data_dir/train/<class>/...` beside
+`data_dir/test/<class>/...` (or val). A class may keep its images in folders of its own, as Tiny ImageNet does
+(train/<class>/images/*.JPEG). Needs Pillow.
+"""
+
+import os
+import warnings
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from dimref.data.dataset import DataError, Dataset, MissingSplit, fault, make
+from dimref.data.files import need_file, need_folder
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "PPM", "TIFF")  # whatever a file is called, nothing else is decoded
+PARTS = {"train": ("train",), "test": ("test", "val")}
+GREY = ("1", "L", "LA")
+DEEP = ("I", "F")  # modes that begin so hold more than 8 bits; Pillow would cut them without a word
+MOST_PIXELS = 4096 * 4096
+
+
+def read(name: str, split: str, data_dir: Path, limit: int | None) -> Dataset:
+    """Read one split of a folder of images of one size, classes mixed: a limit takes evenly from all of them.
+
+    Returns:
+        images uint8 (N, H, W, C), C = 1 if all that were read are grey, else 3; labels int64 (N,). Both splits share
+        the sorted class names of the training set.
+    """
+    folder, classes = _find_split(need_folder(data_dir), split)
+    paths, labels = _mix([_images(folder / label) for label in classes if (folder / label).is_dir()], folder, classes)
+    images = _decode_all(paths[:limit], _pillow())
+    return make(name, split, images, labels[: len(images)], tuple(classes), f"of {len(paths)} from {folder}")
+
+
+def _find_split(root: Path, split: str) -> tuple[Path, list[str]]:
+    """The folder that holds the split's class folders, and the names of all classes."""
+    parts = {part: [root / n for n in names if _holds_classes(root / n)] for part, names in PARTS.items()}
+    if not any(parts.values()):
+        if split != "train":
+            raise fault(root, "a test set in a folder test or val beside train", "class folders alone", MissingSplit)
+        classes = _classes(root)
+        if set(classes) <= {"train", "test", "val"}:  # not classes, but parts whose images are not sorted into any
+            raise fault(root / classes[0], "a folder for each class with images inside", "none")
+        return root, classes
+    if not parts[split]:
+        raise fault(root, f"a folder {' or '.join(PARTS[split])} with class folders", "none", MissingSplit)
+    folder = parts[split][0]
+    classes = _classes(parts["train"][0] if parts["train"] else folder)
+    unknown = sorted(set(_classes(folder)) - set(classes))
+    if unknown:
+        raise fault(folder, f"class folders named as in {parts['train'][0]}", repr(unknown[0]))
+    return folder, classes
+
+
+def _holds_classes(folder: Path) -> bool:
+    """A part of the data has folders inside, where a class that happens to be called "train" has images."""
+    if not folder.is_dir():
+        return False
+    inside = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    return any(path.is_dir() for path in inside) and not any(path.suffix.lower() in SUFFIXES for path in inside)
+
+
+def _classes(folder: Path) -> list[str]:
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if not names:
+        raise fault(folder, "a folder for each class with images inside", "no folders")
+    return names
+
+
+def _images(folder: Path) -> list[Path]:
+    """All images in a class folder and below, sorted; anything else that lies there is passed over."""
+    found = [
+        Path(where) / name
+        for where, _, names in os.walk(folder, onerror=_raise)
+        for name in names
+        if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+    ]
+    if not found:
+        raise fault(folder, f"images ({', '.join(sorted(s[1:] for s in SUFFIXES))}) of this class", "none")
+    return sorted(found)
+
+
+def _raise(error: OSError) -> None:
+    raise error  # os.walk would pass over a folder it may not read, and the class would be short of images
+
+
+def _mix(found: list[list[Path]], folder: Path, classes: list[str]) -> tuple[list[Path], np.ndarray]:
+    """All images in an order whose every beginning holds the classes evenly, and of each class a random sample."""
+    rng = np.random.Generator(np.random.PCG64(0))
+    present = [k for k, label in enumerate(classes) if (folder / label).is_dir()]
+    ranked = [
+        (rank, label, paths[i])
+        for label, paths in zip(present, found, strict=True)
+        for rank, i in enumerate(rng.permutation(len(paths)))
+    ]
+    ranked.sort(key=lambda entry: entry[:2])
+    return [path for _, _, path in ranked], np.array([label for _, label, _ in ranked], np.int64)
+
+
+def _pillow() -> ModuleType:
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise DataError(
+            "a folder of images is read with Pillow, which is missing: pip install 'dimref[images]'"
+        ) from error
+    return Image
+
+
+def _decode_all(paths: list[Path], pillow: ModuleType) -> np.ndarray:
+    """Decode images of one size into uint8 (N, H, W, C); grey ones get three equal channels once one has colour."""
+    images = np.empty((0, 0, 0, 1), np.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
+        warnings.simplefilter("error", pillow.DecompressionBombWarning)
+        for i, path in enumerate(paths):
+            pixels = _decode(path, pillow, images.shape[1:3] if i else None, paths[0])
+            if i == 0:
+                images = np.empty((len(paths), *pixels.shape), np.uint8)
+            if pixels.shape[2] > images.shape[3]:
+                images = np.repeat(images, 3, axis=3)
+            images[i] = pixels
+    return images
+
+
+def _decode(path: Path, pillow: ModuleType, size: tuple[int, ...] | None, first: Path) -> np.ndarray:
+    """One image as uint8 (H, W, 1 or 3); its size is looked at before its pixels are unpacked."""
+    try:
+        with pillow.open(need_file(path), formats=FORMATS) as image:
+            width, height = image.size
+            if not 0 < width * height <= MOST_PIXELS:
+                raise fault(path, f"1 to {MOST_PIXELS} pixels", f"{width}x{height}")
+            if size and (height, width) != size:
+                raise fault(path, f"{size[1]}x{size[0]} like {first} (resize them to one size)", f"{width}x{height}")
+            if image.mode.startswith(DEEP):
+                raise fault(path, "8 bits a channel (convert it)", f"mode {image.mode}")
+            grey = image.mode in GREY
+            pixels = np.asarray(image.convert("L" if grey else "RGB"))
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # Pillow's decoders fail in many ways on damaged files
+        raise fault(path, "a sound image", f"{type(error).__name__}: {error}") from error
+    return pixels[..., None] if grey else pixels
