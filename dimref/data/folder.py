@@ -40,11 +40,11 @@ def _find_split(root: Path, split: str) -> tuple[Path, list[str]]:
     """The folder that holds the split's class folders, and the names of all classes."""
     parts = {part: [root / n for n in names if _holds_classes(root / n)] for part, names in PARTS.items()}
     if not any(parts.values()):
-        if split != "train":
-            raise fault(root, "a test set in a folder test or val beside train", "class folders alone", MissingSplit)
         classes = _classes(root)
         if set(classes) <= {"train", "test", "val"}:  # not classes, but parts whose images are not sorted into any
             raise fault(root / classes[0], "a folder for each class with images inside", "none")
+        if split != "train":
+            raise fault(root, "a test set in a folder test or val beside train", "class folders alone", MissingSplit)
         return root, classes
     if not parts[split]:
         raise fault(root, f"a folder {' or '.join(PARTS[split])} with class folders", "none", MissingSplit)

@@ -1,0 +1,251 @@
+"""Folders of images, against pixels drawn here and decoded by Pillow alone."""
+
+import builtins
+import io
+import struct
+import tempfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dimref.data import DataError, MissingSplit, load
+
+Image = pytest.importorskip("PIL.Image")
+
+RNG = np.random.default_rng(0)
+
+
+def pixels(*shape):
+    return RNG.integers(0, 256, shape or (6, 4, 3), dtype=np.uint8)
+
+
+def save(path, array=None, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels() if array is None else array).save(path, **options)
+    return path
+
+
+def decoded(path):
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "jpeg", "JPEG", "bmp", "gif", "webp", "ppm", "tif"])
+def test_formats(suffix, tmp_path):
+    path = save(tmp_path / "cat" / f"x.{suffix}")
+    dataset = load("folder", "train", tmp_path)
+    assert np.array_equal(dataset.images, decoded(path)[None])
+    assert (dataset.classes, dataset.labels.tolist()) == (("cat",), [0])
+
+
+def test_labels_follow_the_sorted_names(tmp_path):
+    sent = {}
+    for name in ("zebra", "ant", "10", "9"):
+        for i in range(2):
+            array = pixels()
+            sent[array.tobytes()] = name
+            save(tmp_path / name / f"{i}.png", array)
+    dataset = load("folder", "train", tmp_path)
+    assert dataset.classes == ("10", "9", "ant", "zebra")
+    assert [dataset.classes[k] for k in dataset.labels] == [sent[image.tobytes()] for image in dataset.images]
+    assert dataset.source == f"folder train: 8 images 6x4x3 of 8 from {tmp_path}"
+
+
+@pytest.mark.parametrize("test_name", ["test", "val"])
+def test_two_parts_share_the_classes_and_classes_may_nest(test_name, tmp_path):
+    for name in ("a", "b", "c"):
+        save(tmp_path / "train" / name / "images" / "x.JPEG")
+    (tmp_path / "train" / "a" / "boxes.txt").write_text("1 2 3")
+    save(tmp_path / test_name / "c" / "x.png")
+    train, test = load("folder", "train", tmp_path), load("folder", "test", tmp_path)
+    assert train.classes == test.classes == ("a", "b", "c")
+    assert (train.labels.tolist(), test.labels.tolist()) == ([0, 1, 2], [2])
+
+
+def test_limit_is_a_prefix_with_the_classes_mixed(tmp_path):
+    for name, count in (("a", 9), ("b", 5), ("c", 2)):
+        for i in range(count):
+            save(tmp_path / name / f"{i}.png")
+    whole = load("folder", "train", tmp_path)
+    assert np.bincount(whole.labels).tolist() == [9, 5, 2]
+    for limit in range(1, 17):
+        few = load("folder", "train", tmp_path, limit=limit)
+        assert np.array_equal(few.images, whole.images[:limit])
+        assert np.array_equal(few.labels, whole.labels[:limit])
+    assert np.bincount(whole.labels[:6]).tolist() == [2, 2, 2]
+    assert len({image.tobytes() for image in whole.images}) == 16
+
+
+def test_a_limit_decodes_no_more_than_it_takes(tmp_path):
+    save(tmp_path / "a" / "x.png")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "x.png").write_bytes(b"broken")
+    assert len(load("folder", "train", tmp_path, limit=1).images) == 1
+
+
+def test_grey_stays_grey_unless_one_has_colour(tmp_path):
+    grey = [pixels(6, 4) for _ in range(3)]
+    for i, array in enumerate(grey):
+        save(tmp_path / "a" / f"{i}.png", array)
+    images = load("folder", "train", tmp_path).images
+    assert images.shape == (3, 6, 4, 1)
+    assert {image.tobytes() for image in images} == {array.tobytes() for array in grey}
+    save(tmp_path / "b" / "x.png", colour := pixels())
+    images = load("folder", "train", tmp_path).images
+    assert images.shape == (4, 6, 4, 3)
+    expected = {np.repeat(array[..., None], 3, 2).tobytes() for array in grey} | {colour.tobytes()}
+    assert {image.tobytes() for image in images} == expected
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "LA", "RGBA", "CMYK"])
+def test_other_modes(mode, tmp_path):
+    (tmp_path / "a").mkdir()
+    path = tmp_path / "a" / "x.tif"
+    Image.fromarray(pixels()).convert(mode).save(path)
+    images = load("folder", "train", tmp_path).images
+    assert images.shape[3] == (1 if mode in ("1", "LA") else 3)
+    assert np.array_equal(np.broadcast_to(images[0], (6, 4, 3)), decoded(path))
+
+
+def test_what_is_no_image_is_passed_over(tmp_path):
+    save(tmp_path / "a" / "x.png")
+    for name in (".DS_Store", "notes.txt", "._x.png", "x.png.part"):
+        (tmp_path / "a" / name).write_bytes(b"?")
+    (tmp_path / "readme.txt").write_text("?")
+    (tmp_path / ".cache").mkdir()
+    assert load("folder", "train", tmp_path).classes == ("a",)
+    assert len(load("folder", "train", tmp_path).images) == 1
+
+
+def test_sizes_must_agree(tmp_path, refuses):
+    save(tmp_path / "a" / "x.png")
+    save(tmp_path / "b" / "y.png", pixels(5, 4, 3))
+    refuses("folder", "train", tmp_path, r"b/y.png: expected 4x6 like .*a/x.png \(resize .*\), found 4x5")
+
+
+def test_a_missing_test_set(tmp_path, refuses):
+    save(tmp_path / "a" / "x.png")
+    refuses("folder", "test", tmp_path, "expected a test set in a folder test or val", kind=MissingSplit)
+
+
+def test_a_missing_part(tmp_path, refuses):
+    save(tmp_path / "train" / "a" / "x.png")
+    refuses("folder", "test", tmp_path, "expected a folder test or val with class folders", kind=MissingSplit)
+    (tmp_path / "train").rename(tmp_path / "val")
+    refuses("folder", "train", tmp_path, "expected a folder train with class folders", kind=MissingSplit)
+    assert load("folder", "test", tmp_path).classes == ("a",)
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    for name in ("bus", "train"):
+        save(tmp_path / name / "x.png")
+    assert load("folder", "train", tmp_path).classes == ("bus", "train")
+
+
+def test_layouts_that_are_none(tmp_path, refuses):
+    refuses("folder", "train", tmp_path, "expected a folder for each class with images inside, found no folders")
+    save(tmp_path / "x.png")
+    refuses("folder", "train", tmp_path, "expected a folder for each class with images inside, found no folders")
+    (tmp_path / "a").mkdir()
+    refuses("folder", "train", tmp_path, "a: expected images .*, found none")
+    refuses("folder", "train", tmp_path / "x.png", "x.png: expected a directory, found a file")
+
+
+def test_parts_without_class_folders(tmp_path, refuses):
+    for part in ("train", "test"):
+        save(tmp_path / part / "x.png")
+    refuses("folder", "train", tmp_path, "test: expected a folder for each class")
+
+
+def test_a_class_that_is_not_trained_on(tmp_path, refuses):
+    save(tmp_path / "train" / "a" / "x.png")
+    save(tmp_path / "val" / "images" / "x.png")
+    refuses("folder", "test", tmp_path, "val: expected class folders named as in .*train, found 'images'")
+
+
+def encoded(kind, **options):
+    stream = io.BytesIO()
+    Image.fromarray(pixels(16, 16, 3)).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "GIF", "WEBP", "PPM", "TIFF"])
+@pytest.mark.parametrize("part", [0.0, 0.02, 0.5, 0.9])
+def test_truncated(kind, part, tmp_path, refuses):
+    content = encoded(kind)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.png").write_bytes(content[: int(part * len(content))])
+    refuses("folder", "train", tmp_path, "a/x.png: expected a sound image, found")
+
+
+def bomb(side):
+    """A PNG whose header promises side x side pixels."""
+    chunks = b""
+    for kind, body in ((b"IHDR", struct.pack(">2I5B", side, side, 8, 0, 0, 0, 0)), (b"IDAT", zlib.compress(bytes(99)))):
+        chunks += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+@pytest.mark.parametrize(("side", "word"), [(5000, "expected 1 to 16777216 pixels"), (10**4, "Bomb"), (2**15, "Bomb")])
+def test_decompression_bombs(side, word, tmp_path, refuses):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.png").write_bytes(bomb(side))
+    refuses("folder", "train", tmp_path, "a/x.png: expected", word)
+
+
+def test_other_formats_under_an_image_name_are_not_tried(tmp_path, refuses):
+    (tmp_path / "a").mkdir()
+    Image.fromarray(pixels()).save(tmp_path / "a" / "x.png", "EPS")  # decoding it would run a PostScript program
+    refuses("folder", "train", tmp_path, "a/x.png: expected a sound image, found UnidentifiedImageError")
+
+
+def test_sixteen_bits_are_refused(tmp_path, refuses):
+    save(tmp_path / "a" / "x.png", RNG.integers(0, 65536, (6, 4), dtype=np.uint16))
+    refuses("folder", "train", tmp_path, r"a/x.png: expected 8 bits a channel \(convert it\), found mode I;16")
+
+
+def test_a_directory_in_place_of_an_image(tmp_path, refuses):
+    save(tmp_path / "a" / "x.png")
+    (tmp_path / "a" / "y.png").mkdir()
+    assert len(load("folder", "train", tmp_path).images) == 1
+    (tmp_path / "a" / "z.png").symlink_to(tmp_path / "nowhere.png")
+    refuses("folder", "train", tmp_path, "a/z.png: expected a file, found no such file")
+
+
+def test_without_pillow(tmp_path, monkeypatch):
+    save(tmp_path / "a" / "x.png")
+    original = builtins.__import__
+
+    def absent(name, *arguments, **options):
+        if name.startswith("PIL"):
+            raise ImportError(name)
+        return original(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", absent)
+    with pytest.raises(DataError, match=r"pip install 'dimref\[images\]'$"):
+        load("folder", "train", tmp_path)
+
+
+CONTENTS = {kind: encoded(kind) for kind in ("PNG", "JPEG", "BMP", "GIF", "WEBP", "PPM", "TIFF")}
+
+
+@settings(deadline=None, derandomize=True, max_examples=150)
+@given(data=st.data(), kind=st.sampled_from(sorted(CONTENTS)))
+def test_damage(data, kind, damage, survives):
+    with tempfile.TemporaryDirectory() as name:
+        save(Path(name) / "a" / "sound.png", pixels(16, 16, 3))
+        (Path(name) / "a" / "x.png").write_bytes(damage(data, CONTENTS[kind]))
+        survives("folder", "train", Path(name))
+
+
+def test_real_tiny_imagenet(real_data):
+    root = real_data("tiny-imagenet-19")
+    train, test = load("folder", "train", root, limit=190), load("folder", "test", root, limit=57)
+    assert train.images.shape == (190, 64, 64, 3)
+    assert np.all(np.bincount(train.labels) == 10)
+    assert np.all(np.bincount(test.labels) == 3)
+    assert train.classes == test.classes == tuple(sorted(p.name for p in (root / "train").iterdir()))

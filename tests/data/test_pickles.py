@@ -1,0 +1,161 @@
+"""Pickles: NumPy's own arrays are understood, and nothing that a hostile one names is run."""
+
+import builtins
+import io
+import os
+import pickle
+import pickletools
+import time
+
+import numpy as np
+import pytest
+
+from dimref.data import DataError
+from dimref.data.pickles import PickledArray, read_pickle
+
+ARRAY = np.arange(24, dtype=np.uint8).reshape(2, 12)
+
+
+def write(path, content):
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_arrays_of_every_protocol(protocol, tmp_path):
+    content = read_pickle(
+        write(tmp_path / "p", pickle.dumps({b"data": ARRAY, "names": [b"a", 1, 2.5, None]}, protocol))
+    )
+    assert np.array_equal(content["data"].uint8(), ARRAY)
+    assert content["names"][1:] == [1, 2.5, None]
+
+
+def test_an_array_as_python_2_and_old_numpy_wrote_it(tmp_path):
+    # The opening of a CIFAR batch: text as bytes (U), the array's bytes as a string (T), numpy.core, dtype 'u1'.
+    raw = bytes(range(200, 206))
+    old = (
+        b"\x80\x02}q\x01(U\x04dataq\x02cnumpy.core.multiarray\n_reconstruct\nq\x03cnumpy\nndarray\nq\x04K\x00\x85U\x01b"
+        b"\x87Rq\x05(K\x01K\x02K\x03\x86cnumpy\ndtype\nq\x06U\x02u1K\x00K\x01\x87Rq\x07(K\x03U\x01|NNNJ\xff\xff\xff\xff"
+        b"J\xff\xff\xff\xffK\x00tb\x89T\x06\x00\x00\x00" + raw + b"tbU\x06labelsq\x08]q\x09(K\x03K\x07eu."
+    )
+    assert pickle.loads(old, encoding="latin1")["data"].tolist() == [[200, 201, 202], [203, 204, 205]]  # NumPy agrees
+    content = read_pickle(write(tmp_path / "p", old))
+    assert content["data"].uint8().tolist() == [[200, 201, 202], [203, 204, 205]]
+    assert content["labels"] == [3, 7]
+
+
+class Call:
+    """Pickles as a call of something, as an attacker would write it."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+HOSTILE = [
+    lambda mark: Call(os.system, f"touch {mark}"),
+    lambda mark: Call(os.mkdir, str(mark)),
+    lambda mark: Call(builtins.exec, f"open({str(mark)!r}, 'w')"),
+    lambda mark: Call(builtins.getattr, os, "system"),
+    lambda mark: Call(np.save, str(mark), 1),
+    lambda mark: Call(np.load, str(mark)),
+    lambda mark: {"data": Call(io.open, str(mark), "w")},
+]
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_nothing_hostile_runs(hostile, protocol, tmp_path):
+    mark = tmp_path / "mark"
+    try:
+        program = pickle.dumps(hostile(mark), protocol)
+    except TypeError:
+        pytest.skip("a module cannot be pickled")
+    with pytest.raises(DataError, match="UnpicklingError: it asks for"):
+        read_pickle(write(tmp_path / "p", program))
+    assert not list(tmp_path.glob("mark*"))
+
+
+def test_the_hostile_program_would_have_worked(tmp_path):
+    pickle.loads(pickle.dumps(Call(os.mkdir, str(tmp_path / "mark"))))
+    assert (tmp_path / "mark").exists()
+
+
+@pytest.mark.parametrize("name", ["os\nsystem", "numpy\nload", "numpy.core.multiarray\nscalar", "builtins\neval"])
+def test_names_outside_the_list(name, tmp_path):
+    with pytest.raises(DataError, match="it asks for " + name.replace("\n", r"\.")):
+        read_pickle(write(tmp_path / "p", b"c" + name.encode() + b"\n."))
+
+
+def test_a_dotted_name_reaches_nothing(tmp_path):
+    program = b"\x80\x04\x8c\x05numpy\x8c\x0cndarray.dump\x93."
+    with pytest.raises(DataError, match=r"it asks for numpy\.ndarray\.dump"):
+        read_pickle(write(tmp_path / "p", program))
+
+
+def test_a_pickle_cannot_alter_the_stand_ins(tmp_path):
+    # BUILD on what a name stands for, with a dictionary of attributes to set.
+    for target in (b"cnumpy\ndtype\n", b"cnumpy\nndarray\n", b"cnumpy.core.multiarray\n_reconstruct\n"):
+        with pytest.raises(DataError):
+            read_pickle(write(tmp_path / "p", b"\x80\x02" + target + b"N}U\x01xK\x01s\x86b."))
+    read_pickle(write(tmp_path / "p", b"\x80\x02}U\x01ac_codecs\nencode\nN}U\x01xK\x01s\x86bs."))
+    assert not hasattr(PickledArray, "x")
+    assert np.array_equal(read_pickle(write(tmp_path / "p", pickle.dumps({"a": ARRAY}, 2)))["a"].uint8(), ARRAY)
+
+
+BOMBS = {
+    "a memo index of four billion": b"\x80\x02}r\xff\xff\xff\xff.",
+    "a string said to be huge": b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x0f.",
+    "a frame said to be huge": b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x0f}.",
+    "an array allocated huge": b"\x80\x02cnumpy\nndarray\n\x8a\x06\x00\x00\x00\x00\x00\x01\x85\x85R.",
+    "a string encoded again and again": (
+        b"\x80\x02(X\x00\x00\x01\x00"
+        + b"a" * 65536
+        + b"q\x00"
+        + b"c_codecs\nencode\nh\x00U\x06latin1\x86R" * 1000
+        + b"l."
+    ),
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS.keys())
+def test_bombs_stay_small(bomb, tmp_path):
+    start = time.perf_counter()
+    try:
+        assert read_pickle(write(tmp_path / "p", bomb)) == {}
+    except DataError as error:
+        assert "\n" not in str(error)  # noqa: PT017 - the empty dictionary is as good an end
+    assert time.perf_counter() - start < 1
+
+
+def test_a_pickle_beyond_any_sane_size_is_not_read(tmp_path):
+    with (tmp_path / "p").open("wb") as file:
+        file.truncate(2 << 30)  # a hole: it takes no space
+    with pytest.raises(DataError, match="expected a pickle of at most"):
+        read_pickle(tmp_path / "p")
+
+
+@pytest.mark.parametrize(
+    "array", [ARRAY.astype(np.int8), ARRAY.astype(np.float32), ARRAY.astype(object), np.asfortranarray(ARRAY)]
+)
+@pytest.mark.parametrize("protocol", [2, 5])
+def test_other_arrays_are_refused_when_read(array, protocol, tmp_path):
+    content = read_pickle(write(tmp_path / "p", pickle.dumps({"data": array}, protocol)))
+    with pytest.raises(ValueError, match="an array"):
+        content["data"].uint8()
+
+
+@pytest.mark.parametrize("content", [[1], 3, "x", None])
+def test_only_a_dictionary_will_do(content, tmp_path):
+    with pytest.raises(DataError, match="expected a pickled dictionary, found"):
+        read_pickle(write(tmp_path / "p", pickle.dumps(content)))
+
+
+def test_cut_at_every_byte(tmp_path):
+    program = pickle.dumps({"data": ARRAY, "labels": [1, 2]}, 2)
+    assert len(list(pickletools.genops(program))) > 20
+    for end in range(len(program)):
+        with pytest.raises(DataError, match="expected a pickle of plain containers"):
+            read_pickle(write(tmp_path / "p", program[:end]))
