@@ -4,9 +4,9 @@ P is the joint distribution of a pair (x, y), Q the product of its marginals, R 
 information, sp(t) = log(1 + eᵗ). A score T = T(x, y) is a critic's opinion that a pair comes from P.
 
 `dv`, `nwj`, `jsd` and `mine` take the scores of pairs from P (`joint`, (N,) or (N, L)) and from Q (`product`, (P,) or
-(P, L)). `infonce` takes the square scores[i, j] = T(x_i, y_j), (N, N) or (N, N, L): row = image, column = representation,
-the diagonal from P. With a last axis of L locations every bound is computed per location, then averaged; pooling all
-locations into one expectation, as some public code does for DV, is a larger value for the same scores or a smaller one.
+(P, L)). `infonce` takes the square scores[i, j] = T(x_i, y_j), (N, N) or (N, N, L): row = image, column =
+representation, the diagonal from P. With a last axis of L locations every bound is computed per location, then averaged; pooling all
+locations into one expectation, as some public code does, changes DV alone (log is concave) and never raises it.
 
 Every value is in nats and larger is better: a loss is its negative. Values stay finite for scores of ±1e4, except where
 e^T itself leaves the number range: then NWJ is −inf, its right limit.
@@ -49,8 +49,8 @@ def mine(joint: Array, product: Array, log_average: Array | None, rate: float = 
     """The value of `dv` with MINE's corrected gradient: E_P[∇T] − E_Q[e^T ∇T] / A, A a moving average of E_Q[e^T].
 
     The gradient of one batch's DV divides by that batch's own mean of e^T, which biases it; a slow average does not.
-    The average is held as its logarithm, per location, and moves before it is used, A ← (1 − rate)·A + rate·E_Q[e^T], so
-    that the ratio E_Q[e^T]/A never exceeds 1/rate.
+    The average is held as its logarithm, per location, and moves before it is used, A ← (1 − rate)·A + rate·E_Q[e^T],
+    so that the ratio E_Q[e^T]/A never exceeds 1/rate.
 
     Args:
         joint, product: as for `dv`.
@@ -59,10 +59,14 @@ def mine(joint: Array, product: Array, log_average: Array | None, rate: float = 
     Returns:
         The scalar in nats, and the new log A, off the tape.
     Raises:
-        ValueError: the shapes do not fit each other, or are empty.
+        ValueError: the shapes do not fit each other, or are empty, or the rate is not in (0, 1].
     Source: arXiv 1801.04062, eq. (12) and section 3.2.
     """
     _check_pairs("mine", joint, product)
+    if log_average is not None and log_average.shape != joint.shape[1:]:
+        raise ValueError(f"mine: log_average must be {joint.shape[1:]}, was {log_average.shape}")
+    if not 0 < rate <= 1:
+        raise ValueError(f"mine: rate must be in (0, 1], was {rate}")
     log_mean = ops.logmeanexp(product, axis=0)
     now = stop_gradient(log_mean)
     moved = now if log_average is None else np.logaddexp(log_average + _log1m(rate), now + math.log(rate))
@@ -105,7 +109,7 @@ def jsd(joint: Array, product: Array) -> Array:
         A scalar in nats.
     Raises:
         ValueError: the shapes do not fit each other, or are empty.
-    Source: arXiv 1808.06670, eq. (4); arXiv 1606.00709, table 2 (GAN row).
+    Source: arXiv 1808.06670, eq. (4); arXiv 1606.00709, table 2 (Jensen–Shannon row; the GAN row lacks 2 log 2).
     """
     _check_pairs("jsd", joint, product)
     return LOG_4 - ops.mean(ops.softplus(-joint)) - ops.mean(ops.softplus(product))
@@ -140,10 +144,12 @@ def infonce(scores: Array, candidates: str = "same-location") -> Array:
 
 
 def infonce_certified(scores: Array) -> Array:
-    """All-locations InfoNCE with the others' locations averaged: ≤ I(feature at a uniform location; y) and ≤ log N.
+    """All-locations InfoNCE with the others' locations averaged: ≤ log N, and a bound on I in expectation.
 
     log N + T_pos − log(e^{T_pos} + (1/L) Σ_{j≠i, l} e^T), averaged over positives: what is reported beside the
-    all-locations loss, which itself is no bound on I. For L = 1 both are the same-location value.
+    all-locations loss, which itself is no bound on I. Its expectation is ≤ I(feature at a uniform location; y), by
+    Jensen: averaging e^T inside the logarithm lowers the InfoNCE of one random location per image. For L = 1 both are
+    the same-location value.
 
     Args:
         scores: (N, N) or (N, N, L), as for `infonce`.
@@ -168,13 +174,13 @@ def infonce_sampled(positives: Array, negatives: Array) -> Array:
     Returns:
         A scalar in nats.
     Raises:
-        ValueError: negatives is not (K−1, *positives.shape) with K ≥ 2.
+        ValueError: positives is not (N,) or (N, L), or negatives is not (K−1, *positives.shape) with K ≥ 2.
     Source: arXiv 1807.03748, eq. (4); arXiv 1808.06670, eq. (5).
     """
-    if positives.ndim not in (1, 2) or negatives.shape[1:] != positives.shape or 0 in negatives.shape:
-        raise ValueError(
-            f"infonce_sampled: negatives must be (K−1, *positives.shape), was {negatives.shape} for {positives.shape}"
-        )
+    if positives.ndim not in (1, 2) or 0 in positives.shape:
+        raise ValueError(f"infonce_sampled: positives must be (N,) or (N, L) and not empty, was {positives.shape}")
+    if negatives.shape[1:] != positives.shape or 0 in negatives.shape:
+        raise ValueError(f"infonce_sampled: negatives must be (K−1, *{positives.shape}), K ≥ 2, was {negatives.shape}")
     everything = anp.logaddexp(positives, ops.logsumexp(negatives, axis=0))
     return math.log(1 + negatives.shape[0]) + ops.mean(positives - everything)
 
@@ -189,7 +195,7 @@ def ceiling(bound: str, candidates: int | None = None) -> float:
         log 4 for jsd, log K for infonce, inf for the others.
     Raises:
         ValueError: an unknown bound, or infonce without K ≥ 2.
-    Source: arXiv 1905.06922, section 2.3 (log K); arXiv 1606.00709, table 6 (log 4).
+    Source: arXiv 1905.06922, section 2.3 (log K); Lin 1991, IEEE Trans. Inf. Theory 37(1) (JS ≤ log 2).
     """
     if bound == "jsd":
         return LOG_4
