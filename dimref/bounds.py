@@ -5,8 +5,9 @@ information, sp(t) = log(1 + eᵗ). A score T = T(x, y) is a critic's opinion th
 
 `dv`, `nwj`, `jsd` and `mine` take the scores of pairs from P (`joint`, (N,) or (N, L)) and from Q (`product`, (P,) or
 (P, L)). `infonce` takes the square scores[i, j] = T(x_i, y_j), (N, N) or (N, N, L): row = image, column =
-representation, the diagonal from P. With a last axis of L locations every bound is computed per location, then averaged; pooling all
-locations into one expectation, as some public code does, changes DV alone (log is concave) and never raises it.
+representation, the diagonal from P. With a last axis of L locations every bound is computed per location, then
+averaged; pooling all locations into one expectation, as some public code does, changes DV alone (log is concave) and
+never raises it.
 
 Every value is in nats and larger is better: a loss is its negative. Values stay finite for scores of ±1e4, except where
 e^T itself leaves the number range: then NWJ is −inf, its right limit.

@@ -15,7 +15,7 @@ from dimref.backend import Array
 def all_pairs(scores: Array) -> tuple[Array, Array]:
     """Split a square of scores into its diagonal (the joint) and its N(N − 1) off-diagonal pairs (the product).
 
-    The diagonal is no sample of the product: counting it there is another quantity, with another ceiling (log N for DV).
+    The diagonal is no sample of the product: counting it there gives another quantity, with a ceiling (log N for DV).
 
     Args:
         scores: scores[i, j(, l)] = T(x_i, y_j), (N, N) or (N, N, L).
@@ -51,7 +51,7 @@ def derangements(rng: np.random.Generator, n: int, locations: int) -> np.ndarray
     """A uniformly random derangement of 0..N−1 at each location, independently: (N, L).
 
     No x meets its own y, and every other y is equally likely. Drawn by rejection: a permutation has no fixed point with
-    probability about 1/e, whatever N.
+    a probability between 1/3 and 1/2, near 1/e, whatever N.
 
     Raises:
         ValueError: N < 2, of which there is none.

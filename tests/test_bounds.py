@@ -6,10 +6,13 @@ import math
 import numpy as np
 import pytest
 from autograd.tracer import isbox
+from helpers import check_all, draw
 from hypothesis import given
 from hypothesis import strategies as st
+from strict import STRICT, DeviceArray
 
 from dimref import bounds, negatives
+from dimref.backend import NUMPY
 from dimref.tape import value_and_gradients
 
 PAIR = {"dv": bounds.dv, "nwj": bounds.nwj, "jsd": bounds.jsd}
@@ -497,7 +500,35 @@ def test_certified_form_stays_below_the_information_of_a_uniform_location():
     assert values[0] > 0
 
 
-# ---- extremes, types, ceilings
+# ---- extremes, types, devices, ceilings
+
+
+@pytest.mark.parametrize("tail", [(), (1,), (3,)])
+def test_bounds_on_every_kind_of_array(tail):
+    """Gradients, second derivatives, float32 in and out, and the strict device equal to NumPy to the last bit."""
+    joint, product, state, square, others = draw(0, (3, *tail), (4, *tail), tail, (3, 3, *tail), (2, 3, *tail))
+    for bound in PAIR.values():
+        check_all(bound, joint, product)
+    for infonce in SQUARE.values():
+        check_all(infonce, square)
+    check_all(bounds.infonce_sampled, joint, others)
+
+    for dtype in (np.float32, np.float64):
+        for before in (None, state.astype(dtype)):
+
+            def on(backend, dtype=dtype, before=before):
+                arrays = {"joint": joint.astype(dtype), "product": product.astype(dtype)}
+                average = None if before is None else backend.to_device(before)
+                return value_and_gradients(
+                    lambda a: bounds.mine(a["joint"], a["product"], average), backend.tree_to_device(arrays)
+                )
+
+            (value, slopes, after), (on_device, device_slopes, device_after) = on(NUMPY), on(STRICT)
+            found = [on_device, *device_slopes.values(), device_after]
+            for ours, device in zip([value, *slopes.values(), after], found, strict=True):
+                assert isinstance(device, DeviceArray)
+                assert device.dtype == dtype
+                np.testing.assert_array_equal(device.get(), ours)
 
 
 EXTREMES = np.array([[1e4, -1e4, 3.0], [-1e4, 1e4, 0.0], [1e4, 1e4, -1e4]], np.float32)
