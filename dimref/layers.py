@@ -110,7 +110,7 @@ def conv_transpose2d(
         raise ValueError(f"conv_transpose2d: the output must have at least one pixel, was {tuple(sizes)}")
     columns = linear({"w": parameters["w"]}, x)
     out = ops.col2im(columns, (x.shape[0], *sizes, c_out), kernel, stride, padding)
-    return out + parameters["b"] if "b" in parameters else out
+    return ops.add(out, parameters["b"]) if "b" in parameters else out
 
 
 def _pair(value: int | Pair) -> Pair:
@@ -152,7 +152,8 @@ def batch_norm(parameters: Tree, running: Tree, x: Array, training: bool) -> tup
     """
     if not training:
         scale = parameters["gain"] * (running["variance"] + EPSILON) ** -0.5
-        return x * scale + (parameters["shift"] - running["mean"] * scale), running
+        offset = ops.subtract(parameters["shift"], ops.multiply(running["mean"], scale))
+        return ops.add(ops.multiply(x, scale), offset), running
     rows = ops.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
     n = rows.shape[0]
     if n < 2:
@@ -164,8 +165,7 @@ def batch_norm(parameters: Tree, running: Tree, x: Array, training: bool) -> tup
         "mean": (1 - MOMENTUM) * running["mean"] + MOMENTUM * mu,
         "variance": (1 - MOMENTUM) * running["variance"] + MOMENTUM * variance,
     }
-    out = ops.standardize(rows, 0, EPSILON) * parameters["gain"] + parameters["shift"]
-    return ops.reshape(out, x.shape), moved
+    return ops.reshape(_gain_and_shift(parameters, ops.standardize(rows, 0, EPSILON)), x.shape), moved
 
 
 def layer_norm(parameters: Tree, x: Array) -> Array:
@@ -173,4 +173,8 @@ def layer_norm(parameters: Tree, x: Array) -> Array:
 
     Source: Ba, Kiros & Hinton 2016, arXiv 1607.06450, eq. (3)-(4).
     """
-    return ops.standardize(x, -1, EPSILON) * parameters["gain"] + parameters["shift"]
+    return _gain_and_shift(parameters, ops.standardize(x, -1, EPSILON))
+
+
+def _gain_and_shift(parameters: Tree, x: Array) -> Array:
+    return ops.add(ops.multiply(x, parameters["gain"]), parameters["shift"])

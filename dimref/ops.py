@@ -89,7 +89,7 @@ defvjp_argnum(_concatenate, _concatenate_vjp)
 
 @primitive
 def gather(x: Array, index: Array) -> Array:
-    """Rows of x: result[p, ...] = x[index[p], ...], for an integer index of any shape."""
+    """Rows of x: result[p, ...] = x[index[p], ...], for an integer index of any shape with values in 0..rows−1."""
     return x[index]
 
 
@@ -178,7 +178,20 @@ def _drop(x: Array, axis: int | None, keepdims: bool) -> Array:
     return reshape(x, () if axis is None else tuple(n for k, n in enumerate(x.shape) if k != axis % x.ndim))
 
 
-# ---- products
+# ---- sums and products of two arrays
+
+
+@primitive
+def add(x: Array, y: Array) -> Array:
+    """Elementwise x + y of two arrays, whichever of them is on the tape."""
+    return x + y
+
+
+defvjp(
+    add,
+    lambda ans, x, y: lambda g: sum_to(g, x.shape),
+    lambda ans, x, y: lambda g: sum_to(g, y.shape),
+)
 
 
 @primitive
@@ -336,7 +349,7 @@ defvjp(
 def _pad(x: Array, padding: Pair) -> Array:
     ph, pw = padding
     if ph == pw == 0:
-        return np.ascontiguousarray(x)
+        return x
     b, h, w, c = x.shape
     out = np.zeros_like(x, shape=(b, h + 2 * ph, w + 2 * pw, c), order="C")
     out[:, ph : ph + h, pw : pw + w] = x

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from autograd.core import VJPNode, add_outgrads
 from autograd.tracer import getval, isbox, new_box, primitive, toposort, trace_stack
 
@@ -50,7 +51,7 @@ def value_and_gradients(
 
 def _backward(end: VJPNode, value: Array) -> dict[VJPNode, Array]:
     """Reverse sweep from a scalar; returns the gradient at every root that it reaches."""
-    pending = {end: (value * 0 + 1, False)}
+    pending = {end: (np.ones_like(getval(value)), False)}
     at_roots = {}
     for node in toposort(end):
         gradient = pending.pop(node)[0]
