@@ -64,17 +64,19 @@ def concat_square(parameters: Tree, features: Array, y: Array) -> Array:
 
 
 def concat_candidates(parameters: Tree, features: Array, y: Array, shifts: np.ndarray) -> tuple[Array, Array]:
-    """Scores for `bounds.infonce_sampled`: the positives (N, L) and, for each y_j, those of x_{(j+s) mod N}, (K−1, N, L).
+    """Scores for `bounds.infonce_sampled`: positives (N, L) and, for each y_j, those of x_{(j+s) mod N}, (K−1, N, L).
 
     Args:
         features: (N, L, F). y: (N, D). shifts: (K−1,) on the host, from `negatives.distinct_shifts`.
     Raises:
-        ValueError: the shapes do not fit each other.
+        ValueError: the shapes do not fit each other, or a shift is not in 1..N−1.
     Source: arXiv 1808.06670, eq. (5) with K − 1 sampled negatives.
     """
     feature, representation = _project(parameters, features, y)
     here = _every_location(representation)
     n = y.shape[0]
+    if shifts.ndim != 1 or shifts.size == 0 or shifts.min() < 1 or shifts.max() >= n:
+        raise ValueError(f"concat_candidates: shifts must be (K−1,) in 1..{n - 1}, were {shifts.tolist()}")
     negatives = []
     for shift in shifts.tolist():
         turned = ops.concatenate([ops.cut(feature, (slice(shift, n),)), ops.cut(feature, (slice(0, shift),))])
@@ -112,9 +114,9 @@ def init_dot(rng: np.random.Generator, features: int, representation: int, units
 def dot_square(parameters: Tree, features: Array, y: Array) -> Array:
     """Every pair's score, scores[i, j, l] = ⟨a(f_il), b(y_j)⟩ / √E: (N, N, L), by one matrix product.
 
-    Layer norm gives both embeddings the length √E, so 1/√E keeps the first scores of order 1 and all of them within √E;
-    public code for this paper leaves the factor out, and starts with its softmax saturated. It is that of arXiv
-    1906.00910, section 3.6.
+    Layer norm starts both embeddings at the length √E, so 1/√E keeps the first scores of order 1 and all of them within
+    √E; public code for this paper leaves the factor out, and starts with its softmax saturated. It is that of the
+    public code of its successor, arXiv 1906.00910.
 
     Args:
         features: (N, L, F). y: (N, D).
@@ -169,8 +171,12 @@ def init_prior(rng: np.random.Generator, representation: int, hidden: tuple[int,
 def prior_logits(parameters: Tree, y: Array) -> Array:
     """d(y), the log odds that y came from the prior: (B, D) → (B,). D(y) = σ(d(y)).
 
+    Raises:
+        ValueError: y is not (B, D).
     Source: arXiv 1808.06670, section 3.3 and appendix A.2.
     """
+    if y.ndim != 2:
+        raise ValueError(f"prior_logits: y must be (B, D), was {y.shape}")
     hidden = ops.relu(layers.linear(parameters["first"], y))
     hidden = ops.relu(layers.linear(parameters["second"], hidden))
     return ops.reshape(layers.linear(parameters["score"], hidden), (y.shape[0],))
