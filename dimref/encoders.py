@@ -1,9 +1,9 @@
 """The convolution encoder: images → (local feature map, last feature map, representation).
 
 For 32×32: convolutions of 64, 128, 256 channels, each 4×4 with stride 2 and padding 1, batch norm and ReLU; a linear
-layer of 1024 with batch norm and ReLU; a linear layer to D = 64. Every convolution halves the side. Other sizes take the
-fewest that bring the last map to a side of 4 or less, doubling the channels; images are zero-padded (with black) to the
-next multiple, 28×28 to 32×32. The local map is the one before the last: M = 8 for 32×32 and 64×64.
+layer of 1024 with batch norm and ReLU; a linear layer to D = 64. Every convolution halves the side. Other sizes take
+the fewest (two at least) that bring the last map to a side of 4 or less, doubling the channels; images are padded with
+black until every halving is whole, 28×28 to 32×32. The local map is the one before the last: M = 8 for 32×32 and 64×64.
 """
 
 from __future__ import annotations
@@ -30,9 +30,8 @@ class Layout:
 
     def __post_init__(self) -> None:
         if self.size < 4 or self.channels not in (1, 3):
-            raise ValueError(
-                f"encoder: images must be at least 4×4 with 1 or 3 channels, were {self.size}×{self.size}×{self.channels}"
-            )
+            found = f"{self.size}×{self.size}×{self.channels}"
+            raise ValueError(f"encoder: images must be at least 4×4 with 1 or 3 channels, were {found}")
 
     @property
     def depth(self) -> int:
@@ -73,7 +72,7 @@ class Encoding:
 
 
 def init_encoder(rng: np.random.Generator, layout: Layout) -> tuple[Tree, Tree]:
-    """Parameters, and model state (running statistics). A layer before a batch norm has no bias: the norm removes it."""
+    """Parameters, and model state (running statistics). A layer below a batch norm has no bias: the norm removes it."""
     parameters: Tree = {}
     state: Tree = {}
     c_in = layout.channels
@@ -130,7 +129,8 @@ def scale(images: np.ndarray, layout: Layout) -> np.ndarray:
     """
     expected = (layout.size, layout.size, layout.channels)
     if images.dtype != np.uint8 or images.shape[1:] != expected:
-        raise ValueError(f"scale: images must be uint8 (B, {', '.join(map(str, expected))}), were {images.dtype} {images.shape}")
+        wanted = f"uint8 (B, {', '.join(map(str, expected))})"
+        raise ValueError(f"scale: images must be {wanted}, were {images.dtype} {images.shape}")
     margin = layout.padded - layout.size
     if margin:
         before = margin // 2
