@@ -26,7 +26,7 @@ def away_from_zero(x, gap=0.1):
 
 
 def projected(function, backend=NUMPY, seed=99):
-    """(dict of arrays) -> (⟨function(arrays), c⟩, function(arrays)), c fixed, random, of the value's shape and dtype."""
+    """(dict of arrays) -> (⟨function(arrays), c⟩, function(arrays)), c fixed and random, of the value's dtype."""
 
     def scalar(arrays):
         value = function(*arrays.values())
@@ -64,7 +64,7 @@ def check_gradient(function, *arrays, tolerance=1e-7, seed=7):
 
 
 def check_second_derivative(function, *arrays, tolerance=1e-7):
-    """The gradient of a gradient: ⟨∇ₓ⟨function(x), c⟩, w⟩ with random w, a function of x and c, by central differences."""
+    """The gradient of a gradient: ⟨∇ₓ⟨function(x), c⟩, w⟩, w random, in x and in c, by central differences."""
     weights = draw(5, *(a.shape for a in arrays))
 
     def slope(*x_and_c):

@@ -8,8 +8,8 @@ becomes a NumPy array by itself, so code that passes with it asks a device only 
 - keeps the result of a reduction on the device, as an array without axes;
 - does not give way to autograd's box on its right: `device_array * box` is a TypeError, `box * device_array` is not.
 
-It is stricter than CuPy where CuPy moves data silently: `float(x)`, `bool(x)`, an index or an assigned value on the host
-are refused; `x.get()` and `x.item()` move, and are counted. **It proves dispatch, not kernels:** the numbers are
+It is stricter than CuPy where CuPy moves data silently: `float(x)`, `bool(x)`, an index or an assigned value on the
+host are refused; `x.get()` and `x.item()` move, and are counted. **It proves dispatch, not kernels:** the numbers are
 NumPy's.
 """
 
@@ -117,7 +117,7 @@ class DeviceArray:
         self._host = host
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
-        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()` to make one explicitly.")
+        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`: it is explicit.")
 
     # ---- the two protocols
 

@@ -147,7 +147,7 @@ def test_conv_transpose2d_against_pytorch(geometry):
 
 @given(st.data(), seeds)
 def test_conv_transpose2d_is_the_adjoint_of_conv2d(data, seed):
-    """⟨conv2d(x), y⟩ = ⟨x, conv_transpose2d(y)⟩, with the weight's two roles exchanged, on sizes that the stride divides."""
+    """⟨conv2d(x), y⟩ = ⟨x, conv_transpose2d(y)⟩, the weight's axes exchanged, on sizes that the stride divides."""
     side = st.integers(1, 3)
     kernel, stride = data.draw(st.tuples(side, side)), data.draw(st.tuples(side, side))
     padding = tuple(data.draw(st.integers(0, (k - 1) // 2)) for k in kernel)

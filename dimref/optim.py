@@ -1,0 +1,64 @@
+"""Adam, over nested dicts of arrays."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dimref.backend import Array, Tree, leaves, map_tree
+
+BLOCK = 65536  # elements: the five arrays of one block stay in a core's cache from the first pass to the last
+
+
+def init_adam(parameters: Tree) -> Tree:
+    """State {"step": 0, "m": first moments, "v": second moments}, on the parameters' device."""
+    return {"step": 0, "m": map_tree(np.zeros_like, parameters), "v": map_tree(np.zeros_like, parameters)}
+
+
+def adam_step(
+    parameters: Tree,
+    gradients: Tree,
+    state: Tree,
+    lr: float = 1e-4,
+    betas: tuple[float, float] = (0.9, 0.999),
+    epsilon: float = 1e-8,
+) -> tuple[Tree, Tree]:
+    """One step of Adam: m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², θ ← θ − lr·m̂/(√v̂ + ε), with m̂, v̂ bias-corrected.
+
+    The arrays of `parameters` and `state` are given up: they are overwritten and come back as the new ones. A leaf whose
+    gradient is None (nothing depends on it) stays as it is.
+
+    Raises:
+        ValueError: a parameter is not C-contiguous, so that its flat view would be a copy and the step lost.
+    Source: Kingma & Ba 2015, arXiv 1412.6980, algorithm 1.
+    """
+    t = state["step"] + 1
+    rate, root = lr / (1 - betas[0] ** t), 1 / math.sqrt(1 - betas[1] ** t)
+    gradient_of = dict(leaves(gradients))
+    first, second = dict(leaves(state["m"])), dict(leaves(state["v"]))
+    for path, parameter in leaves(parameters):
+        if gradient_of[path] is not None:
+            if not parameter.flags.c_contiguous:
+                raise ValueError(f"adam_step: {path} must be C-contiguous, to be overwritten through a flat view")
+            _update(parameter, gradient_of[path], first[path], second[path], rate, root, betas, epsilon)
+    return parameters, {"step": t, "m": state["m"], "v": state["v"]}
+
+
+def _update(
+    parameter: Array, gradient: Array, m: Array, v: Array, rate: float, root: float, betas: tuple[float, float], epsilon: float
+) -> None:
+    """Update in blocks on the host: ten passes over a block that stays in cache. A device gets one block."""
+    size = parameter.size
+    step = BLOCK if isinstance(parameter, np.ndarray) else max(size, 1)
+    flat = [a.reshape(-1) for a in (parameter, gradient, m, v)]
+    for start in range(0, size, step):
+        p, g, m1, v1 = (a[start : start + step] for a in flat)
+        m1 *= betas[0]
+        m1 += (1 - betas[0]) * g
+        v1 *= betas[1]
+        v1 += (1 - betas[1]) * (g * g)
+        scale = np.sqrt(v1)
+        scale *= root
+        scale += epsilon
+        p -= rate * m1 / scale

@@ -1,0 +1,158 @@
+"""Adam against the textbook's loop and against PyTorch, in blocks, in place, on every backend."""
+
+import math
+
+import numpy as np
+import pytest
+from helpers import draw
+from hypothesis import given
+from hypothesis import strategies as st
+from strict import STRICT, DeviceArray
+
+from dimref import optim
+from dimref.backend import leaves, map_tree
+
+
+def naive_adam(theta, gradients, lr=1e-4, betas=(0.9, 0.999), epsilon=1e-8):
+    """Algorithm 1 of arXiv 1412.6980, one number at a time in Python's floats."""
+    out = []
+    for k, start in enumerate(theta.ravel().tolist()):
+        x, m, v = start, 0.0, 0.0
+        for t, gradient in enumerate(gradients, start=1):
+            g = gradient.ravel()[k].item()
+            m = betas[0] * m + (1 - betas[0]) * g
+            v = betas[1] * v + (1 - betas[1]) * g * g
+            m_hat, v_hat = m / (1 - betas[0] ** t), v / (1 - betas[1] ** t)
+            x -= lr * m_hat / (math.sqrt(v_hat) + epsilon)
+        out.append(x)
+    return np.array(out).reshape(theta.shape)
+
+
+def run_adam(theta, gradients, backend=None, **settings):
+    move = np.array if backend is None else lambda a: backend.to_device(a.copy())
+    parameters = {"net": {"theta": move(theta)}}
+    state = optim.init_adam(parameters)
+    for gradient in gradients:
+        parameters, state = optim.adam_step(parameters, {"net": {"theta": move(gradient)}}, state, **settings)
+    assert state["step"] == len(gradients)
+    return parameters["net"]["theta"], state
+
+
+SETTINGS = [{}, {"lr": 0.1}, {"lr": 0.01, "betas": (0.5, 0.9), "epsilon": 0.1}]
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("shape", [(), (1,), (3, 2), (0,), (2, 1, 3)])
+def test_adam_is_algorithm_1(shape, settings):
+    theta, *gradients = draw(0, shape, *[shape] * 5)
+    found, _ = run_adam(theta, gradients, **settings)
+    np.testing.assert_allclose(found, naive_adam(theta, gradients, **settings), rtol=1e-12)
+
+
+def test_first_step_is_lr_times_the_sign():
+    """m̂ = g and v̂ = g² at t = 1: bias correction undoes the zeros that the moments start from."""
+    found, _ = run_adam(np.zeros(3), [np.array([5.0, -1e-3, 100.0])], lr=0.25)
+    np.testing.assert_allclose(found, [-0.25, 0.25, -0.25], rtol=1e-4)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-12), (np.float32, 1e-5)])
+def test_adam_against_pytorch(dtype, tolerance):
+    torch = pytest.importorskip("torch")
+    theta, *gradients = draw(1, (7, 3), *[(7, 3)] * 20, dtype=dtype)
+    twin = torch.nn.Parameter(torch.tensor(theta))
+    optimizer = torch.optim.Adam([twin], lr=0.03, betas=(0.8, 0.95), eps=1e-6)
+    for gradient in gradients:
+        twin.grad = torch.tensor(gradient)
+        optimizer.step()
+    found, _ = run_adam(theta, gradients, lr=0.03, betas=(0.8, 0.95), epsilon=1e-6)
+    np.testing.assert_allclose(found, twin.detach().numpy(), rtol=tolerance, atol=tolerance)
+    assert found.dtype == dtype
+
+
+def test_defaults_are_those_of_the_paper():
+    theta, *gradients = draw(2, (4,), (4,), (4,))
+    spelled_out, _ = run_adam(theta, gradients, lr=1e-4, betas=(0.9, 0.999), epsilon=1e-8)
+    np.testing.assert_array_equal(run_adam(theta, gradients)[0], spelled_out)
+
+
+@pytest.mark.parametrize("size", [optim.BLOCK - 1, optim.BLOCK, optim.BLOCK + 1, 2 * optim.BLOCK, 2 * optim.BLOCK + 7])
+def test_blocks_change_nothing(size):
+    """On the host in blocks, on a device in one piece: the same numbers to the last bit, at every block's border."""
+    theta, *gradients = draw(3, (size,), (size,), (size,), dtype=np.float32)
+    host, state = run_adam(theta, gradients)
+    device, device_state = run_adam(theta, gradients, STRICT)
+    np.testing.assert_array_equal(host, device.get())
+    for name in "mv":
+        np.testing.assert_array_equal(state[name]["net"]["theta"], device_state[name]["net"]["theta"].get())
+    assert np.all(host != theta)
+
+
+@given(st.integers(1, 30), st.integers(1, 12), st.integers(0, 2**32 - 1))
+def test_blocks_of_any_size(size, block, seed):
+    theta, *gradients = draw(seed, (size,), (size,), (size,))
+    whole, _ = run_adam(theta, gradients)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(optim, "BLOCK", block)
+        np.testing.assert_array_equal(run_adam(theta, gradients)[0], whole)
+
+
+def test_the_device_gets_one_block(monkeypatch):
+    """Small blocks would be thousands of kernel launches."""
+    seen = []
+    monkeypatch.setattr(optim, "BLOCK", 4)
+    cut = DeviceArray.__getitem__
+    monkeypatch.setattr(DeviceArray, "__getitem__", lambda self, index: seen.append(index) or cut(self, index))
+    run_adam(np.ones(10), [np.ones(10)], STRICT)
+    assert seen == [slice(0, 10)] * 4
+
+
+def test_state_starts_at_zero_where_the_parameters_are(backend):
+    parameters = backend.tree_to_device({"a": np.ones((2, 3), np.float32), "deep": {"b": np.ones(4)}})
+    state = optim.init_adam(parameters)
+    assert state["step"] == 0
+    for moment in (state["m"], state["v"]):
+        for (path, parameter), (other_path, zero) in zip(leaves(parameters), leaves(moment), strict=True):
+            assert path == other_path
+            assert type(zero) is type(parameter)
+            assert zero.dtype == parameter.dtype
+            np.testing.assert_array_equal(backend.to_host(zero), np.zeros(parameter.shape))
+    assert state["m"]["a"] is not state["v"]["a"]
+
+
+def test_a_leaf_without_gradient_stays_as_it_is(backend):
+    parameters = backend.tree_to_device({"a": np.ones(3), "b": np.ones(2)})
+    state = optim.init_adam(parameters)
+    parameters, state = optim.adam_step(parameters, {"a": None, "b": backend.to_device(np.ones(2))}, state, lr=0.5)
+    np.testing.assert_array_equal(backend.to_host(parameters["a"]), np.ones(3))
+    np.testing.assert_array_equal(backend.to_host(state["m"]["a"]), np.zeros(3))
+    np.testing.assert_array_equal(backend.to_host(state["v"]["a"]), np.zeros(3))
+    np.testing.assert_allclose(backend.to_host(parameters["b"]), [0.5, 0.5])
+    assert state["step"] == 1
+
+
+def test_parameters_and_moments_are_overwritten_and_gradients_are_not():
+    parameters, gradients = {"a": np.ones(3)}, {"a": np.array([1.0, -2.0, 3.0])}
+    state = optim.init_adam(parameters)
+    given_state = map_tree(lambda leaf: leaf, state)
+    new_parameters, new_state = optim.adam_step(parameters, gradients, state)
+    assert new_parameters["a"] is parameters["a"]
+    assert new_state["m"]["a"] is given_state["m"]["a"]
+    assert new_state["v"]["a"] is given_state["v"]["a"]
+    assert given_state["step"] == 0
+    np.testing.assert_array_equal(gradients["a"], [1, -2, 3])
+
+
+def test_a_parameter_that_cannot_be_overwritten_in_place_is_refused(backend):
+    """Flattening an array in another order copies it: the step would be lost without a word."""
+    turned = backend.to_device(np.ones((2, 3))).T
+    parameters = {"net": {"w": turned}}
+    with pytest.raises(ValueError, match="adam_step: net/w must be C-contiguous"):
+        optim.adam_step(parameters, {"net": {"w": turned}}, optim.init_adam(parameters))
+
+
+def test_a_gradient_in_any_memory_order_is_taken():
+    theta, gradient = draw(4, (2, 3), (3, 2))
+    turned, _ = run_adam(theta, [gradient.T.copy()])
+    parameters = {"a": theta.copy()}
+    found, _ = optim.adam_step(parameters, {"a": gradient.T}, optim.init_adam(parameters))
+    np.testing.assert_array_equal(found["a"], turned)

@@ -1,0 +1,211 @@
+"""The tape over nested dicts: structure, what is left out, higher orders, and the memory it lets go of."""
+
+import gc
+import math
+import weakref
+
+import numpy as np
+import pytest
+from autograd.extend import defvjp
+from autograd.tracer import isbox
+from helpers import away_from_zero, draw, gradients
+from strict import STRICT, DeviceArray
+
+from dimref import ops
+from dimref.tape import primitive, stop_gradient, value_and_gradients
+
+
+def half_square(x):
+    """½‖x‖², whose gradient is x."""
+    return ops.total(ops.multiply(x, x)) * 0.5
+
+
+def test_gradients_have_the_structure_of_the_parameters(backend):
+    a, b, c = draw(0, (2, 3), (3,), ())
+    parameters = backend.tree_to_device({"net": {"a": a, "deep": {"b": b}}, "c": c})
+
+    def loss(p, weight):
+        value = half_square(p["net"]["a"]) + half_square(p["net"]["deep"]["b"]) * weight + half_square(p["c"]) * 3.0
+        return value, {"twice": p["c"] * 2.0, "note": "as it was"}
+
+    value, found, auxiliary = value_and_gradients(loss, parameters, 2.0)
+    assert list(found) == ["net", "c"]
+    np.testing.assert_array_equal(backend.to_host(found["net"]["a"]), a)
+    np.testing.assert_array_equal(backend.to_host(found["net"]["deep"]["b"]), 2 * b)
+    np.testing.assert_array_equal(backend.to_host(found["c"]), 3 * c)
+    assert float(backend.to_host(value)) == pytest.approx((a**2).sum() / 2 + (b**2).sum() + 1.5 * c**2)
+    assert not isbox(value)
+    assert not isbox(auxiliary["twice"])
+    assert float(backend.to_host(auxiliary["twice"])) == 2 * c
+    assert auxiliary["note"] == "as it was"
+
+
+def test_a_single_array_is_a_tree_too():
+    (x,) = draw(1, (3,))
+    _, found, auxiliary = value_and_gradients(lambda x: (half_square(x), None), x)
+    np.testing.assert_array_equal(found, x)
+    assert auxiliary is None
+
+
+def test_a_leaf_that_is_not_used_has_no_gradient():
+    x, y = draw(2, (3,), (3,))
+    _, found, _ = value_and_gradients(lambda p: (half_square(p["y"]), p["x"]), {"x": x, "y": y, "z": {"w": x}})
+    assert found["x"] is None
+    assert found["z"] == {"w": None}
+    np.testing.assert_array_equal(found["y"], y)
+
+
+def test_a_value_that_depends_on_nothing_has_no_gradients():
+    value, found, _ = value_and_gradients(lambda p: (np.float64(3), None), {"x": np.ones(2)})
+    assert value == 3
+    assert found == {"x": None}
+
+
+def test_a_leaf_used_twice_collects_both_gradients():
+    (x,) = draw(3, (4,))
+    _, found, _ = value_and_gradients(lambda p: (half_square(p["x"]) + ops.total(p["x"]), None), {"x": x})
+    np.testing.assert_allclose(found["x"], x + 1)
+
+
+def test_one_array_under_two_names_is_two_leaves():
+    (x,) = draw(3, (4,))
+    _, found, _ = value_and_gradients(lambda p: (half_square(p["x"]) + ops.total(p["y"]), None), {"x": x, "y": x})
+    np.testing.assert_array_equal(found["x"], x)
+    np.testing.assert_array_equal(found["y"], np.ones(4))
+
+
+def test_stop_gradient_keeps_the_value_and_drops_the_slope(backend):
+    (x,) = draw(4, (4,))
+
+    def loss(p):
+        assert not isbox(stop_gradient(p))
+        return ops.total(ops.multiply(stop_gradient(p), p)), None
+
+    _, found, _ = value_and_gradients(loss, backend.to_device(x))
+    np.testing.assert_array_equal(backend.to_host(found), x)  # and not 2x
+    assert stop_gradient(x) is x
+
+
+def test_the_value_is_of_the_parameters_dtype():
+    (x,) = draw(5, (4,), dtype=np.float32)
+    value, found, _ = value_and_gradients(lambda p: (half_square(p), None), x)
+    assert value.dtype == found.dtype == np.float32
+
+
+@pytest.mark.parametrize("infinite", [-math.inf, math.inf])
+def test_an_infinite_value_has_a_gradient_all_the_same(infinite, backend):
+    """A bound may be −inf at its right limit: the seed of the pass back is 1 and not a function of the value."""
+    x = backend.to_device(np.array([1.0, 2.0]))
+    value, found, _ = value_and_gradients(lambda p: (ops.total(p) + infinite, None), x)
+    assert float(backend.to_host(value)) == infinite
+    np.testing.assert_array_equal(backend.to_host(found), [1, 1])
+
+
+# ---- a gradient inside a gradient
+
+
+def test_gradient_of_a_gradient_norm(backend):
+    """f = Σ softplus(x·w)², so that every path of the second derivative matters; against central differences."""
+    x, w = draw(6, (5, 3), (3, 2))
+
+    def penalty(p, x, to_device):
+        def inner(x):
+            scores = ops.softplus(ops.matmul(x, p["w"]))
+            return ops.total(ops.multiply(scores, scores)), None
+
+        _, slope, _ = value_and_gradients(inner, to_device(x))
+        return ops.total(ops.multiply(slope, slope)), None
+
+    _, found, _ = value_and_gradients(penalty, {"w": backend.to_device(w)}, x, backend.to_device)
+    (direction,) = draw(7, w.shape)
+    moved = [float(penalty({"w": w + h * direction}, x, np.asarray)[0]) for h in (1e-5, -1e-5)]
+    along = float((backend.to_host(found["w"]) * direction).sum())
+    assert along == pytest.approx((moved[0] - moved[1]) / 2e-5, rel=1e-7)
+
+
+def test_an_inner_value_that_depends_on_outer_parameters_alone_has_no_inner_gradient():
+    x, y = draw(8, (3,), (3,))
+
+    def outer(p):
+        value, found, _ = value_and_gradients(lambda q: (half_square(p), None), y)
+        assert found is None
+        return value, None
+
+    _, found, _ = value_and_gradients(outer, x)
+    np.testing.assert_array_equal(found, x)
+
+
+def test_third_derivative():
+    """d³/dx³ x⁴ = 24x."""
+
+    def power(x):
+        return ops.multiply(ops.multiply(x, x), ops.multiply(x, x))
+
+    def derivative(function):
+        return lambda x: value_and_gradients(lambda p: (function(p), None), x)[1]
+
+    x = np.array(1.7)
+    assert float(derivative(derivative(derivative(power)))(x)) == pytest.approx(24 * 1.7)
+
+
+# ---- mixing, and memory
+
+
+def test_a_bare_device_array_does_not_give_way_to_a_box():
+    """What CuPy does, and why `ops.multiply` and its siblings exist."""
+    x = STRICT.to_device(np.ones(3))
+    with pytest.raises(TypeError, match="Unsupported type"):
+        value_and_gradients(lambda p: (ops.total(x * p), None), x)
+    _, found, _ = value_and_gradients(lambda p: (ops.total(p * x), None), x)
+    assert isinstance(found, DeviceArray)
+
+
+def test_the_tape_is_freed_without_the_garbage_collector():
+    seen = []
+
+    def loss(p):
+        hidden = ops.multiply(p, p)
+        seen.append(weakref.ref(stop_gradient(hidden)))
+        return ops.total(ops.softplus(hidden)), None
+
+    gc.disable()
+    try:
+        value_and_gradients(loss, np.ones(5))
+        assert seen[0]() is None
+    finally:
+        gc.enable()
+
+
+def test_what_the_forward_pass_kept_is_freed_during_the_pass_back():
+    """The gradient of the first step runs last: by then the last step's values are gone."""
+    kept, alive = [], []
+
+    @primitive
+    def first(x):
+        return x + 0.0
+
+    def first_vjp(ans, x):
+        def vjp(g):
+            alive.extend(ref() is not None for ref in kept)
+            return g
+
+        return vjp
+
+    defvjp(first, first_vjp)
+
+    def loss(p):
+        hidden = ops.softplus(first(p))
+        last = ops.multiply(hidden, hidden)
+        kept.append(weakref.ref(stop_gradient(last)))
+        return ops.total(ops.multiply(last, last)), None
+
+    value_and_gradients(loss, np.ones(5))
+    assert alive == [False]
+
+
+def test_parameters_are_left_as_they_were():
+    (x,) = draw(9, (3, 3))
+    x = away_from_zero(x)
+    kept = x.copy()
+    gradients(lambda x: ops.add(ops.relu(x), ops.softplus(ops.multiply(x, x))), x)
+    np.testing.assert_array_equal(x, kept)
