@@ -238,6 +238,7 @@ def _binary(name: str, ufunc: np.ufunc) -> None:
     setattr(DeviceArray, f"__{name}__", forward)
     if name not in COMPARISONS:
         setattr(DeviceArray, f"__r{name}__", mirrored)
+    if name not in COMPARISONS and name != "matmul":  # CuPy has no in-place matrix product
         setattr(DeviceArray, f"__i{name}__", in_place)
 
 
