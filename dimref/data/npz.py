@@ -75,15 +75,20 @@ def _no_images(path: Path, archive: zipfile.ZipFile, split: str) -> tuple[str, s
     raise fault(path, f"an array {wanted}", found, MissingSplit if other else DataError)
 
 
+def _empty(shape: tuple[int, ...]) -> bool:
+    """Whether nothing is there, or, as a damaged header may say, less than nothing."""
+    return any(n < 1 for n in shape)
+
+
 def _check_images(where: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
     if dtype != np.uint8:
         raise fault(where, "uint8 pixels from 0 to 255 (convert them before saving)", str(dtype))
-    if len(shape) not in (3, 4) or 0 in shape or (len(shape) == 4 and shape[3] not in (1, 3)):
+    if len(shape) not in (3, 4) or _empty(shape) or (len(shape) == 4 and shape[3] not in (1, 3)):
         raise fault(where, "shape (N, H, W) or (N, H, W, C), C = 1 or 3 and last", str(shape))
 
 
 def _check_labels(where: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    if dtype.kind not in "iu" or len(shape) not in (1, 2) or shape[1:] not in ((), (1,)) or 0 in shape:
+    if dtype.kind not in "iu" or len(shape) not in (1, 2) or shape[1:] not in ((), (1,)) or _empty(shape):
         raise fault(where, "integer labels of shape (N,)", f"{dtype} {shape}")
 
 
@@ -108,7 +113,7 @@ def _read_array(
         shape, fortran, dtype = _read_header(member, where)
         check(where, shape, dtype)
         size = math.prod(shape) * dtype.itemsize
-        if min(shape) < 0 or size > min(info.file_size, info.compress_size * DEFLATE_RATIO):
+        if size > min(info.file_size, info.compress_size * DEFLATE_RATIO):
             raise fault(where, f"{size} bytes for shape {shape}", f"{info.file_size} ({info.compress_size} packed)")
         count = shape[0] if limit is None else min(limit, shape[0])
         rows = shape[0] if fortran else count  # stored by columns: the first entries lie all over the array

@@ -46,6 +46,12 @@ def test_cifar10_binary(inner, tmp_path):
     assert "from 2 files" in few.source
 
 
+def test_ten_batches_come_in_the_order_of_their_numbers(tmp_path):
+    for number in range(1, 11):
+        (tmp_path / f"data_batch_{number}.bin").write_bytes(bytes([number - 1]) + bytes(3072))
+    assert load("cifar10", "train", tmp_path).labels.tolist() == list(range(10))
+
+
 def test_a_limit_stops_before_the_next_file(tmp_path, refuses):
     (tmp_path / "data_batch_1.bin").write_bytes(binary(*some(2)))
     (tmp_path / "data_batch_2.bin").write_bytes(b"broken")

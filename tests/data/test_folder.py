@@ -2,6 +2,7 @@
 
 import builtins
 import io
+import os
 import struct
 import tempfile
 import zlib
@@ -78,6 +79,16 @@ def test_limit_is_a_prefix_with_the_classes_mixed(tmp_path):
         assert np.array_equal(few.labels, whole.labels[:limit])
     assert np.bincount(whole.labels[:6]).tolist() == [2, 2, 2]
     assert len({image.tobytes() for image in whole.images}) == 16
+
+
+def test_the_order_is_not_the_file_system_s(tmp_path, monkeypatch):
+    for i in range(5):
+        save(tmp_path / "a" / f"{i}.png")
+    images, walk = load("folder", "train", tmp_path).images, os.walk
+    for order in (1, -1):
+        listed = lambda *a, order=order, **k: [(d, f, sorted(n)[::order]) for d, f, n in walk(*a, **k)]  # noqa: E731
+        monkeypatch.setattr(os, "walk", listed)
+        assert np.array_equal(load("folder", "train", tmp_path).images, images)
 
 
 def test_a_limit_decodes_no_more_than_it_takes(tmp_path):

@@ -5,7 +5,7 @@ import io
 import os
 import pickle
 import pickletools
-import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -58,7 +58,6 @@ HOSTILE = [
     lambda mark: Call(os.system, f"touch {mark}"),
     lambda mark: Call(os.mkdir, str(mark)),
     lambda mark: Call(builtins.exec, f"open({str(mark)!r}, 'w')"),
-    lambda mark: Call(builtins.getattr, os, "system"),
     lambda mark: Call(np.save, str(mark), 1),
     lambda mark: Call(np.load, str(mark)),
     lambda mark: {"data": Call(io.open, str(mark), "w")},
@@ -69,12 +68,8 @@ HOSTILE = [
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 def test_nothing_hostile_runs(hostile, protocol, tmp_path):
     mark = tmp_path / "mark"
-    try:
-        program = pickle.dumps(hostile(mark), protocol)
-    except TypeError:
-        pytest.skip("a module cannot be pickled")
     with pytest.raises(DataError, match="UnpicklingError: it asks for"):
-        read_pickle(write(tmp_path / "p", program))
+        read_pickle(write(tmp_path / "p", pickle.dumps(hostile(mark), protocol)))
     assert not list(tmp_path.glob("mark*"))
 
 
@@ -106,6 +101,7 @@ def test_a_pickle_cannot_alter_the_stand_ins(tmp_path):
 
 
 BOMBS = {
+    "a memo index of sixteen million": b"\x80\x02}r\xff\xff\xff\x00.",
     "a memo index of four billion": b"\x80\x02}r\xff\xff\xff\xff.",
     "a string said to be huge": b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x0f.",
     "a frame said to be huge": b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x0f}.",
@@ -122,12 +118,23 @@ BOMBS = {
 
 @pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS.keys())
 def test_bombs_stay_small(bomb, tmp_path):
-    start = time.perf_counter()
+    write(tmp_path / "p", bomb)
+    tracemalloc.start()
     try:
-        assert read_pickle(write(tmp_path / "p", bomb)) == {}
+        assert read_pickle(tmp_path / "p") == {}
     except DataError as error:
         assert "\n" not in str(error)  # noqa: PT017 - the empty dictionary is as good an end
-    assert time.perf_counter() - start < 1
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 4 << 20
+
+
+def test_an_array_must_have_the_bytes_its_shape_says(tmp_path):
+    program = pickle.dumps({"data": np.arange(10, dtype=np.uint8).reshape(2, 5)}, 4)
+    content = read_pickle(write(tmp_path / "p", program.replace(b"K\x02K\x05\x86", b"K\x02K\x06\x86")))
+    with pytest.raises(ValueError, match=r"an array said to be \(2, 6\) with 10 bytes"):
+        content["data"].uint8()
 
 
 def test_a_pickle_beyond_any_sane_size_is_not_read(tmp_path):

@@ -42,6 +42,8 @@ def test_same_index_same_image_in_any_order(drawn):
     indices = np.array([499, 3, 250, 3, 0])
     images, factors = shapes.draw(indices)
     assert np.array_equal(images, drawn[0][indices])
+    noisy = shapes.draw(FIRST, noise=0.1)[0]
+    assert np.array_equal(shapes.draw(indices, noise=0.1)[0], noisy[indices])
     for key, value in factors.items():
         assert np.array_equal(value, drawn[1][key][indices]), key
 
