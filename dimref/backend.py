@@ -17,11 +17,10 @@ from autograd.extend import VSpace
 from autograd.numpy.numpy_boxes import ArrayBox
 
 from dimref.errors import DimrefError
+from dimref.names import BACKENDS
 
 Array = Any  # numpy.ndarray, cupy.ndarray, or autograd's box of either
 Tree = Any  # an array, or a dict of trees: parameters, model state, gradients
-
-NAMES = ("numpy", "cupy")
 
 
 class BackendError(DimrefError):
@@ -57,7 +56,7 @@ def get_backend(name: str) -> Backend:
         return NUMPY
     if name == "cupy":
         return _cupy_backend()
-    raise BackendError(f"backend: expected one of {', '.join(NAMES)}, found {name!r}")
+    raise BackendError(f"backend: expected one of {', '.join(BACKENDS)}, found {name!r}")
 
 
 def map_tree(function: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:

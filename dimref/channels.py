@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike
 from dimref.information import mutual_information
 from dimref.tables import SUM_TOLERANCE, Table, as_probabilities, as_table, nats_per_unit
 
-
 # No input is given up for good: one that underflowed to 0 would take its outputs' q(y) with it, and with them the upper
 # end of the certificate. With this floor q ≥ 1e-150 W, so that q underflows only where W < 1e-170 and W log(W/q) is 0.
 SMALLEST_INPUT = 1e-150
@@ -147,7 +146,7 @@ def channel_information(p_x: ArrayLike, channel: ArrayLike, base: float = math.e
 
 
 def _row_divergences(rows: Table, q: Table) -> Table:
-    """KL(W_x ‖ q) for each input x, where q(y) = 0 only if W(y|x) = 0 for all x, or as good as 0 (see SMALLEST_INPUT)."""
+    """KL(W_x ‖ q) for each input x, where q(y) = 0 only if W(y|x) is 0 or as good as 0 (see SMALLEST_INPUT)."""
     log_rows, log_q = (np.log(np.where(p > 0, p, 1.0)) for p in (rows, q))
     return (rows * (log_rows - log_q)).sum(axis=1)
 

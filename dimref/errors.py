@@ -2,4 +2,6 @@
 
 
 class DimrefError(Exception):
-    """One clear line: the thing, what was expected, what was found. The command line prints it and exits with 2."""
+    """One clear line: the thing, what was expected, what was found. The command line prints it and exits with the code."""
+
+    exit_code = 2

@@ -57,9 +57,7 @@ def init_conv2d(rng: np.random.Generator, c_in: int, c_out: int, kernel: int | P
     return init_linear(rng, kh * kw * c_in, c_out, bias)
 
 
-def conv2d(
-    parameters: Tree, x: Array, kernel: int | Pair, stride: int | Pair = 1, padding: int | Pair = 0
-) -> Array:
+def conv2d(parameters: Tree, x: Array, kernel: int | Pair, stride: int | Pair = 1, padding: int | Pair = 0) -> Array:
     """Cross-correlation, as every framework's convolution is: (B, H, W, C_in) → (B, H', W', C_out).
 
     out[b, p, q, o] = Σ_{i, j, c} x̃[b, p·sh + i, q·sw + j, c] · w[(i, j, c), o] + bias[o], x̃ being x padded with zeros;

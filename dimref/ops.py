@@ -341,9 +341,7 @@ def im2col(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
     return windows.transpose(0, 1, 2, 4, 3).reshape(b, high, wide, kh * kw * c)
 
 
-defvjp(
-    im2col, lambda ans, x, kernel, stride, padding: lambda g: col2im(g, x.shape, kernel, stride, padding)
-)
+defvjp(im2col, lambda ans, x, kernel, stride, padding: lambda g: col2im(g, x.shape, kernel, stride, padding))
 
 
 def _pad(x: Array, padding: Pair) -> Array:
@@ -367,7 +365,10 @@ def col2im(columns: Array, shape: Shape, kernel: Pair, stride: Pair, padding: Pa
     b, h, w, c = shape
     high, wide = columns.shape[1:3]
     columns = columns.reshape(b, high, wide, kh, kw, c)
-    tiles_h, tiles_w = max(high + -(-kh // sh), -(-(h + 2 * ph) // sh)), max(wide + -(-kw // sw), -(-(w + 2 * pw) // sw))
+    tiles_h, tiles_w = (
+        max(high + -(-kh // sh), -(-(h + 2 * ph) // sh)),
+        max(wide + -(-kw // sw), -(-(w + 2 * pw) // sw)),
+    )
     canvas = np.zeros_like(columns, shape=(b, tiles_h, sh, tiles_w, sw, c), order="C")
     for i in range(0, kh, sh):
         for j in range(0, kw, sw):

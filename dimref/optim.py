@@ -46,7 +46,14 @@ def adam_step(
 
 
 def _update(
-    parameter: Array, gradient: Array, m: Array, v: Array, rate: float, root: float, betas: tuple[float, float], epsilon: float
+    parameter: Array,
+    gradient: Array,
+    m: Array,
+    v: Array,
+    rate: float,
+    root: float,
+    betas: tuple[float, float],
+    epsilon: float,
 ) -> None:
     """Update in blocks on the host: ten passes over a block that stays in cache. A device gets one block."""
     size = parameter.size

@@ -1,0 +1,20 @@
+"""`dimref info`."""
+
+from __future__ import annotations
+
+import click
+
+from dimref import names
+
+
+@click.command()
+@click.option(
+    "--backend", type=click.Choice(names.BACKENDS), default="numpy", help="The one to describe.  [default: numpy]"
+)
+def info(backend: str) -> None:
+    """Print backend, device, BLAS, threads and versions."""
+    from dimref import machine
+    from dimref.backend import get_backend
+
+    for name, value in machine.description(backend, get_backend(backend).device).items():
+        click.echo(f"{name:<10} {value}")

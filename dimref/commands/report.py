@@ -1,0 +1,151 @@
+"""What `dimref train` prints before the first step and after the last."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+
+from dimref import data, encoders, plots, training
+from dimref.data import DataError, MissingSplit
+from dimref.evaluation.probes import ProbeResult, linear_probe
+from dimref.runs import Checkpoint
+from dimref.training import State, Task
+
+PROBE_LIMIT = 10_000  # training images, and test images, of the probes at the end of a run
+LABELLED = {"stl10-unlabeled": "stl10"}  # where the labels of an unlabelled set's probe come from
+
+
+def opening(task: Task, run: Path, checkpoint: Checkpoint | None) -> None:
+    """Say what is about to be trained on what."""
+    config = task.config
+    terms = [
+        f"{weight:g} × {name} {config.bound.upper() if config.bound != 'infonce' else 'InfoNCE'}"
+        f" ({config.local_scorer if name == 'local' else 'concat'}, {config.negatives_of(name)})"
+        for name, weight in (("global", config.global_weight), ("local", config.local_weight))
+        if weight
+    ]
+    if config.prior_weight:
+        terms.append(f"{config.prior_weight:g} × {config.prior} prior")
+    _row("data", f"{task.source}; {len(task.images)} to train on, {len(task.held_out)} held out")
+    _row("objective", " + ".join(terms))
+    _row("backend", f"{task.backend.name} on {task.backend.device}, seed {config.seed}, batches of {config.batch_size}")
+    _row("run", f"{run}, {task.total_steps} steps" + (f", going on from step {checkpoint.step}" if checkpoint else ""))
+    if checkpoint and checkpoint.meta.get("machine") != training.machine_of(task):
+        click.echo("note: this machine, BLAS or number of threads is not the one the run was started with; the result is "
+                   "as good, but not equal bit for bit")  # fmt: skip
+
+
+def closing(task: Task, run: Path, state: State, plot: bool | None, quiet: bool) -> None:
+    """Bounds with their ceilings, probes beside their baselines, the pictures, the run and what to type next."""
+    held = training.held_out_terms(task, state)
+    n, m = task.held_out_batch, len(task.held_out)
+    ceilings: dict[str, float] = {
+        term: task.objective.ceiling(term, n, task.locations) for term in ("local", "global") if term in held
+    }
+    if not quiet:
+        for term, ceiling in ceilings.items():
+            _row(f"{term} bound", f"{held[term]:.3f} nats held out, {_of_at_most(ceiling)}")
+            if f"{term}_certified" in held:
+                _row(
+                    "certified",
+                    f"{held[f'{term}_certified']:.3f} nats: a bound on I, which all-locations itself is not",
+                )
+            if math.isinf(ceiling) and held[term] > math.log(m):
+                _row(
+                    "warning",
+                    f"above log of the {m} held-out images ({math.log(m):.3f}): no longer certified by the sample",
+                )
+        if "prior" in held:
+            _row("prior", f"{held['prior']:.3f} nats, {-math.log(4):.3f} when y cannot be told from the prior")
+        _print_probes(task, state)
+    if plot or (plot is None and plots.available()):
+        _row(
+            "curves",
+            str(
+                plots.curves(
+                    run, ceilings, f"{task.source.split(':')[0]}, {task.config.bound}, seed {task.config.seed}"
+                )
+            ),
+        )
+    _row("run", str(run))
+    _row("next", f"dimref train --resume {run} --epochs {2 * _epochs_done(task, state)}")
+
+
+def _epochs_done(task: Task, state: State) -> int:
+    return -(-state.step // task.steps_per_epoch)
+
+
+def _of_at_most(ceiling: float) -> str:
+    return f"of at most {ceiling:.3f}" if math.isfinite(ceiling) else "no ceiling"
+
+
+def _row(name: str, text: str) -> None:
+    click.echo(f"{name:<13} {text}")
+
+
+# ---- probes
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Images with labels for the probes, and a word on where the test images come from."""
+
+    train: tuple[np.ndarray, np.ndarray]
+    test: tuple[np.ndarray, np.ndarray]
+    origin: str
+
+
+def labelled_images(task: Task) -> Labelled | None:
+    """At most 10,000 training and 10,000 test images with their labels; None where there are no labels."""
+    config = task.config
+    name = LABELLED.get(config.data, config.data)
+    limit = min(PROBE_LIMIT, config.limit or PROBE_LIMIT)
+    train = data.load(name, "train", config.data_dir, limit, config.noise)
+    try:
+        test = data.load(name, "test", config.data_dir, PROBE_LIMIT, config.noise)
+    except MissingSplit:
+        cut = np.random.default_rng(0).permutation(len(train.labels))
+        fifth, rest = cut[: len(cut) // 5], cut[len(cut) // 5 :]
+        pairs = [(train.images[i], train.labels[i]) for i in (rest, fifth)]
+        origin = "a fifth of the training images, since there is no test split; the encoder has seen them"
+        return _if_labelled(Labelled(pairs[0], pairs[1], origin))
+    return _if_labelled(Labelled((train.images, train.labels), (test.images, test.labels), "test split"))
+
+
+def _if_labelled(found: Labelled) -> Labelled | None:
+    both = np.concatenate([found.train[1], found.test[1]])
+    return None if both.min() < 0 or both.min() == both.max() else found
+
+
+def _print_probes(task: Task, state: State) -> None:
+    try:
+        found = labelled_images(task)
+    except DataError as error:
+        _row("probe", f"none: {error}")
+        return
+    if found is None or len(found.train[1]) < 10:
+        _row("probe", "none: the images have no labels, or too few")
+        return
+    classes = len(np.unique(found.train[1]))
+    _row("linear probe", f"accuracy in % on {len(found.test[1]):,} test images ({found.origin}), trained on "
+                         f"{len(found.train[1]):,}; {100 / classes:.0f} % by chance")  # fmt: skip
+    click.echo(f"{'':<13} {'':<10} {'conv':>6} {'fc':>6} {'y':>6}")
+    for label, source in (("trained", state), ("untrained", training.untrained_state(task))):
+        accuracies = [100 * result.accuracy for result in _encoder_probes(task, source, found)]
+        click.echo(f"{'':<13} {label:<10} " + " ".join(f"{a:>6.1f}" for a in accuracies))
+    raw = [encoders.scale(x, task.layout).reshape(len(x), -1) for x, _ in (found.train, found.test)]
+    result = linear_probe((raw[0], found.train[1]), (raw[1], found.test[1]), task.config.seed, task.backend)
+    click.echo(f"{'':<13} {'raw pixels':<10} {100 * result.accuracy:>6.1f}")
+
+
+def _encoder_probes(task: Task, state: State, found: Labelled) -> Iterator[ProbeResult]:
+    train, test = (
+        training.features(task, state.parameters, state.model, images) for images, _ in (found.train, found.test)
+    )
+    for name in train:
+        yield linear_probe((train[name], found.train[1]), (test[name], found.test[1]), task.config.seed, task.backend)

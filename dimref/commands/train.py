@@ -1,0 +1,220 @@
+"""`dimref train`: options, progress, and what is printed at the end."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from dimref import config as configs
+from dimref import names
+from dimref.commands.options import set_threads
+from dimref.config import PRESETS, Config
+from dimref.errors import DimrefError
+
+if TYPE_CHECKING:
+    from dimref.runs import Checkpoint
+    from dimref.training import Progress, Task
+
+# What may change when a run is resumed: how long it goes on, and how it is watched. Everything else is the run.
+RESUMABLE = ("epochs", "steps", "threads", "backend", "data_dir", "log_every", "checkpoint_every")
+
+
+def choice(name: str, values: tuple[str, ...], text: str) -> Callable[..., Any]:
+    """An option that takes one of `values`."""
+    return click.option(name, type=click.Choice(values), help=text)
+
+
+@click.command(context_settings={"show_default": False})
+@choice("--preset", tuple(PRESETS), "Weights of the paper: DIM(L) (the default), DIM(G), or both.")
+@choice("--data", names.DATA, "The dataset.  [default: shapes]")
+@click.option("--data-dir", metavar="PATH", help="Where the dataset's files lie (not for shapes).")
+@click.option("--limit", type=int, metavar="N", help="Train on at most N images.")
+@click.option("--noise", type=float, help="Pixel noise of shapes, as a standard deviation in [0, 1].  [default: 0]")
+@choice("--backend", names.BACKENDS, "CPU or CUDA GPU.  [default: numpy]")
+@choice("--bound", names.BOUNDS, "The bound on mutual information.  [default: jsd]")
+@choice("--local-scorer", names.SCORERS, "The local critic.  [default: dot for infonce, else concat]")
+@choice("--negatives", names.NEGATIVES, "Which pairs stand for the product.  [default: the cheapest that fits]")
+@click.option("--candidates", type=int, metavar="K", help="Candidates of --negatives sampled.  [default: 8]")
+@click.option("--global-weight", type=float, metavar="α", help="Weight of the global bound.  [default: 0]")
+@click.option("--local-weight", type=float, metavar="β", help="Weight of the local bound.  [default: 1]")
+@click.option("--prior-weight", type=float, metavar="γ", help="Weight of the prior's game.  [default: 0.1]")
+@choice("--prior", names.PRIORS, "The prior that y is matched to.  [default: uniform]")
+@choice("--prior-loss", names.PRIOR_LOSSES, "The encoder's side of the game.  [default: minimax]")
+@click.option("--gradient-penalty", type=float, help="Weight of R1 on the prior's discriminator.  [default: 0]")
+@click.option("--epochs", type=int, help="Passes over the data.  [default: 2]")
+@click.option("--steps", type=int, help="End after this many steps, where the epochs would not yet.")
+@click.option("--batch-size", type=int, metavar="N", help="Images per step.  [default: 64]")
+@click.option("--lr", type=float, help="Adam's learning rate.  [default: 0.0001]")
+@click.option("--seed", type=int, help="Seed of every draw.  [default: 0]")
+@click.option("--threads", type=int, help="BLAS threads.  [default: all cores]")
+@click.option("--log-every", type=int, metavar="STEPS", help="Steps between lines of metrics.  [default: 20]")
+@click.option("--checkpoint-every", type=int, metavar="STEPS", help="Steps between checkpoints.  [default: 200]")
+@click.option("--config", "config_file", type=click.Path(path_type=Path), help="Options from a run's config.json.")
+@click.option("--out", type=click.Path(path_type=Path), help="The run directory.  [default: runs/NAME-NNN]")
+@click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Continue a run that was stopped.")
+@click.option("--plot/--no-plot", default=None, help="Draw curves.png.  [default: if matplotlib is installed]")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors and the last line.")
+@click.pass_context
+def train(
+    context: click.Context, preset: str | None, config_file: Path | None, out: Path | None, resume: Path | None,
+    plot: bool | None, quiet: bool, **options: Any,
+) -> None:  # fmt: skip
+    """Learn a representation of images by Deep InfoMax, and say what was learned.
+
+    An explicit option overrides --config, which overrides the preset. With no option at all: DIM(L) with the prior on
+    images drawn from known factors.
+    """
+    given = {name: options[name] for name in options if context.get_parameter_source(name) != ParameterSource.DEFAULT}
+    if resume is not None:
+        if preset or config_file or out:
+            raise DimrefError(
+                "--resume: continues a run with its own configuration; leave out --preset, --config and --out"
+            )
+        _continue(resume, given, plot, quiet)
+    else:
+        stored = configs.read(config_file) if config_file else {}
+        config = Config(**{**PRESETS[preset or "dim-local"], **stored, **given})
+        _refuse_idle_options(config, given)
+        set_threads(config.threads)
+        _start(config, out, preset, plot, quiet)
+
+
+def _refuse_idle_options(config: Config, given: dict[str, Any]) -> None:
+    """An option that was typed but cannot matter is a mistake of the user's, not a wish."""
+    idle = {
+        "local_scorer": config.local_weight == 0 and "--local-weight is 0",
+        "prior": config.prior_weight == 0 and "--prior-weight is 0",
+        "prior_loss": config.prior_weight == 0 and "--prior-weight is 0",
+        "candidates": "sampled"
+        not in [config.negatives_of(t) for t in ("local", "global") if getattr(config, f"{t}_weight")]
+        and "the negatives are not sampled",
+        "noise": config.data != "shapes" and f"--data is {config.data}: only shapes are drawn with noise",
+    }
+    for name, reason in idle.items():
+        if name in given and reason:
+            raise DimrefError(f"--{name.replace('_', '-')}: has no effect, since {reason}; leave it out")
+
+
+def _start(config: Config, out: Path | None, preset: str | None, plot: bool | None, quiet: bool) -> None:
+    from dimref import runs, training
+
+    task = training.prepare(config)
+    run = out or runs.next_path(Path("runs"), f"{preset or _name(config)}-{config.data}")
+    runs.create(run, config)
+    _go(task, run, None, plot, quiet)
+
+
+def _name(config: Config) -> str:
+    """The preset whose weights these are."""
+    for name, weights in PRESETS.items():
+        if all(getattr(config, key) == value for key, value in weights.items()):
+            return name
+    return "dim"
+
+
+def _continue(run: Path, given: dict[str, Any], plot: bool | None, quiet: bool) -> None:
+    set_threads(given.get("threads", configs.read(run / "config.json").get("threads")))
+    from dimref import runs, training
+
+    checkpoint = runs.load_checkpoint(run / runs.NEWEST)
+    changed = [name for name in given if name not in RESUMABLE and given[name] != getattr(checkpoint.config, name)]
+    if changed:
+        name = changed[0]
+        raise DimrefError(
+            f"--{name.replace('_', '-')}: expected {getattr(checkpoint.config, name)}, as the run {run} was started with, "
+            f"found {given[name]}; start a new run for another configuration"
+        )
+    config = dataclasses.replace(checkpoint.config, **given)
+    task = training.prepare(config)
+    training.restore(task, run / runs.NEWEST, checkpoint)  # a checkpoint that does not fit must not touch the run
+    runs.cut_metrics(run / runs.METRICS, checkpoint.step)
+    runs.replace(run / runs.CONFIG, configs.write(config).encode())
+    _go(task, run, checkpoint, plot, quiet)
+
+
+def _go(task: Task, run: Path, checkpoint: Checkpoint | None, plot: bool | None, quiet: bool) -> None:
+    """Train with progress on the terminal, then report."""
+    from dimref import training
+    from dimref.commands import report
+
+    if not quiet:
+        report.opening(task, run, checkpoint)
+    with _signals() as stopped, _progress(task, quiet) as watch:
+        state = training.train(task, run, watch, stopped, checkpoint)
+    report.closing(task, run, state, plot, quiet)
+
+
+@contextmanager
+def _signals() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C and SIGTERM end the run after the step at hand; a second Ctrl-C ends it at once."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _progress(task: Task, quiet: bool) -> Iterator[Callable[[Progress], None]]:
+    """A bar on a terminal; a line per epoch elsewhere; nothing when quiet."""
+    if quiet:
+        yield lambda progress: None
+    elif not sys.stderr.isatty():
+        yield lambda progress: _line(progress) if progress.held_out is not None else None
+    else:
+        with click.progressbar(
+            length=task.total_steps,
+            item_show_func=_beside_the_bar,
+            file=sys.stderr,
+            show_pos=True,
+            label="training",
+            width=24,
+        ) as bar:
+            done = 0
+
+            def watch(progress: Progress) -> None:
+                nonlocal done
+                # The first call of a resumed run brings the bar to where the run is.
+                bar.update(progress.step - done, progress)
+                done = progress.step
+
+            yield watch
+
+
+def _beside_the_bar(progress: Progress | None) -> str:
+    if progress is None:
+        return ""
+    return f"{_nats(progress.terms)}  {progress.images_per_second:.0f} images/s"
+
+
+def _line(progress: Progress) -> None:
+    click.echo(
+        f"epoch {progress.epoch}  step {progress.step}/{progress.total}  {_nats(progress.held_out or {})} held out  "
+        f"{progress.images_per_second:.0f} images/s",
+        err=True,
+    )
+
+
+def _nats(terms: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.3f}" for name, value in terms.items() if name != "prior") + " nats"

@@ -1,0 +1,205 @@
+"""A run's configuration: every option of `dimref train`, checked, written to the run and read back from it.
+
+Loads no NumPy, since one of the options says with how many threads NumPy is to start.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dimref import names
+from dimref.errors import DimrefError
+
+if TYPE_CHECKING:
+    from dimref.objectives import Objective
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "dim-local": {"global_weight": 0.0, "local_weight": 1.0, "prior_weight": 0.1},
+    "dim-global": {"global_weight": 1.0, "local_weight": 0.0, "prior_weight": 1.0},
+    "dim-mixed": {"global_weight": 0.5, "local_weight": 1.0, "prior_weight": 0.1},
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """The options of `dimref train`, with the defaults of the preset dim-local.
+
+    `negatives` None means the cheapest choice that fits bound and scorer; `steps` None means all of the epochs.
+    """
+
+    data: str = "shapes"
+    data_dir: str | None = None
+    limit: int | None = None
+    noise: float = 0.0
+    backend: str = "numpy"
+    bound: str = "jsd"
+    local_scorer: str | None = None
+    negatives: str | None = None
+    candidates: int = 8
+    global_weight: float = 0.0
+    local_weight: float = 1.0
+    prior_weight: float = 0.1
+    prior: str = "uniform"
+    prior_loss: str = "minimax"
+    gradient_penalty: float = 0.0
+    epochs: int = 2
+    steps: int | None = None
+    batch_size: int = 64
+    lr: float = 1e-4
+    seed: int = 0
+    threads: int | None = None
+    log_every: int = 20
+    checkpoint_every: int = 200
+
+    def __post_init__(self) -> None:
+        # --bound infonce means the dot scorer, which affords all pairs, unless the user says otherwise.
+        if self.local_scorer is None:
+            object.__setattr__(self, "local_scorer", "dot" if self.bound == "infonce" else "concat")
+        _check_values(self)
+        _check_weights(self)
+        _check_negatives(self)
+
+    def objective(self) -> Objective:
+        """The part of the configuration that the mathematics sees."""
+        from dimref.objectives import Objective
+
+        return Objective(
+            global_weight=self.global_weight,
+            local_weight=self.local_weight,
+            prior_weight=self.prior_weight,
+            bound=self.bound,
+            local_scorer=str(self.local_scorer),
+            local_negatives=self.negatives_of("local"),
+            global_negatives=self.negatives_of("global"),
+            candidates=self.candidates,
+            prior=self.prior,
+            prior_loss=self.prior_loss,
+            gradient_penalty=self.gradient_penalty,
+        )
+
+    def negatives_of(self, term: str) -> str:
+        """The negatives of the "local" or the "global" term: those asked for, or the cheapest that fit bound and scorer."""
+        if self.negatives is not None:
+            return self.negatives
+        scorer = self.local_scorer if term == "local" else "concat"
+        if self.bound != "infonce":
+            return "all-pairs" if scorer == "dot" else "shuffle"
+        return "sampled" if scorer == "concat" and term == "local" else "same-location"
+
+
+def _check_values(config: Config) -> None:
+    choices = {
+        "data": names.DATA,
+        "backend": names.BACKENDS,
+        "bound": names.BOUNDS,
+        "local_scorer": names.SCORERS,
+        "negatives": (None, *names.NEGATIVES),
+        "prior": names.PRIORS,
+        "prior_loss": names.PRIOR_LOSSES,
+    }
+    for name, allowed in choices.items():
+        if getattr(config, name) not in allowed:
+            listed = ", ".join(str(a) for a in allowed if a)
+            raise DimrefError(f"{_option(name)}: expected one of {listed}, found {getattr(config, name)!r}")
+    smallest = {
+        "limit": 1, "noise": 0, "candidates": 2, "global_weight": 0, "local_weight": 0, "prior_weight": 0,
+        "gradient_penalty": 0, "epochs": 1, "steps": 1, "batch_size": 2, "seed": 0, "threads": 1, "log_every": 1,
+        "checkpoint_every": 1,
+    }  # fmt: skip
+    for name, least in smallest.items():
+        value = getattr(config, name)
+        if value is not None and not least <= value < math.inf:
+            raise DimrefError(f"{_option(name)}: expected a number of at least {least}, found {value}")
+    if not 0 < config.lr < math.inf:
+        raise DimrefError(f"--lr: expected a number above 0, found {config.lr}")
+
+
+def _check_weights(config: Config) -> None:
+    if config.global_weight == config.local_weight == 0:
+        raise DimrefError(
+            "--global-weight and --local-weight: one of them must be above 0, or there is nothing to learn"
+        )
+    if config.prior_weight == 0 and config.gradient_penalty:
+        raise DimrefError("--gradient-penalty: it regularizes the prior's discriminator, but --prior-weight is 0")
+
+
+def _check_negatives(config: Config) -> None:
+    kind = config.negatives
+    fits = names.CANDIDATE_NEGATIVES if config.bound == "infonce" else names.PAIR_NEGATIVES
+    if kind is not None and kind not in fits:
+        raise DimrefError(f"--negatives {kind}: --bound {config.bound} takes {', '.join(fits)}")
+    sampled = "sampled" in [config.negatives_of(t) for t in ("local", "global") if getattr(config, f"{t}_weight")]
+    if sampled and config.candidates > config.batch_size:
+        raise DimrefError(
+            f"--candidates: expected at most the batch size ({config.batch_size}), since a batch has no more images, "
+            f"found {config.candidates}"
+        )
+    if not config.local_weight:
+        return
+    if config.local_scorer == "dot" and kind in ("shuffle", "roll", "sampled"):
+        raise DimrefError(
+            f"--negatives {kind}: the dot scorer has all N² scores at the price of one matrix product; drawing some of them "
+            f"saves nothing: use {'same-location' if config.bound == 'infonce' else 'all-pairs'}"
+        )
+    if config.local_scorer == "concat" and kind in ("all-pairs", "same-location", "all-locations"):
+        rows = config.batch_size**2 * 64
+        # Multiply-adds of the two hidden layers' rows, times 2, times 3 for forward and both gradients.
+        gflop = rows * 512 * 512 * 2 * 3 / 1e9
+        raise DimrefError(
+            f"--negatives {kind}: the concat scorer would evaluate {rows:,} pairs a step, about {gflop:,.0f} GFLOP; "
+            f"use --local-scorer dot, or --negatives {'sampled' if config.bound == 'infonce' else 'shuffle'}"
+        )
+
+
+# ---- files
+
+
+def write(config: Config) -> str:
+    """The configuration as JSON text, one option a line."""
+    return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The options in a JSON file, checked by name and type; some or all of them.
+
+    Raises:
+        DimrefError: the file cannot be read, is not a JSON object, or has an unknown option or a value of another type.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DimrefError(f"{path}: expected a configuration file, found: {error.strerror}") from None
+    except ValueError as error:
+        raise DimrefError(f"{path}: expected JSON, found: {error}") from None
+    return checked_types(found, str(path))
+
+
+def checked_types(found: Any, source: str) -> dict[str, Any]:
+    """`found` if it is a dict of options of the right types."""
+    if not isinstance(found, dict):
+        raise DimrefError(f"{source}: expected a JSON object of options, found {type(found).__name__}")
+    kinds = {field.name: str(field.type) for field in dataclasses.fields(Config)}
+    for name, value in found.items():
+        if name not in kinds:
+            raise DimrefError(f"{source}: expected options of dimref train, found the unknown option {name!r}")
+        if not _fits(value, kinds[name]):
+            raise DimrefError(f"{source}: {name}: expected {kinds[name]}, found {value!r}")
+    return found
+
+
+def _fits(value: Any, kind: str) -> bool:
+    if value is None:
+        return kind.endswith("| None")
+    if isinstance(value, bool):
+        return False
+    wanted: tuple[type, ...] = {"str": (str,), "int": (int,), "float": (int, float)}[kind.removesuffix(" | None")]
+    return isinstance(value, wanted)
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")

@@ -1,0 +1,19 @@
+"""The words a user may choose from. No imports: the command line knows them before NumPy is loaded."""
+
+BACKENDS = ("numpy", "cupy")
+DATA = ("shapes", "cifar10", "cifar100", "stl10", "stl10-unlabeled", "idx", "folder", "npz")
+PAIR_BOUNDS = ("jsd", "dv", "mine", "nwj")
+BOUNDS = (*PAIR_BOUNDS, "infonce")
+PAIR_NEGATIVES = ("shuffle", "roll", "all-pairs")
+CANDIDATE_NEGATIVES = ("same-location", "all-locations", "sampled")
+NEGATIVES = (*PAIR_NEGATIVES, *CANDIDATE_NEGATIVES)
+SCORERS = ("concat", "dot")
+PRIORS = ("uniform", "gaussian")
+PRIOR_LOSSES = ("minimax", "non-saturating")
+THREAD_VARIABLES = (  # read by the BLAS libraries when they are loaded; the first that is set counts
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "BLIS_NUM_THREADS",
+)

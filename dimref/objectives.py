@@ -1,0 +1,195 @@
+"""Deep InfoMax's objective: max over encoder and scorers of α·I_global + β·I_local, and the game of the prior, γ.
+
+The only file where a bound changes its sign to become a loss. A term of weight 0 has no parameters and no draws, and
+costs nothing. The prior is a game of two players, so it enters twice: the discriminator's term sees y stopped, the
+encoder's term sees the discriminator's parameters stopped.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dimref import bounds, discriminators, encoders, negatives, ops
+from dimref.backend import Array, Tree, map_tree
+from dimref.encoders import Encoding, Layout
+from dimref.tape import stop_gradient
+
+SATURATED = math.log(99)  # |T| beyond this: σ(T) is within 1 % of 0 or 1, and JSD's gradient nearly gone
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Which terms, which bound, which scorer, which negatives."""
+
+    global_weight: float  # α
+    local_weight: float  # β
+    prior_weight: float  # γ
+    bound: str = "jsd"
+    local_scorer: str = "concat"
+    local_negatives: str = "shuffle"
+    global_negatives: str = "shuffle"
+    candidates: int = 8  # K of sampled negatives
+    prior: str = "uniform"
+    prior_loss: str = "minimax"
+    gradient_penalty: float = 0.0
+
+    def negatives(self, term: str) -> str:
+        """The kind of negatives of the "local" or the "global" term."""
+        return self.local_negatives if term == "local" else self.global_negatives
+
+    def ceiling(self, term: str, n: int, locations: int) -> float:
+        """Ceiling in nats of the "local" or the "global" bound for batches of n images."""
+        if self.bound != "infonce":
+            return bounds.ceiling(self.bound)
+        count = {
+            "same-location": n,
+            "all-locations": 1 + (n - 1) * (locations if term == "local" else 1),
+            "sampled": self.candidates,
+        }
+        return bounds.ceiling("infonce", count[self.negatives(term)])
+
+
+def init_parameters(rng: np.random.Generator, layout: Layout, objective: Objective) -> tuple[Tree, Tree]:
+    """Parameters {"encoder", "local", "global", "prior"} (those of weight > 0) and model state, on the host."""
+    encoder, running = encoders.init_encoder(rng, layout)
+    parameters: Tree = {"encoder": encoder}
+    d = layout.representation
+    if objective.local_weight:
+        init = discriminators.init_concat if objective.local_scorer == "concat" else discriminators.init_dot
+        parameters["local"] = init(rng, layout.local[1], d)
+    if objective.global_weight:
+        side, channels = layout.last
+        parameters["global"] = discriminators.init_concat(rng, side * side * channels, d)
+    if objective.prior_weight:
+        parameters["prior"] = discriminators.init_prior(rng, d)
+    return parameters, {"encoder": running, "mine": {}}
+
+
+def draw_noise(rng: np.random.Generator, objective: Objective, layout: Layout, n: int) -> Tree:
+    """One step's randomness, drawn on the host: indices of negatives and draws of the prior, float32."""
+    noise: Tree = {}
+    if objective.local_weight:
+        noise["local"] = _draw_negatives(rng, objective.local_negatives, n, layout.local[0] ** 2, objective.candidates)
+    if objective.global_weight:
+        noise["global"] = _draw_negatives(rng, objective.global_negatives, n, 1, objective.candidates)
+    if objective.prior_weight:
+        shape = (n, layout.representation)
+        draws = rng.random(shape) if objective.prior == "uniform" else rng.standard_normal(shape)
+        noise["prior"] = {"z": draws.astype(np.float32)}
+    return noise
+
+
+def _draw_negatives(rng: np.random.Generator, kind: str, n: int, locations: int, candidates: int) -> Tree:
+    if kind == "shuffle":
+        return {"index": negatives.derangements(rng, n, locations)}
+    if kind == "roll":
+        return {"index": negatives.roll(n)}
+    if kind == "sampled":
+        return {"shifts": negatives.distinct_shifts(rng, n, candidates - 1)}
+    return {}
+
+
+def loss(
+    parameters: Tree,
+    state: Tree,
+    images: Array,
+    noise: Tree,
+    objective: Objective,
+    layout: Layout,
+    training: bool = True,
+) -> tuple[Array, dict[str, Any]]:
+    """−(α·I_global + β·I_local) + γ·(both players' prior terms), to be minimized in all parameters at once.
+
+    Args:
+        parameters, state: from `init_parameters`.
+        images: (B, H, W, C) from `encoders.scale`.
+        noise: from `draw_noise`, its arrays on the device (shifts stay on the host).
+        training: batch norm with the batch's statistics; otherwise with the running ones.
+    Returns:
+        The scalar loss, and {"terms": nats by name, "state": new model state, "y": (B, D), "saturated": share of scores
+        with |T| > log 99 by term}.
+    Source: arXiv 1808.06670, eq. (8).
+    """
+    encoding, running = encoders.encode(parameters["encoder"], state["encoder"], images, layout, training)
+    value: Array = 0.0
+    terms: dict[str, Array] = {}
+    saturated: dict[str, Array] = {}
+    averages: Tree = {}
+    for term, weight in (("global", objective.global_weight), ("local", objective.local_weight)):
+        if not weight:
+            continue
+        scores = score(term, parameters[term], encoding, noise[term], objective)
+        terms[term], average = information(scores, objective.bound, objective.negatives(term), state["mine"].get(term))
+        value = value - weight * terms[term]
+        saturated[term] = _saturated(scores)
+        if average is not None:
+            averages[term] = average
+        if objective.negatives(term) == "all-locations":
+            terms[f"{term}_certified"] = bounds.infonce_certified(stop_gradient(scores[0]))
+    if objective.prior_weight:
+        game, terms["prior"] = prior_game(parameters["prior"], encoding.y, noise["prior"]["z"], objective)
+        value = value + objective.prior_weight * game
+    model_state = {"encoder": running, "mine": averages}
+    return value, {"terms": terms, "state": model_state, "y": encoding.y, "saturated": saturated}
+
+
+def score(term: str, parameters: Tree, encoding: Encoding, noise: Tree, objective: Objective) -> tuple[Array, ...]:
+    """The scores that a bound needs: a square (N, N, L) alone, or (joint, product), or (positives, negatives)."""
+    if term == "local":
+        features = encoders.by_location(encoding.local_map)
+    else:
+        flat = encoders.flatten(encoding.last_map)
+        features = ops.reshape(flat, (flat.shape[0], 1, flat.shape[1]))
+    kind = objective.negatives(term)
+    if term == "local" and objective.local_scorer == "dot":
+        scores = discriminators.dot_square(parameters, features, encoding.y)
+    elif kind in ("shuffle", "roll"):
+        return discriminators.concat_pairs(parameters, features, encoding.y, noise["index"])
+    elif kind == "sampled":
+        return discriminators.concat_candidates(parameters, features, encoding.y, noise["shifts"])
+    else:
+        scores = discriminators.concat_square(parameters, features, encoding.y)
+    return negatives.all_pairs(scores) if kind == "all-pairs" else (scores,)
+
+
+def information(
+    scores: tuple[Array, ...], bound: str, kind: str, log_average: Array | None
+) -> tuple[Array, Array | None]:
+    """The bound in nats of what `score` returned, and MINE's new moving average (None for every other bound)."""
+    if bound == "mine":
+        joint, product = scores
+        return bounds.mine(joint, product, log_average)
+    if bound == "infonce":
+        return bounds.infonce_sampled(*scores) if kind == "sampled" else bounds.infonce(scores[0], kind), None
+    return {"jsd": bounds.jsd, "dv": bounds.dv, "nwj": bounds.nwj}[bound](*scores), None
+
+
+def prior_game(parameters: Tree, y: Array, z: Array, objective: Objective) -> tuple[Array, Array]:
+    """Both players' losses against the prior, and D_φ = E_z[log D(z)] + E_x[log(1 − D(y))] in nats, at most 0.
+
+    The discriminator maximizes D_φ. The encoder minimizes E_x[log(1 − D(y))] (minimax, the paper's form) or
+    −E_x[log D(y)] (non-saturating, official code's form). At equilibrium D_φ = −log 4. For a uniform prior y passes a
+    sigmoid first. All from logits: log D = −sp(−d), log(1 − D) = −sp(d).
+
+    Source: arXiv 1808.06670, eq. (7); arXiv 1406.2661, eq. (1) and section 3 for the non-saturating form.
+    """
+    sample = ops.sigmoid(y) if objective.prior == "uniform" else y
+    real = discriminators.prior_logits(parameters, z)
+    fake = discriminators.prior_logits(parameters, stop_gradient(sample))
+    value = -ops.mean(ops.softplus(-real)) - ops.mean(ops.softplus(fake))
+    game = -value
+    if objective.gradient_penalty:
+        game = game + objective.gradient_penalty * discriminators.gradient_penalty(parameters, z)
+    seen = discriminators.prior_logits(map_tree(stop_gradient, parameters), sample)
+    if objective.prior_loss == "minimax":
+        return game - ops.mean(ops.softplus(seen)), value
+    return game + ops.mean(ops.softplus(-seen)), value
+
+
+def _saturated(scores: tuple[Array, ...]) -> Array:
+    beyond = [np.abs(stop_gradient(s)) > SATURATED for s in scores]
+    return sum(b.sum() for b in beyond) / sum(b.size for b in beyond)

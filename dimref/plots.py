@@ -1,0 +1,109 @@
+"""Pictures of a run, with matplotlib."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from dimref import runs
+from dimref.errors import DimrefError
+
+# Okabe & Ito's palette: told apart by colour-blind readers, and by lightness in grey.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+EQUILIBRIUM = -math.log(4)  # of the prior's game, when its discriminator cannot tell
+
+
+def available() -> bool:
+    """Whether matplotlib is installed."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def curves(run: Path, ceilings: dict[str, float], title: str) -> Path:
+    """Draw a run's metrics into curves.png: bounds with their ceilings, the prior's game, the health of y.
+
+    Args:
+        ceilings: in nats, by the name of the term; inf is not drawn.
+    Returns:
+        The path of the picture.
+    Raises:
+        DimrefError: matplotlib is missing, or the run has no metrics yet.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise DimrefError(
+            "curves: expected matplotlib, found none; install it with pip install 'dimref[plot]'"
+        ) from None
+    lines = runs.read_metrics(run / runs.METRICS)
+    steps = [line for line in lines if line["kind"] == "step"]
+    epochs = [line for line in lines if line["kind"] == "epoch"]
+    if not steps:
+        raise DimrefError(f"{run / runs.METRICS}: expected at least one line of metrics, found none")
+    figure = Figure(figsize=(12, 3.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, middle, right = figure.subplots(1, 3)
+    _draw_bounds(left, steps, epochs, ceilings)
+    _draw_game(middle, steps)
+    _draw_health(right, steps)
+    for axes in (left, middle, right):
+        axes.set_xlabel("step")
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title)
+    with runs.writing(run / runs.CURVES) as file:
+        figure.savefig(file, format="png", dpi=110)
+    return run / runs.CURVES
+
+
+def _draw_bounds(axes: Any, steps: list[dict], epochs: list[dict], ceilings: dict[str, float]) -> None:
+    for term, colour in zip(ceilings, (BLUE, ORANGE), strict=False):
+        x = [line["step"] for line in steps]
+        axes.plot(
+            x, [_number(line["nats"][term]) for line in steps], color=colour, lw=1, alpha=0.6, label=f"{term}, batch"
+        )
+        axes.plot(
+            [line["step"] for line in epochs],
+            [_number(line["held_out_nats"][term]) for line in epochs],
+            color=colour, marker="o", lw=2, label=f"{term}, held out",
+        )  # fmt: skip
+    for ceiling in {c for c in ceilings.values() if math.isfinite(c)}:
+        axes.axhline(ceiling, color=GREY, ls="--", lw=1, label=f"ceiling {ceiling:.3f}")
+    axes.set_title("bound on mutual information")
+    axes.set_ylabel("nats")
+    axes.legend(frameon=False, fontsize="small")
+
+
+def _draw_game(axes: Any, steps: list[dict]) -> None:
+    axes.set_title("prior's game")
+    axes.set_ylabel("E log D(z) + E log(1 − D(y)), nats")
+    if "prior" not in steps[0]["nats"]:
+        axes.text(0.5, 0.5, "no prior (weight 0)", ha="center", va="center", transform=axes.transAxes, color=GREY)
+        return
+    axes.plot([s["step"] for s in steps], [_number(s["nats"]["prior"]) for s in steps], color=GREEN, label="value")
+    axes.axhline(EQUILIBRIUM, color=GREY, ls="--", lw=1, label="−log 4: y cannot be told from the prior")
+    axes.legend(frameon=False, fontsize="small")
+
+
+def _draw_health(axes: Any, steps: list[dict]) -> None:
+    x = [line["step"] for line in steps]
+    axes.plot(x, [line["effective_rank"] for line in steps], color=BLUE, label="effective rank of y")
+    axes.set_title("health of the representation")
+    axes.set_ylabel("effective rank of y (dimensions)")
+    axes.set_ylim(bottom=0)
+    twin = axes.twinx()
+    twin.plot(x, [line["gradient_norm"] for line in steps], color=ORANGE, lw=1, alpha=0.8, label="gradient norm")
+    twin.set_ylabel("gradient norm")
+    twin.set_ylim(bottom=0)
+    twin.spines["top"].set_visible(False)
+    handles = axes.get_lines() + twin.get_lines()
+    axes.legend(handles, [h.get_label() for h in handles], frameon=False, fontsize="small")
+
+
+def _number(value: float | str) -> float:
+    return float(value)  # "inf", "-inf" and "nan" are written as text

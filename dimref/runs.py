@@ -1,0 +1,224 @@
+"""The run directory: config.json, metrics.jsonl, newest.npz and best.npz.
+
+Every file but the metrics is written beside its place, flushed to the disk and renamed over it, so that whatever happens
+the complete old one or the complete new one is there. Metrics are appended a line at a time and cut back to the
+checkpoint's step when a run is resumed. Checkpoints hold arrays alone, no pickle.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from dimref import config as configs
+from dimref.backend import Tree, leaves
+from dimref.config import Config
+from dimref.errors import DimrefError
+
+FORMAT = 1
+CONFIG, METRICS, NEWEST, BEST, CURVES = "config.json", "metrics.jsonl", "newest.npz", "best.npz", "curves.png"
+
+
+class RunError(DimrefError):
+    """A run directory that cannot be written, read or resumed."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a run after `step` steps, on the host, and what is needed to go on from there."""
+
+    step: int
+    trees: Tree  # {"parameters", "state", "adam"}
+    config: Config
+    meta: dict[str, Any]  # best held-out bound so far, the machine it ran on
+
+
+# ---- directories
+
+
+def next_path(root: Path, stem: str) -> Path:
+    """The first of root/stem-001, root/stem-002, … that is above every one there."""
+    pattern = re.compile(re.escape(stem) + r"-(\d+)")
+    taken = [int(m[1]) for p in (root.iterdir() if root.is_dir() else ()) if (m := pattern.fullmatch(p.name))]
+    return root / f"{stem}-{max(taken, default=0) + 1:03d}"
+
+
+def create(path: Path, config: Config) -> None:
+    """Make the run directory and write its configuration.
+
+    Raises:
+        RunError: a run is there already, or the directory cannot be written.
+    """
+    if (path / CONFIG).exists() or (path / NEWEST).exists():
+        raise RunError(f"{path}: expected a new run directory, found a run; continue it with --resume {path}")
+    with _told(path):
+        path.mkdir(parents=True, exist_ok=True)
+    replace(path / CONFIG, configs.write(config).encode())
+    replace(path / METRICS, b"")
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write a whole file or leave the old one."""
+    with writing(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """A temporary file that takes the place of `path` once it is complete and on the disk.
+
+    Raises:
+        RunError: the disk is full, the directory is gone or not writable; the old file stays as it was.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with _told(path):
+            with open(temporary, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+            _sync_directory(path.parent)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _sync_directory(path: Path) -> None:
+    """Make the rename itself durable, where the system lets a directory be opened."""
+    with contextlib.suppress(OSError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{path}: expected to write it, found: {error.strerror or error}") from None
+
+
+# ---- checkpoints
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint as an uncompressed .npz: arrays by path, and "meta", a JSON text."""
+    arrays = {name: np.asarray(array) for name, array in leaves(checkpoint.trees)}
+    meta = {
+        "format": FORMAT,
+        "step": checkpoint.step,
+        "config": json.loads(configs.write(checkpoint.config)),
+        **checkpoint.meta,
+    }
+    with writing(path) as file:
+        np.savez(file, meta=np.array(json.dumps(meta)), **arrays)  # type: ignore[arg-type]
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint back.
+
+    Raises:
+        RunError: it is missing, damaged, or of another format.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        meta = json.loads(str(arrays.pop("meta")))
+        version, step, options = meta.pop("format"), int(meta.pop("step")), meta.pop("config")
+    except FileNotFoundError:
+        raise RunError(f"{path}: expected a checkpoint, found no such file") from None
+    except OSError as error:
+        raise RunError(f"{path}: expected a checkpoint, found: {error.strerror or error}") from None
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        EOFError,
+        AttributeError,
+        zipfile.BadZipFile,
+        NotImplementedError,
+    ) as error:
+        raise RunError(
+            f"{path}: expected a complete checkpoint, found a damaged file ({type(error).__name__})"
+        ) from None
+    if version != FORMAT:
+        raise RunError(f"{path}: expected checkpoint format {FORMAT}, found {version}")
+    config = Config(**configs.checked_types(options, str(path)))
+    return Checkpoint(step, _nested(arrays), config, meta)
+
+
+def _nested(arrays: dict[str, np.ndarray]) -> Tree:
+    tree: Tree = {}
+    for path, array in arrays.items():
+        *parents, name = path.split("/")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[name] = array
+    return tree
+
+
+def check_same_shapes(path: Path, found: Tree, expected: Tree) -> None:
+    """Raise RunError unless both trees have the same arrays, by name, shape and type."""
+    shapes = {name: (np.shape(a), np.asarray(a).dtype) for name, a in leaves(found)}
+    for name, array in leaves(expected):
+        if shapes.pop(name, None) != (np.shape(array), np.asarray(array).dtype):
+            raise RunError(
+                f"{path}: expected {name} of shape {np.shape(array)}, found a checkpoint of another configuration"
+            )
+    if shapes:
+        raise RunError(f"{path}: expected no {next(iter(shapes))}, found a checkpoint of another configuration")
+
+
+# ---- metrics
+
+
+def append_metrics(path: Path, line: dict[str, Any]) -> None:
+    """Add one line; numbers that JSON has no name for are written as "inf", "-inf" and "nan"."""
+    with _told(path), open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(_finite(line)) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return str(value) if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Every complete line; an incomplete last one, of a process that was killed while writing it, is left out."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise RunError(f"{path}: expected the run's metrics, found: {error.strerror or error}") from None
+    lines = []
+    for number, line in enumerate(text.splitlines(keepends=True), start=1):
+        try:
+            lines.append(json.loads(line))
+            lines[-1]["step"] + 0
+        except (ValueError, KeyError, TypeError):
+            if not line.endswith("\n"):
+                return lines
+            raise RunError(
+                f"{path}: expected a JSON object with a step on line {number}, found {line.strip()[:60]!r}"
+            ) from None
+    return lines
+
+
+def cut_metrics(path: Path, step: int) -> None:
+    """Drop every line after `step`, so that a resumed run writes them again."""
+    kept = [line for line in read_metrics(path) if line["step"] <= step]
+    replace(path, "".join(json.dumps(line) + "\n" for line in kept).encode())

@@ -1,0 +1,393 @@
+"""The training loop: from a configuration to a trained encoder, resumable at every checkpoint.
+
+All randomness is drawn on the host from (seed, stream, position), never from a generator that lives on between steps: a
+resumed run needs no generator's state, and both backends see the same draws.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dimref import data, encoders, machine, objectives, runs
+from dimref.backend import Array, Backend, Tree, get_backend, leaves
+from dimref.config import Config
+from dimref.data import Dataset
+from dimref.encoders import Layout
+from dimref.errors import DimrefError
+from dimref.objectives import Objective
+from dimref.optim import adam_step, init_adam
+from dimref.runs import Checkpoint
+from dimref.tape import value_and_gradients
+
+HELD_OUT = 512  # images kept out of training for the held-out bound, at most a tenth
+INIT, ORDER, STEP, HELD, PROBE = range(5)  # streams of randomness
+
+
+class Diverged(DimrefError):
+    """A loss or a gradient that is not finite: the run ran, and came to nothing."""
+
+    exit_code = 1
+
+
+class Interrupted(DimrefError):
+    """The user stopped the run; its state is saved."""
+
+    exit_code = 130
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a configuration trains on: images, their split, and the sizes that follow."""
+
+    config: Config
+    objective: Objective
+    layout: Layout
+    backend: Backend
+    source: str
+    images: np.ndarray  # (n, H, W, C) uint8, to train on
+    held_out: np.ndarray  # (h, H, W, C) uint8, for the held-out bound
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return len(self.images) // self.config.batch_size
+
+    @property
+    def total_steps(self) -> int:
+        everything = self.config.epochs * self.steps_per_epoch
+        return min(everything, self.config.steps or everything)
+
+    @property
+    def locations(self) -> int:
+        """L of the local map."""
+        return self.layout.local[0] ** 2
+
+    @property
+    def held_out_batch(self) -> int:
+        return min(self.config.batch_size, len(self.held_out))
+
+
+@dataclass
+class State:
+    """What changes from step to step, on the device."""
+
+    step: int
+    parameters: Tree
+    model: Tree
+    adam: Tree
+    best: float = -math.inf
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a watcher of the run is told after each step, and at the end of each epoch."""
+
+    step: int
+    total: int
+    epoch: int
+    terms: dict[str, float]  # nats
+    images_per_second: float
+    held_out: dict[str, float] | None = None  # at the end of an epoch
+
+
+# ---- preparing
+
+
+def prepare(config: Config) -> Task:
+    """Load the data and work out the sizes.
+
+    Raises:
+        DimrefError: the backend, the data or their combination with the configuration cannot work.
+    """
+    backend = get_backend(config.backend)
+    wanted = None if config.limit is None else config.limit + HELD_OUT
+    found = data.load(config.data, "train", config.data_dir, wanted, config.noise)
+    layout = layout_of(found)
+    held = _held_out_indices(len(found.images))
+    kept = np.setdiff1d(np.arange(len(found.images)), held)[: config.limit]
+    if len(kept) < config.batch_size or len(held) < 2:
+        raise DimrefError(
+            f"{found.source}: expected at least one batch of {config.batch_size} images beside the {len(held)} held out, "
+            f"found {len(kept)}; use a smaller --batch-size or more images"
+        )
+    return Task(config, config.objective(), layout, backend, found.source, found.images[kept], found.images[held])
+
+
+def layout_of(found: Dataset) -> Layout:
+    """The encoder's layout for a dataset's images.
+
+    Raises:
+        DimrefError: the images are not square, or too small.
+    """
+    _, high, wide, channels = found.images.shape
+    if high != wide:
+        raise DimrefError(f"{found.source}: expected square images, found {high}×{wide}; crop or resize them first")
+    try:
+        return Layout(high, channels)
+    except ValueError as error:
+        raise DimrefError(f"{found.source}: {error}") from None
+
+
+def _held_out_indices(n: int) -> np.ndarray:
+    """Evenly spaced, so that files sorted by class are held out class by class."""
+    count = min(HELD_OUT, n // 10)
+    return np.linspace(0, n - 1, count).astype(np.int64)
+
+
+def initial_state(task: Task) -> State:
+    """Freshly drawn parameters, on the device."""
+    parameters, model = objectives.init_parameters(_rng(task.config, INIT, 0), task.layout, task.objective)
+    parameters, model = task.backend.tree_to_device(parameters), task.backend.tree_to_device(model)
+    return State(0, parameters, model, init_adam(parameters))
+
+
+def _rng(config: Config, stream: int, position: int) -> np.random.Generator:
+    return np.random.default_rng([config.seed, stream, position])
+
+
+# ---- one step
+
+
+def batch_at(task: Task, step: int) -> np.ndarray:
+    """The uint8 images of a step: every epoch goes through a new order, and drops what does not fill a batch."""
+    epoch, position = divmod(step, task.steps_per_epoch)
+    order = _rng(task.config, ORDER, epoch).permutation(len(task.images))
+    size = task.config.batch_size
+    return task.images[order[position * size : (position + 1) * size]]
+
+
+def noise_at(task: Task, stream: int, position: int, n: int) -> Tree:
+    """A step's draws, on the device; the shifts of sampled negatives only cut arrays, and stay on the host."""
+    noise = objectives.draw_noise(_rng(task.config, stream, position), task.objective, task.layout, n)
+    return {
+        term: {name: array if name == "shifts" else task.backend.to_device(array) for name, array in draws.items()}
+        for term, draws in noise.items()
+    }
+
+
+def train_step(task: Task, state: State) -> tuple[State, dict[str, Any]]:
+    """One step: gradient of the loss, check, Adam. The arrays of `state` are given up.
+
+    Returns:
+        The new state, and {"terms", "saturated": floats by name, "gradient_norm": float, "y": (B, D) on the host,
+        "images": the batch}.
+    Raises:
+        Diverged: a term of the loss or a gradient is not finite; nothing has been updated then.
+    """
+    images = batch_at(task, state.step)
+    noise = noise_at(task, STEP, state.step, len(images))
+    batch = task.backend.to_device(encoders.scale(images, task.layout))
+    value, gradients, found = value_and_gradients(
+        objectives.loss, state.parameters, state.model, batch, noise, task.objective, task.layout
+    )
+    squares = {path: (g * g).sum() for path, g in leaves(gradients) if g is not None}
+    terms = _numbers(found["terms"])
+    squared = float(sum(squares.values()))
+    if not math.isfinite(squared) or not math.isfinite(float(value)):
+        raise Diverged(_what_diverged(state.step, terms, squares))
+    parameters, adam = adam_step(state.parameters, gradients, state.adam, task.config.lr)
+    seen = {
+        "terms": terms,
+        "saturated": _numbers(found["saturated"]),
+        "gradient_norm": math.sqrt(squared),
+        "y": task.backend.to_host(found["y"]),
+        "images": images,
+    }
+    return State(state.step + 1, parameters, found["state"], adam, state.best), seen
+
+
+def _numbers(values: dict[str, Array]) -> dict[str, float]:
+    return {name: float(value) for name, value in values.items()}
+
+
+def _what_diverged(step: int, terms: dict[str, float], squares: dict[str, Array]) -> str:
+    bad = [f"the {name} term ({value})" for name, value in terms.items() if not math.isfinite(value)]
+    bad += [f"the gradient of {path}" for path, square in squares.items() if not math.isfinite(float(square))]
+    # Squares of finite gradients can leave float32's range before the gradients themselves do.
+    return (
+        f"step {step + 1}: expected finite numbers, found {(bad or ['a gradient norm beyond float32'])[0]} not finite"
+    )
+
+
+def held_out_terms(task: Task, state: State) -> dict[str, float]:
+    """Every term in nats on the held-out images, with the same draws each time; batch norm in inference mode."""
+    n = task.held_out_batch
+    sums: dict[str, float] = {}
+    count = len(task.held_out) // n
+    for k in range(count):
+        batch = task.backend.to_device(encoders.scale(task.held_out[k * n : (k + 1) * n], task.layout))
+        noise = noise_at(task, HELD, k, n)
+        _, found = objectives.loss(
+            state.parameters, state.model, batch, noise, task.objective, task.layout, training=False
+        )
+        for name, value in _numbers(found["terms"]).items():
+            sums[name] = sums.get(name, 0.0) + value / count
+    return sums
+
+
+def weighted_bound(objective: Objective, terms: dict[str, float]) -> float:
+    """α·I_global + β·I_local in nats: what "best" is judged by."""
+    weights = {"global": objective.global_weight, "local": objective.local_weight}
+    return sum(weight * terms[name] for name, weight in weights.items() if weight)
+
+
+def health(y: np.ndarray, images: np.ndarray) -> dict[str, float | int]:
+    """Signs of a representation that collapses, from one batch.
+
+    effective_rank: exp of the entropy of the covariance's normalized eigenvalues, 1..D (Roy & Vetterli 2007, eq. 2).
+    variance: mean over dimensions of the variance of y. duplicates: images equal to an earlier one of the batch.
+    """
+    eigenvalues = np.maximum(np.linalg.eigvalsh(np.cov(y.astype(np.float64), rowvar=False)), 0)
+    p = eigenvalues / max(eigenvalues.sum(), np.finfo(np.float64).tiny)
+    rank = math.exp(-float((p[p > 0] * np.log(p[p > 0])).sum()))
+    distinct = len({image.tobytes() for image in images})
+    return {"effective_rank": rank, "variance": float(y.var(axis=0).mean()), "duplicates": len(images) - distinct}
+
+
+# ---- the loop
+
+
+class Clock:
+    """Images per second since the first step of this process, everything between the steps included."""
+
+    def __init__(self, step: int, batch_size: int) -> None:
+        self._step, self._batch_size, self._start = step, batch_size, time.perf_counter()
+
+    def images_per_second(self, step: int) -> float:
+        return (step - self._step) * self._batch_size / max(time.perf_counter() - self._start, 1e-9)
+
+
+def train(
+    task: Task,
+    run: Path,
+    watch: Callable[[Progress], None],
+    stopped: Callable[[], bool],
+    resume: Checkpoint | None = None,
+) -> State:
+    """Train until `task.total_steps`, writing metrics and checkpoints into the run directory.
+
+    Args:
+        watch: called after each step. stopped: asked after each step; True saves the state and ends the run.
+        resume: the checkpoint to go on from; None starts afresh.
+    Raises:
+        Interrupted: `stopped` said so. Diverged: see `train_step`. RunError: a file cannot be written.
+    """
+    state = initial_state(task) if resume is None else restore(task, run / runs.NEWEST, resume)
+    if resume is None:
+        save(task, run / runs.NEWEST, state)
+    saved = state.step
+    clock = Clock(state.step, task.config.batch_size)
+    while state.step < task.total_steps:
+        state, seen = train_step(task, state)
+        epoch = (state.step - 1) // task.steps_per_epoch + 1
+        last = state.step == task.total_steps
+        speed = clock.images_per_second(state.step)
+        if state.step % task.config.log_every == 0 or last:
+            runs.append_metrics(run / runs.METRICS, _step_line(state.step, epoch, seen, speed))
+        held = None
+        if state.step % task.steps_per_epoch == 0 or last:
+            held = held_out_terms(task, state)
+            _end_epoch(task, run, state, epoch, held)
+            saved = state.step
+        elif state.step % task.config.checkpoint_every == 0:
+            save(task, run / runs.NEWEST, state)
+            saved = state.step
+        watch(Progress(state.step, task.total_steps, epoch, seen["terms"], speed, held))
+        if stopped():
+            if saved != state.step:
+                save(task, run / runs.NEWEST, state)
+            raise Interrupted(
+                f"stopped after step {state.step} of {task.total_steps}; go on with: dimref train --resume {run}"
+            )
+    return state
+
+
+def _step_line(step: int, epoch: int, seen: dict[str, Any], images_per_second: float) -> dict[str, Any]:
+    return {
+        "kind": "step",
+        "step": step,
+        "epoch": epoch,
+        "nats": seen["terms"],
+        "gradient_norm": seen["gradient_norm"],
+        "saturated": seen["saturated"],
+        **health(seen["y"], seen["images"]),
+        "images_per_second": images_per_second,
+    }
+
+
+def _end_epoch(task: Task, run: Path, state: State, epoch: int, held: dict[str, float]) -> None:
+    """Judge the epoch on the held-out images, write its line and its checkpoints."""
+    value = weighted_bound(task.objective, held)
+    better = value > state.best
+    if better:
+        state.best = value
+    line = {"kind": "epoch", "step": state.step, "epoch": epoch, "held_out_nats": held, "bound": value, "best": better}
+    runs.append_metrics(run / runs.METRICS, line)
+    if better:
+        save(task, run / runs.BEST, state)
+    save(task, run / runs.NEWEST, state)
+
+
+def machine_of(task: Task) -> dict[str, str]:
+    """What the run's bits depend on besides its configuration."""
+    return machine.description(task.backend.name, task.backend.device)
+
+
+def save(task: Task, path: Path, state: State) -> None:
+    """Write a checkpoint of the state."""
+    trees = {"parameters": state.parameters, "state": state.model, "adam": {k: state.adam[k] for k in ("m", "v")}}
+    meta = {"best": str(state.best), "machine": machine_of(task)}
+    runs.save_checkpoint(path, Checkpoint(state.step, task.backend.tree_to_host(trees), task.config, meta))
+
+
+def restore(task: Task, path: Path, checkpoint: Checkpoint) -> State:
+    """The state in a checkpoint, on the device.
+
+    Raises:
+        RunError: its arrays are not those of the task's configuration.
+    """
+    fresh = initial_state(task)
+    trees = checkpoint.trees
+    expected = {"parameters": fresh.parameters, "adam": {"m": fresh.adam["m"], "v": fresh.adam["v"]}}
+    found = {name: trees.get(name, {}) for name in expected}
+    runs.check_same_shapes(path, found, task.backend.tree_to_host(expected))
+    model = trees.get("state", {})
+    runs.check_same_shapes(path, model.get("encoder", {}), task.backend.tree_to_host(fresh.model["encoder"]))
+    model.setdefault("mine", {})
+    move = task.backend.tree_to_device
+    adam = {"step": checkpoint.step, **move(trees["adam"])}
+    return State(checkpoint.step, move(trees["parameters"]), move(model), adam, float(checkpoint.meta["best"]))
+
+
+# ---- judging the end
+
+
+def features(task: Task, parameters: Tree, model: Tree, images: np.ndarray) -> dict[str, np.ndarray]:
+    """conv, fc and y of images with a frozen encoder, batch norm in inference mode: (N, 4096), (N, 1024), (N, 64)."""
+    parts: dict[str, list[np.ndarray]] = {"conv": [], "fc": [], "y": []}
+    for start in range(0, len(images), 250):
+        batch = task.backend.to_device(encoders.scale(images[start : start + 250], task.layout))
+        encoding, _ = encoders.encode(parameters["encoder"], model["encoder"], batch, task.layout, training=False)
+        for name, value in zip(parts, (encoders.flatten(encoding.last_map), encoding.fc, encoding.y), strict=True):
+            parts[name].append(task.backend.to_host(value))
+    return {name: np.concatenate(pieces) for name, pieces in parts.items()}
+
+
+def untrained_state(task: Task) -> State:
+    """The initial parameters with running statistics measured on the training images.
+
+    As initialized they are 0 and 1, which would handicap this baseline: a batch norm that does not normalize.
+    """
+    state = initial_state(task)
+    model = state.model
+    for k in range(50):
+        batch = task.backend.to_device(encoders.scale(batch_at(task, k % task.steps_per_epoch), task.layout))
+        _, running = encoders.encode(state.parameters["encoder"], model["encoder"], batch, task.layout, training=True)
+        model = {**model, "encoder": running}
+    return replace(state, model=model)
