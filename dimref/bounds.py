@@ -49,7 +49,7 @@ def dv(joint: Array, product: Array) -> Array:
 def mine(joint: Array, product: Array, log_average: Array | None, rate: float = 0.01) -> tuple[Array, Array]:
     """The value of `dv` with MINE's corrected gradient: E_P[∇T] − E_Q[e^T ∇T] / A, A a moving average of E_Q[e^T].
 
-    The gradient of one batch's DV divides by that batch's own mean of e^T, which biases it; a slow average does not.
+    The gradient of one batch's DV divides by that batch's own mean of e^T, which biases it; a slow average, less.
     The average is held as its logarithm, per location, and moves before it is used, A ← (1 − rate)·A + rate·E_Q[e^T],
     so that the ratio E_Q[e^T]/A never exceeds 1/rate.
 

@@ -39,7 +39,7 @@ def concat_pairs(parameters: Tree, features: Array, y: Array, index: Array) -> t
         features: (N, L, F). y: (N, D). index: (N,) or (N, L), from `negatives.roll` or `negatives.derangements`.
     Raises:
         ValueError: the shapes do not fit each other.
-    Source: arXiv 1808.06670, section 4.1 and figure 6 (concat-and-convolve); eq. (8) for the local pairs.
+    Source: arXiv 1808.06670, section 4.1 and figure 6 (concat-and-convolve); eq. (6) for the local pairs.
     """
     feature, representation = _project(parameters, features, y)
     if index.shape not in ((y.shape[0],), features.shape[:2]):
