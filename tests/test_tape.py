@@ -11,7 +11,7 @@ from autograd.tracer import isbox
 from helpers import away_from_zero, draw, gradients
 from strict import STRICT, DeviceArray
 
-from dimref import ops
+from dimref import ops, tape
 from dimref.tape import primitive, stop_gradient, value_and_gradients
 
 
@@ -177,8 +177,21 @@ def test_the_tape_is_freed_without_the_garbage_collector():
 
 
 def test_what_the_forward_pass_kept_is_freed_during_the_pass_back():
-    """The gradient of the first step runs last: by then the last step's values are gone."""
+    """The first step's turn comes last: by then the last step's value is gone, and so are the gradients on the way."""
     kept, alive = [], []
+
+    @primitive
+    def middle(x):
+        return x + 0.0
+
+    def middle_vjp(ans, x):
+        def vjp(g):
+            kept.append(weakref.ref(g))
+            return g * 1.0
+
+        return vjp
+
+    defvjp(middle, middle_vjp)
 
     @primitive
     def first(x):
@@ -194,13 +207,18 @@ def test_what_the_forward_pass_kept_is_freed_during_the_pass_back():
     defvjp(first, first_vjp)
 
     def loss(p):
-        hidden = ops.softplus(first(p))
+        hidden = ops.softplus(middle(ops.softplus(first(p))))
         last = ops.multiply(hidden, hidden)
         kept.append(weakref.ref(stop_gradient(last)))
         return ops.total(ops.multiply(last, last)), None
 
     value_and_gradients(loss, np.ones(5))
-    assert alive == [False]
+    assert alive == [False, False]
+
+
+def test_what_the_module_offers_is_there():
+    assert tape.__all__ == ["primitive", "stop_gradient", "value_and_gradients"]
+    assert all(hasattr(tape, name) for name in tape.__all__)
 
 
 def test_parameters_are_left_as_they_were():
