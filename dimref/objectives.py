@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dimref import bounds, discriminators, encoders, negatives, ops
+from dimref import bounds, discriminators, encoders, names, negatives, ops
 from dimref.backend import Array, Tree, map_tree
 from dimref.encoders import Encoding, Layout
 from dimref.tape import stop_gradient
@@ -23,7 +23,11 @@ SATURATED = math.log(99)  # |T| beyond this: σ(T) is within 1 % of 0 or 1, and 
 
 @dataclass(frozen=True)
 class Objective:
-    """Which terms, which bound, which scorer, which negatives."""
+    """Which terms, which bound, which scorer, which negatives.
+
+    Raises:
+        ValueError: a name is none of those known, or a term that is on has negatives that its bound or scorer cannot use.
+    """
 
     global_weight: float  # α
     local_weight: float  # β
@@ -36,6 +40,25 @@ class Objective:
     prior: str = "uniform"
     prior_loss: str = "minimax"
     gradient_penalty: float = 0.0
+
+    def __post_init__(self) -> None:
+        known = {
+            "bound": names.BOUNDS,
+            "local_scorer": names.SCORERS,
+            "prior": names.PRIORS,
+            "prior_loss": names.PRIOR_LOSSES,
+        }
+        for argument, allowed in known.items():
+            if getattr(self, argument) not in allowed:
+                found = getattr(self, argument)
+                raise ValueError(f"Objective: {argument} must be one of {', '.join(allowed)}, was {found!r}")
+        for term, weight in (("local", self.local_weight), ("global", self.global_weight)):
+            fits: tuple[str, ...] = names.CANDIDATE_NEGATIVES if self.bound == "infonce" else names.PAIR_NEGATIVES
+            if term == "local" and self.local_scorer == "dot":  # it scores the whole square: nothing is drawn before
+                fits = tuple(kind for kind in fits if kind not in ("shuffle", "roll", "sampled"))
+            if weight and self.negatives(term) not in fits:
+                found = self.negatives(term)
+                raise ValueError(f"Objective: {term}_negatives must be one of {', '.join(fits)}, was {found!r}")
 
     def negatives(self, term: str) -> str:
         """The kind of negatives of the "local" or the "global" term."""

@@ -1,5 +1,6 @@
 """The encoder: its sizes against the rules written out, the whole network against a PyTorch twin, its gradients."""
 
+import dataclasses
 import itertools
 import re
 
@@ -81,6 +82,15 @@ def test_layout_refuses_what_is_no_image(size, channels):
     message = f"encoder: images must be at least 4×4 with 1 or 3 channels, were {size}×{size}×{channels}"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         Layout(size, channels)
+
+
+def test_a_layout_does_not_change():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Layout(32, 3).size = 64
+    parameters, state, images = set_up(0, TINY, 2)
+    encoding, _ = encoders.encode(parameters, state, images, TINY, True)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        encoding.y = encoding.fc
 
 
 # ---- scale

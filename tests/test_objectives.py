@@ -475,17 +475,17 @@ def test_initial_parameters_have_the_papers_widths(scorer):
 
 @given(seeds, st.integers(2, 6))
 def test_noise_is_what_the_negatives_and_the_prior_need(seed, n):
-    def draw(kind, **changes):
-        return objectives.draw_noise(np.random.default_rng(seed), mixed(kind=kind, **changes), LAYOUT, n)
+    def draw(kind, bound="infonce", **changes):
+        return objectives.draw_noise(np.random.default_rng(seed), mixed(bound, kind=kind, **changes), LAYOUT, n)
 
-    noise = draw("shuffle")
+    noise = draw("shuffle", "jsd")
     for term, locations in {"local": L, "global": 1}.items():
         index = noise[term]["index"]
         assert index.shape == (n, locations)
         assert (index != np.arange(n)[:, None]).all()
-    assert draw("roll")["local"]["index"].tolist() == negatives.roll(n).tolist()
-    for kind in ("all-pairs", "same-location", "all-locations"):
-        assert draw(kind)["local"] == draw(kind)["global"] == {}
+    assert draw("roll", "jsd")["local"]["index"].tolist() == negatives.roll(n).tolist()
+    for kind, bound in {"all-pairs": "jsd", "same-location": "infonce", "all-locations": "infonce"}.items():
+        assert draw(kind, bound)["local"] == draw(kind, bound)["global"] == {}
     shifts = draw("sampled", candidates=n)["local"]["shifts"]
     assert sorted(shifts.tolist()) == list(range(1, n))  # K − 1 of them
     z = noise["prior"]["z"]
@@ -493,7 +493,7 @@ def test_noise_is_what_the_negatives_and_the_prior_need(seed, n):
     assert z.dtype == np.float32
     assert (z >= 0).all()
     assert (z <= 1).all()
-    for (_, ours), (_, again) in zip(leaves(noise), leaves(draw("shuffle")), strict=True):
+    for (_, ours), (_, again) in zip(leaves(noise), leaves(draw("shuffle", "jsd")), strict=True):
         np.testing.assert_array_equal(ours, again)
 
 
@@ -523,6 +523,35 @@ def test_defaults_are_the_papers_prior_and_the_cheapest_negatives():
     assert (objective.bound, objective.local_scorer, objective.prior) == ("jsd", "concat", "uniform")
     assert (objective.negatives("local"), objective.negatives("global")) == ("shuffle", "shuffle")
     assert (objective.prior_loss, objective.gradient_penalty, objective.candidates) == ("minimax", 0.0, 8)
+
+
+@pytest.mark.parametrize("argument", ["bound", "local_scorer", "prior", "prior_loss"])
+def test_an_objective_of_unknown_names_is_refused(argument):
+    """A misspelt prior loss would otherwise be taken for the other one."""
+    with pytest.raises(ValueError, match=rf"^Objective: {argument} must be one of \w.*, was 'other'$"):
+        dataclasses.replace(mixed(), **{argument: "other"})
+
+
+@pytest.mark.parametrize("term", ["local", "global"])
+@pytest.mark.parametrize("bound", [*PAIR_BOUNDS, "infonce"])
+@pytest.mark.parametrize("scorer", ["concat", "dot"])
+def test_an_objective_takes_the_negatives_that_fit_and_no_others(term, bound, scorer):
+    fits = {kind for b, s, kind in COMBINATIONS if (b, s) == (bound, scorer if term == "local" else "concat")}
+    other = {"local": "global", "global": "local"}[term]
+    for kind in ("shuffle", "roll", "all-pairs", "same-location", "all-locations", "sampled", "other"):
+        chosen = {"bound": bound, "local_scorer": scorer, f"{term}_negatives": kind, f"{term}_weight": 1.0}
+        off = {f"{other}_negatives": "whatever", f"{other}_weight": 0.0, "prior_weight": 0.0}  # off: not looked at
+        if kind in fits:
+            assert Objective(**chosen, **off).negatives(term) == kind
+        else:
+            with pytest.raises(ValueError, match=rf"^Objective: {term}_negatives must be one of .*, was '{kind}'$") as no:
+                Objective(**chosen, **off)
+            assert set(str(no.value).split("one of ")[1].split(", was")[0].split(", ")) == fits
+
+
+def test_an_objective_does_not_change():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        mixed().bound = "dv"
 
 
 # ---- a whole step on the device, and in PyTorch
