@@ -416,6 +416,26 @@ def test_im2col_of_a_view(padding):
     )
 
 
+def test_a_1x1_window_of_every_pixel_is_the_image_itself():
+    """So that a 1×1 convolution costs a matrix product and no copy."""
+    (x,) = draw(11, (2, 4, 3, 5))
+    columns = ops.im2col(x, (1, 1), (1, 1), (0, 0))
+    np.testing.assert_array_equal(columns, x)
+    assert np.shares_memory(columns, x)
+
+
+def test_float32_meets_python_scalars_only():
+    """A NumPy scalar among the constants would turn every later array into float64."""
+    (x,) = draw(12, (3, 4), dtype=np.float32)
+
+    def loss(p):
+        value = ops.mean(ops.logmeanexp(ops.softplus(p) * 2.0 - 1, 0) / 3 + ops.sigmoid(-p)) ** 2
+        return value, value
+
+    value, gradient, _ = value_and_gradients(loss, x)
+    assert value.dtype == gradient.dtype == np.float32
+
+
 @given(st.integers(1, 40), st.integers(1, 6), st.integers(1, 6), st.integers(0, 3))
 def test_out_size_counts_the_windows(size, kernel, stride, padding):
     length = size + 2 * padding
