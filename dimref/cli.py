@@ -19,17 +19,24 @@ class Group(click.Group):
         try:
             return super().invoke(ctx)
         except DimrefError as error:
-            click.echo(f"dimref: {error}", err=True)
+            _tell(str(error))
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
-            click.echo("dimref: stopped", err=True)
+            _tell("stopped")
             ctx.exit(130)
         except MemoryError:
-            click.echo(
-                "dimref: memory: expected enough for the arrays, found none left; lower --batch-size or --limit",
-                err=True,
-            )
+            _tell("memory: expected enough for the arrays, found none left; lower --batch-size or --limit")
             ctx.exit(2)
+        except BrokenPipeError:
+            raise  # the reader of a pipe is gone, as in `dimref train | head`: click ends quietly
+        except OSError as error:
+            _tell(f"{error.filename or 'output'}: expected to read or write it, found: {error.strerror or error}")
+            ctx.exit(2)
+
+
+def _tell(text: str) -> None:
+    """One line, whatever line breaks a path in it may have."""
+    click.echo("dimref: " + " ".join(text.splitlines()), err=True)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -174,7 +174,7 @@ def read(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DimrefError(f"{path}: expected a configuration file, found: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DimrefError(f"{path}: expected JSON, found: {error}") from None
     return checked_types(found, str(path))
 
@@ -188,7 +188,7 @@ def checked_types(found: Any, source: str) -> dict[str, Any]:
         if name not in kinds:
             raise DimrefError(f"{source}: expected options of dimref train, found the unknown option {name!r}")
         if not _fits(value, kinds[name]):
-            raise DimrefError(f"{source}: {name}: expected {kinds[name]}, found {value!r}")
+            raise DimrefError(f"{source}: {name}: expected {kinds[name]}, found {repr(value)[:60]}")
     return found
 
 
@@ -197,8 +197,18 @@ def _fits(value: Any, kind: str) -> bool:
         return kind.endswith("| None")
     if isinstance(value, bool):
         return False
-    wanted: tuple[type, ...] = {"str": (str,), "int": (int,), "float": (int, float)}[kind.removesuffix(" | None")]
-    return isinstance(value, wanted)
+    if kind.startswith("str"):
+        return isinstance(value, str)
+    return isinstance(value, int if kind.startswith("int") else (int, float)) and _is_moderate(value)
+
+
+def _is_moderate(value: float) -> bool:
+    """Whether a number is one a float can hold; JSON's integers have no limit."""
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
 
 
 def _option(name: str) -> str:

@@ -11,13 +11,18 @@ import contextlib
 import json
 import os
 import re
-import zipfile
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 from dimref import config as configs
 from dimref.backend import Tree, leaves
@@ -39,17 +44,22 @@ class Checkpoint:
     step: int
     trees: Tree  # {"parameters", "state", "adam"}
     config: Config
-    meta: dict[str, Any]  # best held-out bound so far, the machine it ran on
+    best: float  # the best held-out bound so far
+    meta: dict[str, Any]  # what else to know about the run: the machine it ran on, the images it saw
 
 
 # ---- directories
 
 
-def next_path(root: Path, stem: str) -> Path:
-    """The first of root/stem-001, root/stem-002, … that is above every one there."""
+def make_next(root: Path, stem: str) -> Path:
+    """Make the first directory of root/stem-001, root/stem-002, … that is above every one there."""
     pattern = re.compile(re.escape(stem) + r"-(\d+)")
-    taken = [int(m[1]) for p in (root.iterdir() if root.is_dir() else ()) if (m := pattern.fullmatch(p.name))]
-    return root / f"{stem}-{max(taken, default=0) + 1:03d}"
+    while True:
+        taken = [int(m[1]) for p in (root.iterdir() if root.is_dir() else ()) if (m := pattern.fullmatch(p.name))]
+        path = root / f"{stem}-{max(taken, default=0) + 1:03d}"
+        with _told(path), contextlib.suppress(FileExistsError):  # a run that started at the same moment took it
+            path.mkdir(parents=True)
+            return path
 
 
 def create(path: Path, config: Config) -> None:
@@ -58,12 +68,40 @@ def create(path: Path, config: Config) -> None:
     Raises:
         RunError: a run is there already, or the directory cannot be written.
     """
-    if (path / CONFIG).exists() or (path / NEWEST).exists():
-        raise RunError(f"{path}: expected a new run directory, found a run; continue it with --resume {path}")
+    if any((path / name).exists() for name in (CONFIG, METRICS, NEWEST, BEST)):
+        raise RunError(
+            f"{path}: expected a new run directory, found a run; continue it with --resume {shlex.quote(str(path))}"
+        )
     with _told(path):
         path.mkdir(parents=True, exist_ok=True)
     replace(path / CONFIG, configs.write(config).encode())
     replace(path / METRICS, b"")
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the run directory for this process alone, where the system can lock one; a lock ends with its process.
+
+    Raises:
+        RunError: another process holds it; two of them would mix their metrics and checkpoints.
+    """
+    if fcntl is None:
+        yield
+        return
+    with _told(path):
+        handle = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(
+                f"{path}: expected a run at rest, found another process training it; wait or stop it"
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+        yield
+    finally:
+        os.close(handle)
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -121,6 +159,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "format": FORMAT,
         "step": checkpoint.step,
         "config": json.loads(configs.write(checkpoint.config)),
+        "best": str(checkpoint.best),  # may be -inf, which JSON has no name for
         **checkpoint.meta,
     }
     with writing(path) as file:
@@ -137,27 +176,24 @@ def load_checkpoint(path: Path) -> Checkpoint:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         meta = json.loads(str(arrays.pop("meta")))
-        version, step, options = meta.pop("format"), int(meta.pop("step")), meta.pop("config")
+        version = meta.pop("format")
     except FileNotFoundError:
         raise RunError(f"{path}: expected a checkpoint, found no such file") from None
     except OSError as error:
         raise RunError(f"{path}: expected a checkpoint, found: {error.strerror or error}") from None
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        EOFError,
-        AttributeError,
-        zipfile.BadZipFile,
-        NotImplementedError,
-    ) as error:
-        raise RunError(
-            f"{path}: expected a complete checkpoint, found a damaged file ({type(error).__name__})"
-        ) from None
+    except Exception as error:  # a damaged archive, or a damaged array in one, fails in many ways
+        raise _damaged(path, error) from None
     if version != FORMAT:
         raise RunError(f"{path}: expected checkpoint format {FORMAT}, found {version}")
-    config = Config(**configs.checked_types(options, str(path)))
-    return Checkpoint(step, _nested(arrays), config, meta)
+    try:
+        step, best, options, trees = int(meta.pop("step")), float(meta.pop("best")), meta.pop("config"), _nested(arrays)
+    except Exception as error:
+        raise _damaged(path, error) from None
+    return Checkpoint(step, trees, Config(**configs.checked_types(options, str(path))), best, meta)
+
+
+def _damaged(path: Path, error: Exception) -> RunError:
+    return RunError(f"{path}: expected a complete checkpoint, found a damaged file ({type(error).__name__})")
 
 
 def _nested(arrays: dict[str, np.ndarray]) -> Tree:
@@ -207,8 +243,9 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     lines = []
     for number, line in enumerate(text.splitlines(keepends=True), start=1):
         try:
-            lines.append(json.loads(line))
-            lines[-1]["step"] + 0
+            found = json.loads(line)
+            found["step"] + 0
+            lines.append(found)
         except (ValueError, KeyError, TypeError):
             if not line.endswith("\n"):
                 return lines

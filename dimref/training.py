@@ -7,9 +7,12 @@ resumed run needs no generator's state, and both backends see the same draws.
 from __future__ import annotations
 
 import math
+import shlex
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +65,16 @@ class Task:
     def total_steps(self) -> int:
         everything = self.config.epochs * self.steps_per_epoch
         return min(everything, self.config.steps or everything)
+
+    def objective_for(self, n: int) -> Objective:
+        """The objective with no more candidates than a batch of n has images."""
+        return replace(self.objective, candidates=min(self.objective.candidates, n))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Tells the images from others: their count, size and checksum."""
+        total = zlib.crc32(self.held_out.data, zlib.crc32(self.images.data))
+        return f"{len(self.images)} of {'×'.join(map(str, self.images.shape[1:]))}, CRC {total:08x}"
 
     @property
     def locations(self) -> int:
@@ -164,7 +177,7 @@ def batch_at(task: Task, step: int) -> np.ndarray:
 
 def noise_at(task: Task, stream: int, position: int, n: int) -> Tree:
     """A step's draws, on the device; the shifts of sampled negatives only cut arrays, and stay on the host."""
-    noise = objectives.draw_noise(_rng(task.config, stream, position), task.objective, task.layout, n)
+    noise = objectives.draw_noise(_rng(task.config, stream, position), task.objective_for(n), task.layout, n)
     return {
         term: {name: array if name == "shifts" else task.backend.to_device(array) for name, array in draws.items()}
         for term, draws in noise.items()
@@ -278,6 +291,20 @@ def train(
     Raises:
         Interrupted: `stopped` said so. Diverged: see `train_step`. RunError: a file cannot be written.
     """
+    try:
+        with np.errstate(all="ignore"):  # every number is looked at, and told in one line
+            return _train(task, run, watch, stopped, resume)
+    except Diverged as error:
+        raise Diverged(f"{error}; the last good checkpoint is {run / runs.NEWEST}") from None
+
+
+def _train(
+    task: Task,
+    run: Path,
+    watch: Callable[[Progress], None],
+    stopped: Callable[[], bool],
+    resume: Checkpoint | None,
+) -> State:
     state = initial_state(task) if resume is None else restore(task, run / runs.NEWEST, resume)
     if resume is None:
         save(task, run / runs.NEWEST, state)
@@ -303,7 +330,8 @@ def train(
             if saved != state.step:
                 save(task, run / runs.NEWEST, state)
             raise Interrupted(
-                f"stopped after step {state.step} of {task.total_steps}; go on with: dimref train --resume {run}"
+                f"stopped after step {state.step} of {task.total_steps}; go on with: "
+                f"dimref train --resume {shlex.quote(str(run))}"
             )
     return state
 
@@ -340,18 +368,29 @@ def machine_of(task: Task) -> dict[str, str]:
 
 
 def save(task: Task, path: Path, state: State) -> None:
-    """Write a checkpoint of the state."""
+    """Write a checkpoint of the state.
+
+    Raises:
+        Diverged: a number in it is not finite; the old checkpoint stays.
+    """
     trees = {"parameters": state.parameters, "state": state.model, "adam": {k: state.adam[k] for k in ("m", "v")}}
-    meta = {"best": str(state.best), "machine": machine_of(task)}
-    runs.save_checkpoint(path, Checkpoint(state.step, task.backend.tree_to_host(trees), task.config, meta))
+    host = task.backend.tree_to_host(trees)
+    bad = [name for name, array in leaves(host) if not np.isfinite(array).all()]
+    if bad:
+        raise Diverged(f"step {state.step}: expected finite numbers, found {bad[0]} not finite")
+    meta = {"machine": machine_of(task), "images": task.fingerprint}
+    runs.save_checkpoint(path, Checkpoint(state.step, host, task.config, state.best, meta))
 
 
 def restore(task: Task, path: Path, checkpoint: Checkpoint) -> State:
     """The state in a checkpoint, on the device.
 
     Raises:
-        RunError: its arrays are not those of the task's configuration.
+        RunError: its arrays are not those of the task's configuration, or it was trained on other images.
     """
+    images = checkpoint.meta.get("images")
+    if images != task.fingerprint:
+        raise runs.RunError(f"{path}: expected the images it was trained on ({images}), found {task.fingerprint}")
     fresh = initial_state(task)
     trees = checkpoint.trees
     expected = {"parameters": fresh.parameters, "adam": {"m": fresh.adam["m"], "v": fresh.adam["v"]}}
@@ -359,10 +398,11 @@ def restore(task: Task, path: Path, checkpoint: Checkpoint) -> State:
     runs.check_same_shapes(path, found, task.backend.tree_to_host(expected))
     model = trees.get("state", {})
     runs.check_same_shapes(path, model.get("encoder", {}), task.backend.tree_to_host(fresh.model["encoder"]))
-    model.setdefault("mine", {})
+    averages = model.setdefault("mine", {})
+    runs.check_same_shapes(path, averages, {name: np.float32(0) for name in averages if name in fresh.parameters})
     move = task.backend.tree_to_device
     adam = {"step": checkpoint.step, **move(trees["adam"])}
-    return State(checkpoint.step, move(trees["parameters"]), move(model), adam, float(checkpoint.meta["best"]))
+    return State(checkpoint.step, move(trees["parameters"]), move(model), adam, checkpoint.best)
 
 
 # ---- judging the end

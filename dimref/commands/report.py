@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ def closing(task: Task, run: Path, state: State, plot: bool | None, quiet: bool)
     held = training.held_out_terms(task, state)
     n, m = task.held_out_batch, len(task.held_out)
     ceilings: dict[str, float] = {
-        term: task.objective.ceiling(term, n, task.locations) for term in ("local", "global") if term in held
+        term: task.objective_for(n).ceiling(term, n, task.locations) for term in ("local", "global") if term in held
     }
     if not quiet:
         for term, ceiling in ceilings.items():
@@ -73,11 +74,12 @@ def closing(task: Task, run: Path, state: State, plot: bool | None, quiet: bool)
             ),
         )
     _row("run", str(run))
-    _row("next", f"dimref train --resume {run} --epochs {2 * _epochs_done(task, state)}")
+    _row("next", f"dimref train --resume {shlex.quote(str(run))} {_twice_as_long(task, state)}")
 
 
-def _epochs_done(task: Task, state: State) -> int:
-    return -(-state.step // task.steps_per_epoch)
+def _twice_as_long(task: Task, state: State) -> str:
+    epochs = -(-2 * state.step // task.steps_per_epoch)
+    return f"--epochs {epochs}" + (f" --steps {2 * state.step}" if task.config.steps else "")
 
 
 def _of_at_most(ceiling: float) -> str:
@@ -114,6 +116,11 @@ def labelled_images(task: Task) -> Labelled | None:
         pairs = [(train.images[i], train.labels[i]) for i in (rest, fifth)]
         origin = "a fifth of the training images, since there is no test split; the encoder has seen them"
         return _if_labelled(Labelled(pairs[0], pairs[1], origin))
+    if test.images.shape[1:] != train.images.shape[1:]:
+        sizes = ["×".join(map(str, found.images.shape[1:])) for found in (train, test)]
+        raise DataError(
+            f"{test.source}: expected test images of the training images' size {sizes[0]}, found {sizes[1]}"
+        )
     return _if_labelled(Labelled((train.images, train.labels), (test.images, test.labels), "test split"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import signal
 import sys
 import threading
@@ -63,7 +64,7 @@ def choice(name: str, values: tuple[str, ...], text: str) -> Callable[..., Any]:
 @click.option("--out", type=click.Path(path_type=Path), help="The run directory.  [default: runs/NAME-NNN]")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Continue a run that was stopped.")
 @click.option("--plot/--no-plot", default=None, help="Draw curves.png.  [default: if matplotlib is installed]")
-@click.option("--quiet", is_flag=True, help="Print nothing but errors and the last line.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors and where the run lies.")
 @click.pass_context
 def train(
     context: click.Context, preset: str | None, config_file: Path | None, out: Path | None, resume: Path | None,
@@ -109,9 +110,10 @@ def _start(config: Config, out: Path | None, preset: str | None, plot: bool | No
     from dimref import runs, training
 
     task = training.prepare(config)
-    run = out or runs.next_path(Path("runs"), f"{preset or _name(config)}-{config.data}")
+    run = out or runs.make_next(Path("runs"), f"{preset or _name(config)}-{config.data}")
     runs.create(run, config)
-    _go(task, run, None, plot, quiet)
+    with runs.locked(run):
+        _go(task, run, None, plot, quiet)
 
 
 def _name(config: Config) -> str:
@@ -123,23 +125,29 @@ def _name(config: Config) -> str:
 
 
 def _continue(run: Path, given: dict[str, Any], plot: bool | None, quiet: bool) -> None:
-    set_threads(given.get("threads", configs.read(run / "config.json").get("threads")))
+    started_with = Config(**configs.read(run / "config.json"))
+    set_threads(given.get("threads", started_with.threads))
     from dimref import runs, training
 
-    checkpoint = runs.load_checkpoint(run / runs.NEWEST)
-    changed = [name for name in given if name not in RESUMABLE and given[name] != getattr(checkpoint.config, name)]
-    if changed:
-        name = changed[0]
-        raise DimrefError(
-            f"--{name.replace('_', '-')}: expected {getattr(checkpoint.config, name)}, as the run {run} was started with, "
-            f"found {given[name]}; start a new run for another configuration"
-        )
-    config = dataclasses.replace(checkpoint.config, **given)
-    task = training.prepare(config)
-    training.restore(task, run / runs.NEWEST, checkpoint)  # a checkpoint that does not fit must not touch the run
-    runs.cut_metrics(run / runs.METRICS, checkpoint.step)
-    runs.replace(run / runs.CONFIG, configs.write(config).encode())
-    _go(task, run, checkpoint, plot, quiet)
+    with runs.locked(run):
+        checkpoint = runs.load_checkpoint(run / runs.NEWEST)
+        _refuse_other_run(run, dataclasses.asdict(checkpoint.config), started_with, "; the checkpoint is another run's")
+        _refuse_other_run(run, given, started_with, "; start a new run for another configuration")
+        config = dataclasses.replace(started_with, **given)
+        task = training.prepare(config)
+        training.restore(task, run / runs.NEWEST, checkpoint)  # a checkpoint that does not fit must not touch the run
+        runs.cut_metrics(run / runs.METRICS, checkpoint.step)
+        runs.replace(run / runs.CONFIG, configs.write(config).encode())
+        _go(task, run, checkpoint, plot, quiet)
+
+
+def _refuse_other_run(run: Path, options: dict[str, Any], started_with: Config, advice: str) -> None:
+    for name, value in options.items():
+        if name not in RESUMABLE and value != getattr(started_with, name):
+            raise DimrefError(
+                f"--{name.replace('_', '-')}: expected {getattr(started_with, name)}, as the run {run} was started with, "
+                f"found {value}{advice}"
+            )
 
 
 def _go(task: Task, run: Path, checkpoint: Checkpoint | None, plot: bool | None, quiet: bool) -> None:
@@ -151,7 +159,11 @@ def _go(task: Task, run: Path, checkpoint: Checkpoint | None, plot: bool | None,
         report.opening(task, run, checkpoint)
     with _signals() as stopped, _progress(task, quiet) as watch:
         state = training.train(task, run, watch, stopped, checkpoint)
-    report.closing(task, run, state, plot, quiet)
+    try:
+        report.closing(task, run, state, plot, quiet)
+    except KeyboardInterrupt:
+        again = f"dimref train --resume {shlex.quote(str(run))}"
+        raise training.Interrupted(f"stopped after training; the run is saved, judge it with: {again}") from None
 
 
 @contextmanager
@@ -180,7 +192,7 @@ def _progress(task: Task, quiet: bool) -> Iterator[Callable[[Progress], None]]:
     """A bar on a terminal; a line per epoch elsewhere; nothing when quiet."""
     if quiet:
         yield lambda progress: None
-    elif not sys.stderr.isatty():
+    elif sys.stderr is None or not sys.stderr.isatty():
         yield lambda progress: _line(progress) if progress.held_out is not None else None
     else:
         with click.progressbar(

@@ -34,7 +34,7 @@ class ProbeResult:
 def linear_probe(
     train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray], seed: int = 0, backend: Backend = NUMPY
 ) -> ProbeResult:
-    """Fit on `train`, report the accuracy on `test`; both are (features (N, P) float32, labels (N,) int64 from 0).
+    """Fit on `train`, report the accuracy on `test`; both are (features (N, P) float32, labels (N,) int64).
 
     Raises:
         ValueError: fewer than 10 training samples, or no test samples.
@@ -42,7 +42,9 @@ def linear_probe(
     (x, labels), (x_test, labels_test) = train, test
     if len(x) < 10 or len(x_test) < 1:
         raise ValueError(f"linear_probe: needs 10 training samples and 1 test sample, had {len(x)} and {len(x_test)}")
-    classes = int(max(labels.max(), labels_test.max())) + 1
+    # Numbered anew: labels need not follow each other, and each one costs a column.
+    known, both = np.unique(np.concatenate([labels, labels_test]), return_inverse=True)
+    classes, labels, labels_test = len(known), both[: len(labels)], both[len(labels) :]
     center, scale = x.mean(axis=0), 1 / np.maximum(x.std(axis=0), 1e-4)
     x, x_test = (x - center) * scale, (x_test - center) * scale
     rng = np.random.default_rng(seed)
@@ -77,7 +79,7 @@ def _fit(
         order = rng.permutation(len(x))
         for start in range(0, len(x) - batch + 1, batch):
             chosen = order[start : start + batch]
-            one_hot = backend.to_device(np.eye(classes, dtype=np.float32)[labels[chosen]])
+            one_hot = backend.to_device((labels[chosen, None] == np.arange(classes)).astype(np.float32))
             _, gradients, _ = value_and_gradients(
                 _penalized_cross_entropy, parameters, backend.to_device(x[chosen]), one_hot, weights
             )
