@@ -54,11 +54,13 @@ class Checkpoint:
 def make_next(root: Path, stem: str) -> Path:
     """Make the first directory of root/stem-001, root/stem-002, … that is above every one there."""
     pattern = re.compile(re.escape(stem) + r"-(\d+)")
+    with _told(root):
+        root.mkdir(parents=True, exist_ok=True)
     while True:
-        taken = [int(m[1]) for p in (root.iterdir() if root.is_dir() else ()) if (m := pattern.fullmatch(p.name))]
+        taken = [int(m[1]) for p in root.iterdir() if (m := pattern.fullmatch(p.name))]
         path = root / f"{stem}-{max(taken, default=0) + 1:03d}"
         with _told(path), contextlib.suppress(FileExistsError):  # a run that started at the same moment took it
-            path.mkdir(parents=True)
+            path.mkdir()
             return path
 
 
@@ -178,7 +180,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         meta = json.loads(str(arrays.pop("meta")))
         version = meta.pop("format")
     except FileNotFoundError:
-        raise RunError(f"{path}: expected a checkpoint, found no such file") from None
+        raise RunError(f"{path}: expected a checkpoint, found no such file; a run without one has to be started anew") from None
     except OSError as error:
         raise RunError(f"{path}: expected a checkpoint, found: {error.strerror or error}") from None
     except Exception as error:  # a damaged archive, or a damaged array in one, fails in many ways
