@@ -17,8 +17,8 @@ from dimref.backend import NUMPY, Array, Backend, Tree
 from dimref.optim import adam_step, init_adam
 from dimref.tape import value_and_gradients
 
-PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
-EPOCHS, BATCH, LR = 30, 250, 1e-3
+PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
+EPOCHS, BATCH, LR = 30, 250, 1e-2
 
 
 @dataclass(frozen=True)
