@@ -146,9 +146,7 @@ def test_a_local_score_is_the_global_score_of_its_location(make):
 
 def literal_embedding(parameters, x):
     hidden = positive_part(affine(parameters["hidden"], x))
-    summed = [
-        a + b for a, b in zip(affine(parameters["out"], hidden), affine(parameters["shortcut"], x), strict=True)
-    ]
+    summed = [a + b for a, b in zip(affine(parameters["out"], hidden), affine(parameters["shortcut"], x), strict=True)]
     mean = sum(summed) / len(summed)
     variance = sum((v - mean) ** 2 for v in summed) / len(summed)
     norm = parameters["norm"]
@@ -397,7 +395,7 @@ def test_pairs_check_their_index(shape):
 @pytest.mark.parametrize("shifts", [[], [0], [3], [1, -1], [[1, 2]]])
 def test_candidates_check_their_shifts(shifts):
     """A shift of 0 would put the positive among its own negatives."""
-    with pytest.raises(ValueError, match=r"^concat_candidates: shifts must be \(K−1,\) in 1\.\.2, were"):
+    with pytest.raises(ValueError, match=r"^concat_candidates: shifts must be \(K−1,\) in 1\.\.2, were \["):
         d.concat_candidates(concat(0, 4, 5), F3, Y3, np.array(shifts, int))
 
 

@@ -273,9 +273,7 @@ def test_images_get_no_gradient(monkeypatch):
     shapes = []
     col2im = ops.col2im
     monkeypatch.setattr(ops, "col2im", lambda g, shape, *rest: (shapes.append(shape), col2im(g, shape, *rest))[1])
-    value_and_gradients(
-        lambda p: (ops.total(encoders.encode(p, state, images, layout, True)[0].y), {}), parameters
-    )
+    value_and_gradients(lambda p: (ops.total(encoders.encode(p, state, images, layout, True)[0].y), {}), parameters)
     assert sorted(shapes) == [(2, 8, 8, 4), (2, 16, 16, 2)]
 
 

@@ -544,7 +544,9 @@ def test_an_objective_takes_the_negatives_that_fit_and_no_others(term, bound, sc
         if kind in fits:
             assert Objective(**chosen, **off).negatives(term) == kind
         else:
-            with pytest.raises(ValueError, match=rf"^Objective: {term}_negatives must be one of .*, was '{kind}'$") as no:
+            with pytest.raises(
+                ValueError, match=rf"^Objective: {term}_negatives must be one of .*, was '{kind}'$"
+            ) as no:
                 Objective(**chosen, **off)
             assert set(str(no.value).split("one of ")[1].split(", was")[0].split(", ")) == fits
 
@@ -573,12 +575,14 @@ def test_a_training_step_in_float32_on_the_strict_device_equals_numpys(bound, sc
             value, gradients, rest = step(objective, parameters, state, backend.to_device(images), noise)
             parameters, adam = optim.adam_step(parameters, gradients, adam)
             state = rest["state"]
-        kept = {"value": value, "parameters": parameters, "state": state, "terms": rest["terms"], "y": rest["y"]}
+        kept = {"value": value, "parameters": parameters, "state": state, "y": rest["y"]}
+        kept |= {"terms": rest["terms"], "saturated": rest["saturated"]}
         return list(leaves({**kept, "moments": {k: adam[k] for k in ("m", "v")}}))
 
     for (path, host), (_, device) in zip(train(NUMPY), train(STRICT), strict=True):
         assert isinstance(device, DeviceArray), path
-        assert host.dtype == device.dtype == np.float32, path
+        assert device.dtype == host.dtype, path
+        assert device.dtype == np.float32 or path.startswith("saturated"), path  # a share of counts
         np.testing.assert_array_equal(device.get(), host, err_msg=path)
 
 
