@@ -180,7 +180,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         meta = json.loads(str(arrays.pop("meta")))
         version = meta.pop("format")
     except FileNotFoundError:
-        raise RunError(f"{path}: expected a checkpoint, found no such file; a run without one has to be started anew") from None
+        raise RunError(f"{path}: expected a checkpoint, found no such file; start the run anew") from None
     except OSError as error:
         raise RunError(f"{path}: expected a checkpoint, found: {error.strerror or error}") from None
     except Exception as error:  # a damaged archive, or a damaged array in one, fails in many ways

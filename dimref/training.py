@@ -200,28 +200,28 @@ def train_step(task: Task, state: State) -> tuple[State, dict[str, Any]]:
         objectives.loss, state.parameters, state.model, batch, noise, task.objective, task.layout
     )
     squares = {path: (g * g).sum() for path, g in leaves(gradients) if g is not None}
-    terms = _numbers(found["terms"])
-    squared = float(sum(squares.values()))
-    if not math.isfinite(squared) or not math.isfinite(float(value)):
-        raise Diverged(_what_diverged(state.step, terms, squares))
+    terms = _numbers(task, found["terms"])
+    total = _numbers(task, {"squares": sum(squares.values()), "loss": value})
+    if not all(map(math.isfinite, total.values())):
+        raise Diverged(_what_diverged(state.step, terms, _numbers(task, squares)))
     parameters, adam = adam_step(state.parameters, gradients, state.adam, task.config.lr)
     seen = {
         "terms": terms,
-        "saturated": _numbers(found["saturated"]),
-        "gradient_norm": math.sqrt(squared),
+        "saturated": _numbers(task, found["saturated"]),
+        "gradient_norm": math.sqrt(total["squares"]),
         "y": task.backend.to_host(found["y"]),
         "images": images,
     }
     return State(state.step + 1, parameters, found["state"], adam, state.best), seen
 
 
-def _numbers(values: dict[str, Array]) -> dict[str, float]:
-    return {name: float(value) for name, value in values.items()}
+def _numbers(task: Task, values: dict[str, Array]) -> dict[str, float]:
+    return {name: float(task.backend.to_host(value)) for name, value in values.items()}
 
 
-def _what_diverged(step: int, terms: dict[str, float], squares: dict[str, Array]) -> str:
+def _what_diverged(step: int, terms: dict[str, float], squares: dict[str, float]) -> str:
     bad = [f"the {name} term ({value})" for name, value in terms.items() if not math.isfinite(value)]
-    bad += [f"the gradient of {path}" for path, square in squares.items() if not math.isfinite(float(square))]
+    bad += [f"the gradient of {path}" for path, square in squares.items() if not math.isfinite(square)]
     # Squares of finite gradients can leave float32's range before the gradients themselves do.
     return (
         f"step {step + 1}: expected finite numbers, found {(bad or ['a gradient norm beyond float32'])[0]} not finite"
@@ -239,7 +239,7 @@ def held_out_terms(task: Task, state: State) -> dict[str, float]:
         _, found = objectives.loss(
             state.parameters, state.model, batch, noise, task.objective, task.layout, training=False
         )
-        for name, value in _numbers(found["terms"]).items():
+        for name, value in _numbers(task, found["terms"]).items():
             sums[name] = sums.get(name, 0.0) + value / count
     return sums
 
@@ -399,7 +399,9 @@ def restore(task: Task, path: Path, checkpoint: Checkpoint) -> State:
     model = trees.get("state", {})
     runs.check_same_shapes(path, model.get("encoder", {}), task.backend.tree_to_host(fresh.model["encoder"]))
     averages = model.setdefault("mine", {})
-    runs.check_same_shapes(path, averages, {name: np.float32(0) for name in averages if name in fresh.parameters})
+    sizes = {"local": task.locations, "global": 1}  # there is an average once there was a step
+    expected = {name: np.zeros(size, np.float32) for name, size in sizes.items() if name in averages}
+    runs.check_same_shapes(path, averages, expected)
     move = task.backend.tree_to_device
     adam = {"step": checkpoint.step, **move(trees["adam"])}
     return State(checkpoint.step, move(trees["parameters"]), move(model), adam, checkpoint.best)

@@ -127,7 +127,7 @@ def test_a_file_is_replaced(old):
 
 def test_an_error_while_writing_leaves_the_old_file(old):
     for error in (ValueError, KeyboardInterrupt, MemoryError):
-        with pytest.raises(error), runs.writing(old) as file:
+        with pytest.raises(error), runs.writing(old) as file:  # noqa: PT012
             file.write(b"half")
             raise error
         assert only_old(old)

@@ -1,0 +1,536 @@
+"""The loop: what a step sees, what a run leaves behind, and that a run that was cut in two is the same run."""
+
+import dataclasses
+import functools
+import math
+
+import numpy as np
+import pytest
+import tiny
+from strict import STRICT, DeviceArray
+
+from dimref import bounds, data, objectives, runs, training
+from dimref.backend import leaves
+from dimref.errors import DimrefError
+from dimref.training import Diverged, Interrupted
+
+
+@pytest.fixture(autouse=True)
+def _narrow(monkeypatch):
+    tiny.narrow(monkeypatch)
+
+
+@pytest.fixture
+def images(tmp_path):
+    return tiny.write_npz(tmp_path / "images.npz")
+
+
+@pytest.fixture
+def prepare(images):
+    """The task of a configuration, of the tiny images unless told otherwise."""
+    return lambda **options: training.prepare(tiny.config(images, **options))
+
+
+def run(task, path, stop_after=math.inf, resume=None):
+    """Train in a run directory, and stop after a step."""
+    if resume is None:
+        runs.create(path, task.config)
+    seen = []
+    state = training.train(task, path, seen.append, lambda: len(seen) >= stop_after, resume)
+    return state, seen
+
+
+def resumed(task, path):
+    """Go on from the newest checkpoint, as the command does."""
+    checkpoint = runs.load_checkpoint(path / runs.NEWEST)
+    runs.cut_metrics(path / runs.METRICS, checkpoint.step)
+    return run(task, path, resume=checkpoint)
+
+
+# ---- preparing
+
+
+def test_a_tenth_of_the_images_is_held_out_and_never_trained_on(prepare):
+    task = prepare()
+    assert (len(task.images), len(task.held_out)) == (54, 6)
+    trained = {image.tobytes() for image in task.images}
+    assert trained.isdisjoint(image.tobytes() for image in task.held_out)
+
+
+@pytest.mark.parametrize(("n", "count"), [(9, 0), (19, 1), (60, 6), (5120, 512), (50_000, 512)])
+def test_held_out_images_are_spread_evenly_and_at_most_512(n, count):
+    indices = training._held_out_indices(n)
+    assert len(set(indices.tolist())) == count
+    if count > 1:
+        assert (indices[0], indices[-1]) == (0, n - 1)
+        assert np.ptp(np.diff(indices)) <= 1
+
+
+def test_a_limit_is_the_number_of_images_trained_on(prepare):
+    assert len(prepare(limit=20).images) == 20
+    assert len(prepare(limit=10**30).images) == 54
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [({"steps": None}, 26), ({"steps": 5}, 5), ({"steps": 500}, 26), ({"steps": None, "epochs": 3}, 39)],
+)
+def test_steps_end_a_run_where_the_epochs_would_not_yet(prepare, options, steps):
+    task = prepare(**options)
+    assert task.steps_per_epoch == 13  # the two images that fill no batch are left out of an epoch
+    assert task.total_steps == steps
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 55}, {"batch_size": 10**9}, {"limit": 3}])
+def test_too_few_images_for_a_batch_are_refused(prepare, options):
+    with pytest.raises(DimrefError, match=r"at least one batch of .* beside the 6 held out, found"):
+        prepare(**options)
+
+
+def test_too_few_images_to_hold_any_out_are_refused(tmp_path):
+    path = tiny.write_npz(tmp_path / "few.npz", n=19)
+    with pytest.raises(DimrefError, match="at least one batch of 4 images beside the 1 held out"):
+        training.prepare(tiny.config(path))
+
+
+@pytest.mark.parametrize(("shape", "words"), [((8, 9), "square images, found 8×9"), ((3, 3), "at least 4×4")])
+def test_images_of_a_wrong_shape_are_refused_with_their_source(tmp_path, shape, words):
+    np.savez(tmp_path / "x.npz", images=np.zeros((40, *shape), np.uint8))
+    with pytest.raises(DimrefError, match=words) as caught:
+        training.prepare(tiny.config(tmp_path / "x.npz"))
+    assert "x.npz" in str(caught.value)
+
+
+def test_the_default_is_the_papers_encoder_on_shapes(monkeypatch):
+    monkeypatch.undo()
+    layout = training.layout_of(data.load("shapes", "train", limit=4))
+    assert (layout.widths, layout.fc, layout.representation, layout.local) == ((64, 128, 256), 1024, 64, (8, 128))
+
+
+# ---- draws
+
+
+def test_an_epoch_visits_each_image_once_in_an_order_of_its_own(prepare):
+    task = prepare(batch_size=6)  # 54 images: 9 whole batches
+
+    def order(task, epoch):
+        return [image.tobytes() for step in range(9) for image in training.batch_at(task, epoch * 9 + step)]
+
+    first, second, other = order(task, 0), order(task, 1), order(prepare(batch_size=6, seed=1), 0)
+    everything = sorted(image.tobytes() for image in task.images)
+    assert sorted(first) == sorted(second) == sorted(other) == everything
+    assert len({tuple(first), tuple(second), tuple(other)}) == 3
+    assert first == order(task, 0)
+
+
+@pytest.mark.parametrize("options", [{}, {"bound": "infonce", "local_scorer": "concat"}])
+def test_draws_depend_on_seed_stream_and_step_alone_and_are_those_of_every_backend(prepare, options):
+    task = prepare(global_weight=1.0, candidates=3, **options)
+    device = dataclasses.replace(task, backend=STRICT)
+
+    def draws(task, *place):
+        found = dict(leaves(training.noise_at(task, *place, 4)))
+        return {path: a.get() if isinstance(a, DeviceArray) else a for path, a in found.items()}
+
+    host = draws(task, training.STEP, 5)
+    for path, array in draws(device, training.STEP, 5).items():
+        np.testing.assert_array_equal(array, host[path])
+    z = "prior/z"
+    assert host[z].dtype == np.float32
+    for stream, step in ((training.STEP, 6), (training.HELD, 5)):
+        assert not np.array_equal(draws(task, stream, step)[z], host[z])
+    kinds = {path: isinstance(a, DeviceArray) for path, a in leaves(training.noise_at(device, training.STEP, 5, 4))}
+    assert all(on_device != path.endswith("shifts") for path, on_device in kinds.items())
+
+
+def test_the_random_streams_are_apart():
+    streams = (training.INIT, training.ORDER, training.STEP, training.HELD, training.PROBE)
+    assert len(set(streams)) == 5
+
+
+# ---- a step
+
+
+@pytest.mark.parametrize("options", [{}, {"bound": "mine"}, {"bound": "infonce", "prior": "gaussian"}])
+def test_two_steps_on_the_strict_device_are_those_of_numpy_bit_for_bit(prepare, options):
+    """Proves that nothing but explicit moves leaves the device; the kernels are NumPy's."""
+    host_task = prepare(global_weight=0.5, **options)
+    device_task = dataclasses.replace(host_task, backend=STRICT)
+    host, device = training.initial_state(host_task), training.initial_state(device_task)
+    for _ in range(2):
+        host, seen = training.train_step(host_task, host)
+        device, device_seen = training.train_step(device_task, device)
+    assert seen["terms"] == device_seen["terms"]
+    assert seen["gradient_norm"] == device_seen["gradient_norm"]
+    assert seen["saturated"] == device_seen["saturated"]
+    np.testing.assert_array_equal(seen["y"], device_seen["y"])
+    found = dict(leaves({"p": device.parameters, "s": device.model, "a": device.adam}))
+    for path, array in leaves({"p": host.parameters, "s": host.model, "a": host.adam}):
+        if path != "a/step":
+            assert isinstance(found[path], DeviceArray), path
+            assert found[path].dtype == array.dtype == np.float32, path
+            np.testing.assert_array_equal(found[path].get(), array, err_msg=path)
+    assert training.held_out_terms(host_task, host) == training.held_out_terms(device_task, device)
+
+
+def test_a_whole_run_on_the_strict_device_is_numpys(prepare, tmp_path):
+    task = prepare(bound="mine", steps=4, log_every=2)
+    run(task, tmp_path / "host")
+    run(dataclasses.replace(task, backend=STRICT), tmp_path / "device")
+    tiny.assert_same_run(tmp_path / "device", tmp_path / "host")
+
+
+def test_a_step_moves_every_parameter_and_the_model_state(prepare):
+    task = prepare(global_weight=1.0)
+    state = training.initial_state(task)
+    before = {path: array.copy() for path, array in leaves({"p": state.parameters, "s": state.model})}
+    state, _ = training.train_step(task, state)
+    assert state.step == 1
+    for path, array in leaves({"p": state.parameters, "s": state.model}):
+        assert not np.array_equal(array, before[path]), path
+
+
+def test_held_out_terms_are_the_same_each_time_and_leave_the_state_alone(prepare):
+    task = prepare(bound="mine", global_weight=1.0)
+    state, _ = training.train_step(task, training.initial_state(task))
+    before = {path: np.array(array) for path, array in leaves({"p": state.parameters, "s": state.model})}
+    assert training.held_out_terms(task, state) == training.held_out_terms(task, state)
+    for path, array in leaves({"p": state.parameters, "s": state.model}):
+        np.testing.assert_array_equal(array, before[path])
+
+
+def test_held_out_terms_are_means_over_batches_in_inference_mode(prepare, monkeypatch):
+    task = prepare()
+    task = dataclasses.replace(task, held_out=task.images[:9])  # two batches of 4; the ninth fills none
+    calls = []
+
+    def loss(parameters, state, images, noise, objective, layout, training=True):
+        calls.append((len(images), training))
+        return 0.0, {"terms": {"local": float(len(calls))}}
+
+    monkeypatch.setattr(objectives, "loss", loss)
+    assert training.held_out_terms(task, training.initial_state(task)) == {"local": 1.5}
+    assert calls == [(4, False), (4, False)]
+
+
+def test_fewer_held_out_images_than_candidates_make_fewer_candidates(prepare):
+    task = prepare(bound="infonce", local_scorer="concat", batch_size=8, candidates=8)  # 6 are held out
+    assert math.isfinite(training.held_out_terms(task, training.initial_state(task))["local"])
+    assert task.objective_for(6).ceiling("local", 6, task.locations) == math.log(6)
+    assert task.objective_for(8).ceiling("local", 8, task.locations) == math.log(8)
+
+
+@pytest.mark.parametrize(("alpha", "beta", "value"), [(0.0, 1.0, 2.0), (1.0, 0.0, 3.0), (0.5, 1.0, 3.5)])
+def test_best_is_judged_by_the_weighted_bounds_without_the_prior(prepare, alpha, beta, value):
+    objective = prepare(global_weight=alpha, local_weight=beta).objective
+    assert training.weighted_bound(objective, {"local": 2.0, "global": 3.0, "prior": -9.0}) == value
+
+
+# ---- health
+
+
+def test_effective_rank_counts_the_directions_that_y_uses():
+    rng = np.random.default_rng(0)
+    pixels = np.arange(4000 * 4, dtype=np.int64).astype(np.uint8).reshape(4000, 2, 2, 1)
+
+    def rank(y):
+        return training.health(y.astype(np.float32), pixels[: len(y)])["effective_rank"]
+
+    isotropic = rng.standard_normal((4000, 16))
+    line = rng.standard_normal((4000, 1)) * np.arange(1, 17)
+    assert rank(isotropic) == pytest.approx(16, abs=0.1)
+    assert rank(line) == pytest.approx(1, abs=1e-4)
+    assert rank(np.ones((8, 16))) == 1  # collapsed: no direction at all, and no warning
+    # Two directions with variances 3 : 1, the entropy by hand.
+    p = np.array([0.75, 0.25])
+    skewed = isotropic[:, :2] * np.sqrt(p)
+    assert rank(skewed) == pytest.approx(math.exp(-(p * np.log(p)).sum()), abs=0.05)
+
+
+def test_variance_is_the_mean_over_dimensions():
+    y = np.array([[0, 0], [2, 4]], np.float32)
+    assert training.health(y, np.zeros((2, 1, 1, 1), np.uint8))["variance"] == 2.5
+
+
+def test_duplicates_count_the_images_seen_before():
+    images = np.array([1, 2, 1, 1, 3, 2], np.uint8).reshape(6, 1, 1, 1)
+    assert training.health(np.eye(6, dtype=np.float32), images)["duplicates"] == 3
+
+
+# ---- a run
+
+
+def test_metrics_have_a_line_every_so_many_steps_and_one_for_each_epoch(prepare, tmp_path):
+    state, seen = run(prepare(steps=15, log_every=5, global_weight=1.0), tmp_path / "run")
+    lines = runs.read_metrics(tmp_path / "run" / runs.METRICS)
+    assert [(line["kind"], line["step"], line["epoch"]) for line in lines] == [
+        ("step", 5, 1), ("step", 10, 1), ("epoch", 13, 1), ("step", 15, 2), ("epoch", 15, 2),
+    ]  # fmt: skip
+    step, epoch = lines[0], lines[2]
+    assert step["nats"].keys() == {"global", "local", "prior"}
+    assert step["saturated"].keys() == {"global", "local"}
+    assert step["gradient_norm"] > 0
+    assert step["images_per_second"] > 0
+    assert 1 <= step["effective_rank"] <= 8
+    assert step["variance"] > 0
+    assert epoch["held_out_nats"].keys() == step["nats"].keys()
+    assert epoch["bound"] == epoch["held_out_nats"]["global"] + epoch["held_out_nats"]["local"]
+    assert state.step == 15
+    assert [p.step for p in seen] == list(range(1, 16))
+    assert [p.step for p in seen if p.held_out] == [13, 15]
+
+
+def test_the_best_checkpoint_is_that_of_the_best_held_out_bound(prepare, tmp_path, monkeypatch):
+    values = iter([1.0, 3.0, 2.0, 2.5])
+    monkeypatch.setattr(training, "held_out_terms", lambda task, state: {"local": next(values)})
+    state, _ = run(prepare(steps=None, epochs=4), tmp_path / "run")
+    assert [line["best"] for line in tiny.metrics(tmp_path / "run") if line["kind"] == "epoch"] == [1, 1, 0, 0]
+    best = runs.load_checkpoint(tmp_path / "run" / runs.BEST)
+    assert (best.step, best.best) == (26, 3.0)
+    assert state.best == 3.0
+
+
+def test_a_held_out_bound_of_minus_infinity_is_written_and_is_no_best(prepare, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "held_out_terms", lambda task, state: {"local": -math.inf})
+    run(prepare(), tmp_path / "run")
+    assert tiny.metrics(tmp_path / "run")[-1]["bound"] == "-inf"
+    assert not (tmp_path / "run" / runs.BEST).exists()
+    assert runs.load_checkpoint(tmp_path / "run" / runs.NEWEST).best == -math.inf
+
+
+def test_checkpoints_hold_float32_alone_and_all_that_a_run_is(prepare, tmp_path):
+    run(prepare(bound="mine", global_weight=1.0), tmp_path / "run")
+    arrays = tiny.arrays(tmp_path / "run" / runs.NEWEST)
+    assert {array.dtype for array in arrays.values()} == {np.dtype(np.float32)}
+    assert {path.split("/")[0] for path in arrays} == {"parameters", "state", "adam"}
+    assert {"state/mine/local", "state/mine/global", "state/encoder/norm1/mean"} <= arrays.keys()
+    parameters = {path.split("/", 1)[1] for path in arrays if path.startswith("parameters/")}
+    for moment in ("m", "v"):
+        assert {path.split("/", 2)[2] for path in arrays if path.startswith(f"adam/{moment}/")} == parameters
+
+
+def test_the_checkpoint_records_the_machine_and_the_images(prepare, tmp_path):
+    task = prepare()
+    run(task, tmp_path / "run")
+    meta = runs.load_checkpoint(tmp_path / "run" / runs.NEWEST).meta
+    assert meta["machine"] == training.machine_of(task)
+    assert meta["images"].startswith("54 of 8×8×1")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"bound": "mine", "global_weight": 1.0}, {"bound": "infonce"}, {"prior": "gaussian", "gradient_penalty": 1.0}],
+)
+@pytest.mark.parametrize("stop", [1, 6, 13, 14, 17])
+def test_a_run_stopped_anywhere_and_resumed_is_the_uninterrupted_one(prepare, tmp_path, options, stop):
+    task = prepare(steps=18, log_every=4, checkpoint_every=5, **options)
+    whole, _ = run(task, tmp_path / "whole")
+    with pytest.raises(Interrupted, match=f"after step {stop} of 18; go on with: dimref train --resume"):
+        run(task, tmp_path / "cut", stop_after=stop)
+    assert runs.load_checkpoint(tmp_path / "cut" / runs.NEWEST).step == stop
+    state, _ = resumed(task, tmp_path / "cut")
+    assert (state.step, state.best) == (whole.step, whole.best)
+    tiny.assert_same_run(tmp_path / "cut", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("crash", [3, 12, 15])
+def test_a_run_that_crashed_between_checkpoints_is_the_uninterrupted_one(prepare, tmp_path, monkeypatch, crash):
+    """The newest checkpoint is some steps old then, and the metrics run ahead of it."""
+    task = prepare(steps=18, log_every=1, checkpoint_every=5)
+    run(task, tmp_path / "whole")
+    step = training.train_step
+
+    def crashing(task, state):
+        if state.step == crash:
+            raise ZeroDivisionError
+        return step(task, state)
+
+    monkeypatch.setattr(training, "train_step", crashing)
+    with pytest.raises(ZeroDivisionError):
+        run(task, tmp_path / "cut")
+    monkeypatch.setattr(training, "train_step", step)
+    resumed(task, tmp_path / "cut")
+    tiny.assert_same_run(tmp_path / "cut", tmp_path / "whole")
+
+
+def test_more_epochs_go_on_as_if_there_had_been_no_end(prepare, tmp_path):
+    run(prepare(steps=None, epochs=1), tmp_path / "run")
+    resumed(prepare(steps=None, epochs=2), tmp_path / "run")
+    run(prepare(steps=None, epochs=2), tmp_path / "whole")
+    for name in (runs.NEWEST, runs.BEST):
+        found, expected = tiny.arrays(tmp_path / "run" / name), tiny.arrays(tmp_path / "whole" / name)
+        for path, array in found.items():
+            np.testing.assert_array_equal(array, expected[path])
+    # The run that ended once has one line more: the last step of its first end.
+    extra = [line for line in tiny.metrics(tmp_path / "run") if line not in tiny.metrics(tmp_path / "whole")]
+    assert [(line["kind"], line["step"]) for line in extra] == [("step", 13)]
+
+
+def test_a_finished_run_resumed_does_nothing(prepare, tmp_path):
+    task = prepare()
+    run(task, tmp_path / "run")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    state, seen = resumed(task, tmp_path / "run")
+    assert (state.step, seen) == (3, [])
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+
+
+# ---- checkpoints that do not fit
+
+
+def test_a_checkpoint_of_another_layout_or_objective_is_refused(prepare, tmp_path):
+    run(prepare(), tmp_path / "run")
+    checkpoint = runs.load_checkpoint(tmp_path / "run" / runs.NEWEST)
+    wider = tiny.write_npz(tmp_path / "colour.npz", channels=3)
+    for task in (
+        dataclasses.replace(prepare(), layout=dataclasses.replace(prepare().layout, fc=20)),
+        prepare(global_weight=1.0),
+        prepare(prior_weight=0.0),
+        prepare(local_scorer="dot"),
+    ):
+        with pytest.raises(runs.RunError, match="another configuration"):
+            training.restore(task, tmp_path / "newest.npz", checkpoint)
+    with pytest.raises(runs.RunError, match=r"the images it was trained on \(54 of 8×8×1, .*found 54 of 8×8×3"):
+        training.restore(prepare(data_dir=str(wider)), tmp_path / "newest.npz", checkpoint)
+
+
+@pytest.mark.parametrize("branch", ["parameters", "adam", "state"])
+def test_a_checkpoint_with_a_branch_missing_is_refused(prepare, tmp_path, branch):
+    run(prepare(), tmp_path / "run")
+    checkpoint = runs.load_checkpoint(tmp_path / "run" / runs.NEWEST)
+    del checkpoint.trees[branch]
+    with pytest.raises(runs.RunError, match="another configuration"):
+        training.restore(prepare(), tmp_path / "newest.npz", checkpoint)
+
+
+@pytest.mark.parametrize("average", [np.zeros(3, np.float32), np.zeros(16), np.float32(0)], ids=["3", "float64", "()"])
+def test_an_average_of_mine_that_does_not_fit_is_refused(prepare, tmp_path, average):
+    task = prepare(bound="mine")
+    run(task, tmp_path / "run")
+    checkpoint = runs.load_checkpoint(tmp_path / "run" / runs.NEWEST)
+    checkpoint.trees["state"]["mine"]["local"] = np.asarray(average)
+    with pytest.raises(runs.RunError, match="another configuration"):
+        training.restore(task, tmp_path / "newest.npz", checkpoint)
+
+
+def test_images_that_changed_since_are_refused(prepare, tmp_path, images):
+    run(prepare(), tmp_path / "run")
+    checkpoint = runs.load_checkpoint(tmp_path / "run" / runs.NEWEST)
+    with np.load(images) as archive:
+        arrays = dict(archive)
+    arrays["images"][17, 3, 3] ^= 1
+    np.savez(images, **arrays)
+    with pytest.raises(runs.RunError, match="the images it was trained on"):
+        training.restore(prepare(), tmp_path / "newest.npz", checkpoint)
+
+
+# ---- divergence
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_term_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(prepare, tmp_path, monkeypatch, value):
+    task = prepare(steps=8, checkpoint_every=3)
+    step, jsd = training.train_step, bounds.jsd
+
+    def fail_at_5(task, state):
+        if state.step == 4:
+            monkeypatch.setattr(bounds, "jsd", lambda joint, product: jsd(joint, product) * value)
+        return step(task, state)
+
+    monkeypatch.setattr(training, "train_step", fail_at_5)
+    words = (
+        r"step 5: expected finite numbers, found the local term \(.*\) not finite; the last good checkpoint is .*newest"
+    )
+    with pytest.raises(Diverged, match=words) as caught:
+        run(task, tmp_path / "run")
+    assert caught.value.exit_code == 1
+    checkpoint = runs.load_checkpoint(tmp_path / "run" / runs.NEWEST)
+    assert checkpoint.step == 3
+    assert training.restore(task, tmp_path, checkpoint).step == 3
+
+
+def test_a_gradient_that_is_not_finite_is_named(prepare, monkeypatch):
+    task = prepare()
+    real = training.value_and_gradients
+
+    def spoiled(*args):
+        value, gradients, found = real(*args)
+        gradients["encoder"]["conv2"]["w"] = gradients["encoder"]["conv2"]["w"] * np.float32(np.nan)
+        return value, gradients, found
+
+    monkeypatch.setattr(training, "value_and_gradients", spoiled)
+    state = training.initial_state(task)
+    before = {path: array.copy() for path, array in leaves(state.parameters)}
+    with pytest.raises(Diverged, match="the gradient of encoder/conv2/w"):
+        training.train_step(task, state)
+    for path, array in leaves(state.parameters):
+        np.testing.assert_array_equal(array, before[path])
+
+
+def test_a_learning_rate_beyond_all_bounds_stops_without_a_warning(prepare, tmp_path):
+    """Warnings are errors in these tests: the line of `Diverged` is all that is said."""
+    for name, options in {"jsd": {"lr": 1e300}, "nwj": {"lr": 1e3, "bound": "nwj"}}.items():
+        with pytest.raises(Diverged, match=r"step \d+: expected finite numbers"):
+            run(prepare(steps=12, checkpoint_every=1, **options), tmp_path / name)
+        for array in tiny.arrays(tmp_path / name / runs.NEWEST).values():
+            assert np.isfinite(array).all()
+
+
+def test_a_state_that_is_not_finite_is_never_saved(prepare, tmp_path):
+    task = prepare()
+    state = training.initial_state(task)
+    training.save(task, tmp_path / "newest.npz", state)
+    state.parameters["encoder"]["y"]["b"][0] = np.inf
+    with pytest.raises(Diverged, match="encoder/y/b not finite"):
+        training.save(task, tmp_path / "newest.npz", state)
+    assert np.isfinite(tiny.arrays(tmp_path / "newest.npz")["parameters/encoder/y/b"]).all()
+
+
+def test_a_full_disk_keeps_the_old_checkpoint_and_leaves_nothing_else(prepare, tmp_path, monkeypatch):
+    task = prepare(steps=8, checkpoint_every=3)
+    save = runs.np.savez
+
+    def full(file, **arrays):
+        save(file, **{name: array for name, array in list(arrays.items())[:3]})
+        raise OSError(28, "No space left on device")
+
+    def fill(progress):
+        if progress.step == 4:
+            monkeypatch.setattr(runs.np, "savez", full)
+
+    runs.create(tmp_path / "run", task.config)
+    with pytest.raises(runs.RunError, match=r"newest.npz: expected to write it, found: No space left on device"):
+        training.train(task, tmp_path / "run", fill, lambda: False)
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"config.json", "metrics.jsonl", "newest.npz"}
+    assert runs.load_checkpoint(tmp_path / "run" / runs.NEWEST).step == 3
+    monkeypatch.undo()
+
+
+# ---- judging
+
+
+def test_features_are_those_of_inference_whatever_the_batches(prepare, monkeypatch):
+    task = prepare()
+    state = training.initial_state(task)
+    found = training.features(task, state.parameters, state.model, task.images)
+    assert {name: value.shape for name, value in found.items()} == {"conv": (54, 32), "fc": (54, 16), "y": (54, 8)}
+    alone = training.features(task, state.parameters, state.model, task.images[7:8])
+    for name, value in found.items():
+        np.testing.assert_allclose(alone[name], value[7:8], rtol=1e-5, atol=1e-6)
+
+
+def test_the_untrained_baseline_has_initial_parameters_and_measured_statistics(prepare):
+    task = prepare()
+    fresh, judged = training.initial_state(task), training.untrained_state(task)
+    for (path, first), (_, second) in zip(leaves(fresh.parameters), leaves(judged.parameters), strict=True):
+        np.testing.assert_array_equal(first, second, err_msg=path)
+    y = training.features(task, judged.parameters, judged.model, task.images)["fc"]
+    assert 0.2 < y.std() < 2  # normalized by what was measured
+    assert not np.array_equal(fresh.model["encoder"]["norm1"]["mean"], judged.model["encoder"]["norm1"]["mean"])
+
+
+def test_the_clock_counts_the_images_of_this_process(monkeypatch):
+    now = iter([100.0, 102.0, 102.0])
+    monkeypatch.setattr(training.time, "perf_counter", functools.partial(next, now))
+    clock = training.Clock(step=10, batch_size=4)
+    assert clock.images_per_second(15) == 10.0
