@@ -43,7 +43,7 @@ def dv(joint: Array, product: Array) -> Array:
     Source: arXiv 1801.04062, eq. (10) (Belghazi et al., MINE); arXiv 1808.06670, eq. (2).
     """
     _check_pairs("dv", joint, product)
-    return ops.mean(ops.mean(joint, axis=0) - ops.logmeanexp(product, axis=0))
+    return ops.mean(joint) - ops.mean(ops.logmeanexp(product, axis=0))
 
 
 def mine(joint: Array, product: Array, log_average: Array | None, rate: float = 0.01) -> tuple[Array, Array]:
@@ -71,7 +71,7 @@ def mine(joint: Array, product: Array, log_average: Array | None, rate: float = 
     log_mean = ops.logmeanexp(product, axis=0)
     now = stop_gradient(log_mean)
     moved = now if log_average is None else np.logaddexp(log_average + _log1m(rate), now + math.log(rate))
-    surrogate = ops.mean(ops.mean(joint, axis=0) - anp.exp(log_mean - moved))
+    surrogate = ops.mean(joint) - ops.mean(anp.exp(log_mean - moved))
     # The surrogate has the corrected gradient; its value is replaced by DV's.
     return surrogate + (dv(stop_gradient(joint), stop_gradient(product)) - stop_gradient(surrogate)), moved
 
@@ -95,7 +95,7 @@ def nwj(joint: Array, product: Array) -> Array:
     """
     _check_pairs("nwj", joint, product)
     with np.errstate(over="ignore"):
-        return ops.mean(ops.mean(joint, axis=0) - ops.mean(anp.exp(product - 1.0), axis=0))
+        return ops.mean(joint) - ops.mean(anp.exp(product - 1.0))
 
 
 def jsd(joint: Array, product: Array) -> Array:
@@ -139,7 +139,7 @@ def infonce(scores: Array, candidates: str = "same-location") -> Array:
         return math.log(n) + ops.mean(_diagonal(scores) - ops.logsumexp(scores, axis=0))
     if candidates == "all-locations":
         positive, others = _positives_and_others(scores)
-        everything = anp.logaddexp(positive, ops.logsumexp(others, axis=0, keepdims=True))
+        everything = anp.logaddexp(positive, ops.logsumexp(others, axis=0))
         return math.log(1 + (n - 1) * locations) + ops.mean(positive - everything)
     raise ValueError(f"infonce: candidates must be 'same-location' or 'all-locations', was {candidates!r}")
 
@@ -162,7 +162,7 @@ def infonce_certified(scores: Array) -> Array:
     """
     n, locations = _check_square("infonce_certified", scores)
     positive, others = _positives_and_others(scores)
-    averaged = ops.logsumexp(others, axis=0, keepdims=True) - math.log(locations)
+    averaged = ops.logsumexp(others, axis=0) - math.log(locations)
     return math.log(n) + ops.mean(positive - anp.logaddexp(positive, averaged))
 
 

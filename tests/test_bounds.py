@@ -606,8 +606,10 @@ def test_ceilings():
 )
 def test_pair_shapes_are_checked(name, joint, product, argument):
     call = {**PAIR, "mine": lambda j, p: bounds.mine(j, p, None)}[name]
-    wrong = str(joint if argument == "joint" else product).replace("(", r"\(").replace(")", r"\)")
-    with pytest.raises(ValueError, match=f"^{name}: {argument} must be .*was {wrong}$"):
+    wanted = "(N,) or (N, L)" if argument == "joint" else f"(P, *{joint[1:]})"
+    wrong = joint if argument == "joint" else product
+    message = re.escape(f"{name}: {argument} must be {wanted} and not empty, was {wrong}")
+    with pytest.raises(ValueError, match=f"^{message}$"):
         call(np.zeros(joint), np.zeros(product))
 
 
