@@ -1,0 +1,142 @@
+"""The command line as a whole: its ways in, its help, and a mistake told in one line."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+import tiny
+from click.testing import CliRunner
+
+from dimref import __version__, cli, names
+from dimref.cli import Group, main
+from dimref.config import PRESETS
+from dimref.errors import DimrefError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+# ---- ways in
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [sys.executable, "-m", "dimref"],
+        [sys.executable, str(ROOT / "cli.py")],
+        [str(Path(sys.executable).with_name("dimref"))],
+    ],
+    ids=["python -m dimref", "python cli.py", "dimref"],
+)
+def test_every_way_in_leads_to_the_same_commands(command, tmp_path):
+    if not Path(command[0]).exists():
+        pytest.skip("dimref is not installed: no console script")
+    found = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert found.stdout == f"dimref, version {__version__}\n"
+
+
+def test_no_command_shows_the_help():
+    for args in ([], ["-h"], ["--help"]):
+        result = tiny.invoke(*args)
+        assert "train" in result.output
+        assert "info" in result.output
+
+
+def test_every_option_has_help_and_the_specified_ones_are_there():
+    options = {name: p.help for p in cli.train.params for name in (*p.opts, *p.secondary_opts)}
+    assert all(options.values())
+    wanted = """--data --data-dir --limit --backend --bound --local-scorer --negatives --global-weight --local-weight
+    --prior-weight --prior --epochs --steps --batch-size --lr --seed --out --resume --config --threads --plot --no-plot
+    --preset --quiet"""
+    assert set(wanted.split()) <= options.keys()
+
+
+def test_help_lists_every_choice():
+    text = " ".join(tiny.invoke("train", "--help").output.split())
+    for values in (
+        tuple(PRESETS), names.DATA, names.BACKENDS, names.BOUNDS, names.SCORERS, names.NEGATIVES, names.PRIORS,
+        names.PRIOR_LOSSES,
+    ):  # fmt: skip
+        for value in values:
+            assert value in text
+    assert "[numpy|cupy]" in text
+
+
+def test_a_wrong_choice_is_refused_with_the_right_ones():
+    result = tiny.invoke("train", "--bound", "smile")
+    assert result.exit_code == 2
+    assert "'jsd', 'dv', 'mine', 'nwj', 'infonce'" in result.stderr
+
+
+@pytest.mark.parametrize("args", [["--seed", "1e3"], ["--lr", "fast"], ["--seed"], ["--what"], ["extra"]])
+def test_what_is_no_option_or_no_number_is_refused(args):
+    assert tiny.invoke("train", *args).exit_code == 2
+
+
+# ---- mistakes
+
+
+def failing(error):
+    """A command line whose only command raises `error`."""
+
+    @click.group(cls=Group)
+    def group():
+        pass
+
+    @group.command()
+    def go():
+        raise error
+
+    return CliRunner().invoke(group, ["go"])
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (DimrefError("a: expected b, found c"), 2, "dimref: a: expected b, found c\n"),
+        (DimrefError("a\nb: expected c"), 2, "dimref: a b: expected c\n"),
+        (KeyboardInterrupt(), 130, "dimref: stopped\n"),
+        (MemoryError(), 2, "lower --batch-size or --limit\n"),
+        (OSError(28, "No space left on device"), 2, "found: No space left on device\n"),
+        (PermissionError(13, "Permission denied", "/x"), 2, "dimref: /x: expected to read or write it, found: Perm"),
+    ],
+)
+def test_an_error_is_one_line_and_an_exit_code(error, code, line):
+    result = failing(error)
+    assert result.exit_code == code
+    assert line in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_fault_of_dimrefs_own_keeps_its_traceback():
+    assert isinstance(failing(ZeroDivisionError()).exception, ZeroDivisionError)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_an_output_that_takes_no_more_is_one_line():
+    with open("/dev/full", "w") as full:
+        found = subprocess.run(
+            [*tiny.DIMREF, "info"], stdout=full, stderr=subprocess.PIPE, text=True, check=False, env={**os.environ}
+        )
+    assert "Traceback" not in found.stderr
+    assert found.returncode != 0
+
+
+def test_a_reader_that_leaves_ends_the_command_quietly():
+    reader, writer = os.pipe()
+    os.close(reader)
+    found = subprocess.run([*tiny.DIMREF, "info"], stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert found.returncode == 1
+    assert "Traceback" not in found.stderr
+
+
+def test_an_output_that_knows_ascii_alone_gets_it_all_the_same():
+    child = tiny.process("train", "--help", env={"PYTHONIOENCODING": "ascii:replace", "LC_ALL": "C"})
+    assert child.returncode == 0
+
+
+def test_the_main_command_is_the_script():
+    assert main.commands.keys() == {"train", "info"}
