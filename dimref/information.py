@@ -304,9 +304,9 @@ def information_from_js(js: float, base: float = math.e) -> float:
         raise ValueError(f"js is {js!r}, expected at most log 2 = {LOG_2 / unit!r}")
     if target >= LOG_2:
         return math.inf
-    # The ceiling is concave and below its tangent at 0, (log 2 / 2) · I. From there Newton's method climbs and never
-    # passes the root; it is done when rounding stops it.
-    nats = max(0.0, 2.0 * target / LOG_2)
+    # The ceiling is concave and increasing, so Newton's method from 0 climbs and never passes the root; it is done when
+    # rounding stops it. A target below 0 stops it at once.
+    nats = 0.0
     while (closer := nats + (target - _js_ceiling(nats)) / _js_ceiling_slope(nats)) > nats:
         nats = closer
     return nats / unit

@@ -303,6 +303,13 @@ def test_js_ceiling_to_the_last_digits(nats):
     assert info.js_from_information(nats) == pytest.approx(expected, rel=2e-15)
 
 
+@pytest.mark.parametrize("nats", [0.1, 1.0, 4.0])
+def test_newton_has_the_true_slope(nats):  # a wrong one still converges, slowly
+    step = 1e-5
+    difference = info.js_from_information(nats + step) - info.js_from_information(nats - step)
+    assert info._js_ceiling_slope(nats) == pytest.approx(difference / (2 * step), rel=1e-8)
+
+
 def test_js_ceiling_at_its_ends():
     assert info.js_from_information(0) == 0.0
     assert info.js_from_information(math.inf) == LOG_2
