@@ -1,0 +1,660 @@
+"""`dimref train` from its options to its run directory, in this process where that will do, as a process where not."""
+
+import contextlib
+import gzip
+import importlib.util
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+
+from dimref import config as configs
+from dimref import names, runs
+from dimref.commands import report
+from dimref.config import PRESETS, Config
+
+ONE = {"OPENBLAS_NUM_THREADS": "1"}  # these matrices are too small to share among threads
+
+
+@pytest.fixture(autouse=True)
+def _narrow(monkeypatch):
+    tiny.narrow(monkeypatch)
+
+
+@pytest.fixture
+def images(tmp_path):
+    return tiny.write_npz(tmp_path / "images.npz")
+
+
+@pytest.fixture
+def train(images, tmp_path):
+    """Train on tiny images in this process; the run directory, and what was printed."""
+
+    def call(*options, name="run"):
+        run = tmp_path / name
+        result = tiny.invoke(*tiny.small(images, "--out", run, "--no-plot", *options))
+        assert result.exit_code == 0, result.output
+        return run, result
+
+    return call
+
+
+def stored(run):
+    return Config(**configs.read(run / "config.json"))
+
+
+# ---- precedence
+
+
+def test_an_option_beats_the_file_beats_the_preset_beats_the_default(train, tmp_path):
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps({"prior_weight": 0.7, "seed": 5, "epochs": 4}))
+    run, _ = train("--preset", "dim-global", "--config", file, "--seed", 9)
+    found = stored(run)
+    assert found.seed == 9  # the option
+    assert (found.prior_weight, found.epochs) == (0.7, 4)  # the file, over preset and default
+    assert (found.global_weight, found.local_weight) == (1.0, 0.0)  # the preset
+    assert found.lr == Config().lr  # the default
+
+
+def test_an_option_that_repeats_the_default_still_beats_the_file(train, tmp_path):
+    (tmp_path / "mine.json").write_text('{"seed": 5}')
+    assert stored(train("--config", tmp_path / "mine.json", "--seed", 0)[0]).seed == 0
+
+
+def test_an_option_given_twice_counts_as_its_last(train):
+    assert stored(train("--seed", 1, "--seed", 2)[0]).seed == 2
+
+
+def test_a_runs_configuration_gives_the_same_run_again(train, tmp_path):
+    run, _ = train("--bound", "nwj", "--negatives", "roll", "--global-weight", 0.5, "--lr", 3e-4)
+    result = tiny.invoke("train", "--config", run / "config.json", "--out", tmp_path / "again", "--no-plot")
+    assert result.exit_code == 0
+    tiny.assert_same_run(tmp_path / "again", run)
+    assert (tmp_path / "again" / "config.json").read_text() == (run / "config.json").read_text()
+
+
+def test_other_seeds_make_other_runs(train):
+    first, second = tiny.arrays(train()[0] / "newest.npz"), tiny.arrays(train("--seed", 1, name="b")[0] / "newest.npz")
+    assert not np.array_equal(first["parameters/encoder/y/w"], second["parameters/encoder/y/w"])
+
+
+# ---- refusals
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--lr", "0"], "--lr: expected a number above 0"),
+        (["--batch-size", "1"], "--batch-size: expected a number of at least 2"),
+        (["--batch-size", "100000"], "expected at least one batch of 100000 images"),
+        (["--steps", "0"], "--steps"),
+        (["--limit", "1"], "found 1; use a smaller --batch-size or more images"),
+        (["--limit", "-1"], "--limit"),
+        (["--seed", "-1"], "--seed"),
+        (["--local-weight", "0"], "nothing to learn"),
+        (["--local-scorer", "concat", "--negatives", "all-pairs"], "GFLOP"),
+        (["--bound", "infonce", "--local-scorer", "concat", "--candidates", "9"], "at most the batch size (4)"),
+        (
+            ["--preset", "dim-global", "--local-scorer", "dot"],
+            "--local-scorer: has no effect, since --local-weight is 0",
+        ),
+        (["--prior-weight", "0", "--prior", "gaussian"], "--prior: has no effect, since --prior-weight is 0"),
+        (["--prior-weight", "0", "--prior-loss", "minimax"], "--prior-loss: has no effect"),
+        (["--candidates", "4"], "--candidates: has no effect, since the negatives are not sampled"),
+        (["--noise", "0.1"], "--noise: has no effect, since --data is npz"),
+        (["--data", "shapes"], "expected none, since shapes are drawn"),
+        (["--data-dir", "nowhere"], "nowhere: expected a directory"),
+        (["--data", "cifar10"], "expected a directory"),
+        (["--config", "nowhere.json"], "nowhere.json: expected a configuration file"),
+        (["--config", "."], "Is a directory"),
+        (["--resume", "nowhere", "--preset", "dim-global"], "leave out --preset, --config and --out"),
+    ],
+)
+def test_nonsense_is_refused_before_anything_is_written(images, tmp_path, options, words, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert words in tiny.refused(*tiny.small(images, *options))
+    assert [path.name for path in tmp_path.iterdir()] == ["images.npz"]
+
+
+def test_data_without_a_place_is_refused():
+    assert "expected a data_dir" in tiny.refused("train", "--data", "npz")
+
+
+def test_threads_after_numpy_is_loaded_are_refused(images, tmp_path):
+    line = tiny.refused(*tiny.small(images, "--threads", 1, "--out", tmp_path / "run"))
+    assert "before NumPy is loaded" in line
+
+
+# ---- every objective
+
+
+def combinations():
+    """Every bound, scorer and negatives that exist together."""
+    for bound in names.BOUNDS:
+        for scorer in names.SCORERS:
+            for negatives in names.NEGATIVES:
+                with contextlib.suppress(configs.DimrefError):
+                    Config(bound=bound, local_scorer=scorer, negatives=negatives)
+                    yield bound, scorer, negatives
+
+
+def test_the_combinations_are_those_of_the_paper_and_its_codes():
+    pairs = {(b, "concat", n) for b in names.PAIR_BOUNDS for n in ("shuffle", "roll")}
+    pairs |= {(b, "dot", "all-pairs") for b in names.PAIR_BOUNDS}
+    candidates = {("dot", "same-location"), ("dot", "all-locations"), ("concat", "sampled")}
+    assert set(combinations()) == pairs | {("infonce", *rest) for rest in candidates}
+
+
+@pytest.mark.parametrize(("bound", "scorer", "negatives"), list(combinations()))
+def test_every_objective_trains(train, bound, scorer, negatives):
+    more = ("--candidates", 3) if negatives == "sampled" else ()
+    run, result = train("--bound", bound, "--local-scorer", scorer, "--negatives", negatives, *more)
+    assert f"({scorer}, {negatives})" in result.stdout
+    assert all(np.isfinite(line["nats"]["local"]) for line in tiny.metrics(run) if line["kind"] == "step")
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("bound", ["jsd", "infonce"])
+def test_every_preset_trains_its_terms_and_has_no_parameters_for_others(train, preset, bound):
+    run, result = train("--preset", preset, "--bound", bound)
+    terms = {name.removesuffix("_weight") for name, weight in PRESETS[preset].items() if weight}
+    assert {path.split("/")[1] for path in tiny.arrays(run / "newest.npz") if path.startswith("parameters/")} == {
+        "encoder", *terms,
+    }  # fmt: skip
+    for term in terms - {"prior"}:
+        assert f"{term} bound" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--prior", "gaussian", "--prior-loss", "non-saturating"],
+        ["--gradient-penalty", "10"],
+        ["--prior-weight", "0"],
+    ],
+)
+def test_every_prior_trains(train, options):
+    run, result = train(*options)
+    assert ("prior " in result.stdout) == (options[0] != "--prior-weight")
+    assert ("prior" in tiny.metrics(run)[0]["nats"]) == (options[0] != "--prior-weight")
+
+
+# ---- every kind of data
+
+
+@pytest.mark.parametrize(("side", "channels"), [(4, 1), (8, 3), (13, 1), (16, 3), (28, 1)])
+def test_every_size_trains(tmp_path, side, channels):
+    path = tiny.write_npz(tmp_path / "x.npz", side=side, channels=channels)
+    result = tiny.invoke(*tiny.small(path, "--out", tmp_path / "run", "--no-plot"))
+    assert result.exit_code == 0
+    assert f"60 images {side}x{side}x{channels}" in result.stdout
+
+
+def write_cifar(root):
+    rng = np.random.default_rng(0)
+    for name, n in (("data_batch_1.bin", 40), ("data_batch_2.bin", 20), ("test_batch.bin", 20)):
+        records = rng.integers(0, 256, (n, 3073), np.uint8)
+        records[:, 0] %= 10
+        (root / name).write_bytes(records.tobytes())
+
+
+def write_idx(root):
+    rng = np.random.default_rng(0)
+    for part, n in (("train", 60), ("t10k", 20)):
+        pixels, labels = rng.integers(0, 256, (n, 28, 28), np.uint8), (np.arange(n) % 10).astype(np.uint8)
+        content = struct.pack(">4I", 2051, n, 28, 28) + pixels.tobytes()
+        (root / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(content))
+        (root / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 2049, n) + labels.tobytes())
+
+
+def write_folder(root):
+    image = pytest.importorskip("PIL.Image")
+    rng = np.random.default_rng(0)
+    for part, n in (("train", 30), ("test", 10)):
+        for label in ("cat", "dog"):
+            (root / part / label).mkdir(parents=True)
+            for k in range(n):
+                image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).save(root / part / label / f"{k}.png")
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "found"),
+    [
+        ("cifar10", write_cifar, "cifar10 train: 60 images 32x32x3"),
+        ("idx", write_idx, "idx train: 60 images 28x28x1"),
+        ("folder", write_folder, "folder train: 60 images 8x8x3"),
+    ],
+)
+def test_every_format_trains_and_is_probed_on_its_test_split(tmp_path, name, write, found):
+    root = tmp_path / "d ä"
+    root.mkdir()
+    write(root)
+    options = ("--data", name, "--data-dir", root, "--batch-size", 4, "--steps", 2, "--out", tmp_path / "run")
+    result = tiny.invoke("train", *options, "--no-plot")
+    assert result.exit_code == 0, result.output
+    assert found in result.stdout
+    assert "20 test images (test split), trained on 60" in result.stdout
+
+
+def test_shapes_train_without_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "PROBE_LIMIT", 50)
+    options = ("--limit", 64, "--steps", 1, "--batch-size", 8, "--noise", 0.1, "--out", tmp_path / "run", "--no-plot")
+    result = tiny.invoke("train", *options)
+    assert result.exit_code == 0
+    assert "64 to train on" in result.stdout
+
+
+REAL = {"cifar10": "cifar-10-batches-bin", "idx": "t10k-images-idx3-ubyte.gz"}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_images_train(tmp_path, name):
+    """The test images stand for training images: some machines have no others."""
+    source = os.environ.get("DIMREF_TEST_DATA", "")
+    real = next(Path(source).glob(f"**/{REAL[name]}"), None) if source else None
+    if real is None:
+        pytest.skip(f"no {REAL[name]}: set DIMREF_TEST_DATA to the folder that holds it")
+    root = tmp_path / "data"
+    root.mkdir()
+    if name == "cifar10":
+        shutil.copy(real / "test_batch.bin", root / "data_batch_1.bin")
+    else:
+        for part in ("images-idx3", "labels-idx1"):
+            shutil.copy(real.with_name(f"t10k-{part}-ubyte.gz"), root / f"train-{part}-ubyte.gz")
+    options = ("--data", name, "--data-dir", root, "--limit", 300, "--batch-size", 8, "--steps", 3, "--no-plot")
+    result = tiny.invoke("train", *options, "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert "since there is no test split" in result.stdout
+
+
+# ---- the run directory
+
+
+def test_the_run_directory_is_complete(images, tmp_path):
+    run = tmp_path / "run"
+    plotted = importlib.util.find_spec("matplotlib") is not None
+    result = tiny.invoke(*tiny.small(images, "--out", run, "--log-every", 1))
+    assert {path.name for path in run.iterdir()} == {
+        "config.json", "metrics.jsonl", "newest.npz", "best.npz", *(["curves.png"] if plotted else []),
+    }  # fmt: skip
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [(line["kind"], line["step"]) for line in lines] == [("step", 1), ("step", 2), ("step", 3), ("epoch", 3)]
+    assert all(line["images_per_second"] > 0 for line in lines[:3])
+    assert stored(run).steps == 3
+    for name in ("newest.npz", "best.npz"):
+        assert tiny.arrays(run / name)
+        assert runs.load_checkpoint(run / name).step == 3
+    assert f"run           {run}" in result.stdout
+
+
+def test_runs_without_a_name_are_numbered(images, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        tiny.invoke(*tiny.small(images, "--no-plot", "--quiet"))
+    tiny.invoke(*tiny.small(images, "--no-plot", "--quiet", "--global-weight", 0.25))
+    tiny.invoke(*tiny.small(images, "--no-plot", "--quiet", "--preset", "dim-global", "--prior-weight", 0.5))
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == [
+        "dim-global-npz-001", "dim-local-npz-001", "dim-local-npz-002", "dim-npz-001",
+    ]  # fmt: skip
+
+
+def test_a_run_that_is_there_is_refused_and_kept(train, images, tmp_path):
+    run, _ = train()
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    line = tiny.refused(*tiny.small(images, "--out", run))
+    assert f"{run}: expected a new run directory, found a run; continue it with --resume {run}" in line
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
+def test_a_directory_below_a_file_or_a_file_is_refused(images):
+    assert "Not a directory" in tiny.refused(*tiny.small(images, "--out", images / "run"))
+    assert "File exists" in tiny.refused(*tiny.small(images, "--out", images))
+
+
+@pytest.mark.parametrize("name", ["a b", "ü×", "-dash", "it's", "new\nline"])
+def test_any_name_will_do_and_the_next_command_can_be_typed(images, tmp_path, name):
+    run = tmp_path / "x" / name
+    result = tiny.invoke(*tiny.small(images, "--out", run, "--no-plot", "--quiet"))
+    assert result.exit_code == 0
+    typed = result.stdout.split("next          ")[1]
+    found = subprocess.run(["bash", "-c", f"printf '%s|' {typed}"], capture_output=True, text=True, check=True).stdout
+    assert found.split("|")[:4] == ["dimref", "train", "--resume", str(run)]
+    again = tiny.invoke(*found.split("|")[1:-1], "--no-plot")
+    assert again.exit_code == 0
+    assert runs.load_checkpoint(run / "newest.npz").step == 6
+
+
+def test_a_run_behind_a_link_is_written_and_resumed(images, tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert tiny.invoke(*tiny.small(images, "--out", tmp_path / "link", "--no-plot")).exit_code == 0
+    assert tiny.invoke("train", "--resume", tmp_path / "link", "--steps", 4, "--no-plot").exit_code == 0
+    assert runs.load_checkpoint(tmp_path / "real" / "newest.npz").step == 4
+    assert (tmp_path / "link").is_symlink()
+
+
+# ---- resuming
+
+
+def test_a_finished_run_is_judged_again_and_nothing_changes(train):
+    run, first = train()
+    before = tiny.arrays(run / "newest.npz")
+    result = tiny.invoke("train", "--resume", run, "--no-plot")
+    assert result.exit_code == 0
+    assert "going on from step 3" in result.stdout
+    assert result.stdout.splitlines()[4:] == first.stdout.splitlines()[4:]
+    for path, array in tiny.arrays(run / "newest.npz").items():
+        np.testing.assert_array_equal(array, before[path])
+
+
+def test_the_next_command_goes_on_for_as_long_again(train):
+    run, result = train("--epochs", 1, "--steps", 5)
+    assert result.stdout.splitlines()[-1] == f"next          dimref train --resume {run} --epochs 1 --steps 10"
+    again = tiny.invoke("train", "--resume", run, "--no-plot", "--epochs", 1, "--steps", 10)
+    assert runs.load_checkpoint(run / "newest.npz").step == 10
+    assert again.stdout.splitlines()[-1].endswith("--epochs 2 --steps 20")
+
+
+def test_a_resumed_run_records_its_new_length(train):
+    run, _ = train()
+    tiny.invoke("train", "--resume", run, "--steps", 7, "--log-every", 2, "--no-plot")
+    assert (stored(run).steps, stored(run).log_every) == (7, 2)
+    assert runs.load_checkpoint(run / "newest.npz").config == stored(run)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("seed", 1), ("lr", 0.01), ("batch-size", 8), ("bound", "dv"), ("limit", 30), ("preset", "dim-local")],
+)
+def test_another_configuration_is_refused_by_the_name_of_the_option(train, option, value):
+    run, _ = train()
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    assert f"--{option}" in tiny.refused("train", "--resume", run, f"--{option}", value)
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
+def test_an_option_that_repeats_the_runs_own_is_no_other_configuration(train):
+    run, _ = train("--seed", 4)
+    assert tiny.invoke("train", "--resume", run, "--seed", 4, "--no-plot").exit_code == 0
+
+
+def test_another_runs_checkpoint_in_its_place_is_refused(train):
+    run, other = train()[0], train("--seed", 1, name="other")[0]
+    shutil.copy(other / "newest.npz", run / "newest.npz")
+    line = tiny.refused("train", "--resume", run)
+    assert "--seed: expected 0" in line
+    assert "another run's" in line
+    assert stored(run).seed == 0
+
+
+def test_what_is_no_run_is_refused(tmp_path, images):
+    assert "nowhere/config.json: expected a configuration file" in tiny.refused("train", "--resume", "nowhere")
+    assert "Not a directory" in tiny.refused("train", "--resume", images)
+    assert "expected a configuration file" in tiny.refused("train", "--resume", tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    assert "newest.npz: expected a checkpoint, found no such file" in tiny.refused("train", "--resume", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["newest.npz", "metrics.jsonl", "config.json"])
+def test_a_damaged_file_is_refused_and_the_rest_is_left_alone(train, name):
+    run, _ = train()
+    content = (run / name).read_bytes()
+    (run / name).write_bytes(b"{]\n" + content[len(content) // 2 :])
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    assert name in tiny.refused("train", "--resume", run, "--steps", 9)
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
+def test_metrics_ahead_of_the_checkpoint_are_cut_back(train):
+    run, _ = train()
+    whole = tiny.metrics(run)
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"kind": "step", "step": 9}\n{"kind": "st')
+    assert tiny.invoke("train", "--resume", run, "--no-plot").exit_code == 0
+    assert tiny.metrics(run) == whole
+
+
+def test_a_run_that_another_process_holds_is_refused(train):
+    run, _ = train()
+    with runs.locked(run):
+        assert "another process" in tiny.refused("train", "--resume", run)
+
+
+def test_another_number_of_threads_is_noted(train, monkeypatch):
+    run, _ = train()
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "17")
+    result = tiny.invoke("train", "--resume", run, "--no-plot")
+    assert "not equal bit for bit" in result.stdout
+
+
+# ---- progress
+
+
+def test_without_a_terminal_there_is_a_line_for_each_epoch(train):
+    _, result = train("--steps", 26)
+    assert [line.split()[:4] for line in result.stderr.splitlines()] == [
+        ["epoch", "1", "step", "13/26"], ["epoch", "2", "step", "26/26"],
+    ]  # fmt: skip
+    assert "nats held out" in result.stderr
+    assert "images/s" in result.stderr
+
+
+def test_quiet_prints_where_the_run_lies_alone(train):
+    run, result = train("--quiet")
+    assert result.stderr == ""
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["run", "next"]
+    assert str(run) in result.stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo terminals")
+def test_on_a_terminal_there_is_a_bar_with_bound_speed_and_time_left(images, tmp_path):
+    mine, its = os.openpty()
+    script = tmp_path / "slow.py"
+    script.write_text(  # the time left is known after a second
+        "import sys, time\nfrom dimref import training\nfrom dimref.cli import main\nstep = training.train_step\n"
+        "training.train_step = lambda *state: (time.sleep(0.06), step(*state))[1]\nmain(sys.argv[1:])\n"
+    )
+    args = map(str, tiny.small(images, "--steps", 26, "--no-plot", "--out", tmp_path / "run"))
+    command = [sys.executable, script, *args]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=its, env={**os.environ, "TERM": "xterm", **ONE})
+    os.close(its)
+    text = b""
+    with contextlib.suppress(OSError):  # Linux's way to say that the other end is closed
+        while piece := os.read(mine, 65536):
+            text += piece
+    child.communicate(timeout=60)
+    os.close(mine)
+    assert child.returncode == 0
+    shown = text.decode()
+    assert "training" in shown
+    assert "#" in shown
+    assert "26/26" in shown
+    for pattern in (r"local -?\d+\.\d{3} nats", r"\d+ images/s", r"\d\d:\d\d:\d\d"):
+        assert re.search(pattern, shown), pattern
+
+
+# ---- processes: threads, signals, kills, disks
+
+
+def test_threads_take_effect_and_are_recorded(images, tmp_path):
+    """BLAS starts one thread less than it uses; the main thread is the other one."""
+    script = tmp_path / "count.py"
+    script.write_text(
+        "import os, sys\nfrom dimref.cli import main\nmain(sys.argv[1:], standalone_mode=False)\n"
+        "print('threads', len(os.listdir('/proc/self/task')))\n"
+    )
+    for count in (1, 2):
+        run = tmp_path / f"run{count}"
+        args = map(str, tiny.small(images, "--threads", count, "--out", run, "--no-plot", "--quiet", "--steps", 1))
+        env = {name: value for name, value in os.environ.items() if name not in names.THREAD_VARIABLES}
+        found = subprocess.run([sys.executable, script, *args], capture_output=True, text=True, check=True, env=env)
+        assert runs.load_checkpoint(run / "newest.npz").meta["machine"]["threads"].startswith(f"{count} (")
+        if os.path.isdir("/proc/self/task") and count <= os.cpu_count():
+            assert found.stdout.splitlines()[-1] == f"threads {count}"
+
+
+LONG = ("--steps", 40, "--epochs", 9, "--log-every", 1, "--checkpoint-every", 4, "--bound", "mine", "--no-plot")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """An uninterrupted run of 40 steps, 13 an epoch, beside which the interrupted ones are held."""
+    root = tmp_path_factory.mktemp("whole")
+    path = tiny.write_npz(root / "images.npz")
+    child = tiny.process(*tiny.small(path, *LONG, "--quiet", "--out", root / "run"))
+    assert child.returncode == 0
+    return root / "run"
+
+
+def wait_for(condition, child):
+    """Until the condition holds; a child that ends before fails the test."""
+    for _ in range(6000):
+        if condition():
+            return
+        assert child.poll() is None, child.stderr.read()
+        time.sleep(0.005)
+    raise AssertionError("nothing happened")
+
+
+def lines(run):
+    path = run / "metrics.jsonl"
+    return path.read_text().count("\n") if path.exists() else 0
+
+
+def begin(whole, run, at_line):
+    """Start the run of `whole` anew, and wait until its metrics have so many lines."""
+    child = tiny.start(*tiny.small(whole.parent / "images.npz", *LONG, "--out", run))
+    wait_for(lambda: lines(run) >= at_line, child)
+    return child
+
+
+def assert_resumes_to(whole, run):
+    child = tiny.process("train", "--resume", run, "--no-plot", "--quiet")
+    assert child.returncode == 0, child.stderr_text
+    tiny.assert_same_run(run, whole)
+    assert not list(run.glob(".*.tmp"))
+
+
+def test_a_run_killed_in_the_middle_of_an_epoch_resumes_to_the_same_bits(whole, tmp_path):
+    run = tmp_path / "run"
+    child = begin(whole, run, 18)
+    child.send_signal(signal.SIGKILL)
+    child.communicate()
+    step = runs.load_checkpoint(run / "newest.npz").step
+    assert 0 < step < 40
+    (run / f".newest.npz.{child.pid}.tmp").write_bytes(b"what was being written when it was killed")
+    assert_resumes_to(whole, run)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_saves_its_state_says_how_to_go_on_and_does(whole, tmp_path, number):
+    run = tmp_path / "a run"
+    child = begin(whole, run, 7)
+    child.send_signal(number)
+    _, errors = child.communicate(timeout=60)
+    assert child.returncode == 130
+    step = runs.load_checkpoint(run / "newest.npz").step
+    assert errors.splitlines()[-1] == (
+        f"dimref: stopped after step {step} of 40; go on with: dimref train --resume '{run}'"
+    )
+    assert step >= 7
+    assert_resumes_to(whole, run)
+
+
+def test_a_second_interrupt_ends_the_run_at_once_with_the_last_checkpoint(whole, tmp_path):
+    run = tmp_path / "run"
+    script = tmp_path / "slow.py"
+    script.write_text(  # the step after which the first interrupt would be heard never ends
+        "import sys, time\nfrom dimref import training\nfrom dimref.cli import main\nstep = training.train_step\n"
+        "def slow(task, state):\n    if state.step == 6:\n        print('waiting', flush=True)\n        time.sleep(60)\n"
+        "    return step(task, state)\n"
+        "training.train_step = slow\nmain(sys.argv[1:])\n"
+    )
+    args = map(str, tiny.small(whole.parent / "images.npz", *LONG, "--quiet", "--out", run))
+    child = subprocess.Popen(
+        [sys.executable, script, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, **ONE},
+    )  # fmt: skip
+    assert child.stdout.readline() == "waiting\n"
+    child.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    assert child.poll() is None
+    child.send_signal(signal.SIGINT)
+    _, errors = child.communicate(timeout=20)
+    assert child.returncode == 130
+    assert errors == "dimref: stopped\n"
+    assert runs.load_checkpoint(run / "newest.npz").step == 4
+    assert_resumes_to(whole, run)
+
+
+def test_an_interrupt_while_the_end_is_judged_says_that_the_run_is_saved(images, tmp_path, monkeypatch):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(report, "_print_probes", interrupted)
+    line = tiny.refused(*tiny.small(images, "--out", tmp_path / "run", "--no-plot"), code=130)
+    assert "stopped after training; the run is saved" in line
+    assert runs.load_checkpoint(tmp_path / "run" / "newest.npz").step == 3
+
+
+def test_a_disk_that_takes_no_more_leaves_the_old_checkpoint(whole, tmp_path):
+    """The system refuses every file beyond a size, once there is a checkpoint."""
+    run = tmp_path / "run"
+    assert tiny.process(*tiny.small(whole.parent / "images.npz", "--out", run, "--quiet")).returncode == 0
+    before = tiny.arrays(run / "newest.npz")
+    limit = (run / "newest.npz").stat().st_size // 2
+
+    child = tiny.process(
+        "train", "--resume", run, "--steps", 9, "--quiet", "--no-plot",
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )  # fmt: skip
+    assert child.returncode == 2
+    (line,) = child.stderr_text.splitlines()
+    assert "expected to write it, found: File too large" in line
+    for path, array in tiny.arrays(run / "newest.npz").items():
+        np.testing.assert_array_equal(array, before[path])
+    assert not list(run.glob(".*"))
+
+
+def test_a_full_disk_leaves_the_old_checkpoint(whole, tmp_path):
+    """A memory disk with room for one and a half checkpoints, mounted where no other process sees it."""
+    run, size = tmp_path / "disk" / "run", (whole / "newest.npz").stat().st_size * 3 // 2
+    run.parent.mkdir()
+    steps = (
+        f"mount -t tmpfs -o size={size} tmpfs {run.parent} || exit 77",
+        f"{' '.join(tiny.DIMREF)} {' '.join(map(str, tiny.small(whole.parent / 'images.npz', '--quiet', '--out', run)))}",
+        "echo $?",
+        f"ls -A {run}",
+        f"{sys.executable} -c 'import pathlib\nfrom dimref import runs\n"
+        f'print(runs.load_checkpoint(pathlib.Path("{run}/newest.npz")).step)\'',
+    )
+    unshare = shutil.which("unshare")
+    command = [unshare or "unshare", "-rm", "sh", "-c", "\n".join(steps)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False) if unshare else None
+    if found is None or found.returncode:
+        pytest.skip("no disk can be mounted here")
+    assert found.stderr.count("\n") == 1
+    assert "expected to write it, found: No space left on device" in found.stderr
+    assert found.stdout.split() == ["2", "config.json", "metrics.jsonl", "newest.npz", "0"]
+
+
+def test_a_learning_rate_beyond_all_bounds_ends_with_one_line(images, tmp_path):
+    child = tiny.process(*tiny.small(images, "--lr", 1e30, "--bound", "nwj", "--quiet", "--out", tmp_path / "run"))
+    assert child.returncode == 1
+    (line,) = child.stderr_text.splitlines()
+    assert line.startswith("dimref: step ")
+    assert "the local term" in line
+    assert str(tmp_path / "run" / "newest.npz") in line
+    assert runs.load_checkpoint(tmp_path / "run" / "newest.npz").step < 3
