@@ -101,8 +101,9 @@ def nwj(joint: Array, product: Array) -> Array:
 def jsd(joint: Array, product: Array) -> Array:
     """The Jensen–Shannon bound, 2 log 2 − E_P[sp(−T)] − E_Q[sp(T)] ≤ 2·JS(P‖Q) ≤ log 4; tight at T = R.
 
-    JS is weighted ½, ½. A bound on a divergence, not on I itself: it saturates at log 4 where I goes on. Public code
-    often drops the constant 2 log 2, or adds it once instead of twice: the gradient is the same, the value is not.
+    JS is weighted ½, ½. A bound on a divergence, not on I itself: it saturates at log 4 where I goes on; what a value
+    certifies of I is `information.information_from_js(value / 2)`. Public code often drops the constant 2 log 2, or
+    adds it once instead of twice: the gradient is the same, the value is not.
 
     Args:
         joint, product: as for `dv`.
@@ -114,6 +115,67 @@ def jsd(joint: Array, product: Array) -> Array:
     """
     _check_pairs("jsd", joint, product)
     return LOG_4 - ops.mean(ops.softplus(-joint)) - ops.mean(ops.softplus(product))
+
+
+def plug_in(joint: Array, product: Array) -> Array:
+    """An estimate of I from a critic trained with JSD: 1 + E_P[T] − E_Q[e^T] ≤ I; tight at T = R.
+
+    JSD's optimal critic is R itself, NWJ's is R + 1: read through `nwj`, a critic trained with `jsd` comes out low by
+    1/e. E_P[T] alone is no bound. e^T beyond the number range gives −inf.
+
+    Args:
+        joint, product: as for `dv`.
+    Returns:
+        A scalar in nats.
+    Raises:
+        ValueError: the shapes do not fit each other, or are empty.
+    Source: arXiv 1905.06922, section 2 (bounds from critics trained with the Jensen–Shannon objective).
+    """
+    _check_pairs("plug_in", joint, product)
+    with np.errstate(over="ignore"):
+        return 1.0 + ops.mean(joint) - ops.mean(anp.exp(product))
+
+
+def tuba(joint: Array, product: Array, joint_log_a: Array, product_log_a: Array) -> Array:
+    """The bound with a baseline a(y) > 0, 1 + E_P[T − log a(y)] − E_Q[e^T / a(y)] ≤ I; tight at T − log a = R.
+
+    a = e gives `nwj`, a = 1 gives `plug_in`; no constant a does better than `dv`, an a(y) may.
+
+    Args:
+        joint, product: as for `dv`.
+        joint_log_a, product_log_a: log a at the y of each of those pairs, of the same shapes.
+    Returns:
+        A scalar in nats.
+    Raises:
+        ValueError: the shapes do not fit each other, or are empty.
+    Source: arXiv 1905.06922, eq. (6).
+    """
+    _check_pairs("tuba", joint, product)
+    for argument, log_a, scores in (("joint", joint_log_a, joint), ("product", product_log_a, product)):
+        if log_a.shape != scores.shape:
+            raise ValueError(f"tuba: {argument}_log_a must be {scores.shape}, was {log_a.shape}")
+    return plug_in(ops.subtract(joint, joint_log_a), ops.subtract(product, product_log_a))
+
+
+def smile(joint: Array, product: Array, tau: float) -> Array:
+    """SMILE, E_P[T] − log E_Q[clip(e^T, e^−τ, e^τ)]. **No bound**: its expectation may exceed I.
+
+    Clipping trades the variance of `dv` for a bias of either sign: equal to `dv` where every |T| of `product` is ≤ τ,
+    above it where the large e^T are cut off.
+
+    Args:
+        joint, product: as for `dv`.
+        tau: τ ≥ 0; inf is `dv`.
+    Returns:
+        A scalar in nats: an estimate.
+    Raises:
+        ValueError: the shapes do not fit each other, or are empty, or tau is not ≥ 0.
+    Source: arXiv 1910.06222, section 5.
+    """
+    _check_pairs("smile", joint, product)
+    if not tau >= 0:
+        raise ValueError(f"smile: tau must be ≥ 0, was {tau}")
+    return ops.mean(joint) - ops.mean(ops.logmeanexp(anp.clip(product, -tau, tau), axis=0))
 
 
 def infonce(scores: Array, candidates: str = "same-location") -> Array:
