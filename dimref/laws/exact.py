@@ -1,0 +1,268 @@
+"""Laws of expectations, exact: the joint is an urn of a few equally likely pairs, and every outcome is enumerated.
+
+The expectation over all batches of K pairs is one call: each of the urn's n^K ordered batches is one location of a
+(K, K, n^K) square of scores. Critics are arbitrary unless the law says T = R.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+
+from dimref import bounds, information, negatives
+from dimref.backend import Backend
+from dimref.laws.law import Case, Sizes, Slack, at_most, equal, law, mild, normal, number, rounding, tightest
+
+POOLE, OORD, HJELM = "arXiv 1905.06922", "arXiv 1807.03748", "arXiv 1808.06670"
+BELGHAZI, NOWOZIN = "arXiv 1801.04062", "arXiv 1606.00709"
+
+
+def urn(rng: np.random.Generator, sizes: Sizes) -> Case:
+    """Pairs (x, y) of up to three symbols each, drawn with repetition, and an arbitrary critic T(x, y)."""
+    x, y = rng.integers(3, size=sizes.n), rng.integers(min(sizes.m, 3), size=sizes.n)
+    return {"x": x, "y": y, "critic": normal(rng, sizes, 3, 3)}
+
+
+def mild_urn(rng: np.random.Generator, sizes: Sizes) -> Case:
+    """An urn with a critic of a few nats."""
+    return {**urn(rng, sizes), "critic": mild(rng, sizes, 3, 3)}
+
+
+def table(case: Case) -> np.ndarray:
+    """p(x, y) of an urn."""
+    p = np.zeros(case["critic"].shape)
+    np.add.at(p, (case["x"], case["y"]), 1.0 / len(case["x"]))
+    return p
+
+
+def population(case: Case, critic: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """T of every pair of the joint, and of every pair of the product of marginals: exact expectations as plain means."""
+    return critic[case["x"], case["y"]], critic[np.ix_(case["x"], case["y"])].ravel()
+
+
+def batches(case: Case, critic: np.ndarray, k: int) -> np.ndarray:
+    """The square of scores of every ordered batch of k pairs, (k, k, n^k)."""
+    drawn = np.array(list(itertools.product(range(len(case["x"])), repeat=k))).T
+    return np.ascontiguousarray(critic[case["x"][drawn][:, None], case["y"][drawn][None]])
+
+
+def optimal(case: Case, bound: str) -> np.ndarray:
+    """The critic at which a bound is tight; −∞ where a pair never occurs together."""
+    return information.optimal_critic(table(case), bound).astype(case["critic"].dtype)
+
+
+def _value(backend: Backend, bound: Any, *arrays: np.ndarray) -> float:
+    return number(backend, bound(*(backend.to_device(a) for a in arrays)))
+
+
+def _baseline(case: Case) -> tuple[np.ndarray, np.ndarray]:
+    """log a(y) of each pair of the population."""
+    log_a = np.broadcast_to(case["log_a"], case["critic"].shape)
+    joint, product = population(case, log_a)
+    return np.ascontiguousarray(joint), np.ascontiguousarray(product)
+
+
+def urn_with_baseline(rng: np.random.Generator, sizes: Sizes) -> Case:
+    """An urn, an arbitrary critic and an arbitrary baseline."""
+    case = urn(rng, sizes)
+    return {**case, "log_a": mild(rng, sizes, 3)}
+
+
+# ---- bounds on I and on JS, for every critic
+
+
+@law("inequality", "DV(T) ≤ I", urn, f"{BELGHAZI}, eq. (5)")
+def dv_below_information(case: Case, backend: Backend) -> Slack:
+    """In expectation, for any finite T: Donsker and Varadhan's representation is a supremum."""
+    value = _value(backend, bounds.dv, *population(case, case["critic"]))
+    return at_most(value, information.mutual_information(table(case)), rounding(case["critic"]))
+
+
+@law("inequality", "NWJ(T) ≤ I", urn, f"{BELGHAZI}, eq. (8); {NOWOZIN}, eq. (4)")
+def nwj_below_information(case: Case, backend: Backend) -> Slack:
+    """In expectation, for any finite T: convex duality."""
+    value = _value(backend, bounds.nwj, *population(case, case["critic"]))
+    return at_most(value, information.mutual_information(table(case)), rounding(case["critic"]))
+
+
+@law("inequality", "TUBA(T, a) ≤ I for every a(y) > 0", urn_with_baseline, f"{POOLE}, eq. (6)")
+def tuba_below_information(case: Case, backend: Backend) -> Slack:
+    """In expectation: log u ≤ u/a + log a − 1 for each y, with u = E_{p(x)}[e^T]."""
+    value = _value(backend, bounds.tuba, *population(case, case["critic"]), *_baseline(case))
+    return at_most(value, information.mutual_information(table(case)), rounding(case["critic"], case["log_a"]))
+
+
+@law("inequality", "1 + E_P[T] − E_Q[e^T] ≤ I", urn, f"{POOLE}, eq. (6)")
+def plug_in_below_information(case: Case, backend: Backend) -> Slack:
+    """In expectation, for any finite T; the reading of a critic that was trained with JSD."""
+    value = _value(backend, bounds.plug_in, *population(case, case["critic"]))
+    return at_most(value, information.mutual_information(table(case)), rounding(case["critic"]))
+
+
+@law("inequality", "JSD(T) ≤ 2·JS(P‖Q)", urn, f"{HJELM}, eq. (4); {NOWOZIN}, eq. (4)")
+def jsd_below_divergence(case: Case, backend: Backend) -> Slack:
+    """In expectation, for any finite T; JS is weighted ½, ½."""
+    p = table(case)
+    value = _value(backend, bounds.jsd, *population(case, case["critic"]))
+    q = np.outer(p.sum(axis=1), p.sum(axis=0))
+    return at_most(value, 2 * information.jensen_shannon(p, q), rounding(case["critic"]))
+
+
+@law("inequality", "the I that JSD(T)/2 certifies is ≤ I", urn, "arXiv 2510.20644")
+def jsd_certifies_information(case: Case, backend: Backend) -> Slack:
+    """Any lower bound on JS may stand for JS in the inverse of JS's ceiling at a given I."""
+    value = _value(backend, bounds.jsd, *population(case, case["critic"]))
+    certified = information.information_from_js(min(value / 2, math.log(2) * (1 - 1e-6)))
+    return at_most(certified, information.mutual_information(table(case)), 1e-6 + rounding(case["critic"]))
+
+
+@law("identity", "DV(R) = NWJ(R + 1) = TUBA(R + log a, a) = I; 1 + E_P[R] − E_Q[e^R] = I", urn_with_baseline, f"{POOLE}, section 2.2")
+def bounds_are_tight_at_their_critics(case: Case, backend: Backend) -> Slack:
+    """T = −∞ where P = 0 < Q. TUBA at an arbitrary a(y)."""
+    ratio, dtype = optimal(case, "dv"), case["critic"].dtype
+    best = information.optimal_critic(table(case), "tuba", case["log_a"]).astype(dtype)
+    found = [
+        _value(backend, bounds.dv, *population(case, ratio)),
+        _value(backend, bounds.nwj, *population(case, optimal(case, "nwj"))),
+        _value(backend, bounds.tuba, *population(case, best), *_baseline(case)),
+        _value(backend, bounds.plug_in, *population(case, ratio)),
+    ]
+    truth = information.mutual_information(table(case))
+    return equal(found, [truth] * len(found), rounding(case["log_a"]))
+
+
+@law("identity", "JSD(R) = 2·JS(P‖Q)", urn, f"{NOWOZIN}, eq. (5)")
+def jsd_is_tight_at_r(case: Case, backend: Backend) -> Slack:
+    """At R itself: the optimal classifier's log odds."""
+    p = table(case)
+    found = _value(backend, bounds.jsd, *population(case, optimal(case, "jsd")))
+    expected = 2 * information.jensen_shannon(p, np.outer(p.sum(axis=1), p.sum(axis=0)))
+    return equal(found, expected, rounding(np.ones(1, case["critic"].dtype)))
+
+
+# ---- InfoNCE over all batches of K
+
+
+def small_urn(rng: np.random.Generator, sizes: Sizes) -> Case:
+    """An urn of at most five pairs, and K from 2 to 4."""
+    few = Sizes(**{**sizes.__dict__, "n": min(sizes.n, 5)})
+    return {**urn(rng, few), "k": 2 + sizes.locations % 3}
+
+
+@law("inequality", "E[InfoNCE_K(T)] ≤ E[InfoNCE_K(R)]", small_urn, f"{OORD}, section 2.3; {POOLE}, eq. (10)")
+def infonce_is_best_at_r(case: Case, backend: Backend) -> Slack:
+    """Over all n^K batches. At R the classifier among the K candidates is the posterior itself."""
+    arbitrary, best = (
+        _value(backend, bounds.infonce, batches(case, critic, case["k"]))
+        for critic in (case["critic"], optimal(case, "infonce"))
+    )
+    return at_most(arbitrary, best, rounding(case["critic"]))
+
+
+@law("inequality", "E[InfoNCE_K(R)] ≤ min(I, log K)", small_urn, f"{POOLE}, eq. (10); {OORD}, eq. (5)")
+def infonce_below_information(case: Case, backend: Backend) -> Slack:
+    """Over all n^K batches; with the line above, for every critic."""
+    value = _value(backend, bounds.infonce, batches(case, optimal(case, "infonce"), case["k"]))
+    ceiling = min(information.mutual_information(table(case)), math.log(case["k"]))
+    return at_most(value, ceiling, rounding(np.ones(1, case["critic"].dtype)))
+
+
+@law("inequality", "E[InfoNCE_K(R)] ≤ E[InfoNCE_{K+1}(R)]", small_urn, f"{OORD}, section 2.3")
+def infonce_rises_with_k_at_r(case: Case, backend: Backend) -> Slack:
+    """At R alone: for a fixed other critic it need not (see the counter-laws)."""
+    fewer, more = (
+        _value(backend, bounds.infonce, batches(case, optimal(case, "infonce"), k)) for k in (case["k"], case["k"] + 1)
+    )
+    return at_most(fewer, more, rounding(np.ones(1, case["critic"].dtype)))
+
+
+@law("inequality", "I ≤ E[R_pos − log mean of the other K − 1 e^R]", small_urn, f"{POOLE}, section 2.1")
+def leave_one_out_above_information(case: Case, backend: Backend) -> Slack:
+    """With the positive left out of its candidates InfoNCE at R is an upper bound: DV of each column, off the diagonal."""
+    k = case["k"]
+    scores = batches(case, optimal(case, "infonce"), k)
+    positive = scores[np.arange(k), np.arange(k)].reshape(1, -1)
+    others = np.stack([np.delete(scores[:, j], j, axis=0) for j in range(k)], axis=1).reshape(k - 1, -1)
+    seen = np.isfinite(others).any(axis=0)  # where no other x' ever meets this y the value is +∞
+    if not seen.all():
+        return Slack(math.inf, 0.0)
+    value = _value(backend, bounds.dv, positive, others)
+    return at_most(information.mutual_information(table(case)), value, rounding(np.ones(1, case["critic"].dtype)))
+
+
+@law("identity", "E[InfoNCE with K−1 negatives drawn from p(x)] = E[InfoNCE_K]", small_urn, f"{OORD}, eq. (4)")
+def sampled_infonce_has_the_same_expectation(case: Case, backend: Backend) -> Slack:
+    """The K − 1 other pairs of a batch are independent of the positive, so only their x matter."""
+    k = case["k"]
+    scores = batches(case, case["critic"], k)
+    sampled = _value(backend, bounds.infonce_sampled, scores[0, :1], np.ascontiguousarray(scores[1:, :1]))
+    return equal(sampled, _value(backend, bounds.infonce, scores), rounding(case["critic"]))
+
+
+# ---- batches against expectations
+
+
+@law("identity", "E[NWJ_off of a batch] = NWJ(T), E[JSD_off of a batch] = JSD(T)", mild_urn, f"{POOLE}, section 2.2")
+def nwj_and_jsd_off_the_diagonal_are_unbiased(case: Case, backend: Backend) -> Slack:
+    """Both are linear in the two expectations, and off-diagonal pairs are samples of the product."""
+    off = [np.asarray(backend.to_host(s)) for s in negatives.all_pairs(backend.to_device(batches(case, case["critic"], 3)))]
+    found = [_value(backend, bound, *off) for bound in (bounds.nwj, bounds.jsd)]
+    expected = [_value(backend, bound, *population(case, case["critic"])) for bound in (bounds.nwj, bounds.jsd)]
+    scale = max(1.0, math.exp(float(case["critic"].max()) - 1))
+    return equal(found, expected, rounding(case["critic"]) * scale)
+
+
+@law("inequality", "E[DV_off of a batch] ≥ DV(T)", urn, f"{BELGHAZI}, section 3.2")
+def dv_off_the_diagonal_is_biased_upward(case: Case, backend: Backend) -> Slack:
+    """Jensen: the mean of logarithms is at most the logarithm of the mean, and it is subtracted."""
+    off = [np.asarray(backend.to_host(s)) for s in negatives.all_pairs(backend.to_device(batches(case, case["critic"], 3)))]
+    population_value = _value(backend, bounds.dv, *population(case, case["critic"]))
+    return at_most(population_value, _value(backend, bounds.dv, *off), rounding(case["critic"]))
+
+
+# ---- images with several locations
+
+
+def local_urn(rng: np.random.Generator, sizes: Sizes) -> Case:
+    """Images of L locations that depend on each other, each with its y, equally likely; a critic T(feature, y)."""
+    n, locations = min(sizes.n, 4), sizes.locations
+    return {
+        "features": rng.integers(3, size=(n, locations)),
+        "y": rng.integers(min(sizes.m, 3), size=n),
+        "critic": normal(rng, sizes, 3, 3),
+    }
+
+
+@law("inequality", "E[certified InfoNCE] ≤ I(feature at a uniform location; y)", local_urn, f"{POOLE}, eq. (10)")
+def certified_infonce_below_information(case: Case, backend: Backend) -> Slack:
+    """Jensen: e^T averaged inside the logarithm lowers the InfoNCE of one random location per image."""
+    features, y, critic = case["features"], case["y"], case["critic"]
+    p = np.zeros((3, 3))
+    np.add.at(p, (features, np.broadcast_to(y[:, None], features.shape)), 1.0 / features.size)
+    values = []
+    for drawn in itertools.product(range(len(y)), repeat=2):
+        chosen = list(drawn)
+        scores = np.ascontiguousarray(critic[features[chosen][:, None, :], y[chosen][None, :, None]])
+        values.append(_value(backend, bounds.infonce_certified, scores))
+    return at_most(float(np.mean(values)), information.mutual_information(p), rounding(critic))
+
+
+# ---- JS and I
+
+
+@law("inequality", "JS ≤ JS's ceiling at I ≤ (log 2 / 2)·I, and the ceiling's inverse at JS is ≤ I", urn, "arXiv 2510.20644")
+def divergence_below_its_ceiling_at_information(case: Case, backend: Backend) -> Slack:
+    """Jensen on the convex g(r) = (1 + e^−r) log(1 + e^−r) + r e^−r."""
+    p = table(case)
+    js = information.jensen_shannon(p, np.outer(p.sum(axis=1), p.sum(axis=0)))
+    truth = information.mutual_information(p)
+    ceiling = information.js_from_information(truth)
+    certified = information.information_from_js(js)
+    return tightest(
+        at_most(js, ceiling, 1e-12),
+        at_most(ceiling, math.log(2) / 2 * truth, 1e-12),
+        at_most(certified, truth, 1e-6),
+    )

@@ -1,0 +1,190 @@
+"""What a law is: a line of mathematics, a way to draw a case, and a way to measure how far the case is from breaking it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dimref.backend import Array, Backend
+from dimref.tape import value_and_gradients
+
+Case = dict[str, Any]  # arrays, numbers and names: what a counterexample is printed from
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The shapes, scale and dtype of a case; each law reads those that it needs. The smallest are the defaults."""
+
+    n: int = 2  # samples in a batch, 2 … 6
+    m: int = 1  # another count: samples of Q, features, symbols of an alphabet, 1 … 5
+    locations: int = 1  # L, 1 … 4
+    kernel: tuple[int, int] = (1, 1)  # 1 … 4 each
+    stride: tuple[int, int] = (1, 1)  # 1 … 3 each
+    padding: tuple[int, int] = (0, 0)  # 0 … 2 each
+    extra: tuple[int, int] = (0, 0)  # how much larger than its kernel an image is, 0 … 5 each
+    scale: float = 1.0  # of scores, 1e-2 … 1e4
+    dtype: str = "float64"
+
+
+@dataclass(frozen=True)
+class Slack:
+    """How far a case is from breaking its law.
+
+    For an inequality `value` is larger side − smaller side; for an identity it is −|difference|. The case obeys the law
+    if value ≥ −tolerance, the tolerance being what rounding alone may do.
+    """
+
+    value: float
+    tolerance: float
+
+    @property
+    def holds(self) -> bool:
+        """Not for NaN."""
+        return self.value >= -self.tolerance
+
+
+@dataclass(frozen=True)
+class Law:
+    """A true statement as a runnable object, or (kind "counterexample") a false one with a case that refutes it.
+
+    Attributes:
+        family: the file it is in.
+        name: unique, as `batch.nwj_below_dv`.
+        statement: one line of mathematics.
+        why: the reason it holds, and under which conditions.
+        kind: "inequality", "identity" or "counterexample".
+        source: paper and equation.
+        draw: (rng, sizes) -> case, NumPy arrays on the host. A counterexample's case is always the same.
+        measure: (case, backend) -> slack, with the library's functions run on that backend.
+    """
+
+    family: str
+    name: str
+    statement: str
+    why: str
+    kind: str
+    source: str
+    draw: Callable[[np.random.Generator, Sizes], Case]
+    measure: Callable[[Case, Backend], Slack]
+
+    def obeyed(self, slack: Slack) -> bool:
+        """Whether a measured case is as this law says: for a counterexample, that the false statement fails there."""
+        return slack.value < -slack.tolerance if self.kind == "counterexample" else slack.holds
+
+
+def law(
+    kind: str, statement: str, draw: Callable[[np.random.Generator, Sizes], Case], source: str
+) -> Callable[[Callable[[Case, Backend], Slack]], Law]:
+    """Make a law of a function that measures the slack of a case; its docstring says why the law holds, and when."""
+
+    def make(measure: Callable[[Case, Backend], Slack]) -> Law:
+        family = measure.__module__.rsplit(".", 1)[-1]
+        why = " ".join((measure.__doc__ or "").split())
+        return Law(family, f"{family}.{measure.__name__}", statement, why, kind, source, draw, measure)
+
+    return make
+
+
+# ---- from numbers to slack
+
+
+def at_most(smaller: Any, larger: Any, tolerance: float) -> Slack:
+    """The slack of smaller ≤ larger, elementwise the least; −∞ ≤ anything but NaN."""
+    smaller, larger = np.broadcast_arrays(np.asarray(smaller, np.float64), np.asarray(larger, np.float64))
+    with np.errstate(invalid="ignore"):
+        slack = np.where(smaller == larger, 0.0, larger - smaller)
+    return Slack(float(slack.min()), tolerance)
+
+
+def equal(found: Any, expected: Any, tolerance: float) -> Slack:
+    """The slack of found = expected, elementwise the least; equal infinities are equal."""
+    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
+    if found.shape != expected.shape:
+        raise ValueError(f"shapes {found.shape} and {expected.shape} should be equal")
+    with np.errstate(invalid="ignore"):
+        slack = np.where(found == expected, 0.0, -np.abs(found - expected))
+    return Slack(float(slack.min(initial=0.0)), tolerance)
+
+
+def tightest(*slacks: Slack) -> Slack:
+    """Of several statements the one that is closest to breaking (NaN first)."""
+    return min(slacks, key=lambda s: -math.inf if math.isnan(s.value) else s.value + s.tolerance)
+
+
+def rounding(*arrays: np.ndarray, factor: float = 100.0) -> float:
+    """What rounding may do to a law that holds exactly: factor · eps · (1 + max|T|)."""
+    return factor * float(np.finfo(arrays[0].dtype).eps) * (1.0 + max(float(np.abs(a).max()) for a in arrays))
+
+
+# ---- from the backend to numbers
+
+
+def number(backend: Backend, value: Array) -> float:
+    """A scalar from the device."""
+    return float(np.asarray(backend.to_host(value)))
+
+
+def on_device(case: Case, backend: Backend, *names: str) -> list[Array]:
+    """The named arrays of a case, on the device."""
+    return [backend.to_device(case[name]) for name in names]
+
+
+def gradients(backend: Backend, function: Callable[..., Array], *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The gradients of a scalar function in each of its arrays, on the host; zeros where it does not depend on one."""
+    named = {str(k): backend.to_device(a) for k, a in enumerate(arrays)}
+    _, found, _ = value_and_gradients(lambda tree: (function(*tree.values()), {}), named)
+    return tuple(
+        np.zeros_like(a) if g is None else backend.to_host(g) for g, a in zip(found.values(), arrays, strict=True)
+    )
+
+
+# ---- cases that several families draw
+
+
+def normal(rng: np.random.Generator, sizes: Sizes, *shape: int) -> np.ndarray:
+    """Scores: standard normal times the scale."""
+    return (sizes.scale * rng.standard_normal(shape)).astype(sizes.dtype)
+
+
+def mild(rng: np.random.Generator, sizes: Sizes, *shape: int) -> np.ndarray:
+    """Scores of a few nats, for laws of e^T itself."""
+    return (min(sizes.scale, 3.0) * rng.standard_normal(shape)).astype(sizes.dtype)
+
+
+def square(rng: np.random.Generator, sizes: Sizes) -> Case:
+    """A square of scores, (N, N, L)."""
+    return {"scores": normal(rng, sizes, sizes.n, sizes.n, sizes.locations)}
+
+
+def mild_square(rng: np.random.Generator, sizes: Sizes) -> Case:
+    """A square of scores of a few nats, (N, N, L)."""
+    return {"scores": mild(rng, sizes, sizes.n, sizes.n, sizes.locations)}
+
+
+def pairs(rng: np.random.Generator, sizes: Sizes) -> Case:
+    """Scores of joint (N, L) and product (P, L)."""
+    shapes = (sizes.n, sizes.locations), (sizes.m, sizes.locations)
+    return {"joint": normal(rng, sizes, *shapes[0]), "product": normal(rng, sizes, *shapes[1])}
+
+
+def mild_pairs(rng: np.random.Generator, sizes: Sizes) -> Case:
+    """Scores of a few nats of joint (N, L) and product (P, L)."""
+    shapes = (sizes.n, sizes.locations), (sizes.m, sizes.locations)
+    return {"joint": mild(rng, sizes, *shapes[0]), "product": mild(rng, sizes, *shapes[1])}
+
+
+def split_all(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The diagonal, and all N² pairs, of a square on the host: (N, L), (N², L)."""
+    n = len(scores)
+    return np.ascontiguousarray(scores[np.arange(n), np.arange(n)]), scores.reshape(n * n, *scores.shape[2:])
+
+
+def distribution(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """A joint distribution, about a third of its entries 0 and the rest spread over orders of magnitude."""
+    weights = rng.random(shape) ** 3 * (rng.random(shape) < 0.7)
+    weights.flat[int(rng.integers(weights.size))] = 1.0
+    return weights / weights.sum()

@@ -1,0 +1,102 @@
+"""Looking for a case that breaks a law: Hypothesis draws sizes and seeds, and shrinks what it finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import seed as from_seed
+from hypothesis import strategies as st
+
+from dimref.backend import Backend
+from dimref.laws.law import Case, Law, Sizes, Slack
+
+SCALES = (1.0, 1e-2, 10.0, 100.0, 1e4)  # Hypothesis shrinks toward the first
+seeds = st.integers(0, 2**32 - 1)
+
+
+def pair(low: int, high: int) -> st.SearchStrategy[tuple[int, int]]:
+    """Two numbers, as along the height and the width of an image."""
+    return st.tuples(st.integers(low, high), st.integers(low, high))
+
+
+def sizes() -> st.SearchStrategy[Sizes]:
+    """Size-1 axes, N = 2, images that are not square, strides that do not divide, scales and dtypes."""
+    return st.builds(
+        Sizes,
+        n=st.integers(2, 6),
+        m=st.integers(1, 5),
+        locations=st.integers(1, 4),
+        kernel=pair(1, 4),
+        stride=pair(1, 3),
+        padding=pair(0, 2),
+        extra=pair(0, 5),
+        scale=st.sampled_from(SCALES),
+        dtype=st.sampled_from(("float64", "float32")),
+    )
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a law.
+
+    Attributes:
+        examples: cases tried, those of the shrinking not counted.
+        tightest: the slack of the case that came closest to breaking it; of a violated law, its counterexample's.
+        counterexample: the shrunk case that breaks the law, None if none was found.
+        error: the exception that a case raised, in one line, empty if none did.
+    """
+
+    law: Law
+    examples: int
+    tightest: Slack | None
+    counterexample: Case | None
+    error: str = ""
+
+    @property
+    def obeyed(self) -> bool:
+        return self.counterexample is None
+
+
+class _Broken(Exception):
+    """A case that breaks the law."""
+
+
+def search(law: Law, backend: Backend, examples: int, seed: int) -> Result:
+    """Try a law on `examples` cases; the first that breaks it is shrunk to a smallest one."""
+    tried: list[Slack] = []
+    broken: list[tuple[Case, Slack | None, str]] = []
+
+    @from_seed(seed)
+    @settings(
+        max_examples=1 if law.kind == "counterexample" else examples,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+    )
+    @given(sizes(), seeds)
+    def attempt(drawn: Sizes, rng_seed: int) -> None:
+        case: Case = {}
+        slack, error = None, ""
+        try:
+            case = law.draw(np.random.default_rng(rng_seed), drawn)
+            slack = law.measure(case, backend)
+        except Exception as exception:  # whatever a broken function raises is a finding, not the end of the check
+            error = f"{type(exception).__name__}: {exception}"
+        if slack is None or not law.obeyed(slack):
+            broken.append((case, slack, error))
+            raise _Broken
+        if not broken:
+            tried.append(slack)
+
+    try:
+        attempt()
+    except Exception:
+        if not broken:
+            raise
+        case, slack, error = broken[-1]  # Hypothesis ends on the smallest
+        return Result(law, len(tried) + 1, slack, case, error)
+    return Result(law, len(tried), min(tried, key=lambda s: s.value), None)
