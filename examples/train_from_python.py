@@ -20,9 +20,7 @@ def main(steps: int = 100, batch_size: int = 64) -> None:
     for step in range(1, steps + 1):
         batch = encoders.scale(images[rng.choice(len(images), batch_size, replace=False)], layout)
         noise = objectives.draw_noise(rng, objective, layout, batch_size)
-        _, gradients, found = value_and_gradients(
-            objectives.loss, parameters, state, batch, noise, objective, layout
-        )
+        _, gradients, found = value_and_gradients(objectives.loss, parameters, state, batch, noise, objective, layout)
         parameters, adam = adam_step(parameters, gradients, adam, lr=1e-4)
         state = found["state"]
         if step % 10 == 0 or step == steps:
