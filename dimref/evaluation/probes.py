@@ -19,6 +19,7 @@ from dimref.tape import value_and_gradients
 
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
 EPOCHS, BATCH, LR = 30, 250, 1e-2
+LEAST_STEPS = 300  # where few samples would end the epochs before the weights have got anywhere
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,10 @@ def _fit(
     weights = backend.to_device(np.repeat(np.asarray(penalties, np.float32), classes))
     adam = init_adam(parameters)
     batch = min(BATCH, len(x))
-    total = EPOCHS * (len(x) // batch)
+    epochs = max(EPOCHS, -(-LEAST_STEPS // (len(x) // batch)))
+    total = epochs * (len(x) // batch)
     step = 0
-    for _ in range(EPOCHS):
+    for _ in range(epochs):
         order = rng.permutation(len(x))
         for start in range(0, len(x) - batch + 1, batch):
             chosen = order[start : start + batch]
