@@ -45,7 +45,7 @@ def curves(run: Path, ceilings: dict[str, float], title: str) -> Path:
     epochs = [line for line in lines if line["kind"] == "epoch"]
     if not steps:
         raise DimrefError(f"{run / runs.METRICS}: expected at least one line of metrics, found none")
-    figure = Figure(figsize=(12, 3.8), layout="constrained")
+    figure = Figure(figsize=(12, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
     left, middle, right = figure.subplots(1, 3)
     _draw_bounds(left, steps, epochs, ceilings)
@@ -76,33 +76,40 @@ def _draw_bounds(axes: Any, steps: list[dict], epochs: list[dict], ceilings: dic
         axes.axhline(ceiling, color=GREY, ls="--", lw=1, label=f"ceiling {ceiling:.3f}")
     axes.set_title("bound on mutual information")
     axes.set_ylabel("nats")
-    axes.legend(frameon=False, fontsize="small")
+    _legend(axes, axes.get_lines())
 
 
 def _draw_game(axes: Any, steps: list[dict]) -> None:
     axes.set_title("prior's game")
-    axes.set_ylabel("E log D(z) + E log(1 − D(y)), nats")
     if "prior" not in steps[0]["nats"]:
         axes.text(0.5, 0.5, "no prior (weight 0)", ha="center", va="center", transform=axes.transAxes, color=GREY)
+        axes.set(xticks=[], yticks=[])
         return
-    axes.plot([s["step"] for s in steps], [_number(s["nats"]["prior"]) for s in steps], color=GREEN, label="value")
+    axes.set_ylabel("nats")
+    values = [_number(s["nats"]["prior"]) for s in steps]
+    axes.plot([s["step"] for s in steps], values, color=GREEN, label="E log D(z) + E log(1 − D(y))")
     axes.axhline(EQUILIBRIUM, color=GREY, ls="--", lw=1, label="−log 4: y cannot be told from the prior")
-    axes.legend(frameon=False, fontsize="small")
+    _legend(axes, axes.get_lines())
 
 
 def _draw_health(axes: Any, steps: list[dict]) -> None:
     x = [line["step"] for line in steps]
     axes.plot(x, [line["effective_rank"] for line in steps], color=BLUE, label="effective rank of y")
     axes.set_title("health of the representation")
-    axes.set_ylabel("effective rank of y (dimensions)")
+    axes.set_ylabel("effective rank of y (dimensions)", color=BLUE)
     axes.set_ylim(bottom=0)
     twin = axes.twinx()
     twin.plot(x, [line["gradient_norm"] for line in steps], color=ORANGE, lw=1, alpha=0.8, label="gradient norm")
-    twin.set_ylabel("gradient norm")
+    twin.set_ylabel("gradient norm", color=ORANGE)
     twin.set_ylim(bottom=0)
     twin.spines["top"].set_visible(False)
-    handles = axes.get_lines() + twin.get_lines()
-    axes.legend(handles, [h.get_label() for h in handles], frameon=False, fontsize="small")
+    _legend(axes, [*axes.get_lines(), *twin.get_lines()])
+
+
+def _legend(axes: Any, lines: list[Any]) -> None:
+    """Below the axes, where it hides no curve."""
+    axes.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2 if len(lines) > 2 else 1,
+                frameon=False, fontsize="small")  # fmt: skip
 
 
 def _number(value: float | str) -> float:

@@ -1,0 +1,140 @@
+"""The picture of a run shows its metrics as they are, whatever they are."""
+
+import math
+import struct
+
+import pytest
+
+from dimref import plots, runs
+from dimref.errors import DimrefError
+
+pytest.importorskip("matplotlib")
+from matplotlib.figure import Figure
+
+
+def metrics(path, steps=6, terms=("local", "prior"), value=None):
+    """A run directory with the metrics of `steps` steps, two of them ends of epochs."""
+    for step in range(1, steps + 1):
+        nats = {name: value if value is not None else step / 10 - (name == "prior") for name in terms}
+        line = {"nats": nats, "gradient_norm": 2.0 / step, "effective_rank": 1.0 + step, "epoch": 1}
+        runs.append_metrics(path / runs.METRICS, {"kind": "step", "step": step, **line})
+        if step % 3 == 0:
+            runs.append_metrics(path / runs.METRICS, {"kind": "epoch", "step": step, "held_out_nats": nats})
+    return path
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that were saved."""
+    figures, save = [], Figure.savefig
+
+    def keep(self, *args, **options):
+        figures.append(self)
+        save(self, *args, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return figures
+
+
+def series(axes):
+    return {line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in axes.get_lines()}
+
+
+def size(path):
+    content = path.read_bytes()
+    assert content[:8] == b"\x89PNG\r\n\x1a\n"
+    return struct.unpack(">2I", content[16:24])
+
+
+def test_the_picture_is_a_png_of_a_size_to_be_looked_at(tmp_path):
+    path = plots.curves(metrics(tmp_path), {"local": 1.386}, "title")
+    assert path == tmp_path / "curves.png"
+    wide, high = size(path)
+    assert 1000 < wide < 2000
+    assert 400 < high < 800
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_the_curves_are_the_metrics(tmp_path, drawn):
+    plots.curves(metrics(tmp_path, terms=("global", "local", "prior")), {"local": math.log(4), "global": math.inf}, "t")
+    left, middle, right, twin = drawn[0].axes
+    steps = [1, 2, 3, 4, 5, 6]
+    found = series(left)
+    assert found["local, batch"] == (steps, [step / 10 for step in steps])
+    assert found["global, held out"] == ([3, 6], [0.3, 0.6])
+    assert found["ceiling 1.386"][1] == [math.log(4)] * 2  # and none for the term that has none
+    assert len(found) == 5
+    game = series(middle)
+    assert game.pop("−log 4: y cannot be told from the prior")[1] == [-math.log(4)] * 2
+    assert list(game.values()) == [(steps, [step / 10 - 1 for step in steps])]
+    assert series(right)["effective rank of y"] == (steps, [1.0 + step for step in steps])
+    assert series(twin)["gradient norm"] == (steps, [2.0 / step for step in steps])
+
+
+def test_every_axis_and_every_curve_is_labelled(tmp_path, drawn):
+    plots.curves(metrics(tmp_path), {"local": 1.386}, "shapes, jsd")
+    figure = drawn[0]
+    assert figure.get_suptitle() == "shapes, jsd"
+    for axes in figure.axes:
+        assert axes.get_ylabel()
+    for axes in figure.axes[:3]:
+        assert axes.get_title()
+        assert axes.get_xlabel() == "step"
+        shown = {text.get_text() for text in axes.get_legend().get_texts()}
+        assert set(series(axes)) <= shown
+
+
+def test_no_legend_hides_a_curve(tmp_path, drawn):
+    plots.curves(metrics(tmp_path), {"local": 1.386}, "title")
+    for axes in drawn[0].axes[:3]:
+        assert axes.get_legend().get_window_extent().y1 < axes.get_window_extent().y0
+
+
+def test_a_run_without_a_prior_says_so(tmp_path, drawn):
+    plots.curves(metrics(tmp_path, terms=("local",)), {"local": 1.386}, "title")
+    middle = drawn[0].axes[1]
+    assert [text.get_text() for text in middle.texts] == ["no prior (weight 0)"]
+    assert series(middle) == {}
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_numbers_that_are_not_finite_are_left_out_of_the_curves_and_do_no_harm(tmp_path, drawn, value):
+    path = plots.curves(metrics(tmp_path, value=value), {"local": math.inf}, "title")
+    assert size(path)[0] > 1000
+    assert all(math.isfinite(limit) for axes in drawn[0].axes for limit in axes.get_ylim())
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_run_of_a_step_or_two_is_drawn(tmp_path, steps):
+    assert size(plots.curves(metrics(tmp_path, steps=steps), {"local": 1.386}, "title"))[0] > 1000
+
+
+def test_two_equal_ceilings_are_one_line(tmp_path, drawn):
+    plots.curves(metrics(tmp_path, terms=("global", "local")), {"local": 1.386, "global": 1.386}, "title")
+    labels = [text.get_text() for text in drawn[0].axes[0].get_legend().get_texts()]
+    assert labels.count("ceiling 1.386") == 1
+
+
+def test_a_run_without_metrics_is_refused(tmp_path):
+    with pytest.raises(DimrefError, match=r"metrics.jsonl: expected the run's metrics"):
+        plots.curves(tmp_path, {"local": 1.386}, "title")
+    (tmp_path / "metrics.jsonl").write_text("")
+    with pytest.raises(DimrefError, match="expected at least one line of metrics, found none"):
+        plots.curves(tmp_path, {"local": 1.386}, "title")
+
+
+def test_a_picture_is_drawn_anew_and_a_failed_one_leaves_the_old(tmp_path, monkeypatch):
+    path = plots.curves(metrics(tmp_path), {"local": 1.386}, "title")
+    first = path.read_bytes()
+    metrics(tmp_path, steps=9)
+    assert plots.curves(tmp_path, {"local": 1.386}, "title").read_bytes() != first
+    before = path.read_bytes()
+
+    def full(self, file, **options):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Figure, "savefig", full)
+    with pytest.raises(DimrefError, match=r"curves.png: expected to write it, found: No space left"):
+        plots.curves(tmp_path, {"local": 1.386}, "title")
+    assert path.read_bytes() == before
