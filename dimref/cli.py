@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from dimref import __version__
+from dimref.commands.check import check
+from dimref.commands.equations import equations
 from dimref.commands.info import info
 from dimref.commands.train import train
 from dimref.errors import DimrefError
@@ -47,3 +49,5 @@ def main() -> None:
 
 main.add_command(train)
 main.add_command(info)
+main.add_command(check)
+main.add_command(equations)

@@ -70,7 +70,7 @@ def infonce_below_log_n(case: Case, backend: Backend) -> Slack:
 
 
 @law("inequality", "InfoNCE over all locations ≤ log(1 + (N−1)L)", square, f"{HJELM}, eq. (5)")
-def all_locations_infonce_below_log_k(case: Case, backend: Backend) -> Slack:
+def all_locations_below_log_k(case: Case, backend: Backend) -> Slack:
     """K = 1 + (N−1)·L candidates, the positive among them. (It is no bound on I: see the counter-laws.)"""
     (scores,) = on_device(case, backend, "scores")
     n, _, locations = case["scores"].shape
@@ -79,7 +79,7 @@ def all_locations_infonce_below_log_k(case: Case, backend: Backend) -> Slack:
 
 
 @law("inequality", "certified InfoNCE ≤ log N", square, f"{POOLE}, eq. (10)")
-def certified_infonce_below_log_n(case: Case, backend: Backend) -> Slack:
+def certified_below_log_n(case: Case, backend: Backend) -> Slack:
     """The others' locations are averaged, so each other image counts as one candidate."""
     (scores,) = on_device(case, backend, "scores")
     value = number(backend, bounds.infonce_certified(scores))
@@ -134,7 +134,7 @@ def jsd_below_log_4(case: Case, backend: Backend) -> Slack:
 
 
 @law("inequality", "JSD_all ≤ log 4 − log(1 + 1/N) − log(1 + N)/N", square, f"{NOWOZIN}, eq. (4)")
-def jsd_on_all_pairs_below_its_sharp_ceiling(case: Case, backend: Backend) -> Slack:
+def jsd_below_its_sharp_ceiling(case: Case, backend: Backend) -> Slack:
     """The diagonal is 1/N of all pairs, so P and Q overlap: the ceiling is 2·JS of N distinct pairs, below log 4."""
     n = len(case["scores"])
     ceiling = math.log(4) - math.log(1 + 1 / n) - math.log(1 + n) / n
@@ -162,14 +162,14 @@ def _scores_of_values(case: Case) -> np.ndarray:
 
 
 @law("inequality", "InfoNCE ≤ I(empirical pairs), if S[i,j] = T(x_i, y_j)", _values, f"{POOLE}, eq. (10)")
-def infonce_below_the_empirical_information(case: Case, backend: Backend) -> Slack:
+def infonce_below_empirical_information(case: Case, backend: Backend) -> Slack:
     """Given y the candidates are all N samples of x, drawn once each: a bound on what the sample itself shares."""
     value = number(backend, bounds.infonce(backend.to_device(_scores_of_values(case))))
     return at_most(value, information.mutual_information(_empirical(case)), rounding(case["critic"]))
 
 
 @law("inequality", "JSD_all ≤ 2·JS(empirical pairs), if S[i,j] = T(x_i, y_j)", _values, f"{NOWOZIN}, eq. (4)")
-def jsd_below_the_empirical_divergence(case: Case, backend: Backend) -> Slack:
+def jsd_below_empirical_divergence(case: Case, backend: Backend) -> Slack:
     """The diagonal is the empirical joint, all pairs are the product of its marginals."""
     table = _empirical(case)
     product = np.outer(table.sum(axis=1), table.sum(axis=0))
@@ -216,7 +216,7 @@ def infonce_ignores_a_function_of_y(case: Case, backend: Backend) -> Slack:
 
 
 @law("identity", "every bound ignores the order of the batch", _shifted, f"{OORD}, section 2.3")
-def bounds_ignore_the_order_of_the_batch(case: Case, backend: Backend) -> Slack:
+def bounds_ignore_the_order(case: Case, backend: Backend) -> Slack:
     """Rows and columns are permuted together, so that the diagonal stays the joint."""
     order = case["order"]
     both = [backend.to_device(s) for s in (case["scores"], case["scores"][np.ix_(order, order)])]
@@ -237,7 +237,7 @@ def bounds_ignore_the_order_of_the_batch(case: Case, backend: Backend) -> Slack:
 
 
 @law("identity", "a bound on (N, L) scores is the mean over l of the bound on (N,)", mild_pairs, f"{HJELM}, eq. (6)")
-def local_bounds_are_averages_over_locations(case: Case, backend: Backend) -> Slack:
+def local_bounds_are_averages(case: Case, backend: Backend) -> Slack:
     """Each location has its own expectation under Q; pooling them would change DV."""
     found, expected = [], []
     for bound in (bounds.dv, bounds.nwj, bounds.jsd, bounds.plug_in, lambda j, p: bounds.smile(j, p, 1.0)):

@@ -39,7 +39,9 @@ def dv_is_the_best_shift_of_nwj(case: Case, backend: Backend) -> Slack:
     joint, product = case["joint"], case["product"]
     best = (1 - np.log(np.exp(product).mean(axis=0))).astype(joint.dtype)
     found = number(backend, bounds.nwj(backend.to_device(joint + best), backend.to_device(product + best)))
-    return equal(number(backend, bounds.dv(*on_device(case, backend, "joint", "product"))), found, rounding(*case.values()))
+    return equal(
+        number(backend, bounds.dv(*on_device(case, backend, "joint", "product"))), found, rounding(*case.values())
+    )
 
 
 @law("identity", "JSD = E_P[t] − E_Q[f*(t)], t = log 2 − sp(−T), f* = −log(2 − e^t)", mild_pairs, f"{NOWOZIN}, eq. (4)")
@@ -117,7 +119,7 @@ def smile_is_dv_until_it_clips(case: Case, backend: Backend) -> Slack:
 
 
 @law("identity", "all_pairs: the diagonal, and every other pair once", square, f"{HJELM}, section 3.1")
-def all_pairs_leaves_no_positive_among_the_negatives(case: Case, backend: Backend) -> Slack:
+def all_pairs_splits_the_square(case: Case, backend: Backend) -> Slack:
     """Against a boolean mask on the host."""
     scores = case["scores"]
     joint, product = (backend.to_host(part) for part in negatives.all_pairs(backend.to_device(scores)))
@@ -135,7 +137,9 @@ def _indices(rng: np.random.Generator, sizes: Sizes) -> Case:
     }
 
 
-@law("identity", "drawn negatives: each y once at each location, none with its own x", _indices, f"{HJELM}, section 3.1")
+@law(
+    "identity", "drawn negatives: each y once at each location, none with its own x", _indices, f"{HJELM}, section 3.1"
+)
 def drawn_negatives_are_derangements(case: Case, backend: Backend) -> Slack:
     """Counted: images out of place in the sorted index, positives among negatives, shifts that repeat or return."""
     n, index = case["n"], np.column_stack([case["shuffle"], case["roll"]])
@@ -184,5 +188,3 @@ def mine_has_the_value_of_dv(case: Case, backend: Backend) -> Slack:
     found = [number(backend, bounds.mine(joint, product, state)[0]) for state in (None, average)]
     dv = number(backend, bounds.dv(joint, product))
     return equal(found, [dv, dv], rounding(case["joint"], case["product"], factor=1000))
-
-

@@ -1,0 +1,79 @@
+"""`dimref check`: the laws of the theory, tried on this machine."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+import warnings
+from pathlib import Path
+
+import click
+
+from dimref import __version__, names
+
+
+@click.command()
+@click.option(
+    "--backend", type=click.Choice(names.BACKENDS), default="numpy", help="CPU or CUDA GPU.  [default: numpy]"
+)
+@click.option(
+    "--laws", "pattern", default="", metavar="PATTERN", help="Only laws whose name contains this; * and ? match."
+)
+@click.option("--examples", type=click.IntRange(min=1), default=50, help="Cases of each law.  [default: 50]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of the cases.  [default: 0]")
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the results there too."
+)
+@click.option("--list", "only_list", is_flag=True, help="Print statements, reasons and sources; try nothing.")
+@click.pass_context
+def check(
+    context: click.Context,
+    backend: str,
+    pattern: str,
+    examples: int,
+    seed: int,
+    json_file: Path | None,
+    only_list: bool,
+) -> None:
+    """Try every inequality and identity of the theory on this machine, and say how tight each came.
+
+    A violated law prints its smallest counterexample as Python that can be pasted; the exit code is then 1.
+    """
+    from dimref import laws, runs
+    from dimref.backend import get_backend
+    from dimref.laws import report
+
+    if only_list:
+        for law in laws.matching(pattern):
+            click.echo(f"{law.name}  ({law.kind}; {law.source})")
+            click.echo(textwrap.fill(law.statement, 100, initial_indent="    ", subsequent_indent="    "))
+            click.echo(textwrap.fill(law.why, 100, initial_indent="      ", subsequent_indent="      "))
+        return
+    device = get_backend(backend)
+    results = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an overflow in a broken function is told by its slack
+        for count, result in enumerate(laws.check(pattern, device, examples, seed)):
+            if count == 0:
+                click.echo(report.HEADER)
+            click.echo(report.row(result))
+            results.append(result)
+    violated = [result for result in results if not result.obeyed]
+    click.echo(report.LEGEND)
+    for result in violated:
+        click.echo("\n" + report.counterexample(result))
+    cases = sum(result.examples for result in results)
+    outcome = f"{len(violated)} VIOLATED" if violated else "all as stated"
+    click.echo(f"\n{len(results)} laws, {cases:,} cases on {backend} ({device.device}), seed {seed}: {outcome}")
+    if json_file is not None:
+        content = {
+            "version": __version__,
+            "backend": backend,
+            "device": device.device,
+            "seed": seed,
+            "examples": examples,
+            "laws": [report.as_json(result) for result in results],
+        }
+        runs.replace(json_file, (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    if violated:
+        context.exit(1)

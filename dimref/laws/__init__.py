@@ -1,0 +1,68 @@
+"""The theory as runnable statements: every inequality and identity that the code must obey, with its source.
+
+    for result in dimref.laws.check("infonce"):
+        print(result.law.statement, result.tightest)
+
+Each family is one file: `batch` (every batch, any scores), `forms` (the same quantity written twice), `exact`
+(expectations by enumeration), `tables` (information of discrete tables), `gaussian`, `gradients`, `operators`,
+`scorers`, and `counter`: false statements that are easily believed, with the case that refutes each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from dimref.backend import NUMPY, Backend
+from dimref.errors import DimrefError
+from dimref.laws import batch, counter, exact, forms, gaussian, gradients, operators, scorers, tables
+from dimref.laws.law import Case, Law, Sizes, Slack
+
+if TYPE_CHECKING:
+    from dimref.laws.search import Result
+
+__all__ = ["LAWS", "Case", "Law", "Sizes", "Slack", "check", "matching"]
+
+FAMILIES = (batch, forms, exact, tables, gaussian, gradients, operators, scorers, counter)
+LAWS = tuple(value for family in FAMILIES for value in vars(family).values() if isinstance(value, Law))
+
+
+def matching(pattern: str = "") -> tuple[Law, ...]:
+    """The laws whose name contains the pattern; * and ? stand for any text and any letter.
+
+    Raises:
+        DimrefError: there is none.
+    """
+    found = tuple(law for law in LAWS if fnmatchcase(law.name, f"*{pattern}*"))
+    if not found:
+        families = ", ".join(family.__name__.rsplit(".", 1)[-1] for family in FAMILIES)
+        raise DimrefError(
+            f"laws: expected part of a law's name (see --list) or a family of {families}, found {pattern!r}"
+        )
+    return found
+
+
+def check(pattern: str = "", backend: Backend = NUMPY, examples: int = 50, seed: int = 0) -> Iterator[Result]:
+    """Try the matching laws one after the other; the same seed tries the same cases.
+
+    Args:
+        pattern: as for `matching`; every law if empty.
+        backend: where the library's functions run; exact tables stay on the host, in float64.
+        examples: cases of each law; a counter-law has one.
+    Returns:
+        An iterator of results, each computed when it is asked for.
+    Raises:
+        DimrefError: no law matches, or Hypothesis is not installed.
+    """
+    chosen = matching(pattern)
+    try:
+        from dimref.laws.search import search
+    except ModuleNotFoundError as error:
+        if error.name != "hypothesis":
+            raise
+        raise DimrefError(
+            "check: expected Hypothesis, which draws and shrinks the cases, found it not installed; "
+            "install it with pip install 'dimref[check]'"
+        ) from None
+    return (search(law, backend, examples, seed) for law in chosen)

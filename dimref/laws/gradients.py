@@ -1,0 +1,242 @@
+"""Laws of gradients: each bound's, in closed form on the host; what is stopped; which way the prior pushes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from dimref import bounds, discriminators, objectives, ops
+from dimref.backend import Array, Backend, map_tree
+from dimref.laws.law import (
+    Case,
+    Sizes,
+    Slack,
+    at_most,
+    equal,
+    gradients,
+    law,
+    mild_pairs,
+    mild_square,
+    number,
+    on_device,
+    pairs,
+    rounding,
+    square,
+    tightest,
+)
+from dimref.objectives import Objective
+from dimref.tape import stop_gradient, value_and_gradients
+
+OORD, HJELM, BELGHAZI, NOWOZIN = "arXiv 1807.03748", "arXiv 1808.06670", "arXiv 1801.04062", "arXiv 1606.00709"
+
+
+def _softmax(scores: np.ndarray, axis: int | tuple[int, ...] = 0) -> np.ndarray:
+    tilted = np.exp(scores.astype(np.float64) - scores.max(axis=axis, keepdims=True))
+    return tilted / tilted.sum(axis=axis, keepdims=True)
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return np.exp(-np.logaddexp(0, -x.astype(np.float64)))
+
+
+def _weights(*arrays: np.ndarray) -> float:
+    """Tolerance for weights of at most 1, from scores that large."""
+    return rounding(*arrays)
+
+
+@law("identity", "∂DV/∂T = P's weights − Q's weights tilted by e^T; they sum to 0", pairs, f"{BELGHAZI}, section 3.2")
+def gradient_of_dv(case: Case, backend: Backend) -> Slack:
+    """At each location the weights 1/N of P against softmax over Q."""
+    (n, locations), product = case["joint"].shape, case["product"]
+    of_joint, of_product = gradients(backend, bounds.dv, case["joint"], product)
+    tolerance = _weights(case["joint"], product)
+    return tightest(
+        equal(of_joint, np.full((n, locations), 1 / (n * locations)), tolerance),
+        equal(of_product, -_softmax(product) / locations, tolerance),
+        equal(float(of_joint.sum() + of_product.sum()), 0.0, tolerance),
+    )
+
+
+@law("identity", "∂NWJ/∂T_Q = −e^{T−1}/P; of the plug-in −e^T/P", mild_pairs, f"{NOWOZIN}, eq. (4)")
+def gradient_of_nwj(case: Case, backend: Backend) -> Slack:
+    """Minus the ratio that the critic claims."""
+    product = case["product"].astype(np.float64)
+    slacks = []
+    for bound, shift in ((bounds.nwj, 1.0), (bounds.plug_in, 0.0)):
+        of_joint, of_product = gradients(backend, bound, case["joint"], case["product"])
+        expected = np.exp(product - shift)
+        tolerance = rounding(*case.values()) * max(1.0, float(expected.max()))
+        slacks.append(equal(of_product, -expected / product.size, tolerance))
+        slacks.append(equal(of_joint, np.full(of_joint.shape, 1 / of_joint.size), tolerance))
+    return tightest(*slacks)
+
+
+@law("identity", "∂JSD/∂T_P = σ(−T)/N, ∂JSD/∂T_Q = −σ(T)/P", pairs, f"{HJELM}, eq. (4)")
+def gradient_of_jsd(case: Case, backend: Backend) -> Slack:
+    """The errors of a classifier of pairs: it stops learning from what it is sure of."""
+    of_joint, of_product = gradients(backend, bounds.jsd, case["joint"], case["product"])
+    tolerance = _weights(*case.values())
+    return tightest(
+        equal(of_joint, _sigmoid(-case["joint"]) / case["joint"].size, tolerance),
+        equal(of_product, -_sigmoid(case["product"]) / case["product"].size, tolerance),
+    )
+
+
+@law("identity", "∂InfoNCE/∂S = (1 − softmax over x')/N; each column sums to 0", square, f"{OORD}, eq. (4)")
+def gradient_of_infonce(case: Case, backend: Backend) -> Slack:
+    """The candidates of a column; rows do not sum to 0. Over all locations the columns sum to 0 with their locations."""
+    scores = case["scores"]
+    n, _, locations = scores.shape
+    tolerance = _weights(scores)
+    (slope,) = gradients(backend, bounds.infonce, scores)
+    slacks = [equal(slope, (np.eye(n)[:, :, None] - _softmax(scores)) / (n * locations), tolerance)]
+    for infonce in (lambda s: bounds.infonce(s, "all-locations"), bounds.infonce_certified):
+        (slope,) = gradients(backend, infonce, scores)
+        slacks.append(equal(slope.sum(axis=(0, 2)), np.zeros(n), tolerance))
+    return tightest(*slacks)
+
+
+def _mine(rng: np.random.Generator, sizes: Sizes) -> Case:
+    rate = float(rng.choice([0.01, 0.3, 1.0]))
+    return {**mild_pairs(rng, sizes), "log_average": rng.standard_normal(sizes.locations), "rate": rate}
+
+
+@law("identity", "∂MINE/∂T_Q = −e^T/(P·A), A ← (1 − rate)·A + rate·E_Q[e^T]", _mine, f"{BELGHAZI}, eq. (12)")
+def gradient_of_mine(case: Case, backend: Backend) -> Slack:
+    """A moves before it is used, is of each location, and is off the tape."""
+    joint, product, rate = case["joint"], case["product"], case["rate"]
+    state = backend.to_device(case["log_average"].astype(joint.dtype))
+    of_joint, of_product = gradients(backend, lambda j, p: bounds.mine(j, p, state, rate)[0], joint, product)
+    tilted = np.exp(product.astype(np.float64))
+    average = (1 - rate) * np.exp(case["log_average"]) + rate * tilted.mean(axis=0)
+    ratio = tilted / average
+    tolerance = rounding(joint, product) * max(1.0, float(ratio.max()))
+    return tightest(
+        equal(of_product, -ratio / product.size, tolerance),
+        equal(of_joint, np.full(joint.shape, 1 / joint.size), tolerance),
+    )
+
+
+def _directions(rng: np.random.Generator, sizes: Sizes) -> Case:
+    """Scores in float64, whatever the dtype drawn, and a direction for each array."""
+    double = replace(sizes, dtype="float64")
+    case = {**mild_square(rng, double), **mild_pairs(rng, double)}
+    return {**case, **{f"along_{name}": rng.standard_normal(array.shape) for name, array in case.items()}}
+
+
+@law("identity", "⟨∂bound, v⟩ = [bound(T + hv) − bound(T − hv)] / 2h", _directions, "arXiv 1502.05767, section 2.1")
+def gradients_are_central_differences(case: Case, backend: Backend) -> Slack:
+    """Every bound, along a random direction, in float64: truncation h² and rounding ε/h are both near 1e-10."""
+    step, slacks = 1e-5, []
+    pair, square_of = ("joint", "product"), ("scores",)
+    for bound, names in (
+        (bounds.dv, pair),
+        (bounds.nwj, pair),
+        (bounds.jsd, pair),
+        (bounds.plug_in, pair),
+        (bounds.infonce, square_of),
+        (lambda s: bounds.infonce(s, "all-locations"), square_of),
+        (bounds.infonce_certified, square_of),
+        (lambda s: bounds.infonce_sampled(ops.reshape(ops.cut(s, (slice(0, 1),)), s.shape[1:]), s), square_of),
+    ):
+        slopes = gradients(backend, bound, *(case[k] for k in names))
+        ends = [
+            number(backend, bound(*(backend.to_device(case[k] + sign * step * case[f"along_{k}"]) for k in names)))
+            for sign in (1, -1)
+        ]
+        along = sum(float((g * case[f"along_{k}"]).sum()) for k, g in zip(names, slopes, strict=True))
+        scale = math.exp(max(0.0, float(case["product"].max())))
+        slacks.append(equal(along, (ends[0] - ends[1]) / (2 * step), 1e-6 * scale * max(1.0, abs(along))))
+    return tightest(*slacks)
+
+
+# ---- the prior's game
+
+
+def _game(rng: np.random.Generator, sizes: Sizes) -> Case:
+    """A discriminator of its own sizes, representations, and draws of the prior."""
+    d = sizes.m
+    parameters = discriminators.init_prior(rng, d, (6, 4))
+    tree = {k: {name: w.astype(np.float64) for name, w in layer.items()} for k, layer in parameters.items()}
+    prior, loss = str(rng.choice(["uniform", "gaussian"])), str(rng.choice(["minimax", "non-saturating"]))
+    z = rng.random((sizes.n, d)) if prior == "uniform" else rng.standard_normal((sizes.n, d))
+    return {**tree, "y": 2 * rng.standard_normal((sizes.n, d)), "z": z, "prior": prior, "prior_loss": loss}
+
+
+def _play(case: Case, backend: Backend, player: str) -> dict[str, np.ndarray]:
+    """Gradients of the game in its discriminator's parameters and in y; or of one player's own loss, written out."""
+    layers = ("first", "second", "score")
+    tree = backend.tree_to_device({**{k: case[k] for k in layers}, "y": case["y"]})
+    z = backend.to_device(case["z"])
+    objective = Objective(0, 0, 1, prior=case["prior"], prior_loss=case["prior_loss"])
+
+    def loss(at: dict[str, Array]) -> tuple[Array, dict]:
+        parameters = {k: at[k] for k in layers}
+        if player == "both":
+            return objectives.prior_game(parameters, at["y"], z, objective)[0], {}
+        sample = ops.sigmoid(at["y"]) if case["prior"] == "uniform" else at["y"]
+        if player == "discriminator":
+            real, fake = (discriminators.prior_logits(parameters, s) for s in (z, stop_gradient(sample)))
+            return ops.mean(ops.softplus(-real)) + ops.mean(ops.softplus(fake)), {}
+        seen = discriminators.prior_logits(map_tree(stop_gradient, parameters), sample)
+        return ops.total(seen), {}
+
+    _, found, _ = value_and_gradients(loss, tree)
+    flat = {f"{k}/{name}": g for k in layers for name, g in found[k].items()} | {"y": found["y"]}
+    return {k: backend.to_host(g) for k, g in flat.items() if g is not None}
+
+
+@law("identity", "the game's gradient in φ is that of −D_φ alone: y is stopped", _game, f"{HJELM}, eq. (7)")
+def prior_discriminator_sees_y_stopped(case: Case, backend: Backend) -> Slack:
+    """The encoder's term has φ stopped, so it adds nothing; in both its forms."""
+    both, alone = (_play(case, backend, player) for player in ("both", "discriminator"))
+    return tightest(*(equal(both[k], alone[k], 1e-12) for k in alone))
+
+
+@law("identity", "∂game/∂y = −σ(d)·∇d / B (minimax) or −σ(−d)·∇d / B (non-saturating)", _game, f"{HJELM}, eq. (7)")
+def encoder_climbs_the_log_odds(case: Case, backend: Backend) -> Slack:
+    """A step down the loss raises d(y), the log odds of being a draw of the prior, in each sample: the encoder's side."""
+    slope = _play(case, backend, "both")["y"]
+    climb = _play(case, backend, "encoder").get("y", np.zeros_like(slope))
+    sample = _sigmoid(case["y"]) if case["prior"] == "uniform" else case["y"]
+    parameters = backend.tree_to_device({k: case[k] for k in ("first", "second", "score")})
+    d = backend.to_host(discriminators.prior_logits(parameters, backend.to_device(sample)))[:, None]
+    weight = _sigmoid(d if case["prior_loss"] == "minimax" else -d) / len(d)
+    return tightest(equal(slope, -weight * climb, 1e-12), at_most((slope * climb).sum(axis=1), 0.0, 1e-12))
+
+
+def _outside(rng: np.random.Generator, sizes: Sizes) -> Case:
+    """Representations on one side of a prior that is centred at 0, and a discriminator whose log odds are 1 − Σ|y|."""
+    d = sizes.m
+    return {"y": rng.uniform(0.5, 3.0, (sizes.n, d)) * rng.choice([-1.0, 1.0]), "z": rng.standard_normal((sizes.n, d))}
+
+
+@law("inequality", "one step of the encoder takes y toward the prior", _outside, f"{HJELM}, section 3.3")
+def encoder_moves_toward_the_prior(case: Case, backend: Backend) -> Slack:
+    """By the sign alone: d(y) = 1 − Σ|y|, made of the discriminator's own ReLUs, is largest at the prior's centre."""
+    d = case["y"].shape[1]
+    sign = np.concatenate([np.eye(d), -np.eye(d)], axis=1)
+    parameters = {
+        "first": {"w": sign, "b": np.zeros(2 * d)},
+        "second": {"w": np.ones((2 * d, 1)), "b": np.zeros(1)},
+        "score": {"w": -np.ones((1, 1)), "b": np.ones(1)},
+    }
+    slacks = []
+    for prior_loss in ("minimax", "non-saturating"):
+        slope = _play({**parameters, **case, "prior": "gaussian", "prior_loss": prior_loss}, backend, "both")["y"]
+        moved = np.abs(case["y"] - 0.1 * slope)
+        slacks.append(at_most(moved, np.abs(case["y"]), 0.0))
+        slacks.append(at_most(1e-9, np.abs(slope), 0.0))  # and it does move
+    return tightest(*slacks)
+
+
+@law("identity", "stop_gradient(x): x forward, 0 backward", square, "arXiv 1502.05767, section 3.2")
+def stopped_paths_have_no_gradient(case: Case, backend: Backend) -> Slack:
+    """⟨stop(x), x⟩ has the gradient x, not 2x; its value is that of ⟨x, x⟩."""
+    x = case["scores"]
+    (slope,) = gradients(backend, lambda s: ops.total(ops.multiply(stop_gradient(s), s)), x)
+    (device,) = on_device(case, backend, "scores")
+    same = float(np.abs(backend.to_host(stop_gradient(device)) - x).max())
+    return tightest(equal(slope, x, 0.0), equal(same, 0.0, 0.0))

@@ -1,0 +1,118 @@
+"""Laws of scorers: against the literal networks of the paper's figures, pair by pair, in float64."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from dimref import bounds, discriminators, layers, negatives
+from dimref.backend import Backend, map_tree
+from dimref.laws.law import Case, Sizes, Slack, equal, law, normal, number, on_device, tightest
+
+HJELM = "arXiv 1808.06670"
+
+
+def _scorer(rng: np.random.Generator, sizes: Sizes) -> Case:
+    sizes = replace(sizes, dtype="float64", scale=1.0)
+    parameters = discriminators.init_concat(rng, sizes.m, 2, hidden=5)
+    weights = {k: {name: w.astype(np.float64) for name, w in layer.items()} for k, layer in parameters.items()}
+    return {
+        **weights,
+        "features": normal(rng, sizes, sizes.n, sizes.locations, sizes.m),
+        "y": normal(rng, sizes, sizes.n, 2),
+        "index": negatives.derangements(rng, sizes.n, sizes.locations),
+    }
+
+
+LAYERS = ("feature", "representation", "hidden", "score")
+
+
+def _literal(case: Case, i: int, j: int, at: int) -> float:
+    """The scorer as the paper draws it: concatenate, then 1×1 layers."""
+    both = np.concatenate([case["features"][i, at], case["y"][j]])
+    first = both @ np.concatenate([case["feature"]["w"], case["representation"]["w"]]) + case["feature"]["b"]
+    hidden = np.maximum(first, 0) @ case["hidden"]["w"] + case["hidden"]["b"]
+    return float((np.maximum(hidden, 0) @ case["score"]["w"] + case["score"]["b"])[0])
+
+
+@law("identity", "W_f·f + W_y·y = W·[f, y]: the split scorer is the literal one", _scorer, f"{HJELM}, section 4.1")
+def split_layer_is_the_literal_one(case: Case, backend: Backend) -> Slack:
+    """Joint, shuffled and every pair of the square, each scored on its own on the host."""
+    n, locations = case["features"].shape[:2]
+    parameters = backend.tree_to_device({k: case[k] for k in LAYERS})
+    features, y, index = on_device(case, backend, "features", "y", "index")
+    joint, product = (backend.to_host(s) for s in discriminators.concat_pairs(parameters, features, y, index))
+    every = backend.to_host(discriminators.concat_square(parameters, features, y))
+    expected = np.array([[[_literal(case, i, j, at) for at in range(locations)] for j in range(n)] for i in range(n)])
+    rows, columns = np.indices((n, locations))
+    return tightest(
+        equal(every, expected, 1e-10),
+        equal(joint, expected[rows, rows, columns], 1e-10),
+        equal(product, expected[rows, case["index"], columns], 1e-10),
+    )
+
+
+@law("identity", "local bound = mean over locations of the global bound on 1×1 maps", _scorer, f"{HJELM}, eq. (6)")
+def local_is_global_on_1x1_maps(case: Case, backend: Backend) -> Slack:
+    """The same scorer, one location at a time: DV would differ if locations were pooled."""
+    locations = case["features"].shape[1]
+    parameters = backend.tree_to_device({k: case[k] for k in LAYERS})
+    y = backend.to_device(case["y"])
+
+    def values(features: np.ndarray, index: np.ndarray) -> list[float]:
+        maps = backend.to_device(np.ascontiguousarray(features))
+        shuffled = backend.to_device(np.ascontiguousarray(index))
+        scores = discriminators.concat_pairs(parameters, maps, y, shuffled)
+        every = discriminators.concat_square(parameters, maps, y)
+        found = (bounds.jsd(*scores), bounds.dv(*scores), bounds.nwj(*scores), bounds.infonce(every))
+        return [number(backend, value) for value in found]
+
+    local = values(case["features"], case["index"])
+    apart = [values(case["features"][:, at : at + 1], case["index"][:, at : at + 1]) for at in range(locations)]
+    return equal(local, np.mean(apart, axis=0), 1e-10)
+
+
+@law("identity", "sampled candidates are entries of the square of pairs", _scorer, f"{HJELM}, eq. (5)")
+def candidates_are_entries_of_the_square(case: Case, backend: Backend) -> Slack:
+    """y_j meets x_j, and x_{(j+s) mod N} for each shift s; every shift is asked for."""
+    n = len(case["y"])
+    parameters = backend.tree_to_device({k: case[k] for k in LAYERS})
+    features, y = on_device(case, backend, "features", "y")
+    every = backend.to_host(discriminators.concat_square(parameters, features, y))
+    positives, others = discriminators.concat_candidates(parameters, features, y, np.arange(1, n))
+    own = np.arange(n)
+    expected = np.stack([every[(own + shift) % n, own] for shift in range(1, n)])
+    return tightest(
+        equal(backend.to_host(positives), every[own, own], 1e-12), equal(backend.to_host(others), expected, 1e-12)
+    )
+
+
+def _dot(rng: np.random.Generator, sizes: Sizes) -> Case:
+    sizes = replace(sizes, dtype="float64", scale=1.0)
+    return {
+        **map_tree(lambda w: w.astype(np.float64), discriminators.init_dot(rng, sizes.m, 2, units=6)),
+        "features": normal(rng, sizes, sizes.n, sizes.locations, sizes.m),
+        "y": normal(rng, sizes, sizes.n, 2),
+    }
+
+
+def _embedded(branch: dict, x: np.ndarray) -> np.ndarray:
+    """Two layers, a linear shortcut and layer norm, for one vector."""
+    hidden = np.maximum(x @ branch["hidden"]["w"] + branch["hidden"]["b"], 0)
+    out = hidden @ branch["out"]["w"] + branch["out"]["b"] + x @ branch["shortcut"]["w"]
+    unit = (out - out.mean()) / math.sqrt(out.var() + layers.EPSILON)
+    return branch["norm"]["gain"] * unit + branch["norm"]["shift"]
+
+
+@law("identity", "dot scorer: S[i, j, l] = ⟨a(f_il), b(y_j)⟩/√E, each on its own", _dot, f"{HJELM}, section 4.1")
+def dot_square_is_every_inner_product(case: Case, backend: Backend) -> Slack:
+    """One matrix product stands for N²·L inner products; row = image, column = representation."""
+    parameters = backend.tree_to_device({k: case[k] for k in ("feature", "representation")})
+    found = backend.to_host(discriminators.dot_square(parameters, *on_device(case, backend, "features", "y")))
+    expected = np.zeros(found.shape)
+    for i, j, at in np.ndindex(*found.shape):
+        a = _embedded(case["feature"], case["features"][i, at])
+        expected[i, j, at] = a @ _embedded(case["representation"], case["y"][j]) / math.sqrt(len(a))
+    return equal(found, expected, 1e-10)
