@@ -199,6 +199,12 @@ def test_held_out_terms_are_the_same_each_time_and_leave_the_state_alone(prepare
         np.testing.assert_array_equal(array, before[path])
 
 
+def test_held_out_draws_do_not_depend_on_the_step(prepare):
+    task = prepare(global_weight=1.0)
+    state = training.initial_state(task)
+    assert training.held_out_terms(task, dataclasses.replace(state, step=7)) == training.held_out_terms(task, state)
+
+
 def test_held_out_terms_are_means_over_batches_in_inference_mode(prepare, monkeypatch):
     task = prepare()
     task = dataclasses.replace(task, held_out=task.images[:9])  # two batches of 4; the ninth fills none
@@ -288,6 +294,17 @@ def test_the_best_checkpoint_is_that_of_the_best_held_out_bound(prepare, tmp_pat
     best = runs.load_checkpoint(tmp_path / "run" / runs.BEST)
     assert (best.step, best.best) == (26, 3.0)
     assert state.best == 3.0
+
+
+def test_the_best_so_far_is_remembered_by_a_resumed_run(prepare, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "held_out_terms", lambda task, state: {"local": -float(state.step)})
+    task = prepare(steps=39, epochs=3)
+    with pytest.raises(Interrupted):
+        run(task, tmp_path / "run", stop_after=15)
+    state, _ = resumed(task, tmp_path / "run")
+    assert state.best == -13.0
+    assert [line["best"] for line in tiny.metrics(tmp_path / "run") if line["kind"] == "epoch"] == [1, 0, 0]
+    assert runs.load_checkpoint(tmp_path / "run" / runs.BEST).step == 13
 
 
 def test_a_held_out_bound_of_minus_infinity_is_written_and_is_no_best(prepare, tmp_path, monkeypatch):
