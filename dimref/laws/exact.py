@@ -15,7 +15,7 @@ import numpy as np
 
 from dimref import bounds, information, negatives
 from dimref.backend import Backend
-from dimref.laws.law import Case, Sizes, Slack, at_most, equal, law, mild, normal, number, rounding, tightest
+from dimref.laws.law import FAR, Case, Sizes, Slack, at_most, equal, law, mild, normal, number, rounding, tightest
 
 POOLE, OORD, HJELM = "arXiv 1905.06922", "arXiv 1807.03748", "arXiv 1808.06670"
 BELGHAZI, NOWOZIN = "arXiv 1801.04062", "arXiv 1606.00709"
@@ -23,9 +23,24 @@ TIGHT = f"{POOLE}, section 2.2; {BELGHAZI}, eq. (5); {NOWOZIN}, eq. (5)"
 
 
 def urn(rng: np.random.Generator, sizes: Sizes) -> Case:
-    """Pairs (x, y) of up to three symbols each, drawn with repetition, and an arbitrary critic T(x, y)."""
+    """Pairs (x, y) of up to three symbols each, drawn with repetition, and a critic T(x, y).
+
+    The critic is anything, or every other time close to R, R/2 or R + 1; every fourth time y is a copy of x.
+    """
     x, y = rng.integers(3, size=sizes.n), rng.integers(min(sizes.m, 3), size=sizes.n)
-    return {"x": x, "y": y, "critic": normal(rng, sizes, 3, 3)}
+    if rng.random() < 0.25:
+        x = y = np.arange(min(sizes.n, 3))
+    case = {"x": x, "y": y, "critic": normal(rng, sizes, 3, 3)}
+    if rng.random() < 0.5:
+        case["critic"] = near(rng, sizes, table(case))
+    return case
+
+
+def near(rng: np.random.Generator, sizes: Sizes, p: np.ndarray) -> np.ndarray:
+    """A critic close to R, R/2 or R + 1, FAR below 0 where a pair never occurs."""
+    slope, shift = [(1.0, 0.0), (0.5, 0.0), (1.0, 1.0)][int(rng.integers(3))]
+    ratio = np.maximum(slope * information.log_ratio(p) + shift, -FAR)
+    return (ratio + 0.01 * rng.standard_normal(p.shape)).astype(sizes.dtype)
 
 
 def mild_urn(rng: np.random.Generator, sizes: Sizes) -> Case:
@@ -239,25 +254,32 @@ def dv_off_is_biased_upward(case: Case, backend: Backend) -> Slack:
 def local_urn(rng: np.random.Generator, sizes: Sizes) -> Case:
     """Images of L locations that depend on each other, each with its y, equally likely; a critic T(feature, y)."""
     n, locations = min(sizes.n, 4), sizes.locations
-    return {
-        "features": rng.integers(3, size=(n, locations)),
-        "y": rng.integers(min(sizes.m, 3), size=n),
-        "critic": normal(rng, sizes, 3, 3),
-    }
+    features, y = rng.integers(3, size=(n, locations)), rng.integers(min(sizes.m, 3), size=n)
+    if rng.random() < 0.5:  # copies, as in the counterexample to the bound over all locations
+        features = np.repeat(y[:, None], locations, axis=1)
+    case = {"features": features, "y": y, "critic": normal(rng, sizes, 3, 3)}
+    if rng.random() < 0.5:
+        case["critic"] = near(rng, sizes, uniform_location(case))
+    return case
+
+
+def uniform_location(case: Case) -> np.ndarray:
+    """p(feature at a uniformly drawn location, y)."""
+    features, p = case["features"], np.zeros((3, 3))
+    np.add.at(p, (features, np.broadcast_to(case["y"][:, None], features.shape)), 1.0 / features.size)
+    return p
 
 
 @law("inequality", "E[certified InfoNCE] ≤ I(feature at a uniform location; y)", local_urn, f"{POOLE}, eq. (10)")
 def certified_below_information(case: Case, backend: Backend) -> Slack:
     """Jensen: e^T averaged inside the logarithm lowers the InfoNCE of one random location per image."""
     features, y, critic = case["features"], case["y"], case["critic"]
-    p = np.zeros((3, 3))
-    np.add.at(p, (features, np.broadcast_to(y[:, None], features.shape)), 1.0 / features.size)
     values = []
     for drawn in itertools.product(range(len(y)), repeat=2):
         chosen = list(drawn)
         scores = np.ascontiguousarray(critic[features[chosen][:, None, :], y[chosen][None, :, None]])
         values.append(_value(backend, bounds.infonce_certified, scores))
-    return at_most(float(np.mean(values)), information.mutual_information(p), rounding(critic))
+    return at_most(float(np.mean(values)), information.mutual_information(uniform_location(case)), rounding(critic))
 
 
 # ---- JS and I

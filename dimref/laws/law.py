@@ -155,9 +155,16 @@ def mild(rng: np.random.Generator, sizes: Sizes, *shape: int) -> np.ndarray:
     return (min(sizes.scale, 3.0) * rng.standard_normal(shape)).astype(sizes.dtype)
 
 
+FAR = 40.0  # nats: e^−FAR is nothing beside 1 in float64
+
+
 def square(rng: np.random.Generator, sizes: Sizes) -> Case:
-    """A square of scores, (N, N, L)."""
-    return {"scores": normal(rng, sizes, sizes.n, sizes.n, sizes.locations)}
+    """A square of scores, (N, N, L): anything, or every other time close to those of a critic that tells each pair."""
+    scores = normal(rng, sizes, sizes.n, sizes.n, sizes.locations)
+    if rng.random() < 0.5:
+        best = np.where(np.eye(sizes.n, dtype=bool), math.log(sizes.n), -FAR)
+        scores = (best[:, :, None] + 0.01 * rng.standard_normal(scores.shape)).astype(sizes.dtype)
+    return {"scores": scores}
 
 
 def mild_square(rng: np.random.Generator, sizes: Sizes) -> Case:
@@ -166,9 +173,12 @@ def mild_square(rng: np.random.Generator, sizes: Sizes) -> Case:
 
 
 def pairs(rng: np.random.Generator, sizes: Sizes) -> Case:
-    """Scores of joint (N, L) and product (P, L)."""
+    """Scores of joint (N, L) and product (P, L): anything, or every other time told apart for certain."""
     shapes = (sizes.n, sizes.locations), (sizes.m, sizes.locations)
-    return {"joint": normal(rng, sizes, *shapes[0]), "product": normal(rng, sizes, *shapes[1])}
+    joint, product = (normal(rng, sizes, *shape) for shape in shapes)
+    if rng.random() < 0.5:
+        joint, product = (sign * (np.abs(part) + part.dtype.type(FAR)) for part, sign in ((joint, 1), (product, -1)))
+    return {"joint": joint, "product": product}
 
 
 def mild_pairs(rng: np.random.Generator, sizes: Sizes) -> Case:

@@ -40,7 +40,7 @@ def _tightest(result: Result) -> str:
     if result.tightest is None:
         return "error"
     value, tolerance = result.tightest.value, result.tightest.tolerance
-    if result.law.kind == "identity" and tolerance:
+    if result.law.kind == "identity" and tolerance and result.obeyed:
         return f"= {abs(value / tolerance):.1%}"
     return f"{SIGNS[result.law.kind]} {value + 0.0:.1e}"
 
@@ -52,9 +52,10 @@ def counterexample(result: Result) -> str:
         found = result.error
     else:
         found = f"slack {result.tightest.value!r}, tolerance {result.tightest.tolerance!r}"
+    stands = " is false, and this case should refute it" if law.kind == "counterexample" else ""
     return "\n".join(
         [
-            f"VIOLATED  {law.name}: {law.statement}",
+            f"VIOLATED  {law.name}: {law.statement}{stands}",
             f"# {law.source}",
             f"# {law.why}",
             f"# {' '.join(found.split())}",
@@ -67,15 +68,20 @@ def counterexample(result: Result) -> str:
     )
 
 
-def literal(value: Any, indent: str = "") -> str:
-    """A case, or a part of one, as a Python expression."""
+def literal(value: Any, indent: str = "", before: int = 0) -> str:
+    """A case, or a part of one, as a Python expression that starts in column `before`."""
     if isinstance(value, dict):
         inner = indent + "    "
-        lines = [f"{inner}{key!r}: {literal(part, inner)},\n" for key, part in value.items()]
+        lines = [f"{inner}{key!r}: {literal(part, inner, len(f'{inner}{key!r}: '))},\n" for key, part in value.items()]
         return "{\n" + "".join(lines) + indent + "}"
     if isinstance(value, np.ndarray):
         text = np.array2string(
-            value, max_line_width=100, separator=", ", threshold=sys.maxsize, floatmode="unique", prefix=indent + "    "
+            value,
+            max_line_width=100,
+            separator=", ",
+            threshold=sys.maxsize,
+            floatmode="unique",
+            prefix=" " * before + "np.array(",
         )
         text = re.sub(r"\b(nan|inf)\b", r"np.\1", text)
         return f"np.array({text}, dtype=np.{value.dtype.name})"

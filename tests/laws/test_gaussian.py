@@ -1,0 +1,61 @@
+"""Laws of Gaussians hold, and a broken closed form breaks the right one."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from lawful import assert_obeyed, is_caught, laws_of
+from strict import STRICT
+
+from dimref import bounds
+from dimref import gaussian as closed_forms
+from dimref.laws import gaussian
+from dimref.laws.search import seeds, sizes
+
+LAWS = laws_of(gaussian)
+
+
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+@given(sizes(), seeds)
+def test_law_holds(law, drawn, seed):
+    assert_obeyed(law, seed, drawn)
+
+
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+def test_law_runs_on_the_strict_device(law):
+    for seed in range(3):
+        assert_obeyed(law, seed, backend=STRICT)
+
+
+# ---- what each law is there to catch: (module, function, what replaces it given the original, the laws that break)
+
+
+def scaled(good):
+    return lambda *arguments, **options: 1.1 * good(*arguments, **options)
+
+
+BROKEN = [
+    (closed_forms, "gaussian_mutual_information", scaled,
+     ["gaussian_information_three_ways", "closed_form_is_the_expectation_of_r", "closed_forms_of_one_correlation"]),
+    (closed_forms, "gaussian_mutual_information", lambda good: lambda c, d: good(c, d) + 1,
+     ["monte_carlo_mean_of_r", "monte_carlo_bounds", "monte_carlo_infonce"]),
+    (closed_forms, "gaussian_mutual_information", lambda good: lambda c, d: -good(c, d),
+     ["noise_lowers_gaussian_information"]),
+    (closed_forms, "gaussian_mutual_information", lambda good: lambda c, d: good(c, d) * np.asarray(c)[0][0],
+     ["invertible_maps_keep_information"]),
+    (closed_forms, "gaussian_entropy", scaled, ["invertible_maps_keep_information", "gaussian_information_three_ways"]),
+    (closed_forms, "gaussian_kl", lambda good: lambda m, c, n, d: good(n, d, m, c), ["gaussian_information_three_ways"]),
+    (bounds, "dv", lambda good: lambda j, p: good(j, p) + math.log(2), ["monte_carlo_bounds"]),
+    (bounds, "nwj", lambda good: lambda j, p: good(j - 1, p - 1), ["monte_carlo_bounds"]),
+    (bounds, "infonce", lambda good: lambda s: good(s) - math.log(len(s)), ["monte_carlo_infonce"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "mistake", "broken"), BROKEN, ids=[f"{b[1]}-{k}" for k, b in enumerate(BROKEN)]
+)
+def test_broken_function_breaks_its_laws(monkeypatch, module, name, mistake, broken):
+    monkeypatch.setattr(module, name, mistake(getattr(module, name)))
+    for law in broken:
+        assert is_caught(LAWS[law]), law

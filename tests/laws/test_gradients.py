@@ -1,0 +1,96 @@
+"""Laws of gradients hold, and a wrong VJP, path or sign breaks the right one."""
+
+import pytest
+from hypothesis import given
+from lawful import assert_obeyed, is_caught, laws_of
+from strict import STRICT
+
+from dimref import bounds, discriminators, objectives, ops
+from dimref.laws import gradients
+from dimref.laws.search import seeds, sizes
+from dimref.tape import stop_gradient
+
+LAWS = laws_of(gradients)
+
+
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+@given(sizes(), seeds)
+def test_law_holds(law, drawn, seed):
+    assert_obeyed(law, seed, drawn)
+
+
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+def test_law_runs_on_the_strict_device(law):
+    for seed in range(3):
+        assert_obeyed(law, seed, backend=STRICT)
+
+
+# ---- what each law is there to catch: (module, function, what replaces it given the original, the laws that break)
+
+
+def stopped(good):
+    """The value, with the gradient of its first argument alone."""
+    return lambda *arrays: good(arrays[0], *(stop_gradient(a) for a in arrays[1:]))
+
+
+def doubled(good):
+    """The value, with twice the gradient."""
+    return lambda *arguments: 2 * (value := good(*arguments)) - stop_gradient(value)
+
+
+def leaking(good):
+    """The encoder's term lets its gradient into the discriminator."""
+
+    def game(parameters, y, z, objective):
+        value, d = good(parameters, y, z, objective)
+        sample = ops.sigmoid(y) if objective.prior == "uniform" else y
+        return value - ops.mean(ops.softplus(discriminators.prior_logits(parameters, stop_gradient(sample)))), d
+
+    return game
+
+
+def opposed(good):
+    """The encoder flees the prior: the sign of its term is flipped."""
+
+    def game(parameters, y, z, objective):
+        value, d = good(parameters, y, z, objective)
+        still, _ = good(parameters, stop_gradient(y), z, objective)
+        return 2 * still - value, d
+
+    return game
+
+
+BROKEN = [
+    (bounds, "dv", stopped, ["gradient_of_dv", "gradients_are_central_differences"]),
+    (bounds, "dv", lambda good: lambda j, p: good(j, p[:1]), ["gradient_of_dv"]),
+    (bounds, "nwj", doubled, ["gradient_of_nwj", "gradients_are_central_differences"]),
+    (bounds, "plug_in", stopped, ["gradient_of_nwj", "gradients_are_central_differences"]),
+    (bounds, "jsd", doubled, ["gradient_of_jsd", "gradients_are_central_differences"]),
+    (bounds, "jsd", lambda good: lambda j, p: good(p, j), ["gradient_of_jsd"]),
+    (bounds, "infonce", lambda good: lambda s, c="same-location": good(ops.transpose(s, (1, 0, 2)), c),
+     ["gradient_of_infonce"]),
+    (bounds, "infonce", lambda good: lambda s, c="same-location": 2 * good(s, c) - stop_gradient(good(s, c)),
+     ["gradient_of_infonce", "gradients_are_central_differences"]),
+    (bounds, "infonce_certified", lambda good: lambda s: good(s) + 0.1 * ops.mean(s), ["gradient_of_infonce"]),
+    (bounds, "infonce_certified", doubled, ["gradients_are_central_differences"]),
+    (bounds, "infonce_sampled", doubled, ["gradients_are_central_differences"]),
+    (bounds, "mine", lambda good: lambda j, p, a, rate: (bounds.dv(j, p), a), ["gradient_of_mine"]),
+    (bounds, "mine", lambda good: lambda j, p, a, rate: good(j, p, a, 1 - 0.9 * rate), ["gradient_of_mine"]),
+    (objectives, "prior_game", leaking, ["prior_discriminator_sees_y_stopped"]),
+    (objectives, "prior_game", opposed, ["encoder_climbs_the_log_odds", "encoder_moves_toward_the_prior"]),
+    (objectives, "stop_gradient", lambda good: lambda x: x,
+     ["prior_discriminator_sees_y_stopped", "encoder_climbs_the_log_odds"]),
+    (gradients, "stop_gradient", lambda good: lambda x: x, ["stopped_paths_have_no_gradient"]),
+    (ops, "softplus", doubled, ["gradient_of_jsd"]),
+    (ops, "logmeanexp", lambda good: lambda x, axis=None, keepdims=False: 0.5 * good(2 * x, axis, keepdims),
+     ["gradient_of_dv"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "mistake", "broken"), BROKEN, ids=[f"{b[1]}-{k}" for k, b in enumerate(BROKEN)]
+)
+def test_broken_function_breaks_its_laws(monkeypatch, module, name, mistake, broken):
+    monkeypatch.setattr(module, name, mistake(getattr(module, name)))
+    for law in broken:
+        assert is_caught(LAWS[law]), law

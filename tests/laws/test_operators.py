@@ -1,0 +1,89 @@
+"""Laws of operators hold, and a broken primitive or layer breaks the right one."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from lawful import assert_obeyed, is_caught, laws_of
+from strict import STRICT
+
+from dimref import layers, ops
+from dimref.laws import operators
+from dimref.laws.search import seeds, sizes
+from dimref.tape import stop_gradient
+
+LAWS = laws_of(operators)
+
+
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+@given(sizes(), seeds)
+def test_law_holds(law, drawn, seed):
+    assert_obeyed(law, seed, drawn)
+
+
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+def test_law_runs_on_the_strict_device(law):
+    for seed in range(3):
+        assert_obeyed(law, seed, backend=STRICT)
+
+
+# ---- what each law is there to catch: (module, function, what replaces it given the original, the laws that break)
+
+
+def flipped(good):
+    """Convolution instead of cross-correlation."""
+    return lambda p, x, *geometry: good({**p, "w": p["w"][::-1]}, x, *geometry)
+
+
+def fixed_statistics(good):
+    """The gradient does not flow through mean and variance."""
+
+    def standardize(x, axis, epsilon):
+        mean, deviation = (
+            stop_gradient(f) for f in (ops.mean(x, axis, True), stop_gradient(x).std(axis, keepdims=True))
+        )
+        return (x - mean) / deviation
+
+    return standardize
+
+
+BROKEN = [
+    (ops, "im2col", lambda good: lambda x, k, s, p: good(x[:, ::-1], k, s, p),
+     ["im2col_and_col2im_are_adjoint", "convolution_is_its_sum_over_taps"]),
+    (ops, "col2im", lambda good: lambda g, shape, k, s, p: np.minimum(good(g, shape, k, s, p), 1),
+     ["im2col_and_col2im_are_adjoint", "transposed_convolution_is_adjoint"]),
+    (ops, "sum_to", lambda good: lambda x, shape: good(x, shape) / 2, ["broadcast_and_sum_are_adjoint"]),
+    (ops, "broadcast_to", lambda good: lambda x, shape: good(x, shape) * 2, ["broadcast_and_sum_are_adjoint"]),
+    (ops, "scatter_add", lambda good: lambda g, index, rows: np.clip(good(g, index, rows), -1, 1),
+     ["gather_and_scatter_are_adjoint"]),
+    (ops, "gather", lambda good: lambda x, index: good(x[::-1], index), ["gather_and_scatter_are_adjoint"]),
+    (ops, "paste", lambda good: lambda x, shape, window: good(x, shape, (slice(0, len(x)),)),
+     ["cut_and_paste_are_adjoint"]),
+    (ops, "cut", lambda good: lambda x, window: good(x, window) + 1, ["cut_and_paste_are_adjoint"]),
+    (layers, "conv2d", flipped, ["convolution_is_its_sum_over_taps"]),
+    (layers, "conv2d", lambda good: lambda p, x, *geometry: good(p, x * x, *geometry), ["convolution_is_bilinear"]),
+    (layers, "conv2d", lambda good: lambda p, x, *geometry: good(p, ops.relu(x), *geometry),
+     ["transposed_convolution_is_adjoint"]),
+    (layers, "conv_transpose2d", lambda good: lambda p, x, *geometry: good({"w": p["w"][:, ::-1]}, x, *geometry),
+     ["transposed_convolution_is_adjoint"]),
+    (ops, "standardize", lambda good: lambda x, axis, epsilon: good(x, axis, epsilon) * 1.01,
+     ["batch_norm_has_its_moments"]),
+    (ops, "standardize", fixed_statistics, ["batch_norm_gradient_is_orthogonal"]),
+    (layers, "_gain_and_shift", lambda good: lambda p, x: good({**p, "gain": 1 + 0 * p["gain"]}, x),
+     ["batch_norm_has_its_moments"]),
+    (ops, "softplus", lambda good: lambda x: np.log(1 + np.exp(x)), ["softplus_sigmoid_relu_mirror"]),
+    (ops, "sigmoid", lambda good: lambda x: good(x) ** 2, ["softplus_sigmoid_relu_mirror"]),
+    (ops, "relu", lambda good: lambda x: good(x) + 0.01 * x, ["softplus_sigmoid_relu_mirror"]),
+    (ops, "logsumexp", lambda good: lambda x, axis=None: np.log(np.exp(x).sum(axis)), ["logsumexp_lies_above_the_maximum"]),
+    (ops, "logsumexp", lambda good: lambda x, axis=None: good(x, None if axis is None else 1 - axis),
+     ["logsumexp_lies_above_the_maximum"]),
+    (ops, "logmeanexp", lambda good: lambda x, axis=None: -good(-x, axis), ["logsumexp_lies_above_the_maximum"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "mistake", "broken"), BROKEN, ids=[f"{b[1]}-{k}" for k, b in enumerate(BROKEN)]
+)
+def test_broken_function_breaks_its_laws(monkeypatch, module, name, mistake, broken):
+    monkeypatch.setattr(module, name, mistake(getattr(module, name)))
+    for law in broken:
+        assert is_caught(LAWS[law]), law

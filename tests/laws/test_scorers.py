@@ -1,0 +1,56 @@
+"""The scorers are their literal networks, and a broken one is not."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from lawful import assert_obeyed, is_caught, laws_of
+from strict import STRICT
+
+from dimref import discriminators, layers, ops
+from dimref.laws import scorers
+from dimref.laws.search import seeds, sizes
+
+LAWS = laws_of(scorers)
+
+
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+@given(sizes(), seeds)
+def test_law_holds(law, drawn, seed):
+    assert_obeyed(law, seed, drawn)
+
+
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+def test_law_runs_on_the_strict_device(law):
+    for seed in range(3):
+        assert_obeyed(law, seed, backend=STRICT)
+
+
+# ---- what each law is there to catch: (module, function, what replaces it given the original, the laws that break)
+
+BROKEN = [
+    (discriminators, "concat_pairs", lambda good: lambda p, f, y, i: good(p, f, y, np.argsort(i, axis=0)),
+     ["split_layer_is_the_literal_one"]),
+    (discriminators, "concat_pairs", lambda good: lambda p, f, y, i: good(p, f, y, np.repeat(i[:, :1], i.shape[1], 1)),
+     ["split_layer_is_the_literal_one", "local_is_global_on_1x1_maps"]),
+    (discriminators, "concat_square", lambda good: lambda p, f, y: good(p, f, y).transpose(1, 0, 2),
+     ["split_layer_is_the_literal_one", "candidates_are_entries_of_the_square"]),
+    (discriminators, "concat_candidates", lambda good: lambda p, f, y, s: good(p, f, y, s[::-1].copy()),
+     ["candidates_are_entries_of_the_square"]),
+    (discriminators, "concat_candidates", lambda good: lambda p, f, y, s: good(p, f, np.roll(y, 1, axis=0), s),
+     ["candidates_are_entries_of_the_square"]),
+    (discriminators, "dot_square", lambda good: lambda p, f, y: good(p, f, y).transpose(1, 0, 2),
+     ["dot_square_is_every_inner_product"]),
+    (discriminators, "dot_square", lambda good: lambda p, f, y: good(p, f, y) * 2,
+     ["dot_square_is_every_inner_product"]),
+    (layers, "layer_norm", lambda good: lambda p, x: x, ["dot_square_is_every_inner_product"]),
+    (ops, "relu", lambda good: lambda x: x, ["split_layer_is_the_literal_one", "dot_square_is_every_inner_product"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "mistake", "broken"), BROKEN, ids=[f"{b[1]}-{k}" for k, b in enumerate(BROKEN)]
+)
+def test_broken_function_breaks_its_laws(monkeypatch, module, name, mistake, broken):
+    monkeypatch.setattr(module, name, mistake(getattr(module, name)))
+    for law in broken:
+        assert is_caught(LAWS[law]), law
