@@ -139,4 +139,4 @@ def test_an_output_that_knows_ascii_alone_gets_it_all_the_same():
 
 
 def test_the_main_command_is_the_script():
-    assert main.commands.keys() == {"train", "info"}
+    assert {"train", "info"} <= main.commands.keys()

@@ -101,6 +101,8 @@ def test_a_run_without_a_prior_says_so(tmp_path, drawn):
 def test_numbers_that_are_not_finite_are_left_out_of_the_curves_and_do_no_harm(tmp_path, drawn, value):
     path = plots.curves(metrics(tmp_path, value=value), {"local": math.inf}, "title")
     assert size(path)[0] > 1000
+    drawn_values = series(drawn[0].axes[0])["local, batch"][1]
+    assert all(isinstance(number, float) and not math.isfinite(number) for number in drawn_values)
     assert all(math.isfinite(limit) for axes in drawn[0].axes for limit in axes.get_ylim())
 
 
