@@ -667,3 +667,81 @@ def test_ceiling_of_infonce_needs_its_candidates(candidates):
 def test_ceiling_of_an_unknown_bound():
     with pytest.raises(ValueError, match=r"^ceiling: bound must be .*'tuba'"):
         bounds.ceiling("tuba")
+
+
+# ---- TUBA, the plug-in reading of a JSD critic, and SMILE
+
+
+def loop_plug_in(joint, product):
+    return 1 + sum(joint) / len(joint) - sum(math.exp(t) for t in product) / len(product)
+
+
+@given(seeds, st.integers(1, 5), st.integers(1, 7), st.sampled_from([(), (1,), (3,)]))
+def test_plug_in_and_tuba_equal_their_loops(seed, n, p, tail):
+    joint, product = normal(seed, n, *tail), normal(seed + 1, p, *tail)
+    value = bounds.plug_in(joint, product)
+    assert np.shape(value) == ()
+    assert float(value) == pytest.approx(loop_by_location(loop_plug_in, joint, product), abs=1e-12)
+    log_a = normal(seed + 2, n, *tail), normal(seed + 3, p, *tail)
+    expected = loop_by_location(loop_plug_in, joint - log_a[0], product - log_a[1])
+    assert float(bounds.tuba(joint, product, *log_a)) == pytest.approx(expected, abs=1e-11)
+
+
+@given(seeds, st.integers(1, 5), st.integers(1, 7), st.sampled_from([(), (1,), (3,)]), st.sampled_from([0.0, 0.5, 2.0]))
+def test_smile_equals_its_loop(seed, n, p, tail, tau):
+    joint, product = normal(seed, n, *tail), normal(seed + 1, p, *tail)
+
+    def loop(joint, product):
+        clipped = [min(max(math.exp(t), math.exp(-tau)), math.exp(tau)) for t in product]
+        return sum(joint) / len(joint) - math.log(sum(clipped) / len(clipped))
+
+    value = bounds.smile(joint, product, tau)
+    assert np.shape(value) == ()
+    assert float(value) == pytest.approx(loop_by_location(loop, joint, product), abs=1e-12)
+    assert bounds.smile(joint, product, math.inf) == pytest.approx(bounds.dv(joint, product), abs=1e-14)
+
+
+@pytest.mark.parametrize("tail", [(), (2,)])
+def test_further_bounds_on_every_kind_of_array(tail):
+    joint, product = draw(20, (3, *tail), (4, *tail))
+    check_all(bounds.plug_in, joint, product)
+    check_all(bounds.tuba, joint, product, *draw(21, (3, *tail), (4, *tail)))
+    product = product + 0.1 * np.where(
+        np.abs(product) < 0.8, -np.sign(product), np.sign(product)
+    )  # off the kinks at ±τ
+    check_all(lambda j, p: bounds.smile(j, p, 0.8), joint, product)
+
+
+def test_smile_has_no_gradient_where_it_clips():
+    joint, product = np.zeros(2), np.array([-3.0, 0.2, 0.5, 4.0])
+    of_joint, of_product = gradients(lambda j, p: bounds.smile(j, p, 1.0), joint, product)
+    clipped = np.exp(np.clip(product, -1, 1))
+    np.testing.assert_allclose(of_joint, [0.5, 0.5])
+    np.testing.assert_allclose(of_product, -clipped * [0, 1, 1, 0] / clipped.sum(), atol=1e-14)
+
+
+def test_plug_in_and_tuba_end_at_minus_infinity_without_a_warning():
+    joint, product = np.zeros(2, np.float32), np.full(3, 1e4, np.float32)
+    assert bounds.plug_in(joint, product) == -math.inf
+    assert bounds.tuba(joint, product, 0 * joint, 0 * product) == -math.inf
+    assert bounds.tuba(joint, product, 0 * joint, product) == 0
+
+
+def test_shapes_of_further_bounds_are_checked():
+    for name, bound in {
+        "plug_in": bounds.plug_in,
+        "tuba": lambda j, p: bounds.tuba(j, p, j, p),
+        "smile": lambda j, p: bounds.smile(j, p, 1.0),
+    }.items():
+        with pytest.raises(ValueError, match=rf"^{name}: product must be \(P, \*\(2,\)\) and not empty, was \(3,\)$"):
+            bound(np.zeros((3, 2)), np.zeros(3))
+    joint, product = np.zeros(3), np.zeros(4)
+    for log_a, argument in (((product, product), "joint"), ((joint, joint), "product")):
+        with pytest.raises(ValueError, match=rf"^tuba: {argument}_log_a must be \((3|4),\), was \((3|4),\)$"):
+            bounds.tuba(joint, product, *log_a)
+
+
+@pytest.mark.parametrize("tau", [-0.1, math.nan])
+def test_tau_is_checked(tau):
+    with pytest.raises(ValueError, match=rf"^smile: tau must be ≥ 0, was {tau}$"):
+        bounds.smile(np.zeros(3), np.zeros(4), tau)

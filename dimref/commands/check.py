@@ -45,9 +45,9 @@ def check(
 
     if only_list:
         for law in laws.matching(pattern):
-            click.echo(f"{law.name}  ({law.kind}; {law.source})")
-            click.echo(textwrap.fill(law.statement, 100, initial_indent="    ", subsequent_indent="    "))
-            click.echo(textwrap.fill(law.why, 100, initial_indent="      ", subsequent_indent="      "))
+            click.echo(f"{law.name}  ({law.kind})")
+            for text, indent in ((law.statement, "    "), (law.why, "      "), (law.source, "      ")):
+                click.echo(textwrap.fill(text, 100, initial_indent=indent, subsequent_indent=indent))
         return
     device = get_backend(backend)
     results = []

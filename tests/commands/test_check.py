@@ -75,7 +75,7 @@ def test_list_tries_nothing(monkeypatch):
     assert "I(X; Y, Z) = I(X; Z) + I(X; Y | Z)" in done.output
     assert "theorem 2.5.2" in done.output
     assert len(re.findall(r"^\S", run("--list").output, re.MULTILINE)) == len(laws.LAWS)
-    assert max(map(len, run("--list").output.splitlines())) <= 125
+    assert max(map(len, run("--list").output.splitlines())) <= 110
 
 
 @pytest.mark.parametrize("arguments", [["--laws", "nothing"], ["--list", "--laws", "nothing"]])

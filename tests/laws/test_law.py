@@ -6,7 +6,6 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from lawful import some_sizes
 
 from dimref import equations, laws
@@ -74,7 +73,7 @@ def test_matching():
     assert {law.family for law in laws.matching("gaussian.")} == {"gaussian"}
     assert laws.matching() == laws.LAWS
     assert laws.matching("batch.*jsd") == tuple(law for law in laws.matching("batch") if "jsd" in law.name)
-    with pytest.raises(DimrefError, match="laws: expected part of a law's name .* found 'nothing'"):
+    with pytest.raises(DimrefError, match=r"laws: expected part of a law's name .* found 'nothing'"):
         laws.matching("nothing")
 
 
@@ -99,7 +98,7 @@ def test_search_reports_what_a_law_raises():
     assert result.counterexample is not None
 
 
-@given(st.integers(0, 5))
+@pytest.mark.parametrize("seed", [0, 5])
 def test_search_is_deterministic(seed):
     seen = []
     law = broken_law(lambda case, backend: seen.append(case["joint"].sum()) or Slack(0.0, 0.0))
