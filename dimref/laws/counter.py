@@ -151,8 +151,8 @@ def _negated(slack: Slack) -> Slack:
 def infonce_ignores_a_function_of_x(case: Case, backend: Backend) -> Slack:
     """Candidates are x' for a fixed y: c(x) changes their shares. An implementation over the other axis would pass."""
     moved = case["scores"] + 30.0 * np.arange(4)[:, None]
-    values = [number(backend, bounds.infonce(backend.to_device(s))) for s in (moved, case["scores"])]
-    return equal(*values, TOLERANCE)
+    there, here = (number(backend, bounds.infonce(backend.to_device(s))) for s in (moved, case["scores"]))
+    return equal(there, here, TOLERANCE)
 
 
 XOR: Case = {"p_xyz": np.array([[[0.25, 0.0], [0.0, 0.25]], [[0.0, 0.25], [0.25, 0.0]]])}
