@@ -4,7 +4,6 @@
 hostile files end in a `DataError` of one line, never in a partial dataset. The default, `shapes`, needs no files.
 """
 
-import math
 import os
 from collections.abc import Callable
 from importlib import import_module
@@ -37,7 +36,7 @@ def load(
     split: str,
     data_dir: str | Path | None = None,
     limit: int | None = None,
-    noise: float = 0.0,
+    noise: float | None = None,
     seed: int = 0,
 ) -> Dataset:
     """Read one split of a dataset, or draw it.
@@ -47,7 +46,7 @@ def load(
         split: "train" or "test".
         data_dir: where the files lie (the dataset's folder or its parent; the file itself for `npz`). Not for `shapes`.
         limit: at most this many images; less is read where that saves time.
-        noise: standard deviation of the pixel noise, in units of the range [0, 1]. For `shapes` alone.
+        noise: standard deviation of the pixel noise, in units of the range [0, 1]. For `shapes` alone; None is 0.2.
         seed: which images are drawn. For `shapes` alone.
 
     Returns:
@@ -65,7 +64,7 @@ def load(
         raise DataError(f"limit: expected at least 1 image, found {limit}")
     if name == "shapes":
         return _draw_shapes(split, data_dir, limit, noise, seed)
-    if noise != 0:
+    if noise:
         raise DataError(f"noise {noise:g}: only shapes are drawn with noise; {name} is read as it is")
     if data_dir is None:
         raise DataError(f"data {name!r}: expected a data_dir that says where its files lie, found none")
@@ -79,11 +78,12 @@ def load(
         raise fault(folder, "images that fit in memory (a limit reads less)", "too many") from error
 
 
-def _draw_shapes(split: str, data_dir: str | Path | None, limit: int | None, noise: float, seed: int) -> Dataset:
+def _draw_shapes(split: str, data_dir: str | Path | None, limit: int | None, noise: float | None, seed: int) -> Dataset:
     if data_dir is not None:
         raise fault("data_dir", "none, since shapes are drawn and not read (name a dataset)", str(data_dir))
-    if not (math.isfinite(noise) and noise >= 0):
-        raise DataError(f"noise: expected a standard deviation of 0 or more, found {noise:g}")
+    noise = shapes.NOISE if noise is None else noise
+    if not 0 <= noise <= 1:
+        raise DataError(f"noise: expected a standard deviation from 0 to 1, found {noise:g}")
     if seed < 0:
         raise DataError(f"seed: expected 0 or more, found {seed}")
     return shapes.load(split, limit, noise, seed)

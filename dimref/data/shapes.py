@@ -1,8 +1,9 @@
 """Shapes: colour images drawn from known factors, so that everything runs without a download.
 
-Ten shapes (the label) of random hue, contrast polarity, place, size and tilt lie on textured grounds. No pixel says
-which shape it is, so a linear classifier on raw pixels stays poor where a convolutional encoder does well; and since
-the factors are known, what a representation kept of each can be measured.
+Each image holds four copies of one of ten shapes (the label) on a textured ground, under pixel noise. Every copy has
+its own hue, contrast polarity, place, size and tilt, so the shape is what distant patches of an image have in common,
+which is what the local objective learns; noise and hue are not. No pixel says which shape it is, so a linear classifier
+on raw pixels stays poor. Since the factors are known, what a representation kept of each can be measured.
 
 Every number comes from NumPy's PCG64, seeded by (seed, split, block) for blocks of `BLOCK` images that are always
 drawn whole: image i of a split is the same however many are asked for, and train and test share no stream.
@@ -18,13 +19,15 @@ from dimref.data.dataset import Dataset, make
 SIDE = 32
 COUNTS = {"train": 10_000, "test": 2_000}
 TEXTURES = ("plain", "gradient", "stripes", "checks", "clouds")
+NOISE = 0.2  # standard deviation of the pixel noise unless another is asked for, in units of [0, 1]
+COPIES = 4  # of the shape in each image, one to a quarter
 BLOCK = 250  # a multiple of the number of shapes: each block holds every shape equally often
 
 Factors = Mapping[str, np.ndarray]
 Field = np.ndarray  # one number per pixel, (N, SIDE, SIDE)
 
 
-def load(split: str, limit: int | None = None, noise: float = 0.0, seed: int = 0) -> Dataset:
+def load(split: str, limit: int | None = None, noise: float = NOISE, seed: int = 0) -> Dataset:
     """The shapes as a `Dataset`: the first `limit` of 10,000 training or 2,000 test images."""
     count = min(limit or COUNTS[split], COUNTS[split])
     images, factors = draw(np.arange(count), split, seed, noise)
@@ -32,7 +35,7 @@ def load(split: str, limit: int | None = None, noise: float = 0.0, seed: int = 0
 
 
 def draw(
-    indices: np.ndarray, split: str = "train", seed: int = 0, noise: float = 0.0
+    indices: np.ndarray, split: str = "train", seed: int = 0, noise: float = NOISE
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Draw the images of these indices, and tell what they were drawn from.
 
@@ -78,57 +81,63 @@ def sample_factors(rng: np.random.Generator, count: int) -> dict[str, np.ndarray
     Returns:
         shape (N,) int64, an index into `SHAPES`, each equally often if `count` is a multiple of their number;
         texture (N,) int64, an index into `TEXTURES`;
-        hue (N,) in [0, 1) and polarity (N,), +1 for a bright shape on a dark ground, -1 for the reverse;
-        x, y (N,) the centre in pixels from the left and from the top; size (N,) the radius in pixels;
-        rotation (N,) radians, clockwise as seen;
-        color (N, 3) of the shape, ground (N, 2, 3) the two colours of the texture, RGB in [0, 1];
+        of each copy: hue (N, 4) in [0, 1), polarity (N, 4), +1 brighter than the ground, -1 darker;
+        x, y (N, 4) the centre in pixels from the left and from the top, size (N, 4) the radius in pixels;
+        rotation (N, 4) radians, clockwise as seen; color (N, 4, 3), RGB in [0, 1];
+        of the ground: ground (N, 2, 3) the two colours of the texture, RGB in [0, 1], near mid-grey;
         wave (N, 4, 2) wave vectors in radians per pixel and phase (N, 4) in radians: the texture's pattern.
     """
-    polarity = rng.choice([-1, 1], count)
-    size = rng.uniform(6.5, 11.0, count)
-    reach = size * EXTENT + 1  # keeps the whole shape, tilted as it may be, inside the picture
-    hue = rng.uniform(0, 1, count)
-    bright, dark = rng.uniform(0.7, 1.0, (3, count)), rng.uniform(0.1, 0.4, (3, count))
-    value = np.where(polarity > 0, [bright[0], dark[1], dark[2]], [dark[0], bright[1], bright[2]])
-    saturation = rng.uniform(0.2, 0.9, (3, count))
-    ground_hue = rng.uniform(0, 1, (2, count))
+    each = (count, COPIES)
+    polarity = rng.choice([-1, 1], each)
+    size = rng.uniform(5.0, 6.8, each)
+    reach = size * EXTENT + 0.1  # keeps the whole copy, tilted as it may be, inside its quarter
+    left, top = SIDE / 2 * (np.arange(COPIES) % 2), SIDE / 2 * (np.arange(COPIES) // 2)
+    hue, saturation = rng.uniform(0, 1, each), rng.uniform(0.2, 0.9, each)
+    value = np.where(polarity > 0, rng.uniform(0.7, 1.0, each), rng.uniform(0.1, 0.4, each))
+    ground_hue, grey, tint = (
+        rng.uniform(0, 1, (2, count)),
+        rng.uniform(0.45, 0.55, (2, count)),
+        rng.uniform(0, 0.2, (2, count)),
+    )
     angle, length = rng.uniform(0, 2 * math.pi, (4, count)), rng.uniform(0.4, 1.1, (4, count))
     return {
         "shape": rng.permutation(np.arange(count) % len(SHAPES)),
         "texture": rng.integers(0, len(TEXTURES), count),
         "hue": hue,
         "polarity": polarity,
-        "x": rng.uniform(reach, SIDE - reach),
-        "y": rng.uniform(reach, SIDE - reach),
+        "x": left + rng.uniform(reach, SIDE / 2 - reach),
+        "y": top + rng.uniform(reach, SIDE / 2 - reach),
         "size": size,
-        "rotation": rng.uniform(-0.2, 0.2, count),
-        "color": hsv_to_rgb(hue, saturation[0], value[0]),
-        "ground": np.stack([hsv_to_rgb(ground_hue[k], saturation[k + 1], value[k + 1]) for k in (0, 1)], axis=1),
+        "rotation": rng.uniform(-0.2, 0.2, each),
+        "color": hsv_to_rgb(hue, saturation, value),
+        "ground": np.stack([hsv_to_rgb(ground_hue[k], tint[k], grey[k]) for k in (0, 1)], axis=1),
         "wave": np.stack([length * np.cos(angle), length * np.sin(angle)], axis=-1).transpose(1, 0, 2),
         "phase": rng.uniform(0, 2 * math.pi, (count, 4)),
     }
 
 
 def render(factors: Factors) -> np.ndarray:
-    """Paint each shape over its ground: float32 (N, 32, 32, 3) in [0, 1], without noise."""
+    """Paint the copies over the ground: float32 (N, 32, 32, 3) in [0, 1], without noise."""
     mix = texture(factors)[..., None]
     one, other = (factors["ground"][:, None, None, k, :].astype(np.float32) for k in (0, 1))
-    ground = other + mix * (one - other)
-    cover = coverage(factors)[..., None]
-    color = factors["color"][:, None, None, :].astype(np.float32)
-    return ground + cover * (color - ground)
+    picture = other + mix * (one - other)
+    for copy in range(COPIES):
+        cover = coverage(factors, copy)[..., None]
+        color = factors["color"][:, None, None, copy, :].astype(np.float32)
+        picture += cover * (color - picture)
+    return picture
 
 
-def coverage(factors: Factors) -> np.ndarray:
-    """How much of each pixel the shape covers: float32 (N, 32, 32) in [0, 1].
+def coverage(factors: Factors, copy: int) -> np.ndarray:
+    """How much of each pixel one copy of the shape covers: float32 (N, 32, 32) in [0, 1].
 
     The signed distance d from a pixel's centre to the outline, in pixels and negative inside, gives the covered part
     of the pixel as 1/2 - d, cut to [0, 1]: exact for a straight outline along the pixel's sides.
     """
-    size = _per_image(factors["size"])
+    size, x, y, tilt = (_per_image(factors[name][:, copy]) for name in ("size", "x", "y", "rotation"))
     right, down = _pixel_centres()
-    dx, dy = right - _per_image(factors["x"]), down - _per_image(factors["y"])
-    cos, sin = _per_image(np.cos(factors["rotation"])), _per_image(np.sin(factors["rotation"]))
+    dx, dy = right - x, down - y
+    cos, sin = np.cos(tilt), np.sin(tilt)
     u, v = (cos * dx + sin * dy) / size, (cos * dy - sin * dx) / size
     distance = np.empty_like(u)
     for label, outline in enumerate(OUTLINES.values()):
@@ -151,9 +160,9 @@ def texture(factors: Factors) -> np.ndarray:
 
 
 def hsv_to_rgb(hue: np.ndarray, saturation: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """Colours (N, 3) from hue, saturation and value (N,), all in [0, 1]."""
-    turn = (hue[:, None] * 6 + np.array([5.0, 3.0, 1.0])) % 6
-    return value[:, None] * (1 - saturation[:, None] * np.clip(np.minimum(turn, 4 - turn), 0, 1))
+    """Colours (..., 3) from hue, saturation and value (...), all in [0, 1]."""
+    turn = (hue[..., None] * 6 + np.array([5.0, 3.0, 1.0])) % 6
+    return value[..., None] * (1 - saturation[..., None] * np.clip(np.minimum(turn, 4 - turn), 0, 1))
 
 
 def _pixel_centres() -> tuple[np.ndarray, np.ndarray]:
