@@ -35,7 +35,7 @@ class Config:
     data: str = "shapes"
     data_dir: str | None = None
     limit: int | None = None
-    noise: float | None = None  # that of the dataset: 0.2 for shapes
+    noise: float | None = None  # that of the dataset: 0.25 for shapes
     backend: str = "numpy"
     bound: str = "jsd"
     local_scorer: str | None = None

@@ -40,7 +40,7 @@ def choice(name: str, values: tuple[str, ...], text: str) -> Callable[..., Any]:
 @choice("--data", names.DATA, "The dataset.  [default: shapes]")
 @click.option("--data-dir", metavar="PATH", help="Where the dataset's files lie (not for shapes).")
 @click.option("--limit", type=int, metavar="N", help="Train on at most N images.")
-@click.option("--noise", type=float, help="Pixel noise of shapes, as a standard deviation in [0, 1].  [default: 0.2]")
+@click.option("--noise", type=float, help="Pixel noise of shapes, as a standard deviation in [0, 1].  [default: 0.25]")
 @choice("--backend", names.BACKENDS, "CPU or CUDA GPU.  [default: numpy]")
 @choice("--bound", names.BOUNDS, "The bound on mutual information.  [default: jsd]")
 @choice("--local-scorer", names.SCORERS, "The local critic.  [default: dot for infonce, else concat]")

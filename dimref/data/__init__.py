@@ -46,7 +46,7 @@ def load(
         split: "train" or "test".
         data_dir: where the files lie (the dataset's folder or its parent; the file itself for `npz`). Not for `shapes`.
         limit: at most this many images; less is read where that saves time.
-        noise: standard deviation of the pixel noise, in units of the range [0, 1]. For `shapes` alone; None is 0.2.
+        noise: standard deviation of the pixel noise, in units of the range [0, 1]. For `shapes` alone; None is 0.25.
         seed: which images are drawn. For `shapes` alone.
 
     Returns:

@@ -19,7 +19,7 @@ from dimref.data.dataset import Dataset, make
 SIDE = 32
 COUNTS = {"train": 10_000, "test": 2_000}
 TEXTURES = ("plain", "gradient", "stripes", "checks", "clouds")
-NOISE = 0.2  # standard deviation of the pixel noise unless another is asked for, in units of [0, 1]
+NOISE = 0.25  # standard deviation of the pixel noise unless another is asked for, in units of [0, 1]
 COPIES = 4  # of the shape in each image, one to a quarter
 BLOCK = 250  # a multiple of the number of shapes: each block holds every shape equally often
 
@@ -96,8 +96,8 @@ def sample_factors(rng: np.random.Generator, count: int) -> dict[str, np.ndarray
     value = np.where(polarity > 0, rng.uniform(0.7, 1.0, each), rng.uniform(0.1, 0.4, each))
     ground_hue, grey, tint = (
         rng.uniform(0, 1, (2, count)),
-        rng.uniform(0.45, 0.55, (2, count)),
-        rng.uniform(0, 0.2, (2, count)),
+        rng.uniform(0.47, 0.53, (2, count)),
+        rng.uniform(0, 0.1, (2, count)),
     )
     angle, length = rng.uniform(0, 2 * math.pi, (4, count)), rng.uniform(0.4, 1.1, (4, count))
     return {
