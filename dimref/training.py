@@ -1,36 +1,26 @@
-"""The training loop: from a configuration to a trained encoder, resumable at every checkpoint.
-
-All randomness is drawn on the host from (seed, stream, position), never from a generator that lives on between steps: a
-resumed run needs no generator's state, and both backends see the same draws.
-"""
+"""The training loop: from a task to a trained encoder, resumable at every checkpoint."""
 
 from __future__ import annotations
 
 import math
 import shlex
 import time
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dimref import data, encoders, machine, objectives, runs
-from dimref.backend import Array, Backend, Tree, get_backend, leaves
-from dimref.config import Config
-from dimref.data import Dataset
-from dimref.encoders import Layout
+from dimref import encoders, machine, objectives, runs
+from dimref.backend import Array, Tree, leaves
 from dimref.errors import DimrefError
+from dimref.health import health
 from dimref.objectives import Objective
 from dimref.optim import adam_step, init_adam
 from dimref.runs import Checkpoint
 from dimref.tape import value_and_gradients
-
-HELD_OUT = 512  # images kept out of training for the held-out bound, at most a tenth
-INIT, ORDER, STEP, HELD, PROBE = range(5)  # streams of randomness
+from dimref.task import HELD, INIT, STEP, Task, batch_at, generator, noise_at
 
 
 class Diverged(DimrefError):
@@ -43,47 +33,6 @@ class Interrupted(DimrefError):
     """The user stopped the run; its state is saved."""
 
     exit_code = 130
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a configuration trains on: images, their split, and the sizes that follow."""
-
-    config: Config
-    objective: Objective
-    layout: Layout
-    backend: Backend
-    source: str
-    images: np.ndarray  # (n, H, W, C) uint8, to train on
-    held_out: np.ndarray  # (h, H, W, C) uint8, for the held-out bound
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return len(self.images) // self.config.batch_size
-
-    @property
-    def total_steps(self) -> int:
-        everything = self.config.epochs * self.steps_per_epoch
-        return min(everything, self.config.steps or everything)
-
-    def objective_for(self, n: int) -> Objective:
-        """The objective with no more candidates than a batch of n has images."""
-        return replace(self.objective, candidates=min(self.objective.candidates, n))
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Tells the images from others: their count, size and checksum."""
-        total = zlib.crc32(self.held_out.data, zlib.crc32(self.images.data))
-        return f"{len(self.images)} of {'×'.join(map(str, self.images.shape[1:]))}, CRC {total:08x}"
-
-    @property
-    def locations(self) -> int:
-        """L of the local map."""
-        return self.layout.local[0] ** 2
-
-    @property
-    def held_out_batch(self) -> int:
-        return min(self.config.batch_size, len(self.held_out))
 
 
 @dataclass
@@ -109,79 +58,14 @@ class Progress:
     held_out: dict[str, float] | None = None  # at the end of an epoch
 
 
-# ---- preparing
-
-
-def prepare(config: Config) -> Task:
-    """Load the data and work out the sizes.
-
-    Raises:
-        DimrefError: the backend, the data or their combination with the configuration cannot work.
-    """
-    backend = get_backend(config.backend)
-    wanted = None if config.limit is None else config.limit + HELD_OUT
-    found = data.load(config.data, "train", config.data_dir, wanted, config.noise)
-    layout = layout_of(found)
-    held = _held_out_indices(len(found.images))
-    kept = np.setdiff1d(np.arange(len(found.images)), held)[: config.limit]
-    if len(kept) < config.batch_size or len(held) < 2:
-        raise DimrefError(
-            f"{found.source}: expected at least one batch of {config.batch_size} images beside the {len(held)} held out, "
-            f"found {len(kept)}; use a smaller --batch-size or more images"
-        )
-    return Task(config, config.objective(), layout, backend, found.source, found.images[kept], found.images[held])
-
-
-def layout_of(found: Dataset) -> Layout:
-    """The encoder's layout for a dataset's images.
-
-    Raises:
-        DimrefError: the images are not square, or too small.
-    """
-    _, high, wide, channels = found.images.shape
-    if high != wide:
-        raise DimrefError(f"{found.source}: expected square images, found {high}×{wide}; crop or resize them first")
-    try:
-        return Layout(high, channels)
-    except ValueError as error:
-        raise DimrefError(f"{found.source}: {error}") from None
-
-
-def _held_out_indices(n: int) -> np.ndarray:
-    """Evenly spaced, so that files sorted by class are held out class by class."""
-    count = min(HELD_OUT, n // 10)
-    return np.linspace(0, n - 1, count).astype(np.int64)
-
-
 def initial_state(task: Task) -> State:
     """Freshly drawn parameters, on the device."""
-    parameters, model = objectives.init_parameters(_rng(task.config, INIT, 0), task.layout, task.objective)
+    parameters, model = objectives.init_parameters(generator(task.config, INIT, 0), task.layout, task.objective)
     parameters, model = task.backend.tree_to_device(parameters), task.backend.tree_to_device(model)
     return State(0, parameters, model, init_adam(parameters))
 
 
-def _rng(config: Config, stream: int, position: int) -> np.random.Generator:
-    return np.random.default_rng([config.seed, stream, position])
-
-
 # ---- one step
-
-
-def batch_at(task: Task, step: int) -> np.ndarray:
-    """The uint8 images of a step: every epoch goes through a new order, and drops what does not fill a batch."""
-    epoch, position = divmod(step, task.steps_per_epoch)
-    order = _rng(task.config, ORDER, epoch).permutation(len(task.images))
-    size = task.config.batch_size
-    return task.images[order[position * size : (position + 1) * size]]
-
-
-def noise_at(task: Task, stream: int, position: int, n: int) -> Tree:
-    """A step's draws, on the device; the shifts of sampled negatives only cut arrays, and stay on the host."""
-    noise = objectives.draw_noise(_rng(task.config, stream, position), task.objective_for(n), task.layout, n)
-    return {
-        term: {name: array if name == "shifts" else task.backend.to_device(array) for name, array in draws.items()}
-        for term, draws in noise.items()
-    }
 
 
 def train_step(task: Task, state: State) -> tuple[State, dict[str, Any]]:
@@ -248,19 +132,6 @@ def weighted_bound(objective: Objective, terms: dict[str, float]) -> float:
     """α·I_global + β·I_local in nats: what "best" is judged by."""
     weights = {"global": objective.global_weight, "local": objective.local_weight}
     return sum(weight * terms[name] for name, weight in weights.items() if weight)
-
-
-def health(y: np.ndarray, images: np.ndarray) -> dict[str, float | int]:
-    """Signs of a representation that collapses, from one batch.
-
-    effective_rank: exp of the entropy of the covariance's normalized eigenvalues, 1..D (Roy & Vetterli 2007, eq. 2).
-    variance: mean over dimensions of the variance of y. duplicates: images equal to an earlier one of the batch.
-    """
-    eigenvalues = np.maximum(np.linalg.eigvalsh(np.cov(y.astype(np.float64), rowvar=False)), 0)
-    p = eigenvalues / max(eigenvalues.sum(), np.finfo(np.float64).tiny)
-    rank = math.exp(-float((p[p > 0] * np.log(p[p > 0])).sum()))
-    distinct = len({image.tobytes() for image in images})
-    return {"effective_rank": rank, "variance": float(y.var(axis=0).mean()), "duplicates": len(images) - distinct}
 
 
 # ---- the loop
@@ -408,17 +279,6 @@ def restore(task: Task, path: Path, checkpoint: Checkpoint) -> State:
 
 
 # ---- judging the end
-
-
-def features(task: Task, parameters: Tree, model: Tree, images: np.ndarray) -> dict[str, np.ndarray]:
-    """conv, fc and y of images with a frozen encoder, batch norm in inference mode: (N, 4096), (N, 1024), (N, 64)."""
-    parts: dict[str, list[np.ndarray]] = {"conv": [], "fc": [], "y": []}
-    for start in range(0, len(images), 250):
-        batch = task.backend.to_device(encoders.scale(images[start : start + 250], task.layout))
-        encoding, _ = encoders.encode(parameters["encoder"], model["encoder"], batch, task.layout, training=False)
-        for name, value in zip(parts, (encoders.flatten(encoding.last_map), encoding.fc, encoding.y), strict=True):
-            parts[name].append(task.backend.to_host(value))
-    return {name: np.concatenate(pieces) for name, pieces in parts.items()}
 
 
 def untrained_state(task: Task) -> State:

@@ -4,9 +4,11 @@ import contextlib
 import os
 
 import pytest
+import tiny
 from hypothesis import HealthCheck, settings
 from strict import STRICT
 
+from dimref import task
 from dimref.backend import NUMPY, BackendError, get_backend
 
 SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -27,3 +29,21 @@ def _present_backends():
 def backend(request):
     """Every backend of this machine, and the strict array type."""
     return request.param
+
+
+@pytest.fixture
+def narrow(monkeypatch):
+    """Networks of a few units."""
+    tiny.narrow(monkeypatch)
+
+
+@pytest.fixture
+def images(tmp_path):
+    """A file of tiny images."""
+    return tiny.write_npz(tmp_path / "images.npz")
+
+
+@pytest.fixture
+def prepare(images, narrow):
+    """The task of a configuration, of the tiny images unless told otherwise."""
+    return lambda **options: task.prepare(tiny.config(images, **options))

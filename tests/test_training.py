@@ -9,26 +9,12 @@ import pytest
 import tiny
 from strict import STRICT, DeviceArray
 
-from dimref import bounds, data, objectives, runs, training
+from dimref import bounds, objectives, runs, training
 from dimref.backend import leaves
-from dimref.errors import DimrefError
+from dimref.evaluation.features import encode_images
 from dimref.training import Diverged, Interrupted
 
-
-@pytest.fixture(autouse=True)
-def _narrow(monkeypatch):
-    tiny.narrow(monkeypatch)
-
-
-@pytest.fixture
-def images(tmp_path):
-    return tiny.write_npz(tmp_path / "images.npz")
-
-
-@pytest.fixture
-def prepare(images):
-    """The task of a configuration, of the tiny images unless told otherwise."""
-    return lambda **options: training.prepare(tiny.config(images, **options))
+pytestmark = pytest.mark.usefixtures("narrow")
 
 
 def run(task, path, stop_after=math.inf, resume=None):
@@ -45,107 +31,6 @@ def resumed(task, path):
     checkpoint = runs.load_checkpoint(path / runs.NEWEST)
     runs.cut_metrics(path / runs.METRICS, checkpoint.step)
     return run(task, path, resume=checkpoint)
-
-
-# ---- preparing
-
-
-def test_a_tenth_of_the_images_is_held_out_and_never_trained_on(prepare):
-    task = prepare()
-    assert (len(task.images), len(task.held_out)) == (54, 6)
-    trained = {image.tobytes() for image in task.images}
-    assert trained.isdisjoint(image.tobytes() for image in task.held_out)
-
-
-@pytest.mark.parametrize(("n", "count"), [(9, 0), (19, 1), (60, 6), (5120, 512), (50_000, 512)])
-def test_held_out_images_are_spread_evenly_and_at_most_512(n, count):
-    indices = training._held_out_indices(n)
-    assert len(set(indices.tolist())) == count
-    if count > 1:
-        assert (indices[0], indices[-1]) == (0, n - 1)
-        assert np.ptp(np.diff(indices)) <= 1
-
-
-def test_a_limit_is_the_number_of_images_trained_on(prepare):
-    assert len(prepare(limit=20).images) == 20
-    assert len(prepare(limit=10**30).images) == 54
-
-
-@pytest.mark.parametrize(
-    ("options", "steps"),
-    [({"steps": None}, 26), ({"steps": 5}, 5), ({"steps": 500}, 26), ({"steps": None, "epochs": 3}, 39)],
-)
-def test_steps_end_a_run_where_the_epochs_would_not_yet(prepare, options, steps):
-    task = prepare(**options)
-    assert task.steps_per_epoch == 13  # the two images that fill no batch are left out of an epoch
-    assert task.total_steps == steps
-
-
-@pytest.mark.parametrize("options", [{"batch_size": 55}, {"batch_size": 10**9}, {"limit": 3}])
-def test_too_few_images_for_a_batch_are_refused(prepare, options):
-    with pytest.raises(DimrefError, match=r"at least one batch of .* beside the 6 held out, found"):
-        prepare(**options)
-
-
-def test_too_few_images_to_hold_any_out_are_refused(tmp_path):
-    path = tiny.write_npz(tmp_path / "few.npz", n=19)
-    with pytest.raises(DimrefError, match="at least one batch of 4 images beside the 1 held out"):
-        training.prepare(tiny.config(path))
-
-
-@pytest.mark.parametrize(("shape", "words"), [((8, 9), "square images, found 8×9"), ((3, 3), "at least 4×4")])
-def test_images_of_a_wrong_shape_are_refused_with_their_source(tmp_path, shape, words):
-    np.savez(tmp_path / "x.npz", images=np.zeros((40, *shape), np.uint8))
-    with pytest.raises(DimrefError, match=words) as caught:
-        training.prepare(tiny.config(tmp_path / "x.npz"))
-    assert "x.npz" in str(caught.value)
-
-
-def test_the_default_is_the_papers_encoder_on_shapes(monkeypatch):
-    monkeypatch.undo()
-    layout = training.layout_of(data.load("shapes", "train", limit=4))
-    assert (layout.widths, layout.fc, layout.representation, layout.local) == ((64, 128, 256), 1024, 64, (8, 128))
-
-
-# ---- draws
-
-
-def test_an_epoch_visits_each_image_once_in_an_order_of_its_own(prepare):
-    task = prepare(batch_size=6)  # 54 images: 9 whole batches
-
-    def order(task, epoch):
-        return [image.tobytes() for step in range(9) for image in training.batch_at(task, epoch * 9 + step)]
-
-    first, second, other = order(task, 0), order(task, 1), order(prepare(batch_size=6, seed=1), 0)
-    everything = sorted(image.tobytes() for image in task.images)
-    assert sorted(first) == sorted(second) == sorted(other) == everything
-    assert len({tuple(first), tuple(second), tuple(other)}) == 3
-    assert first == order(task, 0)
-
-
-@pytest.mark.parametrize("options", [{}, {"bound": "infonce", "local_scorer": "concat"}])
-def test_draws_depend_on_seed_stream_and_step_alone_and_are_those_of_every_backend(prepare, options):
-    task = prepare(global_weight=1.0, candidates=3, **options)
-    device = dataclasses.replace(task, backend=STRICT)
-
-    def draws(task, *place):
-        found = dict(leaves(training.noise_at(task, *place, 4)))
-        return {path: a.get() if isinstance(a, DeviceArray) else a for path, a in found.items()}
-
-    host = draws(task, training.STEP, 5)
-    for path, array in draws(device, training.STEP, 5).items():
-        np.testing.assert_array_equal(array, host[path])
-    z = "prior/z"
-    assert host[z].dtype == np.float32
-    for stream, step in ((training.STEP, 6), (training.HELD, 5)):
-        assert not np.array_equal(draws(task, stream, step)[z], host[z])
-    kinds = {path: isinstance(a, DeviceArray) for path, a in leaves(training.noise_at(device, training.STEP, 5, 4))}
-    assert all(on_device != path.endswith("shifts") for path, on_device in kinds.items())
-
-
-def test_the_random_streams_are_apart():
-    streams = (training.INIT, training.ORDER, training.STEP, training.HELD, training.PROBE)
-    assert len(set(streams)) == 5
 
 
 # ---- a step
@@ -230,37 +115,6 @@ def test_fewer_held_out_images_than_candidates_make_fewer_candidates(prepare):
 def test_best_is_judged_by_the_weighted_bounds_without_the_prior(prepare, alpha, beta, value):
     objective = prepare(global_weight=alpha, local_weight=beta).objective
     assert training.weighted_bound(objective, {"local": 2.0, "global": 3.0, "prior": -9.0}) == value
-
-
-# ---- health
-
-
-def test_effective_rank_counts_the_directions_that_y_uses():
-    rng = np.random.default_rng(0)
-    pixels = np.arange(4000 * 4, dtype=np.int64).astype(np.uint8).reshape(4000, 2, 2, 1)
-
-    def rank(y):
-        return training.health(y.astype(np.float32), pixels[: len(y)])["effective_rank"]
-
-    isotropic = rng.standard_normal((4000, 16))
-    line = rng.standard_normal((4000, 1)) * np.arange(1, 17)
-    assert rank(isotropic) == pytest.approx(16, abs=0.1)
-    assert rank(line) == pytest.approx(1, abs=1e-4)
-    assert rank(np.ones((8, 16))) == 1  # collapsed: no direction at all, and no warning
-    # Two directions with variances 3 : 1, the entropy by hand.
-    p = np.array([0.75, 0.25])
-    skewed = isotropic[:, :2] * np.sqrt(p)
-    assert rank(skewed) == pytest.approx(math.exp(-(p * np.log(p)).sum()), abs=0.05)
-
-
-def test_variance_is_the_mean_over_dimensions():
-    y = np.array([[0, 0], [2, 4]], np.float32)
-    assert training.health(y, np.zeros((2, 1, 1, 1), np.uint8))["variance"] == 2.5
-
-
-def test_duplicates_count_the_images_seen_before():
-    images = np.array([1, 2, 1, 1, 3, 2], np.uint8).reshape(6, 1, 1, 1)
-    assert training.health(np.eye(6, dtype=np.float32), images)["duplicates"] == 3
 
 
 # ---- a run
@@ -526,22 +380,12 @@ def test_a_full_disk_keeps_the_old_checkpoint_and_leaves_nothing_else(prepare, t
 # ---- judging
 
 
-def test_features_are_those_of_inference_whatever_the_batches(prepare, monkeypatch):
-    task = prepare()
-    state = training.initial_state(task)
-    found = training.features(task, state.parameters, state.model, task.images)
-    assert {name: value.shape for name, value in found.items()} == {"conv": (54, 32), "fc": (54, 16), "y": (54, 8)}
-    alone = training.features(task, state.parameters, state.model, task.images[7:8])
-    for name, value in found.items():
-        np.testing.assert_allclose(alone[name], value[7:8], rtol=1e-5, atol=1e-6)
-
-
 def test_the_untrained_baseline_has_initial_parameters_and_measured_statistics(prepare):
     task = prepare()
     fresh, judged = training.initial_state(task), training.untrained_state(task)
     for (path, first), (_, second) in zip(leaves(fresh.parameters), leaves(judged.parameters), strict=True):
         np.testing.assert_array_equal(first, second, err_msg=path)
-    y = training.features(task, judged.parameters, judged.model, task.images)["fc"]
+    y = encode_images(task, judged.parameters, judged.model, task.images)["fc"]
     assert 0.2 < y.std() < 2  # normalized by what was measured
     assert not np.array_equal(fresh.model["encoder"]["norm1"]["mean"], judged.model["encoder"]["norm1"]["mean"])
 

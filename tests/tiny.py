@@ -9,7 +9,7 @@ import sys
 import numpy as np
 from click.testing import CliRunner
 
-from dimref import discriminators, encoders, training
+from dimref import discriminators, encoders, task
 from dimref.cli import main
 from dimref.config import Config
 from dimref.evaluation import probes
@@ -29,7 +29,7 @@ def write_npz(path, n=60, side=8, channels=1, **changes):
 
 def narrow(monkeypatch):
     """Networks of a few units: the loop, the files and the messages do not depend on the paper's widths."""
-    monkeypatch.setattr(training, "Layout", functools.partial(encoders.Layout, width=4, fc=16, representation=8))
+    monkeypatch.setattr(task, "Layout", functools.partial(encoders.Layout, width=4, fc=16, representation=8))
     monkeypatch.setattr(discriminators, "init_concat", functools.partial(discriminators.init_concat, hidden=16))
     monkeypatch.setattr(discriminators, "init_dot", functools.partial(discriminators.init_dot, units=16))
     monkeypatch.setattr(discriminators, "init_prior", functools.partial(discriminators.init_prior, hidden=(16, 8)))

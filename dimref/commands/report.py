@@ -13,9 +13,11 @@ import numpy as np
 
 from dimref import data, encoders, plots, training
 from dimref.data import DataError, MissingSplit
+from dimref.evaluation.features import encode_images
 from dimref.evaluation.probes import ProbeResult, linear_probe
 from dimref.runs import Checkpoint
-from dimref.training import State, Task
+from dimref.task import Task
+from dimref.training import State
 
 PROBE_LIMIT = 10_000  # training images, and test images, of the probes at the end of a run
 LABELLED = {"stl10-unlabeled": "stl10"}  # where the labels of an unlabelled set's probe come from
@@ -152,7 +154,7 @@ def _print_probes(task: Task, state: State) -> None:
 
 def _encoder_probes(task: Task, state: State, found: Labelled) -> Iterator[ProbeResult]:
     train, test = (
-        training.features(task, state.parameters, state.model, images) for images, _ in (found.train, found.test)
+        encode_images(task, state.parameters, state.model, images) for images, _ in (found.train, found.test)
     )
     for name in train:
         yield linear_probe((train[name], found.train[1]), (test[name], found.test[1]), task.config.seed, task.backend)

@@ -24,7 +24,8 @@ from dimref.errors import DimrefError
 
 if TYPE_CHECKING:
     from dimref.runs import Checkpoint
-    from dimref.training import Progress, Task
+    from dimref.task import Task
+    from dimref.training import Progress
 
 # What may change when a run is resumed: how long it goes on, and how it is watched. Everything else is the run.
 RESUMABLE = ("epochs", "steps", "threads", "backend", "data_dir", "log_every", "checkpoint_every")
@@ -107,9 +108,10 @@ def _refuse_idle_options(config: Config, given: dict[str, Any]) -> None:
 
 
 def _start(config: Config, out: Path | None, preset: str | None, plot: bool | None, quiet: bool) -> None:
-    from dimref import runs, training
+    from dimref import runs
+    from dimref.task import prepare
 
-    task = training.prepare(config)
+    task = prepare(config)
     run = out or runs.make_next(Path("runs"), f"{preset or _name(config)}-{config.data}")
     runs.create(run, config)
     with runs.locked(run):
@@ -128,13 +130,14 @@ def _continue(run: Path, given: dict[str, Any], plot: bool | None, quiet: bool) 
     started_with = Config(**configs.read(run / "config.json"))
     set_threads(given.get("threads", started_with.threads))
     from dimref import runs, training
+    from dimref.task import prepare
 
     with runs.locked(run):
         checkpoint = runs.load_checkpoint(run / runs.NEWEST)
         _refuse_other_run(run, dataclasses.asdict(checkpoint.config), started_with, "; the checkpoint is another run's")
         _refuse_other_run(run, given, started_with, "; start a new run for another configuration")
         config = dataclasses.replace(started_with, **given)
-        task = training.prepare(config)
+        task = prepare(config)
         training.restore(task, run / runs.NEWEST, checkpoint)  # a checkpoint that does not fit must not touch the run
         runs.cut_metrics(run / runs.METRICS, checkpoint.step)
         runs.replace(run / runs.CONFIG, configs.write(config).encode())

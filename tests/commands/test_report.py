@@ -9,6 +9,7 @@ import tiny
 
 from dimref import data, plots, runs, training
 from dimref.commands import report
+from dimref.task import prepare
 
 
 @pytest.fixture(autouse=True)
@@ -144,7 +145,7 @@ def test_unlabelled_stl10_is_probed_with_the_labels_of_stl10(monkeypatch, tmp_pa
         raise data.DataError("enough")
 
     path = tiny.write_npz(tmp_path / "images.npz")
-    task = training.prepare(tiny.config(path))
+    task = prepare(tiny.config(path))
     object.__setattr__(task.config, "data", "stl10-unlabeled")
     monkeypatch.setattr(data, "load", load)
     with pytest.raises(data.DataError):

@@ -1,0 +1,20 @@
+"""Signs that a representation collapses."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+
+def health(y: np.ndarray, images: np.ndarray) -> dict[str, float | int]:
+    """Signs of a representation that collapses, from one batch.
+
+    effective_rank: exp of the entropy of the covariance's normalized eigenvalues, 1..D (Roy & Vetterli 2007, eq. 2).
+    variance: mean over dimensions of the variance of y. duplicates: images equal to an earlier one of the batch.
+    """
+    eigenvalues = np.maximum(np.linalg.eigvalsh(np.cov(y.astype(np.float64), rowvar=False)), 0)
+    p = eigenvalues / max(eigenvalues.sum(), np.finfo(np.float64).tiny)
+    rank = math.exp(-float((p[p > 0] * np.log(p[p > 0])).sum()))
+    distinct = len({image.tobytes() for image in images})
+    return {"effective_rank": rank, "variance": float(y.var(axis=0).mean()), "duplicates": len(images) - distinct}

@@ -1,0 +1,131 @@
+"""What a run trains on: images, their split, the sizes that follow, and every draw of the run.
+
+All randomness is drawn on the host from (seed, stream, position), never from a generator that lives on between steps: a
+resumed run needs no generator's state, and both backends see the same draws.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from dimref import data, objectives
+from dimref.backend import Backend, Tree, get_backend
+from dimref.config import Config
+from dimref.data import Dataset
+from dimref.encoders import Layout
+from dimref.errors import DimrefError
+from dimref.objectives import Objective
+
+HELD_OUT = 512  # images kept out of training for the held-out bound, at most a tenth
+INIT, ORDER, STEP, HELD = range(4)  # streams of randomness
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a configuration trains on: images, their split, and the sizes that follow."""
+
+    config: Config
+    objective: Objective
+    layout: Layout
+    backend: Backend
+    source: str
+    images: np.ndarray  # (n, H, W, C) uint8, to train on
+    held_out: np.ndarray  # (h, H, W, C) uint8, for the held-out bound
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return len(self.images) // self.config.batch_size
+
+    @property
+    def total_steps(self) -> int:
+        everything = self.config.epochs * self.steps_per_epoch
+        return min(everything, self.config.steps or everything)
+
+    def objective_for(self, n: int) -> Objective:
+        """The objective with no more candidates than a batch of n has images."""
+        return replace(self.objective, candidates=min(self.objective.candidates, n))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Tells the images from others: their count, size and checksum."""
+        total = zlib.crc32(self.held_out.data, zlib.crc32(self.images.data))
+        return f"{len(self.images)} of {'×'.join(map(str, self.images.shape[1:]))}, CRC {total:08x}"
+
+    @property
+    def locations(self) -> int:
+        """L of the local map."""
+        return self.layout.local[0] ** 2
+
+    @property
+    def held_out_batch(self) -> int:
+        return min(self.config.batch_size, len(self.held_out))
+
+
+def prepare(config: Config) -> Task:
+    """Load the data and work out the sizes.
+
+    Raises:
+        DimrefError: the backend, the data or their combination with the configuration cannot work.
+    """
+    backend = get_backend(config.backend)
+    wanted = None if config.limit is None else config.limit + HELD_OUT
+    found = data.load(config.data, "train", config.data_dir, wanted, config.noise)
+    layout = layout_of(found)
+    held = _held_out_indices(len(found.images))
+    kept = np.setdiff1d(np.arange(len(found.images)), held)[: config.limit]
+    if len(kept) < config.batch_size or len(held) < 2:
+        raise DimrefError(
+            f"{found.source}: expected at least one batch of {config.batch_size} images beside the {len(held)} held out, "
+            f"found {len(kept)}; use a smaller --batch-size or more images"
+        )
+    return Task(config, config.objective(), layout, backend, found.source, found.images[kept], found.images[held])
+
+
+def layout_of(found: Dataset) -> Layout:
+    """The encoder's layout for a dataset's images.
+
+    Raises:
+        DimrefError: the images are not square, or too small.
+    """
+    _, high, wide, channels = found.images.shape
+    if high != wide:
+        raise DimrefError(f"{found.source}: expected square images, found {high}×{wide}; crop or resize them first")
+    try:
+        return Layout(high, channels)
+    except ValueError as error:
+        raise DimrefError(f"{found.source}: {error}") from None
+
+
+def _held_out_indices(n: int) -> np.ndarray:
+    """Evenly spaced, so that files sorted by class are held out class by class."""
+    count = min(HELD_OUT, n // 10)
+    return np.linspace(0, n - 1, count).astype(np.int64)
+
+
+# ---- draws
+
+
+def generator(config: Config, stream: int, position: int) -> np.random.Generator:
+    """The generator of one position of one stream of the run's seed."""
+    return np.random.default_rng([config.seed, stream, position])
+
+
+def batch_at(task: Task, step: int) -> np.ndarray:
+    """The uint8 images of a step: every epoch goes through a new order, and drops what does not fill a batch."""
+    epoch, position = divmod(step, task.steps_per_epoch)
+    order = generator(task.config, ORDER, epoch).permutation(len(task.images))
+    size = task.config.batch_size
+    return task.images[order[position * size : (position + 1) * size]]
+
+
+def noise_at(task: Task, stream: int, position: int, n: int) -> Tree:
+    """A step's draws, on the device; the shifts of sampled negatives only cut arrays, and stay on the host."""
+    noise = objectives.draw_noise(generator(task.config, stream, position), task.objective_for(n), task.layout, n)
+    return {
+        term: {name: array if name == "shifts" else task.backend.to_device(array) for name, array in draws.items()}
+        for term, draws in noise.items()
+    }
