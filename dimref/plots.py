@@ -11,6 +11,7 @@ from dimref.errors import DimrefError
 
 # Okabe & Ito's palette: told apart by colour-blind readers, and by lightness in grey.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+MISSING = "curves: expected matplotlib, found none; install it with pip install 'dimref[plot]'"
 EQUILIBRIUM = -math.log(4)  # of the prior's game, when its discriminator cannot tell
 
 
@@ -37,9 +38,7 @@ def curves(run: Path, ceilings: dict[str, float], title: str) -> Path:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
-        raise DimrefError(
-            "curves: expected matplotlib, found none; install it with pip install 'dimref[plot]'"
-        ) from None
+        raise DimrefError(MISSING) from None
     lines = runs.read_metrics(run / runs.METRICS)
     steps = [line for line in lines if line["kind"] == "step"]
     epochs = [line for line in lines if line["kind"] == "epoch"]

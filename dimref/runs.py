@@ -197,6 +197,17 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(step, trees, Config(**configs.checked_types(options, str(path))), best, meta)
 
 
+def newest_checkpoint(run: Path) -> Checkpoint | None:
+    """The run's newest checkpoint; None where the run was killed before its first, with nothing to lose yet.
+
+    Raises:
+        RunError: as `load_checkpoint`; also where there are metrics but no checkpoint that they belong to.
+    """
+    if not (run / NEWEST).exists() and not read_metrics(run / METRICS):
+        return None
+    return load_checkpoint(run / NEWEST)
+
+
 def _damaged(path: Path, error: Exception) -> RunError:
     return RunError(f"{path}: expected a complete checkpoint, found a damaged file ({type(error).__name__})")
 

@@ -112,6 +112,7 @@ def _start(config: Config, out: Path | None, preset: str | None, plot: bool | No
     from dimref.task import prepare
 
     task = prepare(config)
+    _refuse_missing_matplotlib(plot)
     run = out or runs.make_next(Path("runs"), f"{preset or _name(config)}-{config.data}")
     runs.create(run, config)
     with runs.locked(run):
@@ -133,15 +134,26 @@ def _continue(run: Path, given: dict[str, Any], plot: bool | None, quiet: bool) 
     from dimref.task import prepare
 
     with runs.locked(run):
-        checkpoint = runs.load_checkpoint(run / runs.NEWEST)
-        _refuse_other_run(run, dataclasses.asdict(checkpoint.config), started_with, "; the checkpoint is another run's")
+        checkpoint = runs.newest_checkpoint(run)
         _refuse_other_run(run, given, started_with, "; start a new run for another configuration")
         config = dataclasses.replace(started_with, **given)
         task = prepare(config)
-        training.restore(task, run / runs.NEWEST, checkpoint)  # a checkpoint that does not fit must not touch the run
-        runs.cut_metrics(run / runs.METRICS, checkpoint.step)
+        if checkpoint is not None:  # one that does not fit must not touch the run
+            of_checkpoint = dataclasses.asdict(checkpoint.config)
+            _refuse_other_run(run, of_checkpoint, started_with, "; the checkpoint is another run's")
+            training.restore(task, run / runs.NEWEST, checkpoint)
+        _refuse_missing_matplotlib(plot)
+        runs.cut_metrics(run / runs.METRICS, checkpoint.step if checkpoint else 0)
         runs.replace(run / runs.CONFIG, configs.write(config).encode())
         _go(task, run, checkpoint, plot, quiet)
+
+
+def _refuse_missing_matplotlib(plot: bool | None) -> None:
+    """A picture that was asked for and cannot be drawn is told before the training, not after."""
+    from dimref import plots
+
+    if plot and not plots.available():
+        raise DimrefError(plots.MISSING)
 
 
 def _refuse_other_run(run: Path, options: dict[str, Any], started_with: Config, advice: str) -> None:

@@ -404,7 +404,9 @@ def test_what_is_no_run_is_refused(tmp_path, images):
     assert "Not a directory" in tiny.refused("train", "--resume", images)
     assert "expected a configuration file" in tiny.refused("train", "--resume", tmp_path)
     (tmp_path / "config.json").write_text("{}")
-    assert "newest.npz: expected a checkpoint, found no such file" in tiny.refused("train", "--resume", tmp_path)
+    assert "metrics.jsonl: expected the run's metrics, found: No such file" in tiny.refused(
+        "train", "--resume", tmp_path
+    )
 
 
 @pytest.mark.parametrize("name", ["newest.npz", "metrics.jsonl", "config.json"])
@@ -658,3 +660,16 @@ def test_a_learning_rate_beyond_all_bounds_ends_with_one_line(images, tmp_path):
     assert "the local term" in line
     assert str(tmp_path / "run" / "newest.npz") in line
     assert runs.load_checkpoint(tmp_path / "run" / "newest.npz").step < 3
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_again(tmp_path):
+    path = tiny.write_npz(tmp_path / "images.npz")
+    assert tiny.invoke(*tiny.small(path, "--out", tmp_path / "whole", "--no-plot")).exit_code == 0
+    assert tiny.invoke(*tiny.small(path, "--out", tmp_path / "cut", "--no-plot")).exit_code == 0
+    for name in ("newest.npz", "best.npz"):
+        (tmp_path / "cut" / name).unlink()
+    # With metrics there was a checkpoint once: starting again would lose what they tell.
+    assert "newest.npz: expected a checkpoint" in tiny.refused("train", "--resume", tmp_path / "cut")
+    (tmp_path / "cut" / "metrics.jsonl").write_text("")
+    assert tiny.invoke("train", "--resume", tmp_path / "cut", "--no-plot").exit_code == 0
+    tiny.assert_same_run(tmp_path / "cut", tmp_path / "whole")
