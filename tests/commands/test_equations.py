@@ -2,6 +2,7 @@
 
 import ast
 import re
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -20,6 +21,12 @@ MATHEMATICAL = (
     "bounds", "negatives", "information", "f_divergences", "channels", "gaussian", "discriminators", "objectives",
 )  # fmt: skip
 FUNCTIONS = {k: f for k, f in equations.public_functions().items() if k.partition(".")[0] in MATHEMATICAL}
+
+
+@pytest.fixture(autouse=True)
+def _this_checkout(monkeypatch):
+    """The tests beside this file, also where the package under test is an installed one."""
+    monkeypatch.setattr(equations, "TESTS", Path(__file__).parents[1])
 
 
 def run(*arguments):
