@@ -727,6 +727,14 @@ def test_plug_in_and_tuba_end_at_minus_infinity_without_a_warning():
     assert bounds.tuba(joint, product, 0 * joint, product) == 0
 
 
+@pytest.mark.parametrize("locations", [1, 2, 4])
+def test_joint_and_product_have_the_same_locations(locations):
+    """Each side is averaged by itself, so nothing else would notice."""
+    match = rf"^dv: product must be \(P, \*\(3,\)\) and not empty, was \(5, {locations}\)$"
+    with pytest.raises(ValueError, match=match):
+        bounds.dv(np.zeros((4, 3)), np.zeros((5, locations)))
+
+
 def test_shapes_of_further_bounds_are_checked():
     for name, bound in {
         "plug_in": bounds.plug_in,

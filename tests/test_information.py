@@ -274,6 +274,7 @@ def test_bounds_are_tight_at_their_critics(seed, n, m):
         ("tuba", None, "log_a is missing for tuba, expected it for tuba alone"),
         ("dv", [0.0, 0.0], "log_a is given for dv, expected it for tuba alone"),
         ("tuba", [0.0], "log_a has shape (1,), expected (2,), one entry for each y"),
+        ("tuba", [0.0, 0.0, 0.0], "log_a has shape (3,), expected (2,), one entry for each y"),
         ("tuba", [0.0, math.nan], "log_a[1] is nan, expected a finite number"),
         ("tuba", [-math.inf, 0.0], "log_a[0] is -inf, expected a finite number"),
         ("tuba", ["a", "b"], "log_a has dtype <U1, expected real numbers"),
@@ -349,6 +350,7 @@ def test_inverse_at_its_ends():
     assert info.information_from_js(LOG_2) == math.inf
     assert info.information_from_js(1.0, base=2) == math.inf
     assert info.information_from_js(LOG_2 * (1 + 5e-13)) == math.inf
+    assert info.information_from_js(LOG_2 * (1 + 1e-12)) == math.inf  # the last that counts as rounding
     assert 30 < info.information_from_js(math.nextafter(LOG_2, 0)) < 60
     assert type(info.information_from_js(np.float64(0.1))) is float
 
