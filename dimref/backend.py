@@ -135,11 +135,17 @@ def _cupy_backend() -> Backend:
     properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
     return Backend(
         name="cupy",
-        device=properties["name"].decode(),
+        device=f"{properties['name'].decode()} (CuPy {cupy.__version__}, CUDA {_cuda_version(cupy)})",
         to_device=cupy.asarray,
         to_host=cupy.asnumpy,
         synchronize=cupy.cuda.get_current_stream().synchronize,
     )
+
+
+def _cuda_version(cupy: Any) -> str:
+    """The CUDA runtime's 12040 as "12.4"."""
+    number = cupy.cuda.runtime.runtimeGetVersion()
+    return f"{number // 1000}.{number % 1000 // 10}"
 
 
 def _no_device(version: str, found: str) -> str:

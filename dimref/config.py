@@ -29,7 +29,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 class Config:
     """The options of `dimref train`, with the defaults of the preset dim-local.
 
-    `negatives` None means the cheapest choice that fits bound and scorer; `steps` None means all of the epochs.
+    `local_scorer` and `negatives` None mean the cheapest choice that fits; `steps` None means all of the epochs.
     """
 
     data: str = "shapes"
@@ -57,12 +57,19 @@ class Config:
     checkpoint_every: int = 200
 
     def __post_init__(self) -> None:
-        # --bound infonce means the dot scorer, which affords all pairs, unless the user says otherwise.
-        if self.local_scorer is None:
-            object.__setattr__(self, "local_scorer", "dot" if self.bound == "infonce" else "concat")
         _check_values(self)
         _check_weights(self)
         _check_negatives(self)
+
+    @property
+    def scorer(self) -> str:
+        """The local scorer: the one asked for; else dot for infonce, since it affords all pairs, and concat."""
+        return self.local_scorer or ("dot" if self.bound == "infonce" else "concat")
+
+    @property
+    def samples_candidates(self) -> bool:
+        """Whether a term of weight above 0 draws its candidates."""
+        return "sampled" in [self.negatives_of(t) for t in ("local", "global") if getattr(self, f"{t}_weight")]
 
     def objective(self) -> Objective:
         """The part of the configuration that the mathematics sees."""
@@ -73,7 +80,7 @@ class Config:
             local_weight=self.local_weight,
             prior_weight=self.prior_weight,
             bound=self.bound,
-            local_scorer=str(self.local_scorer),
+            local_scorer=self.scorer,
             local_negatives=self.negatives_of("local"),
             global_negatives=self.negatives_of("global"),
             candidates=self.candidates,
@@ -86,7 +93,7 @@ class Config:
         """The negatives of the "local" or the "global" term: those asked for, or the cheapest that fit bound and scorer."""
         if self.negatives is not None:
             return self.negatives
-        scorer = self.local_scorer if term == "local" else "concat"
+        scorer = self.scorer if term == "local" else "concat"
         if self.bound != "infonce":
             return "all-pairs" if scorer == "dot" else "shuffle"
         return "sampled" if scorer == "concat" and term == "local" else "same-location"
@@ -97,7 +104,7 @@ def _check_values(config: Config) -> None:
         "data": names.DATA,
         "backend": names.BACKENDS,
         "bound": names.BOUNDS,
-        "local_scorer": names.SCORERS,
+        "local_scorer": (None, *names.SCORERS),
         "negatives": (None, *names.NEGATIVES),
         "prior": names.PRIORS,
         "prior_loss": names.PRIOR_LOSSES,
@@ -133,26 +140,26 @@ def _check_negatives(config: Config) -> None:
     fits = names.CANDIDATE_NEGATIVES if config.bound == "infonce" else names.PAIR_NEGATIVES
     if kind is not None and kind not in fits:
         raise DimrefError(f"--negatives {kind}: --bound {config.bound} takes {', '.join(fits)}")
-    sampled = "sampled" in [config.negatives_of(t) for t in ("local", "global") if getattr(config, f"{t}_weight")]
-    if sampled and config.candidates > config.batch_size:
+    if config.samples_candidates and config.candidates > config.batch_size:
         raise DimrefError(
             f"--candidates: expected at most the batch size ({config.batch_size}), since a batch has no more images, "
             f"found {config.candidates}"
         )
     if not config.local_weight:
         return
-    if config.local_scorer == "dot" and kind in ("shuffle", "roll", "sampled"):
+    if config.scorer == "dot" and kind in ("shuffle", "roll", "sampled"):
         raise DimrefError(
             f"--negatives {kind}: the dot scorer has all N² scores at the price of one matrix product; drawing some of them "
             f"saves nothing: use {'same-location' if config.bound == 'infonce' else 'all-pairs'}"
         )
-    if config.local_scorer == "concat" and kind in ("all-pairs", "same-location", "all-locations"):
+    if config.scorer == "concat" and kind in ("all-pairs", "same-location", "all-locations"):
         rows = config.batch_size**2 * 64
-        # Multiply-adds of the two hidden layers' rows, times 2, times 3 for forward and both gradients.
+        # Of the 512×512 layer alone: two operations each, three times for forward and both gradients.
         gflop = rows * 512 * 512 * 2 * 3 / 1e9
+        instead = "sampled" if config.bound == "infonce" else "shuffle"
         raise DimrefError(
-            f"--negatives {kind}: the concat scorer would evaluate {rows:,} pairs a step, about {gflop:,.0f} GFLOP; "
-            f"use --local-scorer dot, or --negatives {'sampled' if config.bound == 'infonce' else 'shuffle'}"
+            f"--negatives {kind}: the concat scorer would evaluate {rows:,} pairs a step at 64 locations, about "
+            f"{gflop:,.0f} GFLOP; use --local-scorer dot, or --negatives {instead}"
         )
 
 

@@ -114,9 +114,8 @@ def init_dot(rng: np.random.Generator, features: int, representation: int, units
 def dot_square(parameters: Tree, features: Array, y: Array) -> Array:
     """Every pair's score, scores[i, j, l] = ⟨a(f_il), b(y_j)⟩ / √E: (N, N, L), by one matrix product.
 
-    Layer norm starts both embeddings at the length √E, so 1/√E keeps the first scores of order 1 and all of them within
-    √E; public code for this paper leaves the factor out, and starts with its softmax saturated. It is that of the
-    public code of its successor, arXiv 1906.00910.
+    Layer norm starts both embeddings at the length √E, so 1/√E keeps the first scores of order 1. Public code for this
+    paper leaves the factor out, and starts with its softmax saturated; that of its successor, arXiv 1906.00910, has it.
 
     Args:
         features: (N, L, F). y: (N, D).

@@ -48,6 +48,7 @@ class Layout:
 
     @property
     def widths(self) -> tuple[int, ...]:
+        """Channels of each convolution."""
         return tuple(self.width * 2**k for k in range(self.depth))
 
     @property
@@ -67,7 +68,7 @@ class Encoding:
 
     local_map: Array  # (B, M, M, F)
     last_map: Array  # (B, side, side, channels)
-    fc: Array  # (B, 1024)
+    fc: Array  # (B, fc), 1024 unless told otherwise
     y: Array  # (B, D), the representation: no nonlinearity
 
 

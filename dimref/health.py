@@ -10,7 +10,8 @@ import numpy as np
 def health(y: np.ndarray, images: np.ndarray) -> dict[str, float | int]:
     """Signs of a representation that collapses, from one batch.
 
-    effective_rank: exp of the entropy of the covariance's normalized eigenvalues, 1..D (Roy & Vetterli 2007, eq. 2).
+    effective_rank: exp of the entropy of the covariance's normalized eigenvalues, 1..min(D, B − 1) (Roy & Vetterli
+    2007, eq. 2).
     variance: mean over dimensions of the variance of y. duplicates: images equal to an earlier one of the batch.
     """
     eigenvalues = np.maximum(np.linalg.eigvalsh(np.cov(y.astype(np.float64), rowvar=False)), 0)

@@ -2,7 +2,7 @@
 
 A primitive is a function of raw arrays that autograd's tape records. autograd brings its own for arithmetic, exp, log and
 sqrt; the ones here are those that it lacks, that its own break on a CuPy array, or that silently turn float32 into
-float64 (DESIGN of `backend.py`). Where a VJP is written with primitives, second derivatives come for free; where it is
+float64 (see `backend.py`). Where a VJP is written with primitives, second derivatives come for free; where it is
 not, asking for one raises an error.
 
 Reductions and broadcasts are one adjoint pair, `sum_to` and `broadcast_to`; convolutions are another, `im2col` and `col2im`.

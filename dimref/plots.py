@@ -73,7 +73,7 @@ def _draw_bounds(axes: Any, steps: list[dict], epochs: list[dict], ceilings: dic
         )  # fmt: skip
     for ceiling in {c for c in ceilings.values() if math.isfinite(c)}:
         axes.axhline(ceiling, color=GREY, ls="--", lw=1, label=f"ceiling {ceiling:.3f}")
-    axes.set_title("bound on mutual information")
+    axes.set_title("bound that is maximized")
     axes.set_ylabel("nats")
     _legend(axes, axes.get_lines())
 

@@ -1,7 +1,7 @@
 """autograd's tape over a nested dict of parameters.
 
 autograd's own `grad` of a dict fills a zero copy of the whole dict for every entry it reads. Here each leaf is a root of
-the tape of its own, so a gradient is written once, and the pass back is autograd's, with a list of roots for its one.
+the tape of its own, so a gradient is written once. The sweep back is autograd's own, except that it ends at many roots.
 """
 
 from __future__ import annotations

@@ -38,10 +38,12 @@ class Task:
 
     @property
     def steps_per_epoch(self) -> int:
+        """Whole batches in the images to train on."""
         return len(self.images) // self.config.batch_size
 
     @property
     def total_steps(self) -> int:
+        """Where the run ends: after the epochs, or after --steps if that is earlier."""
         everything = self.config.epochs * self.steps_per_epoch
         return min(everything, self.config.steps or everything)
 
@@ -62,6 +64,7 @@ class Task:
 
     @property
     def held_out_batch(self) -> int:
+        """N of the held-out bound: the batch size, or all held-out images if they are fewer."""
         return min(self.config.batch_size, len(self.held_out))
 
 
@@ -77,7 +80,11 @@ def prepare(config: Config) -> Task:
     layout = layout_of(found)
     held = _held_out_indices(len(found.images))
     kept = np.setdiff1d(np.arange(len(found.images)), held)[: config.limit]
-    if len(kept) < config.batch_size or len(held) < 2:
+    if len(held) < 2:
+        raise DimrefError(
+            f"{found.source}: expected at least 20 images, to hold out a tenth of them, found {len(found.images)}"
+        )
+    if len(kept) < config.batch_size:
         raise DimrefError(
             f"{found.source}: expected at least one batch of {config.batch_size} images beside the {len(held)} held out, "
             f"found {len(kept)}; use a smaller --batch-size or more images"

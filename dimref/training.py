@@ -55,6 +55,7 @@ class Progress:
     epoch: int
     terms: dict[str, float]  # nats
     images_per_second: float
+    images_left: int
     held_out: dict[str, float] | None = None  # at the end of an epoch
 
 
@@ -87,7 +88,7 @@ def train_step(task: Task, state: State) -> tuple[State, dict[str, Any]]:
     terms = _numbers(task, found["terms"])
     total = _numbers(task, {"squares": sum(squares.values()), "loss": value})
     if not all(map(math.isfinite, total.values())):
-        raise Diverged(_what_diverged(state.step, terms, _numbers(task, squares)))
+        raise Diverged(_what_diverged(state.step, {**terms, "loss": total["loss"]}, _numbers(task, squares)))
     parameters, adam = adam_step(state.parameters, gradients, state.adam, task.config.lr)
     seen = {
         "terms": terms,
@@ -144,6 +145,7 @@ class Clock:
         self._step, self._batch_size, self._start = step, batch_size, time.perf_counter()
 
     def images_per_second(self, step: int) -> float:
+        """The mean speed from the first step of this process to `step`."""
         return (step - self._step) * self._batch_size / max(time.perf_counter() - self._start, 1e-9)
 
 
@@ -196,7 +198,8 @@ def _train(
         elif state.step % task.config.checkpoint_every == 0:
             save(task, run / runs.NEWEST, state)
             saved = state.step
-        watch(Progress(state.step, task.total_steps, epoch, seen["terms"], speed, held))
+        left = (task.total_steps - state.step) * task.config.batch_size
+        watch(Progress(state.step, task.total_steps, epoch, seen["terms"], speed, left, held))
         if stopped():
             if saved != state.step:
                 save(task, run / runs.NEWEST, state)

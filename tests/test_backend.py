@@ -65,7 +65,9 @@ def fake_cupy(device_count):
     module.__version__ = "13.9"
     module.ndarray, module.asarray, module.asnumpy = DeviceArray, strict.to_device, strict.to_host
     runtime = types.SimpleNamespace(
-        getDeviceCount=device_count, getDeviceProperties=lambda index: {"name": f"Imaginary {index}".encode()}
+        getDeviceCount=device_count,
+        getDeviceProperties=lambda index: {"name": f"Imaginary {index}".encode()},
+        runtimeGetVersion=lambda: 12040,
     )
     module.waits = []
     stream = types.SimpleNamespace(synchronize=lambda: module.waits.append(1))
@@ -105,7 +107,7 @@ def test_cupy_with_a_device(monkeypatch):
     module = fake_cupy(lambda: 1)
     monkeypatch.setitem(sys.modules, "cupy", module)
     backend = get_backend("cupy")
-    assert (backend.name, backend.device) == ("cupy", "Imaginary 3")
+    assert (backend.name, backend.device) == ("cupy", "Imaginary 3 (CuPy 13.9, CUDA 12.4)")
     x = backend.to_device(np.ones(3))
     assert isinstance(x, DeviceArray)
     np.testing.assert_array_equal(backend.to_host(x), np.ones(3))

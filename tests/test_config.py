@@ -126,7 +126,7 @@ def test_candidates_matter_only_where_they_are_sampled():
 )
 def test_scorer_and_negatives_default_to_the_cheapest_that_fit(options, scorer, local, global_):
     config = Config(**options, global_weight=0.5)
-    assert (config.local_scorer, config.negatives_of("local"), config.negatives_of("global")) == (
+    assert (config.scorer, config.negatives_of("local"), config.negatives_of("global")) == (
         scorer,
         local,
         global_,

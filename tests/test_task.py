@@ -57,7 +57,7 @@ def test_too_few_images_for_a_batch_are_refused(prepare, options):
 
 def test_too_few_images_to_hold_any_out_are_refused(tmp_path):
     path = tiny.write_npz(tmp_path / "few.npz", n=19)
-    with pytest.raises(DimrefError, match="at least one batch of 4 images beside the 1 held out"):
+    with pytest.raises(DimrefError, match="expected at least 20 images, to hold out a tenth of them, found 19"):
         tasks.prepare(tiny.config(path))
 
 

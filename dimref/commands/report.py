@@ -28,7 +28,7 @@ def opening(task: Task, run: Path, checkpoint: Checkpoint | None) -> None:
     config = task.config
     terms = [
         f"{weight:g} × {name} {config.bound.upper() if config.bound != 'infonce' else 'InfoNCE'}"
-        f" ({config.local_scorer if name == 'local' else 'concat'}, {config.negatives_of(name)})"
+        f" ({config.scorer if name == 'local' else 'concat'}, {config.negatives_of(name)})"
         for name, weight in (("global", config.global_weight), ("local", config.local_weight))
         if weight
     ]
@@ -46,7 +46,8 @@ def opening(task: Task, run: Path, checkpoint: Checkpoint | None) -> None:
 def closing(task: Task, run: Path, state: State, plot: bool | None, quiet: bool) -> None:
     """Bounds with their ceilings, probes beside their baselines, the pictures, the run and what to type next."""
     held = training.held_out_terms(task, state)
-    n, m = task.held_out_batch, len(task.held_out)
+    n = task.held_out_batch
+    m = len(task.held_out) // n * n  # what fills no batch is not judged
     ceilings: dict[str, float] = {
         term: task.objective_for(n).ceiling(term, n, task.locations) for term in ("local", "global") if term in held
     }
@@ -140,9 +141,9 @@ def _print_probes(task: Task, state: State) -> None:
     if found is None or len(found.train[1]) < 10:
         _row("probe", "none: the images have no labels, or too few")
         return
-    classes = len(np.unique(found.train[1]))
+    commonest = np.unique(found.test[1], return_counts=True)[1].max() / len(found.test[1])
     _row("linear probe", f"accuracy in % on {len(found.test[1]):,} test images ({found.origin}), trained on "
-                         f"{len(found.train[1]):,}; {100 / classes:.0f} % by chance")  # fmt: skip
+                         f"{len(found.train[1]):,}; {100 * commonest:.0f} % by chance")  # fmt: skip
     click.echo(f"{'':<13} {'':<10} {'conv':>6} {'fc':>6} {'y':>6}")
     for label, source in (("trained", state), ("untrained", training.untrained_state(task))):
         accuracies = [100 * result.accuracy for result in _encoder_probes(task, source, found)]

@@ -43,7 +43,7 @@ def choice(name: str, values: tuple[str, ...], text: str) -> Callable[..., Any]:
 @click.option("--limit", type=int, metavar="N", help="Train on at most N images.")
 @click.option("--noise", type=float, help="Pixel noise of shapes, as a standard deviation in [0, 1].  [default: 0.25]")
 @choice("--backend", names.BACKENDS, "CPU or CUDA GPU.  [default: numpy]")
-@choice("--bound", names.BOUNDS, "The bound on mutual information.  [default: jsd]")
+@choice("--bound", names.BOUNDS, "The bound that is maximized.  [default: jsd]")
 @choice("--local-scorer", names.SCORERS, "The local critic.  [default: dot for infonce, else concat]")
 @choice("--negatives", names.NEGATIVES, "Which pairs stand for the product.  [default: the cheapest that fits]")
 @click.option("--candidates", type=int, metavar="K", help="Candidates of --negatives sampled.  [default: 8]")
@@ -57,7 +57,7 @@ def choice(name: str, values: tuple[str, ...], text: str) -> Callable[..., Any]:
 @click.option("--steps", type=int, help="End after this many steps, where the epochs would not yet.")
 @click.option("--batch-size", type=int, metavar="N", help="Images per step.  [default: 64]")
 @click.option("--lr", type=float, help="Adam's learning rate.  [default: 0.0001]")
-@click.option("--seed", type=int, help="Seed of every draw.  [default: 0]")
+@click.option("--seed", type=int, help="Seed of every draw but the images of shapes.  [default: 0]")
 @click.option("--threads", type=int, help="BLAS threads.  [default: all cores]")
 @click.option("--log-every", type=int, metavar="STEPS", help="Steps between lines of metrics.  [default: 20]")
 @click.option("--checkpoint-every", type=int, metavar="STEPS", help="Steps between checkpoints.  [default: 200]")
@@ -65,7 +65,7 @@ def choice(name: str, values: tuple[str, ...], text: str) -> Callable[..., Any]:
 @click.option("--out", type=click.Path(path_type=Path), help="The run directory.  [default: runs/NAME-NNN]")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Continue a run that was stopped.")
 @click.option("--plot/--no-plot", default=None, help="Draw curves.png.  [default: if matplotlib is installed]")
-@click.option("--quiet", is_flag=True, help="Print nothing but errors and where the run lies.")
+@click.option("--quiet", is_flag=True, help="Print errors and where the run lies; leave out the probes.")
 @click.pass_context
 def train(
     context: click.Context, preset: str | None, config_file: Path | None, out: Path | None, resume: Path | None,
@@ -85,10 +85,12 @@ def train(
         _continue(resume, given, plot, quiet)
     else:
         stored = configs.read(config_file) if config_file else {}
+        if given.get("data") != stored.get("data") and "data" in given:  # these belong to the other dataset
+            stored = {name: value for name, value in stored.items() if name not in ("data_dir", "noise")}
         config = Config(**{**PRESETS[preset or "dim-local"], **stored, **given})
         _refuse_idle_options(config, given)
         set_threads(config.threads)
-        _start(config, out, preset, plot, quiet)
+        _start(config, out, plot, quiet)
 
 
 def _refuse_idle_options(config: Config, given: dict[str, Any]) -> None:
@@ -97,9 +99,7 @@ def _refuse_idle_options(config: Config, given: dict[str, Any]) -> None:
         "local_scorer": config.local_weight == 0 and "--local-weight is 0",
         "prior": config.prior_weight == 0 and "--prior-weight is 0",
         "prior_loss": config.prior_weight == 0 and "--prior-weight is 0",
-        "candidates": "sampled"
-        not in [config.negatives_of(t) for t in ("local", "global") if getattr(config, f"{t}_weight")]
-        and "the negatives are not sampled",
+        "candidates": not config.samples_candidates and "the negatives are not sampled",
         "noise": config.data != "shapes" and f"--data is {config.data}: only shapes are drawn with noise",
     }
     for name, reason in idle.items():
@@ -107,24 +107,23 @@ def _refuse_idle_options(config: Config, given: dict[str, Any]) -> None:
             raise DimrefError(f"--{name.replace('_', '-')}: has no effect, since {reason}; leave it out")
 
 
-def _start(config: Config, out: Path | None, preset: str | None, plot: bool | None, quiet: bool) -> None:
+def _start(config: Config, out: Path | None, plot: bool | None, quiet: bool) -> None:
     from dimref import runs
     from dimref.task import prepare
 
     task = prepare(config)
     _refuse_missing_matplotlib(plot)
-    run = out or runs.make_next(Path("runs"), f"{preset or _name(config)}-{config.data}")
+    run = out or runs.make_next(Path("runs"), f"{_name(config)}-{config.data}")
     runs.create(run, config)
     with runs.locked(run):
         _go(task, run, None, plot, quiet)
 
 
 def _name(config: Config) -> str:
-    """The preset whose weights these are."""
-    for name, weights in PRESETS.items():
-        if all(getattr(config, key) == value for key, value in weights.items()):
-            return name
-    return "dim"
+    """The preset that has the same terms switched on."""
+    if config.local_weight == 0:
+        return "dim-global"
+    return "dim-mixed" if config.global_weight else "dim-local"
 
 
 def _continue(run: Path, given: dict[str, Any], plot: bool | None, quiet: bool) -> None:
@@ -142,10 +141,19 @@ def _continue(run: Path, given: dict[str, Any], plot: bool | None, quiet: bool) 
             of_checkpoint = dataclasses.asdict(checkpoint.config)
             _refuse_other_run(run, of_checkpoint, started_with, "; the checkpoint is another run's")
             training.restore(task, run / runs.NEWEST, checkpoint)
+            _refuse_earlier_end(task, run, checkpoint)
         _refuse_missing_matplotlib(plot)
         runs.cut_metrics(run / runs.METRICS, checkpoint.step if checkpoint else 0)
         runs.replace(run / runs.CONFIG, configs.write(config).encode())
         _go(task, run, checkpoint, plot, quiet)
+
+
+def _refuse_earlier_end(task: Task, run: Path, checkpoint: Checkpoint) -> None:
+    if task.total_steps < checkpoint.step:
+        raise DimrefError(
+            f"--resume {run}: expected --epochs and --steps to end at or after the checkpoint's step {checkpoint.step}, "
+            f"found an end at {task.total_steps}"
+        )
 
 
 def _refuse_missing_matplotlib(plot: bool | None) -> None:
@@ -215,6 +223,7 @@ def _progress(task: Task, quiet: bool) -> Iterator[Callable[[Progress], None]]:
             item_show_func=_beside_the_bar,
             file=sys.stderr,
             show_pos=True,
+            show_eta=False,
             label="training",
             width=24,
         ) as bar:
@@ -232,7 +241,14 @@ def _progress(task: Task, quiet: bool) -> Iterator[Callable[[Progress], None]]:
 def _beside_the_bar(progress: Progress | None) -> str:
     if progress is None:
         return ""
-    return f"{_nats(progress.terms)}  {progress.images_per_second:.0f} images/s"
+    return f"{_nats(progress.terms)}  {progress.images_per_second:.0f} images/s  {_time_left(progress)}"
+
+
+def _time_left(progress: Progress) -> str:
+    """From this process's own speed: the bar's estimate would count the steps before a resume as if done now."""
+    seconds = progress.images_left / max(progress.images_per_second, 1e-9)
+    minutes, rest = divmod(round(min(seconds, 359_999)), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d} left"
 
 
 def _line(progress: Progress) -> None:
@@ -244,4 +260,6 @@ def _line(progress: Progress) -> None:
 
 
 def _nats(terms: dict[str, float]) -> str:
-    return "  ".join(f"{name} {value:.3f}" for name, value in terms.items() if name != "prior") + " nats"
+    return (
+        "  ".join(f"{name} {round(value, 3) + 0.0:.3f}" for name, value in terms.items() if name != "prior") + " nats"
+    )

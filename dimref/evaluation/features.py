@@ -10,7 +10,7 @@ from dimref.task import Task
 
 
 def encode_images(task: Task, parameters: Tree, model: Tree, images: np.ndarray) -> dict[str, np.ndarray]:
-    """conv, fc and y of images with a frozen encoder, batch norm in inference mode: (N, 4096), (N, 1024), (N, 64)."""
+    """conv, fc and y of images with a frozen encoder, batch norm in inference mode: (N, side²·channels), (N, fc), (N, D)."""
     parts: dict[str, list[np.ndarray]] = {"conv": [], "fc": [], "y": []}
     for start in range(0, len(images), 250):
         batch = task.backend.to_device(encoders.scale(images[start : start + 250], task.layout))

@@ -62,14 +62,14 @@ def test_all_locations_is_printed_with_what_it_certifies(printed):
 
 
 @pytest.mark.parametrize(
-    ("bound", "value", "warned"), [("dv", 1.80, 1), ("nwj", 1.80, 1), ("dv", 1.78, 0), ("jsd", 9, 0)]
+    ("bound", "value", "warned"), [("dv", 1.39, 1), ("nwj", 1.39, 1), ("dv", 1.38, 0), ("jsd", 9, 0)]
 )
 def test_a_bound_above_log_of_the_held_out_count_is_warned_of(printed, monkeypatch, bound, value, warned):
     monkeypatch.setattr(training, "held_out_terms", lambda task, state: {"local": value, "prior": -1.4})
     rows, _ = printed("--bound", bound)
     assert ("warning" in rows) == warned
     if warned:
-        assert "above log of the 6 held-out images (1.792)" in rows["warning"]
+        assert "above log of the 4 held-out images (1.386)" in rows["warning"]
 
 
 def test_probes_stand_beside_their_baselines_with_their_counts(printed):

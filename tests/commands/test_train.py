@@ -306,7 +306,7 @@ def test_runs_without_a_name_are_numbered(images, tmp_path, monkeypatch):
     tiny.invoke(*tiny.small(images, "--no-plot", "--quiet", "--global-weight", 0.25))
     tiny.invoke(*tiny.small(images, "--no-plot", "--quiet", "--preset", "dim-global", "--prior-weight", 0.5))
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == [
-        "dim-global-npz-001", "dim-local-npz-001", "dim-local-npz-002", "dim-npz-001",
+        "dim-global-npz-001", "dim-local-npz-001", "dim-local-npz-002", "dim-mixed-npz-001",
     ]  # fmt: skip
 
 
@@ -483,7 +483,7 @@ def test_on_a_terminal_there_is_a_bar_with_bound_speed_and_time_left(images, tmp
     assert "training" in shown
     assert "#" in shown
     assert "26/26" in shown
-    for pattern in (r"local -?\d+\.\d{3} nats", r"\d+ images/s", r"\d\d:\d\d:\d\d"):
+    for pattern in (r"local -?\d+\.\d{3} nats", r"\d+ images/s", r"\d+:\d\d:\d\d left"):
         assert re.search(pattern, shown), pattern
 
 
@@ -673,3 +673,29 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(tmp_path):
     (tmp_path / "cut" / "metrics.jsonl").write_text("")
     assert tiny.invoke("train", "--resume", tmp_path / "cut", "--no-plot").exit_code == 0
     tiny.assert_same_run(tmp_path / "cut", tmp_path / "whole")
+
+
+def test_a_stored_configuration_still_chooses_the_scorer_that_fits_another_bound(tmp_path):
+    path = tiny.write_npz(tmp_path / "images.npz")
+    tiny.invoke(*tiny.small(path, "--out", tmp_path / "jsd", "--quiet", "--no-plot"))
+    stored = tmp_path / "jsd" / "config.json"
+    tiny.invoke("train", "--config", stored, "--bound", "infonce", "--out", tmp_path / "nce", "--quiet", "--no-plot")
+    found = runs.load_checkpoint(tmp_path / "nce" / "newest.npz").config
+    assert (found.bound, found.scorer) == ("infonce", "dot")
+
+
+def test_what_belongs_to_a_stored_dataset_is_dropped_with_it(tmp_path):
+    path = tiny.write_npz(tmp_path / "images.npz")
+    stored = tmp_path / "config.json"
+    stored.write_text('{"data": "shapes", "noise": 0.1, "batch_size": 4, "steps": 1}')
+    result = tiny.invoke("train", "--config", stored, "--data", "npz", "--data-dir", path, "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+
+
+def test_a_run_is_not_resumed_to_an_end_that_lies_behind_it(tmp_path):
+    path = tiny.write_npz(tmp_path / "images.npz")
+    tiny.invoke(*tiny.small(path, "--out", tmp_path / "run", "--quiet", "--no-plot"))
+    before = (tmp_path / "run" / "config.json").read_bytes()
+    line = tiny.refused("train", "--resume", tmp_path / "run", "--steps", 2)
+    assert "at or after the checkpoint's step 3, found an end at 2" in line
+    assert (tmp_path / "run" / "config.json").read_bytes() == before
