@@ -622,9 +622,10 @@ def test_square_shapes_are_checked(infonce, shape):
         infonce(np.zeros(shape))
 
 
-def test_candidates_must_be_named():
-    with pytest.raises(ValueError, match=r"^infonce: candidates must be .*'nearby'"):
-        bounds.infonce(np.zeros((2, 2)), "nearby")
+@pytest.mark.parametrize("name", ["nearby", "all", "some-location", ""])
+def test_candidates_must_be_named(name):
+    with pytest.raises(ValueError, match=rf"^infonce: candidates must be .*'{name}'"):
+        bounds.infonce(np.zeros((2, 2)), name)
 
 
 @pytest.mark.parametrize(
@@ -733,6 +734,11 @@ def test_joint_and_product_have_the_same_locations(locations):
     match = rf"^dv: product must be \(P, \*\(3,\)\) and not empty, was \(5, {locations}\)$"
     with pytest.raises(ValueError, match=match):
         bounds.dv(np.zeros((4, 3)), np.zeros((5, locations)))
+
+
+def test_one_score_without_an_axis_is_no_batch():
+    with pytest.raises(ValueError, match=r"^dv: product must be \(P, \*\(\)\) and not empty, was \(\)$"):
+        bounds.dv(np.zeros(3), np.zeros(()))
 
 
 def test_shapes_of_further_bounds_are_checked():

@@ -1,5 +1,6 @@
 """Channels against closed forms, and capacity against a search over inputs."""
 
+import inspect
 import math
 
 import numpy as np
@@ -138,6 +139,28 @@ def test_an_output_that_never_comes_changes_nothing():
     assert capacity(wide).information == pytest.approx(capacity(z_channel(0.3)).information, abs=1e-12)
 
 
+def test_the_first_steps_are_blahuts():
+    """From the uniform input, p(x) ← p(x) e^{KL(W_x‖q)} / Z, with more outputs than inputs."""
+    channel = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]])
+    assert capacity(channel, tolerance=1.0).input_distribution.tolist() == [0.5, 0.5]
+
+    def divergences(p):
+        q = p @ channel
+        return np.array([sum(w * math.log(w / b) for w, b in zip(row, q, strict=True)) for row in channel])
+
+    first = divergences(np.array([0.5, 0.5]))
+    moved = np.exp(first) / np.exp(first).sum()
+    gap = divergences(moved).max() - moved @ divergences(moved)
+    second = capacity(channel, tolerance=gap * (1 + 1e-6))
+    assert second.gap == pytest.approx(gap, rel=1e-9)
+    np.testing.assert_allclose(second.input_distribution, moved, rtol=1e-12)
+
+
+def test_rounding_never_makes_a_negative_gap():
+    for symbols in range(2, 40):
+        assert 0 <= capacity(np.eye(symbols)).gap <= 1e-14
+
+
 def test_units_and_tolerance():
     channel = z_channel(0.3)
     nats, bits = capacity(channel, tolerance=1e-11), capacity(channel, base=2, tolerance=1e-11)
@@ -162,6 +185,7 @@ def test_the_default_tolerance_and_a_gap_equal_to_it():
 
 
 def test_not_converged_is_an_error_that_says_how_far_it_came():
+    assert inspect.signature(capacity).parameters["iterations"].default == 100_000
     with pytest.raises(RuntimeError, match=r"^capacity is known to 0\.\d+ after 3 iterations, expected 1e-09$"):
         capacity(z_channel(0.3), iterations=3)
     with pytest.raises(RuntimeError, match=r"^capacity is known to inf after 0 iterations, expected 1e-09$"):
@@ -204,11 +228,12 @@ def test_wrong_channels(p, channel, message):
 def test_wrong_inputs():
     for p, message in (
         ([0.5, 0.25, 0.25], "p_x has shape (3,), expected (2,), one entry for each row of channel"),
+        ([1.0], "p_x has shape (1,), expected (2,), one entry for each row of channel"),
         ([0.5, 0.25], "p_x sums to 0.75, expected 1 within 1e-09"),
         ([[0.5, 0.5]], "p_x has shape (1, 2), expected 1 axes"),
     ):
         with pytest.raises(ValueError) as caught:  # noqa: PT011 (compared whole)
-            channel_joint(p, np.eye(2))
+            channel_joint(p, binary_erasure_channel(0.5))
         assert str(caught.value) == message
 
 

@@ -1,5 +1,6 @@
 """f-divergences against sums written out, conjugates against a brute-force supremum, and their duality."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -223,12 +224,19 @@ def test_infinite_scores_take_their_limits():
     near(variational_f_divergence([0, 1], [0, 1], [math.inf, 1.0], kl), 0.0)  # never sampled: costs nothing
 
 
+def test_a_generator_does_not_change():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        GENERATORS["kl"].slope_at_infinity = 0.0
+
+
 def test_critic_is_checked():
     gan = GENERATORS["gan"]
     for critic, message in (
         ([-1.0, 0.5], "critic[1] is 0.5, expected at most 0.0, the upper end of the domain of f*"),
         ([math.nan, -1.0], "critic[0] is nan, expected at most 0.0, the upper end of the domain of f*"),
         ([-1.0], "critic has shape (1,), expected (2,), the shape of p"),
+        ([[-1.0, -1.0]] * 2, "critic has shape (2, 2), expected (2,), the shape of p"),
+        ([-1.0] * 3, "critic has shape (3,), expected (2,), the shape of p"),
         (["a", "b"], "critic has dtype <U1, expected real numbers"),
     ):
         with pytest.raises(ValueError) as caught:  # noqa: PT011 (compared whole)

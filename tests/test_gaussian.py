@@ -106,6 +106,7 @@ def test_rounding_never_makes_a_negative_information():
 COVARIANCE_ERRORS = [
     ([1.0], "cov has shape (1,), expected a square matrix (D, D) with D ≥ 1"),
     (np.ones((2, 3)), "cov has shape (2, 3), expected a square matrix (D, D) with D ≥ 1"),
+    (np.ones((3, 2)), "cov has shape (3, 2), expected a square matrix (D, D) with D ≥ 1"),
     (np.zeros((0, 0)), "cov has shape (0, 0), expected a square matrix (D, D) with D ≥ 1"),
     (np.zeros((2, 2, 2)), "cov has shape (2, 2, 2), expected a square matrix (D, D) with D ≥ 1"),
     ([[1, 0], [math.nan, 1]], "cov[1, 0] is nan, expected a finite number"),
@@ -144,9 +145,16 @@ def test_the_edge_of_singularity():
         gaussian_entropy([[1, 1.5], [1.5, 1]])
 
 
+def test_an_eigenvalue_at_the_edge_is_refused(monkeypatch):
+    monkeypatch.setattr(np.linalg, "eigvalsh", lambda _: np.array([2 * np.finfo(np.float64).eps, 1.0]))
+    with pytest.raises(ValueError, match=SINGULAR):
+        gaussian_entropy(np.eye(2))
+
+
 def test_asymmetry_within_rounding_is_allowed_in_any_unit():
     near(gaussian_entropy([[1, 0.5 + 5e-11], [0.5, 1]]), gaussian_entropy([[1, 0.5], [0.5, 1]]))
     gaussian_entropy([[1e20, 5e19 + 1e6], [5e19, 1e20]])
+    gaussian_entropy([[1, 1e-10], [0, 1]])  # the limit itself
     for wrong in ([[1, 0.5 + 2e-10], [0.5, 1]], [[1e-20, 5e-21], [4e-21, 1e-20]], [[1, 0.5], [0.5 + 2e-10, 1]]):
         with pytest.raises(ValueError, match=r"^cov\[0, 1\] is .*, expected a symmetric matrix$"):
             gaussian_entropy(wrong)
@@ -157,7 +165,9 @@ KL_ERRORS = [
     (([0], [[1]], [[0]], [[1]]), "mean_q has shape (1, 1), expected (1,) as its covariance"),
     (([0], [[1]], [math.inf], [[1]]), "mean_q[0] is inf, expected a finite number"),
     (([math.nan], [[1]], [0], [[1]]), "mean_p[0] is nan, expected a finite number"),
+    (([0], np.eye(2), [0, 0], np.eye(2)), "mean_p has shape (1,), expected (2,) as its covariance"),
     (([0], [[1]], [0, 0], np.eye(2)), "cov_q has shape (2, 2), expected (1, 1), the shape of cov_p"),
+    (([0, 0], np.eye(2), [0], [[1]]), "cov_q has shape (1, 1), expected (2, 2), the shape of cov_p"),
     (([0], [[0]], [0], [[1]]), "cov_p[0, 0] is 0.0, expected a variance > 0"),
     (([0], [[1]], [0], [[-1]]), "cov_q[0, 0] is -1.0, expected a variance > 0"),
     ((["a"], [[1]], [0], [[1]]), "mean_p has dtype <U1, expected real numbers"),

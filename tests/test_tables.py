@@ -95,5 +95,6 @@ def test_pairs():
     p, q = as_pair([[0.5, 0.5]], [[1, 0]])
     assert (p.tolist(), q.tolist()) == ([[0.5, 0.5]], [[1.0, 0.0]])
     assert message(as_pair, [1.0], [0.5, 0.5]) == "q has shape (2,), expected (1,), the shape of p"
+    assert message(as_pair, [0.5, 0.5], [1.0]) == "q has shape (1,), expected (2,), the shape of p"
     assert message(as_pair, [-1.0, 2.0], [0.5, 0.5]).startswith("p[0] is -1.0")
     assert message(as_pair, [0.5, 0.5], [0.5, 0.25]).startswith("q sums to 0.75")
