@@ -179,22 +179,27 @@ def _per_image(values: np.ndarray) -> np.ndarray:
 
 
 def disc(u: Field, v: Field) -> Field:
+    """Radius 0.85."""
     return np.hypot(u, v) - 0.85
 
 
 def ring(u: Field, v: Field) -> Field:
+    """Between the radii 0.52 and 0.92."""
     return abs(np.hypot(u, v) - 0.72) - 0.2
 
 
 def box(u: Field, v: Field, half_width: float, half_height: float) -> Field:
+    """A rectangle about the origin."""
     return np.maximum(abs(u) - half_width, abs(v) - half_height)
 
 
 def square(u: Field, v: Field) -> Field:
+    """Side 1.5."""
     return box(u, v, 0.75, 0.75)
 
 
 def diamond(u: Field, v: Field) -> Field:
+    """A square of diagonal 2, on a corner."""
     return (abs(u) + abs(v) - 1) / math.sqrt(2)
 
 
@@ -215,6 +220,7 @@ def star(u: Field, v: Field) -> Field:
 
 
 def cross(u: Field, v: Field) -> Field:
+    """Two bars of 1.9 by 0.54, upright."""
     return np.minimum(box(u, v, 0.95, 0.27), box(u, v, 0.27, 0.95))
 
 
@@ -225,10 +231,12 @@ def crescent(u: Field, v: Field) -> Field:
 
 
 def horizontal_bar(u: Field, v: Field) -> Field:
+    """1.9 wide, 0.56 high."""
     return box(u, v, 0.95, 0.28)
 
 
 def vertical_bar(u: Field, v: Field) -> Field:
+    """0.56 wide, 1.9 high."""
     return box(u, v, 0.28, 0.95)
 
 
