@@ -1,6 +1,5 @@
 """The words of the command line are those that the code behind it knows."""
 
-import dataclasses
 import subprocess
 import sys
 
@@ -37,16 +36,16 @@ def test_every_kind_of_negatives_fits_some_bound(bound):
 
 
 def test_defaults_are_among_the_choices():
-    config = dataclasses.asdict(Config())
+    config = Config()
     for name, choices in {
         "data": names.DATA,
         "backend": names.BACKENDS,
         "bound": names.BOUNDS,
-        "local_scorer": names.SCORERS,
+        "scorer": names.SCORERS,
         "prior": names.PRIORS,
         "prior_loss": names.PRIOR_LOSSES,
     }.items():
-        assert config[name] in choices
+        assert getattr(config, name) in choices
 
 
 def test_names_and_configuration_load_no_numpy():
