@@ -29,7 +29,7 @@ from dimref.backend import Tree, leaves
 from dimref.config import Config
 from dimref.errors import DimrefError
 
-FORMAT = 1
+FORMAT = 2
 CONFIG, METRICS, NEWEST, BEST, CURVES = "config.json", "metrics.jsonl", "newest.npz", "best.npz", "curves.png"
 
 
@@ -45,7 +45,7 @@ class Checkpoint:
     trees: Tree  # {"parameters", "state", "adam"}
     config: Config
     best: float  # the best held-out bound so far
-    meta: dict[str, Any]  # what else to know about the run: the machine it ran on, the images it saw
+    meta: dict[str, Any]  # what else to know about the run: its machine, its images, the encoder's layout
 
 
 # ---- directories

@@ -6,7 +6,7 @@ import math
 import shlex
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -252,7 +252,7 @@ def save(task: Task, path: Path, state: State) -> None:
     bad = [name for name, array in leaves(host) if not np.isfinite(array).all()]
     if bad:
         raise Diverged(f"step {state.step}: expected finite numbers, found {bad[0]} not finite")
-    meta = {"machine": machine_of(task), "images": task.fingerprint}
+    meta = {"machine": machine_of(task), "images": task.fingerprint, "layout": asdict(task.layout)}
     runs.save_checkpoint(path, Checkpoint(state.step, host, task.config, state.best, meta))
 
 
@@ -279,20 +279,3 @@ def restore(task: Task, path: Path, checkpoint: Checkpoint) -> State:
     move = task.backend.tree_to_device
     adam = {"step": checkpoint.step, **move(trees["adam"])}
     return State(checkpoint.step, move(trees["parameters"]), move(model), adam, checkpoint.best)
-
-
-# ---- judging the end
-
-
-def untrained_state(task: Task) -> State:
-    """The initial parameters with running statistics measured on the training images.
-
-    As initialized they are 0 and 1, which would handicap this baseline: a batch norm that does not normalize.
-    """
-    state = initial_state(task)
-    model = state.model
-    for k in range(50):
-        batch = task.backend.to_device(encoders.scale(batch_at(task, k % task.steps_per_epoch), task.layout))
-        _, running = encoders.encode(state.parameters["encoder"], model["encoder"], batch, task.layout, training=True)
-        model = {**model, "encoder": running}
-    return replace(state, model=model)

@@ -243,7 +243,7 @@ def test_a_description_without_an_entry_is_refused(saved, key):
 @pytest.mark.parametrize(
     ("meta", "words"),
     [
-        ({"format": 2}, "format 1, found 2"),
+        ({"format": 1}, "format 2, found 1"),
         ({"step": "many"}, "damaged"),
         ({"best": "good"}, "damaged"),
         ({"config": []}, "expected a JSON object"),

@@ -11,7 +11,6 @@ from strict import STRICT, DeviceArray
 
 from dimref import bounds, objectives, runs, training
 from dimref.backend import leaves
-from dimref.evaluation.features import encode_images
 from dimref.training import Diverged, Interrupted
 
 pytestmark = pytest.mark.usefixtures("narrow")
@@ -375,19 +374,6 @@ def test_a_full_disk_keeps_the_old_checkpoint_and_leaves_nothing_else(prepare, t
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"config.json", "metrics.jsonl", "newest.npz"}
     assert runs.load_checkpoint(tmp_path / "run" / runs.NEWEST).step == 3
     monkeypatch.undo()
-
-
-# ---- judging
-
-
-def test_the_untrained_baseline_has_initial_parameters_and_measured_statistics(prepare):
-    task = prepare()
-    fresh, judged = training.initial_state(task), training.untrained_state(task)
-    for (path, first), (_, second) in zip(leaves(fresh.parameters), leaves(judged.parameters), strict=True):
-        np.testing.assert_array_equal(first, second, err_msg=path)
-    y = encode_images(task, judged.parameters, judged.model, task.images)["fc"]
-    assert 0.2 < y.std() < 2  # normalized by what was measured
-    assert not np.array_equal(fresh.model["encoder"]["norm1"]["mean"], judged.model["encoder"]["norm1"]["mean"])
 
 
 def test_the_clock_counts_the_images_of_this_process(monkeypatch):

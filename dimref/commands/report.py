@@ -5,22 +5,18 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
-import numpy as np
 
-from dimref import data, encoders, plots, training
-from dimref.data import DataError, MissingSplit
-from dimref.evaluation.features import encode_images
+from dimref import encoders, plots, training
+from dimref.data import DataError
+from dimref.evaluation.frozen import Frozen, untrained
+from dimref.evaluation.labelled import Labelled, labelled_images
 from dimref.evaluation.probes import ProbeResult, linear_probe
 from dimref.runs import Checkpoint
 from dimref.task import Task
 from dimref.training import State
-
-PROBE_LIMIT = 10_000  # training images, and test images, of the probes at the end of a run
-LABELLED = {"stl10-unlabeled": "stl10"}  # where the labels of an unlabelled set's probe come from
 
 
 def opening(task: Task, run: Path, checkpoint: Checkpoint | None) -> None:
@@ -96,66 +92,29 @@ def _row(name: str, text: str) -> None:
 # ---- probes
 
 
-@dataclass(frozen=True)
-class Labelled:
-    """Images with labels for the probes, and a word on where the test images come from."""
-
-    train: tuple[np.ndarray, np.ndarray]
-    test: tuple[np.ndarray, np.ndarray]
-    origin: str
-
-
-def labelled_images(task: Task) -> Labelled | None:
-    """At most 10,000 training and 10,000 test images with their labels; None where there are no labels."""
-    config = task.config
-    name = LABELLED.get(config.data, config.data)
-    limit = min(PROBE_LIMIT, config.limit or PROBE_LIMIT)
-    train = data.load(name, "train", config.data_dir, limit, config.noise)
-    try:
-        test = data.load(name, "test", config.data_dir, PROBE_LIMIT, config.noise)
-    except MissingSplit:
-        cut = np.random.default_rng(0).permutation(len(train.labels))
-        fifth, rest = cut[: len(cut) // 5], cut[len(cut) // 5 :]
-        pairs = [(train.images[i], train.labels[i]) for i in (rest, fifth)]
-        origin = "a fifth of the training images, since there is no test split; the encoder has seen them"
-        return _if_labelled(Labelled(pairs[0], pairs[1], origin))
-    if test.images.shape[1:] != train.images.shape[1:]:
-        sizes = ["×".join(map(str, found.images.shape[1:])) for found in (train, test)]
-        raise DataError(
-            f"{test.source}: expected test images of the training images' size {sizes[0]}, found {sizes[1]}"
-        )
-    return _if_labelled(Labelled((train.images, train.labels), (test.images, test.labels), "test split"))
-
-
-def _if_labelled(found: Labelled) -> Labelled | None:
-    both = np.concatenate([found.train[1], found.test[1]])
-    return None if both.min() < 0 or both.min() == both.max() else found
-
-
 def _print_probes(task: Task, state: State) -> None:
     try:
-        found = labelled_images(task)
+        found = labelled_images(task.config)
     except DataError as error:
         _row("probe", f"none: {error}")
         return
     if found is None or len(found.train[1]) < 10:
         _row("probe", "none: the images have no labels, or too few")
         return
-    commonest = np.unique(found.test[1], return_counts=True)[1].max() / len(found.test[1])
     _row("linear probe", f"accuracy in % on {len(found.test[1]):,} test images ({found.origin}), trained on "
-                         f"{len(found.train[1]):,}; {100 * commonest:.0f} % by chance")  # fmt: skip
+                         f"{len(found.train[1]):,}; {100 * found.chance:.0f} % by chance")  # fmt: skip
     click.echo(f"{'':<13} {'':<10} {'conv':>6} {'fc':>6} {'y':>6}")
-    for label, source in (("trained", state), ("untrained", training.untrained_state(task))):
-        accuracies = [100 * result.accuracy for result in _encoder_probes(task, source, found)]
+    trained = Frozen(task.layout, task.backend, state.parameters["encoder"], state.model["encoder"])
+    baseline = untrained(task.config, task.layout, task.backend, task.images)
+    for label, encoder in (("trained", trained), ("untrained", baseline)):
+        accuracies = [100 * result.accuracy for result in _encoder_probes(task, encoder, found)]
         click.echo(f"{'':<13} {label:<10} " + " ".join(f"{a:>6.1f}" for a in accuracies))
     raw = [encoders.scale(x, task.layout).reshape(len(x), -1) for x, _ in (found.train, found.test)]
     result = linear_probe((raw[0], found.train[1]), (raw[1], found.test[1]), task.config.seed, task.backend)
     click.echo(f"{'':<13} {'raw pixels':<10} {100 * result.accuracy:>6.1f}")
 
 
-def _encoder_probes(task: Task, state: State, found: Labelled) -> Iterator[ProbeResult]:
-    train, test = (
-        encode_images(task, state.parameters, state.model, images) for images, _ in (found.train, found.test)
-    )
+def _encoder_probes(task: Task, encoder: Frozen, found: Labelled) -> Iterator[ProbeResult]:
+    train, test = (encoder.features(images) for images, _ in (found.train, found.test))
     for name in train:
         yield linear_probe((train[name], found.train[1]), (test[name], found.test[1]), task.config.seed, task.backend)

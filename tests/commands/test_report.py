@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 import tiny
 
-from dimref import data, plots, training
-from dimref.commands import report
-from dimref.task import prepare
+from dimref import plots, training
 
 
 @pytest.fixture(autouse=True)
@@ -135,22 +133,6 @@ def test_a_damaged_test_set_ends_the_probes_and_not_the_run(printed, tmp_path):
     rows, _ = printed("--data", "cifar10", path=path)
     assert rows["probe"].startswith(f"none: {path}/test_batch.bin: expected a whole number of 3073-byte records")
     assert "next" in rows
-
-
-def test_unlabelled_stl10_is_probed_with_the_labels_of_stl10(monkeypatch, tmp_path):
-    calls = []
-
-    def load(name, split, *rest):
-        calls.append((name, split))
-        raise data.DataError("enough")
-
-    path = tiny.write_npz(tmp_path / "images.npz")
-    task = prepare(tiny.config(path))
-    object.__setattr__(task.config, "data", "stl10-unlabeled")
-    monkeypatch.setattr(data, "load", load)
-    with pytest.raises(data.DataError):
-        report.labelled_images(task)
-    assert calls == [("stl10", "train")]
 
 
 # ---- the picture

@@ -23,6 +23,7 @@ from dimref import config as configs
 from dimref import names, runs
 from dimref.commands import report
 from dimref.config import PRESETS, Config
+from dimref.evaluation import labelled
 
 ONE = {"OPENBLAS_NUM_THREADS": "1"}  # these matrices are too small to share among threads
 
@@ -249,7 +250,7 @@ def test_every_format_trains_and_is_probed_on_its_test_split(tmp_path, name, wri
 
 
 def test_shapes_train_without_files(tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "PROBE_LIMIT", 50)
+    monkeypatch.setattr(labelled, "LIMIT", 50)
     options = ("--limit", 64, "--steps", 1, "--batch-size", 8, "--noise", 0.1, "--out", tmp_path / "run", "--no-plot")
     result = tiny.invoke("train", *options)
     assert result.exit_code == 0

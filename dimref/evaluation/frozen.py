@@ -1,0 +1,82 @@
+"""A frozen encoder: one that is judged or used, and not trained any more. Batch norm runs in inference mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dimref import encoders, runs
+from dimref.backend import Backend, Tree
+from dimref.config import Config
+from dimref.encoders import Layout
+from dimref.task import INIT, ORDER, generator
+
+FEATURES = ("conv", "fc", "y")  # the last map flattened, the layer above it, the representation
+BATCH = 250  # images: their widest intermediate, the columns of the first convolution, stays near 50 MB
+WARM_UP = 50  # batches that an untrained encoder's running statistics are measured on
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """An encoder's parameters and running statistics on a device, and the sizes that it was made for."""
+
+    layout: Layout
+    backend: Backend
+    parameters: Tree
+    running: Tree
+
+    def batches(self, images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+        """conv (n, side²·channels), fc (n, fc) and y (n, D) of uint8 images (N, H, W, C), a batch at a time, on the host.
+
+        Raises:
+            ValueError: the images are not of the layout's size and channels.
+        """
+        for start in range(0, len(images), BATCH):
+            batch = self.backend.to_device(encoders.scale(images[start : start + BATCH], self.layout))
+            encoding, _ = encoders.encode(self.parameters, self.running, batch, self.layout, training=False)
+            found = (encoders.flatten(encoding.last_map), encoding.fc, encoding.y)
+            yield {name: self.backend.to_host(value) for name, value in zip(FEATURES, found, strict=True)}
+
+    def features(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """The same for all images at once: conv (N, side²·channels), fc (N, fc), y (N, D), float32."""
+        parts = list(self.batches(images))
+        return {name: np.concatenate([part[name] for part in parts]) for name in FEATURES}
+
+
+def load(run: Path, backend: Backend, checkpoint: str = runs.NEWEST) -> tuple[Frozen, runs.Checkpoint]:
+    """The encoder in a run's newest.npz or best.npz, on the backend, and the checkpoint that it came from.
+
+    Raises:
+        RunError: there is no such checkpoint, it is damaged, or its arrays are not those of its layout.
+    """
+    path = run / checkpoint
+    found = runs.load_checkpoint(path)
+    try:
+        layout = Layout(**found.meta["layout"])
+        expected = encoders.init_encoder(np.random.default_rng(0), layout)
+    except (KeyError, TypeError, ValueError, MemoryError) as error:
+        raise runs.RunError(
+            f"{path}: expected the layout of an encoder, found {type(error).__name__}: {error}"
+        ) from None
+    trees = [found.trees.get(part, {}).get("encoder", {}) for part in ("parameters", "state")]
+    for tree, fresh in zip(trees, expected, strict=True):
+        runs.check_same_shapes(path, tree, fresh)
+    return Frozen(layout, backend, *map(backend.tree_to_device, trees)), found
+
+
+def untrained(config: Config, layout: Layout, backend: Backend, images: np.ndarray) -> Frozen:
+    """The encoder that the run started from, its running statistics measured on training images (N, H, W, C) uint8.
+
+    As initialized they are 0 and 1, which would handicap this baseline: a batch norm that does not normalize.
+    """
+    parameters, running = map(backend.tree_to_device, encoders.init_encoder(generator(config, INIT, 0), layout))
+    order = generator(config, ORDER, 0).permutation(len(images))
+    size = min(config.batch_size, len(images))
+    for k in range(WARM_UP):
+        start = k % (len(images) // size) * size
+        batch = backend.to_device(encoders.scale(images[order[start : start + size]], layout))
+        _, running = encoders.encode(parameters, running, batch, layout, training=True)
+    return Frozen(layout, backend, parameters, running)

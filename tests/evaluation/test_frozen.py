@@ -1,0 +1,127 @@
+"""Frozen encoders: features whole and in order, read back from a run bit for bit, the untrained baseline, damaged runs."""
+
+import json
+
+import numpy as np
+import pytest
+import tiny
+from strict import STRICT
+
+from dimref import encoders, runs, training
+from dimref.backend import NUMPY, leaves
+from dimref.evaluation import frozen
+from dimref.runs import RunError
+
+
+@pytest.fixture
+def encoder(prepare):
+    """An untrained encoder and images for it."""
+    task = prepare()
+    return frozen.untrained(task.config, task.layout, NUMPY, task.images), task.images
+
+
+@pytest.fixture
+def run(images, narrow, tmp_path):
+    """The directory of a run of three steps."""
+    assert tiny.invoke(*tiny.small(images, "--out", tmp_path / "run", "--quiet", "--no-plot")).exit_code == 0
+    return tmp_path / "run"
+
+
+def changed(run, name, change):
+    """The run's newest checkpoint with its description (name "meta") or one of its arrays changed."""
+    with np.load(run / "newest.npz") as archive:
+        arrays = {key: archive[key] for key in archive.files}
+    if name == "meta":
+        meta = json.loads(str(arrays["meta"]))
+        change(meta)
+        arrays["meta"] = np.array(json.dumps(meta))
+    else:
+        arrays[name] = change(arrays[name])
+    np.savez(run / "newest.npz", **arrays)
+    return run
+
+
+def test_features_are_those_of_inference_whatever_the_batches(encoder, monkeypatch):
+    judged, images = encoder
+    found = judged.features(images)
+    assert {name: value.shape for name, value in found.items()} == {"conv": (54, 32), "fc": (54, 16), "y": (54, 8)}
+    assert {value.dtype for value in found.values()} == {np.dtype(np.float32)}
+    direct, _ = encoders.encode(
+        judged.parameters, judged.running, encoders.scale(images, judged.layout), judged.layout, training=False
+    )
+    np.testing.assert_array_equal(found["y"], direct.y)
+    np.testing.assert_array_equal(found["conv"], direct.last_map.reshape(54, -1))
+    monkeypatch.setattr(frozen, "BATCH", 7)
+    for name, value in judged.features(images).items():
+        np.testing.assert_allclose(value, found[name], rtol=1e-5, atol=1e-6)
+
+
+def test_features_do_not_depend_on_the_backend(encoder):
+    judged, images = encoder
+    move = STRICT.tree_to_device
+    device = frozen.Frozen(judged.layout, STRICT, move(judged.parameters), move(judged.running))
+    for name, value in device.features(images).items():
+        assert isinstance(value, np.ndarray)
+        np.testing.assert_array_equal(value, judged.features(images)[name])
+
+
+def test_a_run_is_read_back_bit_for_bit(run, prepare):
+    judged, checkpoint = frozen.load(run, NUMPY)
+    task = prepare()
+    state = training.initial_state(task)
+    for _ in range(3):
+        state, _ = training.train_step(task, state)
+    assert checkpoint.step == 3
+    assert judged.layout == task.layout
+    for tree, expected in ((judged.parameters, state.parameters), (judged.running, state.model)):
+        for (path, found), (_, wanted) in zip(leaves(tree), leaves(expected["encoder"]), strict=True):
+            np.testing.assert_array_equal(found, wanted, err_msg=path)
+
+
+def test_the_best_checkpoint_is_read_where_it_is_asked_for(run):
+    assert frozen.load(run, NUMPY, runs.BEST)[1].step == 3
+    (run / runs.BEST).unlink()
+    with pytest.raises(RunError, match=r"best\.npz: expected a checkpoint, found no such file"):
+        frozen.load(run, NUMPY, runs.BEST)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda meta: meta.pop("layout"),
+        lambda meta: meta.update(layout=[1]),
+        lambda meta: meta["layout"].update(depth=3),
+        lambda meta: meta["layout"].update(channels=2),
+        lambda meta: meta["layout"].update(size="8"),
+    ],
+)
+def test_a_checkpoint_without_a_sound_layout_is_refused(run, change):
+    with pytest.raises(RunError, match=r"newest\.npz: expected the layout of an encoder"):
+        frozen.load(changed(run, "meta", change), NUMPY)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("parameters/encoder/y/w", r"expected y/w of shape \(16, 8\)"),
+        ("state/encoder/norm1/mean", r"expected norm1/mean of shape \(4,\)"),
+    ],
+)
+def test_arrays_of_another_layout_are_refused(run, name, words):
+    with pytest.raises(RunError, match=words):
+        frozen.load(changed(run, name, lambda array: array[..., :1]), NUMPY)
+
+
+def test_the_untrained_baseline_has_initial_parameters_and_measured_statistics(prepare, encoder):
+    judged, images = encoder
+    fresh = training.initial_state(prepare())
+    for (path, first), (_, second) in zip(leaves(fresh.parameters["encoder"]), leaves(judged.parameters), strict=True):
+        np.testing.assert_array_equal(first, second, err_msg=path)
+    assert 0.2 < judged.features(images)["fc"].std() < 2  # normalized by what was measured
+    assert not np.array_equal(fresh.model["encoder"]["norm1"]["mean"], judged.running["norm1"]["mean"])
+
+
+def test_a_baseline_of_fewer_images_than_a_batch_is_measured_on_what_there_is(prepare):
+    task = prepare()
+    judged = frozen.untrained(task.config, task.layout, NUMPY, task.images[:3])
+    assert all(np.isfinite(array).all() for _, array in leaves(judged.running))

@@ -1,0 +1,74 @@
+"""Images with labels: which images, and where none can be had. (`tests/commands/test_report.py` sees them in use.)"""
+
+import numpy as np
+import pytest
+import tiny
+
+from dimref import data
+from dimref.evaluation.labelled import Labelled, labelled_images
+
+
+@pytest.fixture
+def found(tmp_path):
+    """What a configuration of tiny images finds, with arrays changed and options given."""
+
+    def call(limit=None, options=None, **arrays):
+        path = tiny.write_npz(tmp_path / "images.npz", **arrays)
+        return labelled_images(tiny.config(path, **(options or {})), limit)
+
+    return call
+
+
+def test_both_splits_come_whole_with_their_labels(found):
+    both = found()
+    assert (len(both.train[0]), len(both.test[0]), both.origin) == (60, 30, "test split")
+    np.testing.assert_array_equal(both.train[1], np.arange(60) % 3)
+    np.testing.assert_array_equal(both.test[1], (np.arange(60) % 3)[::-2])
+
+
+def test_a_limit_holds_for_both_splits_and_the_configurations_own_for_training_images(found):
+    both = found(limit=20)
+    assert (len(both.train[0]), len(both.test[0])) == (20, 20)
+    both = found(options={"limit": 12})
+    assert (len(both.train[0]), len(both.test[0])) == (12, 30)
+
+
+def test_without_a_test_split_the_images_are_parted(found):
+    both = found(test_images=None, test_labels=None)
+    assert (len(both.train[0]), len(both.test[0])) == (48, 12)
+    assert "the encoder has seen them" in both.origin
+    together = {image.tobytes() for image in both.train[0]} & {image.tobytes() for image in both.test[0]}
+    assert not together
+
+
+ONE_CLASS = {"labels": np.zeros(60, np.int64), "test_labels": np.zeros(30, np.int64)}
+
+
+@pytest.mark.parametrize("arrays", [{"labels": None}, {"test_labels": None}, ONE_CLASS])
+def test_without_labels_that_differ_there_is_nothing_to_judge_by(found, arrays):
+    assert found(**arrays) is None
+
+
+def test_test_images_of_another_size_are_refused(found):
+    with pytest.raises(data.DataError, match="expected test images of the training images' size 8×8×1, found 16×16×1"):
+        found(test_images=np.zeros((30, 16, 16, 1), np.uint8))
+
+
+def test_unlabelled_stl10_is_judged_with_the_labels_of_stl10(monkeypatch, tmp_path):
+    calls = []
+
+    def load(name, split, *rest):
+        calls.append((name, split))
+        raise data.DataError("enough")
+
+    config = tiny.config(tmp_path / "images.npz")
+    object.__setattr__(config, "data", "stl10-unlabeled")
+    monkeypatch.setattr(data, "load", load)
+    with pytest.raises(data.DataError):
+        labelled_images(config)
+    assert calls == [("stl10", "train")]
+
+
+def test_chance_is_the_share_of_the_commonest_test_label():
+    images, labels = np.zeros((4, 8, 8, 1), np.uint8), np.array([0, 1, 1, 1])
+    assert Labelled((images, labels), (images, labels), "").chance == 0.75
