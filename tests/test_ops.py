@@ -279,15 +279,9 @@ def test_softplus_and_sigmoid_are_stable(dtype):
 
 
 @pytest.mark.parametrize("function", [ops.relu, ops.softplus, ops.sigmoid], ids=["relu", "softplus", "sigmoid"])
-def test_an_elementwise_function_is_one_step_of_the_tape(function):
+def test_an_elementwise_function_is_a_primitive(function):
     """So that the VJP beside it is the one that runs: NumPy's functions of a box would record autograd's own."""
-
-    def loss(p):
-        value = function(p)
-        assert list(value._node.parents) == [p._node]
-        return ops.total(value), None
-
-    value_and_gradients(loss, *draw(7, (3, 4)))
+    assert function._is_autograd_primitive
 
 
 # ---- standardization
