@@ -54,7 +54,7 @@ class Objective:
                 raise ValueError(f"Objective: {argument} must be one of {', '.join(allowed)}, was {found!r}")
         for term, weight in (("local", self.local_weight), ("global", self.global_weight)):
             fits: tuple[str, ...] = names.CANDIDATE_NEGATIVES if self.bound == "infonce" else names.PAIR_NEGATIVES
-            if term == "local" and self.local_scorer == "dot":  # it scores the whole square: nothing is drawn before
+            if self.scorer(term) == "dot":  # it scores the whole square: nothing is drawn before
                 fits = tuple(kind for kind in fits if kind not in ("shuffle", "roll", "sampled"))
             if weight and self.negatives(term) not in fits:
                 found = self.negatives(term)
@@ -62,7 +62,11 @@ class Objective:
 
     def negatives(self, term: str) -> str:
         """The kind of negatives of the "local" or the "global" term."""
-        return self.local_negatives if term == "local" else self.global_negatives
+        return {"local": self.local_negatives, "global": self.global_negatives}[term]
+
+    def scorer(self, term: str) -> str:
+        """The scorer of the "local" or the "global" term."""
+        return {"local": self.local_scorer, "global": "concat"}[term]
 
     def ceiling(self, term: str, n: int, locations: int) -> float:
         """Ceiling in nats of the "local" or the "global" bound for batches of n images."""
@@ -82,7 +86,7 @@ def init_parameters(rng: np.random.Generator, layout: Layout, objective: Objecti
     parameters: Tree = {"encoder": encoder}
     d = layout.representation
     if objective.local_weight:
-        init = discriminators.init_concat if objective.local_scorer == "concat" else discriminators.init_dot
+        init = {"concat": discriminators.init_concat, "dot": discriminators.init_dot}[objective.local_scorer]
         parameters["local"] = init(rng, layout.local[1], d)
     if objective.global_weight:
         side, channels = layout.last
@@ -152,7 +156,8 @@ def loss(
         if average is not None:
             averages[term] = average
         if objective.negatives(term) == "all-locations":
-            terms[f"{term}_certified"] = bounds.infonce_certified(stop_gradient(scores[0]))
+            (square,) = scores
+            terms[f"{term}_certified"] = bounds.infonce_certified(stop_gradient(square))
     if objective.prior_weight:
         game, terms["prior"] = prior_game(parameters["prior"], encoding.y, noise["prior"]["z"], objective)
         value = value + objective.prior_weight * game
@@ -168,7 +173,7 @@ def score(term: str, parameters: Tree, encoding: Encoding, noise: Tree, objectiv
         flat = encoders.flatten(encoding.last_map)
         features = ops.reshape(flat, (flat.shape[0], 1, flat.shape[1]))
     kind = objective.negatives(term)
-    if term == "local" and objective.local_scorer == "dot":
+    if objective.scorer(term) == "dot":
         scores = discriminators.dot_square(parameters, features, encoding.y)
     elif kind in ("shuffle", "roll"):
         return discriminators.concat_pairs(parameters, features, encoding.y, noise["index"])

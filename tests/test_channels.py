@@ -134,6 +134,25 @@ def test_an_unhelpful_input_is_dropped():
     assert result.input_distribution[2] < 1e-6
 
 
+def test_an_input_that_fades_keeps_its_output_in_the_certificate():
+    """Its probability falls about 100-fold a step and it alone reaches the last output: at 0 the upper end were infinite.
+
+    The sum of a slow Z channel and of 100 letters that always arrive: e^C = e^{C_Z} + 100, C_Z that of a flip of 0.9.
+    """
+    letters, rare = 100, 1e-3
+    channel = np.zeros((letters + 3, letters + 3))
+    channel[:2, :2] = z_channel(0.9)
+    channel[2:-1, 2:-1] = np.eye(letters)
+    channel[-1, 2:-1], channel[-1, -1] = (1 - rare) / letters, rare
+    result = capacity(channel)
+    certified(result, math.log(letters + 1 + 0.1 * 0.9**9))
+    p = result.input_distribution
+    assert 0 < p[-1] < 1e-140
+    q = output_distribution(p, channel)
+    worst = max(sum(w * math.log(w / r) for w, r in zip(row, q, strict=True) if w) for row in channel.tolist())
+    assert result.information + result.gap == pytest.approx(worst, abs=1e-12)
+
+
 def test_an_output_that_never_comes_changes_nothing():
     wide = np.hstack([z_channel(0.3), np.zeros((2, 1))])
     assert capacity(wide).information == pytest.approx(capacity(z_channel(0.3)).information, abs=1e-12)

@@ -103,7 +103,7 @@ def test_concat_scores_equal_the_literal_concatenation(seed, size):
     np.testing.assert_allclose(joint, own, atol=1e-12)
     np.testing.assert_allclose(product, [expected[i, by_image[i]] for i in range(n)], atol=1e-12)
 
-    shifts = negatives.distinct_shifts(np.random.default_rng(seed), n, n - 1)
+    shifts = negatives.distinct_shifts(np.random.default_rng(seed), n, 1 + seed % (n - 1))
     positives, others = d.concat_candidates(parameters, features, y, shifts)
     np.testing.assert_allclose(positives, own, atol=1e-12)
     turned = [[expected[(j + s) % n, j] for j in range(n)] for s in shifts.tolist()]  # x_{(j+s) mod N} with y_j
@@ -375,9 +375,10 @@ CALLS = {
     [
         (F3[0], Y3, "features must be (N, L, F), was (2, 4)"),
         (F3[None], Y3, "features must be (N, L, F), was (1, 3, 2, 4)"),
-        (F3, Y3[0], "y must be (N, D) with N = 3, was (5,)"),
-        (F3, Y3[None], "y must be (N, D) with N = 3, was (1, 3, 5)"),
+        (F3, Y3[:, 0], "y must be (N, D) with N = 3, was (3,)"),
+        (F3, Y3[:, None], "y must be (N, D) with N = 3, was (3, 1, 5)"),
         (F3, Y3[:2], "y must be (N, D) with N = 3, was (2, 5)"),
+        (F3, Y3[[0, 1, 2, 0]], "y must be (N, D) with N = 3, was (4, 5)"),
     ],
 )
 def test_scorers_check_their_shapes(name, f, y, message):
@@ -392,10 +393,11 @@ def test_pairs_check_their_index(shape):
         d.concat_pairs(concat(0, 4, 5), F3, Y3, np.zeros(shape, int))
 
 
-@pytest.mark.parametrize("shifts", [[], [0], [3], [1, -1], [[1, 2]]])
+@pytest.mark.parametrize("shifts", [1, [], [0], [3], [4], [1, -1], [[1, 2]]])
 def test_candidates_check_their_shifts(shifts):
     """A shift of 0 would put the positive among its own negatives."""
-    with pytest.raises(ValueError, match=r"^concat_candidates: shifts must be \(K−1,\) in 1\.\.2, were \["):
+    message = re.escape(f"concat_candidates: shifts must be (K−1,) in 1..2, were {shifts}")
+    with pytest.raises(ValueError, match=f"^{message}$"):
         d.concat_candidates(concat(0, 4, 5), F3, Y3, np.array(shifts, int))
 
 

@@ -172,8 +172,9 @@ def test_stride_one_and_no_padding_by_default(layer):
 @pytest.mark.parametrize("layer", [layers.conv2d, layers.conv_transpose2d])
 def test_convolutions_refuse_what_is_no_geometry(layer):
     name, x, w = layer.__name__, np.zeros((2, 4, 4, 3)), {"w": np.zeros((3, 3))}
-    with pytest.raises(ValueError, match=rf"^{name}: x must be \(B, H, W, C\), was \(4, 4, 3\)"):
-        layer(w, x[0], 1)
+    for other, shape in [(x[0], "4, 4, 3"), (x[None], "1, 2, 4, 4, 3")]:
+        with pytest.raises(ValueError, match=rf"^{name}: x must be \(B, H, W, C\), was \({shape}\)"):
+            layer(w, other, 1)
     for kernel, stride, padding in [(0, 1, 0), (1, 0, 0), (1, 1, -1), ((1, 0), 1, 0), (1, (0, 1), 0), (1, 1, (-1, 0))]:
         with pytest.raises(ValueError, match=rf"^{name}: kernel and stride must be ≥ 1 and padding ≥ 0, was \("):
             layer(w, x, kernel, stride, padding)
@@ -183,8 +184,11 @@ def test_convolutions_refuse_what_is_no_geometry(layer):
 
 
 def test_conv2d_refuses_other_channels():
-    with pytest.raises(ValueError, match=r"^conv2d: x must have 5 channels on its last axis, was \(2, 4, 4, 3\)"):
-        layers.conv2d({"w": np.zeros((2 * 3 * 5, 1))}, np.zeros((2, 4, 4, 3)), (2, 3))
+    for c in (3, 7):
+        with pytest.raises(
+            ValueError, match=rf"^conv2d: x must have 5 channels on its last axis, was \(2, 4, 4, {c}\)"
+        ):
+            layers.conv2d({"w": np.zeros((2 * 3 * 5, 1))}, np.zeros((2, 4, 4, c)), (2, 3))
 
 
 def test_conv2d_refuses_images_smaller_than_its_kernel():

@@ -17,6 +17,7 @@ from dimref.objectives import Objective
 from dimref.tape import value_and_gradients
 
 LAYOUT = Layout(8, 1, width=4, fc=8, representation=3)  # local map 4×4×4, last map 2×2×8
+UNLIKE = Layout(12, 1, width=5, fc=8, representation=2)  # no two sizes are the same: local 6×6×5, last 3×3×10
 N, L = 4, 16
 PAIR_BOUNDS = ("jsd", "dv", "mine", "nwj")
 COMBINATIONS = [
@@ -456,18 +457,18 @@ def test_without_any_weight_nothing_has_a_gradient():
 @pytest.mark.parametrize("scorer", ["concat", "dot"])
 def test_initial_parameters_have_the_papers_widths(scorer):
     objective = mixed(scorer=scorer, kind="all-pairs")
-    parameters, state = objectives.init_parameters(np.random.default_rng(0), LAYOUT, objective)
+    parameters, state = objectives.init_parameters(np.random.default_rng(0), UNLIKE, objective)
     shapes = {path: leaf.shape for path, leaf in leaves(parameters)}
     assert all(leaf.dtype == np.float32 for _, leaf in leaves(parameters))
     if scorer == "concat":
-        assert shapes["local/feature/w"] == (4, 512)
-        assert shapes["local/representation/w"] == (3, 512)
+        assert shapes["local/feature/w"] == (5, 512)
+        assert shapes["local/representation/w"] == (2, 512)
     else:
-        assert shapes["local/feature/hidden/w"] == (4, 2048)
-        assert shapes["local/representation/hidden/w"] == (3, 2048)
-    assert shapes["global/feature/w"] == (32, 512)  # the last map, flattened
-    assert shapes["global/representation/w"] == (3, 512)
-    assert shapes["prior/first/w"] == (3, 1000)
+        assert shapes["local/feature/hidden/w"] == (5, 2048)
+        assert shapes["local/representation/hidden/w"] == (2, 2048)
+    assert shapes["global/feature/w"] == (90, 512)  # the last map, flattened
+    assert shapes["global/representation/w"] == (2, 512)
+    assert shapes["prior/first/w"] == (2, 1000)
     assert state["mine"] == {}
     assert set(state) == {"encoder", "mine"}
     assert set(state["encoder"]) == {"norm1", "norm2", "norm_fc"}
@@ -476,10 +477,10 @@ def test_initial_parameters_have_the_papers_widths(scorer):
 @given(seeds, st.integers(2, 6))
 def test_noise_is_what_the_negatives_and_the_prior_need(seed, n):
     def draw(kind, bound="infonce", **changes):
-        return objectives.draw_noise(np.random.default_rng(seed), mixed(bound, kind=kind, **changes), LAYOUT, n)
+        return objectives.draw_noise(np.random.default_rng(seed), mixed(bound, kind=kind, **changes), UNLIKE, n)
 
     noise = draw("shuffle", "jsd")
-    for term, locations in {"local": L, "global": 1}.items():
+    for term, locations in {"local": 36, "global": 1}.items():
         index = noise[term]["index"]
         assert index.shape == (n, locations)
         assert (index != np.arange(n)[:, None]).all()
@@ -489,7 +490,7 @@ def test_noise_is_what_the_negatives_and_the_prior_need(seed, n):
     shifts = draw("sampled", candidates=n)["local"]["shifts"]
     assert sorted(shifts.tolist()) == list(range(1, n))  # K − 1 of them
     z = noise["prior"]["z"]
-    assert z.shape == (n, 3)
+    assert z.shape == (n, 2)
     assert z.dtype == np.float32
     assert (z >= 0).all()
     assert (z <= 1).all()

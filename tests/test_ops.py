@@ -120,6 +120,8 @@ BROADCASTS = [
     ((1, 1), (1, 1)),
     ((2, 3), (2, 3)),
     ((1, 3), (1, 1, 3)),
+    ((1, 3), (0, 3)),  # nothing to sum: zeros
+    ((0, 3), (2, 0, 3)),
 ]
 
 
@@ -276,6 +278,12 @@ def test_softplus_and_sigmoid_are_stable(dtype):
     assert slope.dtype == curve.dtype == dtype
 
 
+@pytest.mark.parametrize("function", [ops.relu, ops.softplus, ops.sigmoid], ids=["relu", "softplus", "sigmoid"])
+def test_an_elementwise_function_is_a_primitive(function):
+    """So that the VJP beside it is the one that runs: NumPy's functions of a box would record autograd's own."""
+    assert function._is_autograd_primitive
+
+
 # ---- standardization
 
 
@@ -389,6 +397,14 @@ def test_im2col_and_col2im(size, kernel, stride, padding):
     c = check_windows(x, kernel, stride, padding)
     check_all(lambda x: ops.im2col(x, kernel, stride, padding), x)
     check_all(lambda c: ops.col2im(c, x.shape, kernel, stride, padding), c)
+
+
+@pytest.mark.parametrize(("size", "kernel", "stride", "padding"), GEOMETRIES)
+def test_col2im_takes_no_more_than_the_tiles_that_cover_the_padded_image(size, kernel, stride, padding):
+    high, wide = (ops.out_size(n, k, s, p) for n, k, s, p in zip(size, kernel, stride, padding, strict=True))
+    folded = ops.col2im(np.zeros((2, high, wide, math.prod(kernel) * 3)), (2, *size, 3), kernel, stride, padding)
+    tiled = [math.ceil((n + 2 * p) / s) * s for n, s, p in zip(size, stride, padding, strict=True)]
+    assert folded.base.size == 2 * math.prod(tiled) * 3  # what comes back is cut out of the canvas
 
 
 @given(st.data(), seeds)
