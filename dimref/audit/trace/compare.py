@@ -134,6 +134,7 @@ class Walk:
         self._raw: dict[str, np.ndarray] = {}
         self._theirs: dict[str, np.ndarray] = {}
         self._eps: dict[str, float] = {}
+        self._reshaped: list[str] = []
         for name, array in theirs.items():
             plain = name.removeprefix("torch/")
             if name == plain or plain not in theirs:
@@ -153,6 +154,8 @@ class Walk:
         plain = name.removeprefix("torch/")
         shape = self._reference[plain].shape
         how = recipe(self._layouts[plain], shape, self._side) if name != plain else None
+        if array.shape != (shape if how is None else how.shape):
+            self._reshaped.append(name)
         return _double(array if how is None else how.undo(array.reshape(-1))).reshape(shape)
 
     def run(self, result: Comparison, misshapen: list[str]) -> Comparison:
@@ -167,7 +170,7 @@ class Walk:
                 result.missing.append(name)
             else:
                 self._look_at(name, result)
-        result.remarks += self._remarks(result)
+        result.remarks += self._remarks()
         return result
 
     def _look_at(self, name: str, result: Comparison) -> None:
@@ -198,7 +201,7 @@ class Walk:
         finding = UNKNOWN
         if self._searches < MOST_SEARCHES:
 
-            def close(candidate: np.ndarray) -> bool:
+            def close(candidate: np.ndarray | None) -> bool:
                 return self._close(name, found, candidate)
 
             finding = diagnose(name, found, self._graph, close, self._sizes, how) or UNKNOWN
@@ -213,15 +216,10 @@ class Walk:
         else:
             result.departures.append(departure)
 
-    def _remarks(self, result: Comparison) -> Iterator[str]:
-        shapes = [
-            name
-            for name, raw in self._raw.items()
-            if raw.size and raw.ndim and raw.squeeze().ndim != self._theirs[name].squeeze().ndim
-        ]
-        if shapes:
-            yield f"another shape, the same elements in the same order: {', '.join(shapes[:6])}"
-        kinds = sorted({str(raw.dtype) for name, raw in self._raw.items() if raw.dtype.kind == "f"})
+    def _remarks(self) -> Iterator[str]:
+        if self._reshaped:
+            yield f"another shape, the same elements in the same order: {', '.join(self._reshaped[:6])}"
+        kinds = sorted({str(array.dtype) for array in self._raw.values() if array.dtype.kind == "f"})
         if len(kinds) > 1:
             yield f"computed or stored in {', '.join(kinds)}"
 

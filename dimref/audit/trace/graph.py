@@ -107,6 +107,14 @@ class Graph:
         finally:
             self._memory, self._functions, self._cuts, self._tried = kept
 
+    def supposing(self, name: str, functions: Mapping[str, Function] | None = None, cut: Cut | None = None) -> Any:
+        """What an array would have to be then; None where those functions cannot stand there (the shapes do not fit)."""
+        try:
+            with self.trying(functions, cut):
+                return self.expected(name)
+        except ValueError:
+            return None
+
     def accept(self, functions: Mapping[str, Function] | None = None, cut: Cut | None = None) -> None:
         """Take a mistake that has been named as given, so that what follows from it is expected from now on."""
         self._adopt(functions or {}, cut)

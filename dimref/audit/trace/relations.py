@@ -18,7 +18,7 @@ from dimref.audit.trace.graph import Cut, Function
 from dimref.audit.trace.layouts import Recipe
 from dimref.backend import Array
 
-Close = Callable[[np.ndarray], bool]  # whether a candidate is the found array
+Close = Callable[[np.ndarray | None], bool]  # whether a candidate (None: there is none) is the found array
 
 
 @dataclass(frozen=True)

@@ -230,7 +230,7 @@ def _bound(term: str, objective: Objective) -> list[Piece]:
 
     def by_location(*arrays: Array) -> Array:
         known = [None if a is None else stop_gradient(a) for a in arrays]  # there is no average before the first step
-        count = known[-2 if bound == "mine" else -1].shape[-1]
+        count = arrays[0].shape[-1]
         each = [value(*(None if a is None else a[..., at : at + 1] for a in known)) for at in range(count)]
         return ops.concatenate([ops.reshape(bound_, (1,)) for bound_ in each])
 

@@ -61,10 +61,9 @@ def _own_variants(name: str, found: np.ndarray, graph: Graph, close: Close) -> I
     if name not in graph.pieces:
         return
     for variant in variants.of(graph.pieces[name], graph):
-        with graph.trying({name: variant.function}):
-            if close(graph.expected(name)):
-                yield Finding(variant.id, variant.text, {name: variant.function})
-                return
+        if close(graph.supposing(name, {name: variant.function})):
+            yield Finding(variant.id, variant.text, {name: variant.function})
+            return
 
 
 def _negatives(name: str, found: np.ndarray, graph: Graph, close: Close) -> Iterator[Finding]:
@@ -74,14 +73,12 @@ def _negatives(name: str, found: np.ndarray, graph: Graph, close: Close) -> Iter
     if partner not in graph.pieces or not name.startswith(f"{term}/product/") or found.ndim < 2:
         return
     for variant in variants.of(graph.pieces[partner], graph):
-        with graph.trying({partner: variant.function}):
-            if close(graph.expected(name)):
-                yield Finding(variant.id, variant.text, {partner: variant.function})
-                return
-    index = _matched(name, found, graph, partner)
-    with graph.trying({partner: lambda y, _: ops.gather(y, index)}):
-        if not close(graph.expected(name)):
+        if close(graph.supposing(name, {partner: variant.function})):
+            yield Finding(variant.id, variant.text, {partner: variant.function})
             return
+    index = _matched(name, found, graph, partner)
+    if not close(graph.supposing(name, {partner: lambda y, _: ops.gather(y, index)})):
+        return
     fixed = float((index == np.arange(len(index))[:, None]).mean())
     text = f"shuffled differently: the noise is not used (x_0 meets y_{index[0, 0]}"
     text += f"; {100 * fixed:.3g} % of the pairs are positives)" if fixed else ")"
@@ -95,8 +92,9 @@ def _matched(name: str, found: np.ndarray, graph: Graph, partner: str) -> np.nda
     best = np.full((n, places), np.inf)
     index = np.zeros((n, places), np.int64)
     for j in range(n):
-        with graph.trying({partner: lambda y, _, j=j: ops.gather(y, np.full((n, places), j))}):
-            error = np.abs(graph.expected(name) - found).reshape(n, places, -1).max(axis=2)
+        everyone = np.full((n, places), j)
+        candidate = graph.supposing(name, {partner: lambda y, _, everyone=everyone: ops.gather(y, everyone)})
+        error = np.abs(candidate - found).reshape(n, places, -1).max(axis=2)
         index = np.where(error < best, j, index)
         best = np.minimum(best, error)
     return index
@@ -192,9 +190,7 @@ Guess = tuple[str, str, dict[str, Function], Cut | None]  # id, text, wrong piec
 def _upstream(name: str, graph: Graph, close: Close) -> Iterator[Finding]:
     """A mistake in pieces that the other side did not save, between what it did save and this array."""
     for id_, text, functions, cut in itertools.islice(_guesses(name, graph), MOST_TRIES):
-        with graph.trying(functions, cut):
-            candidate = graph.expected(name)
-        if candidate is not None and close(candidate):
+        if close(graph.supposing(name, functions, cut)):
             yield Finding(id_, text, functions, cut=cut)
             return
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from dimref.audit.trace.graph import Graph
 
-FORWARD, GRADIENT = 64, 1024  # units of the coarser precision's eps, relative to the largest element
+FORWARD, GRADIENT = 48, 1024  # units of the coarser precision's eps, relative to the largest element
 OWN_ROUNDING = 16
 LOOSE = 16  # times wider, where an array is held against the reference's and not against what follows from theirs
 FLIPPED, FLIP = 2e-3, 0.05  # a ReLU at 0 may open by rounding: so many elements of a gradient may be so far off
