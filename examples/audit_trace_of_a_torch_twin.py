@@ -13,7 +13,7 @@ import numpy as np
 
 try:
     import torch
-    from torch.nn import functional as F  # noqa: N812
+    from torch.nn import functional as F
 except ImportError:
     sys.exit("audit_trace_of_a_torch_twin: expected PyTorch, found it not installed; pip install 'dimref[oracle]'")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from dimref.commands.audit_trace import trace
+from dimref.commands.audit_vectors import vectors
 
 
 @click.group()
@@ -13,3 +14,4 @@ def audit() -> None:
 
 
 audit.add_command(trace)
+audit.add_command(vectors)
