@@ -178,7 +178,7 @@ class Walk:
         if self._close(name, found, self._reference[name]):
             result.conforming.append(name)
             return
-        above = [d for d in result.departures if not self._graph.ancestors(name).isdisjoint({d.name, *d.also})]
+        above = self._above(name, result)
         near = self._close(name, found, self._reference[name], LOOSE)
         if self._close(name, found, self._graph.expected(name)):
             if near or not above:
@@ -190,13 +190,22 @@ class Walk:
         else:
             self._depart(name, found, result)
 
+    def _above(self, name: str, result: Comparison) -> list[Departure]:
+        """The departures that an array depends on: on what departs, or on what was done instead."""
+        names = self._graph.ancestors(name) | {name}
+        found = []
+        for departure in result.departures:
+            cut = departure.finding.cut
+            marks = {departure.name, *departure.also, *(departure.finding.functions or ())}
+            if not names.isdisjoint(marks | ({f"gradient/{cut[0]}"} if cut else set())):
+                found.append(departure)
+        return found
+
     def _close(self, name: str, found: np.ndarray, expected: Any, times: float = 1) -> bool:
         return self._tolerance.close(name, found, expected, self._eps[name], times)
 
     def _depart(self, name: str, found: np.ndarray, result: Comparison) -> None:
         expected = self._graph.expected(name)
-        if expected is None:  # a gradient that nothing hands back, with the mistakes that were named
-            expected = self._reference[name]
         how = recipe(self._layouts[name], found.shape, self._side)
         finding = UNKNOWN
         if self._searches < MOST_SEARCHES:

@@ -62,12 +62,12 @@ class Graph:
         return self._memory[name]
 
     def inputs(self, name: str) -> tuple[str, ...]:
-        """What an array is computed from, directly."""
+        """What an array is computed from, directly; a gradient by its users' own functions, too, hence their names."""
         if name in self.pieces:
             return self.pieces[name].inputs
         if name.startswith("gradient/"):
             consumers = self.consumers.get(name.removeprefix("gradient/"), [])
-            return tuple(dict.fromkeys(n for c in consumers for n in (f"gradient/{c.name}", *c.inputs)))
+            return tuple(dict.fromkeys(n for c in consumers for n in (f"gradient/{c.name}", c.name, *c.inputs)))
         if name.startswith("after/"):
             path = _path(name)
             return (f"parameters/{path}", f"gradient/parameters/{path}")
@@ -123,8 +123,6 @@ class Graph:
         self._functions = {**self._functions, **functions}
         self._cuts = self._cuts | ({cut} if cut else set())
         changed = {*functions, f"gradient/{cut[0]}"} if cut else set(functions)
-        # What a changed piece hands back is the gradient of its inputs, of which none need depend on its value.
-        changed |= {f"gradient/{n}" for name in functions if name in self.pieces for n in self.pieces[name].inputs}
         self._memory = {name: array for name, array in self._memory.items() if not self._depends(name, changed)}
 
     def _depends(self, key: str, changed: set[str]) -> bool:
@@ -166,7 +164,11 @@ class Graph:
 
     def _gradient(self, of: str) -> Any:
         parts = list(self.contributions(of).values())
-        return sum(parts[1:], start=parts[0]) if parts else None
+        if parts:
+            return sum(parts[1:], start=parts[0])
+        # Nobody hands anything back: there is no such gradient, or a mistake that was named has cut it off.
+        reference = self._reference.get(f"gradient/{of}")
+        return None if reference is None else np.zeros_like(reference)
 
     def _backward(self, piece: Piece, g: np.ndarray) -> dict[str, Any]:
         """∂⟨piece, g⟩ by each of its inputs."""

@@ -13,6 +13,7 @@ from dimref.audit.trace.graph import Cut, Function, Graph
 from dimref.audit.trace.layouts import Recipe
 from dimref.audit.trace.relations import Close, Finding
 
+FEW = 4  # elements: with fewer, chance must be reckoned with
 MOST_TRIES = 150  # of mistakes in pieces that the other side did not save: each evaluates a part of the step anew
 
 
@@ -158,10 +159,10 @@ def _digits(found: np.ndarray, expected: np.ndarray) -> Iterator[Finding]:
     error, scale = float(np.abs(found.reshape(expected.shape) - expected).max()), float(np.abs(expected).max())
     if (found == np.rint(found)).all() and error <= 1 and not (expected == np.rint(expected)).all():
         yield Finding("integers", "whole numbers: rounded or cut off (cast to an integer type)")
-    elif error <= 2.0**-6 * scale and (found == found.astype(np.float16)).all():
-        yield Finding("float16", "float16 digits: computed or stored in half precision")
     elif error <= 2.0**-5 * scale and _is_bfloat16(found):
         yield Finding("bfloat16", "bfloat16 digits: computed or stored in 8 bits of precision")
+    elif error <= 2.0**-6 * scale and (found == found.astype(np.float16)).all():
+        yield Finding("float16", "float16 digits: computed or stored in half precision")
 
 
 def _is_bfloat16(array: np.ndarray) -> bool:
@@ -188,11 +189,20 @@ Guess = tuple[str, str, dict[str, Function], Cut | None]  # id, text, wrong piec
 
 
 def _upstream(name: str, graph: Graph, close: Close) -> Iterator[Finding]:
-    """A mistake in pieces that the other side did not save, between what it did save and this array."""
-    for id_, text, functions, cut in itertools.islice(_guesses(name, graph), MOST_TRIES):
-        if close(graph.supposing(name, functions, cut)):
-            yield Finding(id_, text, functions, cut=cut)
-            return
+    """A mistake in pieces that the other side did not save, between what it did save and this array.
+
+    A single number is soon met by chance: there every guess is tried, and more than one that fits is no finding.
+    """
+    guesses = itertools.islice(_guesses(name, graph), MOST_TRIES)
+    fits = (Finding(id_, text, f, cut=cut) for id_, text, f, cut in guesses if close(graph.supposing(name, f, cut)))
+    if np.size(graph.expected(name)) >= FEW:
+        yield from itertools.islice(fits, 1)
+        return
+    found = list(fits)
+    if len({finding.id for finding in found}) > 1:
+        texts = " or ".join(dict.fromkeys(finding.text for finding in found[:4]))
+        yield Finding("ambiguous", f"{texts}: save more arrays to tell")
+    yield from found[:1]
 
 
 def _guesses(name: str, graph: Graph) -> Iterator[Guess]:
