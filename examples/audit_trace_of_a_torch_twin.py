@@ -2,11 +2,12 @@
 
 Needs PyTorch (pip install 'dimref[oracle]'). The twin knows nothing of dimref but the file: it loads weights, batch and
 noise in PyTorch's layout, takes one training step and saves what it has under the trace's names, with torch/ in front
-where the axes lie as PyTorch has them. Half a minute on two cores.
+where the axes lie as PyTorch has them.
 """
 
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -123,11 +124,14 @@ class Twin:
 def main() -> None:
     from dimref.audit.trace import compare, export, report
     from dimref.config import Config
+    from dimref.encoders import Layout
     from dimref.task import prepare
 
+    # An encoder of a quarter of the paper's widths, so that the files are small. `dimref audit trace export` has them all.
+    task = replace(prepare(Config(batch_size=8, limit=64)), layout=Layout(32, 3, width=16, fc=256, representation=64))
     with tempfile.TemporaryDirectory() as folder:
         reference, theirs = Path(folder) / "ref.npz", Path(folder) / "theirs.npz"
-        export.write(reference, export.trace(prepare(Config(batch_size=8, limit=64))))
+        export.write(reference, export.trace(task))
         for mistake in ("", *MISTAKES):
             np.savez(theirs, **Twin(reference, mistake).step())
             print(f"---- the twin {'with ' + mistake if mistake else 'as it should be'}")

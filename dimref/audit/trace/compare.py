@@ -17,7 +17,7 @@ import numpy as np
 from dimref.arrays import npz_header, npz_names, open_npz, read_npz, read_npz_array
 from dimref.audit.trace import manifest
 from dimref.audit.trace.graph import Graph
-from dimref.audit.trace.layouts import recipe
+from dimref.audit.trace.layouts import LAYOUTS, recipe
 from dimref.audit.trace.pieces import forward, state_after
 from dimref.audit.trace.relations import Finding
 from dimref.audit.trace.search import diagnose
@@ -74,6 +74,8 @@ def read_reference(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         for entry in found["arrays"]:
             if list(arrays[entry["name"]].shape) != entry["shape"]:
                 raise ValueError(f"{entry['name']} of shape {arrays[entry['name']].shape}")
+            if entry["layout"] not in LAYOUTS:
+                raise ValueError(f"the layout {entry['layout']!r}")
             recipe(entry["layout"], entry["shape"], found["sizes"]["last_side"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError, IndexError) as error:
         raise DimrefError(f"{path}: expected the arrays of its manifest, found {error}") from None
@@ -115,7 +117,12 @@ def compare(reference: Path, theirs: Path) -> Comparison:
     if not found and not misshapen:
         names = ", ".join(unknown[:4]) or "none"
         raise DimrefError(f"{theirs}: expected arrays with names of {reference}, found {names}")
-    return Walk(said, arrays, found, str(reference)).run(Comparison(str(theirs), unknown=unknown), misshapen)
+    walk = Walk(said, arrays, found, str(reference))
+    try:
+        return walk.run(Comparison(str(theirs), unknown=unknown), misshapen)
+    except Exception:
+        walk.prove_reference()  # if the trace itself does not hold together, that is what to say
+        raise
 
 
 class Walk:
@@ -125,6 +132,7 @@ class Walk:
         self, said: dict[str, Any], reference: dict[str, np.ndarray], theirs: dict[str, np.ndarray], source: str
     ) -> None:
         config, objective, layout = manifest.step_of(said, source)
+        self._source = source
         self._layouts = {entry["name"]: entry["layout"] for entry in said["arrays"]}
         self._side = said["sizes"]["last_side"]
         self._sizes = {name: said["sizes"][name] for name in ("N", "L", "F", "D")}
@@ -145,9 +153,9 @@ class Walk:
         own = {name: self._reference[name] for name in self._theirs}
         step = said["steps_before"]
         self._graph = Graph(steps, after, self._reference, self._theirs, step, config.lr)
-        own_graph = Graph(steps, after, self._reference, own, step, config.lr)
+        self._own_graph = Graph(steps, after, self._reference, own, step, config.lr)
         eps = float(np.finfo(said["dtype"]).eps)
-        self._tolerance = Tolerance(self._graph, own_graph, self._reference, eps, config.lr)
+        self._tolerance = Tolerance(self._graph, self._own_graph, self._reference, eps, config.lr)
         self._searches = 0
 
     def _in_our_layout(self, name: str, array: np.ndarray) -> np.ndarray:
@@ -172,6 +180,22 @@ class Walk:
                 self._look_at(name, result)
         result.remarks += self._remarks()
         return result
+
+    def prove_reference(self) -> None:
+        """Evaluate every piece on the trace's own arrays.
+
+        Raises:
+            DimrefError: they are not the arrays of the step that the manifest tells.
+        """
+        try:
+            for name in self._reference:
+                self._own_graph.inputs(name)
+                self._own_graph.expected(name)
+        except Exception as error:  # arrays of any shape and type fail in many ways
+            line = f"{type(error).__name__}: {error}"
+            raise DimrefError(
+                f"{self._source}: expected the arrays of the step in its manifest, found {line}"
+            ) from None
 
     def _look_at(self, name: str, result: Comparison) -> None:
         found = self._theirs[name]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dimref import __version__, machine
+from dimref import config as configs
 from dimref.audit.trace.layouts import LAYOUTS, parameter_layout, recipe
 from dimref.audit.trace.pieces import Piece, forward, state_after
 from dimref.config import Config
@@ -18,7 +19,7 @@ from dimref.objectives import Objective
 from dimref.task import Task
 
 FORMAT = 1
-MOST_TEXT = 1 << 24  # bytes of JSON
+MOST = 1 << 20  # of any size in a manifest
 
 _INPUTS = {
     "batch/images": ("the batch as it was read, uint8", "images"),
@@ -131,9 +132,15 @@ def step_of(found: dict[str, Any], source: str) -> tuple[Config, Objective, Layo
         DimrefError: they are not those of a step that dimref can take.
     """
     try:
-        layout = Layout(**found["encoder"])
-        if not all(isinstance(value, int) and 0 < value <= 1 << 20 for value in found["encoder"].values()):
-            raise ValueError("encoder sizes")
-        return Config(**found["config"]), Objective(**found["objective"]), layout
-    except (KeyError, TypeError, ValueError) as error:
+        for name in ("encoder", "sizes"):
+            for size, value in found[name].items():
+                if not isinstance(value, int) or not 0 < value <= MOST:
+                    raise ValueError(f"{size} of {str(value)[:40]}")
+        config = Config(**configs.checked_types(found["config"], source))
+        if found["objective"]["candidates"] > found["sizes"]["N"]:
+            raise ValueError("more candidates than images")
+        if not isinstance(found["steps_before"], int) or found["dtype"] not in ("float32", "float64"):
+            raise ValueError("no step or no dtype")
+        return config, Objective(**found["objective"]), Layout(**found["encoder"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DimrefError(f"{source}: expected a manifest of a step of dimref, found {error}") from None

@@ -198,11 +198,10 @@ def factor_name(value: float, sizes: Mapping[str, int]) -> str:
         known |= {"N − 1": n - 1, "N/(N − 1)": n / (n - 1), "N·(N − 1)": n * (n - 1)}
     for name, number in known.items():
         sign = " with the sign flipped" if value < 0 else ""
-        simple = name.replace("−", "").replace(" ", "").isalnum()
         if number != 1 and math.isclose(abs(value), number, rel_tol=1e-4):
             return f" = {name}{sign}"
         if number != 1 and math.isclose(abs(value), 1 / number, rel_tol=1e-4):
-            return f" = 1/{name if simple else f'({name})'}{sign}"
+            return f" = 1/{name if name.isalnum() else f'({name})'}{sign}"
     return ""
 
 

@@ -4,12 +4,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from traces import graph_of
 
 from dimref.audit.trace import export
 from dimref.audit.trace.compare import Comparison, Walk
-from dimref.audit.trace.graph import Graph
-from dimref.audit.trace.manifest import step_of
-from dimref.audit.trace.pieces import forward, state_after
 
 
 @pytest.fixture
@@ -20,15 +18,6 @@ def traced(prepare):
         return export.trace(prepare(**options), dtype, after)
 
     return make
-
-
-def graph_of(found, theirs=None, cast=np.float64):
-    """The graph of a trace, in float64 as the comparison has it."""
-    config, objective, layout = step_of(found.manifest, "trace")
-    arrays = {n: a.astype(cast) if a.dtype.kind == "f" else a for n, a in found.arrays.items()}
-    theirs = {} if theirs is None else theirs
-    step = found.manifest["steps_before"]
-    return Graph(forward(objective, layout), state_after(objective, layout), arrays, theirs, step, config.lr)
 
 
 @pytest.fixture
