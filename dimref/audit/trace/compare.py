@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dimref.arrays import npz_header, npz_names, open_npz, read_npz, read_npz_array
+from dimref.arrays import MOST_BYTES, npz_header, npz_names, open_npz, read_npz_array
 from dimref.audit.trace import manifest
 from dimref.audit.trace.graph import Graph
 from dimref.audit.trace.layouts import LAYOUTS, recipe
@@ -22,6 +22,7 @@ from dimref.audit.trace.pieces import forward, state_after
 from dimref.audit.trace.relations import Finding
 from dimref.audit.trace.search import diagnose
 from dimref.audit.trace.tolerance import LOOSE, Tolerance
+from dimref.data.dataset import fault
 from dimref.errors import DimrefError
 
 UNKNOWN = Finding("unknown", "no simple relation found")
@@ -66,20 +67,33 @@ def read_reference(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     Raises:
         DimrefError: it is no trace, or it is damaged.
     """
-    arrays = read_npz(path)
-    if "manifest" not in arrays:
-        raise DimrefError(f"{path}: expected a trace of dimref audit trace export, found no manifest in it")
-    found = manifest.read(arrays.pop("manifest"), str(path))
-    try:
-        for entry in found["arrays"]:
-            if list(arrays[entry["name"]].shape) != entry["shape"]:
-                raise ValueError(f"{entry['name']} of shape {arrays[entry['name']].shape}")
-            if entry["layout"] not in LAYOUTS:
-                raise ValueError(f"the layout {entry['layout']!r}")
-            recipe(entry["layout"], entry["shape"], found["sizes"]["last_side"])
-    except (KeyError, TypeError, ValueError, ZeroDivisionError, IndexError) as error:
-        raise DimrefError(f"{path}: expected the arrays of its manifest, found {error}") from None
-    return found, {entry["name"]: arrays[entry["name"]] for entry in found["arrays"]}
+    with open_npz(path) as archive:
+        if "manifest" not in npz_names(archive):
+            raise fault(path, "a trace of dimref audit trace export", "no manifest in it")
+        text, _ = read_npz_array(path, archive, "manifest")
+    found = manifest.read(text, str(path))
+    with open_npz(path) as archive:
+        try:
+            entries = {entry["name"]: (entry["shape"], entry["layout"]) for entry in found["arrays"]}
+            return found, _read_described(path, archive, entries, found["sizes"]["last_side"])
+        except (KeyError, TypeError, ValueError, ArithmeticError, IndexError) as error:
+            raise fault(path, "the arrays of its manifest", str(error)) from None
+
+
+def _read_described(path: Path, archive: Any, entries: dict[str, Any], side: int) -> dict[str, np.ndarray]:
+    """The arrays that a manifest tells of; what else is in the file (the copies in PyTorch's layout) is left there."""
+    arrays: dict[str, np.ndarray] = {}
+    left = MOST_BYTES
+    for name, (shape, layout) in entries.items():
+        array, _ = read_npz_array(path, archive, name, most_bytes=left)
+        left -= array.nbytes
+        if list(array.shape) != shape:
+            raise ValueError(f"{name} of shape {array.shape}")
+        if layout not in LAYOUTS:
+            raise ValueError(f"the layout {layout!r}")
+        recipe(layout, shape, side)
+        arrays[name] = array
+    return arrays
 
 
 def read_theirs(path: Path, shapes: dict[str, tuple[int, ...]]) -> tuple[dict[str, np.ndarray], list[str], list[str]]:

@@ -6,7 +6,7 @@ import math
 import textwrap
 from typing import Any
 
-from dimref.audit.trace.compare import Comparison, Departure
+from dimref.audit.trace.compare import UNKNOWN, Comparison, Departure
 
 WIDTH = 110
 
@@ -18,9 +18,12 @@ def text(result: Comparison, everything: bool = False) -> str:
         everything: list all names, not only the first few.
     """
     lines = []
+    unrelated = [d.name for d in result.departures[1:] if d.finding is UNKNOWN]
     for k, departure in enumerate(result.departures):
-        title = "DEPARTS" if k == 0 else "also" if not departure.explains else "also departs"
-        lines += _departure(title, departure, everything)
+        if departure.name not in unrelated[1:]:
+            lines += _departure("also departs" if k else "DEPARTS", departure, everything)
+    if unrelated[1:]:
+        lines += _paragraph("", f"no simple relation at {len(unrelated) - 1} more: {_some(unrelated[1:], everything)}")
     for title, names in (("conforms", result.conforming), ("missing", result.missing), ("unknown", result.unknown)):
         if names:
             lines += _paragraph(title, f"{len(names)}: {_some(names, everything)}")

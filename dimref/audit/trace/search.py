@@ -133,14 +133,14 @@ def _optimizer(name: str, found: np.ndarray, graph: Graph, close: Close) -> Iter
         + factor * (expected - old),
     }
     for (id_, text), candidate in attempts.items():
-        if close(candidate):
+        if close(candidate) and (id_ != "step-scale" or found.size >= FEW):
             yield Finding(id_, text)
             return
 
 
 def _decay(name: str, found: np.ndarray, graph: Graph, close: Close) -> Iterator[Finding]:
     """Weight decay: λ·θ in a gradient, −lr·λ·θ in a step."""
-    for prefix in ("gradient/parameters/", "after/parameters/", "after/adam/m/"):
+    for prefix in () if found.size < FEW else ("gradient/parameters/", "after/parameters/", "after/adam/m/"):
         if name.startswith(prefix):
             theta = graph.filled(f"parameters/{name.removeprefix(prefix)}")
             extra = found.reshape(theta.shape) - graph.expected(name)

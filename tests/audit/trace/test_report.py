@@ -29,13 +29,20 @@ def test_text():
     assert "the same at 1 more: encoder/norm2" in lines[2]
     assert "explains 30 later arrays: gradient/encoder/some/long/name0" in lines[3]
     text = " ".join(" ".join(lines).split())
-    assert "also loss (scalar): no simple relation found" in text
+    assert "also departs loss (scalar): no simple relation found" in text
     assert "missing 1: loss" in text
     assert "unknown 1: mine" in text
     assert "note a remark" in text
     assert text.endswith("1 more departure not explained by it")
     assert "name15" not in text
     assert "name15" in report.text(departing(), everything=True)
+
+
+def test_departures_without_a_relation_share_a_line():
+    many = [Departure(f"gradient/x{k}", UNKNOWN, (2,)) for k in range(9)]
+    lines = report.text(Comparison("t", departures=many)).splitlines()
+    assert [line.split()[0] for line in lines] == ["DEPARTS", "also", "no", "verdict"]
+    assert "no simple relation at 7 more: gradient/x2" in lines[2]
 
 
 def test_verdicts():

@@ -59,3 +59,12 @@ def test_nearly_right_without_a_pattern_is_lost_precision(traced):
     finding = diagnose("encoder/y", found, graph, near(found), SIZES, None)
     assert finding.id == "precision"
     assert "right to 3." in finding.text or "right to 4." in finding.text
+
+
+def test_a_single_element_has_no_weight_decay(traced):
+    """Any one number differs from another by some multiple of a third."""
+    graph = graph_of(traced(dtype="float64"))
+    for name in ("gradient/parameters/local/score/b", "after/parameters/local/score/b"):
+        found = graph.expected(name) + 0.0321
+        finding = diagnose(name, found, graph, near(found), SIZES, None)
+        assert finding is None or finding.id not in ("weight-decay", "step-scale")
