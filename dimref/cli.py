@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from dimref import __version__
+from dimref.commands.audit import audit
 from dimref.commands.check import check
 from dimref.commands.equations import equations
 from dimref.commands.info import info
@@ -51,3 +52,4 @@ main.add_command(train)
 main.add_command(info)
 main.add_command(check)
 main.add_command(equations)
+main.add_command(audit)

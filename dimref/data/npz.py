@@ -5,24 +5,20 @@ optional. Nothing is unpickled, and of the images no more than asked for is unpa
 Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
 """
 
-import math
-import warnings
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
+from dimref.arrays import npz_names, open_npz, read_npz_array
 from dimref.data.dataset import UNLABELLED, DataError, Dataset, MissingSplit, fault, make
-from dimref.data.files import DEFLATE_RATIO, need_file, need_folder, read_exactly
+from dimref.data.files import need_file, need_folder
 
 KEYS = {
     "train": (("images", "labels"), ("x_train", "y_train"), ("train_images", "train_labels")),
     "test": (("test_images", "test_labels"), ("x_test", "y_test")),
 }
 MOST_CLASSES = 1 << 16
-Check = Callable[[str, tuple[int, ...], np.dtype], None]
 
 
 def read(name: str, split: str, data_dir: Path, limit: int | None) -> Dataset:
@@ -32,16 +28,11 @@ def read(name: str, split: str, data_dir: Path, limit: int | None) -> Dataset:
         images uint8 (N, H, W, C), labels int64 (N,), -1 where there are none. Classes are called by their numbers.
     """
     path = _find_file(data_dir)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            images_key, labels_key = _find_keys(archive, split) or _no_images(path, archive, split)
-            images, total = _read_array(path, archive, images_key, _check_images, limit)
-            labels = _read_labels(path, archive, labels_key)
-            known = [_read_labels(path, archive, pair[1]) for part in KEYS if (pair := _find_keys(archive, part))]
-    except (DataError, MemoryError):
-        raise
-    except Exception as error:  # damaged archives, and damaged headers of arrays in them, fail in many ways
-        raise fault(path, "a sound .npz file of plain arrays", f"{type(error).__name__}: {error}") from error
+    with open_npz(path) as archive:
+        images_key, labels_key = _find_keys(archive, split) or _no_images(path, archive, split)
+        images, total = read_npz_array(path, archive, images_key, _check_images, limit)
+        labels = _read_labels(path, archive, labels_key)
+        known = [_read_labels(path, archive, pair[1]) for part in KEYS if (pair := _find_keys(archive, part))]
     images = images[..., None] if images.ndim == 3 else images
     if labels is not None and len(labels) != total:
         raise fault(path, f"{total} labels, one for each of {images_key!r}", f"{len(labels)} in {labels_key!r}")
@@ -63,8 +54,8 @@ def _find_file(data_dir: Path) -> Path:
 
 
 def _find_keys(archive: zipfile.ZipFile, split: str) -> tuple[str, str] | None:
-    names = set(archive.namelist())
-    return next((keys for keys in KEYS[split] if f"{keys[0]}.npy" in names), None)
+    names = set(npz_names(archive))
+    return next((keys for keys in KEYS[split] if keys[0] in names), None)
 
 
 def _no_images(path: Path, archive: zipfile.ZipFile, split: str) -> tuple[str, str]:
@@ -94,41 +85,10 @@ def _check_labels(where: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
 
 def _read_labels(path: Path, archive: zipfile.ZipFile, key: str) -> np.ndarray | None:
     """All labels as int64 (N,), or None if there are none."""
-    if f"{key}.npy" not in archive.namelist():
+    if key not in npz_names(archive):
         return None
-    labels = _read_array(path, archive, key, _check_labels)[0].reshape(-1)
+    labels = read_npz_array(path, archive, key, _check_labels)[0].reshape(-1)
     if labels.min() < UNLABELLED or labels.max() >= MOST_CLASSES:
         found = f"{labels.min()} to {labels.max()}"
         raise fault(f"{path}, array {key!r}", f"labels from -1 to {MOST_CLASSES - 1}", found)
     return labels.astype(np.int64)
-
-
-def _read_array(
-    path: Path, archive: zipfile.ZipFile, key: str, check: Check, limit: int | None = None
-) -> tuple[np.ndarray, int]:
-    """The first `limit` entries of an array that passes the check, and how many it has."""
-    where = f"{path}, array {key!r}"
-    info = archive.getinfo(f"{key}.npy")
-    with archive.open(info) as member:
-        shape, fortran, dtype = _read_header(member, where)
-        check(where, shape, dtype)
-        size = math.prod(shape) * dtype.itemsize
-        if size > min(info.file_size, info.compress_size * DEFLATE_RATIO):
-            raise fault(where, f"{size} bytes for shape {shape}", f"{info.file_size} ({info.compress_size} packed)")
-        count = shape[0] if limit is None else min(limit, shape[0])
-        rows = shape[0] if fortran else count  # stored by columns: the first entries lie all over the array
-        data = read_exactly(member, size // shape[0] * rows, path).view(dtype)
-        if rows == shape[0] and member.read(1):  # reaching the end also checks the checksum
-            raise fault(where, f"{size} bytes for shape {shape}", "more")
-    return np.ascontiguousarray(data.reshape((rows, *shape[1:]), order="F" if fortran else "C")[:count]), shape[0]
-
-
-def _read_header(member: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype]:
-    version = np.lib.format.read_magic(member)
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    if version not in readers:
-        raise fault(where, "array format 1.0 or 2.0", f"{version[0]}.{version[1]}")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # NumPy's remark on arrays saved by Python 2
-        shape, fortran, dtype = readers[version](member)
-    return shape, fortran, dtype

@@ -138,7 +138,7 @@ def test_a_header_that_promises_too_much_reserves_nothing(tmp_path, refuses):
     stream = io.BytesIO()
     np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": (10**12, 9, 9)})
     archive(tmp_path, stream.getvalue() + bytes(81))
-    refuses("npz", "train", tmp_path, "expected 81000000000000 bytes for shape .*, found 209 .* packed")
+    refuses("npz", "train", tmp_path, "expected 81000000000000 bytes for shape .*, found at most 209")
 
 
 @settings(deadline=None, derandomize=True, max_examples=100)

@@ -1,0 +1,1 @@
+"""Holding another implementation against this one."""

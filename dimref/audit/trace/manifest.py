@@ -1,0 +1,146 @@
+"""What a trace says about itself: format, configuration, and name, shape, dtype, meaning and layout of every array."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+
+from dimref import __version__, machine
+from dimref import config as configs
+from dimref.audit.trace.layouts import LAYOUTS, parameter_layout, recipe
+from dimref.audit.trace.pieces import Piece, forward, state_after
+from dimref.config import Config
+from dimref.encoders import Layout
+from dimref.errors import DimrefError
+from dimref.objectives import Objective
+from dimref.task import Task
+
+FORMAT = 1
+MOST = 1 << 20  # of any size in a manifest
+
+_INPUTS = {
+    "batch/images": ("the batch as it was read, uint8", "images"),
+    "batch/scaled": ("images/127.5 − 1, padded with −1 to a whole number of halvings: what the encoder sees", "images"),
+    "noise/index": (
+        "negatives: at location l, x_i meets y[index[i, l]] (one axis: the same at every location)",
+        "plain",
+    ),
+    "noise/shifts": ("negatives: y_j meets x_(j+s) mod N for each s", "plain"),
+    "noise/z": ("draws of the prior, (B, D)", "plain"),
+}
+_TORCH_NAMES = {"w": "weight", "b": "bias", "gain": "weight", "shift": "bias", "mean": "running_mean"}
+
+
+def describe(task: Task, objective: Objective, arrays: dict[str, np.ndarray], dtype: str, step: int) -> dict[str, Any]:
+    """The manifest of a step's arrays."""
+    layout = task.layout
+    steps = {piece.name: piece for piece in [*forward(objective, layout), *state_after(objective, layout)]}
+    n, side = len(arrays["batch/images"]), layout.last[0]
+    return {
+        "what": "one training step of Deep InfoMax",
+        "format": FORMAT,
+        "dimref": __version__,
+        "dtype": dtype,
+        "seed": task.config.seed,
+        "steps_before": step,
+        "config": dataclasses.asdict(task.config),
+        "objective": dataclasses.asdict(objective),
+        "encoder": dataclasses.asdict(layout),
+        "sizes": {"B": n, "N": n, "L": task.locations, "M": layout.local[0], "F": layout.local[1],
+                  "D": layout.representation, "last_side": side},
+        "data": task.source,
+        "machine": machine.description(task.backend.name, task.backend.device),
+        "layouts": LAYOUTS,
+        "arrays": [_entry(k, name, array, steps, side) for k, (name, array) in enumerate(arrays.items())],
+    }  # fmt: skip
+
+
+def _entry(order: int, name: str, array: np.ndarray, steps: dict[str, Piece], side: int) -> dict[str, Any]:
+    meaning, layout, made_from = meaning_of(name, steps)
+    entry = {
+        "order": order,
+        "name": name,
+        "shape": list(array.shape),
+        "dtype": str(array.dtype),
+        "meaning": meaning,
+        "layout": layout,
+        "from": list(made_from),
+    }
+    how = recipe(layout, array.shape, side)
+    if how is not None:
+        entry["torch"] = {"reshape": list(how.split), "axes": list(how.axes), "shape": list(how.shape)}
+    return entry
+
+
+def meaning_of(name: str, steps: dict[str, Piece]) -> tuple[str, str, tuple[str, ...]]:
+    """What an array is, how it lies, and the names that it is computed from."""
+    if name in steps:
+        return steps[name].meaning, steps[name].layout, steps[name].inputs
+    if name.startswith("gradient/"):
+        of = name.removeprefix("gradient/")
+        _, layout, _ = meaning_of(of, steps)
+        return f"∂ loss / ∂ {of}", layout, tuple(f"gradient/{p.name}" for p in steps.values() if of in p.inputs)
+    section, _, rest = name.partition("/")
+    if section in ("adam", "after"):
+        path = rest.removeprefix("parameters/").removeprefix("adam/").removeprefix("m/").removeprefix("v/")
+        inputs = (f"parameters/{path}", f"gradient/parameters/{path}") if section == "after" else ()
+        when = "after the step" if section == "after" else "before the step"
+        what = {"p": "parameters", "m": "Adam's first moment", "v": "Adam's second moment"}[_which(rest)]
+        return f"{what} {when}", parameter_layout(path), inputs
+    if section == "parameters":
+        torch_name = _TORCH_NAMES[rest.rpartition("/")[2]]
+        return f"before the step; PyTorch's {torch_name} of the layer", parameter_layout(rest), ()
+    if section == "state":
+        return (
+            "before the step: " + ("log of MINE's moving average" if "mine" in rest else "running statistics"),
+            "plain",
+            (),
+        )
+    meaning, layout = _INPUTS.get(name) or _INPUTS[f"{section}/{rest.rpartition('/')[2]}"]
+    return meaning, layout, ()
+
+
+def _which(rest: str) -> str:
+    if rest.startswith("parameters/"):
+        return "p"
+    return rest.removeprefix("adam/")[0]
+
+
+def read(content: np.ndarray, source: str) -> dict[str, Any]:
+    """The manifest in a trace, checked as far as the comparison relies on it.
+
+    Raises:
+        DimrefError: it is no manifest, or of another format.
+    """
+    try:
+        found = json.loads(content.astype(np.uint8).tobytes().decode())
+        version = found["format"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DimrefError(f"{source}: expected a trace's manifest, found {type(error).__name__}: {error}") from None
+    if version != FORMAT:
+        raise DimrefError(f"{source}: expected trace format {FORMAT}, found {version!r}")
+    return found
+
+
+def step_of(found: dict[str, Any], source: str) -> tuple[Config, Objective, Layout]:
+    """Configuration, objective and encoder of a manifest.
+
+    Raises:
+        DimrefError: they are not those of a step that dimref can take.
+    """
+    try:
+        for name in ("encoder", "sizes"):
+            for size, value in found[name].items():
+                if not isinstance(value, int) or not 0 < value <= MOST:
+                    raise ValueError(f"{size} of {str(value)[:40]}")
+        config = Config(**configs.checked_types(found["config"], source))
+        if found["objective"]["candidates"] > found["sizes"]["N"]:
+            raise ValueError("more candidates than images")
+        if not isinstance(found["steps_before"], int) or found["dtype"] not in ("float32", "float64"):
+            raise ValueError("no step or no dtype")
+        return config, Objective(**found["objective"]), Layout(**found["encoder"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DimrefError(f"{source}: expected a manifest of a step of dimref, found {error}") from None

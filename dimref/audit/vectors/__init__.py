@@ -1,0 +1,29 @@
+"""Golden vectors: small inputs, outputs and gradients of the public mathematics, for tests in any language.
+
+A case (`case.py`) is one call of one function. The families lie in files of their own: `scores.py` (bounds, negatives),
+`tables.py` (information, f-divergences, channels, Gaussians), `networks.py` (primitives, layers, scorers), `training.py`
+(encoder, prior, objective, Adam). `write.py` computes them all and writes one .npz for each module and one manifest.
+
+Every input is a multiple of 1/1024 made from the raw stream of PCG64, so that it is the same in every version of NumPy and
+exact in float32, too; nothing depends on how NumPy turns bits into normal deviates or permutations.
+"""
+
+# Public names that get no vector, and why.
+EXCEPTIONS = {
+    "negatives.derangements": "a random draw; any derangement will do, and the traces carry theirs",
+    "negatives.distinct_shifts": "a random draw, as above",
+    "f_divergences.Generator": "a record of functions: each shows in the vectors of f_divergence",
+    "channels.Capacity": "a record: what capacity returns",
+    "discriminators.init_concat": "random initial values; the vectors carry their parameters",
+    "discriminators.init_dot": "random initial values, as above",
+    "discriminators.init_prior": "random initial values, as above",
+    "objectives.Objective": "a record of options",
+    "objectives.init_parameters": "random initial values, as above",
+    "objectives.draw_noise": "random draws, as above",
+    "encoders.Layout": "a record of sizes",
+    "encoders.Encoding": "a record: what encode returns",
+    "encoders.init_encoder": "random initial values, as above",
+    "layers.init_linear": "random initial values, as above",
+    "layers.init_conv2d": "random initial values, as above",
+    "layers.init_conv_transpose2d": "random initial values, as above",
+}

@@ -1,0 +1,110 @@
+"""`dimref audit trace`: one training step as a file of named arrays, and another implementation's beside it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dimref import config as configs
+from dimref import names
+from dimref.config import PRESETS, Config
+
+
+@click.group()
+def trace() -> None:
+    """Compare a whole model, in any language: one training step, array by array."""
+
+
+@trace.command()
+@click.option(
+    "--config",
+    "source",
+    default="dim-local",
+    metavar="FILE|PRESET",
+    help="A run's config.json, or a preset.  [default: dim-local]",
+)
+@click.option("--seed", type=int, help="Seed of weights, batch and noise.  [default: the configuration's]")
+@click.option("--batch-size", type=int, metavar="N", help="Images in the batch.  [default: 8]")
+@click.option(
+    "--after", type=click.IntRange(min=0), default=0, metavar="STEPS", help="Train so many steps before.  [default: 0]"
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "float64"]),
+    default="float32",
+    help="Precision of the step.  [default: float32]",
+)
+@click.option("--backend", type=click.Choice(names.BACKENDS), help="CPU or CUDA GPU.  [default: the configuration's]")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="The .npz to write.")
+@click.option(
+    "--manifest",
+    "manifest_file",
+    type=click.Path(path_type=Path, allow_dash=True),
+    metavar="FILE",
+    help="Write the manifest there too, as JSON; - prints it.",
+)
+def export(
+    source: str, seed: int | None, batch_size: int | None, after: int, dtype: str, backend: str | None, out: Path,
+    manifest_file: Path | None,
+) -> None:  # fmt: skip
+    """Write weights, a batch, the noise, and every intermediate array and gradient of one training step."""
+    config = _config(source, {"seed": seed, "batch_size": batch_size, "backend": backend})
+    from dimref import runs
+    from dimref.audit.trace import export as exporter
+    from dimref.task import prepare
+
+    found = exporter.trace(prepare(config), dtype, after)
+    size = exporter.write(out, found)
+    text = json.dumps(found.manifest, ensure_ascii=False, indent=1) + "\n"
+    if manifest_file is not None and str(manifest_file) == "-":
+        click.echo(text, nl=False)
+        return
+    if manifest_file is not None:
+        runs.replace(manifest_file, text.encode())
+    click.echo(
+        f"{out}  {len(found.arrays)} arrays, {size / 1e6:.0f} MB: step {after + 1} with seed {config.seed}, {dtype}"
+    )
+    click.echo(f"loss {float(found.arrays['loss']):.7g}, equal to training's own to the last bit")
+    click.echo(f"next  save your arrays under the same names, then dimref audit trace compare {out} theirs.npz")
+
+
+def _config(source: str, given: dict[str, Any]) -> Config:
+    options = PRESETS[source] if source in PRESETS else configs.read(Path(source))
+    default = {} if "batch_size" in options else {"batch_size": 8}
+    return Config(**{**options, **default, **{name: value for name, value in given.items() if value is not None}})
+
+
+@trace.command()
+@click.argument("reference", type=click.Path(path_type=Path))
+@click.argument("theirs", type=click.Path(path_type=Path))
+@click.option("--all", "everything", is_flag=True, help="List every name, not only the first few.")
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path, allow_dash=True),
+    metavar="FILE",
+    help="Write the result there too; - prints it alone.",
+)
+@click.pass_context
+def compare(context: click.Context, reference: Path, theirs: Path, everything: bool, json_file: Path | None) -> None:
+    """Name the first array of THEIRS that departs from the trace REFERENCE, how, and what follows from it.
+
+    Exit code 0: what is there conforms. 1: something departs. 2: the files cannot be compared.
+    """
+    from dimref import runs
+    from dimref.audit.trace import compare as comparing
+    from dimref.audit.trace import report
+
+    result = comparing.compare(reference, theirs)
+    text = json.dumps(report.as_json(result), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    if json_file is not None and str(json_file) == "-":
+        click.echo(text, nl=False)
+    else:
+        if json_file is not None:
+            runs.replace(json_file, text.encode())
+        click.echo(report.text(result, everything))
+    if result.departures:
+        context.exit(1)

@@ -1,0 +1,151 @@
+"""Golden vectors: every public function has one, they do not change, and the files are read with no NumPy at all.
+
+`python tests/audit/vectors/test_write.py` writes the committed digests anew, after a change that is meant.
+"""
+
+import ast
+import json
+import math
+import struct
+import sys
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dimref import equations
+from dimref.audit.vectors import EXCEPTIONS, write
+
+DIGESTS = Path(__file__).with_name("digests.json")
+TABLES = {"p", "q", "p_x", "p_xy", "p_xyz", "channel", "cov", "cov_p", "cov_q"}
+CASES = {f"{case.function}, {case.name}": case for case in write.every_case()}
+
+
+def digest(arrays):
+    """Shapes, numbers that are not finite, and two weighted sums of the others: their values and their order."""
+    every = np.concatenate([np.asarray(a, np.float64).reshape(-1) for a in arrays])
+    finite, at = np.where(np.isfinite(every), every, 0), np.arange(1, every.size + 1)
+    odd = [int(np.isposinf(every).sum()), int(np.isneginf(every).sum()), int(np.isnan(every).sum())]
+    return [[list(a.shape) for a in arrays], odd, *(float(f"{(finite * w(at)).sum():.13g}") for w in (np.cos, np.sin))]
+
+
+def digests():
+    """By case and role; inputs that are no tables of probabilities must be the same to the last bit."""
+    found = {}
+    for name, case in CASES.items():
+        for role, arrays in write.arrays_of(case).items():
+            exact = [a for key, a in arrays.items() if role == "inputs" and key not in TABLES]
+            rest = [a for key, a in arrays.items() if role != "inputs" or key in TABLES]
+            if exact:
+                found[f"{name}, {role}"] = f"{zlib.crc32(b''.join(a.tobytes() for a in exact)):08x}"
+            if rest:
+                found[f"{name}, {role}, rounded"] = digest(rest)
+    return found
+
+
+def test_every_public_function_has_a_vector_or_a_reason():
+    """Fails when a function is added to the mathematics: give it a case, or a line in EXCEPTIONS."""
+    have = {case.function for case in CASES.values()}
+    public = set(equations.public_functions())
+    assert public - have == EXCEPTIONS.keys()
+    assert {name for name in have - public if not name.startswith("ops.")} == set()
+    assert len(CASES) == sum(1 for _ in write.every_case())  # no two cases of one name
+
+
+def test_vectors_are_what_they_were():
+    expected = json.loads(DIGESTS.read_text())
+    found = digests()
+    assert found.keys() == expected.keys()
+    for name, value in found.items():
+        was = expected[name]
+        if isinstance(value, str):
+            assert value == was, name
+            continue
+        assert value[:2] == was[:2], name
+        # The capacity's iteration may end a step earlier or later.
+        tolerance = 1e-4 if "float32" in name else 1e-8 if "capacity" in name else 1e-9
+        assert value[2:] == pytest.approx(was[2:], rel=tolerance, abs=tolerance), name
+
+
+def test_array_names_are_plain_and_different():
+    keys = [write.key_of(case, "inputs", "x") for case in CASES.values()]
+    files = [case.function.partition(".")[0] for case in CASES.values()]
+    assert len(set(zip(files, keys, strict=True))) == len(CASES)
+    assert all(key.isascii() and " " not in key for key in keys)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("vectors") / "new"
+    cases, arrays = write.write(folder)
+    found = json.loads((folder / write.MANIFEST).read_text(encoding="utf-8"))
+    assert cases == len(found["cases"]) == len(CASES)
+    entries = [entry for case in found["cases"] for role in ROLES for entry in case.get(role, {}).values()]
+    assert arrays == len(entries)
+    return folder, found
+
+
+ROLES = ("inputs", "outputs", "gradients", "float32/outputs", "float32/gradients")
+
+
+def plain_npy(content):
+    """A .npy file read as its description says, with no library: the numbers as a flat list, and the shape."""
+    assert content[:8] == b"\x93NUMPY\x01\x00"
+    (length,) = struct.unpack("<H", content[8:10])
+    header = ast.literal_eval(content[10 : 10 + length].decode("ascii"))
+    assert header["fortran_order"] is False
+    code = {"<f8": "d", "<f4": "f", "<i8": "q", "|u1": "B"}[header["descr"]]
+    count = math.prod(header["shape"])
+    return list(struct.unpack(f"<{count}{code}", content[10 + length :])), header["shape"], header["descr"]
+
+
+def test_files_hold_what_the_manifest_says_and_need_no_numpy(written):
+    folder, found = written
+    assert found["format"] == write.FORMAT
+    assert found["not_here"].keys() == EXCEPTIONS.keys()
+    seen = {path.name: set() for path in folder.glob("*.npz")}
+    for case in found["cases"]:
+        function = found["functions"][case["function"]]
+        assert function["meaning"]
+        with zipfile.ZipFile(folder / function["file"]) as archive:
+            for role in ROLES:
+                for entry in case.get(role, {}).values():
+                    _, shape, dtype = plain_npy(archive.read(f"{entry['array']}.npy"))
+                    assert (list(shape), dtype) == (entry["shape"], entry["dtype"])
+                    seen[function["file"]].add(f"{entry['array']}.npy")
+    for name, members in seen.items():
+        assert set(zipfile.ZipFile(folder / name).namelist()) == members
+
+
+def test_a_reader_without_numpy_gets_dv_right(written):
+    """The value and the gradient by hand, from the bytes."""
+    folder, found = written
+    (case,) = [c for c in found["cases"] if (c["function"], c["case"]) == ("bounds.dv", "one axis")]
+    with zipfile.ZipFile(folder / "bounds.npz") as archive:
+
+        def numbers(role, name):
+            return plain_npy(archive.read(f"{case[role][name]['array']}.npy"))[0]
+
+        joint, product = numbers("inputs", "joint"), numbers("inputs", "product")
+        total = sum(map(math.exp, product))
+        assert numbers("outputs", "value")[0] == pytest.approx(
+            sum(joint) / len(joint) - math.log(total / len(product)), rel=1e-12
+        )
+        assert numbers("gradients", "product") == pytest.approx([-math.exp(t) / total for t in product], rel=1e-12)
+        assert numbers("float32/gradients", "joint") == pytest.approx([0.2] * 5, rel=1e-6)
+
+
+def test_the_files_are_the_same_bytes_each_time(written, tmp_path):
+    write.write(tmp_path)
+    for path in sorted(written[0].iterdir()):
+        assert path.read_bytes() == (tmp_path / path.name).read_bytes()
+
+
+if __name__ == "__main__":
+    lines = ",\n".join(
+        f"{json.dumps(key, ensure_ascii=False)}: {json.dumps(value)}" for key, value in digests().items()
+    )
+    DIGESTS.write_text("{\n" + lines + "\n}\n", encoding="utf-8")
+    sys.stdout.write(f"{DIGESTS}\n")
