@@ -1,4 +1,4 @@
-"""Pictures of a run, with matplotlib."""
+"""The curves of a run: bounds with their ceilings, the prior's game, the health of y."""
 
 from __future__ import annotations
 
@@ -8,20 +8,9 @@ from typing import Any
 
 from dimref import runs
 from dimref.errors import DimrefError
+from dimref.plots.style import BLUE, GREEN, GREY, ORANGE, legend_below, new_figure, save, tidy
 
-# Okabe & Ito's palette: told apart by colour-blind readers, and by lightness in grey.
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
-MISSING = "curves: expected matplotlib, found none; install it with pip install 'dimref[plot]'"
 EQUILIBRIUM = -math.log(4)  # of the prior's game, when its discriminator cannot tell
-
-
-def available() -> bool:
-    """Whether matplotlib is installed."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        return False
-    return True
 
 
 def curves(run: Path, ceilings: dict[str, float], title: str) -> Path:
@@ -34,30 +23,21 @@ def curves(run: Path, ceilings: dict[str, float], title: str) -> Path:
     Raises:
         DimrefError: matplotlib is missing, or the run has no metrics yet.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise DimrefError(MISSING) from None
     lines = runs.read_metrics(run / runs.METRICS)
     steps = [line for line in lines if line["kind"] == "step"]
     epochs = [line for line in lines if line["kind"] == "epoch"]
     if not steps:
         raise DimrefError(f"{run / runs.METRICS}: expected at least one line of metrics, found none")
-    figure = Figure(figsize=(12, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(12, 4.2)
     left, middle, right = figure.subplots(1, 3)
     _draw_bounds(left, steps, epochs, ceilings)
     _draw_game(middle, steps)
     _draw_health(right, steps)
     for axes in (left, middle, right):
         axes.set_xlabel("step")
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
+        tidy(axes)
     figure.suptitle(title)
-    with runs.writing(run / runs.CURVES) as file:
-        figure.savefig(file, format="png", dpi=110)
-    return run / runs.CURVES
+    return save(figure, run / runs.CURVES)
 
 
 def _draw_bounds(axes: Any, steps: list[dict], epochs: list[dict], ceilings: dict[str, float]) -> None:
@@ -106,9 +86,7 @@ def _draw_health(axes: Any, steps: list[dict]) -> None:
 
 
 def _legend(axes: Any, lines: list[Any]) -> None:
-    """Below the axes, where it hides no curve."""
-    axes.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2 if len(lines) > 2 else 1,
-                frameon=False, fontsize="small")  # fmt: skip
+    legend_below(axes, lines, columns=2 if len(lines) > 2 else 1)
 
 
 def _number(value: float | str) -> float:

@@ -1,0 +1,63 @@
+"""What the pictures share: colours, the figure, the legend, and how a picture is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from dimref import runs
+from dimref.errors import DimrefError
+
+# Okabe & Ito's palette: told apart by colour-blind readers, and by lightness in grey.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+MISSING = "pictures: expected matplotlib, found none; install it with pip install 'dimref[plot]'"
+DPI = 110
+
+
+def available() -> bool:
+    """Whether matplotlib is installed."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def new_figure(width: float, height: float) -> Any:
+    """An empty figure of that many inches, with no window and no global state behind it.
+
+    Raises:
+        DimrefError: matplotlib is missing.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise DimrefError(MISSING) from None
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def tidy(axes: Any) -> None:
+    """A faint grid, and no frame at the top and on the right."""
+    axes.grid(alpha=0.3)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def legend_below(axes: Any, handles: list[Any], columns: int) -> None:
+    """A legend below the axes, where it hides nothing."""
+    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=columns, frameon=False,
+                fontsize="small")  # fmt: skip
+
+
+def save(figure: Any, path: Path) -> Path:
+    """Write the figure as a PNG, whole or not at all.
+
+    Raises:
+        RunError: it cannot be written; an old picture stays as it was.
+    """
+    with runs.writing(path) as file:
+        figure.savefig(file, format="png", dpi=DPI)
+    return path
