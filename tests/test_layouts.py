@@ -10,6 +10,7 @@ from dimref.backend import leaves, map_tree
 from dimref.encoders import Layout
 from dimref.objectives import Objective
 
+pytestmark = pytest.mark.usefixtures("narrow")  # scorers of 16 units
 LAYOUT = Layout(16, 3, width=4, fc=6, representation=5)  # its last map is 4×4×8
 
 
@@ -83,10 +84,10 @@ def test_names_and_shapes_are_pytorchs():
     assert shapes["encoder.y.weight"] == (5, 6)
     assert shapes["encoder.y.bias"] == (5,)
     assert "encoder.fc.bias" not in shapes
-    assert shapes["local.concat.weight"] == (512, 4 + 5)
-    assert shapes["global.concat.weight"] == (512, 4 * 4 * 8 + 5)
-    assert shapes["global.concat.bias"] == (512,)
-    assert shapes["prior.score.weight"] == (1, 200)
+    assert shapes["local.concat.weight"] == (16, 4 + 5)
+    assert shapes["global.concat.weight"] == (16, 4 * 4 * 8 + 5)
+    assert shapes["global.concat.bias"] == (16,)
+    assert shapes["prior.score.weight"] == (1, 8)
     assert "local.feature.norm.weight" in layouts.torch_names(*_arguments(everything(bound="infonce", **DOT)))
 
 
@@ -175,9 +176,9 @@ def test_pytorchs_dot_scorer_agrees():
         w = {k.removeprefix(f"local.{side}."): v for k, v in t.items() if k.startswith(f"local.{side}.")}
         hidden = torch.relu(f.linear(x, w["hidden.weight"], w["hidden.bias"]))
         out = f.linear(hidden, w["out.weight"], w["out.bias"]) + f.linear(x, w["shortcut.weight"])
-        return f.layer_norm(out, (2048,), w["norm.weight"], w["norm.bias"])
+        return f.layer_norm(out, (16,), w["norm.weight"], w["norm.bias"])
 
     a, b = embed(torch.tensor(features), "feature"), embed(torch.tensor(y), "representation")
-    there = torch.einsum("ile,je->ijl", a, b) / 2048**0.5
+    there = torch.einsum("ile,je->ijl", a, b) / 16**0.5
     here = discriminators.dot_square(parameters["local"], features, y)
     np.testing.assert_allclose(here, there.numpy(), rtol=1e-7, atol=1e-7)

@@ -49,11 +49,11 @@ def test_features_are_those_of_inference_whatever_the_batches(encoder, monkeypat
     direct, _ = encoders.encode(
         judged.parameters, judged.running, encoders.scale(images, judged.layout), judged.layout, training=False
     )
-    np.testing.assert_array_equal(found["y"], direct.y)
-    np.testing.assert_array_equal(found["conv"], direct.last_map.reshape(54, -1))
+    for name, expected in (("conv", direct.last_map.reshape(54, -1)), ("fc", direct.fc), ("y", direct.y)):
+        np.testing.assert_allclose(found[name], expected, rtol=1e-4, atol=1e-5, err_msg=name)
     monkeypatch.setattr(frozen, "BATCH", 7)
     for name, value in judged.features(images).items():
-        np.testing.assert_allclose(value, found[name], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(value, found[name], rtol=1e-4, atol=1e-5)
 
 
 def test_features_do_not_depend_on_the_backend(encoder):
