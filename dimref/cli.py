@@ -8,6 +8,7 @@ import click
 
 from dimref import __version__
 from dimref.commands.check import check
+from dimref.commands.encode import encode
 from dimref.commands.equations import equations
 from dimref.commands.info import info
 from dimref.commands.train import train
@@ -48,6 +49,7 @@ def main() -> None:
 
 
 main.add_command(train)
+main.add_command(encode)
 main.add_command(info)
 main.add_command(check)
 main.add_command(equations)

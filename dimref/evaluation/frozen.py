@@ -13,9 +13,9 @@ from dimref import encoders, runs
 from dimref.backend import Backend, Tree
 from dimref.config import Config
 from dimref.encoders import Layout
+from dimref.names import FEATURES
 from dimref.task import INIT, ORDER, generator
 
-FEATURES = ("conv", "fc", "y")  # the last map flattened, the layer above it, the representation
 BATCH = 100  # images: their largest intermediate, the columns of the second convolution, is 26 MB at 32×32
 WARM_UP = 50  # batches that an untrained encoder's running statistics are measured on
 
