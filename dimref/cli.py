@@ -10,6 +10,7 @@ from dimref import __version__
 from dimref.commands.check import check
 from dimref.commands.encode import encode
 from dimref.commands.equations import equations
+from dimref.commands.export import export
 from dimref.commands.info import info
 from dimref.commands.train import train
 from dimref.errors import DimrefError
@@ -50,6 +51,7 @@ def main() -> None:
 
 main.add_command(train)
 main.add_command(encode)
+main.add_command(export)
 main.add_command(info)
 main.add_command(check)
 main.add_command(equations)

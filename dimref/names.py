@@ -10,6 +10,7 @@ NEGATIVES = (*PAIR_NEGATIVES, *CANDIDATE_NEGATIVES)
 SCORERS = ("concat", "dot")
 FEATURES = ("conv", "fc", "y")  # the last map flattened, the layer above it, the representation
 CHECKPOINTS = ("newest", "best")
+WEIGHT_FORMATS = ("safetensors", "torch-layout-npz")
 PRIORS = ("uniform", "gaussian")
 PRIOR_LOSSES = ("minimax", "non-saturating")
 THREAD_VARIABLES = (  # read by the BLAS libraries when they are loaded; the first that is set counts
