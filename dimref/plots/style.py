@@ -10,6 +10,9 @@ from dimref.errors import DimrefError
 
 # Okabe & Ito's palette: told apart by colour-blind readers, and by lightness in grey.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+# Ten and more classes: seven colours with five markers in step, so that no two of 35 classes share both.
+CLASS_COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+CLASS_MARKERS = ("o", "^", "s", "D", "v")
 MISSING = "pictures: expected matplotlib, found none; install it with pip install 'dimref[plot]'"
 DPI = 110
 
@@ -39,6 +42,17 @@ def new_figure(width: float, height: float) -> Any:
     return figure
 
 
+def class_style(k: int) -> dict[str, str]:
+    """Colour and marker of the k-th class drawn."""
+    return {"color": CLASS_COLOURS[k % len(CLASS_COLOURS)], "marker": CLASS_MARKERS[k % len(CLASS_MARKERS)]}
+
+
+def class_name(classes: tuple[str, ...], label: int) -> str:
+    """A label's name, cut to what fits below a small image; empty where there is no label."""
+    name = classes[label] if 0 <= label < len(classes) else "" if label < 0 else str(label)
+    return name if len(name) <= 14 else name[:13] + "…"
+
+
 def tidy(axes: Any) -> None:
     """A faint grid, and no frame at the top and on the right."""
     axes.grid(alpha=0.3)
@@ -46,9 +60,9 @@ def tidy(axes: Any) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def legend_below(axes: Any, handles: list[Any], columns: int) -> None:
-    """A legend below the axes, where it hides nothing."""
-    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=columns, frameon=False,
+def legend_below(axes: Any, handles: list[Any], columns: int, gap: float = 0.16) -> None:
+    """A legend below the axes, where it hides nothing; `gap` is a share of their height."""
+    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -gap), ncols=columns, frameon=False,
                 fontsize="small")  # fmt: skip
 
 
