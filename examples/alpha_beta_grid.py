@@ -47,7 +47,9 @@ def draw(path: str, options: argparse.Namespace, grids: np.ndarray) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(2.2 + 1.8 * len(options.betas), 1.4 + 0.8 * len(options.alphas)), layout="constrained")
+    figure = Figure(
+        figsize=(max(7, 2.2 + 1.8 * len(options.betas)), 1.4 + 0.8 * len(options.alphas)), layout="constrained"
+    )
     for axes, values, name, digits in zip(figure.subplots(1, 2), grids, PANELS, (1, 3), strict=True):
         axes.imshow(values, cmap="viridis", origin="lower", aspect="auto")
         middle = (values.min() + values.max()) / 2

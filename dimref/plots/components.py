@@ -48,7 +48,7 @@ def components(run: Path, y: np.ndarray, labels: np.ndarray, classes: tuple[str,
 
 def principal(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The first two principal components (N, 2) of y (N, D), and the share of the variance that each holds, (2,)."""
-    centred = y.astype(np.float64) - y.mean(axis=0)
+    centred = y - y.mean(axis=0, dtype=np.float64)
     _, singular, axes = np.linalg.svd(centred, full_matrices=False)
     points, variances = np.zeros((len(y), 2)), np.zeros(2)  # one image, or one dimension, has fewer
     kept = min(2, len(singular))

@@ -1,9 +1,9 @@
 """The picture of a run shows its metrics as they are, whatever they are."""
 
 import math
-import struct
 
 import pytest
+from drawing import size
 
 from dimref import plots, runs
 from dimref.errors import DimrefError
@@ -23,27 +23,8 @@ def metrics(path, steps=6, terms=("local", "prior"), value=None):
     return path
 
 
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that were saved."""
-    figures, save = [], Figure.savefig
-
-    def keep(self, *args, **options):
-        figures.append(self)
-        save(self, *args, **options)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-    return figures
-
-
 def series(axes):
     return {line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in axes.get_lines()}
-
-
-def size(path):
-    content = path.read_bytes()
-    assert content[:8] == b"\x89PNG\r\n\x1a\n"
-    return struct.unpack(">2I", content[16:24])
 
 
 def test_the_picture_is_a_png_of_a_size_to_be_looked_at(tmp_path):
