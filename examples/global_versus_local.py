@@ -56,7 +56,8 @@ def noise_share(encoder: Frozen, noise: float, count: int = 500) -> float:
 
 def measured(encoder: Frozen, found: Labelled, noise: float) -> Scores:
     """All three measures of an encoder."""
-    return {**{f: accuracy(encoder, found, f) for f in ("y", "conv")}, "noise": noise_share(encoder, noise)}
+    share = noise_share(encoder, noise, min(500, len(found.test[1])))
+    return {**{feature: accuracy(encoder, found, feature) for feature in ("y", "conv")}, "noise": share}
 
 
 def at_noise(noise: float, options: argparse.Namespace) -> dict[str, Scores]:
