@@ -61,6 +61,14 @@ class Layout:
         """Side and channels of the last map."""
         return self.padded // 2**self.depth, self.widths[-1]
 
+    @property
+    def numbers(self) -> int:
+        """How many numbers the encoder's parameters are: weights, the gain and shift of each norm, and y's bias."""
+        side, channels = self.last
+        pairs = zip((self.channels, *self.widths), self.widths, strict=False)
+        convolutions = sum(KERNEL**2 * c_in * c_out + 2 * c_out for c_in, c_out in pairs)
+        return convolutions + (side**2 * channels + 2) * self.fc + (self.fc + 1) * self.representation
+
 
 @dataclass(frozen=True)
 class Encoding:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dimref import runs
-from dimref.data import DataError, Dataset
+from dimref.data import Dataset
 from dimref.evaluation.frozen import Frozen
 
 
@@ -29,7 +29,7 @@ def write_features(
     Raises:
         DataError: the images are not of the encoder's size and channels. RunError: a file cannot be written.
     """
-    _refuse_other_images(encoder, found)
+    encoder.refuse_other_images(found)
     labels = labels_path(out)
     with runs.writing(labels) as label_file, runs.writing(out) as file:
         np.lib.format.write_array(label_file, found.labels, allow_pickle=False)
@@ -48,13 +48,3 @@ def write_features(
 def labels_path(out: Path) -> Path:
     """Where the labels of the features in NAME.npy lie: NAME.labels.npy."""
     return out.with_name(f"{out.stem}.labels.npy")
-
-
-def _refuse_other_images(encoder: Frozen, found: Dataset) -> None:
-    size, channels = encoder.layout.size, encoder.layout.channels
-    expected, shape = (size, size, channels), found.images.shape[1:]
-    if shape != expected:
-        sizes = ["×".join(map(str, s)) for s in (expected, shape)]
-        raise DataError(
-            f"{found.source}: expected images of {sizes[0]}, which the encoder was made for, found {sizes[1]}"
-        )

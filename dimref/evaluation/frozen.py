@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from dimref import encoders, runs
-from dimref.backend import Backend, Tree
+from dimref.backend import Backend, Tree, leaves
 from dimref.config import Config
+from dimref.data import DataError, Dataset
 from dimref.encoders import Layout
 from dimref.names import FEATURES
 from dimref.task import INIT, ORDER, generator
@@ -28,6 +29,15 @@ class Frozen:
     backend: Backend
     parameters: Tree
     running: Tree
+
+    def refuse_other_images(self, found: Dataset) -> None:
+        """Raise DataError unless a dataset's images are of the size and the channels that the encoder was made for."""
+        size, channels = self.layout.size, self.layout.channels
+        expected, shape = ("×".join(map(str, s)) for s in ((size, size, channels), found.images.shape[1:]))
+        if shape != expected:
+            raise DataError(
+                f"{found.source}: expected images of {expected}, which the encoder was made for, found {shape}"
+            )
 
     @cached_property
     def _folded(self) -> Tree:
@@ -59,14 +69,17 @@ def load(run: Path, backend: Backend, checkpoint: str = runs.NEWEST) -> tuple[Fr
     """
     path = run / checkpoint
     found = runs.load_checkpoint(path)
+    trees = [found.trees.get(part, {}).get("encoder", {}) for part in ("parameters", "state")]
+    there = sum(np.size(array) for _, array in leaves(trees[0]))
     try:
         layout = Layout(**found.meta["layout"])
+        if layout.numbers > 2 * there:  # it would take memory that its arrays do not
+            raise ValueError(f"one of {layout.numbers:,} numbers beside arrays of {there:,}")
         expected = encoders.init_encoder(np.random.default_rng(0), layout)
-    except (KeyError, TypeError, ValueError, MemoryError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise runs.RunError(
             f"{path}: expected the layout of an encoder, found {type(error).__name__}: {error}"
         ) from None
-    trees = [found.trees.get(part, {}).get("encoder", {}) for part in ("parameters", "state")]
     for tree, fresh in zip(trees, expected, strict=True):
         runs.check_same_shapes(path, tree, fresh)
     return Frozen(layout, backend, *map(backend.tree_to_device, trees)), found

@@ -23,11 +23,7 @@ def curves(run: Path, ceilings: dict[str, float], title: str) -> Path:
     Raises:
         DimrefError: matplotlib is missing, or the run has no metrics yet.
     """
-    lines = runs.read_metrics(run / runs.METRICS)
-    steps = [line for line in lines if line["kind"] == "step"]
-    epochs = [line for line in lines if line["kind"] == "epoch"]
-    if not steps:
-        raise DimrefError(f"{run / runs.METRICS}: expected at least one line of metrics, found none")
+    steps, epochs = _read(run / runs.METRICS, tuple(ceilings))
     figure = new_figure(12, 4.2)
     left, middle, right = figure.subplots(1, 3)
     _draw_bounds(left, steps, epochs, ceilings)
@@ -40,15 +36,39 @@ def curves(run: Path, ceilings: dict[str, float], title: str) -> Path:
     return save(figure, run / runs.CURVES)
 
 
+def _read(path: Path, terms: tuple[str, ...]) -> tuple[list[dict], list[dict]]:
+    """The lines of steps and of ends of epochs, every number that is drawn as a float ("inf" and "nan" are text there)."""
+    lines = runs.read_metrics(path)
+    try:
+        steps = [_step(line, terms) for line in lines if line["kind"] == "step"]
+        epochs = [
+            {"step": line["step"], "held_out_nats": {term: float(line["held_out_nats"][term]) for term in terms}}
+            for line in lines
+            if line["kind"] == "epoch"
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DimrefError(f"{path}: expected the metrics of a run, found a fault at {error}") from None
+    if not steps:
+        raise DimrefError(f"{path}: expected at least one line of metrics, found none")
+    return steps, epochs
+
+
+def _step(line: dict, terms: tuple[str, ...]) -> dict:
+    nats = {term: float(line["nats"][term]) for term in (*terms, *(["prior"] if "prior" in line["nats"] else []))}
+    return {
+        "step": line["step"],
+        "nats": nats,
+        **{name: float(line[name]) for name in ("effective_rank", "gradient_norm")},
+    }
+
+
 def _draw_bounds(axes: Any, steps: list[dict], epochs: list[dict], ceilings: dict[str, float]) -> None:
     for term, colour in zip(ceilings, (BLUE, ORANGE), strict=False):
         x = [line["step"] for line in steps]
-        axes.plot(
-            x, [_number(line["nats"][term]) for line in steps], color=colour, lw=1, alpha=0.6, label=f"{term}, batch"
-        )
+        axes.plot(x, [line["nats"][term] for line in steps], color=colour, lw=1, alpha=0.6, label=f"{term}, batch")
         axes.plot(
             [line["step"] for line in epochs],
-            [_number(line["held_out_nats"][term]) for line in epochs],
+            [line["held_out_nats"][term] for line in epochs],
             color=colour, marker="o", lw=2, label=f"{term}, held out",
         )  # fmt: skip
     for ceiling in {c for c in ceilings.values() if math.isfinite(c)}:
@@ -65,7 +85,7 @@ def _draw_game(axes: Any, steps: list[dict]) -> None:
         axes.set(xticks=[], yticks=[])
         return
     axes.set_ylabel("nats")
-    values = [_number(s["nats"]["prior"]) for s in steps]
+    values = [s["nats"]["prior"] for s in steps]
     axes.plot([s["step"] for s in steps], values, color=GREEN, label="E log D(z) + E log(1 − D(y))")
     axes.axhline(EQUILIBRIUM, color=GREY, ls="--", lw=1, label="−log 4: y cannot be told from the prior")
     _legend(axes, axes.get_lines())
@@ -87,7 +107,3 @@ def _draw_health(axes: Any, steps: list[dict]) -> None:
 
 def _legend(axes: Any, lines: list[Any]) -> None:
     legend_below(axes, lines, columns=2 if len(lines) > 2 else 1)
-
-
-def _number(value: float | str) -> float:
-    return float(value)  # "inf", "-inf" and "nan" are written as text

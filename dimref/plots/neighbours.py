@@ -33,7 +33,7 @@ def neighbours(
     asked = queries(labels)
     count = min(NEAREST, len(images) - 1)
     found = {name: nearest(points, count) for name, points in spaces.items()}
-    labelled = bool((labels >= 0).any())
+    known = labels >= 0
     figure = new_figure(1.0 * (1 + (count + 0.4) * len(spaces)), 1.16 * len(asked) + 1.1)
     ratios = [1.0] + [0.4, *[1.0] * count] * len(spaces)
     grid = figure.subplots(len(asked), len(ratios), squeeze=False, width_ratios=ratios)
@@ -43,14 +43,14 @@ def neighbours(
         _show(row[0], images[query], class_name(classes, labels[query]))
         for k, index in enumerate(found.values()):
             for axes, other in zip(row[2 + k * (count + 1) :], index[query], strict=False):
-                framed = labelled and labels[other] == labels[query]
+                framed = known[query] and labels[other] == labels[query]
                 _show(axes, images[other], class_name(classes, labels[other]), framed)
     grid[0][0].set_title("query", fontsize="medium")
     for k, (name, index) in enumerate(found.items()):
-        share = f": {100 * (labels[index[:, 0]] == labels).mean():.0f} % share the class" if labelled else ""
+        share = f": {100 * (labels[index[:, 0]] == labels)[known].mean():.0f} % share the class" if known.any() else ""
         grid[0][2 + k * (count + 1) + count // 2].set_title(f"nearest in {name}{share}", fontsize="medium")
     legend = "\nframed: of the query's class; %: of the one nearest image, over "
-    figure.suptitle(title + (f"{legend}{len(images):,} images" if labelled else ""), fontsize="medium")
+    figure.suptitle(title + (f"{legend}{known.sum():,} images" if known.any() else ""), fontsize="medium")
     return save(figure, run / "neighbours.png")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,14 @@ def class_style(k: int) -> dict[str, str]:
 
 
 def class_name(classes: tuple[str, ...], label: int) -> str:
-    """A label's name, cut to what fits below a small image; empty where there is no label."""
+    """A label's name as one line of text that fits below a small image; empty where there is no label.
+
+    A dollar would begin a formula, and matplotlib leaves a name out of the legend that begins with an underscore.
+    """
     name = classes[label] if 0 <= label < len(classes) else "" if label < 0 else str(label)
-    return name if len(name) <= 14 else name[:13] + "…"
+    name = " ".join(name.split())
+    name = name if len(name) <= 14 else name[:13] + "…"
+    return (" " if name.startswith("_") else "") + name.replace("$", r"\$")
 
 
 def tidy(axes: Any) -> None:
@@ -72,6 +78,7 @@ def save(figure: Any, path: Path) -> Path:
     Raises:
         RunError: it cannot be written; an old picture stays as it was.
     """
-    with runs.writing(path) as file:
+    with runs.writing(path) as file, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a class called in a script that the font lacks
         figure.savefig(file, format="png", dpi=DPI)
     return path

@@ -57,6 +57,12 @@ def test_data_that_moved_can_be_pointed_at(run, light, images, tmp_path):
     assert rows("plot", run, "--data-dir", moved)["neighbours"] == str(run / "neighbours.png")
 
 
+def test_images_of_another_size_leave_a_line(run, light, tmp_path):
+    other = tiny.write_npz(tmp_path / "other.npz", side=9)
+    printed = rows("plot", run, "--data-dir", other)
+    assert "expected images of 8×8×1, which the encoder was made for, found 9×9×1" in printed["images"]
+
+
 def test_ceilings_are_those_of_the_held_out_batch(images, narrow, tmp_path, monkeypatch):
     """Six images are held out of 60: a batch of 13 is judged with six candidates."""
     run, seen = tmp_path / "run", []

@@ -121,3 +121,20 @@ def test_a_picture_is_drawn_anew_and_a_failed_one_leaves_the_old(tmp_path, monke
     with pytest.raises(DimrefError, match=r"curves.png: expected to write it, found: No space left"):
         plots.curves(tmp_path, {"local": 1.386}, "title")
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"step": 1},
+        {"step": 1, "kind": "step"},
+        {"step": 1, "kind": "step", "nats": {"local": "high"}, "effective_rank": 1, "gradient_norm": 1},
+        {"step": 1, "kind": "step", "nats": {"global": 1}, "effective_rank": 1, "gradient_norm": 1},
+        {"step": 1, "kind": "step", "nats": [], "effective_rank": 1, "gradient_norm": 1},
+        {"step": 1, "kind": "epoch", "held_out_nats": {}},
+    ],
+)
+def test_metrics_with_a_fault_are_refused(tmp_path, line):
+    runs.append_metrics(tmp_path / runs.METRICS, line)
+    with pytest.raises(DimrefError, match=r"metrics.jsonl: expected the metrics of a run, found a fault at"):
+        plots.curves(tmp_path, {"local": 1.386}, "title")

@@ -4,6 +4,7 @@ import builtins
 import itertools
 import re
 
+import numpy as np
 import pytest
 from drawing import size
 
@@ -44,6 +45,16 @@ def test_every_colour_stands_out_from_white():
 def test_names_of_classes_fit_below_an_image(label, name):
     assert style.class_name(("cat", "a name that is long", "horizontal bar"), label) == name
     assert len(name) <= 14
+
+
+@pytest.mark.parametrize("name", ["$\\frac{", "$x^$", "_hidden", "two\nlines", "猫", "\x00", "a$b$c", "\\"])
+def test_a_class_may_be_called_anything(tmp_path, drawn, name):
+    y = np.random.default_rng(0).standard_normal((6, 2))
+    plots.components(tmp_path, y, np.arange(6) % 2, (name, "other"), "title")
+    texts = [text.get_text() for text in drawn[0].axes[0].get_legend().get_texts()]
+    assert texts == [style.class_name((name,), 0), "other"]
+    images = np.zeros((6, 8, 8, 3), np.uint8)
+    plots.neighbours(tmp_path, images, np.arange(6) % 2, (name, "other"), {"y": y}, "title")
 
 
 def test_a_picture_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
