@@ -557,7 +557,8 @@ def test_a_run_killed_in_the_middle_of_an_epoch_resumes_to_the_same_bits(whole, 
     child.communicate()
     step = runs.load_checkpoint(run / "newest.npz").step
     assert 0 < step < 40
-    (run / f".newest.npz.{child.pid}.tmp").write_bytes(b"what was being written when it was killed")
+    for name in ("newest.npz", "filters.png"):
+        (run / f".{name}.{child.pid}.tmp").write_bytes(b"what was being written when it was killed")
     assert_resumes_to(whole, run)
 
 
