@@ -17,7 +17,7 @@ from dimref.encoders import Layout
 from dimref.names import FEATURES
 from dimref.task import INIT, ORDER, generator
 
-BATCH = 100  # images: their largest intermediate, the columns of the second convolution, is 26 MB at 32×32
+BATCH = 100  # images of 32×32: their largest intermediate, the columns of the second convolution, is 26 MB
 WARM_UP = 50  # batches that an untrained encoder's running statistics are measured on
 
 
@@ -49,8 +49,9 @@ class Frozen:
         Raises:
             ValueError: the images are not of the layout's size and channels.
         """
-        for start in range(0, len(images), BATCH):
-            batch = self.backend.to_device(encoders.scale(images[start : start + BATCH], self.layout))
+        size = max(1, min(BATCH, BATCH * 32**2 // self.layout.padded**2))  # larger images in smaller batches
+        for start in range(0, len(images), size):
+            batch = self.backend.to_device(encoders.scale(images[start : start + size], self.layout))
             encoding = encoders.encode_folded(self._folded, batch, self.layout)
             found = (encoders.flatten(encoding.last_map), encoding.fc, encoding.y)
             yield {name: self.backend.to_host(value) for name, value in zip(FEATURES, found, strict=True)}

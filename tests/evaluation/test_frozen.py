@@ -58,6 +58,14 @@ def test_features_are_those_of_inference_whatever_the_batches(encoder, monkeypat
         np.testing.assert_allclose(value, found[name], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(("side", "expected"), [(8, [8, 2]), (32, [8, 2]), (64, [2] * 5), (96, [1] * 10)])
+def test_larger_images_come_in_smaller_batches(monkeypatch, side, expected):
+    monkeypatch.setattr(frozen, "BATCH", 8)
+    layout = encoders.Layout(side, 1, width=1, fc=2, representation=1)
+    judged = frozen.Frozen(layout, NUMPY, *encoders.init_encoder(np.random.default_rng(0), layout))
+    assert [len(batch["y"]) for batch in judged.batches(np.zeros((10, side, side, 1), np.uint8))] == expected
+
+
 def test_features_do_not_depend_on_the_backend(encoder):
     judged, images = encoder
     move = STRICT.tree_to_device
