@@ -9,8 +9,11 @@ import click
 from dimref import __version__
 from dimref.commands.audit import audit
 from dimref.commands.check import check
+from dimref.commands.encode import encode
 from dimref.commands.equations import equations
+from dimref.commands.export import export
 from dimref.commands.info import info
+from dimref.commands.plot import plot
 from dimref.commands.train import train
 from dimref.errors import DimrefError
 
@@ -49,6 +52,9 @@ def main() -> None:
 
 
 main.add_command(train)
+main.add_command(encode)
+main.add_command(export)
+main.add_command(plot)
 main.add_command(info)
 main.add_command(check)
 main.add_command(equations)

@@ -61,6 +61,14 @@ class Layout:
         """Side and channels of the last map."""
         return self.padded // 2**self.depth, self.widths[-1]
 
+    @property
+    def numbers(self) -> int:
+        """How many numbers the encoder's parameters are: weights, the gain and shift of each norm, and y's bias."""
+        side, channels = self.last
+        pairs = zip((self.channels, *self.widths), self.widths, strict=False)
+        convolutions = sum(KERNEL**2 * c_in * c_out + 2 * c_out for c_in, c_out in pairs)
+        return convolutions + (side**2 * channels + 2) * self.fc + (self.fc + 1) * self.representation
+
 
 @dataclass(frozen=True)
 class Encoding:
@@ -110,6 +118,49 @@ def encode(parameters: Tree, state: Tree, images: Array, layout: Layout, trainin
     return Encoding(maps[-2], maps[-1], fc, layers.linear(parameters["y"], fc)), moved
 
 
+# ---- inference: the same function, with fewer passes over memory
+
+
+def fold(parameters: Tree, state: Tree) -> Tree:
+    """Parameters of the same encoder in inference, without its norms: each is folded into the layer below it.
+
+    gain·(W·x − mean)/√(variance + ε) + shift = W'·x + b' with W' = W·s, b' = shift − mean·s, s = gain/√(variance + ε).
+
+    Returns:
+        {"conv1": {"w", "b"}, …, "fc": {"w", "b"}, "y": {"w", "b"}}, for `encode_folded`.
+    Source: Ioffe & Szegedy 2015, arXiv 1502.03167, algorithm 2 (batch norm in inference is linear in its input).
+    """
+    norm_of = {name.replace("norm_", "").replace("norm", "conv"): name for name in state}
+    folded = {"y": parameters["y"]}
+    for name, norm in norm_of.items():
+        s, offset = layers.inference_scale(parameters[norm], state[norm])
+        folded[name] = {"w": ops.multiply(parameters[name]["w"], s), "b": offset}
+    return folded
+
+
+def encode_folded(folded: Tree, images: Array, layout: Layout) -> Encoding:
+    """What `encode` returns in inference, from `fold`'s parameters: equal to rounding, and off the tape.
+
+    A product, its bias and its ReLU share one block of memory, so that a layer costs little more than its product.
+
+    Args:
+        folded: from `fold`. images: (B, H, W, C), float in [−1, 1] from `scale`.
+    Source: arXiv 1808.06670, section 4 and appendix A.2 (encoder architecture).
+    """
+    maps = [images]
+    for k in range(1, layout.depth + 1):
+        maps.append(_relu_in_place(layers.conv2d(folded[f"conv{k}"], maps[-1], KERNEL, STRIDE, PADDING)))
+    fc = _relu_in_place(layers.linear(folded["fc"], flatten(maps[-1])))
+    return Encoding(maps[-2], maps[-1], fc, layers.linear(folded["y"], fc))
+
+
+def _relu_in_place(x: Array) -> Array:
+    return np.maximum(x, 0, out=x)
+
+
+# ---- shapes
+
+
 def flatten(feature_map: Array) -> Array:
     """(B, M, M, F) → (B, M·M·F), in the order (row, column, channel)."""
     b, high, wide, channels = feature_map.shape
@@ -136,4 +187,7 @@ def scale(images: np.ndarray, layout: Layout) -> np.ndarray:
     if margin:
         before = margin // 2
         images = np.pad(images, ((0, 0), (before, margin - before), (before, margin - before), (0, 0)))
-    return images.astype(np.float32) * (2 / 255) - 1
+    scaled = images.astype(np.float32)
+    scaled *= 2 / 255
+    scaled -= 1
+    return scaled

@@ -149,8 +149,7 @@ def batch_norm(parameters: Tree, running: Tree, x: Array, training: bool) -> tup
     Source: Ioffe & Szegedy 2015, arXiv 1502.03167, algorithm 1.
     """
     if not training:
-        scale = parameters["gain"] * (running["variance"] + EPSILON) ** -0.5
-        offset = ops.subtract(parameters["shift"], ops.multiply(running["mean"], scale))
+        scale, offset = inference_scale(parameters, running)
         return ops.add(ops.multiply(x, scale), offset), running
     rows = ops.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
     n = rows.shape[0]
@@ -164,6 +163,12 @@ def batch_norm(parameters: Tree, running: Tree, x: Array, training: bool) -> tup
         "variance": (1 - MOMENTUM) * running["variance"] + MOMENTUM * variance,
     }
     return ops.reshape(_gain_and_shift(parameters, ops.standardize(rows, 0, EPSILON)), x.shape), moved
+
+
+def inference_scale(parameters: Tree, running: Tree) -> tuple[Array, Array]:
+    """Batch norm in inference as scale·x + offset: scale = gain/√(variance + ε), offset = shift − mean·scale, (C,) each."""
+    scale = parameters["gain"] * (running["variance"] + EPSILON) ** -0.5
+    return scale, ops.subtract(parameters["shift"], ops.multiply(running["mean"], scale))
 
 
 def layer_norm(parameters: Tree, x: Array) -> Array:

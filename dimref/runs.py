@@ -95,7 +95,7 @@ def locked(path: Path) -> Iterator[None]:
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for name in (CONFIG, METRICS, NEWEST, BEST, CURVES):
+            for name in (CONFIG, METRICS, NEWEST, BEST, "*.png"):
                 for left in path.glob(f".{name}.*.tmp"):  # half a file, of a process that was killed
                     left.unlink(missing_ok=True)
         except BlockingIOError:

@@ -252,7 +252,12 @@ def save(task: Task, path: Path, state: State) -> None:
     bad = [name for name, array in leaves(host) if not np.isfinite(array).all()]
     if bad:
         raise Diverged(f"step {state.step}: expected finite numbers, found {bad[0]} not finite")
-    meta = {"machine": machine_of(task), "images": task.fingerprint, "layout": asdict(task.layout)}
+    meta = {
+        "machine": machine_of(task),
+        "images": task.fingerprint,
+        "held_out_batch": task.held_out_batch,
+        "layout": asdict(task.layout),
+    }
     runs.save_checkpoint(path, Checkpoint(state.step, host, task.config, state.best, meta))
 
 

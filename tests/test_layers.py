@@ -322,6 +322,17 @@ def test_batch_norm_in_inference(shape):
     assert layers.batch_norm({"gain": gain, "shift": shift}, RUNNING, x[:1], training=False)[0].shape == x[:1].shape
 
 
+def test_batch_norm_in_inference_is_linear():
+    parameters = {"gain": np.array([2.0, -1.0]), "shift": np.array([0.5, 3.0])}
+    running = {"mean": np.array([1.0, -2.0]), "variance": np.array([4.0, 0.25])}
+    scale, offset = layers.inference_scale(parameters, running)
+    for k in range(2):  # two points tell a line
+        gain, shift, mean, variance = (v[k] for v in (*parameters.values(), *running.values()))
+        for x in (0.0, 1.7):
+            expected = gain * (x - mean) / (variance + 1e-5) ** 0.5 + shift
+            assert scale[k] * x + offset[k] == pytest.approx(expected, rel=1e-12)
+
+
 def test_batch_norm_against_pytorch():
     torch = pytest.importorskip("torch")
     x, gain, shift = norm_arrays((4, 2, 5, 3))

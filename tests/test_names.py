@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
-from dimref import bounds, data, names
+from dimref import bounds, data, export, names, runs
 from dimref.backend import BackendError, get_backend
+from dimref.commands.export import SUFFIX
 from dimref.config import Config
 
 
@@ -46,6 +47,13 @@ def test_defaults_are_among_the_choices():
         "prior_loss": names.PRIOR_LOSSES,
     }.items():
         assert getattr(config, name) in choices
+
+
+def test_checkpoints_and_formats_are_those_of_the_files():
+    assert [f"{name}.npz" for name in names.CHECKPOINTS] == [runs.NEWEST, runs.BEST]
+    assert set(names.WEIGHT_FORMATS) == set(SUFFIX)
+    for form in names.WEIGHT_FORMATS:
+        assert form in (export.__doc__ or "")
 
 
 def test_names_and_configuration_load_no_numpy():

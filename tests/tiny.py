@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from dimref import discriminators, encoders, task
 from dimref.cli import main
 from dimref.config import Config
-from dimref.evaluation import probes
+from dimref.evaluation.probes import descent
 
 DIMREF = (sys.executable, "-m", "dimref")
 
@@ -33,7 +33,7 @@ def narrow(monkeypatch):
     monkeypatch.setattr(discriminators, "init_concat", functools.partial(discriminators.init_concat, hidden=16))
     monkeypatch.setattr(discriminators, "init_dot", functools.partial(discriminators.init_dot, units=16))
     monkeypatch.setattr(discriminators, "init_prior", functools.partial(discriminators.init_prior, hidden=(16, 8)))
-    monkeypatch.setattr(probes, "LEAST_STEPS", 1)  # what a probe finds is no matter here
+    monkeypatch.setattr(descent, "LEAST_STEPS", 1)  # what a probe finds is no matter here
 
 
 def config(path, **options):

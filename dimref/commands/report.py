@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from dimref import encoders, plots, training
+from dimref.commands import pictures
 from dimref.data import DataError
 from dimref.evaluation.frozen import Frozen, untrained
 from dimref.evaluation.labelled import Labelled, labelled_images
@@ -44,9 +45,7 @@ def closing(task: Task, run: Path, state: State, plot: bool | None, quiet: bool)
     held = training.held_out_terms(task, state)
     n = task.held_out_batch
     m = len(task.held_out) // n * n  # what fills no batch is not judged
-    ceilings: dict[str, float] = {
-        term: task.objective_for(n).ceiling(term, n, task.locations) for term in ("local", "global") if term in held
-    }
+    ceilings = pictures.ceilings(task.objective, n, task.locations)
     if not quiet:
         for term, ceiling in ceilings.items():
             _row(f"{term} bound", f"{held[term]:.3f} nats held out, {_of_at_most(ceiling)}")
@@ -64,14 +63,10 @@ def closing(task: Task, run: Path, state: State, plot: bool | None, quiet: bool)
             _row("prior", f"{held['prior']:.3f} nats, {-math.log(4):.3f} when y cannot be told from the prior")
         _print_probes(task, state)
     if plot or (plot is None and plots.available()):
-        _row(
-            "curves",
-            str(
-                plots.curves(
-                    run, ceilings, f"{task.source.split(':')[0]}, {task.config.bound}, seed {task.config.seed}"
-                )
-            ),
-        )
+        _row("curves", str(plots.curves(run, ceilings, pictures.title_of(task.config))))
+        if not quiet:
+            for name, text in pictures.of_encoder(run, _trained(task, state), task.config, state.step):
+                _row(name, text)
     _row("run", str(run))
     _row("next", f"dimref train --resume {shlex.quote(str(run))} {_twice_as_long(task, state)}")
 
@@ -92,6 +87,10 @@ def _row(name: str, text: str) -> None:
 # ---- probes
 
 
+def _trained(task: Task, state: State) -> Frozen:
+    return Frozen(task.layout, task.backend, state.parameters["encoder"], state.model["encoder"])
+
+
 def _print_probes(task: Task, state: State) -> None:
     try:
         found = labelled_images(task.config)
@@ -104,9 +103,8 @@ def _print_probes(task: Task, state: State) -> None:
     _row("linear probe", f"accuracy in % on {len(found.test[1]):,} test images ({found.origin}), trained on "
                          f"{len(found.train[1]):,}; {100 * found.chance:.0f} % by chance")  # fmt: skip
     click.echo(f"{'':<13} {'':<10} {'conv':>6} {'fc':>6} {'y':>6}")
-    trained = Frozen(task.layout, task.backend, state.parameters["encoder"], state.model["encoder"])
     baseline = untrained(task.config, task.layout, task.backend, task.images)
-    for label, encoder in (("trained", trained), ("untrained", baseline)):
+    for label, encoder in (("trained", _trained(task, state)), ("untrained", baseline)):
         accuracies = [100 * result.accuracy for result in _encoder_probes(task, encoder, found)]
         click.echo(f"{'':<13} {label:<10} " + " ".join(f"{a:>6.1f}" for a in accuracies))
     raw = [encoders.scale(x, task.layout).reshape(len(x), -1) for x, _ in (found.train, found.test)]

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from dimref import encoders, runs
-from dimref.backend import Backend, Tree
+from dimref.backend import Backend, Tree, leaves
 from dimref.config import Config
+from dimref.data import DataError, Dataset
 from dimref.encoders import Layout
+from dimref.names import FEATURES
 from dimref.task import INIT, ORDER, generator
 
-FEATURES = ("conv", "fc", "y")  # the last map flattened, the layer above it, the representation
-BATCH = 250  # images: their widest intermediate, the columns of the first convolution, stays near 50 MB
+BATCH = 100  # images of 32×32: their largest intermediate, the columns of the second convolution, is 26 MB
 WARM_UP = 50  # batches that an untrained encoder's running statistics are measured on
 
 
@@ -28,15 +30,29 @@ class Frozen:
     parameters: Tree
     running: Tree
 
+    def refuse_other_images(self, found: Dataset) -> None:
+        """Raise DataError unless a dataset's images are of the size and the channels that the encoder was made for."""
+        size, channels = self.layout.size, self.layout.channels
+        expected, shape = ("×".join(map(str, s)) for s in ((size, size, channels), found.images.shape[1:]))
+        if shape != expected:
+            raise DataError(
+                f"{found.source}: expected images of {expected}, which the encoder was made for, found {shape}"
+            )
+
+    @cached_property
+    def _folded(self) -> Tree:
+        return encoders.fold(self.parameters, self.running)
+
     def batches(self, images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
         """conv (n, side²·channels), fc (n, fc) and y (n, D) of uint8 images (N, H, W, C), a batch at a time, on the host.
 
         Raises:
             ValueError: the images are not of the layout's size and channels.
         """
-        for start in range(0, len(images), BATCH):
-            batch = self.backend.to_device(encoders.scale(images[start : start + BATCH], self.layout))
-            encoding, _ = encoders.encode(self.parameters, self.running, batch, self.layout, training=False)
+        size = max(1, min(BATCH, BATCH * 32**2 // self.layout.padded**2))  # larger images in smaller batches
+        for start in range(0, len(images), size):
+            batch = self.backend.to_device(encoders.scale(images[start : start + size], self.layout))
+            encoding = encoders.encode_folded(self._folded, batch, self.layout)
             found = (encoders.flatten(encoding.last_map), encoding.fc, encoding.y)
             yield {name: self.backend.to_host(value) for name, value in zip(FEATURES, found, strict=True)}
 
@@ -54,14 +70,17 @@ def load(run: Path, backend: Backend, checkpoint: str = runs.NEWEST) -> tuple[Fr
     """
     path = run / checkpoint
     found = runs.load_checkpoint(path)
+    trees = [found.trees.get(part, {}).get("encoder", {}) for part in ("parameters", "state")]
+    there = sum(np.size(array) for _, array in leaves(trees[0]))
     try:
         layout = Layout(**found.meta["layout"])
+        if layout.numbers > 2 * there:  # it would take memory that its arrays do not
+            raise ValueError(f"one of {layout.numbers:,} numbers beside arrays of {there:,}")
         expected = encoders.init_encoder(np.random.default_rng(0), layout)
-    except (KeyError, TypeError, ValueError, MemoryError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise runs.RunError(
             f"{path}: expected the layout of an encoder, found {type(error).__name__}: {error}"
         ) from None
-    trees = [found.trees.get(part, {}).get("encoder", {}) for part in ("parameters", "state")]
     for tree, fresh in zip(trees, expected, strict=True):
         runs.check_same_shapes(path, tree, fresh)
     return Frozen(layout, backend, *map(backend.tree_to_device, trees)), found

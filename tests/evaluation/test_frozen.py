@@ -1,5 +1,6 @@
 """Frozen encoders: features whole and in order, read back from a run bit for bit, the untrained baseline, damaged runs."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -9,6 +10,7 @@ from strict import STRICT
 
 from dimref import encoders, runs, training
 from dimref.backend import NUMPY, leaves
+from dimref.data import DataError, Dataset
 from dimref.evaluation import frozen
 from dimref.runs import RunError
 
@@ -49,11 +51,19 @@ def test_features_are_those_of_inference_whatever_the_batches(encoder, monkeypat
     direct, _ = encoders.encode(
         judged.parameters, judged.running, encoders.scale(images, judged.layout), judged.layout, training=False
     )
-    np.testing.assert_array_equal(found["y"], direct.y)
-    np.testing.assert_array_equal(found["conv"], direct.last_map.reshape(54, -1))
+    for name, expected in (("conv", direct.last_map.reshape(54, -1)), ("fc", direct.fc), ("y", direct.y)):
+        np.testing.assert_allclose(found[name], expected, rtol=1e-4, atol=1e-5, err_msg=name)
     monkeypatch.setattr(frozen, "BATCH", 7)
     for name, value in judged.features(images).items():
-        np.testing.assert_allclose(value, found[name], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(value, found[name], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("side", "expected"), [(8, [8, 2]), (32, [8, 2]), (64, [2] * 5), (96, [1] * 10)])
+def test_larger_images_come_in_smaller_batches(monkeypatch, side, expected):
+    monkeypatch.setattr(frozen, "BATCH", 8)
+    layout = encoders.Layout(side, 1, width=1, fc=2, representation=1)
+    judged = frozen.Frozen(layout, NUMPY, *encoders.init_encoder(np.random.default_rng(0), layout))
+    assert [len(batch["y"]) for batch in judged.batches(np.zeros((10, side, side, 1), np.uint8))] == expected
 
 
 def test_features_do_not_depend_on_the_backend(encoder):
@@ -93,6 +103,10 @@ def test_the_best_checkpoint_is_read_where_it_is_asked_for(run):
         lambda meta: meta["layout"].update(depth=3),
         lambda meta: meta["layout"].update(channels=2),
         lambda meta: meta["layout"].update(size="8"),
+        lambda meta: meta["layout"].update(width=4.5),
+        lambda meta: meta["layout"].update(fc=-3),
+        lambda meta: meta["layout"].update(fc=10**9),  # would take all memory
+        lambda meta: meta["layout"].update(size=10**9),
     ],
 )
 def test_a_checkpoint_without_a_sound_layout_is_refused(run, change):
@@ -125,3 +139,11 @@ def test_a_baseline_of_fewer_images_than_a_batch_is_measured_on_what_there_is(pr
     task = prepare()
     judged = frozen.untrained(task.config, task.layout, NUMPY, task.images[:3])
     assert all(np.isfinite(array).all() for _, array in leaves(judged.running))
+
+
+def test_images_of_another_size_are_refused(encoder):
+    judged, images = encoder
+    found = Dataset("npz", "test", images, np.zeros(len(images), np.int64), (), "these")
+    judged.refuse_other_images(found)
+    with pytest.raises(DataError, match="these: expected images of 8×8×1, which the encoder was made for, found 8×7×1"):
+        judged.refuse_other_images(dataclasses.replace(found, images=images[:, :, 1:]))

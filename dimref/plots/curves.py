@@ -1,4 +1,4 @@
-"""Pictures of a run, with matplotlib."""
+"""The curves of a run: bounds with their ceilings, the prior's game, the health of y."""
 
 from __future__ import annotations
 
@@ -8,20 +8,9 @@ from typing import Any
 
 from dimref import runs
 from dimref.errors import DimrefError
+from dimref.plots.style import BLUE, GREEN, GREY, ORANGE, legend_below, new_figure, save, tidy
 
-# Okabe & Ito's palette: told apart by colour-blind readers, and by lightness in grey.
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
-MISSING = "curves: expected matplotlib, found none; install it with pip install 'dimref[plot]'"
 EQUILIBRIUM = -math.log(4)  # of the prior's game, when its discriminator cannot tell
-
-
-def available() -> bool:
-    """Whether matplotlib is installed."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        return False
-    return True
 
 
 def curves(run: Path, ceilings: dict[str, float], title: str) -> Path:
@@ -34,41 +23,52 @@ def curves(run: Path, ceilings: dict[str, float], title: str) -> Path:
     Raises:
         DimrefError: matplotlib is missing, or the run has no metrics yet.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise DimrefError(MISSING) from None
-    lines = runs.read_metrics(run / runs.METRICS)
-    steps = [line for line in lines if line["kind"] == "step"]
-    epochs = [line for line in lines if line["kind"] == "epoch"]
-    if not steps:
-        raise DimrefError(f"{run / runs.METRICS}: expected at least one line of metrics, found none")
-    figure = Figure(figsize=(12, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
+    steps, epochs = _read(run / runs.METRICS, tuple(ceilings))
+    figure = new_figure(12, 4.2)
     left, middle, right = figure.subplots(1, 3)
     _draw_bounds(left, steps, epochs, ceilings)
     _draw_game(middle, steps)
     _draw_health(right, steps)
     for axes in (left, middle, right):
         axes.set_xlabel("step")
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
+        tidy(axes)
     figure.suptitle(title)
-    with runs.writing(run / runs.CURVES) as file:
-        figure.savefig(file, format="png", dpi=110)
-    return run / runs.CURVES
+    return save(figure, run / runs.CURVES)
+
+
+def _read(path: Path, terms: tuple[str, ...]) -> tuple[list[dict], list[dict]]:
+    """The lines of steps and of ends of epochs, every number that is drawn as a float ("inf" and "nan" are text there)."""
+    lines = runs.read_metrics(path)
+    try:
+        steps = [_step(line, terms) for line in lines if line["kind"] == "step"]
+        epochs = [
+            {"step": line["step"], "held_out_nats": {term: float(line["held_out_nats"][term]) for term in terms}}
+            for line in lines
+            if line["kind"] == "epoch"
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DimrefError(f"{path}: expected the metrics of a run, found a fault at {error}") from None
+    if not steps:
+        raise DimrefError(f"{path}: expected at least one line of metrics, found none")
+    return steps, epochs
+
+
+def _step(line: dict, terms: tuple[str, ...]) -> dict:
+    nats = {term: float(line["nats"][term]) for term in (*terms, *(["prior"] if "prior" in line["nats"] else []))}
+    return {
+        "step": line["step"],
+        "nats": nats,
+        **{name: float(line[name]) for name in ("effective_rank", "gradient_norm")},
+    }
 
 
 def _draw_bounds(axes: Any, steps: list[dict], epochs: list[dict], ceilings: dict[str, float]) -> None:
     for term, colour in zip(ceilings, (BLUE, ORANGE), strict=False):
         x = [line["step"] for line in steps]
-        axes.plot(
-            x, [_number(line["nats"][term]) for line in steps], color=colour, lw=1, alpha=0.6, label=f"{term}, batch"
-        )
+        axes.plot(x, [line["nats"][term] for line in steps], color=colour, lw=1, alpha=0.6, label=f"{term}, batch")
         axes.plot(
             [line["step"] for line in epochs],
-            [_number(line["held_out_nats"][term]) for line in epochs],
+            [line["held_out_nats"][term] for line in epochs],
             color=colour, marker="o", lw=2, label=f"{term}, held out",
         )  # fmt: skip
     for ceiling in {c for c in ceilings.values() if math.isfinite(c)}:
@@ -85,7 +85,7 @@ def _draw_game(axes: Any, steps: list[dict]) -> None:
         axes.set(xticks=[], yticks=[])
         return
     axes.set_ylabel("nats")
-    values = [_number(s["nats"]["prior"]) for s in steps]
+    values = [s["nats"]["prior"] for s in steps]
     axes.plot([s["step"] for s in steps], values, color=GREEN, label="E log D(z) + E log(1 − D(y))")
     axes.axhline(EQUILIBRIUM, color=GREY, ls="--", lw=1, label="−log 4: y cannot be told from the prior")
     _legend(axes, axes.get_lines())
@@ -106,10 +106,4 @@ def _draw_health(axes: Any, steps: list[dict]) -> None:
 
 
 def _legend(axes: Any, lines: list[Any]) -> None:
-    """Below the axes, where it hides no curve."""
-    axes.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2 if len(lines) > 2 else 1,
-                frameon=False, fontsize="small")  # fmt: skip
-
-
-def _number(value: float | str) -> float:
-    return float(value)  # "inf", "-inf" and "nan" are written as text
+    legend_below(axes, lines, columns=2 if len(lines) > 2 else 1)

@@ -5,8 +5,9 @@ import pytest
 from strict import STRICT
 
 from dimref.backend import NUMPY
-from dimref.evaluation import probes
-from dimref.evaluation.probes import PENALTIES, linear_probe
+from dimref.evaluation.probes import linear as module
+from dimref.evaluation.probes import linear_probe
+from dimref.evaluation.probes.linear import PENALTIES
 
 
 def gaussian_classes(n, classes=4, features=20, distance=1.0, seed=0):
@@ -35,7 +36,7 @@ def test_accuracy_is_that_of_scikit_learns_logistic_regression(classes, features
 
     found = linear_probe(train, test)
     assert 0.3 < found.accuracy < 0.97  # a problem on which probes can differ
-    assert found.accuracy == pytest.approx(score(found.penalty), abs=0.015)
+    assert found.accuracy == pytest.approx(score(found.chosen["penalty"]), abs=0.015)
     assert found.accuracy > max(score(penalty) for penalty in PENALTIES) - 0.02
 
 
@@ -63,14 +64,14 @@ def test_the_penalty_is_that_of_the_best_accuracy_on_what_was_left_out(monkeypat
         counts.append(len(x))
         return np.eye(4)[best]
 
-    monkeypatch.setattr(probes, "_accuracies", accuracies)
-    assert linear_probe(train, test).penalty == PENALTIES[best]
+    monkeypatch.setattr(module, "_accuracies", accuracies)
+    assert linear_probe(train, test).chosen["penalty"] == PENALTIES[best]
     assert counts == [20, 100]  # a fifth of the training set, then the test set, once
 
 
 def test_a_penalty_that_hides_the_signal_is_not_chosen(monkeypatch):
     """The label is the small difference of two features that share a large noise: it takes large weights."""
-    monkeypatch.setattr(probes, "PENALTIES", (10.0, 1e-4))
+    monkeypatch.setattr(module, "PENALTIES", (10.0, 1e-4))
     rng = np.random.default_rng(0)
 
     def draw():
@@ -78,14 +79,14 @@ def test_a_penalty_that_hides_the_signal_is_not_chosen(monkeypatch):
         return np.stack([noise + labels, noise], axis=1).astype(np.float32), labels
 
     found = linear_probe(draw(), draw())
-    assert found.penalty == 1e-4
+    assert found.chosen["penalty"] == 1e-4
     assert found.accuracy > 0.85
 
 
 def test_the_test_labels_have_no_part_in_the_choice():
     train, (x, labels) = gaussian_classes(300)
     found = [linear_probe(train, (x, other)) for other in (labels, (labels + 1) % 4, np.zeros_like(labels))]
-    assert len({result.penalty for result in found}) == 1
+    assert len({result.chosen["penalty"] for result in found}) == 1
     assert found[0].accuracy > 0.8 > 0.3 > found[1].accuracy
 
 
@@ -141,8 +142,8 @@ def test_each_penalty_is_fitted_as_if_alone():
     """Side by side in one layer, the classifiers share no weight: each ends where it ends alone."""
     (x, labels), _ = gaussian_classes(250, classes=3, features=6)
     x = (x - x.mean(axis=0)) / x.std(axis=0)
-    wide = probes._fit(x, labels, 3, (1e-3, 1.0), np.random.default_rng(0), NUMPY)
+    wide = module._fit(x, labels, 3, (1e-3, 1.0), np.random.default_rng(0), NUMPY)
     for k, penalty in enumerate((1e-3, 1.0)):
-        alone = probes._fit(x, labels, 3, (penalty,), np.random.default_rng(0), NUMPY)
+        alone = module._fit(x, labels, 3, (penalty,), np.random.default_rng(0), NUMPY)
         np.testing.assert_allclose(wide["w"][:, 3 * k : 3 * k + 3], alone["w"], rtol=1e-3, atol=1e-5)
     assert np.linalg.norm(wide["w"][:, :3]) > 2 * np.linalg.norm(wide["w"][:, 3:])

@@ -1,9 +1,9 @@
 """The picture of a run shows its metrics as they are, whatever they are."""
 
 import math
-import struct
 
 import pytest
+from drawing import size
 
 from dimref import plots, runs
 from dimref.errors import DimrefError
@@ -23,27 +23,8 @@ def metrics(path, steps=6, terms=("local", "prior"), value=None):
     return path
 
 
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that were saved."""
-    figures, save = [], Figure.savefig
-
-    def keep(self, *args, **options):
-        figures.append(self)
-        save(self, *args, **options)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-    return figures
-
-
 def series(axes):
     return {line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in axes.get_lines()}
-
-
-def size(path):
-    content = path.read_bytes()
-    assert content[:8] == b"\x89PNG\r\n\x1a\n"
-    return struct.unpack(">2I", content[16:24])
 
 
 def test_the_picture_is_a_png_of_a_size_to_be_looked_at(tmp_path):
@@ -140,3 +121,20 @@ def test_a_picture_is_drawn_anew_and_a_failed_one_leaves_the_old(tmp_path, monke
     with pytest.raises(DimrefError, match=r"curves.png: expected to write it, found: No space left"):
         plots.curves(tmp_path, {"local": 1.386}, "title")
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"step": 1},
+        {"step": 1, "kind": "step"},
+        {"step": 1, "kind": "step", "nats": {"local": "high"}, "effective_rank": 1, "gradient_norm": 1},
+        {"step": 1, "kind": "step", "nats": {"global": 1}, "effective_rank": 1, "gradient_norm": 1},
+        {"step": 1, "kind": "step", "nats": [], "effective_rank": 1, "gradient_norm": 1},
+        {"step": 1, "kind": "epoch", "held_out_nats": {}},
+    ],
+)
+def test_metrics_with_a_fault_are_refused(tmp_path, line):
+    runs.append_metrics(tmp_path / runs.METRICS, line)
+    with pytest.raises(DimrefError, match=r"metrics.jsonl: expected the metrics of a run, found a fault at"):
+        plots.curves(tmp_path, {"local": 1.386}, "title")

@@ -1,0 +1,96 @@
+"""`dimref encode`: a dataset's features as a .npy file."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from dimref import names
+from dimref.commands.options import set_threads
+from dimref.errors import DimrefError
+
+if TYPE_CHECKING:
+    from dimref.config import Config
+    from dimref.data import Dataset
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--data", type=click.Choice(names.DATA), help="The dataset.  [default: the run's]")
+@click.option("--data-dir", metavar="PATH", help="Where its files lie.  [default: the run's, for its dataset]")
+@click.option("--noise", type=float, help="Pixel noise of shapes.  [default: the run's]")
+@click.option("--split", type=click.Choice(("train", "test")), default="train", help="Which part.  [default: train]")
+@click.option("--limit", type=int, metavar="N", help="At most N images.  [default: all, whatever the run's limit]")
+@click.option(
+    "--features", "kind", type=click.Choice(names.FEATURES), default="y",
+    help="The last map flattened, the layer above it, or the representation.  [default: y]",
+)  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), help="The .npy file.  [default: RUN/SPLIT-FEATURES.npy]")
+@click.option("--checkpoint", type=click.Choice(names.CHECKPOINTS), default="newest", help="Which.  [default: newest]")
+@click.option("--backend", type=click.Choice(names.BACKENDS), default="numpy", help="CPU or GPU.  [default: numpy]")
+@click.option("--threads", type=click.IntRange(min=1), help="BLAS threads.  [default: all cores]")
+def encode(
+    run: Path, data: str | None, data_dir: str | None, noise: float | None, split: str, limit: int | None, kind: str,
+    out: Path | None, checkpoint: str, backend: str, threads: int | None,
+) -> None:  # fmt: skip
+    """Write what the encoder of RUN makes of every image of a dataset: float32 (N, features), in the dataset's order.
+
+    NAME.labels.npy beside it holds the labels, int64 (N,), −1 where there are none. Images are in memory as bytes, as
+    their reader gave them; features go to the file batch by batch, and np.load(FILE, mmap_mode="r") maps them.
+    """
+    set_threads(threads)
+    from dimref.backend import get_backend
+    from dimref.evaluation import encoding, frozen
+
+    out = out or run / f"{split}-{kind}.npy"
+    if out.suffix != ".npy":
+        raise DimrefError(f"--out: expected a name that ends in .npy, found {out}")
+    encoder, found = frozen.load(run, get_backend(backend), f"{checkpoint}.npz")
+    images = _load(found.config, data, data_dir, noise, split, limit)
+    start = time.perf_counter()
+    with _stopped_by_sigterm(), click.progressbar(
+        length=len(images.images), label="encoding", file=sys.stderr, hidden=not sys.stderr.isatty()
+    ) as bar:  # fmt: skip
+        labels = encoding.write_features(encoder, images, kind, out, bar.update)
+    seconds = time.perf_counter() - start
+    click.echo(f"encoder   {run / checkpoint}.npz, step {found.step}")
+    click.echo(f"data      {images.source}")
+    click.echo(f"features  {out}: {kind} of {len(images.images)} images, {len(images.images) / seconds:.0f} images/s")
+    click.echo(f"labels    {labels}")
+
+
+def _load(
+    config: Config, data: str | None, data_dir: str | None, noise: float | None, split: str, limit: int | None
+) -> Dataset:
+    """The dataset asked for; what is not said is the run's, unless it belongs to another dataset."""
+    from dimref import data as readers
+
+    if data in (None, config.data):
+        data_dir, noise = data_dir or config.data_dir, config.noise if noise is None else noise
+    return readers.load(data or config.data, split, data_dir, limit, noise)
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends the command as Ctrl-C does, so that the half-written file is taken away."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,40 @@
+"""`dimref export`: a run's weights for others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dimref import names
+from dimref.errors import DimrefError
+
+SUFFIX = {"safetensors": ".safetensors", "torch-layout-npz": ".npz"}
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--format", "form", type=click.Choice(names.WEIGHT_FORMATS), default="torch-layout-npz",
+    help="dimref's names and layouts, or PyTorch's.  [default: torch-layout-npz]",
+)  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), help="The file.  [default: RUN/weights.safetensors or .npz]")
+@click.option("--checkpoint", type=click.Choice(names.CHECKPOINTS), default="newest", help="Which.  [default: newest]")
+@click.option("--scorers", is_flag=True, help="Also the scorers and the prior's discriminator.")
+@click.option("--list", "listed", is_flag=True, help="Print the name and the shape of each array.")
+def export(run: Path, form: str, out: Path | None, checkpoint: str, scorers: bool, listed: bool) -> None:
+    """Write the encoder's weights and running statistics under documented names.
+
+    safetensors: dimref's names and shapes (encoder/conv1/w, encoder/norm1/mean). torch-layout-npz: those of a PyTorch
+    state dict (encoder.conv1.weight in OIHW, encoder.fc.weight with its inputs in the order channel, row, column).
+    """
+    from dimref.export import write_weights
+
+    out = out or run / f"weights{SUFFIX[form]}"
+    if out.suffix != SUFFIX[form]:
+        raise DimrefError(f"--out: expected a name that ends in {SUFFIX[form]}, found {out}")
+    named = write_weights(run, f"{checkpoint}.npz", form, out, scorers)
+    if listed:
+        for name, array in named.items():
+            click.echo(f"{name:<40} {'×'.join(map(str, array.shape))}")
+    click.echo(f"weights   {out}: {len(named)} arrays, {sum(a.size for a in named.values()):,} numbers, {form}")

@@ -1,0 +1,77 @@
+"""Which pictures a run gets, and what they are drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from dimref import data, encoders, plots
+from dimref.config import Config
+from dimref.data import Dataset, MissingSplit
+from dimref.errors import DimrefError
+from dimref.evaluation.frozen import Frozen
+from dimref.evaluation.labelled import LABELLED
+from dimref.objectives import Objective
+from dimref.task import INIT, generator
+
+IMAGES = 1000  # test images in the pictures that show some
+
+
+def ceilings(objective: Objective, n: int, locations: int) -> dict[str, float]:
+    """The ceiling in nats of each bound that is maximized, on batches of n images."""
+    fewer = replace(objective, candidates=min(objective.candidates, n))
+    weights = {"local": objective.local_weight, "global": objective.global_weight}
+    return {term: fewer.ceiling(term, n, locations) for term, weight in weights.items() if weight}
+
+
+def title_of(config: Config) -> str:
+    """What the pictures of a run are called."""
+    return f"{config.data}, {config.bound}, seed {config.seed}"
+
+
+def of_encoder(run: Path, encoder: Frozen, config: Config, step: int) -> Iterator[tuple[str, str]]:
+    """Draw filters, neighbours and components; yield the name of each and where it lies, or why it does not."""
+    title = f"{title_of(config)}, step {step}"
+    yield "filters", told(lambda: plots.filters(run, _first_layers(encoder, config, step), title_of(config)))
+    try:
+        found = some_images(config)
+        encoder.refuse_other_images(found)
+    except DimrefError as error:
+        yield "images", f"no pictures of them: {error}"
+        return
+    y = encoder.features(found.images)["y"]
+    pixels = encoders.scale(found.images, encoder.layout).reshape(len(y), -1)
+    of = f"{title}, {found.split} images"
+    spaces = {"y": y, "pixels": pixels}
+    if len(y) > 1:
+        yield (
+            "neighbours",
+            told(lambda: plots.neighbours(run, found.images, found.labels, found.classes, spaces, of)),
+        )
+    yield "components", told(lambda: plots.components(run, y, found.labels, found.classes, of))
+
+
+def told(draw: Callable[[], Path]) -> str:
+    """Where a picture lies, or the line that says why it does not."""
+    try:
+        return str(draw())
+    except DimrefError as error:
+        return f"none: {error}"
+
+
+def _first_layers(encoder: Frozen, config: Config, step: int) -> dict[str, np.ndarray]:
+    fresh, _ = encoders.init_encoder(generator(config, INIT, 0), encoder.layout)
+    first, now = fresh["conv1"]["w"], encoder.backend.to_host(encoder.parameters["conv1"]["w"])
+    return {"as initialized": first, f"after {step} steps": now, "the change": now - first}
+
+
+def some_images(config: Config) -> Dataset:
+    """The first test images of a configuration's data, or training images where there are no others."""
+    name = LABELLED.get(config.data, config.data)
+    try:
+        return data.load(name, "test", config.data_dir, IMAGES, config.noise)
+    except MissingSplit:
+        return data.load(name, "train", config.data_dir, IMAGES, config.noise)

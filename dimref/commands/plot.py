@@ -1,0 +1,46 @@
+"""`dimref plot`: every picture of a run that can be drawn."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import click
+
+from dimref import names
+from dimref.commands.options import set_threads
+from dimref.errors import DimrefError
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--data-dir", metavar="PATH", help="Where the dataset's files lie.  [default: where they lay]")
+@click.option("--checkpoint", type=click.Choice(names.CHECKPOINTS), default="newest", help="Which.  [default: newest]")
+@click.option("--backend", type=click.Choice(names.BACKENDS), default="numpy", help="CPU or GPU.  [default: numpy]")
+@click.option("--threads", type=click.IntRange(min=1), help="BLAS threads.  [default: all cores]")
+def plot(run: Path, data_dir: str | None, checkpoint: str, backend: str, threads: int | None) -> None:
+    """Draw a run's pictures into its directory: curves, filters, neighbours, components, accuracies.
+
+    A picture whose files are missing is left out, and said why: accuracies need what dimref evaluate writes.
+    """
+    set_threads(threads)
+    from dimref import plots
+    from dimref.backend import get_backend
+    from dimref.commands import pictures
+    from dimref.evaluation import frozen
+    from dimref.plots.accuracies import EVALUATION
+
+    if not plots.available():
+        raise DimrefError(plots.MISSING)
+    encoder, found = frozen.load(run, get_backend(backend), f"{checkpoint}.npz")
+    config = found.config if data_dir is None else dataclasses.replace(found.config, data_dir=data_dir)
+    n = found.meta.get("held_out_batch", config.batch_size)
+    ceilings = pictures.ceilings(config.objective(), n, encoder.layout.local[0] ** 2)
+    title = pictures.title_of(config)
+    click.echo(f"{'curves':<13} {pictures.told(lambda: plots.curves(run, ceilings, title))}")
+    for name, text in pictures.of_encoder(run, encoder, config, found.step):
+        click.echo(f"{name:<13} {text}")
+    if (run / EVALUATION).exists():
+        click.echo(f"{'accuracies':<13} {pictures.told(lambda: plots.accuracies(run, title))}")
+    else:
+        click.echo(f"{'accuracies':<13} none: {EVALUATION} is not there; dimref evaluate {run} writes it")

@@ -1,0 +1,76 @@
+"""The linear probe: how much of the labels a linear classifier reads from frozen features.
+
+Multinomial logistic regression with an L2 penalty. Several penalties are trained at once as one wide layer; the one
+that does best on a fifth of the training set is trained again on all of it, and the test set is touched once.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dimref import layers, ops
+from dimref.backend import NUMPY, Array, Backend, Tree
+from dimref.evaluation.probes import descent
+from dimref.evaluation.probes.problem import Pairs, ProbeResult, Problem, part, problem, result
+
+PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
+SCHEDULE = descent.Schedule(epochs=30, lr=1e-2)
+
+
+def linear_probe(train: Pairs, test: Pairs, seed: int = 0, backend: Backend = NUMPY) -> ProbeResult:
+    """Fit on `train`, report the accuracy on `test`; both are (features (N, P) float32, labels (N,) int64).
+
+    Raises:
+        ValueError: fewer than 10 training samples, or no test samples.
+    """
+    return probe(problem(train, test), seed, backend)
+
+
+def probe(given: Problem, seed: int, backend: Backend) -> ProbeResult:
+    """Softmax regression on the features: accuracy on the test set, and the penalty that was chosen."""
+    rng = np.random.default_rng(seed)
+    held, rest = part(len(given.x), rng)
+    trial = _fit(given.x[rest], given.labels[rest], given.classes, PENALTIES, rng, backend)
+    accuracies = _accuracies(trial, given.x[held], given.labels[held], given.classes, backend)
+    penalty = PENALTIES[int(np.argmax(accuracies))]
+    final = _fit(given.x, given.labels, given.classes, (penalty,), rng, backend)
+    accuracy = _accuracies(final, given.x_test, given.labels_test, given.classes, backend)[0]
+    return result(given, accuracy, penalty=penalty)
+
+
+def _fit(
+    x: np.ndarray,
+    labels: np.ndarray,
+    classes: int,
+    penalties: tuple[float, ...],
+    rng: np.random.Generator,
+    backend: Backend,
+) -> Tree:
+    """One linear layer (P, len(penalties)·classes): a classifier for each penalty, side by side. Starts at zero."""
+    wide = len(penalties) * classes
+    parameters = backend.tree_to_device(
+        {"w": np.zeros((x.shape[1], wide), np.float32), "b": np.zeros(wide, np.float32)}
+    )
+    weights = backend.to_device(np.repeat(np.asarray(penalties, np.float32), classes))
+
+    def loss(parameters: Tree, x: Array, one_hot: Array) -> tuple[Array, dict]:
+        return _penalized_cross_entropy(parameters, x, one_hot, weights), {}
+
+    return descent.fit(loss, parameters, (x, labels, classes), SCHEDULE, rng, backend)
+
+
+def _penalized_cross_entropy(parameters: Tree, x: Array, one_hot: Array, penalties: Array) -> Array:
+    """Σ over penalties of: mean cross-entropy + ½·penalty·‖w‖². The classifiers share no weight, so each fits alone."""
+    n, classes = one_hot.shape
+    logits = layers.linear(parameters, x)
+    heads = ops.reshape(logits, (n, logits.shape[1] // classes, classes))
+    right = ops.multiply(heads, one_hot.reshape(n, 1, classes))
+    cross_entropy = (ops.total(ops.logsumexp(heads, axis=2)) - ops.total(right)) * (1 / n)
+    penalty = ops.total(ops.multiply(parameters["w"] * parameters["w"], penalties)) * 0.5
+    return cross_entropy + penalty
+
+
+def _accuracies(parameters: Tree, x: np.ndarray, labels: np.ndarray, classes: int, backend: Backend) -> np.ndarray:
+    """Accuracy of each classifier of the wide layer."""
+    heads = descent.logits(lambda rows: layers.linear(parameters, rows), x, backend)
+    return (heads.reshape(len(x), -1, classes).argmax(axis=2) == labels[:, None]).mean(axis=0)

@@ -1,0 +1,69 @@
+"""What every probe is given, and what it tells: standardized features with their labels, accuracy on the test set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dimref.errors import DimrefError
+
+Pairs = tuple[np.ndarray, np.ndarray]  # features (N, P) float32, labels (N,) int64
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Features (N, P) float32, standardized by the training set's mean and deviation; labels numbered 0 … classes − 1."""
+
+    x: np.ndarray
+    labels: np.ndarray
+    x_test: np.ndarray
+    labels_test: np.ndarray
+    classes: int
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """Accuracy on the test set, the sample counts, and the hyper-parameters that were chosen without it."""
+
+    accuracy: float
+    train_count: int
+    test_count: int
+    chosen: dict[str, Any]
+
+
+def problem(train: Pairs, test: Pairs) -> Problem:
+    """Standardize the features and number the labels anew: they need not follow each other.
+
+    Args:
+        train, test: (features (N, P) float32, labels (N,) int64).
+    Raises:
+        ValueError: fewer than 10 training samples, or no test samples.
+    """
+    (x, labels), (x_test, labels_test) = train, test
+    if len(x) < 10 or len(x_test) < 1:
+        raise ValueError(f"probe: needs 10 training samples and 1 test sample, had {len(x)} and {len(x_test)}")
+    known, both = np.unique(np.concatenate([labels, labels_test]), return_inverse=True)
+    center, scale = x.mean(axis=0), 1 / np.maximum(x.std(axis=0), 1e-4)
+    return Problem(
+        (x - center) * scale, both[: len(labels)], (x_test - center) * scale, both[len(labels) :], len(known)
+    )
+
+
+def part(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of a fifth of n training samples, to choose hyper-parameters by, and of the rest, to fit on meanwhile."""
+    order = rng.permutation(n)
+    return order[: n // 5], order[n // 5 :]
+
+
+def result(given: Problem, accuracy: float, **chosen: Any) -> ProbeResult:
+    """The result of one probe of a problem."""
+    return ProbeResult(float(accuracy), len(given.x), len(given.x_test), chosen)
+
+
+def missing_scikit_learn(name: str) -> DimrefError:
+    """What is told where a probe of scikit-learn's was asked for, and it is not installed."""
+    return DimrefError(
+        f"--probe {name}: expected scikit-learn, found it not installed; pip install 'dimref[eval]', or leave it out"
+    )

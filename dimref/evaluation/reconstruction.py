@@ -1,0 +1,112 @@
+"""What of an image can be drawn again from its representation: a decoder, scored by multi-scale SSIM on test images.
+
+The decoder is trained on training images with the encoder frozen, by mean squared error; MS-SSIM only measures.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dimref import layers, ops
+from dimref.backend import Array, Backend, Tree
+from dimref.encoders import KERNEL, PADDING, STRIDE, Layout
+from dimref.evaluation.ssim import ms_ssim
+from dimref.optim import adam_step, init_adam
+from dimref.tape import value_and_gradients
+
+WIDTH = 64  # channels of the first map
+EPOCHS, BATCH, LR = 10, 100, 2e-3
+
+
+def reconstruction(
+    train: tuple[np.ndarray, np.ndarray],
+    test: tuple[np.ndarray, np.ndarray],
+    layout: Layout,
+    seed: int,
+    backend: Backend,
+) -> float:
+    """The mean MS-SSIM between test images and what a decoder makes of their y, in 0 … 1.
+
+    Args:
+        train, test: images (N, H, W, C) uint8, H at least 11, and their representations (N, D).
+    Raises:
+        ValueError: no SSIM window fits into the images, or one of the sets is empty.
+    Source: arXiv 1808.06670, section 4.1 (MS-SSIM of a decoder from y).
+    """
+    (images, y), (images_test, y_test) = train, test
+    if min(len(y), len(y_test)) < 2:
+        raise ValueError(f"reconstruction: needs 2 training and 2 test images, had {len(y)} and {len(y_test)}")
+    center, scale = y.mean(axis=0), 1 / np.maximum(y.std(axis=0), 1e-4)
+    decoder, running = _fit(images, (y - center) * scale, layout, np.random.default_rng(seed), backend)
+    total = 0.0
+    for start in range(0, len(y_test), BATCH):
+        window = slice(start, start + BATCH)
+        given = backend.to_device((y_test[window] - center) * scale)
+        drawn, _ = decode(decoder, running, given, layout, training=False)
+        total += float(backend.to_host(ms_ssim(backend.to_device(_unit(images_test[window])), drawn)).sum())
+    return total / len(y_test)
+
+
+def init_decoder(rng: np.random.Generator, layout: Layout, representation: int) -> tuple[Tree, Tree]:
+    """Parameters and running statistics: D → M × M × 64, then transposed convolutions that halve the channels."""
+    side, width = layout.local[0], WIDTH
+    parameters: Tree = {"start": layers.init_linear(rng, representation, side * side * width, bias=False)}
+    parameters["norm0"], running = layers.init_norm(width), {"norm0": layers.init_running(width)}
+    for k in range(1, layout.depth - 1):
+        parameters[f"up{k}"] = layers.init_conv_transpose2d(rng, width, width // 2, KERNEL, bias=False)
+        width //= 2
+        parameters[f"norm{k}"], running[f"norm{k}"] = layers.init_norm(width), layers.init_running(width)
+    parameters["image"] = layers.init_conv_transpose2d(rng, width, layout.channels, KERNEL)
+    return parameters, running
+
+
+def decode(parameters: Tree, running: Tree, y: Array, layout: Layout, training: bool) -> tuple[Array, Tree]:
+    """Images (B, H, W, C) in [0, 1] from y (B, D), and the new running statistics.
+
+    The mirror image of the encoder from its local map down: 4×4 kernels of stride 2, batch norm and ReLU; a sigmoid at
+    the end. What the encoder pads is cut off.
+    """
+    side = layout.local[0]
+    moved: Tree = {}
+    x = ops.reshape(layers.linear(parameters["start"], y), (y.shape[0], side, side, WIDTH))
+    for k in range(layout.depth - 1):
+        if k:
+            x = layers.conv_transpose2d(parameters[f"up{k}"], x, KERNEL, STRIDE, PADDING)
+        x, moved[f"norm{k}"] = layers.batch_norm(parameters[f"norm{k}"], running[f"norm{k}"], x, training)
+        x = ops.relu(x)
+    x = ops.sigmoid(layers.conv_transpose2d(parameters["image"], x, KERNEL, STRIDE, PADDING))
+    before = (layout.padded - layout.size) // 2
+    inner = slice(before, before + layout.size)
+    return ops.cut(x, (slice(None), inner, inner)), moved
+
+
+def _fit(
+    images: np.ndarray, y: np.ndarray, layout: Layout, rng: np.random.Generator, backend: Backend
+) -> tuple[Tree, Tree]:
+    """Adam on the mean squared error, its rate half a cosine down to 0."""
+    parameters, running = map(backend.tree_to_device, init_decoder(rng, layout, y.shape[1]))
+    adam = init_adam(parameters)
+    batch = min(BATCH, len(y))
+    steps = len(y) // batch
+    for step in range(EPOCHS * steps):
+        if step % steps == 0:
+            order = rng.permutation(len(y))
+        rows = order[step % steps * batch : (step % steps + 1) * batch]
+        target, given = backend.to_device(_unit(images[rows])), backend.to_device(y[rows])
+        _, gradients, running = value_and_gradients(_error, parameters, running, given, target, layout)
+        rate = LR * 0.5 * (1 + math.cos(math.pi * step / (EPOCHS * steps)))
+        parameters, adam = adam_step(parameters, gradients, adam, rate)
+    return parameters, running
+
+
+def _error(parameters: Tree, running: Tree, y: Array, target: Array, layout: Layout) -> tuple[Array, Tree]:
+    drawn, moved = decode(parameters, running, y, layout, training=True)
+    difference = ops.subtract(drawn, target)
+    return ops.mean(difference * difference), moved
+
+
+def _unit(images: np.ndarray) -> np.ndarray:
+    """uint8 → float32 in [0, 1]."""
+    return images.astype(np.float32) * (1 / 255)

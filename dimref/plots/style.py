@@ -1,0 +1,84 @@
+"""What the pictures share: colours, the figure, the legend, and how a picture is written."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from dimref import runs
+from dimref.errors import DimrefError
+
+# Okabe & Ito's palette: told apart by colour-blind readers, and by lightness in grey.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+# Ten and more classes: seven colours with five markers in step, so that no two of 35 classes share both.
+CLASS_COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+CLASS_MARKERS = ("o", "^", "s", "D", "v")
+MISSING = "pictures: expected matplotlib, found none; install it with pip install 'dimref[plot]'"
+DPI = 110
+
+
+def available() -> bool:
+    """Whether matplotlib is installed."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def new_figure(width: float, height: float) -> Any:
+    """An empty figure of that many inches, with no window and no global state behind it.
+
+    Raises:
+        DimrefError: matplotlib is missing.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise DimrefError(MISSING) from None
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def class_style(k: int) -> dict[str, str]:
+    """Colour and marker of the k-th class drawn."""
+    return {"color": CLASS_COLOURS[k % len(CLASS_COLOURS)], "marker": CLASS_MARKERS[k % len(CLASS_MARKERS)]}
+
+
+def class_name(classes: tuple[str, ...], label: int) -> str:
+    """A label's name as one line of text that fits below a small image; empty where there is no label.
+
+    A dollar would begin a formula, and matplotlib leaves a name out of the legend that begins with an underscore.
+    """
+    name = classes[label] if 0 <= label < len(classes) else "" if label < 0 else str(label)
+    name = " ".join(name.split())
+    name = name if len(name) <= 14 else name[:13] + "…"
+    return (" " if name.startswith("_") else "") + name.replace("$", r"\$")
+
+
+def tidy(axes: Any) -> None:
+    """A faint grid, and no frame at the top and on the right."""
+    axes.grid(alpha=0.3)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def legend_below(axes: Any, handles: list[Any], columns: int, gap: float = 0.16) -> None:
+    """A legend below the axes, where it hides nothing; `gap` is a share of their height."""
+    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -gap), ncols=columns, frameon=False,
+                fontsize="small")  # fmt: skip
+
+
+def save(figure: Any, path: Path) -> Path:
+    """Write the figure as a PNG, whole or not at all.
+
+    Raises:
+        RunError: it cannot be written; an old picture stays as it was.
+    """
+    with runs.writing(path) as file, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a class called in a script that the font lacks
+        figure.savefig(file, format="png", dpi=DPI)
+    return path

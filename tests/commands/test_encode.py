@@ -1,0 +1,155 @@
+"""`dimref encode`: what is encoded when nothing is said, and every refusal in one line."""
+
+import json
+import os
+import resource
+import signal
+
+import numpy as np
+import pytest
+import tiny
+
+from dimref import data, runs
+from dimref.backend import NUMPY
+from dimref.evaluation import frozen
+from dimref.evaluation.frozen import Frozen
+
+
+@pytest.fixture
+def run(images, narrow, tmp_path):
+    """The directory of a run of three steps."""
+    assert tiny.invoke(*tiny.small(images, "--out", tmp_path / "run", "--quiet", "--no-plot")).exit_code == 0
+    return tmp_path / "run"
+
+
+def features(run, images, split="train", kind="y", checkpoint="newest.npz"):
+    found = data.load("npz", split, images)
+    return frozen.load(run, NUMPY, checkpoint)[0].features(found.images)[kind], found.labels
+
+
+def rows(result):
+    assert result.exit_code == 0, result.output
+    return dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+
+
+def test_without_options_every_training_image_of_the_run_is_encoded(run, images):
+    """All 60 of them, also the ones that were held out."""
+    printed = rows(tiny.invoke("encode", run))
+    written = np.load(run / "train-y.npy", allow_pickle=False)
+    expected, labels = features(run, images)
+    assert written.shape == (60, 8)
+    np.testing.assert_array_equal(written, expected)
+    np.testing.assert_array_equal(np.load(run / "train-y.labels.npy"), labels)
+    assert printed["encoder"] == f"{run}/newest.npz, step 3"
+    assert printed["features"].startswith(f"{run / 'train-y.npy'}: y of 60 images, ")
+    assert printed["labels"] == str(run / "train-y.labels.npy")
+    assert not list(run.glob(".*"))
+
+
+def test_split_features_limit_checkpoint_and_place_can_be_said(run, images, tmp_path):
+    out = tmp_path / "here.npy"
+    options = ("--split", "test", "--features", "conv", "--limit", 11, "--checkpoint", "best", "--out", out)
+    printed = rows(tiny.invoke("encode", run, *options))
+    expected, labels = features(run, images, "test", "conv", "best.npz")
+    np.testing.assert_array_equal(np.load(out), expected[:11])
+    np.testing.assert_array_equal(np.load(tmp_path / "here.labels.npy"), labels[:11])
+    assert printed["encoder"].startswith(f"{run}/best.npz")
+    assert "npz test: 11 images" in printed["data"]
+
+
+def test_another_file_of_the_same_kind(run, tmp_path):
+    other = tiny.write_npz(tmp_path / "other.npz", n=21, labels=None, test_labels=None)
+    rows(tiny.invoke("encode", run, "--data-dir", other, "--out", tmp_path / "y.npy"))
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), features(run, other)[0])
+    assert set(np.load(tmp_path / "y.labels.npy")) == {-1}  # it has none
+
+
+def test_another_dataset_does_not_take_over_the_runs_directory(run):
+    line = tiny.refused("encode", run, "--data", "shapes", "--limit", 20)
+    assert "expected images of 8×8×1, which the encoder was made for, found 32×32×3" in line
+    assert "expected a data_dir" in tiny.refused("encode", run, "--data", "cifar10")
+    assert not list(run.glob("*.npy"))
+
+
+def test_noise_of_shapes_is_the_runs_unless_said(narrow, tmp_path):
+    options = ("--steps", 1, "--batch-size", 4, "--limit", 20, "--noise", 0.1, "--quiet", "--no-plot")
+    run = tmp_path / "run"
+    assert tiny.invoke("train", "--out", run, *options).exit_code == 0
+    for options, noise in (((), 0.1), (("--noise", 0), 0.0)):
+        rows(tiny.invoke("encode", run, "--limit", 12, *options))
+        images = data.load("shapes", "train", limit=12, noise=noise).images
+        np.testing.assert_array_equal(np.load(run / "train-y.npy"), frozen.load(run, NUMPY)[0].features(images)["y"])
+    tiny.refused("encode", run, "--noise", 7)
+
+
+# ---- refusals
+
+
+def test_what_is_no_run_is_refused(tmp_path):
+    assert "newest.npz: expected a checkpoint, found no such file" in tiny.refused("encode", tmp_path)
+    (tmp_path / runs.NEWEST).write_bytes(b"PK no archive")
+    assert "newest.npz: expected a complete checkpoint, found a damaged file" in tiny.refused("encode", tmp_path)
+    tiny.refused("encode", tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--out", "features.txt"), "--out: expected a name that ends in .npy, found features.txt"),
+        (("--out", "nowhere/at/all.npy"), "expected to write it, found: No such file or directory"),
+        (("--limit", 0), "limit: expected at least 1 image, found 0"),
+        (("--noise", 0.5), "only shapes are drawn with noise"),
+        (("--data-dir", "nowhere"), "nowhere: expected a directory, found no such directory"),
+    ],
+)
+def test_options_that_cannot_work_are_refused(run, tmp_path, monkeypatch, options, words):
+    monkeypatch.chdir(tmp_path)
+    assert words in tiny.refused("encode", run, *options)
+    assert not list(tmp_path.rglob("*.npy"))
+    assert not list(tmp_path.rglob(".*"))
+
+
+@pytest.mark.parametrize("options", [("--features", "z"), ("--split", "val"), ("--checkpoint", "x"), ("--threads", 0)])
+def test_unknown_words_are_refused(run, options):
+    assert tiny.invoke("encode", run, *options).exit_code == 2
+
+
+def test_a_checkpoint_of_another_layout_is_refused(run):
+    with np.load(run / "newest.npz") as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    meta = json.loads(str(arrays["meta"]))
+    meta["layout"]["fc"] = 17
+    np.savez(run / "newest.npz", **{**arrays, "meta": np.array(json.dumps(meta))})
+    assert "found a checkpoint of another configuration" in tiny.refused("encode", run)
+
+
+# ---- ends before the end
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_command_leaves_nothing(run, monkeypatch, number):
+    batches = Frozen.batches
+
+    def stopped(self, images):
+        for batch in batches(self, images):
+            yield batch
+            assert list(run.glob(".train-y.npy.*"))
+            os.kill(os.getpid(), number)
+
+    before = signal.getsignal(number)
+    monkeypatch.setattr(frozen, "BATCH", 7)
+    monkeypatch.setattr(Frozen, "batches", stopped)
+    assert tiny.refused("encode", run, code=130) == "dimref: stopped"
+    assert not list(run.glob("*.npy")) + list(run.glob(".*"))
+    assert signal.getsignal(number) == before
+
+
+def test_a_disk_that_fills_up_is_told_in_one_line(run, tmp_path):
+    """As a process with files of at most 2 kB; the features of 60 images need more."""
+    child = tiny.process(
+        "encode", run, "--features", "conv", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+    )
+    assert child.returncode == 2
+    (line,) = child.stderr_text.splitlines()
+    assert "train-conv.npy: expected to write it, found: File too large" in line
+    assert not list(run.glob("*.npy")) + list(run.glob(".*"))

@@ -1,0 +1,66 @@
+"""`dimref export`: where the file lies, what is printed, what is refused."""
+
+import numpy as np
+import pytest
+import tiny
+
+
+@pytest.fixture
+def run(images, narrow, tmp_path):
+    """The directory of a run of three steps."""
+    assert tiny.invoke(*tiny.small(images, "--out", tmp_path / "run", "--quiet", "--no-plot")).exit_code == 0
+    return tmp_path / "run"
+
+
+def test_without_options_pytorchs_layout_lies_in_the_run(run):
+    result = tiny.invoke("export", run)
+    assert result.exit_code == 0
+    with np.load(run / "weights.npz", allow_pickle=False) as archive:
+        names = archive.files
+        numbers = sum(archive[name].size for name in names)
+    assert result.stdout.split() == ["weights", f"{run / 'weights.npz'}:", str(len(names)), "arrays,", f"{numbers:,}",
+                                     "numbers,", "torch-layout-npz"]  # fmt: skip
+
+
+def test_names_and_shapes_are_listed(run):
+    lines = tiny.invoke("export", run, "--list").stdout.splitlines()
+    shapes = dict(line.split() for line in lines[:-1])
+    assert shapes["encoder.conv2.weight"] == "8×4×4×4"
+    assert shapes["encoder.fc.weight"] == "16×32"
+    assert "encoder.norm1.running_mean" in shapes
+
+
+def test_format_place_checkpoint_and_scorers_can_be_said(run, tmp_path):
+    load_file = pytest.importorskip("safetensors.numpy").load_file
+    out = tmp_path / "w.safetensors"
+    result = tiny.invoke("export", run, "--format", "safetensors", "--out", out, "--checkpoint", "best", "--scorers")
+    assert result.exit_code == 0, result.output
+    found = load_file(out)
+    np.testing.assert_array_equal(found["encoder/y/w"], tiny.arrays(run / "best.npz")["parameters/encoder/y/w"])
+    assert "local/score/b" in found
+    assert tiny.invoke("export", run, "--format", "safetensors").exit_code == 0
+    assert (run / "weights.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--out", "w.pt"), "--out: expected a name that ends in .npz, found w.pt"),
+        (
+            ("--out", "w.npz", "--format", "safetensors"),
+            "--out: expected a name that ends in .safetensors, found w.npz",
+        ),
+        (("--out", "nowhere/w.npz"), "expected to write it, found: No such file or directory"),
+    ],
+)
+def test_options_that_cannot_work_are_refused(run, tmp_path, monkeypatch, options, words):
+    monkeypatch.chdir(tmp_path)
+    assert words in tiny.refused("export", run, *options)
+    assert not list(run.glob("weights*"))
+
+
+def test_what_is_no_run_is_refused(run, tmp_path):
+    assert "expected a checkpoint, found no such file" in tiny.refused("export", tmp_path)
+    (run / "best.npz").write_bytes(b"")
+    assert "expected a complete checkpoint" in tiny.refused("export", run, "--checkpoint", "best")
+    assert tiny.invoke("export", run, "--format", "onnx").exit_code == 2

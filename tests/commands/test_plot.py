@@ -1,0 +1,96 @@
+"""`dimref plot`: every picture of a run, and a line for each that cannot be drawn."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tiny
+from drawing import size
+
+from dimref import plots
+
+pytest.importorskip("matplotlib")
+
+
+@pytest.fixture
+def run(images, narrow, tmp_path):
+    """The directory of a run of three steps."""
+    assert tiny.invoke(*tiny.small(images, "--out", tmp_path / "run", "--quiet", "--no-plot")).exit_code == 0
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def light(monkeypatch):
+    """Pictures that take long to draw and are no matter here are not drawn."""
+    for name in ("curves", "filters", "neighbours", "components"):
+        monkeypatch.setattr(plots, name, lambda run, *args, name=name: run / f"{name}.png")
+
+
+def rows(*args):
+    result = tiny.invoke(*args)
+    assert result.exit_code == 0, result.output
+    return dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+
+
+def test_every_picture_lies_in_the_run(run):
+    cell = {"kind": "probe", "name": "linear", "encoder": "trained", "feature": "y", "mean": 0.5, "std": None}
+    (run / "evaluation.json").write_text(json.dumps({"results": [cell], "data": {"chance": 0.3}}))
+    names = ("curves", "filters", "neighbours", "components", "accuracies")
+    assert rows("plot", run) == {name: str(run / f"{name}.png") for name in names}
+    for name in names:
+        assert min(size(run / f"{name}.png")) > 300
+    assert not list(run.glob(".*"))
+
+
+def test_without_an_evaluation_its_picture_is_left_out_and_said_why(run, light):
+    printed = rows("plot", run)
+    assert printed["accuracies"] == f"none: evaluation.json is not there; dimref evaluate {run} writes it"
+    assert not (run / "accuracies.png").exists()
+    (run / "evaluation.json").write_text("{")
+    assert rows("plot", run)["accuracies"].startswith(f"none: {run / 'evaluation.json'}: expected JSON")
+
+
+def test_data_that_moved_can_be_pointed_at(run, light, images, tmp_path):
+    moved = shutil.move(images, tmp_path / "moved.npz")
+    assert rows("plot", run)["images"].startswith("no pictures of them")
+    assert rows("plot", run, "--data-dir", moved)["neighbours"] == str(run / "neighbours.png")
+
+
+def test_images_of_another_size_leave_a_line(run, light, tmp_path):
+    other = tiny.write_npz(tmp_path / "other.npz", side=9)
+    printed = rows("plot", run, "--data-dir", other)
+    assert "expected images of 8×8×1, which the encoder was made for, found 9×9×1" in printed["images"]
+
+
+def test_ceilings_are_those_of_the_held_out_batch(images, narrow, tmp_path, monkeypatch):
+    """Six images are held out of 60: a batch of 13 is judged with six candidates."""
+    run, seen = tmp_path / "run", []
+    options = ("--bound", "infonce", "--batch-size", 13, "--steps", 1, "--out", run, "--quiet", "--no-plot")
+    assert tiny.invoke(*tiny.small(images, *options)).exit_code == 0
+    monkeypatch.setattr(plots, "curves", lambda run, ceilings, title: (seen.append(ceilings), run)[1])
+    rows("plot", run)
+    assert seen == [{"local": pytest.approx(np.log(6))}]
+
+
+def test_training_draws_them_too_unless_quiet(images, narrow, tmp_path):
+    result = tiny.invoke(*tiny.small(images, "--out", tmp_path / "loud", "--plot"))
+    for name in ("curves", "filters", "neighbours", "components"):
+        assert f"{name:<13} {tmp_path / 'loud' / name}.png" in result.stdout
+    tiny.invoke(*tiny.small(images, "--out", tmp_path / "quiet", "--plot", "--quiet"))
+    assert [path.name for path in (tmp_path / "quiet").glob("*.png")] == ["curves.png"]
+
+
+# ---- refusals
+
+
+def test_what_is_no_run_is_refused(run, tmp_path):
+    assert "newest.npz: expected a checkpoint, found no such file" in tiny.refused("plot", tmp_path)
+    (run / "best.npz").write_bytes(b"PK")
+    assert "expected a complete checkpoint" in tiny.refused("plot", run, "--checkpoint", "best")
+    assert tiny.invoke("plot", run, "--backend", "tpu").exit_code == 2
+
+
+def test_without_matplotlib_one_line_says_so(run, monkeypatch):
+    monkeypatch.setattr(plots, "available", lambda: False)
+    assert tiny.refused("plot", run) == "dimref: " + plots.MISSING
