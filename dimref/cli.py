@@ -8,6 +8,7 @@ import click
 
 from dimref import __version__
 from dimref.commands.audit import audit
+from dimref.commands.bench import bench, scale
 from dimref.commands.check import check
 from dimref.commands.encode import encode
 from dimref.commands.equations import equations
@@ -51,11 +52,5 @@ def main() -> None:
     """The reference implementation of Deep InfoMax (arXiv 1808.06670)."""
 
 
-main.add_command(train)
-main.add_command(encode)
-main.add_command(export)
-main.add_command(plot)
-main.add_command(info)
-main.add_command(check)
-main.add_command(equations)
-main.add_command(audit)
+for command in (train, encode, export, plot, audit, check, equations, bench, scale, info):
+    main.add_command(command)

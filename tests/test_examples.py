@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
@@ -43,51 +41,5 @@ def test_training_from_python_raises_the_bound():
     assert values[-1] > values[0] + 0.02
 
 
-def test_step_against_products_prints_the_ratio():
-    assert re.search(r"ratio \d+\.\d\d", run("step_against_products.py", "4", "1"))
-
-
-def test_step_against_products_counts_the_products_of_a_step(monkeypatch):
-    """No product is left out of the floor, and none added to it: the tape multiplies exactly these shapes."""
-    monkeypatch.syspath_prepend(EXAMPLES)
-    from step_against_products import product_shapes
-
-    from dimref import encoders, objectives, ops, tape
-
-    seen = []
-
-    def counting(original):
-        def counted(x, w, *bias):
-            seen.append((*x.shape, w.shape[1]))
-            return original(x, w, *bias)
-
-        return counted
-
-    for name in ("matmul", "affine"):
-        monkeypatch.setattr(ops, name, counting(getattr(ops, name)))
-    layout, objective = encoders.Layout(32, 3), objectives.Objective(0, 1, 0)
-    rng = np.random.default_rng(0)
-    parameters, state = objectives.init_parameters(rng, layout, objective)
-    images, noise = rng.random((3, 32, 32, 3), dtype=np.float32), objectives.draw_noise(rng, objective, layout, 3)
-    tape.value_and_gradients(objectives.loss, parameters, state, images, noise, objective, layout)
-    assert sorted(seen) == sorted(product_shapes(3))
-
-
 def test_encode_against_products_prints_the_ratio():
     assert re.search(r"ratio \d+\.\d\d", run("encode_against_products.py", "3"))
-
-
-def test_encode_against_products_counts_the_products_of_a_batch(monkeypatch):
-    """No product is left out of the floor, and none added to it."""
-    monkeypatch.syspath_prepend(EXAMPLES)
-    from encode_against_products import product_shapes
-
-    from dimref import encoders, layers
-
-    seen = []
-    affine = layers.ops.affine
-    monkeypatch.setattr(layers.ops, "affine", lambda x, w, b: (seen.append((*x.shape, w.shape[1])), affine(x, w, b))[1])
-    layout = encoders.Layout(32, 3)
-    parameters, state = encoders.init_encoder(np.random.default_rng(0), layout)
-    encoders.encode_folded(encoders.fold(parameters, state), np.zeros((3, 32, 32, 3), np.float32), layout)
-    assert seen == product_shapes(3)

@@ -19,6 +19,7 @@ def cases() -> Iterator[Case]:
     yield from _ops(Draw(21))
     yield from _convolutions(Draw(22))
     yield from _layers(Draw(23))
+    yield _inference(Draw(26))
     yield from _scorers(Draw(24))
     yield from _prior(Draw(25))
 
@@ -98,6 +99,16 @@ def _layers(draw: Draw) -> Iterator[Case]:
         yield Case("layers.batch_norm", name, inputs, norm, {"training": training}, seen, float32=True)
     yield Case("layers.init_norm", "3", {}, lambda _: layers.init_norm(3), {"features": 3})
     yield Case("layers.init_running", "3", {}, lambda _: layers.init_running(3), {"features": 3})
+
+
+def _inference(draw: Draw) -> Case:
+    def scale(inputs: Tree) -> Tree:
+        found, offset = layers.inference_scale(inputs["parameters"], inputs["running"])
+        return {"scale": found, "offset": offset}
+
+    running = {"mean": draw.uniform(3), "variance": draw.uniform(3, low=0.5)}
+    inputs = {"parameters": draw.like(layers.init_norm(3)), "running": running, "weight": draw.uniform(3)}
+    return Case("layers.inference_scale", "3", inputs, scale, {}, ("parameters",), of="offset")
 
 
 def _scorers(draw: Draw) -> Iterator[Case]:

@@ -22,6 +22,7 @@ N = 3
 def cases() -> Iterator[Case]:
     """Every case of this family."""
     yield from _encoders(Draw(31))
+    yield from _folded(Draw(35))
     yield from _terms(Draw(32))
     yield from _losses(Draw(33))
     yield from _adam(Draw(34))
@@ -55,6 +56,19 @@ def _encoders(draw: Draw) -> Iterator[Case]:
         inputs = {"parameters": parameters, "state": state, "images": _images(draw), "weight": draw.uniform(N, 3)}
         name = "training" if training else "inference"
         yield Case("encoders.encode", name, inputs, encode, {**sizes, "training": training}, ("parameters",), of="y")
+
+
+def _folded(draw: Draw) -> Iterator[Case]:
+    parameters, state = _encoder(draw)
+    fold = lambda inputs: encoders.fold(inputs["parameters"], inputs["state"])  # noqa: E731
+    yield Case("encoders.fold", "6×6", {"parameters": parameters, "state": state}, fold)
+
+    def encode(inputs: Tree) -> Tree:
+        found = encoders.encode_folded(inputs["folded"], inputs["images"], LAYOUT)
+        return {name: getattr(found, name) for name in ("local_map", "last_map", "fc", "y")}
+
+    inputs = {"folded": draw.like(encoders.fold(parameters, state)), "images": _images(draw)}
+    yield Case("encoders.encode_folded", "6×6", inputs, encode, {"layout": dataclasses.asdict(LAYOUT)})
 
 
 def _terms(draw: Draw) -> Iterator[Case]:

@@ -1,0 +1,172 @@
+"""The comparison: proof first, then turns, then memory and a profile. Loads no NumPy; the workers do the work."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from dimref import __version__
+from dimref.bench.timing import median_ratio
+from dimref.bench.workers import Worker, WorkerFailed
+
+SIDES = ("dimref", "eager", "compiled")
+Start = Callable[[int], Worker]
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to compare, and how long."""
+
+    presets: Sequence[str]
+    batch_sizes: Sequence[int]
+    against: str  # "torch" or "none"
+    compiled: bool
+    backend: str
+    threads: int
+    rounds: int
+    seconds: float  # of one turn
+    seed: int = 0
+    layout: dict[str, int] = field(default_factory=lambda: {"size": 32, "channels": 3})  # of the encoder
+
+    def opening(self, preset: str, batch: int) -> dict[str, Any]:
+        """What a worker needs to know to build its side."""
+        return {
+            "preset": preset,
+            "batch": batch,
+            "seed": self.seed,
+            "backend": self.backend,
+            "threads": self.threads,
+            "layout": self.layout,
+        }
+
+
+def compare(options: Options, tell: Tell, start: Start, watch: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """Every preset at every batch size; plain data, as --json writes it.
+
+    Args:
+        tell: is told what is being measured. start: starts a worker with that many threads.
+        watch: is shown the result when the machine is known, and again after each preset.
+    Raises:
+        Disagreement: a twin does not compute what dimref computes; nothing of that preset was timed.
+        DimrefError: PyTorch or the backend is not there.
+    """
+    torch = options.against == "torch"
+    sides = [side for side in SIDES if side == "dimref" or (torch and (side == "eager" or options.compiled))]
+    with ExitStack() as stack:
+        workers = {side: stack.enter_context(start(options.threads)) for side in sides}
+        known = {"backend": options.backend, "threads": options.threads}
+        result: dict[str, Any] = {
+            "version": __version__,
+            "machine": workers["dimref"].ask("describe", **known, torch=False),
+            "torch": workers["eager"].ask("describe", **known, torch=True) if torch else None,
+            "options": asdict(options),
+            "presets": [],
+        }
+        watch(result)
+        for preset in options.presets:
+            for batch in options.batch_sizes:
+                found = _Preset(options, preset, batch, dict(workers), tell).measure()
+                found["peak_bytes"] = _peaks(options, preset, batch, tell, start)
+                result["presets"].append(found)
+                watch(result)
+    return result
+
+
+@dataclass
+class _Preset:
+    """One preset at one batch size."""
+
+    options: Options
+    preset: str
+    batch: int
+    workers: dict[str, Worker]
+    tell: Tell
+
+    def measure(self) -> dict[str, Any]:
+        opened, agreement, failed = self._open()
+        turns, settled = self._turns()
+        self.tell(f"{self.preset}, batch {self.batch}: profile")
+        return {
+            "preset": self.preset,
+            "text": opened["text"],
+            "batch": self.batch,
+            "gflop": opened["gflop"],
+            "agreement": agreement,
+            "failed": failed,
+            "sides": summary(turns, self.batch, opened["gflop"]),
+            "unsettled_turns": settled,
+            "profile": self.workers["dimref"].ask("profile"),
+        }
+
+    def _open(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:
+        """Build every side, and prove that the twins are dimref's; a compiler that fails takes its side out."""
+        opening, agreement, failed = self.options.opening(self.preset, self.batch), {}, {}
+        opened = self.workers["dimref"].ask("open", side="dimref", **opening)
+        for side in [side for side in self.workers if side != "dimref"]:
+            compiles = side == "compiled"
+            self.tell(f"{self.preset}, batch {self.batch}: {'torch.compile, ' if compiles else ''}proof")
+            try:
+                self.workers[side].ask("open", side=side, **opening)
+                agreement[side] = self.workers[side].ask("prove", backend=self.options.backend)
+            except WorkerFailed as error:
+                if not compiles:
+                    raise
+                failed[side] = str(error)
+                del self.workers[side]
+        return opened, agreement, failed
+
+    def _turns(self) -> tuple[dict[str, dict[str, list[float]]], int]:
+        """Median seconds of each turn, by side and call; how many turns ended with threads that would not rest.
+
+        torch.compile multiplies with the BLAS of eager PyTorch, whose bare products stand for both.
+        """
+        calls = [(s, c) for s in self.workers for c in ("step", "products") if (s, c) != ("compiled", "products")]
+        turns: dict[str, dict[str, list[float]]] = {side: {} for side in self.workers}
+        unsettled = 0
+        for number in range(self.options.rounds):
+            self.tell(f"{self.preset}, batch {self.batch}: round {number + 1} of {self.options.rounds}")
+            for side, call in calls:
+                found = self.workers[side].ask("turn", what=call, seconds=self.options.seconds)
+                turns[side].setdefault(call, []).append(statistics.median(found["seconds"]))
+                unsettled += not found["settled"]
+        if "compiled" in turns:
+            turns["compiled"]["products"] = turns["eager"]["products"]
+        return turns, unsettled
+
+
+def summary(turns: dict[str, dict[str, list[float]]], batch: int, gflop: float) -> dict[str, Any]:
+    """Medians over turns, and ratios turn by turn, of each side."""
+    ours = turns["dimref"]["step"]
+    result = {}
+    for side, calls in turns.items():
+        step, products = statistics.median(calls["step"]), statistics.median(calls["products"])
+        result[side] = {
+            "step_ms": 1e3 * step,
+            "images_per_second": batch / step,
+            "ratio": None if side == "dimref" else median_ratio(calls["step"], ours),  # this side's time / dimref's
+            "gflop_per_second": gflop / step,
+            "products_ms": 1e3 * products,
+            "products_gflop_per_second": gflop / products,
+            "share_of_products": median_ratio(calls["products"], calls["step"]),
+            "turns": calls,
+        }
+    return result
+
+
+def _peaks(options: Options, preset: str, batch: int, tell: Tell, start: Start) -> dict[str, int | None]:
+    """Peak memory of a few steps of each side, each in a process of its own.
+
+    Not of torch.compile, whose peak is that of its compiler, and not on a device, whose memory the system does not tell.
+    """
+    peaks: dict[str, int | None] = {}
+    if options.backend != "numpy":
+        return peaks
+    for side in ("dimref", "eager") if options.against == "torch" else ("dimref",):
+        tell(f"{preset}, batch {batch}: memory of {side}")
+        with start(options.threads) as fresh:
+            peaks[side] = fresh.ask("peak", side=side, **options.opening(preset, batch))
+    return peaks

@@ -1,0 +1,101 @@
+"""The bare matrix products of one step: the floor that no tape, layer or fusion can go below with the same BLAS.
+
+A layer (rows, inner, columns) multiplies up to three times: forward, backward to its weight, backward to its input. What
+the mathematics does not need is no product of the floor: the image's gradient, the gradient to a draw of the prior, the
+one-hot product by which `ops.scatter_add` adds rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from dimref.backend import Tree
+from dimref.bench.work import Work
+
+Shape = tuple[int, int, int]  # (m, k, n): (m, k) @ (k, n)
+
+
+def product_shapes(work: Work) -> list[Shape]:
+    """(m, k, n) of each matrix product of one step of a piece of work."""
+    shapes = list(_encoder(work))
+    locations = {"local": work.layout.local[0] ** 2, "global": 1}
+    for term, count in locations.items():
+        if term in work.parameters:
+            scorer = work.parameters[term]
+            pairs = _concat if "w" in scorer["feature"] else _dot
+            shapes += pairs(scorer, len(work.images), count)
+    if "prior" in work.parameters:
+        shapes += _prior(work.parameters["prior"], len(work.images))
+    return shapes
+
+
+def gflop(shapes: list[Shape]) -> float:
+    """10⁹ floating-point operations of the products: 2·m·k·n each."""
+    return sum(2 * m * k * n for m, k, n in shapes) / 1e9
+
+
+def bare_products(shapes: list[Shape], make: Callable[[np.ndarray], Any]) -> Callable[[], None]:
+    """A call that multiplies matrices of these shapes and does nothing else; `make` turns them into a library's own.
+
+    The matrices are made by the first call: a process that only steps does not hold them.
+    """
+    pairs: list[tuple[Any, Any]] = []
+
+    def multiply() -> None:
+        if not pairs:
+            pairs.extend((make(np.ones((m, k), np.float32)), make(np.ones((k, n), np.float32))) for m, k, n in shapes)
+        for a, b in pairs:
+            a @ b
+
+    return multiply
+
+
+def _layer(rows: int, layer: Tree, weight: bool = True, inputs: bool = True) -> Iterator[Shape]:
+    """Forward, and backward to the weight and to the input of one linear layer."""
+    k, n = layer["w"].shape
+    yield rows, k, n
+    if weight:
+        yield k, rows, n
+    if inputs:
+        yield rows, n, k
+
+
+def _encoder(work: Work) -> Iterator[Shape]:
+    rows, encoder, trains = len(work.images), work.parameters["encoder"], work.trains
+    for k in range(1, work.layout.depth + 1):
+        side = work.layout.padded // 2**k
+        yield from _layer(rows * side**2, encoder[f"conv{k}"], trains, trains and k > 1)
+    for name in ("fc", "y"):
+        yield from _layer(rows, encoder[name], trains, trains)
+
+
+def _concat(scorer: Tree, n: int, locations: int) -> Iterator[Shape]:
+    """The two halves of the first layer once, the layers above for joint and product pairs."""
+    yield from _layer(n * locations, scorer["feature"])
+    yield from _layer(n, scorer["representation"])
+    for _ in ("joint", "product"):
+        yield from _layer(n * locations, scorer["hidden"])
+        yield from _layer(n * locations, scorer["score"])
+
+
+def _dot(scorer: Tree, n: int, locations: int) -> Iterator[Shape]:
+    """Both embeddings, and every feature's product with every representation."""
+    for name, rows in (("feature", n * locations), ("representation", n)):
+        for layer in ("hidden", "out", "shortcut"):
+            yield from _layer(rows, scorer[name][layer])
+    units = scorer["feature"]["out"]["w"].shape[1]
+    m = n * locations
+    yield from ((m, units, n), (units, m, n), (m, n, units))
+
+
+def _prior(prior: Tree, n: int) -> Iterator[Shape]:
+    """The discriminator on draws of the prior and on y stopped, then stopped itself on y."""
+    for _ in ("real", "fake"):
+        yield from _layer(n, prior["first"], inputs=False)
+        yield from _layer(n, prior["second"])
+        yield from _layer(n, prior["score"])
+    for name in ("first", "second", "score"):
+        yield from _layer(n, prior[name], weight=False)

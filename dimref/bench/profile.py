@@ -1,0 +1,201 @@
+"""Where the time of dimref's step goes: each primitive forward and backward, Adam, and the tape that is left.
+
+For the profiled steps every primitive that the tape knows is replaced by one with a stopwatch: the function of raw arrays
+inside it (forward), and the VJP that the tape calls (backward). At every moment exactly one thing is on the clock, the
+innermost, so the parts sum to the whole. What is on the clock outside of all of them is the tape: boxes, nodes, the sweep
+back, and the shapes and checks of the layers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from autograd.core import primitive_vjps
+
+from dimref import encoders, layers, objectives, ops, optim, tape
+
+MATRIX = ("matmul", "affine")
+MOVING = (
+    "reshape", "transpose", "cut", "paste", "concatenate", "gather", "scatter_add", "broadcast_to", "im2col", "col2im",
+)  # fmt: skip
+GROUPS = ("matrix products", "elementwise", "moving elements", "Adam", "tape")
+STATISTICS = ("running statistics", "saturated scores")
+# Work that is done off the tape, by name: the running statistics, the share of saturated scores, inference's ReLU, Adam,
+# and the sums of gradients that come together at one node.
+OFF_TAPE = (
+    (layers, "batch_norm", STATISTICS[0]),
+    (objectives, "_saturated", STATISTICS[1]),
+    (encoders, "_relu_in_place", "relu in place"),
+    (optim, "adam_step", "Adam"),
+    (tape, "add_outgrads", "sum of gradients"),
+)
+
+
+class Key(NamedTuple):
+    """What is on the clock: whose time it is, in which sweep, and which primitive does the work."""
+
+    owner: str
+    sweep: str  # "forward" or "backward"
+    leaf: str
+
+
+TAPE = Key("tape", "forward", "tape")
+
+
+@dataclass
+class Clock:
+    """A stopwatch with a stack: what is entered last is what is timed."""
+
+    synchronize: Callable[[], None]
+    seconds: dict[Key, float] = field(default_factory=dict)
+    stack: list[Key] = field(default_factory=list)
+    last: float = 0.0
+
+    @contextmanager
+    def on(self, key: Key) -> Iterator[None]:
+        """Time this until it is left; what was timed before goes on then."""
+        self._charge()
+        self.stack.append(key)
+        try:
+            yield
+        finally:
+            self._charge()
+            self.stack.pop()
+
+    def _charge(self) -> None:
+        self.synchronize()
+        now = time.perf_counter()
+        if self.stack:
+            top = self.stack[-1]
+            self.seconds[top] = self.seconds.get(top, 0.0) + now - self.last
+        self.last = now
+
+
+@dataclass(frozen=True)
+class Row:
+    """Seconds per step of one primitive."""
+
+    name: str
+    forward: float
+    backward: float
+
+    @property
+    def total(self) -> float:
+        """Both sweeps."""
+        return self.forward + self.backward
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Seconds per step: the whole, by primitive (the largest first), and by group."""
+
+    total: float
+    rows: list[Row]
+    groups: dict[str, float]
+
+
+def profile(step: Callable[[], None], synchronize: Callable[[], None], repeats: int = 3) -> Profile:
+    """The mean over `repeats` steps, after one that warms up."""
+    clock = Clock(synchronize)
+    step()
+    with _watched(clock):
+        for _ in range(repeats):
+            with clock.on(TAPE):
+                step()
+    owners = dict.fromkeys(key.owner for key in clock.seconds)
+    rows = [
+        Row(owner, *(_sum(clock, repeats, owner=owner, sweep=sweep) for sweep in ("forward", "backward")))
+        for owner in owners
+    ]
+    groups = dict.fromkeys(GROUPS, 0.0)
+    for key, seconds in clock.seconds.items():
+        groups[group_of(key.leaf)] += seconds / repeats
+    rows.sort(key=lambda row: -row.total)
+    return Profile(sum(clock.seconds.values()) / repeats, rows, groups)
+
+
+def _sum(clock: Clock, repeats: int, owner: str, sweep: str) -> float:
+    return sum(s for key, s in clock.seconds.items() if (key.owner, key.sweep) == (owner, sweep)) / repeats
+
+
+def group_of(leaf: str) -> str:
+    """The group that a primitive's own work belongs to."""
+    if leaf in MATRIX:
+        return "matrix products"
+    if leaf in MOVING:
+        return "moving elements"
+    return {"tape": "tape", "Adam": "Adam"}.get(leaf, "elementwise")
+
+
+# ---- putting the stopwatch in
+
+
+@contextmanager
+def _watched(clock: Clock) -> Iterator[None]:
+    """Every primitive with a VJP, and the work off the tape, on the clock."""
+    with ExitStack() as undo:
+        for primitive, maker in list(primitive_vjps.items()):
+            name = _name(primitive)
+            primitive_vjps[primitive] = _timed_maker(clock, name, maker)
+            undo.callback(primitive_vjps.__setitem__, primitive, maker)
+            cell = _cell_of_raw(primitive)
+            if cell is not None:
+                undo.callback(setattr, cell, "cell_contents", cell.cell_contents)
+                cell.cell_contents = _timed_raw(clock, name, cell.cell_contents)
+        for module, attribute, name in OFF_TAPE:
+            function = getattr(module, attribute)
+            undo.callback(setattr, module, attribute, function)
+            setattr(module, attribute, _timed_off_tape(clock, name, function))
+        yield
+
+
+def _name(primitive: Any) -> str:
+    """A primitive of `ops` by its own name, one that autograd brings with its library's before it."""
+    own = getattr(ops, primitive.__name__, None) is primitive
+    return primitive.__name__.lstrip("_") if own else f"np.{primitive.__name__}"
+
+
+def _cell_of_raw(primitive: Any) -> Any:
+    """The closure's cell in which autograd's wrapper keeps the function of raw arrays."""
+    for cell in primitive.__closure__ or ():
+        if cell.cell_contents is primitive.fun:
+            return cell
+    return None
+
+
+def _timed_raw(clock: Clock, name: str, raw: Callable[..., Any]) -> Callable[..., Any]:
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        outer = clock.stack[-1] if clock.stack else TAPE
+        # Within a VJP (or another primitive) the time is that one's; at the top and off the tape it is its own.
+        inherits = outer != TAPE and outer.leaf not in STATISTICS
+        with clock.on(Key(outer.owner, outer.sweep, name) if inherits else Key(name, "forward", name)):
+            return raw(*args, **kwargs)
+
+    return timed
+
+
+def _timed_maker(clock: Clock, name: str, maker: Callable[..., Any]) -> Callable[..., Any]:
+    def make(*args: Any) -> Callable[[Any], tuple[Any, ...]]:
+        vjp = maker(*args)
+
+        def timed(g: Any) -> tuple[Any, ...]:
+            with clock.on(Key(name, "backward", name)):
+                return tuple(vjp(g))  # autograd's own is a generator for three arguments and more
+
+        return timed
+
+    return make
+
+
+def _timed_off_tape(clock: Clock, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    sweep = "backward" if name == "sum of gradients" else "forward"
+
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        with clock.on(Key(name, sweep, name)):
+            return function(*args, **kwargs)
+
+    return timed

@@ -1,0 +1,94 @@
+"""What is timed, as data: a preset's objective, its weights, one batch and one step's draws, all from a seed, on the host.
+
+Both sides start from it, so that a step of the one is a step of the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dimref import encoders, objectives
+from dimref.backend import Tree
+from dimref.config import Config
+from dimref.encoders import Layout
+from dimref.names import BENCH_PRESETS
+from dimref.objectives import Objective
+
+LAYOUT = Layout(32, 3)  # the paper's encoder for CIFAR-10
+
+
+@dataclass(frozen=True)
+class Work:
+    """One step to do. For the preset "encode", in inference mode, the parameters are the encoder's alone."""
+
+    preset: str
+    objective: Objective
+    layout: Layout
+    parameters: Tree
+    state: Tree
+    images: np.ndarray  # (B, H, W, C) float32 in [−1, 1]
+    noise: Tree
+
+    @property
+    def trains(self) -> bool:
+        """Whether a step has a loss, a gradient and Adam; encoding is a forward pass."""
+        return self.preset != "encode"
+
+
+def describe(preset: str) -> str:
+    """What a preset computes, in words."""
+    return {
+        "local-jsd": "DIM(L), concat scorer, JSD, shuffled negatives, no prior",
+        "local-infonce": "DIM(L), dot scorer, InfoNCE over all pairs of a location, no prior",
+        "global": "DIM(G), concat scorer, JSD, shuffled negatives, no prior",
+        "mixed": "0.5 × DIM(G) + DIM(L), concat scorers, JSD, + 0.1 × the prior's game",
+        "encode": "images to representations, batch norm in inference mode, no gradient",
+    }[preset]
+
+
+def objective_of(preset: str) -> Objective:
+    """The objective of a preset; encoding scores nothing, and has that of local-jsd.
+
+    Raises:
+        ValueError: the preset is unknown.
+    """
+    if preset not in BENCH_PRESETS:
+        raise ValueError(f"preset must be one of {', '.join(BENCH_PRESETS)}, was {preset!r}")
+    local = Config(prior_weight=0.0)
+    return {
+        "local-infonce": replace(local, bound="infonce"),
+        "global": replace(local, global_weight=1.0, local_weight=0.0),
+        "mixed": replace(local, global_weight=0.5, prior_weight=0.1),
+    }.get(preset, local).objective()  # fmt: skip
+
+
+def make(preset: str, batch: int, seed: int = 0, layout: Layout = LAYOUT) -> Work:
+    """Draw a preset's weights, batch and noise.
+
+    Gains, shifts and running statistics are drawn too, away from the 1 and 0 that they start from: a twin that confuses
+    or forgets one of them must not agree by luck.
+
+    Raises:
+        ValueError: the preset is unknown, or the batch has fewer than 2 images.
+    """
+    if batch < 2:
+        raise ValueError(f"batch must be at least 2 images, was {batch}")
+    objective = objective_of(preset)
+    rng = np.random.default_rng([seed, batch])
+    parameters, state = objectives.init_parameters(rng, layout, objective)
+    if preset == "encode":
+        parameters = {"encoder": parameters["encoder"]}
+    parameters, state = _away_from_the_start(rng, parameters), _away_from_the_start(rng, state)
+    images = rng.integers(0, 256, (batch, layout.size, layout.size, layout.channels), dtype=np.uint8)
+    noise = objectives.draw_noise(rng, objective, layout, batch)
+    return Work(preset, objective, layout, parameters, state, encoders.scale(images, layout), noise)
+
+
+def _away_from_the_start(rng: np.random.Generator, tree: Tree, name: str = "") -> Tree:
+    if isinstance(tree, dict):
+        return {key: _away_from_the_start(rng, leaf, key) for key, leaf in tree.items()}
+    if name in ("gain", "shift", "mean", "variance"):
+        return tree + rng.uniform(-0.1, 0.1, tree.shape).astype(np.float32)
+    return tree

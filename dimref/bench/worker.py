@@ -1,0 +1,171 @@
+"""One side of the comparison as a process of its own: a JSON request a line on its input, a JSON answer a line back.
+
+The process that starts it (`workers.Worker`) sets the number of threads in the environment, which BLAS reads when it is
+loaded. What a library prints goes to the error stream, so that nothing but answers reaches the pipe.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from dimref import machine
+from dimref.backend import get_backend
+from dimref.bench import memory, products, scale, timing
+from dimref.bench import profile as profiles
+from dimref.bench import work as works
+from dimref.bench.reference import Reference
+from dimref.bench.work import Work
+from dimref.encoders import Layout
+from dimref.errors import DimrefError
+
+DEVICES = {"numpy": "cpu", "cupy": "cuda"}  # PyTorch's name for where a backend computes
+
+
+class Server:
+    """What a worker answers. A request's "do" is the name of a method, the rest are its arguments."""
+
+    def __init__(self) -> None:
+        self.work: Work | None = None
+        self.twin: Any = None
+        self.calls: dict[str, Callable[[], None]] = {}
+        self.synchronize: Callable[[], None] = lambda: None
+
+    def describe(self, backend: str, threads: int, torch: bool) -> dict[str, str]:
+        """The machine as this process sees it."""
+        return torch_machine(backend, threads) if torch else machine.description(backend, get_backend(backend).device)
+
+    def open(
+        self,
+        side: str,
+        preset: str,
+        batch: int,
+        seed: int,
+        backend: str,
+        threads: int,
+        layout: dict[str, int],
+    ) -> dict[str, Any]:
+        """Build one side of a piece of work, "dimref", "eager" or "compiled", to be called in turns."""
+        self.work, device = works.make(preset, batch, seed, Layout(**layout)), get_backend(backend)
+        shapes = products.product_shapes(self.work)
+        if side == "dimref":
+            reference = Reference(self.work, device)
+            self.calls, self.synchronize = {"step": reference.step}, reference.synchronize
+            make: Callable[[Any], Any] = device.to_device
+        else:
+            self.twin = _twin(self.work, backend, threads, compiled=side == "compiled")
+            self.calls, self.synchronize = {"step": self.twin.step}, self.twin.synchronize
+            make = self.twin.tensor
+        self.calls["products"] = products.bare_products(shapes, make)
+        return {"gflop": products.gflop(shapes), "text": works.describe(preset)}
+
+    def prove(self, backend: str) -> dict[str, Any]:
+        """That the step of the twin that is open is dimref's."""
+        from dimref.bench import proof
+
+        assert self.work is not None
+        return dataclasses.asdict(proof.prove(self.work, get_backend(backend), self.twin))
+
+    def turn(self, what: str, seconds: float) -> dict[str, Any]:
+        """Seconds of each call, and whether the threads came to rest after them."""
+        taken = timing.turn(self.calls[what], self.synchronize, seconds)
+        return {"seconds": taken, "settled": timing.settle()}
+
+    def peak(self, steps: int = 3, **opening: Any) -> int | None:
+        """Bytes that building a side and some of its steps add to the high-water mark of the imports.
+
+        The answer of a fresh process: a high-water mark does not fall.
+        """
+        if opening["side"] != "dimref":
+            torch_machine(opening["backend"], opening["threads"])
+            from dimref.bench import twin  # noqa: F401 (the last of the imports)
+        before = memory.high_water()
+        self.open(**opening)
+        self.work = None  # each side has its own copy
+        for _ in range(steps):
+            self.calls["step"]()
+        after = memory.high_water()
+        return None if before is None or after is None else after - before
+
+    def profile(self) -> dict[str, Any]:
+        """Where the time of dimref's step goes."""
+        return dataclasses.asdict(profiles.profile(self.calls["step"], self.synchronize))
+
+    def infonce(self, **arguments: Any) -> dict[str, Any]:
+        """See `scale.infonce`."""
+        return scale.infonce(**arguments)
+
+    def train(self, **arguments: Any) -> dict[str, Any]:
+        """See `scale.train`."""
+        return scale.train(**arguments)
+
+    def encode(self, **arguments: Any) -> dict[str, Any]:
+        """See `scale.encode`."""
+        return scale.encode(**arguments)
+
+
+def torch_machine(backend: str, threads: int) -> dict[str, str]:
+    """PyTorch's version, BLAS, threads and optimizer, having set its threads.
+
+    Raises:
+        DimrefError: PyTorch is not installed, or has no CUDA device where one is needed.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise DimrefError(
+            "--against torch: expected PyTorch, found it not installed; install it with pip install 'dimref[oracle]', "
+            "or use --against none"
+        ) from None
+    torch.set_num_threads(threads)
+    if DEVICES[backend] == "cuda" and not torch.cuda.is_available():
+        raise DimrefError(f"--against torch: expected PyTorch with CUDA, found {torch.__version__} without a device")
+    settings = torch.optim.Adam([torch.zeros(1)]).defaults
+    blas = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())
+    return {
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if DEVICES[backend] == "cuda" else "cpu",
+        "blas": blas[1] if blas else "BLAS unknown",
+        "threads": str(torch.get_num_threads()),
+        "adam": f"torch.optim.Adam, foreach={settings['foreach']}, fused={settings['fused']}",
+    }
+
+
+def _twin(work: Work, backend: str, threads: int, compiled: bool) -> Any:
+    torch_machine(backend, threads)
+    from dimref.bench.twin import Twin
+
+    return Twin(work, DEVICES[backend], compiled)
+
+
+def answer(server: Server, line: str) -> dict[str, Any]:
+    """The answer to one request: {"answer"}, or {"refused", "code"} with one line, or {"failed"} with one line."""
+    request = json.loads(line)
+    try:
+        return {"answer": getattr(server, request.pop("do"))(**request)}
+    except DimrefError as error:
+        return {"refused": str(error), "code": error.exit_code}
+    except MemoryError:
+        return {"failed": "no memory left"}
+    except Exception as error:
+        first = (str(error).strip().splitlines() or [""])[0]
+        return {"failed": f"{type(error).__name__}: {first}"}
+
+
+def main() -> None:
+    """Answer until the input ends, as it does when the process that asks is gone."""
+    channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    server = Server()
+    for line in sys.stdin:
+        channel.write(json.dumps(answer(server, line)) + "\n")
+        channel.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Processes that measure, seen from the one that asks them. Loads no NumPy."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from dimref.errors import DimrefError
+from dimref.names import THREAD_VARIABLES
+
+PACKAGE = Path(__file__).resolve().parents[2]  # where `import dimref` finds this very package
+
+
+class WorkerFailed(DimrefError):
+    """A worker could not do what it was asked, or ended before it had answered."""
+
+
+def unpack(do: str, found: dict[str, Any]) -> Any:
+    """The answer in what a worker wrote (`worker.answer`), or the error that it told."""
+    if "refused" in found:
+        error = DimrefError(found["refused"])
+        error.exit_code = found["code"]
+        raise error
+    if "failed" in found:
+        raise WorkerFailed(f"{do}: expected an answer, found {found['failed']}")
+    return found["answer"]
+
+
+class Worker:
+    """A process that answers one request at a time (`worker.Server`), with `threads` threads in every library."""
+
+    def __init__(self, threads: int) -> None:
+        paths = [str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
+        env = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads)), "PYTHONPATH": os.pathsep.join(paths)}
+        self.printed = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `close`)
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "dimref.bench.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.printed,
+            text=True,
+            encoding="utf-8",
+            env=env,
+        )
+
+    def ask(self, do: str, **arguments: Any) -> Any:
+        """The answer to a request.
+
+        Raises:
+            DimrefError: what the request was refused with, and its exit code.
+            WorkerFailed: it failed in another way, or the process ended.
+        """
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        try:
+            self.process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise WorkerFailed(f"{do}: expected an answer, found that the process ended: {self._end()}")
+        return unpack(do, json.loads(line))
+
+    def _end(self) -> str:
+        """How the process ended: its signal, or its exit code and the last line that it printed."""
+        code = self.process.wait()
+        if code < 0:
+            return f"signal {-code}" + (" (out of memory?)" if code == -9 else "")
+        self.printed.seek(0)
+        lines = self.printed.read().decode(errors="replace").strip().splitlines()
+        return f"exit code {code}" + (f", {lines[-1]}" if lines else "")
+
+    def close(self) -> None:
+        """End the process: it does so by itself when nobody can ask it any more."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+        self.printed.close()
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,187 @@
+"""`dimref bench` and `dimref scale`: how fast a step is, and how cost grows."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dimref import names
+from dimref.errors import DimrefError
+
+PICTURE = Path("runs") / "scale.png"
+LONGEST = 3600  # seconds
+
+
+def _json_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write everything there too."
+    )(function)
+
+
+def _backend_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--backend", type=click.Choice(names.BACKENDS), default="numpy", help="CPU or CUDA GPU.  [default: numpy]"
+    )(function)
+
+
+def _threads_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--threads", type=click.IntRange(min=1), help="Threads of every library.  [default: all cores]"
+    )(function)
+
+
+@click.command()
+@click.option(
+    "--against", type=click.Choice(["torch", "none"]), help="The other side.  [default: torch, where installed]"
+)
+@click.option(
+    "--preset", "presets", type=click.Choice([*names.BENCH_PRESETS, "all"]), multiple=True, default=["local-jsd"],
+    help="What a step computes; more than one may be given.  [default: local-jsd]",
+)  # fmt: skip
+@click.option(
+    "--batch-size", "batch_sizes", type=click.IntRange(2, 16_384), multiple=True, default=[64], metavar="N",
+    help="Images per step; more than one may be given.  [default: 64]",
+)  # fmt: skip
+@_backend_option
+@_threads_option
+@click.option("--rounds", type=click.IntRange(min=1), default=7, help="Turns of each side.  [default: 7]")
+@click.option("--seconds", type=float, default=1.0, help="Length of a turn.  [default: 1]")
+@click.option("--compile/--no-compile", "compiled", default=True, help="torch.compile too.  [default: compile]")
+@_json_option
+def bench(
+    against: str | None, presets: tuple[str, ...], batch_sizes: tuple[int, ...], backend: str, threads: int | None,
+    rounds: int, seconds: float, compiled: bool, json_file: Path | None,
+) -> None:  # fmt: skip
+    """Time a training step beside the same step in PyTorch and beside its bare matrix products.
+
+    The twin in PyTorch has the same weights, batch and draws. Nothing is timed before its loss and gradients are
+    proved to be dimref's; if they are not, the exit code is 1.
+    """
+    from dimref.bench import compare, report, workers
+
+    _refuse_seconds(seconds)
+    _refuse_unwritable(json_file)
+    options = compare.Options(
+        presets=names.BENCH_PRESETS if "all" in presets else tuple(dict.fromkeys(presets)),
+        batch_sizes=tuple(dict.fromkeys(batch_sizes)),
+        against=against or ("torch" if _torch_installed() else "none"),
+        compiled=compiled,
+        backend=backend,
+        threads=threads or _cores(),
+        rounds=rounds,
+        seconds=seconds,
+    )
+    with _status() as tell:
+
+        def watch(result: dict[str, Any]) -> None:
+            tell("")
+            lines = report.preset(result["presets"][-1]) if result["presets"] else report.opening(result)
+            click.echo("\n".join(lines) + "\n")
+
+        result = compare.compare(options, tell, workers.Worker, watch)
+    click.echo(report.LEGEND)
+    _write(result, json_file)
+
+
+@click.command()
+@click.option("--candidates", type=click.IntRange(min=2), default=16_384, metavar="N",
+              help="The largest batch of InfoNCE.  [default: 16384]")  # fmt: skip
+@click.option("--train-images", type=click.IntRange(min=2), default=1_048_576, metavar="N",
+              help="The largest dataset to train on.  [default: 1048576]")  # fmt: skip
+@click.option("--encode-images", type=click.IntRange(min=2), default=8192, metavar="N",
+              help="The largest dataset to encode.  [default: 8192]")  # fmt: skip
+@click.option("--batch-size", "batch", type=click.IntRange(2, 16_384), default=64, metavar="N",
+              help="Images per training step.  [default: 64]")  # fmt: skip
+@_backend_option
+@_threads_option
+@click.option("--seconds", type=float, default=1.0,
+              help="How long to measure each size.  [default: 1]")  # fmt: skip
+@click.option("--plot/--no-plot", default=None, help="Draw runs/scale.png.  [default: if matplotlib is installed]")
+@_json_option
+def scale(
+    candidates: int, train_images: int, encode_images: int, batch: int, backend: str, threads: int | None,
+    seconds: float, plot: bool | None, json_file: Path | None,
+) -> None:  # fmt: skip
+    """Show how time and memory grow with the candidates of InfoNCE and with the size of the dataset.
+
+    Each size is measured in a process of its own. A size that would not fit into the memory that is free is left out.
+    """
+    from dimref.bench import growth, report, workers
+
+    _refuse_seconds(seconds)
+    _refuse_unwritable(json_file)
+    drawn = _picture(plot)
+    if batch > train_images:
+        raise DimrefError(f"--train-images: expected at least one batch of {batch} images, found {train_images}")
+    options = growth.Options(candidates, train_images, encode_images, backend, batch, threads or _cores(), seconds)
+    with _status() as tell:
+        result = growth.grow(options, tell, workers.Worker)
+    for line in report.growth(result):
+        click.echo(line)
+    if drawn:
+        from dimref.bench import picture
+
+        picture.draw(result, PICTURE)
+        click.echo(f"\npicture   {PICTURE}")
+    _write(result, json_file)
+
+
+def _picture(plot: bool | None) -> bool:
+    """Whether to draw; a picture that was asked for and cannot be drawn is told before the measurements."""
+    from dimref import plots
+
+    if plot and not plots.available():
+        raise DimrefError(plots.MISSING.replace("curves", "--plot"))
+    return plots.available() if plot is None else plot
+
+
+def _torch_installed() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("torch") is not None
+
+
+def _cores() -> int:
+    from dimref.machine import available_cores
+
+    return available_cores()
+
+
+def _refuse_seconds(seconds: float) -> None:
+    if not 0 <= seconds <= LONGEST:
+        raise DimrefError(f"--seconds: expected a number from 0 to {LONGEST}, found {seconds:g}")
+
+
+def _refuse_unwritable(json_file: Path | None) -> None:
+    """A directory that is not there is told before the measurements, not after."""
+    if json_file is not None and (json_file.is_dir() or not json_file.absolute().parent.is_dir()):
+        raise DimrefError(f"--json {json_file}: expected a file in a directory that exists, found none")
+
+
+def _write(result: dict[str, Any], json_file: Path | None) -> None:
+    if json_file is not None:
+        from dimref import runs
+
+        runs.replace(json_file, (json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+
+@contextmanager
+def _status() -> Iterator[Callable[[str], None]]:
+    """What is being measured, on one line of a terminal that is wiped at the end; nothing elsewhere."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield lambda text: None
+        return
+
+    def tell(text: str) -> None:
+        click.echo(f"\r\x1b[K{text[:99]}", nl=False, err=True)
+
+    try:
+        yield tell
+    finally:
+        tell("")

@@ -1,0 +1,42 @@
+"""Small pieces of work, and workers that answer in this process."""
+
+import json
+
+import pytest
+
+from dimref.bench import work, worker, workers
+from dimref.encoders import Layout
+
+TINY = {"size": 8, "channels": 1, "width": 4, "fc": 16, "representation": 8}
+
+
+class Local(workers.Worker):
+    """A worker without a process: the same requests and answers, as the same JSON."""
+
+    def __init__(self, threads):
+        self.threads, self.server = threads, worker.Server()
+
+    def ask(self, do, **arguments):
+        text = json.dumps(worker.answer(self.server, json.dumps({"do": do, **arguments})), allow_nan=False)
+        return workers.unpack(do, json.loads(text))
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def local(monkeypatch, narrow):
+    """The class of those workers, and no wait for the threads of this process to rest."""
+    monkeypatch.setattr(worker.timing, "settle", lambda: True)
+    return Local
+
+
+@pytest.fixture
+def tiny_layout():
+    return dict(TINY)
+
+
+@pytest.fixture
+def make(narrow):
+    """Work of a preset on a tiny encoder."""
+    return lambda preset, batch=4, **options: work.make(preset, batch, layout=Layout(**TINY), **options)
