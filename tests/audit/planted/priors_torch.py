@@ -1,0 +1,184 @@
+"""The game of the prior as PyTorch repositories write it."""
+
+import torch
+import torch.nn.functional as F
+
+# ---- from logits, right
+
+
+def discriminator_loss(real, fake):
+    ones, zeros = torch.ones_like(real), torch.zeros_like(fake)
+    return F.binary_cross_entropy_with_logits(real, ones) + F.binary_cross_entropy_with_logits(fake, zeros)
+
+
+def discriminator_loss_softplus(real, fake):
+    return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+
+def discriminator_loss_halved(real, fake):
+    return 0.5 * (F.softplus(-real).mean() + F.softplus(fake).mean())
+
+
+def discriminator_value(real, fake):
+    """The value that it maximizes: the sign flipped."""
+    return F.logsigmoid(real).mean() + F.logsigmoid(-fake).mean()
+
+
+def encoder_loss(fake):
+    """E[log(1 − D)]."""
+    return F.logsigmoid(-fake).mean()
+
+
+def encoder_loss_bce(fake):
+    return -F.binary_cross_entropy_with_logits(fake, torch.zeros_like(fake))
+
+
+def encoder_loss_non_saturating(fake):
+    return F.binary_cross_entropy_with_logits(fake, torch.ones_like(fake))
+
+
+# ---- mistakes
+
+
+def discriminator_loss_naive(real, fake):
+    """The paper's formula, letter by letter."""
+    return -torch.mean(torch.log(torch.sigmoid(real)) + torch.log(1.0 - torch.sigmoid(fake)))
+
+
+def discriminator_loss_labels_exchanged(real, fake):
+    ones, zeros = torch.ones_like(fake), torch.zeros_like(real)
+    return F.binary_cross_entropy_with_logits(fake, ones) + F.binary_cross_entropy_with_logits(real, zeros)
+
+
+def discriminator_loss_averaged(real, fake):
+    """Logits averaged first."""
+    return F.softplus(-real.mean()) + F.softplus(fake.mean())
+
+
+def encoder_loss_sign_flipped(fake):
+    """The encoder helps the discriminator."""
+    return F.binary_cross_entropy_with_logits(fake, torch.zeros_like(fake))
+
+
+def encoder_loss_ns_sign_flipped(fake):
+    return F.logsigmoid(fake).mean()
+
+
+def encoder_loss_naive(fake):
+    return torch.log(1 - torch.sigmoid(fake)).mean()
+
+
+# ---- the whole game, right
+
+
+def logits(p, x):
+    h = F.relu(x @ p["first"]["w"] + p["first"]["b"])
+    h = F.relu(h @ p["second"]["w"] + p["second"]["b"])
+    return (h @ p["score"]["w"] + p["score"]["b"]).squeeze(-1)
+
+
+def frozen(p):
+    return {layer: {name: w.detach() for name, w in weights.items()} for layer, weights in p.items()}
+
+
+def _game(p, sample, z):
+    d = F.softplus(-logits(p, z)).mean() + F.softplus(logits(p, sample.detach())).mean()
+    return d, -F.softplus(logits(frozen(p), sample)).mean()
+
+
+def game_uniform(parameters, y, z):
+    return _game(parameters, torch.sigmoid(y), z)
+
+
+def game_gaussian(parameters, y, z):
+    return _game(parameters, y, z)
+
+
+# ---- the whole game, mistakes
+
+
+def game_uniform_no_sigmoid(parameters, y, z):
+    """y itself is held against draws from [0, 1]."""
+    return _game(parameters, y, z)
+
+
+def game_uniform_sign_flipped(parameters, y, z):
+    d, e = game_uniform(parameters, y, z)
+    return d, -e
+
+
+def game_gaussian_sign_flipped(parameters, y, z):
+    d, e = game_gaussian(parameters, y, z)
+    return d, -e
+
+
+def game_uniform_y_not_stopped(parameters, y, z):
+    """The discriminator's loss also moves the encoder, the other way."""
+    s = torch.sigmoid(y)
+    d = F.softplus(-logits(parameters, z)).mean() + F.softplus(logits(parameters, s)).mean()
+    return d, -F.softplus(logits(frozen(parameters), s)).mean()
+
+
+def game_gaussian_parameters_not_stopped(parameters, y, z):
+    """One optimizer for both: the encoder's loss also moves the discriminator."""
+    d = F.softplus(-logits(parameters, z)).mean() + F.softplus(logits(parameters, y.detach())).mean()
+    return d, -F.softplus(logits(parameters, y)).mean()
+
+
+def game_uniform_exchanged(parameters, y, z):
+    """Real and fake exchanged for the discriminator."""
+    s = torch.sigmoid(y)
+    d = F.softplus(logits(parameters, z)).mean() + F.softplus(-logits(parameters, s.detach())).mean()
+    return d, -F.softplus(logits(frozen(parameters), s)).mean()
+
+
+def game_gaussian_non_saturating(parameters, y, z):
+    d = F.softplus(-logits(parameters, z)).mean() + F.softplus(logits(parameters, y.detach())).mean()
+    return d, F.softplus(-logits(frozen(parameters), y)).mean()
+
+
+def game_gaussian_with_sigmoid(parameters, y, z):
+    """A sigmoid for a prior that has the whole line."""
+    return _game(parameters, torch.sigmoid(y), z)
+
+
+# ---- gradient penalty
+
+
+def gradient_penalty(parameters, z):
+    z = z.detach().requires_grad_(True)
+    (slope,) = torch.autograd.grad(logits(parameters, z).sum(), z)
+    return 0.5 * slope.pow(2).flatten(1).sum(1).mean()
+
+
+def gradient_penalty_one_row(parameters, z):
+    """The gradient of the first output alone: grad_outputs was forgotten."""
+    z = z.detach().requires_grad_(True)
+    (slope,) = torch.autograd.grad(logits(parameters, z)[0], z)
+    return 0.5 * slope.pow(2).sum(1).mean()
+
+
+def gradient_penalty_mean_of_outputs(parameters, z):
+    """The mean is differentiated: every slope is divided by B."""
+    z = z.detach().requires_grad_(True)
+    (slope,) = torch.autograd.grad(logits(parameters, z).mean(), z)
+    return 0.5 * slope.pow(2).sum(1).mean()
+
+
+def gradient_penalty_not_squared(parameters, z):
+    z = z.detach().requires_grad_(True)
+    (slope,) = torch.autograd.grad(logits(parameters, z).sum(), z)
+    return 0.5 * slope.norm(dim=1).mean()
+
+
+def gradient_penalty_no_half(parameters, z):
+    z = z.detach().requires_grad_(True)
+    (slope,) = torch.autograd.grad(logits(parameters, z).sum(), z)
+    return slope.pow(2).sum(1).mean()
+
+
+def gradient_penalty_wgan(parameters, z):
+    """The penalty of another paper: (‖slope‖ − 1)²."""
+    z = z.detach().requires_grad_(True)
+    (slope,) = torch.autograd.grad(logits(parameters, z).sum(), z)
+    return ((slope.norm(2, dim=1) - 1) ** 2).mean()
