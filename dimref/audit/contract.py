@@ -146,7 +146,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "bound": ("bounds", "infonce", "f_divergences", "contrastive", "mine"),
     "negatives": ("negatives",),
     "discriminator": ("discriminators",),
-    "layer": ("layers",),
+    "layer": ("layers", "norms"),
     "information": ("information",),
     "prior": ("prior",),
     "measure": ("measures",),
