@@ -23,3 +23,5 @@ THREAD_VARIABLES = (  # read by the BLAS libraries when they are loaded; the fir
     "VECLIB_MAXIMUM_THREADS",
     "BLIS_NUM_THREADS",
 )
+AUDIT_KINDS = ("bound", "negatives", "discriminator", "layer", "information", "prior", "measure")
+FRAMEWORKS = ("numpy", "autograd", "cupy", "torch", "jax")
