@@ -40,12 +40,15 @@ class Answer:
         problem: one line when there is no usable value: it hung, crashed, raised, returned nothing, an integer where a
             real number belongs, the wrong number of outputs. A NaN or a wrong shape is a value like any other here.
         printed: what it wrote to standard output or error, cut to a line; no fault by itself.
+        remarks: what else was seen, a line each: why there is no gradient, inputs changed in place, another value when
+            called again. The same on every call, so a report may show them once.
     """
 
     value: dict[str, np.ndarray] = field(default_factory=dict)
     gradients: Tree = field(default_factory=dict)
     problem: str = ""
     printed: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 class Target(Protocol):

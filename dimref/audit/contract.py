@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from dimref import names
 from dimref.audit.answer import Answer, Inputs, Signature
 from dimref.backend import Tree
 from dimref.errors import DimrefError
 from dimref.laws.law import Sizes as LawSizes
 from dimref.laws.law import Slack
 
-KINDS = ("bound", "negatives", "discriminator", "layer", "information", "prior", "measure")
+KINDS = names.AUDIT_KINDS
 REGIMES = ("mild", "ties", "separated", "tiny", "moderate", "shifted", "large")
 
 
