@@ -15,7 +15,8 @@ from dimref.laws.law import Sizes as LawSizes
 from dimref.laws.law import Slack
 
 KINDS = ("bound", "negatives", "discriminator", "layer", "information", "prior", "measure")
-REGIMES = ("mild", "ties", "separated", "tiny", "moderate", "shifted", "large")
+CORE = ("mild", "ties", "separated", "tiny")  # here every correct formula gives the number, naive ones too
+REGIMES = (*CORE, "moderate", "shifted", "large")
 
 
 class AuditError(DimrefError):
@@ -93,6 +94,7 @@ class Form:
         objective: whether the value is something to maximize or minimize. Then sign, additive constants and positive
             factors are told apart from error; otherwise every number must agree.
         conventions, mistakes: what else it may compute; conventions come first.
+        numerical: the reference by formulas that fail beyond some magnitude, as log(1 + e^t).
         laws: tried on the target itself.
         canonical: outputs -> outputs with what may differ freely (the order of pairs) put in one order.
         range_of: inputs whose magnitude is raised to find where the target first overflows; () if there are none.
@@ -106,6 +108,7 @@ class Form:
     objective: bool = False
     conventions: tuple[Variant, ...] = ()
     mistakes: tuple[Variant, ...] = ()
+    numerical: tuple[Variant, ...] = ()
     laws: tuple[TargetLaw, ...] = ()
     canonical: Callable[[Tree], Tree] = lambda outputs: outputs
     range_of: tuple[str, ...] = ()
