@@ -49,6 +49,10 @@ class Fit:
         """Value and gradient agree, up to the sign of a loss."""
         return abs(self.factor) == 1 and not self.scaling and self.constant == "zero"
 
+    def scale(self, inputs: Inputs) -> float:
+        """What the factor is multiplied by in a case of these shapes."""
+        return scale(self.scaling, inputs)
+
 
 # ---- tolerances
 
@@ -118,11 +122,11 @@ def values_agree(form: Form, case: Observation, expected: Answer, eps: float = 0
     if wide:
         tolerance += WIDE * (1 + largest(expected.value))
     found, wanted = (form.canonical(dict(answer.value)) for answer in (case.found, expected))
-    one = {name: _shapeless(found[name], wanted[name]) for name in wanted if name in found}
+    one = {name: shapeless(found[name], wanted[name]) for name in wanted if name in found}
     return all(name in one and near(one[name], wanted[name], tolerance) for name in wanted)
 
 
-def _shapeless(found: Any, wanted: Any) -> Any:
+def shapeless(found: Any, wanted: Any) -> Any:
     """A single number may come with axes of size 1."""
     return np.reshape(found, np.shape(wanted)) if np.size(found) == np.size(wanted) == 1 else found
 
@@ -159,6 +163,11 @@ SCALES: dict[str, Callable[[dict[str, float]], float]] = {
 }
 
 
+def scale(scaling: str, inputs: Inputs) -> float:
+    """A function of the shapes by its name; 1 for ""."""
+    return SCALES[scaling](shapes(inputs)) if scaling else 1.0
+
+
 def shapes(inputs: Inputs) -> dict[str, float]:
     """N and L of a case of scores or features."""
     first = next(a for a in inputs.values() if isinstance(a, np.ndarray) and a.ndim)
@@ -184,7 +193,7 @@ def fit(form: Form, cases: list[Observation], expected: list[Answer], single: bo
     if found is None:
         return None
     beyond = [(case, answer) for case, answer in zip(cases, expected, strict=True) if not case.core]
-    kept = [_follows(form, case, answer, found) for case, answer in beyond]
+    kept = [follows(form, case, answer, found) for case, answer in beyond]
     wide = sum(kept) / len(kept) if kept else 1.0
     return Fit(found.factor, found.scaling, found.constant, found.constants, wide, single)
 
@@ -196,7 +205,7 @@ def _numbers(form: Form, core: list[tuple[Observation, Answer]], eps: float) -> 
 
 
 def _objective(form: Form, core: list[tuple[Observation, Answer]], eps: float) -> Fit | None:
-    if any(np.size(case.found.value.get("value")) != 1 for case, _ in core):
+    if any(np.size(case.found.value[form.signature.of]) != 1 for case, _ in core):
         return None
     ratios = _ratios(core) or _value_ratios(core)
     if not ratios:
@@ -204,7 +213,7 @@ def _objective(form: Form, core: list[tuple[Observation, Answer]], eps: float) -
     factor, scaling = _common_factor(ratios, [shapes(case.inputs) for case, _ in core], eps)
     if factor is None:
         return None
-    factors = [factor * (SCALES[scaling](shapes(case.inputs)) if scaling else 1.0) for case, _ in core]
+    factors = [factor * scale(scaling, case.inputs) for case, _ in core]
     for (case, answer), k in zip(core, factors, strict=True):
         if not gradients_agree(case, answer, k, eps):
             return None
@@ -221,7 +230,7 @@ def _with_constant(form: Form, core: list[tuple[Observation, Answer]], factor: f
         rest.append(found - k * expected)
         unit = max(eps, epsilon(case.inputs, case.found))
         allowed.append(max(1.0, abs(k)) * value_tolerance(case.inputs, answer, unit))
-        shape.append(_shape_key(case.inputs))
+        shape.append(shape_key(case.inputs))
     more = [o for o in form.signature.outputs if o != form.signature.of]
     for case, answer in core:
         unit = max(eps, epsilon(case.inputs, case.found))
@@ -244,7 +253,7 @@ def _with_constant(form: Form, core: list[tuple[Observation, Answer]], factor: f
     return Fit(factor, scaling, constant, tuple(rest))
 
 
-def _shape_key(inputs: Inputs) -> Any:
+def shape_key(inputs: Inputs) -> Any:
     """What a constant may depend on: shapes, and the numbers that are options."""
     return tuple(leaf.shape if isinstance(leaf, np.ndarray) and leaf.ndim else repr(leaf) for _, leaf in leaves(inputs))
 
@@ -271,7 +280,7 @@ def _value_ratios(core: list[tuple[Observation, Answer]]) -> list[tuple[int, flo
     found = []
     by_shape: dict[Any, int] = {}
     for at, (case, answer) in enumerate(core):
-        first = by_shape.setdefault(_shape_key(case.inputs), at)
+        first = by_shape.setdefault(shape_key(case.inputs), at)
         before, expected = core[first]
         theirs = float(scalar(case.found, "value")) - float(scalar(before.found, "value"))
         ours = float(scalar(answer, "value")) - float(scalar(expected, "value"))
@@ -310,12 +319,16 @@ def _tidy(factor: float) -> float:
     return factor
 
 
-def _follows(form: Form, case: Observation, expected: Answer, fitted: Fit) -> bool:
+def follows(form: Form, case: Observation, expected: Answer, fitted: Fit) -> bool:
     """Whether a case beyond the core follows too; a constant that depends on shapes is not asked for."""
-    k = fitted.factor * (SCALES[fitted.scaling](shapes(case.inputs)) if fitted.scaling else 1.0)
+    if case.found.problem and not expected.problem:
+        return False
+    if expected.problem or not within_range(expected):
+        return True
     if not form.objective:
         return agrees(form, case, expected, wide=True)
-    if case.found.problem or not gradients_agree(case, expected, k, wide=True):
+    k = fitted.factor * fitted.scale(case.inputs)
+    if not gradients_agree(case, expected, k, wide=True):
         return False
     found, wanted = (np.asarray(scalar(a, form.signature.of), np.float64) for a in (case.found, expected))
     if fitted.constant != "zero":
@@ -323,6 +336,14 @@ def _follows(form: Form, case: Observation, expected: Answer, fitted: Fit) -> bo
     eps = epsilon(case.inputs, case.found)
     tolerance = value_tolerance(case.inputs, expected, eps) + WIDE * (1 + largest(expected.value))
     return near(found, k * wanted, max(1.0, abs(k)) * tolerance)
+
+
+def within_range(expected: Answer) -> bool:
+    """Whether no part of an answer is at the end of its number range, where formulas of equal worth overflow apart."""
+    for _, leaf in (*leaves(expected.value), *leaves(expected.gradients)):
+        if leaf.dtype.kind == "f" and leaf.size and not np.abs(leaf).max() < 1e-4 * np.finfo(leaf.dtype).max:
+            return False
+    return True
 
 
 def answers(form: Form, function: Callable[[Inputs], Tree], cases: list[Observation]) -> list[Answer]:

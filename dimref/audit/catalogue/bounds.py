@@ -216,9 +216,9 @@ PLUG_IN_MISTAKES = (
         "logarithm-kept", lambda j, p: bounds.dv(j, p), "DV: a logarithm where the plug-in has none",
         "larger, and biased from one batch", "E_Q[e^T] without log",
     ),
-    NWJ_MISTAKES[5].__class__(
-        "product-summed", "the plug-in with e^T summed instead of averaged",
-        lambda j, p: 1.0 + ops.mean(j) - ops.mean(ops.total(anp.exp(p), axis=0)),
+    _spec(
+        "product-summed", lambda j, p: 1.0 + ops.mean(j) - ops.mean(ops.total(anp.exp(p), axis=0)),
+        "the plug-in with e^T summed instead of averaged",
         "far too low, the more so the larger the batch", "take the mean over the product", PUBLIC,
     ),
 )  # fmt: skip
@@ -234,6 +234,10 @@ def _jsd_counted(joint: Array, product: Array) -> Array:
 
 
 JSD_CONVENTIONS = (
+    _spec(
+        "js-itself", lambda j, p: 0.5 * bounds.jsd(j, p), "half of JSD: a bound on JS(P‖Q) itself, ≤ log 2, not on 2·JS",
+        "half of the reference's value and gradient", "double it", NOWOZIN, True,
+    ),
     _spec(
         "weighted-by-count", _jsd_counted, "JSD with every pair of equal weight, as a plain binary cross entropy",
         "a JS with weights N and P instead of ½, ½: its ceiling is lower, but for P = N",
@@ -482,6 +486,7 @@ def _diagonal_over_all(name: str, bound: Pairs) -> Variant:
         "the negatives weigh (N − 1)/N of what they should",
         "divide by the number of pairs that are left",
         PUBLIC,
+        exact=name == "DV",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -66,11 +67,7 @@ def draw_square(rng: np.random.Generator, sizes: Sizes) -> Inputs:
 
 def draw_local_square(rng: np.random.Generator, sizes: Sizes) -> Inputs:
     """{"scores": (N, N, L)}: always with locations."""
-    case = draw_square(rng, sizes)
-    if case["scores"].ndim == 3:
-        return case
-    case = [draw_square(rng, sizes)["scores"] for _ in range(sizes.locations)]
-    return {"scores": np.stack(case, axis=2)}
+    return draw_square(rng, replace(sizes, flat=False))
 
 
 # ---- functions of inputs by name
