@@ -19,13 +19,19 @@ class Signature:
         outputs: names of what is returned: one name, one array (a number will do); several names, a tuple in that order.
         differentiate: inputs whose gradient is wanted; a nested input's gradient is nested.
         of: the output that is differentiated. If it is no scalar, the gradient is that of Σ inputs["weight"] · output,
-            and "weight" has the output's shape; the target never sees it.
+            and "weight" has the output's shape; the target never sees it. Empty: all outputs are differentiated, as
+            Σ over them of weight[name] · output, inputs["weight"] being a dict by their names.
     """
 
     arguments: tuple[str, ...]
     outputs: tuple[str, ...] = ("value",)
     differentiate: tuple[str, ...] = ()
     of: str = "value"
+
+    @property
+    def main(self) -> str:
+        """The output that is an objective's value: the one that is differentiated, or the first."""
+        return self.of or self.outputs[0]
 
 
 @dataclass(frozen=True)
@@ -39,12 +45,15 @@ class Answer:
         problem: one line when there is no usable value: it hung, crashed, raised, returned nothing, an integer where a
             real number belongs, the wrong number of outputs. A NaN or a wrong shape is a value like any other here.
         printed: what it wrote to standard output or error, cut to a line; no fault by itself.
+        remarks: what else was seen, a line each: why there is no gradient, inputs changed in place, another value when
+            called again. The same on every call, so a report may show them once.
     """
 
     value: dict[str, np.ndarray] = field(default_factory=dict)
     gradients: Tree = field(default_factory=dict)
     problem: str = ""
     printed: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 class Target(Protocol):

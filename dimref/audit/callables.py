@@ -172,7 +172,7 @@ def _judge(form: Form, title: str, target: Target, limits: Limits, seen: list[Ob
 
 
 def _notes(seen: list[Observation], limits: Limits, problem: str) -> tuple[str, ...]:
-    notes = []
+    notes = [remark for remark in dict.fromkeys(r for case in seen for r in case.found.remarks)]
     if str(limits):
         notes.append(f"taken only {limits}; otherwise {problem}")
     refused = [case.found.problem for case in seen if case.found.problem]
@@ -215,7 +215,7 @@ def _naive(form: Form, judgement: Judgement, departures: list[Departure], limits
     variant = numerical.name(form, departures, limits)
     first = min(departures, key=lambda d: d.magnitude)
     where = f"{first.found} at {first.magnitude:.3g} nats in {first.dtype}"
-    if judgement.verdict == MISTAKE:
+    if judgement.verdict == MISTAKE and not judgement.gradient_right:
         return replace(judgement, also=(*judgement.also, f"and by {variant.title}: {where}"))
     what = f"{judgement.diagnosis}, but by {variant.title}: {where}"
     return Judgement(
@@ -238,7 +238,7 @@ def _departs_from_reference(form: Form, judgement: Judgement, fit: Fit) -> Calla
             return False
         if not matching.gradients_agree(case, expected, sign, single(case), True):
             return True
-        signed = Answer({k: (sign * v if k == form.signature.of else v) for k, v in case.found.value.items()})
+        signed = Answer({k: (sign * v if k == form.signature.main else v) for k, v in case.found.value.items()})
         wide = Observation(case.sizes, case.inputs, signed)
         return values_count and not matching.values_agree(form, wide, expected, single(case), True)
 
@@ -272,7 +272,7 @@ def _expected(form: Form, fit: Fit, inputs: Inputs) -> Answer:
     answer = evaluate(form.reference, form.signature, inputs)
     if fit.factor > 0:
         return answer
-    of = form.signature.of
+    of = form.signature.main
     return Answer({**answer.value, of: -answer.value[of]}, map_tree(np.negative, answer.gradients))
 
 
@@ -290,7 +290,7 @@ def _errors(form: Form, seen: list[Observation], judgement: Judgement, fit: Fit)
         constant = fit.constants[at] if of_reference and fit.constant != "zero" and at < len(fit.constants) else 0.0
         found = form.canonical(dict(case.found.value))
         for name, wanted in form.canonical(dict(answer.value)).items():
-            signed = k * np.asarray(wanted, np.float64) + constant if name == form.signature.of else wanted
+            signed = k * np.asarray(wanted, np.float64) + constant if name == form.signature.main else wanted
             values.append(_relative(matching.shapeless(found.get(name, math.nan), signed), signed))
         ours = dict(leaves(answer.gradients))
         gradients += [_relative(g, k * ours[name]) for name, g in leaves(case.found.gradients)]
@@ -316,7 +316,7 @@ def _dtypes(form: Form, seen: list[Observation]) -> tuple[tuple[str, str], ...]:
     for case in seen:
         if case.found.problem or not isinstance(case.sizes.dtype, str):
             continue
-        for name in (form.signature.of,):
+        for name in (form.signature.main,):
             dtype = case.found.value[name].dtype
             given = {a.dtype.name for _, a in leaves(case.inputs) if isinstance(a, np.ndarray) and a.dtype.kind == "f"}
             if given and dtype.name not in given:
@@ -338,7 +338,7 @@ def _laws(form: Form, target: Target, seen: list[Observation], fit: Fit) -> tupl
         if answer.problem or not form.objective:
             return answer
         k = fit.factor * fit.scale(inputs)
-        of = form.signature.of
+        of = form.signature.main
         shift = constants.get(matching.shape_key(inputs), 0.0)
         value = np.asarray((answer.value[of] - shift) / k, answer.value[of].dtype)
         gradients = map_tree(lambda g: g / k, answer.gradients)

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from dimref import names
 from dimref.audit.answer import Answer, Inputs, Signature
 from dimref.backend import Tree
 from dimref.errors import DimrefError
 from dimref.laws.law import Sizes as LawSizes
 from dimref.laws.law import Slack
 
-KINDS = ("bound", "negatives", "discriminator", "layer", "information", "prior", "measure")
+KINDS = names.AUDIT_KINDS
 CORE = ("mild", "ties", "separated", "tiny")  # here every correct formula gives the number, naive ones too
 REGIMES = (*CORE, "moderate", "shifted", "large")
 
@@ -93,6 +94,7 @@ class Form:
             what is drawn at random: then `laws` alone decide.
         objective: whether the value is something to maximize or minimize. Then sign, additive constants and positive
             factors are told apart from error; otherwise every number must agree.
+        loss: an objective that is minimized: constants may be dropped whatever the sign.
         conventions, mistakes: what else it may compute; conventions come first.
         numerical: the reference by formulas that fail beyond some magnitude, as log(1 + e^t).
         laws: tried on the target itself.
@@ -112,6 +114,7 @@ class Form:
     laws: tuple[TargetLaw, ...] = ()
     canonical: Callable[[Tree], Tree] = lambda outputs: outputs
     range_of: tuple[str, ...] = ()
+    loss: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from dimref import ops
 from dimref.audit.answer import Answer, Inputs, Signature
-from dimref.backend import Tree, map_tree
+from dimref.backend import Array, Tree, map_tree
 from dimref.tape import value_and_gradients
 
 
@@ -19,15 +19,24 @@ def evaluate(function: Callable[[Inputs], Tree], signature: Signature, inputs: I
 
     def scalar(at: Tree) -> tuple[Any, Tree]:
         outputs = function({**inputs, **at})
-        value = outputs[signature.of] if at else 0.0
-        if at and np.shape(value) != ():
-            value = ops.total(ops.multiply(value, inputs["weight"]))
-        return value, outputs
+        if not at:
+            return 0.0, outputs
+        if signature.of:
+            return _weighted(outputs[signature.of], inputs.get("weight")), outputs
+        parts = [_weighted(outputs[name], inputs["weight"][name]) for name in signature.outputs]
+        return sum(parts[1:], parts[0]), outputs
 
     with np.errstate(all="ignore"):
         _, gradients, outputs = value_and_gradients(scalar, parameters)
     filled = map_tree(lambda g, leaf: np.zeros_like(leaf) if g is None else g, gradients, parameters)
     return Answer({name: np.asarray(outputs[name]) for name in signature.outputs}, map_tree(np.asarray, filled))
+
+
+def _weighted(output: Array, weight: Array | None) -> Array:
+    """Σ weight · output; a scalar without a weight as it is."""
+    if np.shape(output) == ():
+        return output if weight is None else output * weight
+    return ops.total(ops.multiply(output, weight))
 
 
 class LocalTarget:

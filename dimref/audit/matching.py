@@ -205,7 +205,7 @@ def _numbers(form: Form, core: list[tuple[Observation, Answer]], eps: float) -> 
 
 
 def _objective(form: Form, core: list[tuple[Observation, Answer]], eps: float) -> Fit | None:
-    if any(np.size(case.found.value[form.signature.of]) != 1 for case, _ in core):
+    if any(np.size(case.found.value[form.signature.main]) != 1 for case, _ in core):
         return None
     ratios = _ratios(core) or _value_ratios(core)
     if not ratios:
@@ -224,14 +224,14 @@ def _with_constant(form: Form, core: list[tuple[Observation, Answer]], factor: f
                    factors: list[float], eps: float) -> Fit | None:  # fmt: skip
     rest, allowed, shape = [], [], []
     for (case, answer), k in zip(core, factors, strict=True):
-        found, expected = (float(scalar(a, form.signature.of)) for a in (case.found, answer))
+        found, expected = (float(scalar(a, form.signature.main)) for a in (case.found, answer))
         if not math.isfinite(found) or not math.isfinite(expected):
             return None
         rest.append(found - k * expected)
         unit = max(eps, epsilon(case.inputs, case.found))
         allowed.append(max(1.0, abs(k)) * value_tolerance(case.inputs, answer, unit))
         shape.append(shape_key(case.inputs))
-    more = [o for o in form.signature.outputs if o != form.signature.of]
+    more = [o for o in form.signature.outputs if o != form.signature.main]
     for case, answer in core:
         unit = max(eps, epsilon(case.inputs, case.found))
         tolerance = value_tolerance(case.inputs, answer, unit)
@@ -330,7 +330,7 @@ def follows(form: Form, case: Observation, expected: Answer, fitted: Fit) -> boo
     k = fitted.factor * fitted.scale(case.inputs)
     if not gradients_agree(case, expected, k, wide=True):
         return False
-    found, wanted = (np.asarray(scalar(a, form.signature.of), np.float64) for a in (case.found, expected))
+    found, wanted = (np.asarray(scalar(a, form.signature.main), np.float64) for a in (case.found, expected))
     if fitted.constant != "zero":
         return bool(np.isfinite(found).all() == np.isfinite(wanted).all())
     eps = epsilon(case.inputs, case.found)

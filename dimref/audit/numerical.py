@@ -168,7 +168,7 @@ def _rest(form: Form, fit: Fit, found: Answer, expected: Answer, inputs: Inputs)
     if not form.objective or found.problem or fit.constant == "zero":
         return 0.0
     k = fit.factor * fit.scale(inputs)
-    return float(scalar(found, form.signature.of)) - k * float(scalar(expected, form.signature.of))
+    return float(scalar(found, form.signature.main)) - k * float(scalar(expected, form.signature.main))
 
 
 def _departs(form: Form, fit: Fit, ask: Ask, function: Callable[[Inputs], Tree], inputs: Inputs,
@@ -182,8 +182,8 @@ def _departs(form: Form, fit: Fit, ask: Ask, function: Callable[[Inputs], Tree],
         return found.problem
     k = fit.factor * fit.scale(inputs)
     eps = epsilon(inputs, found)
-    value = np.asarray(scalar(found, form.signature.of), np.float64)
-    wanted = k * np.asarray(scalar(expected, form.signature.of), np.float64) + constant
+    value = np.asarray(scalar(found, form.signature.main), np.float64)
+    wanted = k * np.asarray(scalar(expected, form.signature.main), np.float64) + constant
     gradients = dict(leaves(found.gradients))
     if np.isnan(value).any():
         return "NaN"

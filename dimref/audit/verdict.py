@@ -43,6 +43,7 @@ class Judgement:
         key: of the variant, or "" for none.
         candidate: what fits best, None if nothing known does.
         also: titles of other candidates that no case told apart from it.
+        gradient_right: whether only a constant of the value is wrong.
     """
 
     verdict: str
@@ -53,6 +54,7 @@ class Judgement:
     source: str = ""
     candidate: Candidate | None = None
     also: tuple[str, ...] = ()
+    gradient_right: bool = False
 
 
 def candidates(form: Form, cases: list[Observation], single: bool = False) -> list[Candidate]:
@@ -109,24 +111,24 @@ def judge(form: Form, title: str, cases: list[Observation]) -> Judgement:
     best = found[0]
     same = [c for c in found[1:] if _rank(c) == _rank(best) and c.fit.wide == best.fit.wide]
     also = tuple(c.variant.title for c in same if c.variant is not None and c.role == best.role)
-    judgement = _of_reference(title, best) if best.variant is None else _of_variant(best, found)
+    judgement = _of_reference(form, title, best) if best.variant is None else _of_variant(form, best, found)
     return replace(judgement, candidate=best, also=also)
 
 
-def _of_reference(title: str, best: Candidate) -> Judgement:
+def _of_reference(form: Form, title: str, best: Candidate) -> Judgement:
     fit = best.fit
-    loss = fit.factor < 0
+    loss = fit.factor < 0 or form.loss
     if fit.exact:
-        return Judgement(CONFORMS, "", f"the loss of {title}: its negative" if loss else title)
+        return Judgement(CONFORMS, "", f"the negative of {title}" if fit.factor < 0 else title)
     if fit.scaling:
         return _scaled_by_shape(title, fit)
     if fit.constant == "zero":
-        return _scaled(title, fit)
+        return _scaled(form, title, fit)
     what = "a number that depends on shapes alone" if fit.constant == "shape" else "a value of its own"
     if loss:
         return Judgement(
             CONVENTION, "constant", f"a loss with the gradient of {title}" + _times(fit) + f"; its value differs by {what}",
-            "training is the same; the value is no estimate", f"report −{title} beside it",
+            "training is the same; the value is no estimate", "add the constant where the value is reported",
         )  # fmt: skip
     return Judgement(
         MISTAKE, "constant", f"{title}" + _times(fit) + f" with {what} added: {_constants(fit)}",
@@ -143,13 +145,13 @@ def _constants(fit: Fit) -> str:
     return f"{low:.6g}" if high - low < 1e-6 * max(1.0, abs(low)) else f"{low:.4g} … {high:.4g}"
 
 
-def _scaled(title: str, fit: Fit) -> Judgement:
+def _scaled(form: Form, title: str, fit: Fit) -> Judgement:
     times = abs(fit.factor)
     if math.isclose(times, BITS, rel_tol=1e-6):
         what = f"{title} in bits"
         return Judgement(CONVENTION, "bits", what, "1.4427 times the nats", "multiply by log 2 to have nats")
-    if fit.factor < 0:
-        what = f"the loss of {title} times {times:.6g}"
+    if fit.factor < 0 or form.loss:
+        what = f"{title} as a loss, times {times:.6g}"
         return Judgement(CONVENTION, "scaled-loss", what, "the same minimum; the step is scaled", "drop the factor")
     key = {0.5: "value-halved", 2.0: "value-doubled"}.get(times, "scaled")
     what = f"{title} times {times:.6g}" + (": the value is halved" if times == 0.5 else "")
@@ -169,21 +171,24 @@ def _scaled_by_shape(title: str, fit: Fit) -> Judgement:
     )
 
 
-def _of_variant(best: Candidate, found: list[Candidate]) -> Judgement:
+def _of_variant(form: Form, best: Candidate, found: list[Candidate]) -> Judgement:
     variant, fit = best.variant, best.fit
     assert variant is not None
-    title = ("the loss of " if fit.factor < 0 else "") + variant.title
+    title = ("the negative of " if fit.factor < 0 else "") + variant.title
+    gradient_right = variant.exact and any(c.role != "mistake" for c in found)
     if fit.scaling or abs(fit.factor) != 1:
         times = " · ".join(part for part in (f"{abs(fit.factor):.6g}", fit.scaling) if part)
         title += f", times {times}"
     valid = best.role == "convention"
-    if fit.factor < 0 and variant.exact and any(c.role != "mistake" for c in found):
+    if (fit.factor < 0 or form.loss) and gradient_right:
         valid = True  # the gradient is a valid one: a loss may drop constants
         title += " (a loss may drop constants: the gradient is right)"
     if fit.constant != "zero" and valid:
         title += "; constants differ"
     verdict = CONVENTION if valid else MISTAKE
-    return Judgement(verdict, variant.key, title, variant.consequence, variant.mend, variant.source)
+    return Judgement(
+        verdict, variant.key, title, variant.consequence, variant.mend, variant.source, gradient_right=gradient_right
+    )  # fmt: skip
 
 
 def _unknown(form: Form, title: str, cases: list[Observation]) -> Judgement:
@@ -191,7 +196,7 @@ def _unknown(form: Form, title: str, cases: list[Observation]) -> Judgement:
     usable = [case for case in cases if case.core and not case.found.problem]
     assert form.reference is not None
     expected = matching.answers(form, form.reference, usable)
-    of = form.signature.of
+    of = form.signature.main
     found = [case.found.value[of] for case in usable]
     if any(f.shape != a.value[of].shape and not f.size == a.value[of].size == 1
            for f, a in zip(found, expected, strict=True)):  # fmt: skip
