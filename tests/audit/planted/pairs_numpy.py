@@ -127,7 +127,7 @@ def jsd_probabilities(positive, negative):
 
 def jsd_stabilised(positive, negative):
     m = max(getval(positive).max(), getval(negative).max())
-    return math.log(4.0) - softplus(m - positive).mean() - softplus(negative - m).mean()
+    return math.log(4.0) - np.logaddexp(0.0, m - positive).mean() - np.logaddexp(0.0, negative - m).mean()
 
 
 def jsd_one_half(positive, negative):
