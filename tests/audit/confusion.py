@@ -1,0 +1,142 @@
+"""Planted against named: every planted implementation audited, as a table. `python tests/audit/confusion.py [FILE …]`"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from dimref.audit.callables import run
+from dimref.audit.calling import Here
+from dimref.audit.contract import contracts, find
+
+PLANTED = Path(__file__).parent / "planted"
+CASES = 48
+WORDS = {"conforms": "conforms", "another valid convention": "convention", "mistake": "mistake"}
+
+
+@dataclass(frozen=True)
+class Plant:
+    """One planted implementation and what the audit must say of it, as "mistake no-log"."""
+
+    file: str
+    function: str
+    contract: str  # "kind name form"
+    expected: str
+
+    @property
+    def id(self) -> str:
+        return f"{self.file}.{self.function}"
+
+    @property
+    def framework(self) -> str:
+        return self.file.rpartition("_")[2]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the audit said of a plant."""
+
+    plant: Plant
+    named: str  # as `Plant.expected`
+    diagnosis: str
+
+    @property
+    def right(self) -> bool:
+        return self.named == self.plant.expected
+
+
+def load(name: str) -> ModuleType:
+    """A module of this folder or of `planted`, by its file's name."""
+    place = PLANTED / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"planted_{name}", place)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def plants(*files: str) -> Iterator[Plant]:
+    """Every plant of the manifest, or those of some files."""
+    for file, audits in load("manifest").MANIFEST.items():
+        if files and file not in files:
+            continue
+        for contract, verdicts in audits.items():
+            for expected, functions in verdicts.items():
+                for function in functions.split():
+                    yield Plant(file, function, contract, expected)
+
+
+def audited(plant: Plant, module: ModuleType, cases: int = CASES, seed: int = 0) -> Finding:
+    """The audit's word on one plant."""
+    kind, name, form = plant.contract.split()
+    contract = find(kind, name)
+    target = Here(getattr(module, plant.function), plant.framework if plant.framework == "jax" else "")
+    report = run(target, contract, contract.form(form), cases, seed)
+    verdict = WORDS.get(report.verdict, report.verdict)
+    named = " ".join(part for part in (verdict, report.judgement.key) if part)
+    return Finding(plant, named, report.judgement.diagnosis)
+
+
+def catalogue() -> set[str]:
+    """Every entry: "kind name key"."""
+    return {
+        f"{contract.kind} {contract.name} {variant.key}"
+        for contract in contracts()
+        for form in contract.forms
+        for variant in (*form.conventions, *form.mistakes, *form.numerical)
+    }
+
+
+def table(findings: list[Finding]) -> str:
+    """A row for each quantity: how many were planted, by verdict, and how many of them were named rightly."""
+    rows = ["| quantity | conforming | other conventions | mistakes | named rightly |", "|---|---|---|---|---|"]
+    by_quantity: dict[str, list[Finding]] = {}
+    for finding in findings:
+        by_quantity.setdefault(" ".join(finding.plant.contract.split()[:2]), []).append(finding)
+    for quantity, some in [*by_quantity.items(), ("**all**", findings)]:
+        planted = Counter(f.plant.expected.split()[0] for f in some)
+        right = sum(f.right for f in some)
+        counts = " | ".join(str(planted[verdict]) for verdict in ("conforms", "convention", "mistake"))
+        rows.append(f"| {quantity} | {counts} | {right} of {len(some)} |")
+    return "\n".join(rows)
+
+
+def verdicts(findings: list[Finding]) -> str:
+    """Planted verdict against found verdict; the right name is asked for on the diagonal."""
+    words = ("conforms", "convention", "mistake")
+    rows = ["| planted | conforms | convention | mistake, named | mistake, other name |", "|---|---|---|---|---|"]
+    for word in words:
+        some = [f for f in findings if f.plant.expected.split()[0] == word]
+        found = Counter(f.named.split()[0] if f.named.split()[0] != "mistake" or f.right else "other" for f in some)
+        cells = " | ".join(str(found[key]) for key in (*words, "other"))
+        rows.append(f"| {word} | {cells} |")
+    return "\n".join(rows)
+
+
+def main(files: list[str]) -> int:
+    findings, modules = [], {}
+    for plant in plants(*files):
+        if plant.file not in modules:
+            try:
+                modules[plant.file] = load(plant.file)
+            except ModuleNotFoundError as error:
+                print(f"{plant.file}: left out, {error.name} is not installed")
+                modules[plant.file] = None
+        if modules[plant.file] is not None:
+            findings.append(audited(plant, modules[plant.file]))
+    print(table(findings), verdicts(findings), sep="\n\n")
+    wrong = [f for f in findings if not f.right]
+    for finding in wrong:
+        print(f"\n{finding.plant.id} ({finding.plant.contract}): planted {finding.plant.expected!r},")
+        print(f"  named {finding.named!r}: {finding.diagnosis}")
+    return int(bool(wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
