@@ -28,6 +28,11 @@ class Signature:
     differentiate: tuple[str, ...] = ()
     of: str = "value"
 
+    @property
+    def main(self) -> str:
+        """The output that is an objective's value: the one that is differentiated, or the first."""
+        return self.of or self.outputs[0]
+
 
 @dataclass(frozen=True)
 class Answer:
