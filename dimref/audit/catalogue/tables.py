@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,9 +36,19 @@ def table(rng: np.random.Generator, sizes: Sizes, *shape: int) -> np.ndarray:
 
 
 def two_tables(rng: np.random.Generator, sizes: Sizes) -> Inputs:
-    """{"p": (K,), "q": (K,)}, K ≥ 2; beyond the core regimes Q may be 0 where P is not."""
+    """{"p": (K,), "q": (K,)}, K ≥ 2; beyond the core regimes either, neither or both are 0 somewhere."""
     k = 1 + sizes.m
-    return {"p": table(rng, sizes, k), "q": table(rng, sizes, k)}
+    p, q = table(rng, sizes, k), table(rng, sizes, k)
+    if sizes.regime not in CORE:
+        full = replace(sizes, regime="mild")
+        choice = int(rng.integers(4))
+        if choice == 0:
+            q = table(rng, full, k)
+        elif choice == 1:
+            p = table(rng, full, k)
+        elif choice == 2:  # 0 in the same places
+            p, q = (np.append(table(rng, full, k), each.dtype.type(0)) for each in (p, q))
+    return {"p": p, "q": q}
 
 
 def quiet(function: Callable[..., Any]) -> Callable[..., Any]:
