@@ -101,7 +101,10 @@ class Here:
             parameters.bind(*signature.arguments)
         except TypeError as error:
             wanted = ", ".join(signature.arguments)
-            return f"takes other arguments: called with ({wanted}), it is {self.name}{parameters}: {error}"
+            return (
+                f"takes other arguments: called with ({wanted}), it is {self.name}{parameters}: {error}; "
+                "dimref audit adapter prints a file to begin an --adapter with"
+            )
         return ""
 
 

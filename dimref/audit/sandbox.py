@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -21,12 +22,14 @@ from typing import IO, Any
 import numpy as np
 
 from dimref.audit import loading, wire
-from dimref.audit.answer import Answer, Inputs, Signature
+from dimref.audit.answer import Answer, Inputs, Signature, Target
+from dimref.audit.calling import Here
 from dimref.audit.loading import LoadError
 from dimref.audit.resident import resident
 from dimref.backend import leaves
 
 PACKAGE = Path(__file__).resolve().parents[2]  # where `import dimref` finds this very package
+TIME_LIMIT, MEMORY_LIMIT = 10.0, 4096.0  # seconds of one call, MiB
 LOADING = 60.0  # seconds for the imports of a target
 PATIENCE = 3  # a target that hung or died so often is not asked again
 POLL = 0.05  # seconds between two looks at a call that lasts
@@ -57,8 +60,8 @@ class Sandbox:
         target: str,
         framework: str = "",
         adapter: str = "",
-        time_limit: float = 10.0,
-        memory_limit: float = 4096.0,
+        time_limit: float = TIME_LIMIT,
+        memory_limit: float = MEMORY_LIMIT,
         loading_limit: float = LOADING,
     ) -> None:
         self.name, self.framework = target, framework
@@ -122,6 +125,24 @@ class Sandbox:
                 self._process.end()
                 self._process = None
         self.framework = self._request["framework"] or found["framework"]
+
+
+@contextlib.contextmanager
+def opened(
+    target: str | Target | Callable[..., Any],
+    framework: str = "",
+    adapter: str = "",
+    time_limit: float = TIME_LIMIT,
+    memory_limit: float = MEMORY_LIMIT,
+) -> Iterator[Target]:
+    """A target to ask: for a text a `Sandbox`; for a function one in this process, without adapter and limits."""
+    if isinstance(target, str):
+        with Sandbox(target, framework, adapter, time_limit, memory_limit) as held:
+            yield held
+    elif isinstance(target, Target):
+        yield target
+    else:
+        yield Here(target, framework)
 
 
 def _digest(signature: Signature, inputs: Inputs) -> bytes:
