@@ -130,12 +130,6 @@ def naive_jensen_shannon(p: Array, q: Array) -> Array:
     return (naive_kl(p, (p + q) / 2) + naive_kl(q, (p + q) / 2)) / 2
 
 
-def jensen_shannon_with_epsilon(epsilon: float, p: Array, q: Array) -> Array:
-    """½ Σ p log((p + ε)/(m + ε)) + ½ Σ q log((q + ε)/(m + ε))."""
-    m = (p + q) / 2
-    return (kl_with_epsilon(epsilon, p, m) + kl_with_epsilon(epsilon, q, m)) / 2
-
-
 # ---- other f-divergences
 
 
@@ -342,7 +336,6 @@ CONTRACTS: tuple[Contract, ...] = (
             _v("jeffreys", over(0.5, jeffreys), "½ KL(P‖Q) + ½ KL(Q‖P): no mixture is made",
                "0.310613 in place of 0.0751778",
                "compare each with M = (P + Q)/2"),
-            _epsilon(1e-8, jensen_shannon_with_epsilon, "the Jensen–Shannon divergence"),
             _v("zero-log-zero", naive_jensen_shannon, "the Jensen–Shannon divergence, but NaN where p or q is 0",
                "NaN for P = (1, 0), Q = (0, 1), where it is log 2", ZEROS, f"{COVER}, section 2.3"),
         ),
