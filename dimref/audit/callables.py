@@ -141,10 +141,10 @@ def run(target: Target, contract: Contract, form: Form, cases: int = 96, seed: i
         judgement = _naive(form, judgement, departures, limits)
     counterexample = _counterexample(form, target, judgement, fit, departures, limits, seed)
     value, gradient = _errors(form, seen, judgement, fit)
-    laws = _laws(form, target, seen, fit)
+    laws = _laws(form, target, seen, fit, judgement)
     return Report(
         contract, form, target, judgement, len(seen), value, gradient, laws, _dtypes(form, seen), tuple(departures),
-        counterexample, limits, notes + _precision(fit),
+        counterexample, limits, notes + _precision(fit) + _beyond(form, fit),
     )  # fmt: skip
 
 
@@ -184,6 +184,12 @@ def _notes(seen: list[Observation], limits: Limits, problem: str) -> tuple[str, 
     if seen and not any(case.found.gradients for case in seen) and not all(case.found.problem for case in seen):
         notes.append("no gradient: values alone were compared")
     return tuple(notes)
+
+
+def _beyond(form: Form, fit: Fit) -> tuple[str, ...]:
+    if form.range_of or fit.wide == 1 or math.isnan(fit.wide):
+        return ()
+    return (f"departs on {1 - fit.wide:.0%} of the cases with extreme numbers",)
 
 
 def _precision(fit: Fit) -> tuple[str, ...]:
@@ -280,12 +286,11 @@ def _errors(form: Form, seen: list[Observation], judgement: Judgement, fit: Fit)
     """The worst relative errors of value and gradient against the reference on the core cases."""
     reference = form.reference
     assert reference is not None
-    usable = [case for case in seen if case.core and not case.found.problem]
-    expected = matching.answers(form, reference, usable)
+    pairs = matching.comparable(form, seen, matching.answers(form, reference, seen)) or []
     of_reference = judgement.candidate is not None and judgement.candidate.variant is None
     factor = fit.factor if of_reference else math.copysign(1.0, fit.factor)
     values, gradients = [], []
-    for at, (case, answer) in enumerate(zip(usable, expected, strict=True)):
+    for at, (case, answer) in enumerate(pairs):
         k = factor * (fit.scale(case.inputs) if of_reference else 1.0)
         constant = fit.constants[at] if of_reference and fit.constant != "zero" and at < len(fit.constants) else 0.0
         found = form.canonical(dict(case.found.value))
@@ -324,14 +329,20 @@ def _dtypes(form: Form, seen: list[Observation]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(found))
 
 
-def _laws(form: Form, target: Target, seen: list[Observation], fit: Fit) -> tuple[LawResult, ...]:
+def _constants(form: Form, seen: list[Observation], judgement: Judgement) -> dict[Any, float]:
+    """The constant of each shape."""
+    candidate = judgement.candidate
+    function = form.reference if candidate is None or candidate.variant is None else candidate.variant.function
+    if candidate is None or function is None:
+        return {}
+    pairs = matching.comparable(form, seen, matching.answers(form, function, seen)) or []
+    return {matching.shape_key(case.inputs): c for (case, _), c in zip(pairs, candidate.fit.constants, strict=True)}
+
+
+def _laws(form: Form, target: Target, seen: list[Observation], fit: Fit, judgement: Judgement) -> tuple[LawResult, ...]:
     """Every law of the form on some core cases; the target's sign, factor and constant are taken out."""
     usable = [case for case in seen if case.core and not case.found.problem]
-    constants = {
-        matching.shape_key(case.inputs): c
-        for case, c in zip(usable, fit.constants, strict=False)
-        if fit.constant == "shape"
-    }
+    constants = _constants(form, seen, judgement) if fit.constant == "shape" else {}
 
     def ask(inputs: Inputs) -> Answer:
         answer = target.call(form.signature, inputs)
@@ -358,7 +369,7 @@ def _laws(form: Form, target: Target, seen: list[Observation], fit: Fit) -> tupl
 def _by_laws(contract: Contract, form: Form, target: Target, seen: list[Observation], limits: Limits,
              notes: tuple[str, ...]) -> Report:  # fmt: skip
     """The verdict on what is drawn at random: the first violated law names the mistake."""
-    laws = _laws(form, target, seen, Fit(1.0, "", "zero", ()))
+    laws = _laws(form, target, seen, Fit(1.0, "", "zero", ()), Judgement(CONFORMS, "", ""))
     broken = next((law for law in laws if not law.holds), None)
     if broken is None:
         judgement = Judgement(CONFORMS, "", contract.title)
