@@ -131,9 +131,9 @@ def run(target: Target, contract: Contract, form: Form, cases: int = 96, seed: i
     if limits is None:
         return Report(contract, form, target, Judgement(FAILED, "", problem), 0)
     seen = drawn.observe(form, target, limits, cases, seed)
-    notes = _notes(seen, limits, problem)
+    notes = _notes(form, seen, limits, problem)
     if form.reference is None:
-        return _by_laws(contract, form, target, seen, limits, notes)
+        return _by_laws(contract, form, target, seen, limits, notes, seed)
     judgement = _judge(form, contract.title, target, limits, seen, seed)
     fit = judgement.candidate.fit if judgement.candidate else Fit(_orientation(form, seen), "", "varies", ())
     departures = _range(form, target, judgement, fit, limits)
@@ -171,7 +171,7 @@ def _judge(form: Form, title: str, target: Target, limits: Limits, seen: list[Ob
 # ---- parts of the report
 
 
-def _notes(seen: list[Observation], limits: Limits, problem: str) -> tuple[str, ...]:
+def _notes(form: Form, seen: list[Observation], limits: Limits, problem: str) -> tuple[str, ...]:
     notes = [remark for remark in dict.fromkeys(r for case in seen for r in case.found.remarks)]
     if str(limits):
         notes.append(f"taken only {limits}; otherwise {problem}")
@@ -181,7 +181,8 @@ def _notes(seen: list[Observation], limits: Limits, problem: str) -> tuple[str, 
     printed = next((case.found.printed for case in seen if case.found.printed), "")
     if printed:
         notes.append(f"it prints: {printed}")
-    if seen and not any(case.found.gradients for case in seen) and not all(case.found.problem for case in seen):
+    wanted = form.signature.differentiate and seen
+    if wanted and not any(case.found.gradients for case in seen) and not all(case.found.problem for case in seen):
         notes.append("no gradient: values alone were compared")
     return tuple(notes)
 
@@ -367,21 +368,26 @@ def _laws(form: Form, target: Target, seen: list[Observation], fit: Fit, judgeme
 
 
 def _by_laws(contract: Contract, form: Form, target: Target, seen: list[Observation], limits: Limits,
-             notes: tuple[str, ...]) -> Report:  # fmt: skip
+             notes: tuple[str, ...], seed: int
+) -> Report:  # fmt: skip
     """The verdict on what is drawn at random: the first violated law names the mistake."""
     laws = _laws(form, target, seen, Fit(1.0, "", "zero", ()), Judgement(CONFORMS, "", ""))
-    broken = next((law for law in laws if not law.holds), None)
-    if broken is None:
+    broken = [law for law in form.laws if not next(r for r in laws if r.key == law.key).holds]
+    known = {v.key: (MISTAKE, v) for v in form.mistakes} | {v.key: (CONVENTION, v) for v in form.conventions}
+    broken.sort(key=lambda law: law.mistake in known and known[law.mistake][0] == CONVENTION)
+    if not broken:
         judgement = Judgement(CONFORMS, "", contract.title)
         return Report(contract, form, target, judgement, len(seen), laws=laws, limits=limits, notes=notes)
-    key = next(law.mistake for law in form.laws if law.key == broken.key)
-    variant = next((v for v in form.mistakes if v.key == key), None)
-    if variant is None:
-        judgement = Judgement(MISTAKE, key or "law", f"not {contract.title}: {broken.statement} is violated")
+    first = broken[0]
+    if first.mistake in known:
+        outcome, variant = known[first.mistake]
+        words = (variant.key, variant.title, variant.consequence, variant.mend, variant.source)
+        judgement = Judgement(outcome, *words)
     else:
-        judgement = Judgement(MISTAKE, key, variant.title, variant.consequence, variant.mend, variant.source)
-    found = target.call(form.signature, broken.inputs)
-    example = Counterexample(broken.inputs, found, Answer())
+        judgement = Judgement(MISTAKE, first.key, f"not {contract.title}: {first.statement} is violated")
+    ask = numerical.asker(form, target)
+    case = drawn.smallest(form, target, limits, lambda c: not first.measure(c.inputs, ask).holds, ("mild",), seed)
+    example = None if case is None else Counterexample(case.inputs, case.found, Answer())
     return Report(
         contract, form, target, judgement, len(seen), laws=laws, counterexample=example, limits=limits, notes=notes
-    )
+    )  # fmt: skip
