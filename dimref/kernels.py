@@ -115,6 +115,12 @@ def of(array: Array) -> Kernels | None:
     return _OF.get(type(array))
 
 
+def product(x: Array, y: Array) -> Array:
+    """x @ y, by the kernels of x where it has some."""
+    found = of(x)
+    return x @ y if found is None else found.matmul(x, y)
+
+
 def cupy_kernels(cupy: Any, matmul: Callable[[Array, Array], Array]) -> Kernels:
     """The kernels as CuPy's; each is compiled when it is first called."""
     named = {name: cupy.ElementwiseKernel(*text, f"dimref_{name}") for name, text in ELEMENTWISE.items()}
