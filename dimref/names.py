@@ -9,6 +9,8 @@ CANDIDATE_NEGATIVES = ("same-location", "all-locations", "sampled")
 NEGATIVES = (*PAIR_NEGATIVES, *CANDIDATE_NEGATIVES)
 SCORERS = ("concat", "dot")
 FEATURES = ("conv", "fc", "y")  # the last map flattened, the layer above it, the representation
+PROBES = ("linear", "mlp", "svm", "knn")
+MEASURES = ("mine", "ndm", "ms-ssim")  # of the representation
 CHECKPOINTS = ("newest", "best")
 WEIGHT_FORMATS = ("safetensors", "torch-layout-npz")
 ESTIMATED = ("infonce", "jsd", "dv", "nwj", "smile")  # what estimates are read from
@@ -24,3 +26,5 @@ THREAD_VARIABLES = (  # read by the BLAS libraries when they are loaded; the fir
     "VECLIB_MAXIMUM_THREADS",
     "BLIS_NUM_THREADS",
 )
+AUDIT_KINDS = ("bound", "negatives", "discriminator", "layer", "information", "prior", "measure")
+FRAMEWORKS = ("numpy", "autograd", "cupy", "torch", "jax")

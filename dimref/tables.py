@@ -44,9 +44,9 @@ def refuse(array: Table, wrong: NDArray[np.bool_], name: str, expected: str) -> 
 def as_probabilities(values: ArrayLike, name: str, ndim: int | None) -> Table:
     """The values as a non-empty array of `ndim` axes (None: at least one) with finite entries, none negative."""
     array = as_real(values, name)
-    if array.ndim == 0 or ndim not in (None, array.ndim):
+    if not array.ndim or ndim not in (None, array.ndim):
         raise ValueError(f"{name} has shape {array.shape}, expected {ndim or 'at least one'} axes")
-    if array.size == 0:
+    if not array.size:
         raise ValueError(f"{name} has shape {array.shape}, expected at least one entry")
     refuse(array, ~(np.isfinite(array) & (array >= 0)), name, "a finite probability ≥ 0")
     return array
