@@ -30,6 +30,7 @@ READ_AS = {
     "infonce": ("infonce", "plug-in"),
     "smile": ("smile", "jsd", "plug-in"),
 }
+FEWEST_HELD_OUT = 3  # samples of a fold: without one of them, there is still a pair of the product
 NEAR = 1.0  # nats from its ceiling, a bound is held down by it
 
 
@@ -126,9 +127,16 @@ class MutualInformation:
         """
         self._check()
         x, y = as_pairs(x, y)
+        if len(x) < FEWEST_HELD_OUT * self.folds:
+            raise SampleError(
+                f"folds: expected {FEWEST_HELD_OUT} samples in each at least, "
+                f"found {self.folds} folds of {len(x)} samples"
+            )
         settings, backend = self._settings(), get_backend(self.backend)
         rng = np.random.default_rng(self.seed)
-        found, log_ratios, histories = [], [], []
+        found: list[dict[str, list[Reading]]] = []
+        log_ratios: list[LogRatio] = []
+        histories: list[History] = []
         for done, split in enumerate(splits(rng, len(x), self.folds, self.validation), start=1):
             log_ratio, history = training.fit(x, y, split, settings, rng, backend)
             found.append(log_ratio.read(x[split.test], y[split.test], READ_AS[self.bound]))
@@ -150,9 +158,11 @@ class MutualInformation:
         if not hasattr(self, "estimates_"):
             raise SampleError("estimate: expected fit(x, y) before, found nothing fitted")
         name = READ_AS[self.bound][0]
-        if x is None or y is None:
+        if x is None and y is None:
             return self.estimates_[name]
-        x, y = as_pairs(x, y, fewest=3)
+        if x is None or y is None:
+            raise SampleError("estimate: expected both x and y, or neither")
+        x, y = as_pairs(x, y, FEWEST_HELD_OUT)
         for side, samples, means in (("x", x, "x_mean"), ("y", y, "y_mean")):
             expected = len(getattr(self.log_ratios_[0].critics.preparation.gaussian, means))
             if samples.shape[1] != expected:
@@ -197,7 +207,9 @@ class MutualInformation:
                 raise SampleError(f"{name}: expected one of {', '.join(known)}, found {getattr(self, name)!r}")
         for name, least in (("steps", 0), ("restarts", 1), ("folds", 2), ("batch_size", 2), ("seed", 0)):
             value = getattr(self, name)
-            if not (isinstance(value, (int, np.integer)) and value >= least or (name == "batch_size" and value is None)):
+            if name == "batch_size" and value is None:
+                continue
+            if not isinstance(value, (int, np.integer)) or value < least:
                 raise SampleError(f"{name}: expected an integer ≥ {least}, found {value!r}")
         if not 0 < self.validation < 1:
             raise SampleError(f"validation: expected a share between 0 and 1, found {self.validation!r}")

@@ -14,6 +14,7 @@ network wrongly gives e^20 would be all of E_Q[e^T].
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -80,7 +81,7 @@ class LogRatio:
     def _squares(self, n: int) -> Iterator[slice]:
         count = -(-n // self.critics.family.square)
         edges = [n * k // count for k in range(count + 1)]
-        return (slice(start, stop) for start, stop in zip(edges, edges[1:], strict=False))
+        return (slice(start, stop) for start, stop in itertools.pairwise(edges))
 
 
 def calibrate(critics: Critics, objective: str, train: tuple[Tree, Tree], validation: tuple[Tree, Tree]) -> LogRatio:

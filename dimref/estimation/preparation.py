@@ -30,8 +30,7 @@ class Preparation:
         x, y = self.x_transform(x), self.y_transform(y)
         left, right = self.gaussian.features(x, y, factor)
         found = [
-            {"values": values.astype(np.float32), "gaussian": gaussian}
-            for values, gaussian in ((x, left), (y, right))
+            {"values": values.astype(np.float32), "gaussian": gaussian} for values, gaussian in ((x, left), (y, right))
         ]
         return self.backend.tree_to_device(found[0]), self.backend.tree_to_device(found[1])
 

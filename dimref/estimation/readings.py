@@ -1,7 +1,8 @@
 """Held-out values of a square of scores, and the same with each sample left out: what an interval is made of.
 
 A sample left out takes a row and a column of the square with it, so nothing is computed twice: its own scores are taken
-from the sums; what is left is exact to some digits as long as one pair does not outweigh all others by 1e12. (A bootstrap would repeat rows, and a repeated row makes an off-diagonal pair one of the joint.)
+from the sums. What is left is exact to some digits as long as no pair outweighs all others by 1e12. (A bootstrap would
+repeat rows, and a repeated row makes an off-diagonal pair one of the joint.)
 
 Squares come in blocks of columns (see `blocks.py`); the product's pairs are the N(N − 1) off the diagonal.
 """

@@ -27,7 +27,7 @@ def standardize(train: np.ndarray) -> Transform:
 
 
 def asinh(train: np.ndarray) -> Transform:
-    """asinh((x − median) / scale), standardized; scale from the quartiles. Linear in the middle, logarithmic in the tails."""
+    """asinh((x − median) / scale), standardized; scale from the quartiles. Tails become logarithmic."""
     low, median, high = np.quantile(train, (0.25, 0.5, 0.75), axis=0)
     spread = high / QUARTILES - low / QUARTILES
     # Half the samples on one value: the quartiles meet, and the standard deviation has to do.
@@ -61,7 +61,7 @@ def rank(train: np.ndarray) -> Transform:
     return transform
 
 
-TRANSFORMS = {"standardize": standardize, "rank": rank, "asinh": asinh}
+TRANSFORMS = {"rank": rank, "standardize": standardize, "asinh": asinh}
 
 
 def normal_quantile(share: np.ndarray) -> np.ndarray:
