@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -56,11 +56,16 @@ class Answer:
     remarks: tuple[str, ...] = ()
 
 
+@runtime_checkable
 class Target(Protocol):
     """An implementation under audit."""
 
     name: str  # as the user wrote it
-    framework: str  # numpy, autograd, cupy, torch, jax
+
+    @property
+    def framework(self) -> str:
+        """numpy, autograd, cupy, torch or jax."""
+        ...
 
     def call(self, signature: Signature, inputs: Tree) -> Answer:
         """Run it once.

@@ -1,8 +1,8 @@
 """The audit of one function: ask, compare, judge, shrink, and tell.
 
-from dimref.audit.callables import audit, assert_conforms
+from dimref.audit import assert_conforms, audit
 
-print(audit(my_jsd, "bound", "jsd"))
+print(audit("mine.py:jsd", "bound", "jsd"))
 assert_conforms(my_jsd, "bound", "jsd")
 """
 
@@ -20,13 +20,15 @@ from dimref.audit import matching, numerical, verdict
 from dimref.audit.answer import Answer, Inputs, Target
 from dimref.audit.cases import Limits, Observation
 from dimref.audit.contract import Contract, Form, find
-from dimref.audit.local import LocalTarget, evaluate
+from dimref.audit.local import evaluate
 from dimref.audit.matching import Fit
 from dimref.audit.numerical import Departure
+from dimref.audit.sandbox import opened
 from dimref.audit.verdict import CONFORMS, CONVENTION, FAILED, MISTAKE, Judgement
 from dimref.backend import leaves, map_tree
 from dimref.laws.law import Slack
 
+CASES = 96
 LAW_CASES = 12
 HUNTED = 40  # cases that Hypothesis adds
 
@@ -95,37 +97,58 @@ class Report:
         return text(self)
 
 
-def audit(function: Target | Callable[..., Any], kind: str, name: str, form: str = "", cases: int = 96,
-          seed: int = 0) -> Report:  # fmt: skip
+def audit(
+    target: str | Target | Callable[..., Any],
+    kind: str,
+    name: str,
+    form: str = "",
+    cases: int = CASES,
+    seed: int = 0,
+    **how: Any,
+) -> Report:
     """Hold a function against the reference.
 
     Args:
-        function: a `Target`, or a function written with NumPy, autograd or `dimref.ops`.
+        target: "module:function" or "path/to/file.py:function", which runs in a process of its own; or the function
+            itself, which runs in this one, since a lambda or a nested function cannot be loaded in another: a hang, a
+            crash or an exhausted memory is then this process's own.
         kind, name: of the contract, as "bound", "jsd".
         form: how it is called; the contract's first if not given.
         cases: how many inputs are drawn.
         seed: of the drawing: the same seed, the same cases.
+        how: framework, adapter, time_limit, memory_limit, as `sandbox.opened` takes them.
     Raises:
         AuditError: there is no such contract or form, or Hypothesis is not installed.
+        LoadError: the target cannot be loaded.
     """
     contract = find(kind, name)
-    target = function if isinstance(getattr(function, "framework", None), str) else LocalTarget(function)  # type: ignore[arg-type]
-    return run(target, contract, contract.form(form), cases, seed)  # type: ignore[arg-type]
+    chosen = contract.form(form)
+    with opened(target, **how) as there:
+        return run(there, contract, chosen, cases, seed)
 
 
-def assert_conforms(function: Target | Callable[..., Any], kind: str, name: str, form: str = "", strict: bool = False,
-                    cases: int = 96, seed: int = 0) -> None:  # fmt: skip
-    """For tests: raise AssertionError with the report unless the function computes the reference.
+def assert_conforms(
+    target: str | Target | Callable[..., Any],
+    kind: str,
+    name: str,
+    form: str = "",
+    strict: bool = False,
+    cases: int = CASES,
+    seed: int = 0,
+    **how: Any,
+) -> None:
+    """For tests: raise AssertionError with the report unless the target computes the reference.
 
     Args:
         strict: refuse other valid conventions too.
+        target, kind, name, form, cases, seed, how: as in `audit`; a function that is no text runs in this process.
     """
-    report = audit(function, kind, name, form, cases, seed)
+    report = audit(target, kind, name, form, cases, seed, **how)
     if not report.passes(strict):
         raise AssertionError(f"\n{report}")
 
 
-def run(target: Target, contract: Contract, form: Form, cases: int = 96, seed: int = 0) -> Report:
+def run(target: Target, contract: Contract, form: Form, cases: int = CASES, seed: int = 0) -> Report:
     """The whole audit of one target."""
     limits, problem = drawn.find_limits(form, target)
     if limits is None:

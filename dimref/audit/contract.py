@@ -152,8 +152,8 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "bound": ("bounds", "infonce", "f_divergences", "contrastive", "mine"),
     "negatives": ("negatives",),
     "discriminator": ("discriminators",),
-    "layer": ("layers",),
-    "information": ("information",),
+    "layer": ("layers", "norms"),
+    "information": ("information", "divergences", "gaussians"),
     "prior": ("prior",),
     "measure": ("measures",),
 }
