@@ -60,7 +60,7 @@ class Cell:
     encoder: str  # "trained", "untrained" or "raw"
     feature: str  # "conv", "fc", "y" or "pixels"
     values: tuple[float, ...]
-    details: tuple[dict[str, Any], ...]  # for each seed: what was chosen, the epochs, the interval
+    details: tuple[dict[str, Any], ...]  # for each seed: what was chosen, the steps, the interval
 
     @cached_property
     def mean(self) -> float:
@@ -157,7 +157,7 @@ def _measured(
         else:
             value = ndm(train[1], test[1], seed, encoder.backend)
         known = {} if value.interval is None else {"interval": list(value.interval)}
-        return value.nats, {"epochs": value.epochs, **known}
+        return value.nats, {"steps": value.steps, **known}
 
     return one
 

@@ -17,7 +17,8 @@ from dimref.optim import adam_step, init_adam
 from dimref.tape import value_and_gradients
 
 WIDTH = 64  # channels of the first map
-EPOCHS, BATCH, LR = 10, 100, 2e-3
+EPOCHS, BATCH, LR = 5, 100, 5e-3
+LEAST_STEPS = 200  # where few images would end the epochs before the decoder has got anywhere
 
 
 def reconstruction(
@@ -90,13 +91,14 @@ def _fit(
     adam = init_adam(parameters)
     batch = min(BATCH, len(y))
     steps = len(y) // batch
-    for step in range(EPOCHS * steps):
+    epochs = max(EPOCHS, -(-LEAST_STEPS // steps))
+    for step in range(epochs * steps):
         if step % steps == 0:
             order = rng.permutation(len(y))
         rows = order[step % steps * batch : (step % steps + 1) * batch]
         target, given = backend.to_device(_unit(images[rows])), backend.to_device(y[rows])
         _, gradients, running = value_and_gradients(_error, parameters, running, given, target, layout)
-        rate = LR * 0.5 * (1 + math.cos(math.pi * step / (EPOCHS * steps)))
+        rate = LR * 0.5 * (1 + math.cos(math.pi * step / (epochs * steps)))
         parameters, adam = adam_step(parameters, gradients, adam, rate)
     return parameters, running
 
