@@ -38,6 +38,7 @@ def narrow(monkeypatch):
         monkeypatch.setattr(module, "LEAST_STEPS", 1)
     monkeypatch.setattr(dependence, "ROUNDS", 2)
     monkeypatch.setattr(mlp, "UNITS", 8)
+    monkeypatch.setattr(reconstruction, "WIDTH", 4)
 
 
 def config(path, **options):

@@ -91,7 +91,7 @@ def mine(
         joint, product = negatives.all_pairs(backend.to_host(scores)[:, :, 0].astype(np.float64))
         return joint, product
 
-    count = -(-len(y_test) // min(SQUARE, len(y_test) // 20))  # 20 squares at least, for the interval
+    count = len(y_test) // min(SQUARE, len(y_test) // 20)  # 20 squares at least, for the interval; of 2 images at least
     squares = [square(rows) for rows in np.array_split(rng.permutation(len(y_test)), count)]
     return Dependence(*_with_interval(squares, steps))
 

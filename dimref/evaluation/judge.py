@@ -20,12 +20,11 @@ from dimref import encoders
 from dimref.backend import Backend
 from dimref.encoders import Layout
 from dimref.errors import DimrefError
-from dimref.evaluation.dependence import FEWEST, mine, ndm
+from dimref.evaluation import dependence, reconstruction
 from dimref.evaluation.frozen import Frozen
 from dimref.evaluation.labelled import Labelled
 from dimref.evaluation.probes import PROBES, problem
 from dimref.evaluation.probes.problem import MISSING
-from dimref.evaluation.reconstruction import reconstruction
 from dimref.evaluation.ssim import WINDOW
 from dimref.names import FEATURES
 
@@ -116,14 +115,12 @@ def fault(name: str, found: Labelled, layout: Layout) -> str | None:
     if name in PROBES:
         missing = name in BY_SCIKIT_LEARN and find_spec("sklearn") is None
         return found.unfit or (MISSING if missing else None)
-    if name == "ms-ssim":
-        fits = layout.size >= WINDOW
-        return (
-            None if fits else f"no window of {WINDOW}×{WINDOW} pixels fits into images of {layout.size}×{layout.size}"
-        )
+    if name == "ms-ssim" and layout.size < WINDOW:
+        return f"no window of {WINDOW}×{WINDOW} pixels fits into images of {layout.size}×{layout.size}"
+    least = reconstruction.FEWEST if name == "ms-ssim" else dependence.FEWEST
     counts = len(found.train[1]), len(found.test[1])
-    enough = min(counts) >= FEWEST
-    return None if enough else f"needs {FEWEST} training and {FEWEST} test images, found {counts[0]} and {counts[1]}"
+    enough = min(counts) >= least
+    return None if enough else f"needs {least} training and {least} test images, found {counts[0]} and {counts[1]}"
 
 
 def _probed(
@@ -151,11 +148,11 @@ def _measured(
 
     def one(seed: int) -> Found:
         if name == "ms-ssim":
-            return reconstruction(train, test, encoder.layout, seed, encoder.backend), {}
+            return reconstruction.reconstruction(train, test, encoder.layout, seed, encoder.backend), {}
         if name == "mine":
-            value = mine(train, test, encoder.layout, seed, encoder.backend)
+            value = dependence.mine(train, test, encoder.layout, seed, encoder.backend)
         else:
-            value = ndm(train[1], test[1], seed, encoder.backend)
+            value = dependence.ndm(train[1], test[1], seed, encoder.backend)
         known = {} if value.interval is None else {"interval": list(value.interval)}
         return value.nats, {"steps": value.steps, **known}
 

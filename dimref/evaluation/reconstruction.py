@@ -16,6 +16,7 @@ from dimref.evaluation.ssim import ms_ssim
 from dimref.optim import adam_step, init_adam
 from dimref.tape import value_and_gradients
 
+FEWEST = 2  # images in either set
 WIDTH = 64  # channels of the first map
 EPOCHS, BATCH, LR = 5, 100, 5e-3
 LEAST_STEPS = 200  # where few images would end the epochs before the decoder has got anywhere
@@ -37,8 +38,10 @@ def reconstruction(
     Source: arXiv 1808.06670, section 4.1 (MS-SSIM of a decoder from y).
     """
     (images, y), (images_test, y_test) = train, test
-    if min(len(y), len(y_test)) < 2:
-        raise ValueError(f"reconstruction: needs 2 training and 2 test images, had {len(y)} and {len(y_test)}")
+    if min(len(y), len(y_test)) < FEWEST:
+        raise ValueError(
+            f"reconstruction: needs {FEWEST} training and {FEWEST} test images, had {len(y)} and {len(y_test)}"
+        )
     center, scale = y.mean(axis=0), 1 / np.maximum(y.std(axis=0), 1e-4)
     decoder, running = _fit(images, (y - center) * scale, layout, np.random.default_rng(seed), backend)
     total = 0.0

@@ -232,7 +232,7 @@ def test_the_strict_device_gives_numpys_value(quick):
 
 
 def test_the_fewest_images_will_do_and_fewer_are_refused(quick):
-    for n, m in ((40, 40), (39, 60), (60, 39)):
+    for n, m in ((40, 40), (40, 45), (40, 59), (39, 60), (60, 39)):
         train, test = images_and_y(n, 0.9, 0), images_and_y(m, 0.9, 1)
         for call in (
             lambda train=train, test=test: mine(train, test, LAYOUT, 0, NUMPY),

@@ -32,9 +32,10 @@ def test_images_of_every_layout_come_out_in_their_size(side, channels):
     assert moved.keys() == running.keys()
 
 
-def test_what_y_knows_is_drawn_and_what_it_does_not_know_is_not():
+def test_what_y_knows_is_drawn_and_what_it_does_not_know_is_not(monkeypatch):
     layout = Layout(12, 1, width=4, fc=4, representation=2)
-    train, test = gradients(400, 0), gradients(60, 1)
+    monkeypatch.setattr(module, "WIDTH", 16)
+    train, test = gradients(300, 0), gradients(40, 1)
     known = reconstruction(train, test, layout, 0, NUMPY)
     nothing = reconstruction((train[0], train[1][::-1]), test, layout, 0, NUMPY)
     assert known > 0.9
