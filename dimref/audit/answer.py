@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -28,6 +28,11 @@ class Signature:
     differentiate: tuple[str, ...] = ()
     of: str = "value"
 
+    @property
+    def main(self) -> str:
+        """The output that is an objective's value: the one that is differentiated, or the first."""
+        return self.of or self.outputs[0]
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -51,11 +56,16 @@ class Answer:
     remarks: tuple[str, ...] = ()
 
 
+@runtime_checkable
 class Target(Protocol):
     """An implementation under audit."""
 
     name: str  # as the user wrote it
-    framework: str  # numpy, autograd, cupy, torch, jax
+
+    @property
+    def framework(self) -> str:
+        """numpy, autograd, cupy, torch or jax."""
+        ...
 
     def call(self, signature: Signature, inputs: Tree) -> Answer:
         """Run it once.

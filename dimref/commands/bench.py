@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from dimref import names
-from dimref.commands.options import json_option, printer, write_json
+from dimref.commands.options import json_option, printer, status, write_json
 from dimref.errors import DimrefError
 
 PICTURE = Path("runs") / "scale.png"
@@ -47,10 +45,12 @@ def _threads_option(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--rounds", type=click.IntRange(min=1), default=7, help="Turns of each side.  [default: 7]")
 @click.option("--seconds", type=float, default=1.0, help="Length of a turn.  [default: 1]")
 @click.option("--compile/--no-compile", "compiled", default=True, help="torch.compile too.  [default: compile]")
+@click.option("--graph/--no-graph", default=True, help="On a GPU: replay dimref's step as one graph.  [default: graph]")
+@click.option("--tf32", is_flag=True, help="On a GPU: matrix products of both sides rounded to TF32.")
 @json_option
 def bench(
     against: str | None, presets: tuple[str, ...], batch_sizes: tuple[int, ...], backend: str, threads: int | None,
-    rounds: int, seconds: float, compiled: bool, json_file: Path | None,
+    rounds: int, seconds: float, compiled: bool, graph: bool, tf32: bool, json_file: Path | None,
 ) -> None:  # fmt: skip
     """Time a training step beside the same step in PyTorch and beside its bare matrix products.
 
@@ -60,6 +60,9 @@ def bench(
     from dimref.bench import compare, report, workers
 
     _refuse_seconds(seconds)
+    if backend == "numpy" and (tf32 or not graph):
+        written = "--tf32" if tf32 else "--no-graph"
+        raise DimrefError(f"{written}: has no effect, since --backend is numpy; leave it out")
     options = compare.Options(
         presets=names.BENCH_PRESETS if "all" in presets else tuple(dict.fromkeys(presets)),
         batch_sizes=tuple(dict.fromkeys(batch_sizes)),
@@ -69,9 +72,11 @@ def bench(
         threads=threads or _cores(),
         rounds=rounds,
         seconds=seconds,
+        graph=graph,
+        tf32=tf32,
     )
     say = printer(json_file)
-    with _status() as tell:
+    with status() as tell:
 
         def watch(result: dict[str, Any]) -> None:
             tell("")
@@ -113,7 +118,7 @@ def scale(
     if batch > train_images:
         raise DimrefError(f"--train-images: expected at least one batch of {batch} images, found {train_images}")
     options = growth.Options(candidates, train_images, encode_images, backend, batch, threads or _cores(), seconds)
-    with _status() as tell:
+    with status() as tell:
         result = growth.grow(options, tell, workers.Worker)
     say = printer(json_file)
     for line in report.growth(result):
@@ -150,19 +155,3 @@ def _cores() -> int:
 def _refuse_seconds(seconds: float) -> None:
     if not 0 <= seconds <= LONGEST:
         raise DimrefError(f"--seconds: expected a number from 0 to {LONGEST}, found {seconds:g}")
-
-
-@contextmanager
-def _status() -> Iterator[Callable[[str], None]]:
-    """What is being measured, on one line of a terminal that is wiped at the end; nothing elsewhere."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield lambda text: None
-        return
-
-    def tell(text: str) -> None:
-        click.echo(f"\r\x1b[K{text[:99]}", nl=False, err=True)
-
-    try:
-        yield tell
-    finally:
-        tell("")

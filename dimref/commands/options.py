@@ -99,3 +99,19 @@ def write_json(json_file: Path | None, content: Any) -> None:
         from dimref import runs
 
         runs.replace(json_file, text.encode())
+
+
+@contextmanager
+def status() -> Iterator[Callable[[str], None]]:
+    """What is being done, on one line of a terminal that is wiped at the end; nothing elsewhere."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield lambda text: None
+        return
+
+    def tell(text: str) -> None:
+        click.echo(f"\r\x1b[K{text[:99]}", nl=False, err=True)
+
+    try:
+        yield tell
+    finally:
+        tell("")

@@ -33,7 +33,11 @@ def opening(task: Task, run: Path, checkpoint: Checkpoint | None) -> None:
         terms.append(f"{config.prior_weight:g} × {config.prior} prior")
     _row("data", f"{task.source}; {len(task.images)} to train on, {len(task.held_out)} held out")
     _row("objective", " + ".join(terms))
-    _row("backend", f"{task.backend.name} on {task.backend.device}, seed {config.seed}, batches of {config.batch_size}")
+    graph = ", one graph a step" if task.backend.queue is not None and task.graph else ""
+    _row(
+        "backend",
+        f"{task.backend.name} on {task.backend.device}, seed {config.seed}, batches of {config.batch_size}{graph}",
+    )
     _row("run", f"{run}, {task.total_steps} steps" + (f", going on from step {checkpoint.step}" if checkpoint else ""))
     if checkpoint and checkpoint.meta.get("machine") != training.machine_of(task):
         click.echo("note: this machine, BLAS or number of threads is not the one the run was started with; the result is "
