@@ -10,7 +10,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -31,6 +31,7 @@ from dimref.names import FEATURES
 RAW, PIXELS = "raw", "pixels"  # the baseline without an encoder: its only feature
 BY_SCIKIT_LEARN = ("svm", "knn")
 
+Pair = tuple[np.ndarray, np.ndarray]
 Found = tuple[float, dict[str, Any]]  # a value, and what else is known of it
 Watch = Callable[[str, int], None]  # told what comes next, and how many values have been found since the last call
 
@@ -98,7 +99,8 @@ def judge(
         train, test = (encoder.features(images, kinds) for images, _ in (found.train, found.test))
         _refuse_non_finite(name, {**train, **{f"{kind} of test images": x for kind, x in test.items()}})
         for measure in wanted.measures:
-            one = _measured(measure, (found.train[0], train["y"]), (found.test[0], test["y"]), encoder)
+            pairs = (found.train[0], train["y"]), (found.test[0], test["y"])
+            one = partial(MEASURES[measure], *pairs, encoder)
             yield _cell(("measure", measure, name, "y"), one, wanted.seeds, watch)
         if wanted.probes:
             for kind in wanted.features:
@@ -125,7 +127,7 @@ def fault(name: str, found: Labelled, layout: Layout) -> str | None:
 
 def _probed(
     place: tuple[str, str],
-    features: tuple[np.ndarray, np.ndarray],
+    features: Pair,
     found: Labelled,
     wanted: Wanted,
     backend: Backend,
@@ -141,22 +143,30 @@ def _probed(
         yield _cell(("probe", name, *place), one, wanted.seeds, watch)
 
 
-def _measured(
-    name: str, train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray], encoder: Frozen
-) -> Callable[[int], Found]:
-    """One measure of (images, y), as a function of the seed."""
+# ---- measures of y: (images, y) of training and of test images, the encoder, a seed
 
-    def one(seed: int) -> Found:
-        if name == "ms-ssim":
-            return reconstruction.reconstruction(train, test, encoder.layout, seed, encoder.backend), {}
-        if name == "mine":
-            value = dependence.mine(train, test, encoder.layout, seed, encoder.backend)
-        else:
-            value = dependence.ndm(train[1], test[1], seed, encoder.backend)
-        known = {} if value.interval is None else {"interval": list(value.interval)}
-        return value.nats, {"steps": value.steps, **known}
 
-    return one
+def _mine(train: Pair, test: Pair, encoder: Frozen, seed: int) -> Found:
+    return _of_critic(dependence.mine(train, test, encoder.layout, seed, encoder.backend))
+
+
+def _ndm(train: Pair, test: Pair, encoder: Frozen, seed: int) -> Found:
+    return _of_critic(dependence.ndm(train[1], test[1], seed, encoder.backend))
+
+
+def _ms_ssim(train: Pair, test: Pair, encoder: Frozen, seed: int) -> Found:
+    return reconstruction.reconstruction(train, test, encoder.layout, seed, encoder.backend), {}
+
+
+MEASURES: dict[str, Callable[[Pair, Pair, Frozen, int], Found]] = {"mine": _mine, "ndm": _ndm, "ms-ssim": _ms_ssim}
+
+
+def _of_critic(found: dependence.Dependence) -> Found:
+    known = {} if found.interval is None else {"interval": list(found.interval)}
+    return found.nats, {"steps": found.steps, **known}
+
+
+# ---- cells
 
 
 def _cell(key: tuple[str, str, str, str], one: Callable[[int], Found], seeds: tuple[int, ...], watch: Watch) -> Cell:
