@@ -50,6 +50,7 @@ def test_integers_and_truth_values_are_for_what_is_not_differentiated():
         (lambda: 1.0, "takes other arguments: called with (x), it is "),
         (lambda x, temperature: 1.0, "missing a required argument: 'temperature'"),
         (lambda *, x: 1.0, "too many positional arguments"),
+        (Signature, "is a class: an adapter can make an object of it"),
     ],
 )
 def test_other_arguments_are_told_before_it_is_called(function, told):
