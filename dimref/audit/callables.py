@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -123,7 +124,7 @@ def audit(
     """
     contract = find(kind, name)
     chosen = contract.form(form)
-    with opened(target, **how) as there:
+    with opened(target, **how) as there, np.errstate(all="ignore"):  # what overflows is told by its verdict
         return run(there, contract, chosen, cases, seed)
 
 
@@ -370,7 +371,9 @@ def _laws(form: Form, target: Target, seen: list[Observation], fit: Fit, judgeme
 
     def ask(inputs: Inputs) -> Answer:
         answer = target.call(form.signature, inputs)
-        if answer.problem or not form.objective:
+        if answer.problem:
+            raise _Unanswered
+        if not form.objective:
             return answer
         k = fit.factor * fit.scale(inputs)
         of = form.signature.main
@@ -381,13 +384,20 @@ def _laws(form: Form, target: Target, seen: list[Observation], fit: Fit, judgeme
 
     found = []
     for law in form.laws:
-        results = [(law.measure(case.inputs, ask), case.inputs) for case in usable[:LAW_CASES]]
+        results = []
+        for case in usable[:LAW_CASES]:
+            with suppress(_Unanswered):  # a law asks for inputs of its own, which the target may not take
+                results.append((law.measure(case.inputs, ask), case.inputs))
         if results:
             slack, inputs = min(
                 results, key=lambda r: -math.inf if math.isnan(r[0].value) else r[0].value + r[0].tolerance
             )
             found.append(LawResult(law.key, law.statement, law.source, slack, inputs))
     return tuple(found)
+
+
+class _Unanswered(Exception):
+    """The target gave no answer to what a law asked."""
 
 
 def _by_laws(contract: Contract, form: Form, target: Target, seen: list[Observation], limits: Limits,

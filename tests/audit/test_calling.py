@@ -42,6 +42,7 @@ def test_integers_and_truth_values_are_for_what_is_not_differentiated():
     assert call(lambda n: np.arange(n), counts, n=3).value["value"].dtype.kind == "i"
     assert call(lambda n: np.eye(n) == 0, counts, n=3).value["value"].dtype == bool
     assert call(lambda x: 1).problem == "returned int64; expected a real number (value)"
+    assert call(lambda x: x[:0]).problem == "returned an array of shape (0,), without a number in it (value)"
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,7 @@ def test_integers_and_truth_values_are_for_what_is_not_differentiated():
         (lambda: 1.0, "takes other arguments: called with (x), it is "),
         (lambda x, temperature: 1.0, "missing a required argument: 'temperature'"),
         (lambda *, x: 1.0, "too many positional arguments"),
+        (Signature, "is a class: an adapter can make an object of it"),
     ],
 )
 def test_other_arguments_are_told_before_it_is_called(function, told):
