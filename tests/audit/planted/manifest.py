@@ -253,10 +253,10 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
         "bound tuba pairs": {"conforms": "tuba", "mistake no-constant": "tuba_no_one"},
         "bound mine pairs": {
             "conforms": "mine",
-            "mistake not-fed-back": "mine_not_fed_back",
-            "mistake not-detached": "mine_not_detached",
-            "mistake average-in-value": "mine_average_in_value",
-            "mistake uncorrected": "mine_uncorrected",
+            "mistake average-not-fed-back": "mine_not_fed_back",
+            "mistake average-attached": "mine_not_detached",
+            "convention surrogate-value": "mine_average_in_value",
+            "mistake no-correction": "mine_uncorrected",
         },
         "bound reverse_kl pairs": {
             "conforms": "reverse_kl",
@@ -277,9 +277,9 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
         "bound tuba pairs": {"conforms": "tuba_division", "mistake unknown": "tuba_a_for_log_a"},
         "bound mine pairs": {
             "conforms": "mine_autograd",
-            "mistake not-fed-back": "mine_not_fed_back_numpy",
-            "mistake not-detached": "mine_not_detached_numpy",
-            "mistake average-in-value": "mine_log_of_average",
+            "mistake average-not-fed-back": "mine_not_fed_back_numpy",
+            "mistake average-attached": "mine_not_detached_numpy",
+            "mistake average-in-value-detached": "mine_log_of_average",
             "mistake rate-swapped": "mine_rate_swapped",
         },
         "bound chi2 pairs": {
@@ -290,13 +290,13 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
         "bound reverse_kl pairs": {"conforms": "reverse_kl_short", "mistake constant-sign": "reverse_kl_sign"},
         "bound squared_hellinger pairs": {
             "conforms": "squared_hellinger_conjugate",
-            "mistake same-sign": "hellinger_same_sign",
+            "mistake exponential-on-joint": "hellinger_same_sign",
             "mistake no-activation": "hellinger_raw",
         },
         "bound total_variation pairs": {
             "conforms": "total_variation_sigmoid",
             "mistake no-activation": "total_variation_unbounded",
-            "mistake value-doubled": "total_variation_tanh",
+            "convention sum-of-differences": "total_variation_tanh",
         },
         "bound gan pairs": {"conforms": "gan_discriminator_loss"},
     },
@@ -304,39 +304,38 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
         "bound clip features": {
             "conforms": "clip clip_logit_scale",
             "convention scaled-loss": "clip_sum_of_both",
-            "mistake one-direction": "clip_one_direction clip_transposed_once_too_often",
+            "mistake image-to-text-only": "clip_one_direction clip_transposed_once_too_often",
             "mistake not-normalized": "clip_not_normalized",
-            "mistake times-temperature": "clip_times_temperature",
-            "mistake no-temperature": "clip_no_temperature",
+            "mistake temperature-multiplied": "clip_times_temperature",
+            "mistake temperature-ignored": "clip_no_temperature",
             "mistake normalized-over-batch": "clip_normalized_over_batch",
             "mistake softmax-first": "clip_softmax_first",
         },
         "bound nt_xent features": {
             "conforms": "nt_xent nt_xent_info_nce_loss nt_xent_exponentials",
             "mistake self-not-masked": "nt_xent_self_not_masked",
-            "mistake self-set-to-zero": "nt_xent_self_set_to_zero",
-            "mistake one-view": "nt_xent_one_view",
+            "mistake mask-multiplied": "nt_xent_self_set_to_zero",
+            "mistake unknown": "nt_xent_one_view",
             "mistake not-normalized": "nt_xent_not_normalized",
-            "mistake times-temperature": "nt_xent_times_temperature",
+            "mistake temperature-multiplied": "nt_xent_times_temperature",
             "mistake positive-excluded": "nt_xent_positive_excluded",
-            "mistake wrong-positive": "nt_xent_wrong_positive",
+            "mistake wrong-pairs": "nt_xent_wrong_positive",
         },
         "bound moco features": {
             "conforms": "moco moco_logaddexp",
-            "mistake wrong-label": "moco_wrong_label",
+            "mistake unknown": "moco_wrong_label moco_in_batch",
             "mistake positive-excluded": "moco_positive_excluded",
-            "mistake temperature-on-negatives": "moco_temperature_on_negatives_only",
+            "mistake temperature-on-negatives-only": "moco_temperature_on_negatives_only",
             "mistake not-normalized": "moco_not_normalized",
-            "mistake no-temperature": "moco_no_temperature",
-            "mistake in-batch": "moco_in_batch",
+            "mistake temperature-ignored": "moco_no_temperature",
         },
     },
     "contrastive_numpy": {
         "bound clip features": {
             "conforms": "clip",
-            "mistake one-direction": "clip_text_only",
+            "mistake text-to-image-only": "clip_text_only",
             "mistake not-normalized": "clip_raw",
-            "mistake times-temperature": "clip_multiplied",
+            "mistake temperature-multiplied": "clip_multiplied",
         },
         "bound nt_xent features": {
             "conforms": "nt_xent",
@@ -475,6 +474,11 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
         },
     },
     "information_torch": {
+        "measure ssim images": {
+            "conforms": "ssim",
+            "mistake range-255": "ssim_range_255",
+            "mistake padded-zeros": "ssim_padded",
+        },
         "information entropy table": {"conforms": "entropy"},
         "information mutual_information table": {"conforms": "mutual_information"},
         "information kl_divergence table": {
@@ -482,7 +486,7 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
             "mistake mean-for-sum": "kl_divergence_mean",
         },
         "information jensen_shannon table": {
-            "conforms": "jensen_shannon",
+            "mistake zero-log-zero": "jensen_shannon",
             "mistake half-left-out": "jensen_shannon_without_halves",
         },
         "information total_variation table": {
@@ -497,6 +501,22 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
         "information gaussian_mutual_information covariance": {"conforms": "gaussian_mutual_information"},
     },
     "information_numpy": {
+        "measure ssim images": {
+            "conforms": "ssim",
+            "convention window-11": "ssim_uniform_window",
+            "convention window-7-unbiased": "ssim_uniform_seven",
+            "convention dissimilarity": "ssim_loss",
+            "mistake range-255": "ssim_for_bytes",
+            "mistake range-2": "ssim_symmetric_range",
+            "mistake luminance-left-out": "ssim_structure_only",
+            "mistake constants-not-squared": "ssim_constants_not_squared",
+            "mistake batch-mean": "ssim_over_batch",
+        },
+        "measure ms_ssim images": {
+            "conforms": "ms_ssim",
+            "mistake range-255": "ms_ssim_for_bytes",
+            "mistake weights-not-normalized": "ms_ssim_weights_not_normalized",
+        },
         "information entropy table": {
             "conforms": "entropy entropy_masked",
             "convention bits": "entropy_bits",
@@ -522,7 +542,7 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
         "information conditional_mutual_information table": {"conforms": "conditional_mutual_information"},
         "information cross_entropy table": {
             "conforms": "cross_entropy",
-            "mistake reversed": "cross_entropy_reversed",
+            "mistake exchanged": "cross_entropy_reversed",
         },
         "information kl_divergence table": {
             "conforms": "kl_divergence",
@@ -565,6 +585,70 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
         "information gaussian_mutual_information covariance": {
             "conforms": "gaussian_mutual_information",
             "mistake half-left-out": "gaussian_mutual_information_unhalved",
+        },
+    },
+    "discriminators_torch": {
+        "discriminator concat_pairs arrays": {
+            "conforms": "concat_pairs concat_pairs_convolved",
+            "convention index-of-first-location": "concat_pairs_first_location",
+            "mistake relu-on-score": "concat_pairs_relu_score",
+            "mistake sigmoid-on-score": "concat_pairs_sigmoid",
+            "mistake y-detached-product": "concat_pairs_y_detached",
+            "mistake feature-map-detached-product": "concat_pairs_features_detached",
+            "mistake layer-bypassed": "concat_pairs_hidden_bypassed",
+            "mistake index-ignored": "concat_pairs_same_partner",
+            "mistake unknown": "concat_pairs_no_first_relu",
+        },
+        "discriminator concat_square arrays": {
+            "conforms": "concat_square",
+            "convention transposed": "concat_square_transposed",
+            "mistake relu-on-score": "concat_square_relu_score",
+        },
+        "discriminator global_pairs arrays": {
+            "conforms": "global_pairs",
+            "convention flattened-channels-first": "global_pairs_channels_first",
+            "mistake relu-on-score": "global_pairs_relu_score",
+        },
+        "discriminator dot_square arrays": {
+            "conforms": "dot_square dot_square_matmul",
+            "convention not-scaled": "dot_square_unscaled",
+            "convention scaled-by-e": "dot_square_divided_by_e",
+            "convention transposed": "dot_square_transposed",
+            "mistake relu-on-both-branches": "dot_square_relu_on_both_branches",
+            "mistake unknown": "dot_square_bypassed",
+            "mistake norm-left-out": "dot_square_no_norm",
+            "mistake cosine": "dot_square_cosine",
+            "mistake y-detached": "dot_square_y_detached",
+            "mistake feature-map-detached": "dot_square_features_detached",
+        },
+        "discriminator prior_logits arrays": {
+            "conforms": "prior_logits",
+            "mistake probability": "prior_logits_sigmoid",
+            "mistake relu-on-score": "prior_logits_relu",
+        },
+    },
+    "discriminators_numpy": {
+        "discriminator concat_pairs arrays": {
+            "conforms": "concat_pairs",
+            "convention features-gathered": "concat_pairs_inverse_index",
+            "mistake relu-on-score": "concat_pairs_rectified",
+            "mistake y-detached-product": "concat_pairs_y_stopped",
+            "mistake feature-map-detached-joint": "concat_pairs_features_stopped",
+        },
+        "discriminator concat_square arrays": {
+            "conforms": "concat_square",
+            "convention transposed": "concat_square_other_way",
+        },
+        "discriminator global_pairs arrays": {"conforms": "global_pairs"},
+        "discriminator dot_square arrays": {
+            "conforms": "dot_square",
+            "convention not-scaled": "dot_square_raw",
+            "mistake relu-on-both-branches": "dot_square_both_rectified",
+            "mistake unknown": "dot_square_shortcut_alone",
+        },
+        "discriminator prior_logits arrays": {
+            "conforms": "prior_logits",
+            "mistake probability": "prior_logits_probabilities",
         },
     },
 }
