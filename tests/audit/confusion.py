@@ -5,14 +5,21 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from dimref.audit.callables import run
+import numpy as np
+
+from dimref.audit import callables, matching, numerical
+from dimref.audit.answer import Answer, Inputs, Signature
 from dimref.audit.calling import Here
 from dimref.audit.contract import contracts, find
+from dimref.audit.local import evaluate
+from dimref.backend import leaves
 
 PLANTED = Path(__file__).parent / "planted"
 CASES = 24
@@ -72,12 +79,40 @@ def plants(*files: str) -> Iterator[Plant]:
                     yield Plant(file, function, contract, expected)
 
 
+_MEMO: dict[Any, Answer] = {}
+
+
+def remembered(function: Callable[[Inputs], Any], signature: Signature, inputs: Inputs) -> Answer:
+    """`evaluate`, once for each function and inputs: the plants of a quantity are asked about the same inputs."""
+    told = tuple(
+        (key, np.shape(leaf), leaf.tobytes() if isinstance(leaf, np.ndarray) else leaf) for key, leaf in leaves(inputs)
+    )
+    key = function, signature, told
+    if key not in _MEMO:
+        _MEMO[key] = evaluate(function, signature, inputs)
+    return _MEMO[key]
+
+
+@contextmanager
+def shared_references() -> Iterator[None]:
+    """References and variants answer from memory: four fifths of the time of hundreds of audits."""
+    modules = (callables, matching, numerical)
+    for module in modules:
+        module.evaluate = remembered
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.evaluate = evaluate
+
+
 def audited(plant: Plant, module: ModuleType, cases: int = CASES, seed: int = 0) -> Finding:
     """The audit's word on one plant."""
     kind, name, form = plant.contract.split()
     contract = find(kind, name)
     target = Here(getattr(module, plant.function), plant.framework if plant.framework == "jax" else "")
-    report = run(target, contract, contract.form(form), cases, seed)
+    with shared_references():
+        report = callables.run(target, contract, contract.form(form), cases, seed)
     verdict = WORDS.get(report.verdict, report.verdict)
     named = " ".join(part for part in (verdict, report.judgement.key) if part)
     return Finding(plant, named, report.judgement.diagnosis)
