@@ -39,7 +39,7 @@ def draw_views(rng: np.random.Generator, n: int, size: int, kind: str) -> tuple[
         Twice {"rows", "columns": (n, size), "brightness", "contrast", "saturation", "hue": (n,) float32, "grey": (n,) bool}.
     Raises:
         ValueError: kind is neither.
-    Source: arXiv 1906.00910, section 4.2 and appendix A (data augmentation).
+    Source: arXiv 1906.00910, section 3.4 (data augmentation).
     """
     flipped = rng.random((n, 1)) < 0.5
     first, second = (_draw_view(rng, n, size, kind) for _ in range(2))
