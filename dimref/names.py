@@ -12,6 +12,8 @@ SCALES = ("1-5", "1-7", "5-5")  # of AMDIM: the side of the map that predicts, a
 AUGMENTATIONS = ("shift", "crop", "none")
 SCORERS = ("concat", "dot")
 FEATURES = ("conv", "fc", "y")  # the last map flattened, the layer above it, the representation
+PROBES = ("linear", "mlp", "svm", "knn")
+MEASURES = ("mine", "ndm", "ms-ssim")  # of the representation
 CHECKPOINTS = ("newest", "best")
 WEIGHT_FORMATS = ("safetensors", "torch-layout-npz")
 PRIORS = ("uniform", "gaussian")
@@ -24,3 +26,5 @@ THREAD_VARIABLES = (  # read by the BLAS libraries when they are loaded; the fir
     "VECLIB_MAXIMUM_THREADS",
     "BLIS_NUM_THREADS",
 )
+AUDIT_KINDS = ("bound", "negatives", "discriminator", "layer", "information", "prior", "measure")
+FRAMEWORKS = ("numpy", "autograd", "cupy", "torch", "jax")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -28,6 +28,11 @@ class Signature:
     differentiate: tuple[str, ...] = ()
     of: str = "value"
 
+    @property
+    def main(self) -> str:
+        """The output that is an objective's value: the one that is differentiated, or the first."""
+        return self.of or self.outputs[0]
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -40,19 +45,27 @@ class Answer:
         problem: one line when there is no usable value: it hung, crashed, raised, returned nothing, an integer where a
             real number belongs, the wrong number of outputs. A NaN or a wrong shape is a value like any other here.
         printed: what it wrote to standard output or error, cut to a line; no fault by itself.
+        remarks: what else was seen, a line each: why there is no gradient, inputs changed in place, another value when
+            called again. The same on every call, so a report may show them once.
     """
 
     value: dict[str, np.ndarray] = field(default_factory=dict)
     gradients: Tree = field(default_factory=dict)
     problem: str = ""
     printed: str = ""
+    remarks: tuple[str, ...] = ()
 
 
+@runtime_checkable
 class Target(Protocol):
     """An implementation under audit."""
 
     name: str  # as the user wrote it
-    framework: str  # numpy, autograd, cupy, torch, jax
+
+    @property
+    def framework(self) -> str:
+        """numpy, autograd, cupy, torch or jax."""
+        ...
 
     def call(self, signature: Signature, inputs: Tree) -> Answer:
         """Run it once.

@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from dimref import names
 from dimref.audit.answer import Answer, Inputs, Signature
 from dimref.backend import Tree
 from dimref.errors import DimrefError
 from dimref.laws.law import Sizes as LawSizes
 from dimref.laws.law import Slack
 
-KINDS = ("bound", "negatives", "discriminator", "layer", "information", "prior", "measure")
-REGIMES = ("mild", "ties", "separated", "tiny", "moderate", "shifted", "large")
+KINDS = names.AUDIT_KINDS
+CORE = ("mild", "ties", "separated", "tiny")  # here every correct formula gives the number, naive ones too
+REGIMES = (*CORE, "moderate", "shifted", "large")
 
 
 class AuditError(DimrefError):
@@ -92,7 +94,9 @@ class Form:
             what is drawn at random: then `laws` alone decide.
         objective: whether the value is something to maximize or minimize. Then sign, additive constants and positive
             factors are told apart from error; otherwise every number must agree.
+        loss: an objective that is minimized: constants may be dropped whatever the sign.
         conventions, mistakes: what else it may compute; conventions come first.
+        numerical: the reference by formulas that fail beyond some magnitude, as log(1 + e^t).
         laws: tried on the target itself.
         canonical: outputs -> outputs with what may differ freely (the order of pairs) put in one order.
         range_of: inputs whose magnitude is raised to find where the target first overflows; () if there are none.
@@ -106,9 +110,11 @@ class Form:
     objective: bool = False
     conventions: tuple[Variant, ...] = ()
     mistakes: tuple[Variant, ...] = ()
+    numerical: tuple[Variant, ...] = ()
     laws: tuple[TargetLaw, ...] = ()
     canonical: Callable[[Tree], Tree] = lambda outputs: outputs
     range_of: tuple[str, ...] = ()
+    loss: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,7 +152,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "bound": ("bounds", "infonce", "f_divergences", "contrastive", "mine"),
     "negatives": ("negatives",),
     "discriminator": ("discriminators",),
-    "layer": ("layers",),
+    "layer": ("layers", "norms"),
     "information": ("information",),
     "prior": ("prior",),
     "measure": ("measures",),

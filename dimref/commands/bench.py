@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from dimref import names
-from dimref.commands.options import json_option, printer, write_json
+from dimref.commands.options import json_option, printer, status, write_json
 from dimref.errors import DimrefError
 
 PICTURE = Path("runs") / "scale.png"
@@ -71,7 +69,7 @@ def bench(
         seconds=seconds,
     )
     say = printer(json_file)
-    with _status() as tell:
+    with status() as tell:
 
         def watch(result: dict[str, Any]) -> None:
             tell("")
@@ -113,7 +111,7 @@ def scale(
     if batch > train_images:
         raise DimrefError(f"--train-images: expected at least one batch of {batch} images, found {train_images}")
     options = growth.Options(candidates, train_images, encode_images, backend, batch, threads or _cores(), seconds)
-    with _status() as tell:
+    with status() as tell:
         result = growth.grow(options, tell, workers.Worker)
     say = printer(json_file)
     for line in report.growth(result):
@@ -150,19 +148,3 @@ def _cores() -> int:
 def _refuse_seconds(seconds: float) -> None:
     if not 0 <= seconds <= LONGEST:
         raise DimrefError(f"--seconds: expected a number from 0 to {LONGEST}, found {seconds:g}")
-
-
-@contextmanager
-def _status() -> Iterator[Callable[[str], None]]:
-    """What is being measured, on one line of a terminal that is wiped at the end; nothing elsewhere."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield lambda text: None
-        return
-
-    def tell(text: str) -> None:
-        click.echo(f"\r\x1b[K{text[:99]}", nl=False, err=True)
-
-    try:
-        yield tell
-    finally:
-        tell("")

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -31,6 +35,23 @@ def set_threads(count: int | None) -> None:
         )
     for name in THREAD_VARIABLES:
         os.environ[name] = str(count)
+
+
+@contextmanager
+def stopped_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends the command as Ctrl-C does, so that the half-written file is taken away."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -78,3 +99,19 @@ def write_json(json_file: Path | None, content: Any) -> None:
         from dimref import runs
 
         runs.replace(json_file, text.encode())
+
+
+@contextmanager
+def status() -> Iterator[Callable[[str], None]]:
+    """What is being done, on one line of a terminal that is wiped at the end; nothing elsewhere."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield lambda text: None
+        return
+
+    def tell(text: str) -> None:
+        click.echo(f"\r\x1b[K{text[:99]}", nl=False, err=True)
+
+    try:
+        yield tell
+    finally:
+        tell("")
