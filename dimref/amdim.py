@@ -44,12 +44,12 @@ class Objective:
     scales: tuple[str, ...] = names.SCALES  # anchor's map, then candidates' map
     clip: float = 20.0  # c; 0: scores are left as they are
     penalty: float = 5e-2  # λ
-    augmentation: str = "shift"
+    augmentation: str | None = None  # None: shifts where images are 32×32, crops where they are larger, as public code
 
     def __post_init__(self) -> None:
         if not self.scales or len(set(self.scales)) < len(self.scales) or not set(self.scales) <= set(names.SCALES):
             raise ValueError(f"Objective: scales must be some of {', '.join(names.SCALES)}, were {self.scales}")
-        if self.augmentation not in names.AUGMENTATIONS:
+        if self.augmentation not in (None, *names.AUGMENTATIONS):
             allowed = ", ".join(names.AUGMENTATIONS)
             raise ValueError(f"Objective: augmentation must be one of {allowed}, was {self.augmentation!r}")
         if not (0 <= self.clip < math.inf and 0 <= self.penalty < math.inf):
@@ -59,6 +59,10 @@ class Objective:
     def weights(self) -> dict[str, float]:
         """The terms that are maximized, each with its weight."""
         return dict.fromkeys(self.scales, 1.0)
+
+    def augmentation_for(self, layout: Layout) -> str:
+        """The augmentation chosen, or the one for images of that size."""
+        return self.augmentation or ("shift" if layout.padded == multiscale.SMALLEST else "crop")
 
     def for_batch(self, n: int) -> Objective:
         """The objective of a batch of n images: this one."""
@@ -82,8 +86,9 @@ def draw_noise(rng: np.random.Generator, objective: Objective, layout: Layout, n
         {"first", "second": from `augment.draw_views`, "anchors": {"first", "second": (n,) rows of the (n·25, E) features}}.
     """
     noise: Tree = {}
-    if objective.augmentation != "none":
-        noise["first"], noise["second"] = augment.draw_views(rng, n, layout.padded, objective.augmentation)
+    augmentation = objective.augmentation_for(layout)
+    if augmentation != "none":
+        noise["first"], noise["second"] = augment.draw_views(rng, n, layout.padded, augmentation)
     if "5-5" in objective.scales:
         noise["anchors"] = {view: np.arange(n) * 25 + rng.integers(0, 25, n) for view in ("first", "second")}
     return noise

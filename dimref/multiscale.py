@@ -2,7 +2,7 @@
 
 No convolution pads, and only a few see more than their own pixel, so that the features of a map look at windows that overlap
 little: in 32×32 pixels a feature of the 7×7 map sees 8×8, every 4; one of the 5×5 map 16×16. Both are 1×1 residual blocks
-deep, which cost nothing in overlap. For 32×32, with `width` = ndf, `depth` = ndepth and `units` = nrkhs:
+deep, which cost nothing in overlap. For 32×32:
 
 | | side | channels |
 |---|---|---|
@@ -28,7 +28,7 @@ from dimref.backend import Array, Tree
 
 FIRST = 3  # side of the first convolution's kernel
 SMALLEST = 32  # pixels along a side
-WIDEST = 8  # times `width`: the most channels of a map
+WIDEST = 8  # times ndf: the most channels of a map
 SIDES = (7, 5, 1)  # of the maps that are embedded
 
 
@@ -49,19 +49,19 @@ class Layout:
 
     size: int
     channels: int
-    width: int = 32  # ndf
-    depth: int = 1  # ndepth: residual layers in a block
-    units: int = 256  # nrkhs, E: dimension of every embedding
+    ndf: int = 32  # channels of the first map
+    ndepth: int = 1  # residual layers in a block
+    nrkhs: int = 256  # E, the dimension of every embedding
 
     def __post_init__(self) -> None:
         if self.size < 4 or self.channels not in (1, 3):
             found = f"{self.size}×{self.size}×{self.channels}"
             raise ValueError(f"encoder: images must be at least 4×4 with 1 or 3 channels, were {found}")
-        if min(self.width, self.depth) < 1 or self.units < self.map_channels:
-            found = f"{self.width}, {self.depth} and {self.units}"
+        if min(self.ndf, self.ndepth) < 1 or self.nrkhs < self.map_channels:
+            found = f"{self.ndf}, {self.ndepth} and {self.nrkhs}"
             raise ValueError(
-                f"encoder: width and depth must be at least 1 and units at least the {self.map_channels} channels of the "
-                f"last map, were {found}"
+                f"encoder: ndf and ndepth must be at least 1 and nrkhs at least the {self.map_channels} channels of the "
+                f"maps before it, were {found}"
             )
 
     @property
@@ -80,7 +80,7 @@ class Layout:
     @property
     def map_channels(self) -> int:
         """Channels of the 7×7 and of the 5×5 map."""
-        return self.width * min(2**self.halvings, WIDEST)
+        return self.ndf * min(2**self.halvings, WIDEST)
 
     @property
     def local(self) -> tuple[int, int]:
@@ -90,25 +90,25 @@ class Layout:
     @property
     def representation(self) -> int:
         """Dimension of the 1×1 features."""
-        return self.units
+        return self.nrkhs
 
     @property
     def stages(self) -> dict[int, tuple[Layer, ...]]:
         """The residual layers that lead to the map of each side, from the one before it."""
         blocks: dict[int, tuple[Layer, ...]] = {}
-        before = self.width
+        before = self.ndf
         largest: tuple[Layer, ...] = (Layer("res1", 1, 1, before, before),) if self.padded == SMALLEST else ()
         for k in range(1, self.halvings + 1):
-            after = self.width * min(2**k, WIDEST)
+            after = self.ndf * min(2**k, WIDEST)
             largest += self._block(f"down{k}", 2 if k == self.halvings else 4, 2, before, after)
             before = after
         blocks[7] = largest
         blocks[5] = self._block("five", 3, 1, before, before)
-        blocks[1] = (*self._block("three", 3, 1, before, before), Layer("one", 3, 1, before, self.units))
+        blocks[1] = (*self._block("three", 3, 1, before, before), Layer("one", 3, 1, before, self.nrkhs))
         return blocks
 
     def _block(self, name: str, kernel: int, stride: int, c_in: int, c_out: int) -> tuple[Layer, ...]:
-        deeper = (Layer(f"{name}_{k}", 1, 1, c_out, c_out) for k in range(2, self.depth + 1))
+        deeper = (Layer(f"{name}_{k}", 1, 1, c_out, c_out) for k in range(2, self.ndepth + 1))
         return (Layer(f"{name}_1", kernel, stride, c_in, c_out), *deeper)
 
     @property
@@ -119,8 +119,8 @@ class Layout:
             for stage in self.stages.values()
             for layer in stage
         )
-        embedding = (2 * self.map_channels + self.units + 1) * self.units
-        return (FIRST**2 * self.channels + 1) * self.width + residual + 2 * embedding + len(SIDES) * 2 * self.units
+        embedding = (2 * self.map_channels + self.nrkhs + 1) * self.nrkhs
+        return (FIRST**2 * self.channels + 1) * self.ndf + residual + 2 * embedding + len(SIDES) * 2 * self.nrkhs
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def init_encoder(rng: np.random.Generator, layout: Layout) -> tuple[Tree, Tree]:
 
     Source: arXiv 1906.00910, section 3.6 (encoder); Zhang, Dauphin & Ma 2019, arXiv 1901.09321, section 3 (zero start).
     """
-    parameters: Tree = {"first": layers.init_conv2d(rng, layout.channels, layout.width, FIRST)}
+    parameters: Tree = {"first": layers.init_conv2d(rng, layout.channels, layout.ndf, FIRST)}
     for stage in layout.stages.values():
         for layer in stage:
             parameters[layer.name] = {
@@ -149,11 +149,11 @@ def init_encoder(rng: np.random.Generator, layout: Layout) -> tuple[Tree, Tree]:
             }
     state: Tree = {}
     for name in ("embed7", "embed5"):
-        parameters[name] = _init_embedding(rng, layout.map_channels, layout.units)
+        parameters[name] = _init_embedding(rng, layout.map_channels, layout.nrkhs)
     for side in SIDES:
         parameters[f"norm{side}"], state[f"norm{side}"] = (
-            layers.init_norm(layout.units),
-            layers.init_running(layout.units),
+            layers.init_norm(layout.nrkhs),
+            layers.init_running(layout.nrkhs),
         )
     return parameters, state
 
@@ -181,9 +181,9 @@ def encode(parameters: Tree, state: Tree, images: Array, layout: Layout, trainin
     for side in SIDES:
         x = maps[side] if side == 1 else embed(parameters[f"embed{side}"], maps[side])
         x, moved[f"norm{side}"] = layers.batch_norm(parameters[f"norm{side}"], state[f"norm{side}"], x, training)
-        embeddings.append(ops.reshape(x, (x.shape[0], side * side, layout.units)))
+        embeddings.append(ops.reshape(x, (x.shape[0], side * side, layout.nrkhs)))
     seven, five, one = embeddings
-    return Encoding(seven, five, ops.reshape(one, (one.shape[0], layout.units))), moved
+    return Encoding(seven, five, ops.reshape(one, (one.shape[0], layout.nrkhs))), moved
 
 
 def features(parameters: Tree, state: Tree, images: Array, layout: Layout) -> Array:
@@ -191,7 +191,7 @@ def features(parameters: Tree, state: Tree, images: Array, layout: Layout) -> Ar
     one, _ = layers.batch_norm(
         parameters["norm1"], state["norm1"], _maps(parameters, images, layout)[1], training=False
     )
-    return ops.reshape(one, (one.shape[0], layout.units))
+    return ops.reshape(one, (one.shape[0], layout.nrkhs))
 
 
 def _maps(parameters: Tree, images: Array, layout: Layout) -> dict[int, Array]:

@@ -17,7 +17,7 @@ from dimref.multiscale import Layout
 from dimref.tape import value_and_gradients
 
 seeds = st.integers(0, 2**32 - 1)
-TINY = Layout(8, 1, width=1, depth=1, units=6)
+TINY = Layout(8, 1, ndf=1, ndepth=1, nrkhs=6)
 
 
 def literal(y, f, clip):

@@ -10,7 +10,7 @@ from dimref.backend import leaves, map_tree
 from dimref.multiscale import Layout
 from dimref.tape import value_and_gradients
 
-TINY = Layout(32, 1, width=2, depth=2, units=9)
+TINY = Layout(32, 1, ndf=2, ndepth=2, nrkhs=9)
 
 
 def set_up(seed, layout, batch, dtype=np.float64):
@@ -40,7 +40,7 @@ def set_up(seed, layout, batch, dtype=np.float64):
     ],
 )
 def test_layout_follows_the_table(size, padded, kernels, channels):
-    layout = Layout(size, 3, width=1, units=8)
+    layout = Layout(size, 3, ndf=1, nrkhs=8)
     assert layout.padded == padded
     assert [layer.kernel for layer in layout.stages[7]] == kernels
     assert [layer.kernel for side in (5, 1) for layer in layout.stages[side]] == [3, 3, 3]
@@ -59,7 +59,7 @@ def test_numbers_counts_every_parameter(layout):
 
 
 def test_depth_adds_layers_of_one_pixel_to_each_block():
-    shallow, deep = Layout(32, 3, depth=1), Layout(32, 3, depth=4)
+    shallow, deep = Layout(32, 3, ndepth=1), Layout(32, 3, ndepth=4)
     for side, blocks in ((7, 2), (5, 1), (1, 1)):
         added = [layer for layer in deep.stages[side] if layer not in shallow.stages[side]]
         assert len(added) == 3 * blocks
@@ -72,9 +72,9 @@ def test_depth_adds_layers_of_one_pixel_to_each_block():
     [
         ({"size": 3}, "at least 4×4 with 1 or 3 channels, were 3×3×3"),
         ({"channels": 2}, "with 1 or 3 channels, were 32×32×2"),
-        ({"units": 127}, "units at least the 128 channels of the last map, were 32, 1 and 127"),
-        ({"depth": 0}, "width and depth must be at least 1"),
-        ({"width": 0}, "width and depth must be at least 1"),
+        ({"nrkhs": 127}, "nrkhs at least the 128 channels of the maps before it, were 32, 1 and 127"),
+        ({"ndepth": 0}, "ndf and ndepth must be at least 1"),
+        ({"ndf": 0}, "ndf and ndepth must be at least 1"),
     ],
 )
 def test_sizes_that_cannot_be_are_refused(options, words):
@@ -88,7 +88,7 @@ def test_sizes_that_cannot_be_are_refused(options, words):
 @pytest.mark.parametrize(("size", "seen", "apart"), [(32, {7: 8, 5: 16}, 4), (64, {7: 16, 5: 32}, 8)])
 def test_a_feature_sees_its_window_alone(size, seen, apart):
     """By the gradient of each feature in the pixels: nothing outside, and neighbouring windows overlap by half or more."""
-    layout = Layout(size, 1, width=1, units=8)
+    layout = Layout(size, 1, ndf=1, nrkhs=8)
     parameters, state, images = set_up(0, layout, 1)
     for name, side in (("seven", 7), ("five", 5)):
         for row, column in ((0, 0), (1, side - 1), (side // 2, side // 2)):
@@ -146,7 +146,7 @@ def torch_twin(torch, parameters, state, images, layout, training):
     return {**embeddings, "one": embeddings["one"][:, 0]}
 
 
-@pytest.mark.parametrize("layout", [TINY, Layout(64, 3, width=2, depth=1, units=17)])
+@pytest.mark.parametrize("layout", [TINY, Layout(64, 3, ndf=2, ndepth=1, nrkhs=17)])
 @pytest.mark.parametrize("training", [True, False])
 def test_encoding_and_gradients_are_those_of_a_pytorch_twin(layout, training):
     torch = pytest.importorskip("torch")
@@ -154,7 +154,7 @@ def test_encoding_and_gradients_are_those_of_a_pytorch_twin(layout, training):
     weights = dict(
         zip(
             ("seven", "five", "one"),
-            draw(9, (4, 49, layout.units), (4, 25, layout.units), (4, layout.units)),
+            draw(9, (4, 49, layout.nrkhs), (4, 25, layout.nrkhs), (4, layout.nrkhs)),
             strict=True,
         )
     )

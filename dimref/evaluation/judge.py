@@ -18,7 +18,6 @@ import numpy as np
 
 from dimref import encoders
 from dimref.backend import Backend
-from dimref.encoders import Layout
 from dimref.errors import DimrefError
 from dimref.evaluation.dependence import FEWEST, mine, ndm
 from dimref.evaluation.frozen import Frozen
@@ -27,6 +26,7 @@ from dimref.evaluation.probes import PROBES, problem
 from dimref.evaluation.probes.problem import MISSING
 from dimref.evaluation.reconstruction import reconstruction
 from dimref.evaluation.ssim import WINDOW
+from dimref.methods import AnyLayout
 from dimref.names import FEATURES
 
 RAW, PIXELS = "raw", "pixels"  # the baseline without an encoder: its only feature
@@ -111,7 +111,7 @@ def judge(
         yield from _probed((RAW, PIXELS), pixels, found, wanted, encoder.backend, watch)
 
 
-def fault(name: str, found: Labelled, layout: Layout) -> str | None:
+def fault(name: str, found: Labelled, layout: AnyLayout) -> str | None:
     """Why a probe or a measure cannot be had for these images on this machine; None where it can."""
     if name in PROBES:
         missing = name in BY_SCIKIT_LEARN and find_spec("sklearn") is None
@@ -151,9 +151,9 @@ def _measured(
 
     def one(seed: int) -> Found:
         if name == "ms-ssim":
-            return reconstruction(train, test, encoder.layout, seed, encoder.backend), {}
+            return reconstruction(train, test, encoder.critic_layout, seed, encoder.backend), {}
         if name == "mine":
-            value = mine(train, test, encoder.layout, seed, encoder.backend)
+            value = mine(train, test, encoder.critic_layout, seed, encoder.backend)
         else:
             value = ndm(train[1], test[1], seed, encoder.backend)
         known = {} if value.interval is None else {"interval": list(value.interval)}
