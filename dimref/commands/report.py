@@ -28,7 +28,11 @@ def opening(task: Task, run: Path, checkpoint: Checkpoint | None) -> None:
         _amdim(config, task.layout)
     else:
         _row("objective", _terms(config))
-    _row("backend", f"{task.backend.name} on {task.backend.device}, seed {config.seed}, batches of {config.batch_size}")
+    graph = ", one graph a step" if task.backend.queue is not None and task.graph else ""
+    _row(
+        "backend",
+        f"{task.backend.name} on {task.backend.device}, seed {config.seed}, batches of {config.batch_size}{graph}",
+    )
     _row("run", f"{run}, {task.total_steps} steps" + (f", going on from step {checkpoint.step}" if checkpoint else ""))
     if checkpoint and checkpoint.meta.get("machine") != training.machine_of(task):
         click.echo("note: this machine, BLAS or number of threads is not the one the run was started with; the result is "
@@ -84,7 +88,7 @@ def closing(task: Task, run: Path, state: State, plot: bool | None, quiet: bool)
                     f"above log of the {m} held-out images ({math.log(m):.3f}): no longer certified by the sample",
                 )
         if several:
-            _row("", "certified is a bound on I(anchor; feature of the other view), the number before it is not")
+            _row("", "certified is a bound on I(anchor; other view's feature), the number before is not")
             _row("loss", f"{held['loss']:.3f} as published, without log K; {held['penalty']:.3f} of it the penalty")
         if "prior" in held:
             _row("prior", f"{held['prior']:.3f} nats, {-math.log(4):.3f} when y cannot be told from the prior")
