@@ -93,6 +93,9 @@ class Here:
 
     def _mismatch(self, signature: Signature) -> str:
         """Why the function cannot be called with these arguments; "" if it can, or if it does not tell."""
+        hint = "dimref audit adapter prints a file to begin an --adapter with"
+        if isinstance(self._function, type):
+            return f"is a class: an adapter can make an object of it and call that; {hint}"
         try:
             parameters = inspect.signature(self._function)
         except (TypeError, ValueError):
@@ -101,10 +104,7 @@ class Here:
             parameters.bind(*signature.arguments)
         except TypeError as error:
             wanted = ", ".join(signature.arguments)
-            return (
-                f"takes other arguments: called with ({wanted}), it is {self.name}{parameters}: {error}; "
-                "dimref audit adapter prints a file to begin an --adapter with"
-            )
+            return f"takes other arguments: called with ({wanted}), it is {self.name}{parameters}: {error}; {hint}"
         return ""
 
 

@@ -32,6 +32,8 @@ class _Command(click.Command):
 
         rows = [(each.name, f"{each.title}  [{', '.join(f.name for f in each.forms)}]")
                 for each in contract.contracts(str(self.name))]  # fmt: skip
+        if not rows:
+            return
         with formatter.section("NAME, what it is, and the values of --form"):
             formatter.write_dl(rows)
 
