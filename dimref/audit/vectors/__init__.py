@@ -27,4 +27,5 @@ EXCEPTIONS = {
     "layers.init_linear": "random initial values, as above",
     "layers.init_conv2d": "random initial values, as above",
     "layers.init_conv_transpose2d": "random initial values, as above",
+    "optim.corrections": "two numbers: they show in the vectors of adam_step",
 }
