@@ -143,7 +143,7 @@ def evaluate(framework: Framework, function: Callable[..., Any], signature: Sign
     else:
         outputs, gradients, why_not = run(at)[1], {}, ""
     value = {name: framework.host(found) for name, found in outputs.items()}
-    _refuse_integers(value, signature)
+    _refuse(value, signature)
     remarks = [why_not] if why_not else []
     if framework.mutable:
         remarks += [f"changes its input {name} in place" for name in _changed(framework, given, inputs)]
@@ -193,10 +193,15 @@ def _scalar(framework: Framework, outputs: dict[str, Any], signature: Signature,
     return total
 
 
-def _refuse_integers(value: dict[str, np.ndarray], signature: Signature) -> None:
-    """What can be differentiated is no integer."""
-    if signature.differentiate and signature.of and value[signature.of].dtype.kind != "f":
-        raise Unusable(f"returned {value[signature.of].dtype}; expected a real number ({signature.of})")
+def _refuse(value: dict[str, np.ndarray], signature: Signature) -> None:
+    """What can be differentiated is neither an integer nor nothing."""
+    if not (signature.differentiate and signature.of):
+        return
+    found = value[signature.of]
+    if found.dtype.kind != "f":
+        raise Unusable(f"returned {found.dtype}; expected a real number ({signature.of})")
+    if found.size == 0:
+        raise Unusable(f"returned an array of shape {found.shape}, without a number in it ({signature.of})")
 
 
 def _changed(framework: Framework, given: dict[str, Tree], inputs: Inputs) -> list[str]:

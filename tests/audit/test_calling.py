@@ -42,6 +42,7 @@ def test_integers_and_truth_values_are_for_what_is_not_differentiated():
     assert call(lambda n: np.arange(n), counts, n=3).value["value"].dtype.kind == "i"
     assert call(lambda n: np.eye(n) == 0, counts, n=3).value["value"].dtype == bool
     assert call(lambda x: 1).problem == "returned int64; expected a real number (value)"
+    assert call(lambda x: x[:0]).problem == "returned an array of shape (0,), without a number in it (value)"
 
 
 @pytest.mark.parametrize(
