@@ -54,7 +54,7 @@ FIVE = (
 
 def main() -> None:
     for function, name in FIVE:
-        report = audit(function, "bound", name)
+        report = audit(function, "bound", name, cases=32)
         print(f"{function.__name__}: {report.verdict}\n    {report.judgement.diagnosis}")
         print(f"    consequence: {report.judgement.consequence}\n    mend: {report.judgement.mend}\n")
 

@@ -36,8 +36,8 @@ def infonce_loss(scores: torch.Tensor) -> torch.Tensor:
 
 def main() -> None:
     for name, function in (("jsd", "jsd"), ("infonce", "infonce"), ("infonce", "infonce_loss")):
-        print(audit(f"{__file__}:{function}", "bound", name), end="\n\n")
-    assert_conforms(jsd, "bound", "jsd")  # how a test would say it, in this process
+        print(audit(f"{__file__}:{function}", "bound", name, cases=32), end="\n\n")
+    assert_conforms(jsd, "bound", "jsd", cases=32)  # how a test would say it, in this process
     print("assert_conforms has nothing to say")
 
 
