@@ -93,8 +93,8 @@ def percent(text):
     return float(found[1]) / 100 if found else None
 
 
-def same(found, expected, tolerance=1e-9):
-    """Two answers by name, to a relative tolerance of each array's size."""
+def same(found, expected, tolerance=1e-9, floor=1e-300):
+    """Two answers by name, to a relative tolerance of each array's size, but of `floor` at least."""
     assert set(found) == set(expected)
     for name, right in expected.items():
         right = np.asarray(right, np.float64)
@@ -102,7 +102,7 @@ def same(found, expected, tolerance=1e-9):
         finite = np.isfinite(right)
         size = float(np.abs(right[finite]).max(initial=0.0))
         np.testing.assert_allclose(
-            np.asarray(found[name], np.float64), right, rtol=tolerance, atol=tolerance * max(size, 1e-300), err_msg=name
+            np.asarray(found[name], np.float64), right, rtol=tolerance, atol=tolerance * max(size, floor), err_msg=name
         )
 
 
