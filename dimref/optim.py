@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from dimref import kernels
 from dimref.backend import Array, Tree, leaves, map_tree
 
 BLOCK = 65536  # elements: the five arrays of one block stay in a core's cache from the first pass to the last
@@ -63,7 +64,11 @@ def _update(
     betas: tuple[float, float],
     epsilon: float,
 ) -> None:
-    """Update in blocks on the host: ten passes over a block that stays in cache. A device gets one block."""
+    """Update in blocks on the host: ten passes over a block that stays in cache. A device gets one block, or one kernel."""
+    device = kernels.of(parameter)
+    if device is not None:
+        device.adam(parameter, gradient, m, v, (rate, root), betas, epsilon)
+        return
     size = parameter.size
     step = BLOCK if isinstance(parameter, np.ndarray) else max(size, 1)
     flat = [a.reshape(-1) for a in (parameter, gradient, m, v)]
