@@ -15,7 +15,6 @@ from dimref.audit.catalogue import (
     norms,
     prior,
 )
-from dimref.audit.local import LocalTarget
 
 FAMILIES = (layers, norms, discriminators, prior, information, divergences, gaussians, measures)
 FORMS = {name: form for family in FAMILIES for name, form in forms(family.CONTRACTS)}
@@ -41,10 +40,10 @@ def judged(target, form):
 @pytest.mark.parametrize("name", [name for name in FORMS if "first" not in name and name != "batch_norm-channels-last"])
 def test_each_variant_is_named(name):
     form = FORMS[name]
-    assert judged(LocalTarget(positional(form.reference, form)), form).verdict == verdict.CONFORMS
+    assert judged(Here(positional(form.reference, form), "autograd"), form).verdict == verdict.CONFORMS
     for expected, variants in ((verdict.CONVENTION, form.conventions), (verdict.MISTAKE, form.mistakes)):
         for variant in variants:
-            found = judged(LocalTarget(positional(variant.function, form)), form)
+            found = judged(Here(positional(variant.function, form), "autograd"), form)
             assert (found.verdict, found.key) == (expected, variant.key)
 
 
