@@ -119,9 +119,9 @@ def _meaning(name: str, limit: float, size: int) -> str:
     certified = f"No sample of that many test images certifies more than about their log, {limit:.3f}."
     if name == "mine":
         return (
-            "held-out DV between image and y by a trained critic, a lower bound on I(x; y). The 95 % interval in brackets covers what "
-            "that critic attains in expectation over test images, and not I, which lies above (the entropy of x: "
-            f"infinite, or log of the distinct images). {certified}"
+            "held-out DV between image and y by a trained critic, a lower bound on I(x; y). The 95 % interval in "
+            "brackets covers what that critic attains in expectation over test images, and not I, which lies above "
+            f"(the entropy of x: infinite, or log of the distinct images). {certified}"
         )
     return (
         f"held-out DV between y and y with each dimension shuffled: 0 where the dimensions are independent. {certified}"
