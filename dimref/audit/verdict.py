@@ -180,6 +180,11 @@ def _of_variant(form: Form, best: Candidate, found: list[Candidate]) -> Judgemen
         times = " · ".join(part for part in (f"{abs(fit.factor):.6g}", fit.scaling) if part)
         title += f", times {times}"
     valid = best.role == "convention"
+    if valid and fit.constant != "zero" and fit.factor > 0 and not form.loss:  # it claims to be the bound, not its loss
+        return Judgement(
+            MISTAKE, "constant", f"{title} with a number added: {_constants(fit)}",
+            "the gradient is right, the value is not", "correct the constant", variant.source, gradient_right=True,
+        )  # fmt: skip
     if (fit.factor < 0 or form.loss) and gradient_right:
         valid = True  # the gradient is a valid one: a loss may drop constants
         title += " (a loss may drop constants: the gradient is right)"

@@ -16,9 +16,9 @@ import numpy as np
 
 from dimref.audit import callables, matching, numerical
 from dimref.audit.answer import Answer, Inputs, Signature
+from dimref.audit.answering import evaluate
 from dimref.audit.calling import Here
 from dimref.audit.contract import contracts, find
-from dimref.audit.local import evaluate
 from dimref.backend import leaves
 
 PLANTED = Path(__file__).parent / "planted"

@@ -24,7 +24,8 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
             "mistake epsilon-1e-8": "jsd_naive_sigmoid_eps",
             "mistake roles-swapped": "jsd_signs_swapped",
             "mistake product-detached": "jsd_detached_negatives",
-            "mistake unknown": "jsd_summed jsd_relu_scores",
+            "mistake both-summed": "jsd_summed",
+            "mistake relu-on-scores": "jsd_relu_scores",
         },
         "bound dv pairs": {
             "conforms": "dv_logsumexp dv_shifted dv_softmax_trick dv_loss",
@@ -43,7 +44,7 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
             "mistake no-minus-one": "nwj_without_minus_one",
             "mistake logarithm-kept": "nwj_via_logsumexp",
             "mistake product-summed": "nwj_summed",
-            "mistake unknown": "nwj_averaged_negatives",
+            "mistake scores-averaged-by-location": "nwj_averaged_negatives",
         },
     },
     "pairs_numpy": {
@@ -60,7 +61,8 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
             "mistake maximum-subtracted-both": "jsd_stabilised",
             "mistake roles-swapped": "jsd_other_way_round",
             "mistake product-detached": "jsd_stopped",
-            "mistake unknown": "jsd_rectified jsd_sum",
+            "mistake both-summed": "jsd_sum",
+            "mistake relu-on-scores": "jsd_rectified",
         },
         "bound dv pairs": {
             "conforms": "dv dv_scipy dv_loop_over_locations",
@@ -73,7 +75,7 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
             "conforms": "nwj nwj_einsum nwj_negated",
             "convention critic-less-one": "nwj_shifted",
             "mistake no-minus-one": "nwj_kl",
-            "mistake unknown": "nwj_mean_in_exponent",
+            "mistake scores-averaged-by-location": "nwj_mean_in_exponent",
         },
     },
     "square_torch": {
@@ -96,13 +98,13 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
             "mistake logits-averaged-to-one": "infonce_logits_averaged",
             "mistake denominator-detached": "infonce_detached",
             "mistake unknown": "infonce_temperature",
-            "mistake dv-over-all-pairs": "infonce_wrong_axis_diagonal",
+            "mistake constant": "infonce_wrong_axis_diagonal",
         },
         "bound dv matrix": {
             "conforms": "dv_square dv_square_masked",
             "convention diagonal-included": "dv_square_all",
             "mistake naive-exp-mean-log": "dv_square_naive",
-            "mistake unknown": "dv_square_masked_by_minus_ten",
+            "mistake masked-by-minus-10": "dv_square_masked_by_minus_ten",
         },
         "bound nwj matrix": {
             "conforms": "nwj_square",
@@ -131,7 +133,7 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
             "mistake sum-for-mean": "infonce_total",
             "mistake divided-again": "infonce_twice_divided",
             "mistake softmax-first": "infonce_softmax_twice",
-            "mistake dv-over-all-pairs": "infonce_everything",
+            "mistake constant": "infonce_everything",
             "mistake denominator-detached": "infonce_stopped",
         },
         "bound infonce sampled": {
@@ -149,7 +151,7 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
             "mistake constant": "all_locations_log_n",
             "convention own-locations-too": "all_locations_own",
         },
-        "bound infonce_certified matrix": {"conforms": "certified", "mistake unknown": "certified_unaveraged"},
+        "bound infonce_certified matrix": {"conforms": "certified", "mistake constant": "certified_unaveraged"},
         "bound dv matrix": {
             "conforms": "dv_square",
             "convention diagonal-included": "dv_square_with_diagonal",
@@ -259,7 +261,7 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
             "mistake no-correction": "mine_uncorrected",
         },
         "bound reverse_kl pairs": {
-            "conforms": "reverse_kl",
+            "mistake not-stabilised": "reverse_kl",
             "mistake joint-sign": "reverse_kl_exp",
             "mistake roles-swapped": "reverse_kl_official",
         },
@@ -289,12 +291,12 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
         },
         "bound reverse_kl pairs": {"conforms": "reverse_kl_short", "mistake constant-sign": "reverse_kl_sign"},
         "bound squared_hellinger pairs": {
-            "conforms": "squared_hellinger_conjugate",
+            "mistake not-stabilised": "squared_hellinger_conjugate",
             "mistake exponential-on-joint": "hellinger_same_sign",
             "mistake no-activation": "hellinger_raw",
         },
         "bound total_variation pairs": {
-            "conforms": "total_variation_sigmoid",
+            "mistake not-stabilised": "total_variation_sigmoid",
             "mistake no-activation": "total_variation_unbounded",
             "convention sum-of-differences": "total_variation_tanh",
         },
