@@ -153,10 +153,14 @@ def _init_embedding(rng: np.random.Generator, n_in: int, units: int) -> Tree:
 
 def _embed(parameters: Tree, x: Array) -> Array:
     """Two layers with a linear shortcut and layer norm: (..., n_in) → (..., E)."""
+    locations = math.prod(x.shape[1:-1])
+    return blocks.by_rows(_embed_rows, parameters, x, block=-(-ROWS // locations))
+
+
+def _embed_rows(parameters: Tree, x: Array) -> Array:
     hidden = ops.relu(layers.linear(parameters["hidden"], x))
-    return layers.layer_norm(
-        parameters["norm"], layers.linear(parameters["out"], hidden) + layers.linear(parameters["shortcut"], x)
-    )
+    out = layers.linear(parameters["out"], hidden) + layers.linear(parameters["shortcut"], x)
+    return layers.layer_norm(parameters["norm"], out)
 
 
 def _check(name: str, features: Array, y: Array) -> None:

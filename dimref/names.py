@@ -14,7 +14,6 @@ WEIGHT_FORMATS = ("safetensors", "torch-layout-npz")
 PRIORS = ("uniform", "gaussian")
 PRIOR_LOSSES = ("minimax", "non-saturating")
 BENCH_PRESETS = ("local-jsd", "local-infonce", "global", "mixed", "encode")
-THREADS = "DIMREF_THREADS"  # threads that share the rows of one array
 THREAD_VARIABLES = (  # read by the BLAS libraries when they are loaded; the first that is set counts
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",

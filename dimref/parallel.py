@@ -1,82 +1,92 @@
-"""Threads for the work on one array: which rows go to which thread. NumPy releases Python's lock while it computes.
+"""Threads that share the rows of one array. NumPy releases Python's lock while it computes.
 
-BLAS has threads of its own, but elementwise passes between two products have none. So the command line gives BLAS one
-thread and shares whole blocks of rows, products and passes alike, among threads here. One thread is the default.
+BLAS has threads of its own, but elementwise passes between two products have none. Within `sharing()` BLAS is held to one
+thread, and as many threads as it had take a share of the rows each, through products and passes alike. Outside of it nothing
+is shared; nor is it where nobody can hold BLAS back: threadpoolctl is not installed, or does not know this BLAS.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
+from functools import cache
 from typing import Any, TypeVar
-
-from dimref.names import THREADS
 
 Result = TypeVar("Result")
 
-
-class _Pool:
-    """The threads of this process; made when they are first needed."""
-
-    def __init__(self) -> None:
-        self.size = max(1, int(os.environ.get(THREADS) or 1))
-        self._executor: ThreadPoolExecutor | None = None
-
-    def executor(self) -> ThreadPoolExecutor:
-        if self._executor is None:
-            self._executor = ThreadPoolExecutor(self.size - 1, thread_name_prefix="dimref")
-        return self._executor
-
-    def forget(self, size: int | None = None) -> None:
-        """Threads do not survive a fork, and a pool does not change its size."""
-        self.size, self._executor = size or self.size, None
-
-
-_pool = _Pool()
-_shared: ContextVar[bool] = ContextVar("shared", default=False)  # whether this thread already has its share of something
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.forget)
+_threads: ContextVar[int] = ContextVar("threads", default=1)
 
 
 def threads() -> int:
-    """How many threads work can be shared among: 1 within a share."""
-    return 1 if _shared.get() else _pool.size
+    """How many threads work can be shared among, here: 1 outside of `sharing` and within a share."""
+    return _threads.get()
 
 
-def set_threads(count: int) -> None:
-    """Share work among `count` threads. BLAS should have one of its own then (OPENBLAS_NUM_THREADS=1)."""
-    if count < 1:
-        raise ValueError(f"set_threads: count must be ≥ 1, was {count}")
-    _pool.forget(count)
+@contextlib.contextmanager
+def sharing() -> Iterator[None]:
+    """Give BLAS one thread until this is left, and let `run` use as many as it had.
+
+    For a whole step or more: BLAS's own threads wait awake for some time after each product, and would be in the way.
+    """
+    blas = _blas()
+    count = max((pool["num_threads"] for pool in blas.info()), default=1) if blas else 1
+    if count == 1:
+        yield
+        return
+    token = _threads.set(count)
+    try:
+        with blas.limit(limits=1):
+            yield
+    finally:
+        _threads.reset(token)
 
 
 def shares(n: int, count: int) -> list[slice]:
-    """0..n−1 cut into at most `count` runs of nearly equal length, none empty."""
-    count = min(count, n)
+    """0..n−1 cut into `count` runs of nearly equal length; into n where that is fewer, but at least one."""
+    count = max(1, min(count, n))
     edges = [n * k // count for k in range(count + 1)]
-    return [slice(*pair) for pair in zip(edges, edges[1:], strict=False)]
+    return [slice(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
 
 
 def run(calls: Sequence[Callable[[], Result]]) -> list[Result]:
-    """The results of the calls, in their order; the first runs here, each other on a thread, all in this context.
+    """The results of at most `threads()` calls, in their order, each on a thread of its own, in the context of this one.
 
-    Every call has ended when this returns or raises: they write into arrays that their caller owns.
+    Every call has ended when this returns or raises: they may write into arrays of their caller.
     """
-    if len(calls) == 1 or threads() == 1:
-        return [call() for call in calls]
-    others = [_pool.executor().submit(copy_context().run, _marked, call) for call in calls[1:]]
+    if len(calls) == 1:
+        return [calls[0]()]
+    others = [_pool(threads()).submit(copy_context().run, _share, call) for call in calls[1:]]
     try:
-        first = copy_context().run(_marked, calls[0])
+        first = copy_context().run(_share, calls[0])
     finally:
-        errors = [other.exception() for other in others]
-    for error in errors:
-        if error is not None:
-            raise error
+        failed = [error for error in (other.exception() for other in others) if error is not None]
+    if failed:
+        raise failed[0]
     return [first, *(other.result() for other in others)]
 
 
-def _marked(call: Callable[[], Any]) -> Any:
-    _shared.set(True)
+def _share(call: Callable[[], Any]) -> Any:
+    _threads.set(1)
     return call()
+
+
+@cache
+def _blas() -> Any:
+    """threadpoolctl's hold on the BLAS that is loaded, or None."""
+    try:
+        import threadpoolctl
+    except ImportError:
+        return None
+    return threadpoolctl.ThreadpoolController().select(user_api="blas")
+
+
+@cache
+def _pool(size: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(size - 1, thread_name_prefix="dimref")
+
+
+if hasattr(os, "register_at_fork"):  # threads do not survive a fork
+    os.register_at_fork(after_in_child=_pool.cache_clear)

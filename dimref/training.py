@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dimref import encoders, machine, objectives, runs
+from dimref import allocator, encoders, machine, objectives, parallel, runs
 from dimref.backend import Array, Tree, leaves
 from dimref.errors import DimrefError
 from dimref.health import health
@@ -164,8 +164,9 @@ def train(
     Raises:
         Interrupted: `stopped` said so. Diverged: see `train_step`. RunError: a file cannot be written.
     """
+    allocator.keep_freed_memory()
     try:
-        with np.errstate(all="ignore"):  # every number is looked at, and told in one line
+        with np.errstate(all="ignore"), parallel.sharing():  # every number is looked at, and told in one line
             return _train(task, run, watch, stopped, resume)
     except Diverged as error:
         raise Diverged(f"{error}; the last good checkpoint is {run / runs.NEWEST}") from None
