@@ -10,7 +10,7 @@ import numpy as np
 from dimref import parallel
 from dimref.backend import Array, Tree, leaves, map_tree
 
-BLOCK = 65536  # elements: the five arrays of one block stay in a core's cache from the first pass to the last
+BLOCK = 32768  # elements: the five arrays of one block stay in a core's cache from the first pass to the last
 
 
 def init_adam(parameters: Tree) -> Tree:
