@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from autograd.extend import VSpace
@@ -18,6 +18,9 @@ from autograd.numpy.numpy_boxes import ArrayBox
 
 from dimref.errors import DimrefError
 from dimref.names import BACKENDS
+
+if TYPE_CHECKING:
+    from dimref.device import Queue
 
 Array = Any  # numpy.ndarray, cupy.ndarray, or autograd's box of either
 Tree = Any  # an array, or a dict of trees: parameters, model state, gradients
@@ -36,6 +39,7 @@ class Backend:
     to_device: Callable[[np.ndarray], Array]
     to_host: Callable[[Array], np.ndarray]
     synchronize: Callable[[], None]
+    queue: Callable[[], Queue] | None = None  # of a device that can be ahead of the host
 
     def tree_to_device(self, tree: Tree) -> Tree:
         """Move every leaf of nested dicts to the device."""
@@ -46,16 +50,18 @@ class Backend:
         return map_tree(self.to_host, tree)
 
 
-def get_backend(name: str) -> Backend:
+def get_backend(name: str, tf32: bool = False) -> Backend:
     """The backend of that name.
 
+    Args:
+        tf32: let the matrix products of a CUDA device round their float32 factors to TF32's 10 bits.
     Raises:
         BackendError: the name is unknown, CuPy is not installed, or there is no CUDA device.
     """
     if name == "numpy":
         return NUMPY
     if name == "cupy":
-        return _cupy_backend()
+        return _cupy_backend(tf32)
     raise BackendError(f"backend: expected one of {', '.join(BACKENDS)}, found {name!r}")
 
 
@@ -116,7 +122,7 @@ def _nothing() -> None:
 NUMPY = Backend("numpy", "cpu", np.asarray, np.asarray, _nothing)
 
 
-def _cupy_backend() -> Backend:
+def _cupy_backend(tf32: bool) -> Backend:
     """CuPy on the current CUDA device. It imports without a driver, so the device is asked for, not the import."""
     try:
         import cupy
@@ -131,14 +137,20 @@ def _cupy_backend() -> Backend:
         raise BackendError(_no_device(cupy.__version__, _first_line(error))) from None
     if count == 0:
         raise BackendError(_no_device(cupy.__version__, "0 devices"))
+    from cupyx import empty_pinned
+
+    from dimref.device import Queue
+
     register_array_type(cupy.ndarray, cupy.asarray)
+    rounding = ", TF32" if tf32 else ""
     properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
     return Backend(
         name="cupy",
-        device=f"{properties['name'].decode()} (CuPy {cupy.__version__}, CUDA {_cuda_version(cupy)})",
+        device=f"{properties['name'].decode()} (CuPy {cupy.__version__}, CUDA {_cuda_version(cupy)}{rounding})",
         to_device=cupy.asarray,
         to_host=cupy.asnumpy,
-        synchronize=cupy.cuda.get_current_stream().synchronize,
+        synchronize=lambda: cupy.cuda.get_current_stream().synchronize(),
+        queue=lambda: Queue(cupy, empty_pinned),
     )
 
 

@@ -12,6 +12,7 @@ from dimref.commands.bench import bench, scale
 from dimref.commands.check import check
 from dimref.commands.encode import encode
 from dimref.commands.equations import equations
+from dimref.commands.evaluate import evaluate
 from dimref.commands.export import export
 from dimref.commands.info import info
 from dimref.commands.plot import plot
@@ -52,5 +53,5 @@ def main() -> None:
     """The reference implementation of Deep InfoMax (arXiv 1808.06670)."""
 
 
-for command in (train, encode, export, plot, audit, check, equations, bench, scale, info):
+for command in (train, evaluate, encode, export, plot, audit, check, equations, bench, scale, info):
     main.add_command(command)

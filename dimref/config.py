@@ -55,6 +55,8 @@ class Config:
     threads: int | None = None
     log_every: int = 20
     checkpoint_every: int = 200
+    graph: bool = True  # on a GPU
+    tf32: bool = False  # on a GPU
 
     def __post_init__(self) -> None:
         _check_values(self)
@@ -202,8 +204,8 @@ def checked_types(found: Any, source: str) -> dict[str, Any]:
 def _fits(value: Any, kind: str) -> bool:
     if value is None:
         return kind.endswith("| None")
-    if isinstance(value, bool):
-        return False
+    if isinstance(value, bool) or kind == "bool":
+        return isinstance(value, bool) and kind == "bool"
     if kind.startswith("str"):
         return isinstance(value, str)
     return isinstance(value, int if kind.startswith("int") else (int, float)) and _is_moderate(value)

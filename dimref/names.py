@@ -9,8 +9,13 @@ CANDIDATE_NEGATIVES = ("same-location", "all-locations", "sampled")
 NEGATIVES = (*PAIR_NEGATIVES, *CANDIDATE_NEGATIVES)
 SCORERS = ("concat", "dot")
 FEATURES = ("conv", "fc", "y")  # the last map flattened, the layer above it, the representation
+PROBES = ("linear", "mlp", "svm", "knn")
+MEASURES = ("mine", "ndm", "ms-ssim")  # of the representation
 CHECKPOINTS = ("newest", "best")
 WEIGHT_FORMATS = ("safetensors", "torch-layout-npz")
+ESTIMATED = ("infonce", "jsd", "dv", "nwj", "smile")  # what estimates are read from
+CRITICS = ("separable", "concat")
+TRANSFORMS = ("rank", "standardize", "asinh")
 PRIORS = ("uniform", "gaussian")
 PRIOR_LOSSES = ("minimax", "non-saturating")
 BENCH_PRESETS = ("local-jsd", "local-infonce", "global", "mixed", "encode")
@@ -21,3 +26,5 @@ THREAD_VARIABLES = (  # read by the BLAS libraries when they are loaded; the fir
     "VECLIB_MAXIMUM_THREADS",
     "BLIS_NUM_THREADS",
 )
+AUDIT_KINDS = ("bound", "negatives", "discriminator", "layer", "information", "prior", "measure")
+FRAMEWORKS = ("numpy", "autograd", "cupy", "torch", "jax")

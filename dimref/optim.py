@@ -25,18 +25,21 @@ def adam_step(
     lr: float = 1e-4,
     betas: tuple[float, float] = (0.9, 0.999),
     epsilon: float = 1e-8,
+    corrected: tuple[Array, Array] | None = None,
 ) -> tuple[Tree, Tree]:
     """One step of Adam: m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², θ ← θ − lr·m̂/(√v̂ + ε), with m̂, v̂ bias-corrected.
 
     The arrays of `parameters` and `state` are given up: they are overwritten and come back as the new ones. A leaf whose
     gradient is None (nothing depends on it) stays as it is.
 
+    Args:
+        corrected: what `corrections` returns, as arrays on the device, where a captured step must not be given numbers.
     Raises:
         ValueError: a parameter is not C-contiguous, so that its flat view would be a copy and the step lost.
     Source: Kingma & Ba 2015, arXiv 1412.6980, algorithm 1.
     """
     t = state["step"] + 1
-    rate, root = lr / (1 - betas[0] ** t), 1 / math.sqrt(1 - betas[1] ** t)
+    rate, root = corrected or corrections(t, lr, betas)
     gradient_of = dict(leaves(gradients))
     first, second = dict(leaves(state["m"])), dict(leaves(state["v"]))
     pieces = []
@@ -58,8 +61,17 @@ def _pieces(*arrays: Array) -> list[tuple[Array, ...]]:
     return [tuple(a[start : start + step] for a in flat) for start in range(0, size, step)]
 
 
+def corrections(t: int, lr: float, betas: tuple[float, float] = (0.9, 0.999)) -> tuple[float, float]:
+    """What step t, counted from 1, multiplies m and √v with: lr/(1 − β₁ᵗ), and 1/√(1 − β₂ᵗ)."""
+    return lr / (1 - betas[0] ** t), 1 / math.sqrt(1 - betas[1] ** t)
+
+
 def _update(
-    pieces: list[tuple[Array, ...]], rate: float, root: float, betas: tuple[float, float], epsilon: float
+    pieces: list[tuple[Array, ...]],
+    rate: float | Array,
+    root: float | Array,
+    betas: tuple[float, float],
+    epsilon: float,
 ) -> None:
     """Ten passes over each block, while it stays in cache."""
     for p, g, m, v in pieces:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -63,6 +63,11 @@ class Task:
         return self.layout.local[0] ** 2
 
     @property
+    def graph(self) -> bool:
+        """Whether a device is to replay its steps as a graph; the shifts of sampled negatives, on the host, forbid it."""
+        return self.config.graph and not self.config.samples_candidates
+
+    @property
     def held_out_batch(self) -> int:
         """N of the held-out bound: the batch size, or all held-out images if they are fewer."""
         return min(self.config.batch_size, len(self.held_out))
@@ -74,7 +79,7 @@ def prepare(config: Config) -> Task:
     Raises:
         DimrefError: the backend, the data or their combination with the configuration cannot work.
     """
-    backend = get_backend(config.backend)
+    backend = get_backend(config.backend, config.tf32)
     wanted = None if config.limit is None else config.limit + HELD_OUT
     found = data.load(config.data, "train", config.data_dir, wanted, config.noise)
     layout = layout_of(found)
@@ -118,21 +123,35 @@ def _held_out_indices(n: int) -> np.ndarray:
 
 def generator(config: Config, stream: int, position: int) -> np.random.Generator:
     """The generator of one position of one stream of the run's seed."""
-    return np.random.default_rng([config.seed, stream, position])
+    return _generator(config.seed, stream, position)
+
+
+def _generator(seed: int, stream: int, position: int) -> np.random.Generator:
+    return np.random.default_rng([seed, stream, position])
 
 
 def batch_at(task: Task, step: int) -> np.ndarray:
     """The uint8 images of a step: every epoch goes through a new order, and drops what does not fill a batch."""
     epoch, position = divmod(step, task.steps_per_epoch)
-    order = generator(task.config, ORDER, epoch).permutation(len(task.images))
     size = task.config.batch_size
-    return task.images[order[position * size : (position + 1) * size]]
+    return task.images[_order(task.config.seed, epoch, len(task.images))[position * size : (position + 1) * size]]
+
+
+@lru_cache(maxsize=2)  # an epoch's order is drawn once, not once a step
+def _order(seed: int, epoch: int, n: int) -> np.ndarray:
+    order = _generator(seed, ORDER, epoch).permutation(n)
+    order.flags.writeable = False
+    return order
 
 
 def noise_at(task: Task, stream: int, position: int, n: int) -> Tree:
     """A step's draws, on the device; the shifts of sampled negatives only cut arrays, and stay on the host."""
-    noise = objectives.draw_noise(generator(task.config, stream, position), task.objective_for(n), task.layout, n)
     return {
         term: {name: array if name == "shifts" else task.backend.to_device(array) for name, array in draws.items()}
-        for term, draws in noise.items()
+        for term, draws in host_noise_at(task, stream, position, n).items()
     }
+
+
+def host_noise_at(task: Task, stream: int, position: int, n: int) -> Tree:
+    """A step's draws, on the host."""
+    return objectives.draw_noise(generator(task.config, stream, position), task.objective_for(n), task.layout, n)

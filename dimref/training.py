@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextlib
 import math
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ import numpy as np
 
 from dimref import allocator, encoders, machine, objectives, parallel, runs
 from dimref.backend import Array, Tree, leaves
+from dimref.device_steps import DeviceSteps
+from dimref.divergence import Diverged, diverged
 from dimref.errors import DimrefError
 from dimref.health import health
 from dimref.objectives import Objective
@@ -21,12 +25,6 @@ from dimref.optim import adam_step, init_adam
 from dimref.runs import Checkpoint
 from dimref.tape import value_and_gradients
 from dimref.task import HELD, INIT, STEP, Task, batch_at, generator, noise_at
-
-
-class Diverged(DimrefError):
-    """A loss or a gradient that is not finite: the run ran, and came to nothing."""
-
-    exit_code = 1
 
 
 class Interrupted(DimrefError):
@@ -88,7 +86,7 @@ def train_step(task: Task, state: State) -> tuple[State, dict[str, Any]]:
     terms = _numbers(task, found["terms"])
     total = _numbers(task, {"squares": sum(squares.values()), "loss": value})
     if not all(map(math.isfinite, total.values())):
-        raise Diverged(_what_diverged(state.step, {**terms, "loss": total["loss"]}, _numbers(task, squares)))
+        raise diverged(state.step, {**terms, "loss": total["loss"]}, _numbers(task, squares))
     parameters, adam = adam_step(state.parameters, gradients, state.adam, task.config.lr)
     seen = {
         "terms": terms,
@@ -102,15 +100,6 @@ def train_step(task: Task, state: State) -> tuple[State, dict[str, Any]]:
 
 def _numbers(task: Task, values: dict[str, Array]) -> dict[str, float]:
     return {name: float(task.backend.to_host(value)) for name, value in values.items()}
-
-
-def _what_diverged(step: int, terms: dict[str, float], squares: dict[str, float]) -> str:
-    bad = [f"the {name} term ({value})" for name, value in terms.items() if not math.isfinite(value)]
-    bad += [f"the gradient of {path}" for path, square in squares.items() if not math.isfinite(square)]
-    # Squares of finite gradients can leave float32's range before the gradients themselves do.
-    return (
-        f"step {step + 1}: expected finite numbers, found {(bad or ['a gradient norm beyond float32'])[0]} not finite"
-    )
 
 
 def held_out_terms(task: Task, state: State) -> dict[str, float]:
@@ -138,6 +127,36 @@ def weighted_bound(objective: Objective, terms: dict[str, float]) -> float:
 # ---- the loop
 
 
+class HostSteps:
+    """The steps of a run, each looked at as it is made."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._seen: dict[str, Any] = {}
+        self.terms: dict[str, float] = {}  # nats
+
+    def run(self, state: State) -> State:
+        """The state after the next step."""
+        state, self._seen = train_step(self._task, state)
+        self.terms = self._seen["terms"]
+        return state
+
+    def look(self) -> dict[str, Any]:
+        """What `train_step` returned of the last step."""
+        return self._seen
+
+
+@contextlib.contextmanager
+def _steps(task: Task, state: State, tell: Callable[[str], None]) -> Iterator[HostSteps | DeviceSteps]:
+    """Step by step on the host; on a device, in its queue."""
+    if task.backend.queue is None:
+        yield HostSteps(task)
+        return
+    queue = task.backend.queue()
+    with queue.running():
+        yield DeviceSteps(task, state, queue, tell)
+
+
 class Clock:
     """Images per second since the first step of this process, everything between the steps included."""
 
@@ -149,25 +168,33 @@ class Clock:
         return (step - self._step) * self._batch_size / max(time.perf_counter() - self._start, 1e-9)
 
 
+def _silent(line: str) -> None:
+    """Who trains from Python need not listen."""
+
+
 def train(
     task: Task,
     run: Path,
     watch: Callable[[Progress], None],
     stopped: Callable[[], bool],
     resume: Checkpoint | None = None,
+    tell: Callable[[str], None] = _silent,
 ) -> State:
     """Train until `task.total_steps`, writing metrics and checkpoints into the run directory.
 
     Args:
         watch: called after each step. stopped: asked after each step; True saves the state and ends the run.
         resume: the checkpoint to go on from; None starts afresh.
+        tell: is told, in one line, when a device cannot replay the step as a graph.
     Raises:
         Interrupted: `stopped` said so. Diverged: see `train_step`. RunError: a file cannot be written.
     """
     allocator.keep_freed_memory()
+    on_host = task.backend.name == "numpy"
     try:
-        with np.errstate(all="ignore"), parallel.sharing():  # every number is looked at, and told in one line
-            return _train(task, run, watch, stopped, resume)
+        # Every number is looked at, and told in one line.
+        with np.errstate(all="ignore"), parallel.sharing() if on_host else contextlib.nullcontext():
+            return _train(task, run, watch, stopped, resume, tell)
     except Diverged as error:
         raise Diverged(f"{error}; the last good checkpoint is {run / runs.NEWEST}") from None
 
@@ -178,36 +205,43 @@ def _train(
     watch: Callable[[Progress], None],
     stopped: Callable[[], bool],
     resume: Checkpoint | None,
+    tell: Callable[[str], None],
 ) -> State:
     state = initial_state(task) if resume is None else restore(task, run / runs.NEWEST, resume)
     if resume is None:
         save(task, run / runs.NEWEST, state)
     saved = state.step
     clock = Clock(state.step, task.config.batch_size)
-    while state.step < task.total_steps:
-        state, seen = train_step(task, state)
-        epoch = (state.step - 1) // task.steps_per_epoch + 1
-        last = state.step == task.total_steps
-        speed = clock.images_per_second(state.step)
-        if state.step % task.config.log_every == 0 or last:
-            runs.append_metrics(run / runs.METRICS, _step_line(state.step, epoch, seen, speed))
-        held = None
-        if state.step % task.steps_per_epoch == 0 or last:
-            held = held_out_terms(task, state)
-            _end_epoch(task, run, state, epoch, held)
-            saved = state.step
-        elif state.step % task.config.checkpoint_every == 0:
-            save(task, run / runs.NEWEST, state)
-            saved = state.step
-        left = (task.total_steps - state.step) * task.config.batch_size
-        watch(Progress(state.step, task.total_steps, epoch, seen["terms"], speed, left, held))
-        if stopped():
-            if saved != state.step:
+    if state.step == task.total_steps:
+        return state
+    with _steps(task, state, tell) as steps:
+        while state.step < task.total_steps:
+            state = steps.run(state)
+            epoch = (state.step - 1) // task.steps_per_epoch + 1
+            last = state.step == task.total_steps
+            speed = clock.images_per_second(state.step)
+            if state.step % task.config.log_every == 0 or last:
+                runs.append_metrics(run / runs.METRICS, _step_line(state.step, epoch, steps.look(), speed))
+            held = None
+            if state.step % task.steps_per_epoch == 0 or last:
+                steps.look()  # nothing is judged or saved that was not looked at
+                held = held_out_terms(task, state)
+                _end_epoch(task, run, state, epoch, held)
+                saved = state.step
+            elif state.step % task.config.checkpoint_every == 0:
+                steps.look()
                 save(task, run / runs.NEWEST, state)
-            raise Interrupted(
-                f"stopped after step {state.step} of {task.total_steps}; go on with: "
-                f"dimref train --resume {shlex.quote(str(run))}"
-            )
+                saved = state.step
+            left = (task.total_steps - state.step) * task.config.batch_size
+            watch(Progress(state.step, task.total_steps, epoch, steps.terms, speed, left, held))
+            if stopped():
+                if saved != state.step:
+                    steps.look()
+                    save(task, run / runs.NEWEST, state)
+                raise Interrupted(
+                    f"stopped after step {state.step} of {task.total_steps}; go on with: "
+                    f"dimref train --resume {shlex.quote(str(run))}"
+                )
     return state
 
 

@@ -31,8 +31,8 @@ def encoder_of(alpha: float, beta: float, options: argparse.Namespace) -> tuple[
     )  # fmt: skip
     task = prepare(config)
     found = labelled_images(config, options.images)
-    if found is None:
-        raise SystemExit(f"{options.data}: expected labels, found none")
+    if found.unfit:
+        raise SystemExit(f"{options.data}: {found.unfit}")
     return untrained(config, task.layout, NUMPY, task.images) if nothing else trained(task), found
 
 

@@ -8,6 +8,9 @@ becomes a NumPy array by itself, so code that passes with it asks a device only 
 - keeps the result of a reduction on the device, as an array without axes;
 - does not give way to autograd's box on its right: `device_array * box` is a TypeError, `box * device_array` is not.
 
+It can be recorded as a CUDA stream is captured (`simulated.py`): the arrays that an operation touched are kept, its Python
+numbers are frozen, and a replay computes again in the same places.
+
 It is stricter than CuPy where CuPy moves data silently: `float(x)`, `bool(x)`, an index or an assigned value on the
 host are refused; `x.get()` and `x.item()` move, and are counted. **It proves dispatch, not kernels:** the numbers are
 NumPy's.
@@ -112,6 +115,9 @@ class DeviceArray:
     __array_priority__ = 100.0  # as cupy.ndarray and as autograd's ArrayBox
     __hash__ = None  # type: ignore[assignment]  # arrays compare elementwise
     transfers = 0  # explicit moves to the host so far
+    recording: Recording | None = None  # of the capture that is going on
+    wait: Any = staticmethod(lambda: None)  # for the work that is queued before this operation
+    later: Any = staticmethod(lambda work: work())  # queues work that has no result
 
     def __init__(self, host: np.ndarray) -> None:
         self._host = host
@@ -133,7 +139,7 @@ class DeviceArray:
         if path not in FUNCTIONS or not all(issubclass(t, (DeviceArray, np.ndarray)) for t in types):
             return NotImplemented
         _check_parameters(path, FUNCTIONS[path], args, kwargs)
-        return _wrap(function(*_unwrap(args), **{key: _unwrap(value) for key, value in kwargs.items()}))
+        return _compute(function, *args, **kwargs)
 
     # ---- methods and attributes
 
@@ -145,8 +151,10 @@ class DeviceArray:
 
         def method(*args: Any, **kwargs: Any) -> Any:
             _check_parameters(name, METHODS[name], args, kwargs)
-            found = getattr(self._host, name)(*_unwrap(args), **{key: _unwrap(value) for key, value in kwargs.items()})
-            return None if found is None else _wrap(found)
+            if name == "fill":
+                self[...] = args[0]
+                return None
+            return _compute(getattr(type(self._host), name), self, *args, **kwargs)
 
         return method
 
@@ -164,8 +172,16 @@ class DeviceArray:
 
     def get(self) -> np.ndarray:
         """A copy on the host: the explicit move, and the only one."""
+        _refuse_while_capturing()
+        DeviceArray.wait()
         DeviceArray.transfers += 1
         return self._host.copy()
+
+    def set(self, array: np.ndarray, stream: Any) -> None:
+        """Queue a copy from (pinned) host memory on a stream: what lies there when the copy runs arrives."""
+        if array.shape != self.shape or array.dtype != self.dtype:
+            raise TypeError(f"expected {self.dtype} {self.shape}, was {array.dtype} {array.shape}")
+        stream.queue(lambda: np.copyto(self._host, array))
 
     def item(self) -> Any:
         """The only element, on the host."""
@@ -179,10 +195,18 @@ class DeviceArray:
     # ---- elements
 
     def __getitem__(self, index: Any) -> DeviceArray:
-        return _wrap(self._host[_unwrap(index)])
+        return _compute(_item, self, index)
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        self._host[_unwrap(index)] = _unwrap(value)
+        host, where, what = self._host, _unwrap(index), _unwrap(value)
+
+        def write() -> None:
+            host[where] = what
+
+        if DeviceArray.recording is not None:
+            DeviceArray.recording.write(host, write)
+        else:
+            DeviceArray.later(write)
 
     def __iter__(self) -> Any:
         return (self[k] for k in range(len(self)))
@@ -192,14 +216,81 @@ def _call_ufunc(ufunc: np.ufunc, *inputs: Any, **kwargs: Any) -> DeviceArray:
     """Compute with device arrays and scalars only, as CuPy's kernels do."""
     if set(kwargs) - {"out"}:
         raise TypeError(f"{ufunc.__name__}: keywords {sorted(kwargs)} are not accepted")
-    arrays = _unwrap(inputs)
     if "out" not in kwargs:
-        return _wrap(ufunc(*arrays))
+        return _compute(ufunc, *inputs)
     (target,) = kwargs["out"]
     if not isinstance(target, DeviceArray):
         raise TypeError(f"{ufunc.__name__}: out must be a device array, was {type(target)}")
-    ufunc(*arrays, out=target._host)
+    arrays = _unwrap(inputs)
+    if DeviceArray.recording is not None:
+        DeviceArray.recording.write(target._host, lambda: ufunc(*arrays, out=target._host))
+    else:
+        DeviceArray.wait()
+        ufunc(*arrays, out=target._host)
     return target
+
+
+def _item(x: np.ndarray, index: Any) -> Any:
+    """x[index]; one element is a view too, as CuPy's is."""
+    found = x[index]
+    return found if isinstance(found, np.ndarray) else x[(*index, ...) if isinstance(index, tuple) else (index, ...)]
+
+
+def _compute(function: Any, *args: Any, **kwargs: Any) -> Any:
+    """Compute with the host's arrays behind the arguments; a capture records it."""
+    args, kwargs = _unwrap(args), {key: _unwrap(value) for key, value in kwargs.items()}
+    DeviceArray.wait()
+    found = function(*args, **kwargs)
+    if not isinstance(found, (np.ndarray, np.generic)):
+        return found
+    out = np.asarray(found)
+    if DeviceArray.recording is not None:
+        DeviceArray.recording.result(out, lambda: function(*args, **kwargs), [*args, *kwargs.values()])
+    return DeviceArray(out)
+
+
+def _refuse_while_capturing() -> None:
+    if DeviceArray.recording is not None:
+        raise RuntimeError("cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing")
+
+
+class Recording:
+    """Work as it was captured: what to compute again, and where its result lies. What it wrote is put back at the end."""
+
+    def __init__(self) -> None:
+        self.work: list[Any] = []
+        self._before: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._new: list[np.ndarray] = []
+
+    def write(self, target: np.ndarray, work: Any) -> None:
+        """Work that writes into an array that is there already."""
+        base = target if target.base is None else target.base
+        self._before.setdefault(id(base), (base, np.array(base)))
+        work()
+        self.work.append(work)
+
+    def result(self, out: np.ndarray, work: Any, arguments: list[Any]) -> None:
+        """Work whose result is a new array; a view of an argument needs no work."""
+        if any(np.may_share_memory(out, a) for a in _arrays(arguments)):
+            return
+        self._new.append(out)
+        self.work.append(lambda: np.copyto(out, work()))
+
+    def end(self) -> None:
+        """Captured work has not run: put back what was overwritten, and leave what is new undefined."""
+        for out in self._new:
+            out.fill(np.nan if out.dtype.kind == "f" else 1)
+        for base, before in self._before.values():
+            if all(base is not out for out in self._new):
+                np.copyto(base, before)
+
+
+def _arrays(values: Any) -> Any:
+    for value in values:
+        if isinstance(value, np.ndarray):
+            yield value
+        elif isinstance(value, (tuple, list)):
+            yield from _arrays(value)
 
 
 def _check_parameters(name: str, accepted: tuple[str, ...], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -273,6 +364,7 @@ def to_device(x: Any) -> DeviceArray:
     """A copy on the device, as `cupy.asarray` makes one of a host array; a device array comes back as it is."""
     if isinstance(x, DeviceArray):
         return x
+    _refuse_while_capturing()
     if not isinstance(x, (np.ndarray, *_SCALARS)):
         raise TypeError(f"only host arrays and numbers move to the device, was {type(x)}")
     return DeviceArray(np.array(x))

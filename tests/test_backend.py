@@ -106,6 +106,7 @@ def test_cupy_without_a_device(device_count, found, monkeypatch):
 def test_cupy_with_a_device(monkeypatch):
     module = fake_cupy(lambda: 1)
     monkeypatch.setitem(sys.modules, "cupy", module)
+    monkeypatch.setitem(sys.modules, "cupyx", types.SimpleNamespace(empty_pinned=np.empty))
     backend = get_backend("cupy")
     assert (backend.name, backend.device) == ("cupy", "Imaginary 3 (CuPy 13.9, CUDA 12.4)")
     x = backend.to_device(np.ones(3))
@@ -113,6 +114,7 @@ def test_cupy_with_a_device(monkeypatch):
     np.testing.assert_array_equal(backend.to_host(x), np.ones(3))
     backend.synchronize()
     assert module.waits == [1]
+    assert get_backend("cupy", tf32=True).device == "Imaginary 3 (CuPy 13.9, CUDA 12.4, TF32)"
 
 
 def test_real_cupy_says_what_is_missing_or_works():

@@ -176,6 +176,8 @@ def test_a_file_may_hold_some_options_only(file):
         ({"data": 1}, ("data", "expected str")),
         ({"data_dir": ["a"]}, ("data_dir", "expected str")),
         ({"threads": {}}, ("threads", "expected int")),
+        ({"tf32": 1}, ("tf32", "expected bool", "1")),
+        ({"graph": None}, ("graph", "expected bool", "None")),
         ([1, 2], ("expected a JSON object", "list")),
         ("3", ("expected a JSON object", "int")),
         ("", ("expected JSON",)),

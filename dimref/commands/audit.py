@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import click
 
+from dimref import names
+from dimref.commands import audit_callable
+from dimref.commands.audit_catalogue import adapter, catalogue
 from dimref.commands.audit_trace import trace
 from dimref.commands.audit_vectors import vectors
 
@@ -13,5 +16,7 @@ def audit() -> None:
     """Hold another implementation against this one."""
 
 
-audit.add_command(trace)
-audit.add_command(vectors)
+for kind in names.AUDIT_KINDS:
+    audit.add_command(audit_callable.command(kind))
+for command in (catalogue, adapter, trace, vectors):
+    audit.add_command(command)

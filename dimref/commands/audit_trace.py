@@ -10,6 +10,7 @@ import click
 
 from dimref import config as configs
 from dimref import names
+from dimref.commands.options import json_option, printer, write_json
 from dimref.config import PRESETS, Config
 
 
@@ -81,30 +82,18 @@ def _config(source: str, given: dict[str, Any]) -> Config:
 @click.argument("reference", type=click.Path(path_type=Path))
 @click.argument("theirs", type=click.Path(path_type=Path))
 @click.option("--all", "everything", is_flag=True, help="List every name, not only the first few.")
-@click.option(
-    "--json",
-    "json_file",
-    type=click.Path(path_type=Path, allow_dash=True),
-    metavar="FILE",
-    help="Write the result there too; - prints it alone.",
-)
+@json_option
 @click.pass_context
 def compare(context: click.Context, reference: Path, theirs: Path, everything: bool, json_file: Path | None) -> None:
     """Name the first array of THEIRS that departs from the trace REFERENCE, how, and what follows from it.
 
     Exit code 0: what is there conforms. 1: something departs. 2: the files cannot be compared.
     """
-    from dimref import runs
     from dimref.audit.trace import compare as comparing
     from dimref.audit.trace import report
 
     result = comparing.compare(reference, theirs)
-    text = json.dumps(report.as_json(result), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-    if json_file is not None and str(json_file) == "-":
-        click.echo(text, nl=False)
-    else:
-        if json_file is not None:
-            runs.replace(json_file, text.encode())
-        click.echo(report.text(result, everything))
+    printer(json_file)(report.text(result, everything))
+    write_json(json_file, report.as_json(result))
     if result.departures:
         context.exit(1)

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from dimref import names
+from dimref.commands.options import json_option, printer, status, write_json
 from dimref.errors import DimrefError
 
 PICTURE = Path("runs") / "scale.png"
 LONGEST = 3600  # seconds
-
-
-def _json_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option(
-        "--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write everything there too."
-    )(function)
 
 
 def _backend_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -53,7 +45,7 @@ def _threads_option(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--rounds", type=click.IntRange(min=1), default=7, help="Turns of each side.  [default: 7]")
 @click.option("--seconds", type=float, default=1.0, help="Length of a turn.  [default: 1]")
 @click.option("--compile/--no-compile", "compiled", default=True, help="torch.compile too.  [default: compile]")
-@_json_option
+@json_option
 def bench(
     against: str | None, presets: tuple[str, ...], batch_sizes: tuple[int, ...], backend: str, threads: int | None,
     rounds: int, seconds: float, compiled: bool, json_file: Path | None,
@@ -66,7 +58,6 @@ def bench(
     from dimref.bench import compare, report, workers
 
     _refuse_seconds(seconds)
-    _refuse_unwritable(json_file)
     options = compare.Options(
         presets=names.BENCH_PRESETS if "all" in presets else tuple(dict.fromkeys(presets)),
         batch_sizes=tuple(dict.fromkeys(batch_sizes)),
@@ -77,16 +68,17 @@ def bench(
         rounds=rounds,
         seconds=seconds,
     )
-    with _status() as tell:
+    say = printer(json_file)
+    with status() as tell:
 
         def watch(result: dict[str, Any]) -> None:
             tell("")
             lines = report.preset(result["presets"][-1]) if result["presets"] else report.opening(result)
-            click.echo("\n".join(lines) + "\n")
+            say("\n".join(lines) + "\n")
 
         result = compare.compare(options, tell, workers.Worker, watch)
-    click.echo(report.LEGEND)
-    _write(result, json_file)
+    say(report.LEGEND)
+    write_json(json_file, result)
 
 
 @click.command()
@@ -103,7 +95,7 @@ def bench(
 @click.option("--seconds", type=float, default=1.0,
               help="How long to measure each size.  [default: 1]")  # fmt: skip
 @click.option("--plot/--no-plot", default=None, help="Draw runs/scale.png.  [default: if matplotlib is installed]")
-@_json_option
+@json_option
 def scale(
     candidates: int, train_images: int, encode_images: int, batch: int, backend: str, threads: int | None,
     seconds: float, plot: bool | None, json_file: Path | None,
@@ -115,21 +107,21 @@ def scale(
     from dimref.bench import growth, report, workers
 
     _refuse_seconds(seconds)
-    _refuse_unwritable(json_file)
     drawn = _picture(plot)
     if batch > train_images:
         raise DimrefError(f"--train-images: expected at least one batch of {batch} images, found {train_images}")
     options = growth.Options(candidates, train_images, encode_images, backend, batch, threads or _cores(), seconds)
-    with _status() as tell:
+    with status() as tell:
         result = growth.grow(options, tell, workers.Worker)
+    say = printer(json_file)
     for line in report.growth(result):
-        click.echo(line)
+        say(line)
     if drawn:
         from dimref.bench import picture
 
         picture.draw(result, PICTURE)
-        click.echo(f"\npicture   {PICTURE}")
-    _write(result, json_file)
+        say(f"\npicture   {PICTURE}")
+    write_json(json_file, result)
 
 
 def _picture(plot: bool | None) -> bool:
@@ -156,32 +148,3 @@ def _cores() -> int:
 def _refuse_seconds(seconds: float) -> None:
     if not 0 <= seconds <= LONGEST:
         raise DimrefError(f"--seconds: expected a number from 0 to {LONGEST}, found {seconds:g}")
-
-
-def _refuse_unwritable(json_file: Path | None) -> None:
-    """A directory that is not there is told before the measurements, not after."""
-    if json_file is not None and (json_file.is_dir() or not json_file.absolute().parent.is_dir()):
-        raise DimrefError(f"--json {json_file}: expected a file in a directory that exists, found none")
-
-
-def _write(result: dict[str, Any], json_file: Path | None) -> None:
-    if json_file is not None:
-        from dimref import runs
-
-        runs.replace(json_file, (json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
-
-
-@contextmanager
-def _status() -> Iterator[Callable[[str], None]]:
-    """What is being measured, on one line of a terminal that is wiped at the end; nothing elsewhere."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield lambda text: None
-        return
-
-    def tell(text: str) -> None:
-        click.echo(f"\r\x1b[K{text[:99]}", nl=False, err=True)
-
-    try:
-        yield tell
-    finally:
-        tell("")

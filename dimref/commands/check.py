@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 import warnings
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import click
 
 from dimref import __version__, names
+from dimref.commands.options import json_option, printer, write_json
 
 
 @click.command()
@@ -21,9 +21,7 @@ from dimref import __version__, names
 )
 @click.option("--examples", type=click.IntRange(min=1), default=50, help="Cases of each law.  [default: 50]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of the cases.  [default: 0]")
-@click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the results there too."
-)
+@json_option
 @click.option("--list", "only_list", is_flag=True, help="Print statements, reasons and sources; try nothing.")
 @click.pass_context
 def check(
@@ -39,7 +37,7 @@ def check(
 
     A violated law prints its smallest counterexample as Python that can be pasted; the exit code is then 1.
     """
-    from dimref import laws, runs
+    from dimref import laws
     from dimref.backend import get_backend
     from dimref.laws import report
 
@@ -50,30 +48,30 @@ def check(
                 click.echo(textwrap.fill(text, 100, initial_indent=indent, subsequent_indent=indent))
         return
     device = get_backend(backend)
+    tell = printer(json_file)
     results = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an overflow in a broken function is told by its slack
         for count, result in enumerate(laws.check(pattern, device, examples, seed)):
             if count == 0:
-                click.echo(report.HEADER)
-            click.echo(report.row(result))
+                tell(report.HEADER)
+            tell(report.row(result))
             results.append(result)
     violated = [result for result in results if not result.obeyed]
-    click.echo(report.LEGEND)
+    tell(report.LEGEND)
     for result in violated:
-        click.echo("\n" + report.counterexample(result))
+        tell("\n" + report.counterexample(result))
     cases = sum(result.examples for result in results)
     outcome = f"{len(violated)} VIOLATED" if violated else "all as stated"
-    click.echo(f"\n{len(results)} laws, {cases:,} cases on {backend} ({device.device}), seed {seed}: {outcome}")
-    if json_file is not None:
-        content = {
-            "version": __version__,
-            "backend": backend,
-            "device": device.device,
-            "seed": seed,
-            "examples": examples,
-            "laws": [report.as_json(result) for result in results],
-        }
-        runs.replace(json_file, (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    tell(f"\n{len(results)} laws, {cases:,} cases on {backend} ({device.device}), seed {seed}: {outcome}")
+    content = {
+        "version": __version__,
+        "backend": backend,
+        "device": device.device,
+        "seed": seed,
+        "examples": examples,
+        "laws": [report.as_json(result) for result in results],
+    }
+    write_json(json_file, content)
     if violated:
         context.exit(1)

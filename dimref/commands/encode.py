@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 
 from dimref import names
-from dimref.commands.options import set_threads
+from dimref.commands.options import set_threads, stopped_by_sigterm
 from dimref.errors import DimrefError
 
 if TYPE_CHECKING:
@@ -57,7 +52,7 @@ def encode(
     encoder, found = frozen.load(run, get_backend(backend), f"{checkpoint}.npz")
     images = _load(found.config, data, data_dir, noise, split, limit)
     start = time.perf_counter()
-    with _stopped_by_sigterm(), click.progressbar(
+    with stopped_by_sigterm(), click.progressbar(
         length=len(images.images), label="encoding", file=sys.stderr, hidden=not sys.stderr.isatty()
     ) as bar:  # fmt: skip
         labels = encoding.write_features(encoder, images, kind, out, bar.update)
@@ -77,20 +72,3 @@ def _load(
     if data in (None, config.data):
         data_dir, noise = data_dir or config.data_dir, config.noise if noise is None else noise
     return readers.load(data or config.data, split, data_dir, limit, noise)
-
-
-@contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends the command as Ctrl-C does, so that the half-written file is taken away."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
 
 from dimref.errors import DimrefError
 from dimref.names import THREAD_VARIABLES
+
+ALONE = Path("-")  # what --json without a file stands for
 
 
 def set_threads(count: int | None) -> None:
@@ -23,3 +35,83 @@ def set_threads(count: int | None) -> None:
         )
     for name in THREAD_VARIABLES:
         os.environ[name] = str(count)
+
+
+@contextmanager
+def stopped_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends the command as Ctrl-C does, so that the half-written file is taken away."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--json`: the result as JSON and nothing else; `--json FILE`: into a file, beside what is printed.
+
+    The command gets `json_file`, prints what people read through `printer(json_file)`, and ends with
+    `write_json(json_file, result)`. A place that cannot be written to is refused before the command begins.
+    """
+    return click.option(
+        "--json",
+        "json_file",
+        is_flag=False,
+        flag_value=str(ALONE),
+        type=click.Path(path_type=Path),
+        callback=_writable,
+        metavar="[FILE]",
+        help="Print the result as JSON and nothing else; with FILE, write it there too.",
+    )(command)
+
+
+def _writable(context: click.Context, option: click.Parameter, json_file: Path | None) -> Path | None:
+    if json_file in (None, ALONE):
+        return json_file
+    parent = json_file.absolute().parent
+    if json_file.is_dir() or not parent.is_dir():
+        raise DimrefError(f"--json {json_file}: expected a file in a directory that exists, found none")
+    if not os.access(parent, os.W_OK):
+        raise DimrefError(f"--json {json_file}: expected a directory that can be written to, found none")
+    return json_file
+
+
+def printer(json_file: Path | None) -> Callable[[str], None]:
+    """What prints a line for people: on the standard output, or not at all where JSON is to be alone there."""
+    return click.echo if json_file != ALONE else lambda text: None
+
+
+def write_json(json_file: Path | None, content: Any) -> None:
+    """Do what `json_option` promises. Infinite numbers have no name in JSON: write them as texts."""
+    if json_file is None:
+        return
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    if json_file == ALONE:
+        click.echo(text, nl=False)
+    else:
+        from dimref import runs
+
+        runs.replace(json_file, text.encode())
+
+
+@contextmanager
+def status() -> Iterator[Callable[[str], None]]:
+    """What is being done, on one line of a terminal that is wiped at the end; nothing elsewhere."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield lambda text: None
+        return
+
+    def tell(text: str) -> None:
+        click.echo(f"\r\x1b[K{text[:99]}", nl=False, err=True)
+
+    try:
+        yield tell
+    finally:
+        tell("")

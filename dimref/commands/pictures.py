@@ -38,7 +38,7 @@ def of_encoder(run: Path, encoder: Frozen, config: Config, step: int) -> Iterato
     yield "filters", told(lambda: plots.filters(run, _first_layers(encoder, config, step), title_of(config)))
     try:
         found = some_images(config)
-        encoder.refuse_other_images(found)
+        encoder.refuse_other_images(found.images, found.source)
     except DimrefError as error:
         yield "images", f"no pictures of them: {error}"
         return

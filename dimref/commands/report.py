@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
-from dimref import encoders, plots, training
-from dimref.commands import pictures
+from dimref import plots, training
+from dimref.commands import pictures, scores
 from dimref.data import DataError
 from dimref.evaluation.frozen import Frozen, untrained
-from dimref.evaluation.labelled import Labelled, labelled_images
-from dimref.evaluation.probes import ProbeResult, linear_probe
+from dimref.evaluation.judge import Wanted, judge
+from dimref.evaluation.labelled import labelled_images
+from dimref.names import FEATURES
 from dimref.runs import Checkpoint
 from dimref.task import Task
 from dimref.training import State
@@ -33,7 +33,11 @@ def opening(task: Task, run: Path, checkpoint: Checkpoint | None) -> None:
         terms.append(f"{config.prior_weight:g} × {config.prior} prior")
     _row("data", f"{task.source}; {len(task.images)} to train on, {len(task.held_out)} held out")
     _row("objective", " + ".join(terms))
-    _row("backend", f"{task.backend.name} on {task.backend.device}, seed {config.seed}, batches of {config.batch_size}")
+    graph = ", one graph a step" if task.backend.queue is not None and task.graph else ""
+    _row(
+        "backend",
+        f"{task.backend.name} on {task.backend.device}, seed {config.seed}, batches of {config.batch_size}{graph}",
+    )
     _row("run", f"{run}, {task.total_steps} steps" + (f", going on from step {checkpoint.step}" if checkpoint else ""))
     if checkpoint and checkpoint.meta.get("machine") != training.machine_of(task):
         click.echo("note: this machine, BLAS or number of threads is not the one the run was started with; the result is "
@@ -97,22 +101,16 @@ def _print_probes(task: Task, state: State) -> None:
     except DataError as error:
         _row("probe", f"none: {error}")
         return
-    if found is None or len(found.train[1]) < 10:
-        _row("probe", "none: the images have no labels, or too few")
+    if found.unfit:
+        _row("probe", f"none: {found.unfit}")
         return
     _row("linear probe", f"accuracy in % on {len(found.test[1]):,} test images ({found.origin}), trained on "
                          f"{len(found.train[1]):,}; {100 * found.chance:.0f} % by chance")  # fmt: skip
-    click.echo(f"{'':<13} {'':<10} {'conv':>6} {'fc':>6} {'y':>6}")
-    baseline = untrained(task.config, task.layout, task.backend, task.images)
-    for label, encoder in (("trained", _trained(task, state)), ("untrained", baseline)):
-        accuracies = [100 * result.accuracy for result in _encoder_probes(task, encoder, found)]
-        click.echo(f"{'':<13} {label:<10} " + " ".join(f"{a:>6.1f}" for a in accuracies))
-    raw = [encoders.scale(x, task.layout).reshape(len(x), -1) for x, _ in (found.train, found.test)]
-    result = linear_probe((raw[0], found.train[1]), (raw[1], found.test[1]), task.config.seed, task.backend)
-    click.echo(f"{'':<13} {'raw pixels':<10} {100 * result.accuracy:>6.1f}")
-
-
-def _encoder_probes(task: Task, encoder: Frozen, found: Labelled) -> Iterator[ProbeResult]:
-    train, test = (encoder.features(images) for images, _ in (found.train, found.test))
-    for name in train:
-        yield linear_probe((train[name], found.train[1]), (test[name], found.test[1]), task.config.seed, task.backend)
+    click.echo(scores.header(FEATURES, spread=False))
+    judged = {
+        "trained": _trained(task, state),
+        "untrained": untrained(task.config, task.layout, task.backend, found.train[0]),
+    }
+    cells = list(judge(judged, found, Wanted(("linear",), (), (task.config.seed,))))
+    for line in scores.rows("", cells, FEATURES, spread=False):
+        click.echo(line)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dimref.training import Progress
 
 # What may change when a run is resumed: how long it goes on, and how it is watched. Everything else is the run.
-RESUMABLE = ("epochs", "steps", "threads", "backend", "data_dir", "log_every", "checkpoint_every")
+RESUMABLE = ("epochs", "steps", "threads", "backend", "graph", "tf32", "data_dir", "log_every", "checkpoint_every")
 
 
 def choice(name: str, values: tuple[str, ...], text: str) -> Callable[..., Any]:
@@ -43,6 +43,8 @@ def choice(name: str, values: tuple[str, ...], text: str) -> Callable[..., Any]:
 @click.option("--limit", type=int, metavar="N", help="Train on at most N images.")
 @click.option("--noise", type=float, help="Pixel noise of shapes, as a standard deviation in [0, 1].  [default: 0.25]")
 @choice("--backend", names.BACKENDS, "CPU or CUDA GPU.  [default: numpy]")
+@click.option("--graph/--no-graph", default=True, help="On a GPU: replay the step as one CUDA graph.  [default: graph]")
+@click.option("--tf32", is_flag=True, help="On a GPU: matrix products of float32 rounded to TF32.")
 @choice("--bound", names.BOUNDS, "The bound that is maximized.  [default: jsd]")
 @choice("--local-scorer", names.SCORERS, "The local critic.  [default: dot for infonce, else concat]")
 @choice("--negatives", names.NEGATIVES, "Which pairs stand for the product.  [default: the cheapest that fits]")
@@ -100,11 +102,25 @@ def _refuse_idle_options(config: Config, given: dict[str, Any]) -> None:
         "prior": config.prior_weight == 0 and "--prior-weight is 0",
         "prior_loss": config.prior_weight == 0 and "--prior-weight is 0",
         "candidates": not config.samples_candidates and "the negatives are not sampled",
+        "graph": _no_graph(config),
+        "tf32": config.backend == "numpy" and "--backend is numpy",
         "noise": config.data != "shapes" and f"--data is {config.data}: only shapes are drawn with noise",
     }
     for name, reason in idle.items():
         if name in given and reason:
-            raise DimrefError(f"--{name.replace('_', '-')}: has no effect, since {reason}; leave it out")
+            written = "--graph/--no-graph" if name == "graph" else f"--{name.replace('_', '-')}"
+            raise DimrefError(f"{written}: has no effect, since {reason}; leave it out")
+
+
+def _no_graph(config: Config) -> str:
+    """Why --graph or --no-graph changes nothing, if so."""
+    if config.backend == "numpy":
+        return "--backend is numpy"
+    return (
+        "the shifts of sampled negatives lie on the host, where no graph reads them"
+        if config.samples_candidates
+        else ""
+    )
 
 
 def _start(config: Config, out: Path | None, plot: bool | None, quiet: bool) -> None:
@@ -181,7 +197,7 @@ def _go(task: Task, run: Path, checkpoint: Checkpoint | None, plot: bool | None,
     if not quiet:
         report.opening(task, run, checkpoint)
     with _signals() as stopped, _progress(task, quiet) as watch:
-        state = training.train(task, run, watch, stopped, checkpoint)
+        state = training.train(task, run, watch, stopped, checkpoint, lambda line: click.echo(line, err=True))
     try:
         report.closing(task, run, state, plot, quiet)
     except KeyboardInterrupt:

@@ -29,7 +29,7 @@ def write_features(
     Raises:
         DataError: the images are not of the encoder's size and channels. RunError: a file cannot be written.
     """
-    encoder.refuse_other_images(found)
+    encoder.refuse_other_images(found.images, found.source)
     labels = labels_path(out)
     with runs.writing(labels) as label_file, runs.writing(out) as file:
         np.lib.format.write_array(label_file, found.labels, allow_pickle=False)

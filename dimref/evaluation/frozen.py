@@ -12,7 +12,7 @@ import numpy as np
 from dimref import encoders, runs
 from dimref.backend import Backend, Tree, leaves
 from dimref.config import Config
-from dimref.data import DataError, Dataset
+from dimref.data import DataError
 from dimref.encoders import Layout
 from dimref.names import FEATURES
 from dimref.task import INIT, ORDER, generator
@@ -30,14 +30,12 @@ class Frozen:
     parameters: Tree
     running: Tree
 
-    def refuse_other_images(self, found: Dataset) -> None:
-        """Raise DataError unless a dataset's images are of the size and the channels that the encoder was made for."""
+    def refuse_other_images(self, images: np.ndarray, source: str) -> None:
+        """Raise DataError unless images (N, H, W, C) are of the size and the channels that the encoder was made for."""
         size, channels = self.layout.size, self.layout.channels
-        expected, shape = ("×".join(map(str, s)) for s in ((size, size, channels), found.images.shape[1:]))
+        expected, shape = ("×".join(map(str, s)) for s in ((size, size, channels), images.shape[1:]))
         if shape != expected:
-            raise DataError(
-                f"{found.source}: expected images of {expected}, which the encoder was made for, found {shape}"
-            )
+            raise DataError(f"{source}: expected images of {expected}, which the encoder was made for, found {shape}")
 
     @cached_property
     def _folded(self) -> Tree:
@@ -56,10 +54,10 @@ class Frozen:
             found = (encoders.flatten(encoding.last_map), encoding.fc, encoding.y)
             yield {name: self.backend.to_host(value) for name, value in zip(FEATURES, found, strict=True)}
 
-    def features(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """The same for all images at once: conv (N, side²·channels), fc (N, fc), y (N, D), float32."""
-        parts = list(self.batches(images))
-        return {name: np.concatenate([part[name] for part in parts]) for name in FEATURES}
+    def features(self, images: np.ndarray, kinds: tuple[str, ...] = FEATURES) -> dict[str, np.ndarray]:
+        """The same for all images at once: conv (N, side²·channels), fc (N, fc), y (N, D), float32; some or all kinds."""
+        parts = [{kind: batch[kind] for kind in kinds} for batch in self.batches(images)]
+        return {kind: np.concatenate([part.pop(kind) for part in parts]) for kind in kinds}
 
 
 def load(run: Path, backend: Backend, checkpoint: str = runs.NEWEST) -> tuple[Frozen, runs.Checkpoint]:

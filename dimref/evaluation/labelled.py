@@ -1,4 +1,4 @@
-"""Images with labels, for what is judged by labels."""
+"""The images that an encoder is judged on: training and test images, with their labels where they have some."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from dimref import data
 from dimref.config import Config
 from dimref.data import DataError, MissingSplit
+from dimref.evaluation.probes.problem import FEWEST
 
 LIMIT = 10_000  # training images, and test images, unless told otherwise
 LABELLED = {"stl10-unlabeled": "stl10"}  # where the labels of an unlabelled set come from
@@ -16,11 +17,23 @@ LABELLED = {"stl10-unlabeled": "stl10"}  # where the labels of an unlabelled set
 
 @dataclass(frozen=True)
 class Labelled:
-    """Training and test images (N, H, W, C) uint8 with labels (N,) int64, and a word on where the test images come from."""
+    """Training and test images (N, H, W, C) uint8 with labels (N,) int64, −1 = none, and words on where they come from."""
 
     train: tuple[np.ndarray, np.ndarray]
     test: tuple[np.ndarray, np.ndarray]
-    origin: str
+    origin: str  # of the test images
+    source: str  # of both
+
+    @property
+    def unfit(self) -> str | None:
+        """Why no classifier can be judged by these labels; None where one can."""
+        if min(labels.min() for _, labels in (self.train, self.test)) < 0:
+            return "the images have no labels, or some have none"
+        if len(self.train[1]) < FEWEST:
+            return f"{len(self.train[1])} training images are too few, {FEWEST} are the least"
+        if self.train[1].min() == self.train[1].max():
+            return "the training images are all of one class"
+        return None
 
     @property
     def chance(self) -> float:
@@ -28,31 +41,27 @@ class Labelled:
         return float(np.unique(self.test[1], return_counts=True)[1].max() / len(self.test[1]))
 
 
-def labelled_images(config: Config, limit: int | None = None) -> Labelled | None:
-    """At most `limit` (10,000) training and test images of a configuration's data; None where labels are missing.
+def labelled_images(config: Config, limit: int | None = None) -> Labelled:
+    """At most `limit` training and test images of a configuration's data.
+
+    Without a limit: 10,000, and of the training images no more than the configuration's own limit.
 
     Raises:
         DataError: the data cannot be read, or the test images are of another size.
     """
-    limit = limit or LIMIT
     name = LABELLED.get(config.data, config.data)
-    train = data.load(name, "train", config.data_dir, min(limit, config.limit or limit), config.noise)
+    train = data.load(name, "train", config.data_dir, limit or min(LIMIT, config.limit or LIMIT), config.noise)
     try:
-        test = data.load(name, "test", config.data_dir, limit, config.noise)
+        test = data.load(name, "test", config.data_dir, limit or LIMIT, config.noise)
     except MissingSplit:
         cut = np.random.default_rng(0).permutation(len(train.labels))
         fifth, rest = cut[: len(cut) // 5], cut[len(cut) // 5 :]
         pairs = [(train.images[i], train.labels[i]) for i in (rest, fifth)]
         origin = "a fifth of the training images, since there is no test split; the encoder has seen them"
-        return _if_labelled(Labelled(pairs[0], pairs[1], origin))
+        return Labelled(pairs[0], pairs[1], origin, train.source)
     if test.images.shape[1:] != train.images.shape[1:]:
         sizes = ["×".join(map(str, found.images.shape[1:])) for found in (train, test)]
         raise DataError(
             f"{test.source}: expected test images of the training images' size {sizes[0]}, found {sizes[1]}"
         )
-    return _if_labelled(Labelled((train.images, train.labels), (test.images, test.labels), "test split"))
-
-
-def _if_labelled(found: Labelled) -> Labelled | None:
-    both = np.concatenate([found.train[1], found.test[1]])
-    return None if both.min() < 0 or both.min() == both.max() else found
+    return Labelled((train.images, train.labels), (test.images, test.labels), "test split", train.source)

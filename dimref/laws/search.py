@@ -63,7 +63,7 @@ class Result:
 
 
 @contextmanager
-def _no_directory_left() -> Iterator[None]:
+def no_directory_left() -> Iterator[None]:
     """Without this Hypothesis makes a .hypothesis where the user stands."""
     with tempfile.TemporaryDirectory() as scratch:
         configuration.set_hypothesis_home_dir(scratch)
@@ -107,7 +107,7 @@ def search(law: Law, backend: Backend, examples: int, seed: int) -> Result:
             tried.append(slack)
 
     try:
-        with _no_directory_left():
+        with no_directory_left():
             attempt()
     except Exception:
         if not broken:

@@ -124,7 +124,7 @@ def test_what_departs_exits_with_1_and_names_the_mistake(reference, tmp_path):
     assert (found["verdict"], found["diagnosis"], found["first"]) == ("departs", "sign", "encoder/y")
     assert found["unknown"] == ["own"]
     assert "batch/images" in found["missing"]
-    printed = compared(reference, tmp_path / "t.npz", "--json", "-")
+    printed = compared(reference, tmp_path / "t.npz", "--json")
     assert printed.exit_code == 1
     assert json.loads(printed.output) == found
     assert "gradient/encoder/norm1" in compared(reference, tmp_path / "t.npz", "--all").output

@@ -86,18 +86,18 @@ def test_a_limit_is_that_of_the_probes_training_images_too(printed):
 
 
 @pytest.mark.parametrize(
-    "arrays",
+    ("arrays", "reason"),
     [
-        {"labels": None, "test_labels": None},
-        {"test_labels": None},
-        {"labels": np.zeros(60, np.int64), "test_labels": np.zeros(30, np.int64)},
-        {"labels": np.full(60, -1)},
+        ({"labels": None, "test_labels": None}, "the images have no labels, or some have none"),
+        ({"test_labels": None}, "the images have no labels, or some have none"),
+        ({"labels": np.full(60, -1)}, "the images have no labels, or some have none"),
+        ({"labels": np.zeros(60, np.int64)}, "the training images are all of one class"),
     ],
-    ids=["none", "none of the test set", "one class", "unlabelled"],
+    ids=["none", "none of the test set", "unlabelled", "one class"],
 )
-def test_without_labels_there_is_no_probe(printed, arrays):
+def test_without_labels_there_is_no_probe(printed, arrays, reason):
     rows, _ = printed(**arrays)
-    assert rows["probe"] == "none: the images have no labels, or too few"
+    assert rows["probe"] == f"none: {reason}"
     assert "next" in rows
 
 

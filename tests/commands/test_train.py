@@ -17,10 +17,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import simulated
 import tiny
 
 from dimref import config as configs
-from dimref import names, runs
+from dimref import device, names, runs, task
 from dimref.commands import report
 from dimref.config import PRESETS, Config
 from dimref.evaluation import labelled
@@ -115,6 +116,13 @@ def test_other_seeds_make_other_runs(train):
         (["--prior-weight", "0", "--prior-loss", "minimax"], "--prior-loss: has no effect"),
         (["--candidates", "4"], "--candidates: has no effect, since the negatives are not sampled"),
         (["--noise", "0.1"], "--noise: has no effect, since --data is npz"),
+        (["--graph"], "--graph/--no-graph: has no effect, since --backend is numpy"),
+        (["--no-graph"], "--graph/--no-graph: has no effect, since --backend is numpy"),
+        (["--tf32"], "--tf32: has no effect, since --backend is numpy"),
+        (
+            ["--backend", "cupy", "--bound", "infonce", "--local-scorer", "concat", "--candidates", "3", "--graph"],
+            "--graph/--no-graph: has no effect, since the shifts of sampled negatives lie on the host",
+        ),
         (["--data", "shapes"], "expected none, since shapes are drawn"),
         (["--data-dir", "nowhere"], "nowhere: expected a directory"),
         (["--data", "cifar10"], "expected a directory"),
@@ -127,6 +135,30 @@ def test_nonsense_is_refused_before_anything_is_written(images, tmp_path, option
     monkeypatch.chdir(tmp_path)
     assert words in tiny.refused(*tiny.small(images, *options))
     assert [path.name for path in tmp_path.iterdir()] == ["images.npz"]
+
+
+def test_a_device_is_asked_for_what_the_options_say(images, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(task, "get_backend", lambda name, tf32: asked.append((name, tf32)) or simulated.device())
+    for options, graph in (([], True), (["--tf32"], True), (["--no-graph"], False)):
+        run = tmp_path / str(len(asked))
+        result = tiny.invoke(*tiny.small(images, "--backend", "cupy", "--out", run, "--no-plot", *options))
+        assert result.exit_code == 0, result.output
+        assert ("one graph a step" in result.stdout) == graph
+    assert asked == [("cupy", False), ("cupy", True), ("cupy", False)]
+
+
+def test_a_step_that_is_not_captured_is_told_in_one_line(images, tmp_path, monkeypatch):
+    def failing(self, function):
+        raise RuntimeError("no capture")
+
+    monkeypatch.setattr(task, "get_backend", lambda name, tf32: simulated.device())
+    monkeypatch.setattr(device.Queue, "capture", failing)
+    small = tiny.small(images, "--backend", "cupy", "--out", tmp_path / "run", "--no-plot", "--steps", 5)
+    lines = tiny.invoke(*small).stderr.splitlines()
+    assert [line for line in lines if line.startswith("graph")] == [
+        "graph: expected the step to be captured, found: no capture; its kernels are queued one by one"
+    ]
 
 
 def test_data_without_a_place_is_refused():

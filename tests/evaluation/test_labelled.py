@@ -31,6 +31,8 @@ def test_a_limit_holds_for_both_splits_and_the_configurations_own_for_training_i
     assert (len(both.train[0]), len(both.test[0])) == (20, 20)
     both = found(options={"limit": 12})
     assert (len(both.train[0]), len(both.test[0])) == (12, 30)
+    both = found(limit=20, options={"limit": 12})
+    assert (len(both.train[0]), len(both.test[0])) == (20, 20)
 
 
 def test_without_a_test_split_the_images_are_parted(found):
@@ -41,12 +43,23 @@ def test_without_a_test_split_the_images_are_parted(found):
     assert not together
 
 
-ONE_CLASS = {"labels": np.zeros(60, np.int64), "test_labels": np.zeros(30, np.int64)}
-
-
-@pytest.mark.parametrize("arrays", [{"labels": None}, {"test_labels": None}, ONE_CLASS])
-def test_without_labels_that_differ_there_is_nothing_to_judge_by(found, arrays):
-    assert found(**arrays) is None
+@pytest.mark.parametrize(
+    ("arrays", "reason"),
+    [
+        ({}, None),
+        ({"test_labels": np.zeros(30, np.int64)}, None),
+        ({"labels": None}, "the images have no labels, or some have none"),
+        ({"test_labels": None}, "the images have no labels, or some have none"),
+        ({"labels": np.r_[np.zeros(59, np.int64), -1]}, "the images have no labels, or some have none"),
+        ({"labels": np.full(60, 7)}, "the training images are all of one class"),
+        ({"n": 9}, "9 training images are too few, 10 are the least"),
+        ({"n": 10}, None),
+    ],
+)
+def test_labels_that_no_classifier_can_be_judged_by_are_told(found, arrays, reason):
+    both = found(**arrays)
+    assert both.unfit == reason
+    assert len(both.train[0]) == len(both.train[1])
 
 
 def test_test_images_of_another_size_are_refused(found):
@@ -71,4 +84,4 @@ def test_unlabelled_stl10_is_judged_with_the_labels_of_stl10(monkeypatch, tmp_pa
 
 def test_chance_is_the_share_of_the_commonest_test_label():
     images, labels = np.zeros((4, 8, 8, 1), np.uint8), np.array([0, 1, 1, 1])
-    assert Labelled((images, labels), (images, labels), "").chance == 0.75
+    assert Labelled((images, labels), (images, labels), "", "").chance == 0.75

@@ -9,6 +9,8 @@ import numpy as np
 
 from dimref.errors import DimrefError
 
+FEWEST = 10  # training samples that a probe is fitted to
+MISSING = "expected scikit-learn, found it not installed; install it with pip install 'dimref[eval]'"
 Pairs = tuple[np.ndarray, np.ndarray]  # features (N, P) float32, labels (N,) int64
 
 
@@ -42,8 +44,8 @@ def problem(train: Pairs, test: Pairs) -> Problem:
         ValueError: fewer than 10 training samples, or no test samples.
     """
     (x, labels), (x_test, labels_test) = train, test
-    if len(x) < 10 or len(x_test) < 1:
-        raise ValueError(f"probe: needs 10 training samples and 1 test sample, had {len(x)} and {len(x_test)}")
+    if len(x) < FEWEST or len(x_test) < 1:
+        raise ValueError(f"probe: needs {FEWEST} training samples and 1 test sample, had {len(x)} and {len(x_test)}")
     known, both = np.unique(np.concatenate([labels, labels_test]), return_inverse=True)
     center, scale = x.mean(axis=0), 1 / np.maximum(x.std(axis=0), 1e-4)
     return Problem(
@@ -64,6 +66,4 @@ def result(given: Problem, accuracy: float, **chosen: Any) -> ProbeResult:
 
 def missing_scikit_learn(name: str) -> DimrefError:
     """What is told where a probe of scikit-learn's was asked for, and it is not installed."""
-    return DimrefError(
-        f"--probe {name}: expected scikit-learn, found it not installed; pip install 'dimref[eval]', or leave it out"
-    )
+    return DimrefError(f"--probe {name}: {MISSING}, or leave the probe out")

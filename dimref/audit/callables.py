@@ -1,0 +1,399 @@
+"""The audit of one function: ask, compare, judge, shrink, and tell.
+
+from dimref.audit import assert_conforms, audit
+
+print(audit("mine.py:jsd", "bound", "jsd"))
+assert_conforms(my_jsd, "bound", "jsd")
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from dimref.audit import cases as drawn
+from dimref.audit import matching, numerical, verdict
+from dimref.audit.answer import Answer, Inputs, Target
+from dimref.audit.cases import Limits, Observation
+from dimref.audit.contract import Contract, Form, find
+from dimref.audit.local import evaluate
+from dimref.audit.matching import Fit
+from dimref.audit.numerical import Departure
+from dimref.audit.sandbox import opened
+from dimref.audit.verdict import CONFORMS, CONVENTION, FAILED, MISTAKE, Judgement
+from dimref.backend import leaves, map_tree
+from dimref.laws.law import Slack
+
+CASES = 96
+LAW_CASES = 12
+HUNTED = 40  # cases that Hypothesis adds
+
+
+@dataclass(frozen=True)
+class LawResult:
+    """A law of the theory, tried on the target: the slack that came closest to breaking it."""
+
+    key: str
+    statement: str
+    source: str
+    slack: Slack
+    inputs: Inputs
+
+    @property
+    def holds(self) -> bool:
+        return self.slack.holds
+
+
+@dataclass(frozen=True)
+class Counterexample:
+    """The smallest case found on which target and reference differ."""
+
+    inputs: Inputs
+    found: Answer
+    expected: Answer
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of an audit.
+
+    Attributes:
+        value, gradient: the worst relative error against the reference (sign, factor and constant of the match taken
+            out) over cases of a few nats; NaN where nothing can be compared.
+        dtypes: (given, returned) for what was returned in another dtype.
+        range: the first departures at growing magnitude; empty if there are none up to 1e4.
+        notes: what else was seen, a line each.
+    """
+
+    contract: Contract
+    form: Form
+    target: Target
+    judgement: Judgement
+    cases: int
+    value: float = math.nan
+    gradient: float = math.nan
+    laws: tuple[LawResult, ...] = ()
+    dtypes: tuple[tuple[str, str], ...] = ()
+    range: tuple[Departure, ...] = ()
+    counterexample: Counterexample | None = None
+    limits: Limits = field(default_factory=Limits)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        return self.judgement.verdict
+
+    def passes(self, strict: bool = False) -> bool:
+        """Whether it conforms, or (unless strict) is another valid convention."""
+        return self.verdict == CONFORMS or (self.verdict == CONVENTION and not strict)
+
+    def __str__(self) -> str:
+        from dimref.audit.report import text
+
+        return text(self)
+
+
+def audit(
+    target: str | Target | Callable[..., Any],
+    kind: str,
+    name: str,
+    form: str = "",
+    cases: int = CASES,
+    seed: int = 0,
+    **how: Any,
+) -> Report:
+    """Hold a function against the reference.
+
+    Args:
+        target: "module:function" or "path/to/file.py:function", which runs in a process of its own; or the function
+            itself, which runs in this one, since a lambda or a nested function cannot be loaded in another: a hang, a
+            crash or an exhausted memory is then this process's own.
+        kind, name: of the contract, as "bound", "jsd".
+        form: how it is called; the contract's first if not given.
+        cases: how many inputs are drawn.
+        seed: of the drawing: the same seed, the same cases.
+        how: framework, adapter, time_limit, memory_limit, as `sandbox.opened` takes them.
+    Raises:
+        AuditError: there is no such contract or form, or Hypothesis is not installed.
+        LoadError: the target cannot be loaded.
+    """
+    contract = find(kind, name)
+    chosen = contract.form(form)
+    with opened(target, **how) as there:
+        return run(there, contract, chosen, cases, seed)
+
+
+def assert_conforms(
+    target: str | Target | Callable[..., Any],
+    kind: str,
+    name: str,
+    form: str = "",
+    strict: bool = False,
+    cases: int = CASES,
+    seed: int = 0,
+    **how: Any,
+) -> None:
+    """For tests: raise AssertionError with the report unless the target computes the reference.
+
+    Args:
+        strict: refuse other valid conventions too.
+        target, kind, name, form, cases, seed, how: as in `audit`; a function that is no text runs in this process.
+    """
+    report = audit(target, kind, name, form, cases, seed, **how)
+    if not report.passes(strict):
+        raise AssertionError(f"\n{report}")
+
+
+def run(target: Target, contract: Contract, form: Form, cases: int = CASES, seed: int = 0) -> Report:
+    """The whole audit of one target."""
+    limits, problem = drawn.find_limits(form, target)
+    if limits is None:
+        return Report(contract, form, target, Judgement(FAILED, "", problem), 0)
+    seen = drawn.observe(form, target, limits, cases, seed)
+    notes = _notes(seen, limits, problem)
+    if form.reference is None:
+        return _by_laws(contract, form, target, seen, limits, notes)
+    judgement = _judge(form, contract.title, target, limits, seen, seed)
+    fit = judgement.candidate.fit if judgement.candidate else Fit(_orientation(form, seen), "", "varies", ())
+    departures = _range(form, target, judgement, fit, limits)
+    if departures:
+        judgement = _naive(form, judgement, departures, limits)
+    counterexample = _counterexample(form, target, judgement, fit, departures, limits, seed)
+    value, gradient = _errors(form, seen, judgement, fit)
+    laws = _laws(form, target, seen, fit)
+    return Report(
+        contract, form, target, judgement, len(seen), value, gradient, laws, _dtypes(form, seen), tuple(departures),
+        counterexample, limits, notes + _precision(fit),
+    )  # fmt: skip
+
+
+def _judge(form: Form, title: str, target: Target, limits: Limits, seen: list[Observation], seed: int) -> Judgement:
+    """The verdict; what seems right is hunted for a case that shows it is not, and then judged again with it."""
+    judgement = verdict.judge(form, title, seen)
+    candidate = judgement.candidate
+    if judgement.verdict == MISTAKE or candidate is None:
+        return judgement
+    function = form.reference if candidate.variant is None else candidate.variant.function
+    assert function is not None
+
+    def departs(case: Observation) -> bool:
+        (expected,) = matching.answers(form, function, [case])
+        return not case.found.problem and not matching.follows(form, case, expected, candidate.fit)
+
+    found = drawn.hunt(form, target, limits, departs, HUNTED, seed)
+    if found is None:
+        return judgement
+    seen.append(found)
+    return verdict.judge(form, title, seen)
+
+
+# ---- parts of the report
+
+
+def _notes(seen: list[Observation], limits: Limits, problem: str) -> tuple[str, ...]:
+    notes = [remark for remark in dict.fromkeys(r for case in seen for r in case.found.remarks)]
+    if str(limits):
+        notes.append(f"taken only {limits}; otherwise {problem}")
+    refused = [case.found.problem for case in seen if case.found.problem]
+    if refused:
+        notes.append(f"no answer to {len(refused)} of {len(seen)} cases: {refused[0]}")
+    printed = next((case.found.printed for case in seen if case.found.printed), "")
+    if printed:
+        notes.append(f"it prints: {printed}")
+    if seen and not any(case.found.gradients for case in seen) and not all(case.found.problem for case in seen):
+        notes.append("no gradient: values alone were compared")
+    return tuple(notes)
+
+
+def _precision(fit: Fit) -> tuple[str, ...]:
+    return ("double precision is given, but the result is good to single precision only",) if fit.single else ()
+
+
+def _orientation(form: Form, seen: list[Observation]) -> float:
+    """+1 or −1: whether the target's gradients point along the reference's or against them."""
+    if not form.objective or form.reference is None:
+        return 1.0
+    usable = [case for case in seen if case.core and case.found.gradients]
+    total = 0.0
+    for case, expected in zip(usable, matching.answers(form, form.reference, usable), strict=True):
+        ours = dict(leaves(expected.gradients))
+        total += sum(float(np.nan_to_num(g * ours[key]).sum()) for key, g in leaves(case.found.gradients))
+    return -1.0 if total < 0 else 1.0
+
+
+def _range(form: Form, target: Target, judgement: Judgement, fit: Fit, limits: Limits) -> list[Departure]:
+    if judgement.candidate is None or not form.range_of:
+        return []
+    variant = judgement.candidate.variant
+    function = form.reference if variant is None else variant.function
+    assert function is not None
+    return numerical.scan(form, numerical.asker(form, target), function, fit, limits)
+
+
+def _naive(form: Form, judgement: Judgement, departures: list[Departure], limits: Limits) -> Judgement:
+    variant = numerical.name(form, departures, limits)
+    first = min(departures, key=lambda d: d.magnitude)
+    where = f"{first.found} at {first.magnitude:.3g} nats in {first.dtype}"
+    if judgement.verdict == MISTAKE and not judgement.gradient_right:
+        return replace(judgement, also=(*judgement.also, f"and by {variant.title}: {where}"))
+    what = f"{judgement.diagnosis}, but by {variant.title}: {where}"
+    return Judgement(
+        MISTAKE, variant.key, what, variant.consequence, variant.mend, variant.source, judgement.candidate
+    )  # fmt: skip
+
+
+def _departs_from_reference(form: Form, judgement: Judgement, fit: Fit) -> Callable[[Observation], bool]:
+    """Whether a case shows the difference: in value, or in the gradient where only that is comparable."""
+    sign = math.copysign(1.0, fit.factor)
+    values_count = fit.constant == "zero" or (fit.factor > 0 and judgement.verdict == MISTAKE)
+    reference = form.reference
+    assert reference is not None
+
+    def departs(case: Observation) -> bool:
+        if case.found.problem:
+            return False
+        expected = evaluate(reference, form.signature, case.inputs)
+        if not matching.within_range(expected):
+            return False
+        if not matching.gradients_agree(case, expected, sign, single(case), True):
+            return True
+        signed = Answer({k: (sign * v if k == form.signature.main else v) for k, v in case.found.value.items()})
+        wide = Observation(case.sizes, case.inputs, signed)
+        return values_count and not matching.values_agree(form, wide, expected, single(case), True)
+
+    def single(case: Observation) -> float:
+        return 2.0**-23 if fit.single else 0.0
+
+    return departs
+
+
+def _counterexample(form: Form, target: Target, judgement: Judgement, fit: Fit, departures: list[Departure],
+                    limits: Limits, seed: int) -> Counterexample | None:  # fmt: skip
+    reference = form.reference
+    if reference is None or judgement.verdict not in (MISTAKE, CONVENTION):
+        return None
+    if departures and judgement.candidate is not None and judgement.candidate.role != "mistake":
+        first = min(departures, key=lambda d: (d.magnitude, d.dtype))
+        return Counterexample(first.inputs, first.answer, _expected(form, fit, first.inputs))
+    departs = _departs_from_reference(form, judgement, fit)
+    regimes: tuple[str, ...] = ("mild", "ties")
+    case = drawn.smallest(form, target, limits, departs, regimes, seed)
+    if case is None:
+        case = drawn.smallest(form, target, limits, departs, ("shifted", "moderate", "mild"), seed)
+    if case is None:
+        return None
+    return Counterexample(case.inputs, case.found, _expected(form, fit, case.inputs))
+
+
+def _expected(form: Form, fit: Fit, inputs: Inputs) -> Answer:
+    """The reference's answer; its negative where the target is a loss."""
+    assert form.reference is not None
+    answer = evaluate(form.reference, form.signature, inputs)
+    if fit.factor > 0:
+        return answer
+    of = form.signature.main
+    return Answer({**answer.value, of: -answer.value[of]}, map_tree(np.negative, answer.gradients))
+
+
+def _errors(form: Form, seen: list[Observation], judgement: Judgement, fit: Fit) -> tuple[float, float]:
+    """The worst relative errors of value and gradient against the reference on the core cases."""
+    reference = form.reference
+    assert reference is not None
+    usable = [case for case in seen if case.core and not case.found.problem]
+    expected = matching.answers(form, reference, usable)
+    of_reference = judgement.candidate is not None and judgement.candidate.variant is None
+    factor = fit.factor if of_reference else math.copysign(1.0, fit.factor)
+    values, gradients = [], []
+    for at, (case, answer) in enumerate(zip(usable, expected, strict=True)):
+        k = factor * (fit.scale(case.inputs) if of_reference else 1.0)
+        constant = fit.constants[at] if of_reference and fit.constant != "zero" and at < len(fit.constants) else 0.0
+        found = form.canonical(dict(case.found.value))
+        for name, wanted in form.canonical(dict(answer.value)).items():
+            signed = k * np.asarray(wanted, np.float64) + constant if name == form.signature.main else wanted
+            values.append(_relative(matching.shapeless(found.get(name, math.nan), signed), signed))
+        ours = dict(leaves(answer.gradients))
+        gradients += [_relative(g, k * ours[name]) for name, g in leaves(case.found.gradients)]
+    return max(values, default=math.nan), max(gradients, default=math.nan)
+
+
+def _relative(found: Any, expected: Any) -> float:
+    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
+    if found.shape != expected.shape:
+        return math.inf
+    if found.size == 0 or np.array_equal(found, expected):
+        return 0.0
+    error = float(np.abs(found - expected).max())
+    return (
+        math.inf
+        if math.isnan(error)
+        else error / max(1.0 if expected.ndim == 0 else 0.0, matching.largest(expected), 1e-12)
+    )
+
+
+def _dtypes(form: Form, seen: list[Observation]) -> tuple[tuple[str, str], ...]:
+    found = set()
+    for case in seen:
+        if case.found.problem or not isinstance(case.sizes.dtype, str):
+            continue
+        for name in (form.signature.main,):
+            dtype = case.found.value[name].dtype
+            given = {a.dtype.name for _, a in leaves(case.inputs) if isinstance(a, np.ndarray) and a.dtype.kind == "f"}
+            if given and dtype.name not in given:
+                found.add((case.sizes.dtype, dtype.name))
+    return tuple(sorted(found))
+
+
+def _laws(form: Form, target: Target, seen: list[Observation], fit: Fit) -> tuple[LawResult, ...]:
+    """Every law of the form on some core cases; the target's sign, factor and constant are taken out."""
+    usable = [case for case in seen if case.core and not case.found.problem]
+    constants = {
+        matching.shape_key(case.inputs): c
+        for case, c in zip(usable, fit.constants, strict=False)
+        if fit.constant == "shape"
+    }
+
+    def ask(inputs: Inputs) -> Answer:
+        answer = target.call(form.signature, inputs)
+        if answer.problem or not form.objective:
+            return answer
+        k = fit.factor * fit.scale(inputs)
+        of = form.signature.main
+        shift = constants.get(matching.shape_key(inputs), 0.0)
+        value = np.asarray((answer.value[of] - shift) / k, answer.value[of].dtype)
+        gradients = map_tree(lambda g: g / k, answer.gradients)
+        return Answer({**answer.value, of: value}, gradients)
+
+    found = []
+    for law in form.laws:
+        results = [(law.measure(case.inputs, ask), case.inputs) for case in usable[:LAW_CASES]]
+        if results:
+            slack, inputs = min(
+                results, key=lambda r: -math.inf if math.isnan(r[0].value) else r[0].value + r[0].tolerance
+            )
+            found.append(LawResult(law.key, law.statement, law.source, slack, inputs))
+    return tuple(found)
+
+
+def _by_laws(contract: Contract, form: Form, target: Target, seen: list[Observation], limits: Limits,
+             notes: tuple[str, ...]) -> Report:  # fmt: skip
+    """The verdict on what is drawn at random: the first violated law names the mistake."""
+    laws = _laws(form, target, seen, Fit(1.0, "", "zero", ()))
+    broken = next((law for law in laws if not law.holds), None)
+    if broken is None:
+        judgement = Judgement(CONFORMS, "", contract.title)
+        return Report(contract, form, target, judgement, len(seen), laws=laws, limits=limits, notes=notes)
+    key = next(law.mistake for law in form.laws if law.key == broken.key)
+    variant = next((v for v in form.mistakes if v.key == key), None)
+    if variant is None:
+        judgement = Judgement(MISTAKE, key or "law", f"not {contract.title}: {broken.statement} is violated")
+    else:
+        judgement = Judgement(MISTAKE, key, variant.title, variant.consequence, variant.mend, variant.source)
+    found = target.call(form.signature, broken.inputs)
+    example = Counterexample(broken.inputs, found, Answer())
+    return Report(
+        contract, form, target, judgement, len(seen), laws=laws, counterexample=example, limits=limits, notes=notes
+    )

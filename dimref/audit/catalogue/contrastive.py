@@ -1,0 +1,5 @@
+"""Contracts of contrastive."""
+
+from dimref.audit.contract import Contract
+
+CONTRACTS: tuple[Contract, ...] = ()

@@ -1,0 +1,5 @@
+"""Contracts of discriminators."""
+
+from dimref.audit.contract import Contract
+
+CONTRACTS: tuple[Contract, ...] = ()

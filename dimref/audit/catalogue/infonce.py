@@ -1,0 +1,5 @@
+"""Contracts of infonce."""
+
+from dimref.audit.contract import Contract
+
+CONTRACTS: tuple[Contract, ...] = ()

@@ -1,0 +1,5 @@
+"""Contracts of mine."""
+
+from dimref.audit.contract import Contract
+
+CONTRACTS: tuple[Contract, ...] = ()

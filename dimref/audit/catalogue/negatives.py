@@ -1,0 +1,5 @@
+"""Contracts of negatives."""
+
+from dimref.audit.contract import Contract
+
+CONTRACTS: tuple[Contract, ...] = ()

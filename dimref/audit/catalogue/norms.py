@@ -1,0 +1,452 @@
+"""Contracts of batch norm and layer norm.
+
+The variants are written for channels last, as `dimref.layers`; the forms of channels first transpose around them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import autograd.numpy as anp
+import numpy as np
+
+from dimref import layers, ops
+from dimref.audit.answer import Inputs, Signature
+from dimref.audit.catalogue.forms import numbers, reference, transposed, variant, weights
+from dimref.audit.contract import Contract, Form, Sizes, Variant
+from dimref.backend import Array
+from dimref.tape import stop_gradient
+
+TO_FIRST = (0, 3, 1, 2)  # NHWC -> NCHW
+
+# ---- batch norm
+
+
+def standardized(
+    x: Array, axis: int, epsilon: float = layers.EPSILON, correction: int = 0, outside: bool = False
+) -> Array:
+    """(x − μ)/√(σ² + ε) along one axis; correction 1: the unbiased variance; outside: (x − μ)/(σ + ε)."""
+    centred = x - ops.mean(x, axis, keepdims=True)
+    n = x.shape[axis]
+    variance = ops.mean(centred * centred, axis, keepdims=True) * (n / max(n - correction, 1))
+    return centred / (anp.sqrt(variance) + epsilon if outside else anp.sqrt(variance + epsilon))
+
+
+def normalized(x: Array, gain: Array, shift: Array, **how: Any) -> Array:
+    """Each channel over every other axis, with the batch's statistics: gain·x̂ + shift."""
+    rows = ops.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+    return ops.reshape(standardized(rows, 0, **how), x.shape) * gain + shift
+
+
+def moved(
+    x: Array, mean: Array, variance: Array, momentum: float = layers.MOMENTUM, biased: bool = False
+) -> tuple[Array, Array]:
+    """The running statistics, moved toward the batch's: momentum is the weight of the batch."""
+    values = stop_gradient(x)
+    rows = values.reshape(-1, values.shape[-1])
+    now = rows.mean(axis=0), rows.var(axis=0, ddof=0 if biased else 1)
+    return tuple(
+        (1 - momentum) * before + momentum * batch for before, batch in zip((mean, variance), now, strict=True)
+    )
+
+
+def batch_norm(x: Array, gain: Array, shift: Array, mean: Array, variance: Array) -> tuple[Array, Array, Array]:
+    """Training: the batch's biased variance normalizes, the unbiased one moves the running statistics."""
+    parameters, running = {"gain": gain, "shift": shift}, {"mean": mean, "variance": variance}
+    out, new = layers.batch_norm(parameters, running, x, training=True)
+    return out, new["mean"], new["variance"]
+
+
+def batch_norm_output(x: Array, gain: Array, shift: Array) -> Array:
+    """Training, the output alone."""
+    return layers.batch_norm({"gain": gain, "shift": shift}, layers.init_running(len(gain)), x, training=True)[0]
+
+
+def batch_norm_inference(x: Array, gain: Array, shift: Array, mean: Array, variance: Array) -> Array:
+    """gain·(x − mean)/√(variance + ε) + shift, with the running statistics."""
+    parameters, running = {"gain": gain, "shift": shift}, {"mean": mean, "variance": variance}
+    return layers.batch_norm(parameters, running, x, training=False)[0]
+
+
+def unscaled(x: Array, gain: Array, shift: Array) -> Array:
+    """x̂: gain and shift left out."""
+    return normalized(x, stop_gradient(gain) * 0 + 1, stop_gradient(shift) * 0)
+
+
+def shifted_before_gain(x: Array, gain: Array, shift: Array) -> Array:
+    """gain·(x̂ + shift)."""
+    return normalized(x, stop_gradient(gain) * 0 + 1, shift) * gain
+
+
+def divided_by_variance(x: Array, gain: Array, shift: Array) -> Array:
+    """gain·(x − μ)/(σ² + ε) + shift: no root."""
+    rows = ops.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+    centred = rows - ops.mean(rows, 0, keepdims=True)
+    variance = ops.mean(centred * centred, 0, keepdims=True)
+    return ops.reshape(centred / (variance + layers.EPSILON), x.shape) * gain + shift
+
+
+def detached_statistics(x: Array, gain: Array, shift: Array) -> Array:
+    """The right value; μ and σ² are constants to the gradient."""
+    values = stop_gradient(x)
+    rows = values.reshape(-1, values.shape[-1])
+    mean, variance = rows.mean(axis=0), rows.var(axis=0)
+    return (x - mean) * ((variance + layers.EPSILON) ** -0.5) * gain + shift
+
+
+def by_image(x: Array, gain: Array, shift: Array) -> Array:
+    """Each channel of each image on its own (instance norm)."""
+    places = ops.reshape(x, (x.shape[0], math.prod(x.shape[1:-1]), x.shape[-1]))
+    return ops.reshape(standardized(places, 1), x.shape) * gain + shift
+
+
+def by_place(x: Array, gain: Array, shift: Array) -> Array:
+    """Each pixel on its own, over the images alone."""
+    return standardized(x, 0) * gain + shift
+
+
+def by_row(x: Array, gain: Array, shift: Array, **how: Any) -> Array:
+    """Each pixel, or row, over its channels (layer norm)."""
+    return standardized(x, x.ndim - 1, **how) * gain + shift
+
+
+def over_everything(x: Array, gain: Array, shift: Array) -> Array:
+    """One mean and one variance for the whole array."""
+    flat = ops.reshape(x, (1, math.prod(x.shape)))
+    return ops.reshape(standardized(flat, 1), x.shape) * gain + shift
+
+
+def running_in_training(x: Array, gain: Array, shift: Array, mean: Array, variance: Array) -> tuple[Array, ...]:
+    """Normalized with the running statistics while training."""
+    return batch_norm_inference(x, gain, shift, mean, variance), *moved(x, mean, variance)
+
+
+def inference(
+    x: Array, gain: Array, shift: Array, mean: Array, variance: Array, epsilon: float = layers.EPSILON,
+    outside: bool = False, power: float = 0.5,
+) -> Array:  # fmt: skip
+    """gain·(x − mean)/(variance + ε)^power + shift; outside: (x − mean)/(√variance + ε)."""
+    scale = variance**0.5 + epsilon if outside else (variance + epsilon) ** power
+    return ops.multiply(x - mean, 1 / scale) * gain + shift
+
+
+# ---- layer norm
+
+
+def layer_norm(x: Array, gain: Array, shift: Array) -> Array:
+    """gain·(x − μ)/√(σ² + ε) + shift over the last axis, σ² biased."""
+    return layers.layer_norm({"gain": gain, "shift": shift}, x)
+
+
+def root_mean_square(x: Array, gain: Array, shift: Array) -> Array:
+    """Divided by the root of the mean square: no mean is taken off."""
+    return x / anp.sqrt(ops.mean(x * x, x.ndim - 1, keepdims=True) + layers.EPSILON) * gain + shift
+
+
+def unscaled_rows(x: Array, gain: Array, shift: Array) -> Array:
+    """x̂: gain and shift left out."""
+    return by_row(x, stop_gradient(gain) * 0 + 1, stop_gradient(shift) * 0)
+
+
+def centred_rows(x: Array, gain: Array, shift: Array) -> Array:
+    """The mean is taken off, nothing is divided by."""
+    return (x - ops.mean(x, x.ndim - 1, keepdims=True)) * gain + shift
+
+
+def detached_row_statistics(x: Array, gain: Array, shift: Array) -> Array:
+    """The right value; μ and σ² are constants to the gradient."""
+    values = stop_gradient(x)
+    mean, variance = values.mean(axis=-1, keepdims=True), values.var(axis=-1, keepdims=True)
+    return (x - mean) * ((variance + layers.EPSILON) ** -0.5) * gain + shift
+
+
+# ---- what is asked
+
+TRAINED = Signature(
+    ("x", "gain", "shift", "mean", "variance"),
+    ("out", "new_mean", "new_variance"),
+    differentiate=("x", "gain", "shift"),
+    of="out",
+)
+OUTPUT = Signature(("x", "gain", "shift"), ("out",), differentiate=("x", "gain", "shift"), of="out")
+INFERRED = Signature(
+    ("x", "gain", "shift", "mean", "variance"), ("out",), differentiate=("x", "gain", "shift"), of="out"
+)
+EPSILONS = (1e-3, 1e-4, 1e-6, 1e-8, 1e-12)
+KERAS = "Keras and TensorFlow: ε = 1e-3, momentum 0.99 for the old value, the biased variance"
+
+
+def _draw_norm(arguments: tuple[str, ...], rng: np.random.Generator, sizes: Sizes) -> Inputs:
+    high, wide = (1 + extra for extra in sizes.extra)
+    n, c = max(3, sizes.n), sizes.m  # of 2 values x̂ is ±1 whatever they are: the gradient is nothing but rounding
+    drawn = {
+        "x": numbers(rng, sizes, n, high, wide, c) + weights(rng, sizes, c),
+        "gain": weights(rng, sizes, c),
+        "shift": weights(rng, sizes, c),
+        "mean": weights(rng, sizes, c),
+        "variance": rng.uniform(0.5, 2, c).astype(sizes.dtype),
+    }
+    if sizes.regime == "ties":
+        drawn["x"][..., 0] = 0.5  # a constant channel: its variance is 0
+    return {**{key: drawn[key] for key in arguments}, "weight": weights(rng, sizes, n, high, wide, c)}
+
+
+def _draw_rows(rng: np.random.Generator, sizes: Sizes) -> Inputs:
+    shape = sizes.n, 2 + sizes.m  # of 2 values x̂ is ±1 whatever they are: the gradient is nothing but rounding
+    x = numbers(rng, sizes, *shape)
+    if sizes.regime == "ties":
+        x[0] = 0.5  # a constant row: its variance is 0
+    return {
+        "x": x,
+        "gain": weights(rng, sizes, shape[1]),
+        "shift": weights(rng, sizes, shape[1]),
+        "weight": weights(rng, sizes, *shape),
+    }
+
+
+def _epsilon(epsilon: float) -> tuple[str, str, str, str]:
+    """Key, title, consequence and mending of another ε."""
+    return (
+        f"epsilon-{epsilon:g}",
+        f"with ε = {epsilon:g} in place of 1e-5",
+        f"off by {50 * abs(epsilon - 1e-5):.1g} % at variance 1, by {_off(epsilon):.2g} % at variance 1e-4",
+        "set ε to 1e-5 (PyTorch's default)",
+    )
+
+
+def _off(epsilon: float, variance: float = 1e-4) -> float:
+    return 100 * abs(math.sqrt((variance + layers.EPSILON) / (variance + epsilon)) - 1)
+
+
+def _with_state(output: Callable[[Array, Array, Array], Array], **how: Any) -> Callable[..., tuple[Array, ...]]:
+    """A function for the output, with the running statistics moved as the reference's or otherwise."""
+
+    def norm(x: Array, gain: Array, shift: Array, mean: Array, variance: Array) -> tuple[Array, ...]:
+        return output(x, gain, shift), *moved(x, mean, variance, **how)
+
+    return norm
+
+
+def _statistics_conventions() -> list[Variant]:
+    """Running statistics and ε as others have them."""
+    make = partial(variant, TRAINED)
+    found = [
+        make("running-variance-biased", _with_state(normalized, biased=True),
+             "batch norm with the biased variance in its running statistics",
+             "the running variance is (n − 1)/n of it: off by 50 % at n = 2, by 0.0031 % at n = 32,768",
+             "multiply the batch's variance by n/(n − 1) for the running statistics (PyTorch)", KERAS),
+        make("keras-defaults", _with_state(partial(normalized, epsilon=1e-3), biased=True, momentum=0.01),
+             "batch norm with Keras's defaults",
+             f"off by 0.05 % at variance 1, by {_off(1e-3):.2g} % at variance 1e-4; the statistics move slowly",
+             "epsilon=1e-5, momentum=0.9, and the unbiased running variance", KERAS),
+    ]  # fmt: skip
+    for biased in (False, True):
+        suffix, words = ("-biased", ", and the biased running variance") if biased else ("", "")
+        for momentum, why in ((0.9, "PyTorch's momentum of 0.1 is Keras's 0.9"), (0.01, "Keras's default, 0.99")):
+            found.append(
+                make(f"momentum-{momentum:g}{suffix}", _with_state(normalized, momentum=momentum, biased=biased),
+                     f"batch norm with the weight {momentum:g} for the newest batch in the running statistics{words}",
+                     f"after 10 batches of constant statistics {100 * (1 - momentum) ** 10:.2g} % of the start remain, "
+                     "in place of 35 %",
+                     f"give the newest batch the weight 0.1 ({why})"))  # fmt: skip
+        for epsilon in EPSILONS:
+            key, title, consequence, mend = _epsilon(epsilon)
+            found.append(
+                make(key + suffix, _with_state(partial(normalized, epsilon=epsilon), biased=biased),
+                     f"batch norm {title}{words}", consequence, mend))  # fmt: skip
+    return found
+
+
+OUTSIDE = f"off by 0.0005 % at variance 1, by {100 * (math.sqrt(1.1) / (1 + 1e-3) - 1):.2g} % at variance 1e-4"
+# key, function of (x, gain, shift), title, consequence, mending: of the output of batch norm in training
+_OUTPUT_MISTAKES: tuple[tuple[str, Callable[..., Array], str, str, str], ...] = (
+    ("unbiased-variance", partial(normalized, correction=1), "batch norm with the unbiased variance",
+     "off by 0.21 % on random images: the output is √((n − 1)/n) of it", "divide by n, not by n − 1"),
+    ("epsilon-outside-root", partial(normalized, outside=True), "batch norm divided by σ + ε, with ε outside the root",
+     f"{OUTSIDE}; the gradient is NaN at variance 0",
+     "divide by √(σ² + ε)"),
+    ("epsilon-left-out", partial(normalized, epsilon=0.0), "batch norm without ε",
+     "NaN in a channel that is constant over the batch (off by 0.0005 % at variance 1)", "divide by √(σ² + 1e-5)"),
+    ("no-root", divided_by_variance, "batch norm divided by the variance, without the root",
+     "off by 4.4 % on random images; at σ = 30 the output is 1/30 of it", "divide by √(σ² + ε)"),
+    ("gain-and-shift-left-out", unscaled, "batch norm without gain and shift",
+     "off by 130 % on random images; both parameters have no gradient", "multiply by the gain and add the shift"),
+    ("shift-before-gain", shifted_before_gain, "batch norm whose shift is added before the gain",
+     "off by 91 % on random images: the shift is multiplied by the gain", "gain·x̂ + shift"),
+    ("statistics-detached", detached_statistics, "batch norm whose statistics are constants to the gradient",
+     "the gradient in x is off by 10 %: it is not orthogonal to 1 and x̂", "differentiate through mean and variance",),
+    ("by-image", by_image, "instance norm: each image is normalized on its own",
+     "off by 14 % on random images; differences of brightness and contrast between images are lost",
+     "take mean and variance over batch, rows and columns"),
+    ("by-place", by_place, "batch norm over the batch alone: each pixel has statistics of its own",
+     "off by 40 % on random images", "take mean and variance over batch, rows and columns"),
+    ("by-pixel", by_row, "layer norm: each pixel is normalized over its channels",
+     "off by 72 % on random images", "take mean and variance over batch, rows and columns, for each channel"),
+    ("over-everything", over_everything, "batch norm with one mean and one variance for all channels",
+     "off by 50 % on random images", "keep the channels' axis"),
+)  # fmt: skip
+IOFFE = "arXiv 1502.03167, algorithm 1"
+
+
+def _output_mistakes(signature: Signature, stateful: bool) -> list[Variant]:
+    return [
+        variant(signature, key, _with_state(function) if stateful else function, title, consequence, mend, IOFFE)
+        for key, function, title, consequence, mend in _OUTPUT_MISTAKES
+    ]
+
+
+_trained, _output, _inferred = (partial(variant, each) for each in (TRAINED, OUTPUT, INFERRED))
+BATCH_NORM_LAST = Form(
+    name="channels-last",
+    signature=TRAINED,
+    meaning="training: f(x (B, H, W, C), gain (C,), shift, mean, variance) -> (out, new mean, new variance)",
+    draw=partial(_draw_norm, TRAINED.arguments),
+    reference=reference(batch_norm, TRAINED),
+    conventions=tuple(_statistics_conventions()),
+    mistakes=(
+        *_output_mistakes(TRAINED, stateful=True),
+        _trained("running-statistics-in-training", running_in_training,
+                 "batch norm that normalizes with the running statistics while training",
+                 "off by 140 % on random images: the batch is not normalized",
+                 "normalize with the batch's own statistics; the running ones are for inference", IOFFE),
+        _trained("running-statistics-not-moved", lambda x, gain, shift, mean, variance: (
+                     normalized(x, gain, shift), mean, variance),
+                 "batch norm whose running statistics never move",
+                 "the running mean is off by 21 % after one batch, and inference uses the initial 0 and 1",
+                 "move them by 0.1 toward the batch's at every training step"),
+        _trained("running-deviation", lambda x, gain, shift, mean, variance: (
+                     normalized(x, gain, shift), moved(x, mean, variance)[0],
+                     0.9 * variance + 0.1 * stop_gradient(x).reshape(-1, x.shape[-1]).std(axis=0, ddof=1)),
+                 "batch norm whose running variance is moved toward the standard deviation",
+                 "the running variance is off by 0.41 % after one batch of random images", "move it toward σ²"),
+        _trained("running-sum", lambda x, gain, shift, mean, variance: (
+                     normalized(x, gain, shift), *(m + b for m, b in zip((mean, variance), moved(
+                         x, 0 * mean, 0 * variance), strict=True))),
+                 "batch norm whose running statistics add the newest batch without letting go of the old",
+                 "the running mean is off by 12 % after one batch, and grows without limit",
+                 "new = 0.9·old + 0.1·batch"),
+    ),
+    range_of=("x",),
+)  # fmt: skip
+OUTPUT_LAST = Form(
+    name="output-last",
+    signature=OUTPUT,
+    meaning="training, the output alone: f(x (B, H, W, C), gain (C,), shift (C,)) -> (B, H, W, C)",
+    draw=partial(_draw_norm, OUTPUT.arguments),
+    reference=reference(batch_norm_output, OUTPUT),
+    conventions=tuple(
+        _output(key, partial(normalized, epsilon=epsilon), f"batch norm {title}", consequence, mend)
+        for epsilon in EPSILONS
+        for key, title, consequence, mend in (_epsilon(epsilon),)
+    ),
+    mistakes=tuple(_output_mistakes(OUTPUT, stateful=False)),
+    range_of=("x",),
+)
+INFERENCE_LAST = Form(
+    name="channels-last",
+    signature=INFERRED,
+    meaning="inference: f(x (B, H, W, C), gain (C,), shift, mean, variance) -> (B, H, W, C)",
+    draw=partial(_draw_norm, INFERRED.arguments),
+    reference=reference(batch_norm_inference, INFERRED),
+    conventions=tuple(
+        _inferred(key, partial(inference, epsilon=epsilon), f"batch norm {title}", consequence, mend)
+        for epsilon in EPSILONS
+        for key, title, consequence, mend in (_epsilon(epsilon),)
+    ),
+    mistakes=(
+        _inferred("batch-statistics", lambda x, gain, shift, mean, variance: normalized(x, gain, shift),
+                  "batch norm that uses the batch's statistics at test time",
+                  "off by 76 % on random images: an image's result depends on the others in its batch",
+                  "use the running statistics (model.eval() in PyTorch, training=False in Keras)", IOFFE),
+        _inferred("no-root", partial(inference, power=1.0),
+                  "batch norm that divides by the running variance, without the root",
+                  "off by 15 % on random images", "divide by √(variance + ε)"),
+        _inferred("epsilon-outside-root", partial(inference, outside=True),
+                  "batch norm that divides by √variance + ε, with ε outside the root",
+                  OUTSIDE,
+                  "divide by √(variance + ε)"),
+        _inferred("gain-and-shift-left-out", lambda x, gain, shift, mean, variance: inference(
+                      x, stop_gradient(gain) * 0 + 1, stop_gradient(shift) * 0, mean, variance),
+                  "batch norm in inference without gain and shift",
+                  "off by 130 % on random images", "multiply by the gain and add the shift"),
+        _inferred("mean-left-out", lambda x, gain, shift, mean, variance: inference(x, gain, shift, 0 * mean, variance),
+                  "batch norm in inference that takes no mean off",
+                  "off by 37 % on random images", "subtract the running mean"),
+    ),
+    range_of=("x",),
+)  # fmt: skip
+
+_rows = partial(variant, OUTPUT)
+LAYER_NORM = Form(
+    name="rows",
+    signature=OUTPUT,
+    meaning="f(x (B, F), gain (F,), shift (F,)) -> (B, F)",
+    draw=_draw_rows,
+    reference=reference(layer_norm, OUTPUT),
+    conventions=tuple(
+        _rows(key, partial(by_row, epsilon=epsilon), f"layer norm {title}", consequence, mend, where)
+        for epsilon, where in zip(EPSILONS, ("Keras", "", "TensorFlow 1, many transformers", "", "BERT"), strict=True)
+        for key, title, consequence, mend in (_epsilon(epsilon),)
+    ),
+    mistakes=(
+        _rows("annotated-transformer", partial(by_row, epsilon=1e-6, correction=1, outside=True),
+              "layer norm by the unbiased deviation plus 1e-6, (x − μ)/(s + ε)",
+              "off by 6.4 % on random rows of 6: the output is √((F − 1)/F) of it",
+              "divide by √(σ² + ε) with the biased variance: x.std() of PyTorch is unbiased",
+              "The Annotated Transformer, class LayerNorm"),
+        _rows("unbiased-variance", partial(by_row, correction=1), "layer norm with the unbiased variance",
+              "off by 6.4 % on random rows of 6: the output is √((F − 1)/F) of it", "divide by F, not by F − 1"),
+        _rows("unbiased-epsilon-outside", partial(by_row, correction=1, outside=True),
+              "layer norm by the unbiased deviation plus ε, with ε outside the root",
+              "off by 6.4 % on random rows of 6: the output is √((F − 1)/F) of it",
+              "divide by √(σ² + ε) with the biased variance"),
+        _rows("epsilon-outside-root", partial(by_row, outside=True), "layer norm divided by σ + ε, with ε outside the root",
+              OUTSIDE,
+              "divide by √(σ² + ε)"),
+        _rows("epsilon-left-out", partial(by_row, epsilon=0.0), "layer norm without ε",
+              "NaN in a row of equal numbers (off by 0.0005 % at variance 1)", "divide by √(σ² + 1e-5)"),
+        _rows("root-mean-square", root_mean_square, "RMS norm: the mean is not taken off",
+              "off by 29 % on random rows", "subtract the mean of each row first", "arXiv 1910.07467"),
+        _rows("over-batch", normalized, "batch norm: each feature is normalized over the batch",
+              "off by 48 % on random rows; a row's result depends on the others", "normalize over the last axis"),
+        _rows("over-everything", over_everything, "layer norm with one mean and one variance for all rows",
+              "off by 35 % on random rows; a row's result depends on the others", "normalize over the last axis alone"),
+        _rows("not-divided", centred_rows, "layer norm that is centred but not divided by the deviation",
+              "off by 29 % on random rows; at σ = 30 it is 30 times as large", "divide by √(σ² + ε)"),
+        _rows("gain-and-shift-left-out", unscaled_rows, "layer norm without gain and shift",
+              "off by 130 % on random rows; both parameters have no gradient", "multiply by the gain and add the shift"),
+        _rows("statistics-detached", detached_row_statistics, "layer norm whose statistics are constants to the gradient",
+              "the gradient in x is off by 59 %: it is not orthogonal to 1 and x̂",
+              "differentiate through mean and variance"),
+    ),
+    range_of=("x",),
+)  # fmt: skip
+
+_STATE = {"x": TO_FIRST, "out": TO_FIRST}
+CONTRACTS: tuple[Contract, ...] = (
+    Contract(
+        "layer", "batch_norm", "batch norm in training, with its running statistics",
+        (
+            BATCH_NORM_LAST,
+            transposed("channels-first", BATCH_NORM_LAST,
+                        "training: f(x (B, C, H, W), gain (C,), shift, mean, variance) -> (out, new mean, new variance)",
+                        _STATE),
+            OUTPUT_LAST,
+            transposed("output-first", OUTPUT_LAST,
+                        "training, the output alone: f(x (B, C, H, W), gain (C,), shift (C,)) -> (B, C, H, W)", _STATE),
+        ),
+        IOFFE,
+    ),
+    Contract(
+        "layer", "batch_norm_inference", "batch norm with its running statistics",
+        (INFERENCE_LAST, transposed(
+            "channels-first", INFERENCE_LAST,
+            "inference: f(x (B, C, H, W), gain (C,), shift, mean, variance) -> (B, C, H, W)", _STATE)),
+        IOFFE,
+    ),
+    Contract("layer", "layer_norm", "normalization of each row over its features", (LAYER_NORM,),
+             "arXiv 1607.06450, eq. (3)-(4)"),
+)  # fmt: skip

@@ -1,0 +1,5 @@
+"""Contracts of prior."""
+
+from dimref.audit.contract import Contract
+
+CONTRACTS: tuple[Contract, ...] = ()

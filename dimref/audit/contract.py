@@ -1,0 +1,180 @@
+"""What an implementation under audit is held against: how it is called, what it should return, and how it may err."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dimref import names
+from dimref.audit.answer import Answer, Inputs, Signature
+from dimref.backend import Tree
+from dimref.errors import DimrefError
+from dimref.laws.law import Sizes as LawSizes
+from dimref.laws.law import Slack
+
+KINDS = names.AUDIT_KINDS
+CORE = ("mild", "ties", "separated", "tiny")  # here every correct formula gives the number, naive ones too
+REGIMES = (*CORE, "moderate", "shifted", "large")
+
+
+class AuditError(DimrefError):
+    """The audit cannot be run as asked."""
+
+
+@dataclass(frozen=True)
+class Sizes(LawSizes):
+    """Shapes and character of one drawn case; each `draw` reads those fields that it needs.
+
+    Attributes:
+        n: samples N: 1 … 6 (a form that needs two takes max(2, n)).
+        flat: without an axis of locations: (N,), (N, N) in place of (N, L), (N, N, L).
+        regime: what the numbers are like: "mild", a few nats; "ties", all or many equal; "separated", a critic that is
+            sure; "tiny", 1e-3; "moderate", ±30; "shifted", a few nats beside a constant of 100 to 1e4; "large", ±1e4.
+    """
+
+    flat: bool = True
+    regime: str = "mild"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Another function than the reference: a valid convention or a known mistake.
+
+    Attributes:
+        key: unique in its contract, as "positive-excluded".
+        title: what it computes, to follow "this is …": "InfoNCE with the positive left out of the denominator".
+        function: inputs -> outputs by name, as `Form.reference`.
+        consequence: what it does to the numbers.
+        mend: what to change (for a convention: how to get the reference's).
+        source: where it is found or discussed.
+        exact: whether its value must agree too: constants of a loss count. If not, value up to sign, additive constant
+            and positive factor, the gradient deciding.
+    """
+
+    key: str
+    title: str
+    function: Callable[[Inputs], Tree]
+    consequence: str
+    mend: str
+    source: str
+    exact: bool = False
+
+
+@dataclass(frozen=True)
+class TargetLaw:
+    """A statement of the theory that is tried on the target itself.
+
+    Attributes:
+        key, statement, source: as of a law in `dimref.laws`.
+        measure: (inputs, ask) -> slack; `ask` runs the target on other inputs of the same names. Value and gradients
+            are already turned: a loss comes as the bound it stands for, where that could be told.
+        mistake: what its violation shows, for a form without a reference: key of a `Variant` whose function is not used.
+    """
+
+    key: str
+    statement: str
+    source: str
+    measure: Callable[[Inputs, Callable[[Inputs], Answer]], Slack]
+    mistake: str = ""
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way to call an implementation.
+
+    Attributes:
+        name: "pairs", "matrix", …
+        signature: the arguments in order, the outputs, and which inputs are differentiated.
+        meaning: one line on arguments and outputs with their shapes, for people.
+        draw: (rng, sizes) -> inputs, in the dtype and the regime that `sizes` asks for.
+        reference: inputs -> outputs by name, written with `dimref.ops`, so that the tape differentiates it. None for
+            what is drawn at random: then `laws` alone decide.
+        objective: whether the value is something to maximize or minimize. Then sign, additive constants and positive
+            factors are told apart from error; otherwise every number must agree.
+        loss: an objective that is minimized: constants may be dropped whatever the sign.
+        conventions, mistakes: what else it may compute; conventions come first.
+        numerical: the reference by formulas that fail beyond some magnitude, as log(1 + e^t).
+        laws: tried on the target itself.
+        canonical: outputs -> outputs with what may differ freely (the order of pairs) put in one order.
+        range_of: inputs whose magnitude is raised to find where the target first overflows; () if there are none.
+    """
+
+    name: str
+    signature: Signature
+    meaning: str
+    draw: Callable[[np.random.Generator, Sizes], Inputs]
+    reference: Callable[[Inputs], Tree] | None
+    objective: bool = False
+    conventions: tuple[Variant, ...] = ()
+    mistakes: tuple[Variant, ...] = ()
+    numerical: tuple[Variant, ...] = ()
+    laws: tuple[TargetLaw, ...] = ()
+    canonical: Callable[[Tree], Tree] = lambda outputs: outputs
+    range_of: tuple[str, ...] = ()
+    loss: bool = False
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What `dimref audit KIND NAME` holds a target against: one quantity, in one or more forms.
+
+    Attributes:
+        kind: one of KINDS.
+        name: as "infonce".
+        title: what it is, in one line.
+        forms: the first is the default.
+    """
+
+    kind: str
+    name: str
+    title: str
+    forms: tuple[Form, ...]
+    source: str = field(default="")
+
+    def form(self, name: str = "") -> Form:
+        """The form of that name; the first, if none is given.
+
+        Raises:
+            AuditError: there is none.
+        """
+        for form in self.forms:
+            if name in ("", form.name):
+                return form
+        expected = ", ".join(form.name for form in self.forms)
+        raise AuditError(f"audit {self.kind} {self.name}: form must be one of {expected}, was {name!r}")
+
+
+# Files of `dimref/audit/catalogue`, each with CONTRACTS, a tuple.
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "bound": ("bounds", "infonce", "f_divergences", "contrastive", "mine"),
+    "negatives": ("negatives",),
+    "discriminator": ("discriminators",),
+    "layer": ("layers", "norms"),
+    "information": ("information",),
+    "prior": ("prior",),
+    "measure": ("measures",),
+}
+
+
+def contracts(kind: str = "") -> Iterator[Contract]:
+    """Every contract, or those of one kind."""
+    for each in KINDS if kind == "" else (kind,):
+        for family in FAMILIES[each]:
+            yield from importlib.import_module(f"dimref.audit.catalogue.{family}").CONTRACTS
+
+
+def find(kind: str, name: str) -> Contract:
+    """The contract of that kind and name.
+
+    Raises:
+        AuditError: there is none.
+    """
+    if kind not in KINDS:
+        raise AuditError(f"audit: kind must be one of {', '.join(KINDS)}, was {kind!r}")
+    known = {contract.name: contract for contract in contracts(kind)}
+    if name not in known:
+        raise AuditError(f"audit {kind}: name must be one of {', '.join(known)}, was {name!r}")
+    return known[name]

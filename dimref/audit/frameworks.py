@@ -1,0 +1,333 @@
+"""How each framework is handed arrays, is differentiated by its own means, and is read back.
+
+A framework is imported when it is asked for or found. NumPy has no autodiff: what is written with its functions is run a
+second time with autograd's in their place, and has a gradient if that run gives the same numbers.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from types import ModuleType
+from typing import Any, Protocol
+
+import numpy as np
+
+from dimref import ops
+from dimref.audit import reach
+from dimref.backend import NUMPY, Backend, Tree, get_backend, map_tree
+from dimref.errors import DimrefError
+from dimref.tape import stop_gradient, value_and_gradients
+
+# What a target computes: differentiated arrays -> their weighted sum, a scalar (None if there is none), and its outputs.
+Run = Callable[[Tree], tuple[Any, dict[str, Any]]]
+Found = tuple[dict[str, Any], Tree | None, str]  # outputs, gradients, why there are none
+
+STANDS_FOR = {  # autograd's own version of a module
+    "numpy": "autograd.numpy",
+    "numpy.linalg": "autograd.numpy.linalg",
+    "scipy.special": "autograd.scipy.special",
+    "cupy": "autograd.numpy",  # NumPy's functions reach an array on the device by its array protocols
+    "cupy.linalg": "autograd.numpy.linalg",
+}
+
+
+class Unusable(Exception):
+    """What a target returned is no value; the message says why."""
+
+
+class Framework(Protocol):
+    """One framework.
+
+    Attributes:
+        name: as in `dimref.names.FRAMEWORKS`.
+        mutable: whether its arrays can be changed in place.
+    """
+
+    name: str
+    mutable: bool
+
+    def array(self, host: np.ndarray) -> Any:
+        """An array of this framework with the same numbers and dtype; the host's may share its memory."""
+        ...
+
+    def host(self, found: Any) -> np.ndarray:
+        """What a target returned, as a NumPy array off the tape.
+
+        Raises:
+            Unusable: it is no array of real numbers.
+        """
+        ...
+
+    def differentiable(self, found: Any) -> bool:
+        """Whether it is an array of this framework, of floating point numbers."""
+        ...
+
+    def weighted(self, found: Any, weight: Any) -> Any:
+        """Σ weight · found, a scalar; found itself, of one element, where weight is None."""
+        ...
+
+    def evaluate(self, run: Run, at: Tree) -> Found:
+        """Run, and differentiate the scalar with respect to every leaf of `at`; zeros where it does not depend on it."""
+        ...
+
+
+def get(name: str, function: Callable[..., Any]) -> Framework:
+    """The framework of that name, to run `function`.
+
+    Raises:
+        DimrefError: it is not installed, or has no device.
+    """
+    if name == "numpy":
+        return Plain("numpy", NUMPY, function)
+    if name == "autograd":
+        return Taped("autograd", NUMPY)
+    if name == "cupy":
+        return Plain("cupy", get_backend("cupy"), function)
+    return Torch() if name == "torch" else Jax()
+
+
+def candidates(function: Callable[..., Any]) -> list[str]:
+    """The frameworks that `function` may be written in, the likeliest first: those that its code refers to."""
+    found = [name for name in reach.roots(function) if name in ("torch", "jax", "cupy", "autograd")]
+    if found or "numpy" in reach.roots(function):
+        return [*found, "numpy"]
+    return ["numpy", *(name for name in ("torch", "jax") if name in sys.modules)]  # methods and operators alone
+
+
+def host(found: Any) -> np.ndarray:
+    """NumPy's view of a number or an array on the host; by DLPack, where it is another framework's.
+
+    Raises:
+        Unusable: it is neither, or no real numbers.
+    """
+    if isinstance(found, (np.ndarray, np.generic, bool, int, float)):
+        array = np.array(found)
+    elif hasattr(found, "__dlpack__"):
+        try:
+            array = np.array(np.from_dlpack(found))
+        except (BufferError, RuntimeError, TypeError, ValueError):
+            raise Unusable(f"returned {described(found)} that NumPy cannot read") from None
+    else:
+        raise Unusable(f"returned {described(found)}; expected an array of real numbers")
+    if array.dtype.kind not in "biuf":
+        what = "complex numbers" if array.dtype.kind == "c" else f"an array of {array.dtype}"
+        raise Unusable(f"returned {what}; expected an array of real numbers")
+    return array
+
+
+def described(thing: Any) -> str:
+    """A few words on something that is no array."""
+    if thing is None:
+        return "None"
+    if isinstance(thing, (list, tuple, dict, set)):
+        return f"a {type(thing).__name__} of {len(thing)}"
+    kind, dtype = type(thing), getattr(thing, "dtype", None)
+    name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}" + (f" of {dtype}" if dtype is not None else "")
+
+
+# ---- autograd, NumPy, CuPy
+
+
+class Taped:
+    """Functions that autograd's tape runs through."""
+
+    mutable = True
+
+    def __init__(self, name: str, backend: Backend) -> None:
+        self.name, self._backend = name, backend
+        self._type = type(backend.to_device(np.zeros(1)))
+
+    def array(self, host: np.ndarray) -> Any:
+        return self._backend.to_device(host)
+
+    def host(self, found: Any) -> np.ndarray:
+        found = stop_gradient(found)
+        return host(self._backend.to_host(found) if isinstance(found, self._type) else found)
+
+    def differentiable(self, found: Any) -> bool:
+        found = stop_gradient(found)
+        return isinstance(found, float) or getattr(getattr(found, "dtype", None), "kind", "") == "f"
+
+    def weighted(self, found: Any, weight: Any) -> Any:
+        if weight is None:
+            return ops.reshape(found, ()) if hasattr(found, "shape") else found
+        return ops.total(ops.multiply(found, weight))
+
+    def evaluate(self, run: Run, at: Tree) -> Found:
+        def scalar(boxed: Tree) -> tuple[Any, Any]:
+            total, outputs = run(boxed)
+            return total, {"outputs": outputs, "scalar": np.array(total is not None)}
+
+        _, gradients, found = value_and_gradients(scalar, at)
+        outputs = found["outputs"]
+        if not found["scalar"]:
+            return outputs, None, ""
+        return outputs, map_tree(self._gradient, gradients, at), ""
+
+    def _gradient(self, gradient: Any, leaf: Any) -> np.ndarray:
+        return np.zeros(leaf.shape, leaf.dtype) if gradient is None else self.host(gradient)
+
+
+class Plain(Taped):
+    """Functions of a library without autodiff: run as they are, then once more with autograd's functions."""
+
+    def __init__(self, name: str, backend: Backend, function: Callable[..., Any]) -> None:
+        super().__init__(name, backend)
+        self._namespaces = reach.namespaces(function)
+
+    def evaluate(self, run: Run, at: Tree) -> Found:
+        copies = map_tree(lambda leaf: leaf.copy(), at)  # the first run may change its inputs
+        _, outputs = run(at)
+        title = {"numpy": "NumPy", "cupy": "CuPy"}[self.name]
+        try:
+            with _autograd_for_numpy(self._namespaces):
+                traced, gradients, _ = super().evaluate(run, copies)
+            same = all(_close(self.host(traced[name]), self.host(outputs[name])) for name in outputs)
+        except Exception:  # whatever autograd makes of code that was not written for it
+            return outputs, None, f"no gradient: {title} has no autodiff, and autograd cannot trace this function"
+        if gradients is None or not same:
+            return outputs, None, f"no gradient: {title} has no autodiff, and autograd's trace differs"
+        return outputs, map_tree(lambda g, leaf: g.astype(leaf.dtype), gradients, at), ""
+
+
+def _close(a: np.ndarray, b: np.ndarray) -> bool:
+    return a.shape == b.shape and bool(np.allclose(a, b, rtol=1e-4, atol=1e-6, equal_nan=True))
+
+
+@contextmanager
+def _autograd_for_numpy(namespaces: list[dict[str, Any]]) -> Iterator[None]:
+    """Let the names that stand for NumPy's functions stand for autograd's, for a while."""
+    before = []
+    try:
+        for namespace in namespaces:
+            for name, thing in list(namespace.items()):
+                other = _autograds(thing)
+                if other is not None:
+                    before.append((namespace, name, thing))
+                    namespace[name] = other
+        yield
+    finally:
+        for namespace, name, thing in reversed(before):
+            namespace[name] = thing
+
+
+def _autograds(thing: Any) -> Any:
+    """autograd's version of a module or a function of NumPy's; None if there is none."""
+    if isinstance(thing, ModuleType):
+        return import_module(STANDS_FOR[thing.__name__]) if thing.__name__ in STANDS_FOR else None
+    if not callable(thing) or isinstance(thing, type):
+        return None
+    for module, other in STANDS_FOR.items():
+        name = getattr(thing, "__name__", "")
+        if module in sys.modules and name and getattr(sys.modules[module], name, None) is thing:
+            return getattr(import_module(other), name, None)
+    return None
+
+
+# ---- PyTorch
+
+
+class Torch:
+    """PyTorch, with its own autograd."""
+
+    name, mutable = "torch", True
+
+    def __init__(self) -> None:
+        self._torch = _imported("torch", "PyTorch", "torch")
+
+    def array(self, host: np.ndarray) -> Any:
+        return self._torch.from_dlpack(host) if host.size else self._torch.from_numpy(host)
+
+    def host(self, found: Any) -> np.ndarray:
+        return host(found.detach().cpu().resolve_conj() if isinstance(found, self._torch.Tensor) else found)
+
+    def differentiable(self, found: Any) -> bool:
+        return isinstance(found, self._torch.Tensor) and found.is_floating_point()
+
+    def weighted(self, found: Any, weight: Any) -> Any:
+        return found.reshape(()) if weight is None else (weight * found).sum()
+
+    def evaluate(self, run: Run, at: Tree) -> Found:
+        roots: list[Any] = []
+
+        def as_root(leaf: Any) -> Any:
+            roots.append(leaf.requires_grad_())
+            return leaf.clone()  # a root may not be changed in place, what is computed from it may
+
+        with self._torch.enable_grad():
+            total, outputs = run(map_tree(as_root, at))
+        if total is None:
+            return outputs, None, ""
+        found: Any = [None] * len(roots)
+        if total.requires_grad:
+            try:
+                found = self._torch.autograd.grad(total, roots, allow_unused=True)
+            except RuntimeError as error:
+                return outputs, None, f"no gradient: torch.autograd raised {_first_line(error)}"
+        given = iter(
+            [
+                np.zeros(tuple(r.shape), self.host(r).dtype) if g is None else self.host(g)
+                for g, r in zip(found, roots, strict=True)
+            ]
+        )
+        return outputs, map_tree(lambda _: next(given), at), ""
+
+
+# ---- JAX
+
+
+class Jax:
+    """JAX, with jax.grad."""
+
+    name, mutable = "jax", False
+
+    def __init__(self) -> None:
+        self._jax = _imported("jax", "JAX", "jax[cpu]")
+        self._jax.config.update("jax_enable_x64", True)  # float64 inputs would become float32
+
+    def array(self, host: np.ndarray) -> Any:
+        return self._jax.numpy.asarray(host)
+
+    def host(self, found: Any) -> np.ndarray:
+        return host(found)
+
+    def differentiable(self, found: Any) -> bool:
+        return isinstance(found, self._jax.Array) and self._jax.numpy.issubdtype(found.dtype, np.floating)
+
+    def weighted(self, found: Any, weight: Any) -> Any:
+        return found.reshape(()) if weight is None else (weight * found).sum()
+
+    def evaluate(self, run: Run, at: Tree) -> Found:
+        def scalar(leaves: Tree) -> tuple[Any, Any]:
+            total, outputs = run(leaves)
+            if total is None:
+                raise Unusable
+            return total, outputs
+
+        try:
+            (_, outputs), gradients = self._jax.value_and_grad(scalar, has_aux=True)(at)
+        except Exception as error:  # the target's own fault shows when it is run without a tape
+            outputs = run(at)[1]
+            why = "" if isinstance(error, Unusable) else f"no gradient: jax.grad raised {_first_line(error)}"
+            return outputs, None, why
+        return outputs, map_tree(self.host, gradients), ""
+
+
+def _first_line(error: Exception) -> str:
+    text = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {text}"[:200]
+
+
+def _imported(module: str, title: str, package: str) -> Any:
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        raise DimrefError(
+            f"--framework {module}: expected {title}, found it not installed; install it with pip install {package!r}"
+        ) from None

@@ -1,0 +1,64 @@
+"""Functions of the library's own kind, written with `dimref.ops` or autograd, answered for in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from dimref import ops
+from dimref.audit.answer import Answer, Inputs, Signature
+from dimref.backend import Array, Tree, map_tree
+from dimref.tape import value_and_gradients
+
+
+def evaluate(function: Callable[[Inputs], Tree], signature: Signature, inputs: Inputs) -> Answer:
+    """What a reference, or a variant of it, answers: outputs by name, and the tape's gradients."""
+    parameters = {name: inputs[name] for name in signature.differentiate}
+
+    def scalar(at: Tree) -> tuple[Any, Tree]:
+        outputs = function({**inputs, **at})
+        if not at:
+            return 0.0, outputs
+        if signature.of:
+            return _weighted(outputs[signature.of], inputs.get("weight")), outputs
+        parts = [_weighted(outputs[name], inputs["weight"][name]) for name in signature.outputs]
+        return sum(parts[1:], parts[0]), outputs
+
+    with np.errstate(all="ignore"):
+        _, gradients, outputs = value_and_gradients(scalar, parameters)
+    filled = map_tree(lambda g, leaf: np.zeros_like(leaf) if g is None else g, gradients, parameters)
+    return Answer({name: np.asarray(outputs[name]) for name in signature.outputs}, map_tree(np.asarray, filled))
+
+
+def _weighted(output: Array, weight: Array | None) -> Array:
+    """Σ weight · output; a scalar without a weight as it is."""
+    if np.shape(output) == ():
+        return output if weight is None else output * weight
+    return ops.total(ops.multiply(output, weight))
+
+
+class LocalTarget:
+    """A function of positional arguments, differentiated by autograd's tape; it must not hang or exit."""
+
+    framework = "autograd"
+
+    def __init__(self, function: Callable[..., Any], name: str = "") -> None:
+        self.name = name or getattr(function, "__name__", "function")
+        self._function = function
+
+    def call(self, signature: Signature, inputs: Inputs) -> Answer:
+        """As `Target.call`: whatever the function raises is told in a line."""
+
+        def named(at: Inputs) -> Tree:
+            found = self._function(*(at[name] for name in signature.arguments))
+            found = found if isinstance(found, tuple) else (found,)
+            if len(found) != len(signature.outputs):
+                raise ValueError(f"expected {len(signature.outputs)} outputs, found {len(found)}")
+            return dict(zip(signature.outputs, found, strict=True))
+
+        try:
+            return evaluate(named, signature, inputs)
+        except Exception as error:  # the target is somebody else's code: whatever it raises is a finding
+            return Answer(problem=" ".join(f"{type(error).__name__}: {error}".split()))

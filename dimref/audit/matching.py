@@ -1,0 +1,357 @@
+"""Does a target compute a candidate: the reference, a convention, a known mistake; exactly, or up to what is free.
+
+target = factor · candidate + constant. For an objective the gradient decides the factor; the constant may then depend on
+shapes, as log K does. Any other quantity must agree in every number. Tolerances are what rounding may do in the coarsest
+dtype that took part: eps · (1 + max|T|), times the size of the result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dimref.audit.answer import Answer, Inputs
+from dimref.audit.cases import Observation
+from dimref.audit.contract import Form
+from dimref.audit.local import evaluate
+from dimref.backend import Tree, leaves
+
+ROUNDINGS = 100.0  # of eps, in units of the largest number that took part
+WIDE = 1e-7  # beyond the core, what a correct formula may lose (PyTorch's softplus is linear from 20 on: 2e-9)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How the target's answers follow from a candidate's.
+
+    Attributes:
+        factor: target = factor · candidate + constant, −1 for a loss.
+        scaling: "" for a factor that is one number, else what it is a multiple of, as "N": a sum for a mean.
+        constant: "zero", "shape" (one number for each shape) or "varies".
+        constants: target − factor · candidate, one for each core case.
+        wide: share of the cases beyond the core that follow too.
+        single: whether it fits only to single precision though double was given.
+    """
+
+    factor: float
+    scaling: str
+    constant: str
+    constants: tuple[float, ...]
+    wide: float = 1.0
+    single: bool = False
+
+    @property
+    def exact(self) -> bool:
+        """Value and gradient agree, up to the sign of a loss."""
+        return abs(self.factor) == 1 and not self.scaling and self.constant == "zero"
+
+    def scale(self, inputs: Inputs) -> float:
+        """What the factor is multiplied by in a case of these shapes."""
+        return scale(self.scaling, inputs)
+
+
+# ---- tolerances
+
+
+def epsilon(inputs: Inputs, *answers: Answer) -> float:
+    """The rounding unit of the coarsest floating dtype among inputs and answers."""
+    trees: list[Any] = [inputs, *(part for a in answers for part in (a.value, a.gradients))]
+    dtypes = {leaf.dtype for tree in trees for _, leaf in leaves(tree) if isinstance(leaf, np.ndarray)}
+    return max((float(np.finfo(d).eps) for d in dtypes if d.kind == "f"), default=2.0**-52)
+
+
+def largest(tree: Tree) -> float:
+    """The largest finite magnitude in a tree of arrays and numbers; 0 if there is none."""
+    parts = [np.asarray(leaf, np.float64) for _, leaf in leaves(tree) if _real(leaf)]
+    return max((float(np.abs(part[np.isfinite(part)]).max(initial=0.0)) for part in parts), default=0.0)
+
+
+def _real(leaf: Any) -> bool:
+    return isinstance(leaf, (int, float, np.number)) or (isinstance(leaf, np.ndarray) and leaf.dtype.kind in "biuf")
+
+
+def value_tolerance(inputs: Inputs, expected: Answer, eps: float) -> float:
+    """What rounding may do to a value: each input's own, carried by the gradient, and that of the terms."""
+    carried = sum(
+        float(np.abs(np.nan_to_num(np.asarray(g, np.float64), posinf=0.0, neginf=0.0) * np.asarray(leaf)).sum())
+        for name, tree in expected.gradients.items()
+        for (_, g), (_, leaf) in zip(leaves(tree), leaves(inputs[name]), strict=True)
+    )
+    return ROUNDINGS * eps * (1 + largest(inputs) + largest(expected.value) + carried)
+
+
+def gradient_tolerance(inputs: Inputs, expected: np.ndarray, eps: float) -> float:
+    """What rounding may do to a gradient: relative to its largest entry, or to the weight of one sample in a mean."""
+    scale = max(largest(expected), 1 / max(expected.size, 1))
+    return ROUNDINGS * eps * (1 + largest(inputs)) * scale
+
+
+def near(found: Any, expected: Any, tolerance: float) -> bool:
+    """Equal up to a tolerance, shape included; equal infinities are equal, a NaN is nothing's equal."""
+    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
+    if found.shape != expected.shape:
+        return False
+    with np.errstate(invalid="ignore"):
+        return bool(np.all((found == expected) | (np.abs(found - expected) <= tolerance)))
+
+
+def scalar(answer: Answer, name: str) -> Any:
+    """An output; a single number without its axes."""
+    found = answer.value.get(name)
+    return found.reshape(()) if found is not None and found.size == 1 else found
+
+
+# ---- agreement in every number
+
+
+def agrees(form: Form, case: Observation, expected: Answer, eps: float = 0.0, wide: bool = False) -> bool:
+    """Whether every output and every gradient agrees on one case."""
+    return values_agree(form, case, expected, eps, wide) and gradients_agree(case, expected, 1.0, eps, wide)
+
+
+def values_agree(form: Form, case: Observation, expected: Answer, eps: float = 0.0, wide: bool = False) -> bool:
+    """Whether every output agrees on one case."""
+    if case.found.problem:
+        return False
+    eps = max(eps, epsilon(case.inputs, case.found))
+    tolerance = value_tolerance(case.inputs, expected, eps)
+    if wide:
+        tolerance += WIDE * (1 + largest(expected.value))
+    found, wanted = (form.canonical(dict(answer.value)) for answer in (case.found, expected))
+    one = {name: shapeless(found[name], wanted[name]) for name in wanted if name in found}
+    return all(name in one and near(one[name], wanted[name], tolerance) for name in wanted)
+
+
+def shapeless(found: Any, wanted: Any) -> Any:
+    """A single number may come with axes of size 1."""
+    return np.reshape(found, np.shape(wanted)) if np.size(found) == np.size(wanted) == 1 else found
+
+
+def gradients_agree(case: Observation, expected: Answer, factor: float, eps: float = 0.0, wide: bool = False) -> bool:
+    """Whether every gradient is `factor` times the expected one; true where the target gives none."""
+    if case.found.problem:
+        return False
+    eps = max(eps, epsilon(case.inputs, case.found))
+    theirs, ours = dict(leaves(case.found.gradients)), dict(leaves(expected.gradients))
+    for name, found in theirs.items():
+        wanted = factor * np.asarray(ours[name], np.float64)
+        tolerance = gradient_tolerance(case.inputs, wanted, eps) + (WIDE * max(1.0, largest(wanted)) if wide else 0)
+        if not near(found, wanted, tolerance):
+            return False
+    return True
+
+
+# ---- agreement up to factor and constant
+
+
+SCALES: dict[str, Callable[[dict[str, float]], float]] = {
+    "N": lambda s: s["N"],
+    "1/N": lambda s: 1 / s["N"],
+    "N²": lambda s: s["N"] ** 2,
+    "1/N²": lambda s: 1 / s["N"] ** 2,
+    "N − 1": lambda s: s["N"] - 1,
+    "1/(N − 1)": lambda s: 1 / (s["N"] - 1),
+    "(N − 1)/N": lambda s: (s["N"] - 1) / s["N"],
+    "L": lambda s: s["L"],
+    "1/L": lambda s: 1 / s["L"],
+    "N·L": lambda s: s["N"] * s["L"],
+    "1/(N·L)": lambda s: 1 / (s["N"] * s["L"]),
+}
+
+
+def scale(scaling: str, inputs: Inputs) -> float:
+    """A function of the shapes by its name; 1 for ""."""
+    return SCALES[scaling](shapes(inputs)) if scaling else 1.0
+
+
+def shapes(inputs: Inputs) -> dict[str, float]:
+    """N and L of a case of scores or features."""
+    first = next(a for a in inputs.values() if isinstance(a, np.ndarray) and a.ndim)
+    square = first.ndim >= 2 and "scores" in inputs
+    rest = first.shape[2:] if square else first.shape[1:]
+    return {"N": float(first.shape[0]), "L": float(math.prod(rest)) if rest else 1.0}
+
+
+def fit(form: Form, cases: list[Observation], expected: list[Answer], single: bool = False) -> Fit | None:
+    """How the target follows from a candidate on the core cases, or None.
+
+    Args:
+        expected: the candidate's answer to each case.
+        single: allow the rounding of single precision everywhere.
+    """
+    eps = 2.0**-23 if single else 0.0
+    core = [
+        (case, answer) for case, answer in zip(cases, expected, strict=True) if case.core and not case.found.problem
+    ]
+    if not core:
+        return None
+    found = _objective(form, core, eps) if form.objective else _numbers(form, core, eps)
+    if found is None:
+        return None
+    beyond = [(case, answer) for case, answer in zip(cases, expected, strict=True) if not case.core]
+    kept = [follows(form, case, answer, found) for case, answer in beyond]
+    wide = sum(kept) / len(kept) if kept else 1.0
+    return Fit(found.factor, found.scaling, found.constant, found.constants, wide, single)
+
+
+def _numbers(form: Form, core: list[tuple[Observation, Answer]], eps: float) -> Fit | None:
+    if all(agrees(form, case, answer, eps) for case, answer in core):
+        return Fit(1.0, "", "zero", (0.0,) * len(core))
+    return None
+
+
+def _objective(form: Form, core: list[tuple[Observation, Answer]], eps: float) -> Fit | None:
+    if any(np.size(case.found.value[form.signature.main]) != 1 for case, _ in core):
+        return None
+    ratios = _ratios(core) or _value_ratios(core)
+    if not ratios:
+        return Fit(1.0, "", "zero", (0.0,) * len(core)) if _numbers(form, core, eps) else None
+    factor, scaling = _common_factor(ratios, [shapes(case.inputs) for case, _ in core], eps)
+    if factor is None:
+        return None
+    factors = [factor * scale(scaling, case.inputs) for case, _ in core]
+    for (case, answer), k in zip(core, factors, strict=True):
+        if not gradients_agree(case, answer, k, eps):
+            return None
+    return _with_constant(form, core, factor, scaling, factors, eps)
+
+
+def _with_constant(form: Form, core: list[tuple[Observation, Answer]], factor: float, scaling: str,
+                   factors: list[float], eps: float) -> Fit | None:  # fmt: skip
+    rest, allowed, shape = [], [], []
+    for (case, answer), k in zip(core, factors, strict=True):
+        found, expected = (float(scalar(a, form.signature.main)) for a in (case.found, answer))
+        if not math.isfinite(found) or not math.isfinite(expected):
+            return None
+        rest.append(found - k * expected)
+        unit = max(eps, epsilon(case.inputs, case.found))
+        allowed.append(max(1.0, abs(k)) * value_tolerance(case.inputs, answer, unit))
+        shape.append(shape_key(case.inputs))
+    more = [o for o in form.signature.outputs if o != form.signature.main]
+    for case, answer in core:
+        unit = max(eps, epsilon(case.inputs, case.found))
+        tolerance = value_tolerance(case.inputs, answer, unit)
+        if not all(near(scalar(case.found, o), scalar(answer, o), tolerance) for o in more):
+            return None
+    if all(abs(r) <= a for r, a in zip(rest, allowed, strict=True)):
+        return Fit(factor, scaling, "zero", tuple(rest))
+    groups: dict[Any, list[int]] = {}
+    for at, key in enumerate(shape):
+        groups.setdefault(key, []).append(at)
+    steady = all(
+        abs(rest[i] - rest[members[0]]) <= allowed[i] + allowed[members[0]]
+        for members in groups.values()
+        for i in members
+    )
+    constant = "shape" if steady else "varies"
+    if constant == "varies" and not core[0][0].found.gradients:
+        return None  # without a gradient nothing is left that agrees
+    return Fit(factor, scaling, constant, tuple(rest))
+
+
+def shape_key(inputs: Inputs) -> Any:
+    """What a constant may depend on: shapes, and the numbers that are options."""
+    return tuple(leaf.shape if isinstance(leaf, np.ndarray) and leaf.ndim else repr(leaf) for _, leaf in leaves(inputs))
+
+
+def _ratios(core: list[tuple[Observation, Answer]]) -> list[tuple[int, float, float]]:
+    """For each case with a gradient that is not 0: its place, ⟨g, G⟩/⟨G, G⟩, and the relative rounding of that."""
+    found = []
+    for at, (case, answer) in enumerate(core):
+        theirs, ours = dict(leaves(case.found.gradients)), dict(leaves(answer.gradients))
+        if not theirs:
+            continue
+        g = np.concatenate([np.ravel(np.asarray(theirs[name], np.float64)) for name in theirs])
+        target = np.concatenate([np.ravel(np.asarray(ours[name], np.float64)) for name in theirs])
+        norm = float(target @ target)
+        if not np.isfinite(g).all() or not math.isfinite(norm) or norm < 1e-8:
+            continue
+        rounding = ROUNDINGS * epsilon(case.inputs, case.found) * (1 + largest(case.inputs))
+        found.append((at, float(g @ target) / norm, rounding / min(1.0, math.sqrt(norm))))
+    return found
+
+
+def _value_ratios(core: list[tuple[Observation, Answer]]) -> list[tuple[int, float, float]]:
+    """Without gradients: differences of values between two cases of one shape."""
+    found = []
+    by_shape: dict[Any, int] = {}
+    for at, (case, answer) in enumerate(core):
+        first = by_shape.setdefault(shape_key(case.inputs), at)
+        before, expected = core[first]
+        theirs = float(scalar(case.found, "value")) - float(scalar(before.found, "value"))
+        ours = float(scalar(answer, "value")) - float(scalar(expected, "value"))
+        eps = max(epsilon(c.inputs, c.found) for c in (case, before))
+        rounding = value_tolerance(case.inputs, answer, eps) + value_tolerance(before.inputs, expected, eps)
+        if first != at and math.isfinite(theirs) and abs(ours) > max(0.05, 100 * rounding):
+            found.append((at, theirs / ours, rounding / abs(ours)))
+    return found if len(found) >= 3 else []
+
+
+def _common_factor(ratios: list[tuple[int, float, float]], sizes: list[dict[str, float]], eps: float) -> Any:
+    """The one number behind all ratios, or a number times a function of the shapes."""
+    for scaling in ("", *SCALES):
+        scaled = []
+        for at, ratio, rounding in ratios:
+            if scaling == "1/(N − 1)" and sizes[at]["N"] == 1:
+                break
+            unit = SCALES[scaling](sizes[at]) if scaling else 1.0
+            if unit == 0:
+                break
+            scaled.append((ratio / unit, max(rounding, eps * ROUNDINGS)))
+        if len(scaled) < len(ratios):
+            continue
+        best = min(scaled, key=lambda pair: pair[1])[0]
+        if best != 0 and all(abs(k - best) <= 4 * r * max(1.0, abs(best)) for k, r in scaled):
+            return _tidy(best), scaling
+    return None, ""
+
+
+def _tidy(factor: float) -> float:
+    """The simple number that a factor is meant to be."""
+    for simple in (1.0, 2.0, 0.5, 1 / math.log(2), math.log(2), 0.25, 4.0):
+        for sign in (1, -1):
+            if abs(factor - sign * simple) < 1e-6 * simple:
+                return sign * simple
+    return factor
+
+
+def follows(form: Form, case: Observation, expected: Answer, fitted: Fit) -> bool:
+    """Whether a case beyond the core follows too; a constant that depends on shapes is not asked for."""
+    if case.found.problem and not expected.problem:
+        return False
+    if expected.problem or not within_range(expected):
+        return True
+    if not form.objective:
+        return agrees(form, case, expected, wide=True)
+    k = fitted.factor * fitted.scale(case.inputs)
+    if not gradients_agree(case, expected, k, wide=True):
+        return False
+    found, wanted = (np.asarray(scalar(a, form.signature.main), np.float64) for a in (case.found, expected))
+    if fitted.constant != "zero":
+        return bool(np.isfinite(found).all() == np.isfinite(wanted).all())
+    eps = epsilon(case.inputs, case.found)
+    tolerance = value_tolerance(case.inputs, expected, eps) + WIDE * (1 + largest(expected.value))
+    return near(found, k * wanted, max(1.0, abs(k)) * tolerance)
+
+
+def within_range(expected: Answer) -> bool:
+    """Whether no part of an answer is at the end of its number range, where formulas of equal worth overflow apart."""
+    for _, leaf in (*leaves(expected.value), *leaves(expected.gradients)):
+        if leaf.dtype.kind == "f" and leaf.size and not np.abs(leaf).max() < 1e-4 * np.finfo(leaf.dtype).max:
+            return False
+    return True
+
+
+def answers(form: Form, function: Callable[[Inputs], Tree], cases: list[Observation]) -> list[Answer]:
+    """A candidate's answers to the cases; one that fails on a case has a problem there."""
+    found = []
+    for case in cases:
+        try:
+            found.append(evaluate(function, form.signature, case.inputs))
+        except (ValueError, ZeroDivisionError, FloatingPointError, IndexError) as error:
+            found.append(Answer(problem=str(error)))
+    return found

@@ -1,0 +1,204 @@
+"""The magnitude of scores at which a target leaves what it computes: overflow, NaN, lost accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from dimref.audit.answer import Answer, Inputs, Target
+from dimref.audit.cases import Limits
+from dimref.audit.contract import Form, Sizes, Variant
+from dimref.audit.local import evaluate
+from dimref.audit.matching import Fit, epsilon, gradient_tolerance, largest, scalar, value_tolerance, within_range
+from dimref.backend import Tree, leaves
+
+LADDER = (
+    1.0,
+    4.0,
+    8.0,
+    12.0,
+    16.0,
+    20.0,
+    30.0,
+    40.0,
+    60.0,
+    80.0,
+    95.0,
+    120.0,
+    200.0,
+    400.0,
+    680.0,
+    760.0,
+    1e3,
+    3e3,
+    1e4,
+)
+LOST = 1e-5  # relative error beyond rounding that counts as a departure
+NAIVE = Variant(
+    "not-stabilised",
+    "a formula that leaves the number range where the quantity does not",
+    lambda inputs: {},
+    "inf, NaN or a wrong number for scores that a trained critic reaches",
+    "logsumexp, logaddexp and softplus in place of exp and log written out",
+    "arXiv 1808.06670, eq. (4), by logaddexp",
+)
+
+
+@dataclass(frozen=True)
+class Departure:
+    """Where a target first departs.
+
+    Attributes:
+        pattern: the scores' signs, as "all +".
+        magnitude: of the scores, in nats.
+        found: what came instead: "inf", "NaN", "a NaN gradient", "a wrong value", "a wrong gradient", or a problem.
+    """
+
+    pattern: str
+    dtype: str
+    magnitude: float
+    found: str
+    inputs: Inputs
+    answer: Answer
+
+
+Ask = Callable[[Inputs], Answer]
+
+
+def scan(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: Fit, limits: Limits) -> list[Departure]:
+    """The first departure from factor · function + constant for every pattern of signs and dtype."""
+    found = []
+    for dtype in ("float64", "float32"):
+        base = form.draw(np.random.default_rng(0), limits.apply(Sizes(n=2, m=2, locations=1, dtype=dtype)))
+        for pattern, scores in _patterns(form, base):
+            departure = _first(form, ask, function, fit, pattern, scores, base, dtype)
+            if departure is not None:
+                found.append(departure)
+    return found
+
+
+def name(form: Form, departures: list[Departure], limits: Limits) -> Variant:
+    """The naive formula that departs at the same magnitudes in the same way; NAIVE if none of the known does."""
+    best, least = NAIVE, 0.5
+    theirs = {(d.pattern, d.dtype): d for d in departures}
+    reference = form.reference
+    assert reference is not None
+    same = Fit(1.0, "", "zero", ())
+    for variant in form.numerical:
+        ours = scan(form, _asker(form, variant.function), reference, same, limits)
+        known = {(d.pattern, d.dtype): d for d in ours}
+        keys = theirs.keys() | known.keys()
+        unlike = sum(_unlike(theirs.get(key), known.get(key)) for key in keys) / max(len(keys), 1)
+        if unlike < least:
+            best, least = variant, unlike
+    return best
+
+
+def _unlike(a: Departure | None, b: Departure | None) -> float:
+    if a is None or b is None or not 0.7 < a.magnitude / b.magnitude < 1.43:
+        return 1.0
+    return 0.0 if a.found == b.found else 0.4
+
+
+def _asker(form: Form, function: Callable[[Inputs], Tree]) -> Ask:
+    return lambda inputs: evaluate(function, form.signature, inputs)
+
+
+def asker(form: Form, target: Target) -> Ask:
+    """Runs the target."""
+    return lambda inputs: target.call(form.signature, inputs)
+
+
+def _patterns(form: Form, base: Inputs) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """Scores of magnitude 1 by their signs."""
+    names = form.range_of
+    if not names:
+        return
+    ones = {name: np.ones_like(base[name]) for name in names}
+    yield "all +", ones
+    yield "all −", {name: -a for name, a in ones.items()}
+    if len(names) == 2:
+        first, second = names
+        yield f"{first} +, {second} −", {first: ones[first], second: -ones[second]}
+        yield f"{first} −, {second} +", {first: -ones[first], second: ones[second]}
+        return
+    (only,) = names
+    sign = -ones[only]
+    if only == "scores":
+        sign[np.arange(len(sign)), np.arange(len(sign))] = 1
+        yield "diagonal +, rest −", {only: sign}
+        yield "diagonal −, rest +", {only: -sign}
+    else:
+        sign[..., 0] = 1
+        yield "first +, rest −", {only: sign}
+        yield "first −, rest +", {only: -sign}
+
+
+def _first(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: Fit, pattern: str,
+           scores: dict[str, np.ndarray], base: Inputs, dtype: str) -> Departure | None:  # fmt: skip
+    def at(magnitude: float) -> Inputs:
+        return {**base, **{name: (a * magnitude).astype(dtype) for name, a in scores.items()}}
+
+    calm = at(LADDER[0])
+    constant = _rest(form, fit, ask(calm), evaluate(function, form.signature, calm), calm)
+    good = LADDER[0]
+    for magnitude in LADDER:
+        if _departs(form, fit, ask, function, at(magnitude), constant):
+            return _between(form, fit, ask, function, at, constant, good, magnitude, pattern, dtype)
+        good = magnitude
+    return None
+
+
+def _between(form: Form, fit: Fit, ask: Ask, function: Callable[[Inputs], Tree], at: Callable[[float], Inputs],
+             constant: float, good: float, bad: float, pattern: str, dtype: str) -> Departure:  # fmt: skip
+    for _ in range(6):
+        middle = (good + bad) / 2
+        if _departs(form, fit, ask, function, at(middle), constant):
+            bad = middle
+        else:
+            good = middle
+    inputs = at(bad)
+    return Departure(pattern, dtype, bad, _departs(form, fit, ask, function, inputs, constant), inputs, ask(inputs))
+
+
+def _rest(form: Form, fit: Fit, found: Answer, expected: Answer, inputs: Inputs) -> float:
+    """target − factor · function, where both are calm."""
+    if not form.objective or found.problem or fit.constant == "zero":
+        return 0.0
+    k = fit.factor * fit.scale(inputs)
+    return float(scalar(found, form.signature.main)) - k * float(scalar(expected, form.signature.main))
+
+
+def _departs(form: Form, fit: Fit, ask: Ask, function: Callable[[Inputs], Tree], inputs: Inputs,
+             constant: float) -> str:  # fmt: skip
+    """What is wrong there; "" if nothing is, or if the quantity itself is at the end of its range."""
+    expected = evaluate(function, form.signature, inputs)
+    if not within_range(expected):
+        return ""
+    found = ask(inputs)
+    if found.problem:
+        return found.problem
+    k = fit.factor * fit.scale(inputs)
+    eps = epsilon(inputs, found)
+    value = np.asarray(scalar(found, form.signature.main), np.float64)
+    wanted = k * np.asarray(scalar(expected, form.signature.main), np.float64) + constant
+    gradients = dict(leaves(found.gradients))
+    if np.isnan(value).any():
+        return "NaN"
+    if np.isinf(value).any():
+        return "inf"
+    if any(not np.isfinite(g).all() for g in gradients.values()):
+        return "a gradient that is not finite"
+    tolerance = max(1.0, abs(k)) * (value_tolerance(inputs, expected, eps) + LOST * (1 + largest(expected.value)))
+    if fit.constant != "varies" and not (
+        np.shape(value) == np.shape(wanted) and np.abs(value - wanted).max() <= tolerance
+    ):
+        return "a wrong value"
+    ours = dict(leaves(expected.gradients))
+    for key, g in gradients.items():
+        right = k * np.asarray(ours[key], np.float64)
+        if np.abs(g - right).max() > gradient_tolerance(inputs, right, eps) + LOST * max(1.0, largest(right)):
+            return "a wrong gradient"
+    return ""

@@ -1,0 +1,159 @@
+"""A report of an audit as text of at most 100 columns, and as JSON."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from typing import Any
+
+import numpy as np
+
+from dimref.audit.callables import Counterexample, Report
+from dimref.backend import leaves
+from dimref.laws.report import literal
+
+WIDTH, INDENT = 98, 16
+
+
+def text(report: Report) -> str:
+    """What is printed."""
+    judgement = report.judgement
+    head = f"{report.verdict.upper()}  {report.contract.kind} {report.contract.name}  {report.target.name}"
+    lines = [head, *_row("", judgement.diagnosis)]
+    for title, words in (
+        ("also", "; ".join(judgement.also)),
+        ("consequence", judgement.consequence),
+        ("mend", judgement.mend),
+        ("source", judgement.source),
+    ):
+        if words:
+            lines += _row(title, words)
+    if report.cases:
+        lines += ["", *_row("called as", f"{report.form.name}: {report.form.meaning}")]
+        lines += _row("framework", f"{report.target.framework}; {report.cases} cases")
+        lines += _measured(report)
+    for note in report.notes:
+        lines += _row("note", note)
+    if report.counterexample is not None:
+        lines += ["", *_example(report.counterexample, report)]
+    return "\n".join(lines)
+
+
+def _measured(report: Report) -> list[str]:
+    lines = []
+    if report.form.reference is not None:
+        lines += _row("value", f"worst relative error {_number(report.value)}, {_against(report)}")
+        lines += _row("gradient", f"worst relative error {_number(report.gradient)}")
+        lines += _row("dtype", "; ".join(f"{given} in, {out} out" for given, out in report.dtypes) or "kept")
+    if report.form.range_of:
+        lines += _row("range", _range(report))
+    for law in report.laws:
+        status = "holds" if law.holds else "VIOLATED"
+        lines += _row("law", f"{status}: {law.statement} (slack {law.slack.value + 0.0:.1e})")
+    return lines
+
+
+def _against(report: Report) -> str:
+    """What the errors are measured against."""
+    candidate = report.judgement.candidate
+    if candidate is None or candidate.variant is not None:
+        return "against the reference"
+    fit = candidate.fit
+    factor = "" if fit.factor == 1 else f"{fit.factor:.6g} · "
+    scaling = f"{fit.scaling} · " if fit.scaling else ""
+    constant = "" if fit.constant == "zero" else " + a constant"
+    return f"against {factor}{scaling}the reference{constant}"
+
+
+def _range(report: Report) -> str:
+    if report.judgement.candidate is None:
+        return "not tried: what it computes is not known"
+    if not report.range:
+        return "up to 10000 nats in float32 and float64 as it should be"
+    first: dict[str, Any] = {}
+    for departure in sorted(report.range, key=lambda d: d.magnitude):
+        first.setdefault(departure.dtype, departure)
+    return "; ".join(f"{dtype}: {d.found} from {d.magnitude:.4g} nats ({d.pattern})" for dtype, d in first.items())
+
+
+def _example(example: Counterexample, report: Report) -> list[str]:
+    lines = ["# the smallest case found, to be pasted"]
+    for name in report.form.signature.arguments:
+        lines.append(f"{name} = {literal(example.inputs[name], before=len(name) + 3)}")
+    for name, found in example.found.value.items():
+        expected = example.expected.value.get(name)
+        lines += _compared(name, found, expected)
+    theirs, ours = dict(leaves(example.found.gradients)), dict(leaves(example.expected.gradients))
+    for name, found in theirs.items():
+        lines += _compared(f"gradient in {name}", found, ours.get(name))
+    return lines
+
+
+def _compared(name: str, found: Any, expected: Any) -> list[str]:
+    lines = [f"# {name}: found    {_short(found)}"]
+    if expected is not None:
+        lines.append(f"# {' ' * len(name)}  expected {_short(expected)}")
+    return lines
+
+
+def _short(array: Any) -> str:
+    found = np.array2string(np.asarray(array), precision=6, separator=", ", threshold=24, max_line_width=10_000)
+    return " ".join(found.split())
+
+
+def _row(title: str, words: str) -> list[str]:
+    return textwrap.wrap(words, WIDTH, initial_indent=f"  {title:<{INDENT - 2}}", subsequent_indent=" " * INDENT)
+
+
+def _number(value: float) -> str:
+    return "not compared" if math.isnan(value) else f"{value:.1e}"
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """What a program wants to know; numbers that JSON lacks are None, inputs are Python expressions."""
+    judgement, example = report.judgement, report.counterexample
+    return {
+        "verdict": report.verdict,
+        "kind": report.contract.kind,
+        "name": report.contract.name,
+        "form": report.form.name,
+        "target": report.target.name,
+        "framework": report.target.framework,
+        "key": judgement.key,
+        "diagnosis": judgement.diagnosis,
+        "also": list(judgement.also),
+        "consequence": judgement.consequence,
+        "mend": judgement.mend,
+        "source": judgement.source,
+        "cases": report.cases,
+        "value": _finite(report.value),
+        "gradient": _finite(report.gradient),
+        "dtype": [{"given": given, "returned": out} for given, out in report.dtypes],
+        "range": [
+            {"dtype": d.dtype, "pattern": d.pattern, "magnitude": d.magnitude, "found": d.found} for d in report.range
+        ],
+        "laws": [
+            {
+                "key": law.key,
+                "statement": law.statement,
+                "source": law.source,
+                "holds": law.holds,
+                "slack": _finite(law.slack.value),
+                "tolerance": _finite(law.slack.tolerance),
+            }
+            for law in report.laws
+        ],
+        "limits": str(report.limits),
+        "notes": list(report.notes),
+        "counterexample": None
+        if example is None
+        else {
+            "inputs": literal({name: example.inputs[name] for name in report.form.signature.arguments}),
+            "found": literal({**example.found.value, "gradients": example.found.gradients}),
+            "expected": literal({**example.expected.value, "gradients": example.expected.gradients}),
+        },
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

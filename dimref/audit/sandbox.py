@@ -1,0 +1,267 @@
+"""A target in a process of its own, with a time limit for each call and a watch on its memory."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+
+from dimref.audit import loading, wire
+from dimref.audit.answer import Answer, Inputs, Signature, Target
+from dimref.audit.calling import Here
+from dimref.audit.loading import LoadError
+from dimref.audit.resident import resident
+from dimref.backend import leaves
+
+PACKAGE = Path(__file__).resolve().parents[2]  # where `import dimref` finds this very package
+TIME_LIMIT, MEMORY_LIMIT = 10.0, 4096.0  # seconds of one call, MiB
+LOADING = 60.0  # seconds for the imports of a target
+PATIENCE = 3  # a target that hung or died so often is not asked again
+POLL = 0.05  # seconds between two looks at a call that lasts
+MOST_PRINTED = 1 << 24  # bytes; more would fill the disk
+MIB = 1 << 20
+
+
+class _Lost(Exception):
+    """The process gave no answer; the message says what became of it."""
+
+
+class Sandbox:
+    """A `Target` that runs in a subprocess; a context manager, which leaves no process behind.
+
+    Args:
+        target: "module:function" or "path/to/file.py:function".
+        framework: one of `dimref.names.FRAMEWORKS`; found out if it is not given.
+        adapter: another such function, called as adapter(target, *arguments).
+        time_limit: seconds that one call may take.
+        memory_limit: MiB that the process and what it started may have resident.
+        loading_limit: seconds that its imports may take.
+    Raises:
+        LoadError: on entering, if the target cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        framework: str = "",
+        adapter: str = "",
+        time_limit: float = TIME_LIMIT,
+        memory_limit: float = MEMORY_LIMIT,
+        loading_limit: float = LOADING,
+    ) -> None:
+        self.name, self.framework = target, framework
+        self._request = {"target": target, "framework": framework, "adapter": adapter}
+        self._time_limit, self._loading_limit = time_limit, loading_limit
+        self._memory_limit = memory_limit
+        self._process: _Process | None = None
+        self._lost: dict[bytes, str] = {}  # what became of it, by what was asked
+
+    def __enter__(self) -> Sandbox:
+        loading.split(self._request["target"])
+        if self._request["adapter"]:
+            loading.split(self._request["adapter"], "--adapter")
+        self._start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process is not None:
+            self._process.end()
+            self._process = None
+
+    def call(self, signature: Signature, inputs: Inputs) -> Answer:
+        """As `Target.call`. A process that hung or died is started anew for the next call, up to `PATIENCE` times."""
+        key = _digest(signature, inputs)
+        if key in self._lost:
+            return Answer(problem=self._lost[key])
+        if len(self._lost) >= PATIENCE:
+            return Answer(problem=f"not asked again after {PATIENCE} losses: {[*self._lost.values()][-1]}")
+        try:
+            if self._process is None:
+                self._start()
+            assert self._process is not None
+            request = {"signature": dataclasses.astuple(signature), "inputs": inputs}
+            found = self._process.ask(request, self._time_limit, self._memory_limit)
+            printed = self._process.printed()
+        except LoadError as error:
+            self._lost[key] = str(error)
+            return Answer(problem=str(error))
+        except _Lost as loss:
+            assert self._process is not None
+            printed = self._process.printed()
+            self._process.end()
+            self._process = None
+            self._lost[key] = str(loss)
+            return Answer(problem=str(loss), printed=printed)
+        self.framework = found["framework"]
+        return Answer(found["value"], found["gradients"], found["problem"], printed, tuple(found["remarks"]))
+
+    def _start(self) -> None:
+        self._process = _Process()
+        try:
+            found = self._process.ask(self._request, self._loading_limit, self._memory_limit)
+            if "refused" in found:
+                raise LoadError(found["refused"])
+        except _Lost as loss:
+            raise LoadError(f"TARGET {self.name}: expected to import it, it {loss}") from None
+        finally:
+            if sys.exc_info()[0] is not None:
+                self._process.end()
+                self._process = None
+        self.framework = self._request["framework"] or found["framework"]
+
+
+@contextlib.contextmanager
+def opened(
+    target: str | Target | Callable[..., Any],
+    framework: str = "",
+    adapter: str = "",
+    time_limit: float = TIME_LIMIT,
+    memory_limit: float = MEMORY_LIMIT,
+) -> Iterator[Target]:
+    """A target to ask: for a text a `Sandbox`; for a function one in this process, without adapter and limits."""
+    if isinstance(target, str):
+        with Sandbox(target, framework, adapter, time_limit, memory_limit) as held:
+            yield held
+    elif isinstance(target, Target):
+        yield target
+    else:
+        yield Here(target, framework)
+
+
+def _digest(signature: Signature, inputs: Inputs) -> bytes:
+    """What was asked, in a few bytes."""
+    told = hashlib.sha256(repr(signature).encode())
+    for path, leaf in leaves(inputs):
+        told.update(
+            f"{path} {leaf.dtype} {leaf.shape}".encode() if isinstance(leaf, np.ndarray) else repr(leaf).encode()
+        )
+        if isinstance(leaf, np.ndarray):
+            told.update(np.ascontiguousarray(leaf).tobytes())
+    return told.digest()
+
+
+class _Process:
+    """One worker (`dimref.audit.worker`), asked one thing at a time."""
+
+    def __init__(self) -> None:
+        paths = [str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
+        env = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(paths),
+            "PYTHONUNBUFFERED": "1",
+            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # or JAX takes most of a device's memory at once
+        }
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `end`)
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "dimref.audit.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._output,
+            env=env,
+            start_new_session=True,  # it can be ended with all that it started
+        )
+        self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True).start()
+
+    def _listen(self, stream: IO[bytes]) -> None:
+        """Messages as they come, then what ended them."""
+        while True:
+            try:
+                self._answers.put(wire.receive(stream))
+            except (EOFError, OSError, ValueError, wire.WireError) as end:
+                self._answers.put(end)
+                return
+
+    def ask(self, request: dict[str, Any], time_limit: float, memory_limit: float) -> dict[str, Any]:
+        """The answer to a request.
+
+        Raises:
+            _Lost: there was none.
+        """
+        assert self._process.stdin is not None
+        self._forget_printed()
+        try:
+            wire.send(self._process.stdin, request)
+        except OSError:
+            raise _Lost(self._death()) from None
+        until = time.monotonic() + time_limit
+        while True:
+            try:
+                found = self._answers.get(timeout=max(0.0, min(POLL, until - time.monotonic())))
+            except queue.Empty:
+                self._watch(until, time_limit, memory_limit)
+                continue
+            if isinstance(found, wire.WireError):
+                raise _Lost(f"gave an answer that cannot be read: {found}")
+            if isinstance(found, Exception):
+                raise _Lost(self._death())
+            return found
+
+    def _watch(self, until: float, time_limit: float, memory_limit: float) -> None:
+        if self._process.poll() is not None and self._answers.empty():
+            raise _Lost(self._death())
+        if resident(self._process.pid) > memory_limit * MIB:
+            raise _Lost(f"used more than {memory_limit:g} MiB of memory")
+        if os.fstat(self._output.fileno()).st_size > MOST_PRINTED:
+            raise _Lost(f"printed more than {MOST_PRINTED // MIB} MiB")
+        if time.monotonic() >= until:
+            raise _Lost(f"gave no answer within {time_limit:g} s")
+
+    def _death(self) -> str:
+        """How the process ended."""
+        try:
+            code = self._process.wait(1)
+        except subprocess.TimeoutExpired:
+            return "closed the pipe on which it answers"
+        if code >= 0:
+            return f"ended its process with exit code {code}"
+        name = signal.Signals(-code).name if -code in signal.valid_signals() else f"signal {-code}"
+        return f"crashed with {name}{self._place()}"
+
+    def _place(self) -> str:
+        """The innermost line of the target's own, from what Python's fault handler wrote."""
+        frames = re.findall(r'File "([^"]+)", line (\d+) in (\S+)', self._read(1 << 16))
+        own = [frame for frame in frames if not frame[0].startswith((str(loading.HERE), sys.base_prefix, sys.prefix))]
+        return f" ({Path(own[0][0]).name}, line {own[0][1]}, in {own[0][2]})" if own else ""
+
+    def printed(self) -> str:
+        """The first line that was printed since the last request, cut to 200 characters."""
+        lines = [line for line in self._read(4096).splitlines() if line.strip()]
+        return "" if not lines or lines[0].startswith("Fatal Python error") else lines[0].strip()[:200]
+
+    def _read(self, most: int) -> str:
+        self._output.seek(0)
+        return self._output.read(most).decode(errors="replace")
+
+    def _forget_printed(self) -> None:
+        self._output.seek(0)  # the place is shared with the process, which goes on from here
+        self._output.truncate()
+
+    def end(self) -> None:
+        """Kill the process and what it started."""
+        with contextlib.suppress(OSError):
+            if hasattr(os, "killpg"):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        with contextlib.suppress(OSError):
+            self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._output):
+            with contextlib.suppress(OSError):
+                stream.close()  # type: ignore[union-attr]

@@ -1,0 +1,216 @@
+"""What a target computes: the reference, another valid convention, or a mistake, and which.
+
+A candidate that fits exactly goes before one that fits up to a constant or a factor; the reference before conventions,
+and these before mistakes. A loss (factor < 0) may drop constants: then the gradient decides.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dimref.audit import matching
+from dimref.audit.cases import Observation
+from dimref.audit.contract import Form, Variant
+from dimref.audit.matching import Fit
+
+CONFORMS, CONVENTION, MISTAKE, FAILED = "conforms", "another valid convention", "mistake", "could not run"
+BITS = 1 / math.log(2)
+FEW = 6  # core cases on which a candidate is tried first
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A function that fits.
+
+    Attributes:
+        role: "reference", "convention" or "mistake".
+        variant: None for the reference.
+    """
+
+    role: str
+    variant: Variant | None
+    fit: Fit
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict and its words.
+
+    Attributes:
+        key: of the variant, or "" for none.
+        candidate: what fits best, None if nothing known does.
+        also: titles of other candidates that no case told apart from it.
+        gradient_right: whether only a constant of the value is wrong.
+    """
+
+    verdict: str
+    key: str
+    diagnosis: str
+    consequence: str = ""
+    mend: str = ""
+    source: str = ""
+    candidate: Candidate | None = None
+    also: tuple[str, ...] = ()
+    gradient_right: bool = False
+
+
+def candidates(form: Form, cases: list[Observation], single: bool = False) -> list[Candidate]:
+    """Every known function that fits the target's answers on the core cases, the best first."""
+    if form.reference is None:
+        return []
+    few = [case for case in cases if case.core and not case.found.problem][:FEW]
+    named = [
+        ("reference", None, form.reference),
+        *(("convention", v, v.function) for v in form.conventions),
+        *(("mistake", v, v.function) for v in form.mistakes),
+    ]
+    found = []
+    for role, variant, function in named:
+        if matching.fit(form, few, matching.answers(form, function, few), single) is None and few:
+            continue
+        fitted = matching.fit(form, cases, matching.answers(form, function, cases), single)
+        if fitted is not None:
+            candidate = Candidate(role, variant, fitted)
+            if _rank(candidate) is not None:
+                found.append(candidate)
+    found.sort(key=lambda c: (_rank(c), -c.fit.wide))
+    if found and found[0].fit.wide < 0.95:  # in single precision the core may not tell: then the rest does
+        rescued = [c for c in found if c.fit.wide >= max(0.95, found[0].fit.wide + 0.05)]
+        if rescued:
+            found.remove(rescued[0])
+            found.insert(0, rescued[0])
+    return found
+
+
+def _rank(candidate: Candidate) -> int | None:
+    """The order of preference; None for a fit that says nothing."""
+    fit, role = candidate.fit, candidate.role
+    if fit.exact:
+        strict = role == "mistake" and candidate.variant is not None and candidate.variant.exact
+        return {"reference": 0, "convention": 1, "mistake": 3}[role] - strict
+    if role == "mistake":
+        loose = candidate.variant is not None and not candidate.variant.exact and fit.constant != "varies"
+        return (9 if fit.scaling else 8) if loose else None
+    if fit.scaling:
+        return 7 if fit.constant != "varies" else None
+    if fit.factor == -1:
+        return 4 if role == "reference" else 5
+    return 6
+
+
+def judge(form: Form, title: str, cases: list[Observation]) -> Judgement:
+    """The verdict on a target from its answers; `title` names the reference."""
+    found = candidates(form, cases)
+    if not found:
+        found = [c for c in candidates(form, cases, single=True) if c.role != "mistake"]
+    if not found:
+        return _unknown(form, title, cases)
+    best = found[0]
+    same = [c for c in found[1:] if _rank(c) == _rank(best) and c.fit.wide == best.fit.wide]
+    also = tuple(c.variant.title for c in same if c.variant is not None and c.role == best.role)
+    judgement = _of_reference(form, title, best) if best.variant is None else _of_variant(form, best, found)
+    return replace(judgement, candidate=best, also=also)
+
+
+def _of_reference(form: Form, title: str, best: Candidate) -> Judgement:
+    fit = best.fit
+    loss = fit.factor < 0 or form.loss
+    if fit.exact:
+        return Judgement(CONFORMS, "", f"the negative of {title}" if fit.factor < 0 else title)
+    if fit.scaling:
+        return _scaled_by_shape(title, fit)
+    if fit.constant == "zero":
+        return _scaled(form, title, fit)
+    what = "a number that depends on shapes alone" if fit.constant == "shape" else "a value of its own"
+    if loss:
+        return Judgement(
+            CONVENTION, "constant", f"a loss with the gradient of {title}" + _times(fit) + f"; its value differs by {what}",
+            "training is the same; the value is no estimate", "add the constant where the value is reported",
+        )  # fmt: skip
+    return Judgement(
+        MISTAKE, "constant", f"{title}" + _times(fit) + f" with {what} added: {_constants(fit)}",
+        "the gradient is right, the value is not", "add the missing constant",
+    )  # fmt: skip
+
+
+def _times(fit: Fit) -> str:
+    return "" if abs(fit.factor) == 1 else f" times {abs(fit.factor):.6g}"
+
+
+def _constants(fit: Fit) -> str:
+    low, high = min(fit.constants), max(fit.constants)
+    return f"{low:.6g}" if high - low < 1e-6 * max(1.0, abs(low)) else f"{low:.4g} … {high:.4g}"
+
+
+def _scaled(form: Form, title: str, fit: Fit) -> Judgement:
+    times = abs(fit.factor)
+    if math.isclose(times, BITS, rel_tol=1e-6):
+        what = f"{title} in bits"
+        return Judgement(CONVENTION, "bits", what, "1.4427 times the nats", "multiply by log 2 to have nats")
+    if fit.factor < 0 or form.loss:
+        what = f"{title} as a loss, times {times:.6g}"
+        return Judgement(CONVENTION, "scaled-loss", what, "the same minimum; the step is scaled", "drop the factor")
+    key = {0.5: "value-halved", 2.0: "value-doubled"}.get(times, "scaled")
+    what = f"{title} times {times:.6g}" + (": the value is halved" if times == 0.5 else "")
+    return Judgement(
+        MISTAKE, key, what, f"value and gradient are {times:.6g} times what they should be", "drop the factor"
+    )
+
+
+def _scaled_by_shape(title: str, fit: Fit) -> Judgement:
+    times = fit.scaling if abs(fit.factor) == 1 else f"{abs(fit.factor):.6g}·{fit.scaling}"
+    if fit.scaling in ("N", "L", "N·L", "N²"):
+        key, what, mend = "sum-for-mean", "a sum where a mean belongs", "divide by the number of terms"
+    else:
+        key, what, mend = "divided-again", "divided by a count after a mean already was", "divide once"
+    return Judgement(
+        MISTAKE, key, f"{title} times {times}: {what}", "the step depends on the size of the batch or the map", mend
+    )
+
+
+def _of_variant(form: Form, best: Candidate, found: list[Candidate]) -> Judgement:
+    variant, fit = best.variant, best.fit
+    assert variant is not None
+    title = ("the negative of " if fit.factor < 0 else "") + variant.title
+    gradient_right = variant.exact and any(c.role != "mistake" for c in found)
+    if fit.scaling or abs(fit.factor) != 1:
+        times = " · ".join(part for part in (f"{abs(fit.factor):.6g}", fit.scaling) if part)
+        title += f", times {times}"
+    valid = best.role == "convention"
+    if (fit.factor < 0 or form.loss) and gradient_right:
+        valid = True  # the gradient is a valid one: a loss may drop constants
+        title += " (a loss may drop constants: the gradient is right)"
+    if fit.constant != "zero" and valid:
+        title += "; constants differ"
+    verdict = CONVENTION if valid else MISTAKE
+    return Judgement(
+        verdict, variant.key, title, variant.consequence, variant.mend, variant.source, gradient_right=gradient_right
+    )  # fmt: skip
+
+
+def _unknown(form: Form, title: str, cases: list[Observation]) -> Judgement:
+    """Nothing known fits: what can be said of it."""
+    usable = [case for case in cases if case.core and not case.found.problem]
+    assert form.reference is not None
+    expected = matching.answers(form, form.reference, usable)
+    of = form.signature.main
+    found = [case.found.value[of] for case in usable]
+    if any(f.shape != a.value[of].shape and not f.size == a.value[of].size == 1
+           for f, a in zip(found, expected, strict=True)):  # fmt: skip
+        case, answer = usable[0], expected[0]
+        return Judgement(
+            MISTAKE, "shape", f"returns {of} of shape {case.found.value[of].shape} where {answer.value[of].shape} is due",
+            "not one number for the batch" if answer.value[of].shape == () else "", "reduce as the reference does",
+        )  # fmt: skip
+    if not all(np.isfinite(f).all() for f in found):
+        return Judgement(MISTAKE, "not-finite", f"not {title}: NaN or inf at scores of a few nats")
+    pairs = list(zip(usable, expected, strict=True))
+    if all(matching.values_agree(form, case, answer) for case, answer in pairs):
+        return Judgement(
+            MISTAKE, "gradient", f"the value of {title}, but not its gradient", "training does not climb this quantity",
+            "look for a detached or doubly counted path",
+        )  # fmt: skip
+    return Judgement(MISTAKE, "unknown", f"not {title}, and no mistake of the catalogue")

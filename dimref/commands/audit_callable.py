@@ -1,0 +1,106 @@
+"""`dimref audit bound|negatives|…  NAME TARGET`: one function of another implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dimref import names
+from dimref.commands.options import json_option, printer, status, write_json
+from dimref.errors import DimrefError
+
+WHAT = {
+    "bound": "a bound on information, or a loss that is one",
+    "negatives": "what makes pairs of the product",
+    "discriminator": "a scorer of pairs",
+    "layer": "a layer",
+    "information": "an exact quantity of tables or Gaussians",
+    "prior": "a loss of the game with the prior",
+    "measure": "a measure of images",
+}
+LONGEST = 3600  # seconds
+
+
+class _Command(click.Command):
+    """A command whose help ends with the names that it takes."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from dimref.audit import contract
+
+        rows = [(each.name, f"{each.title}  [{', '.join(f.name for f in each.forms)}]")
+                for each in contract.contracts(str(self.name))]  # fmt: skip
+        with formatter.section("NAME, what it is, and the values of --form"):
+            formatter.write_dl(rows)
+
+
+def command(kind: str) -> click.Command:
+    """`dimref audit KIND`."""
+
+    @click.command(kind, cls=_Command, short_help=f"Audit {WHAT[kind]}.")
+    @click.argument("name")
+    @click.argument("target")
+    @click.option(
+        "--framework", type=click.Choice(names.FRAMEWORKS), default=None, help="Its framework.  [default: found out]"
+    )
+    @click.option("--adapter", default="", metavar="FILE.py:FUNCTION", help="Calls TARGET as it wants to be called.")
+    @click.option("--form", default="", help="How it is called.  [default: the first of NAME's]")
+    @click.option("--strict", is_flag=True, help="Another valid convention is exit code 1 too.")
+    @click.option("--examples", type=click.IntRange(min=8), default=96, help="Inputs to draw.  [default: 96]")
+    @click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of the inputs.  [default: 0]")
+    @click.option("--time-limit", type=float, default=10.0, metavar="SECONDS", help="Of one call.  [default: 10]")
+    @click.option("--memory-limit", type=click.IntRange(min=64), default=4096, metavar="MIB",
+                  help="Resident, with all that it starts.  [default: 4096]")  # fmt: skip
+    @json_option
+    @click.pass_context
+    def audit(context: click.Context, name: str, target: str, strict: bool, json_file: Path | None, **how: Any) -> None:
+        _audit(context, kind, name, target, strict, json_file, how)
+
+    audit.help = f"""Hold {WHAT[kind]} against the reference.
+
+    TARGET is module:function or path/to/file.py:function, in NumPy, autograd, CuPy, PyTorch or JAX. It runs in a process of
+    its own. Exit code 0: it conforms, or follows another valid convention. 1: it does not. 2: it could not be run.
+    """
+    return audit
+
+
+def _audit(
+    context: click.Context, kind: str, name: str, target: str, strict: bool, json_file: Path | None, how: dict[str, Any]
+) -> None:
+    if not 0 < how["time_limit"] <= LONGEST:
+        raise DimrefError(f"--time-limit: expected seconds above 0, at most {LONGEST}, found {how['time_limit']:g}")
+    from dimref.audit import callables, report
+    from dimref.audit.contract import find
+    from dimref.audit.sandbox import Sandbox
+
+    contract = find(kind, name)
+    form = contract.form(how["form"])
+    with status() as tell:
+        tell(f"importing {target}")
+        with Sandbox(target, how["framework"] or "", how["adapter"], how["time_limit"], how["memory_limit"]) as held:
+            found = callables.run(_Watched(held, tell), contract, form, how["examples"], how["seed"])
+    printer(json_file)(report.text(found))
+    write_json(json_file, report.as_json(found))
+    if found.verdict == callables.FAILED:
+        context.exit(2)
+    if not found.passes(strict):
+        context.exit(1)
+
+
+class _Watched:
+    """A target whose calls are counted on the terminal."""
+
+    def __init__(self, target: Any, tell: Callable[[str], None]) -> None:
+        self.name, self._target, self._tell, self._count = target.name, target, tell, 0
+
+    @property
+    def framework(self) -> str:
+        return str(self._target.framework)
+
+    def call(self, signature: Any, inputs: Any) -> Any:
+        self._count += 1
+        if self._count % 10 == 0:
+            self._tell(f"{self.name}: {self._count} calls in {self.framework}")
+        return self._target.call(signature, inputs)

@@ -1,0 +1,122 @@
+"""`dimref audit list` and `dimref audit adapter`: what is known, and how to fit an implementation to it."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dimref import names
+from dimref.commands.options import json_option, printer, write_json
+
+if TYPE_CHECKING:
+    from dimref.audit.contract import Contract, Variant
+
+WIDTH = 98
+
+
+@click.command("list", short_help="Print the catalogue of known mistakes.")
+@click.option("--kind", type=click.Choice(names.AUDIT_KINDS), default=None, help="Only these.  [default: all]")
+@json_option
+def catalogue(kind: str | None, json_file: Path | None) -> None:
+    """Print the catalogue: what can be audited, other valid conventions, and the known mistakes with their mends."""
+    from dimref.audit import contract
+
+    found = [_entry(each) for each in contract.contracts(kind or "")]
+    say = printer(json_file)
+    for entry in found:
+        say("\n".join(_lines(entry)) + "\n")
+    conventions = sum(len(entry["conventions"]) for entry in found)
+    mistakes = sum(len(entry["mistakes"]) for entry in found)
+    say(f"{len(found)} quantities, {conventions} other conventions, {mistakes} known mistakes")
+    write_json(json_file, found)
+
+
+def _entry(contract: Contract) -> dict[str, Any]:
+    """A contract's part of the catalogue; what several forms share stands once."""
+    conventions: dict[str, Any] = {}
+    mistakes: dict[str, Any] = {}
+    for form in contract.forms:
+        for found, variants in ((conventions, form.conventions), (mistakes, (*form.mistakes, *form.numerical))):
+            for variant in variants:
+                found.setdefault(variant.key, _told(variant))["forms"].append(form.name)
+    return {
+        "kind": contract.kind,
+        "name": contract.name,
+        "title": contract.title,
+        "source": contract.source,
+        "forms": [{"name": form.name, "meaning": form.meaning} for form in contract.forms],
+        "conventions": list(conventions.values()),
+        "mistakes": list(mistakes.values()),
+    }
+
+
+def _told(variant: Variant) -> dict[str, Any]:
+    return {
+        "key": variant.key,
+        "title": variant.title,
+        "consequence": variant.consequence,
+        "mend": variant.mend,
+        "source": variant.source,
+        "forms": [],
+    }
+
+
+def _lines(entry: dict[str, Any]) -> list[str]:
+    lines = textwrap.wrap(f"{entry['kind']} {entry['name']}: {entry['title']}", WIDTH, subsequent_indent="    ")
+    for form in entry["forms"]:
+        lines += textwrap.wrap(f"--form {form['name']}: {form['meaning']}", WIDTH, initial_indent="  ",
+                               subsequent_indent="      ")  # fmt: skip
+    for word in ("convention", "mistake"):
+        for variant in entry[f"{word}s"]:
+            lines += textwrap.wrap(f"{word} {variant['key']}: {variant['title']}", WIDTH, initial_indent="  ",
+                                   subsequent_indent="      ")  # fmt: skip
+            for title in ("consequence", "mend"):
+                if variant[title]:
+                    lines += textwrap.wrap(variant[title], WIDTH, initial_indent=f"      {title:<13}",
+                                           subsequent_indent=" " * 19)  # fmt: skip
+    return lines
+
+
+TEMPLATE = '''"""Between `dimref audit {kind} {name}` and a function that wants to be called in another way.
+
+    dimref audit {kind} {name} yours.py:function --adapter this_file.py:adapt{option}
+
+{meaning}
+"""
+
+
+def adapt(target, {arguments}):
+    """Call target, which is yours, and return {outputs}.
+
+    Arrays are of target's own framework; what is returned must come out of its operations, for it is differentiated.
+    If target is a class, make an object of it here: target()({arguments}).
+    """
+    return target({arguments})
+'''
+
+
+@click.command(short_help="Print a file to begin an --adapter with.")
+@click.argument("kind", type=click.Choice(names.AUDIT_KINDS))
+@click.argument("name")
+@click.option("--form", default="", help="How it is called.  [default: the first of NAME's]")
+def adapter(kind: str, name: str, form: str) -> None:
+    """Print a file to begin an --adapter with: a function that calls TARGET as it wants to be called."""
+    from dimref.audit.contract import find
+
+    chosen = find(kind, name).form(form)
+    text = TEMPLATE.format(
+        kind=kind,
+        name=name,
+        option=f" --form {form}" if form else "",
+        meaning=textwrap.fill(chosen.meaning, WIDTH),
+        arguments=", ".join(chosen.signature.arguments),
+        outputs=_series(chosen.signature.outputs),
+    )
+    click.echo(text, nl=False)
+
+
+def _series(outputs: tuple[str, ...]) -> str:
+    return "one array or number" if len(outputs) == 1 else f"the tuple ({', '.join(outputs)})"

@@ -1,0 +1,183 @@
+"""`dimref evaluate`: how good a trained encoder is, in the measures of the paper."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dimref import names
+from dimref.commands.options import json_option, printer, set_threads, stopped_by_sigterm, write_json
+from dimref.errors import DimrefError
+
+if TYPE_CHECKING:
+    from dimref.config import Config
+    from dimref.evaluation.frozen import Frozen
+    from dimref.evaluation.judge import Wanted
+    from dimref.evaluation.labelled import Labelled
+
+DEFAULT_PROBES = ("linear", "mlp")
+NOTHING = "none"
+
+
+def _words(allowed: tuple[str, ...], empty: bool = True) -> Callable[..., tuple[str, ...] | None]:
+    """Read a list of words separated by commas; `none` is no word at all, where that makes sense."""
+
+    def read(context: click.Context, option: click.Parameter, text: str | None) -> tuple[str, ...] | None:
+        if text is None or (empty and text.strip() == NOTHING):
+            return None if text is None else ()
+        asked = [word.strip() for word in text.split(",")]
+        for word in asked:
+            if word not in allowed:
+                listed = ", ".join(allowed) + (f", or {NOTHING}" if empty else "")
+                raise DimrefError(f"{option.opts[0]}: expected some of {listed}, with commas between, found {word!r}")
+        return tuple(word for word in allowed if word in asked)
+
+    return read
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--data", type=click.Choice(names.DATA), help="The dataset.  [default: the run's]")
+@click.option("--data-dir", metavar="PATH", help="Where its files lie.  [default: the run's, for its dataset]")
+@click.option("--noise", type=float, help="Pixel noise of shapes.  [default: the run's]")
+@click.option("--limit", type=int, metavar="N",
+              help="At most N training and N test images.  [default: 10000, and the run's limit]")  # fmt: skip
+@click.option("--features", callback=_words(names.FEATURES, empty=False), metavar="conv,fc,y",
+              help="What the probes see.  [default: all three]")  # fmt: skip
+@click.option("--probe", "probes", callback=_words(names.PROBES), metavar="linear,mlp,svm,knn",
+              help="Classifiers of the features; or none.  [default: linear,mlp]")  # fmt: skip
+@click.option("--measures", callback=_words(names.MEASURES), metavar="mine,ndm,ms-ssim",
+              help="Measures of y; or none.  [default: all three]")  # fmt: skip
+@click.option("--seeds", type=click.IntRange(min=1), default=1, metavar="N",
+              help="Each probe and critic N times, from the run's seed on.  [default: 1]")  # fmt: skip
+@click.option("--checkpoint", type=click.Choice(names.CHECKPOINTS), default="newest", help="Which.  [default: newest]")
+@click.option("--backend", type=click.Choice(names.BACKENDS), default="numpy", help="CPU or GPU.  [default: numpy]")
+@click.option("--threads", type=click.IntRange(min=1), help="BLAS threads.  [default: all cores]")
+@json_option
+def evaluate(
+    run: Path, data: str | None, data_dir: str | None, noise: float | None, limit: int | None,
+    features: tuple[str, ...] | None, probes: tuple[str, ...] | None, measures: tuple[str, ...] | None, seeds: int,
+    checkpoint: str, backend: str, threads: int | None, json_file: Path | None,
+) -> None:  # fmt: skip
+    """Judge the encoder of RUN: probes of its features, and what its representation knows and keeps.
+
+    Beside it stand the encoder that the run started from and the raw pixels. The table is printed and written to
+    RUN/evaluation.json, the probes' accuracies are drawn in RUN/accuracies.png.
+    """
+    set_threads(threads)
+    from dimref.backend import get_backend
+    from dimref.commands import scores
+    from dimref.evaluation import frozen
+    from dimref.evaluation.judge import judge
+    from dimref.evaluation.labelled import labelled_images
+    from dimref.plots.accuracies import EVALUATION
+
+    encoder, found = frozen.load(run, get_backend(backend), f"{checkpoint}.npz")
+    config = _other_data(found.config, data, data_dir, noise, limit)
+    images = labelled_images(config, limit)
+    encoder.refuse_other_images(images.train[0], images.source)
+    wanted, left_out = _wanted(images, encoder, features, probes, measures)
+    wanted = dataclasses.replace(wanted, seeds=tuple(range(config.seed, config.seed + seeds)))
+    say = printer(json_file)
+    path = run / f"{checkpoint}.npz"
+    for line in scores.opening(path, found.step, images, wanted, encoder):
+        say(line)
+    with stopped_by_sigterm(), _progress(wanted.count(encoders=2)) as watch:
+        watch("the untrained encoder's batch statistics", 0)
+        judged = {
+            "trained": encoder,
+            "untrained": frozen.untrained(found.config, encoder.layout, encoder.backend, images.train[0]),
+        }
+        cells = list(judge(judged, images, wanted, watch))
+    for line in scores.table(cells, images, wanted, encoder.layout.size):
+        say(line)
+    for name, reason in left_out.items():
+        say(f"{'left out':<13} {name}: {reason}")
+    content = scores.as_json(path, found.step, images, wanted, cells, left_out, encoder)
+    write_json(run / EVALUATION, content)
+    say(f"{'results':<13} {run / EVALUATION}")
+    if wanted.probes:
+        say(f"{'accuracies':<13} {_picture(run, config, found.step)}")
+    if json_file is not None:
+        write_json(json_file, content)
+
+
+def _other_data(
+    config: Config, data: str | None, data_dir: str | None, noise: float | None, limit: int | None
+) -> Config:
+    """The run's configuration with the data asked for; what is not said is the run's, unless it is of another dataset."""
+    if data not in (None, config.data):
+        return dataclasses.replace(config, data=data, data_dir=data_dir, noise=noise, limit=limit)
+    given: dict[str, Any] = {"data_dir": data_dir, "noise": noise, "limit": limit}
+    return dataclasses.replace(config, **{name: value for name, value in given.items() if value is not None})
+
+
+def _wanted(
+    found: Labelled, encoder: Frozen, features: tuple[str, ...] | None, probes: tuple[str, ...] | None,
+    measures: tuple[str, ...] | None,
+) -> tuple[Wanted, dict[str, str]]:  # fmt: skip
+    """What is judged, and what of the defaults is left out with the reason.
+
+    Raises:
+        DimrefError: something that was asked for cannot be had, or nothing is left.
+    """
+    from dimref.evaluation import judge
+
+    kept, left_out = {}, {}
+    for option, asked, default in (("probe", probes, DEFAULT_PROBES), ("measures", measures, names.MEASURES)):
+        faults = {name: judge.fault(name, found, encoder.layout) for name in (default if asked is None else asked)}
+        for name, reason in faults.items():
+            if reason and asked is not None:
+                raise DimrefError(f"--{option} {name}: {reason}; leave it out")
+            if reason:
+                left_out[name] = reason
+        kept[option] = tuple(name for name, reason in faults.items() if not reason)
+    if not kept["probe"] and not kept["measures"]:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
+        raise DimrefError(
+            f"evaluate: expected a probe or a measure, found none to judge by ({reasons or 'none asked for'})"
+        )
+    if features and not kept["probe"]:
+        raise DimrefError("--features: has no effect, since there is no probe; leave it out")
+    return judge.Wanted(kept["probe"], kept["measures"], (), features or names.FEATURES), left_out
+
+
+def _picture(run: Path, config: Config, step: int) -> str:
+    from dimref import plots
+    from dimref.commands import pictures
+
+    return pictures.told(lambda: plots.accuracies(run, f"{pictures.title_of(config)}, step {step}"))
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[str, int], None]]:
+    """A bar on a terminal, a line per value elsewhere, on the standard error."""
+    if sys.stderr is None:
+        yield lambda text, done: None
+    elif sys.stderr.isatty():
+        with click.progressbar(length=total, item_show_func=lambda text: text, file=sys.stderr, show_pos=True,
+                               show_eta=False, label="evaluating", width=24) as bar:  # fmt: skip
+            yield lambda text, done: bar.update(done, text)
+    else:
+        yield _lines(total)
+
+
+def _lines(total: int) -> Callable[[str, int], None]:
+    count, since = 0, time.perf_counter()
+
+    def watch(text: str, done: int) -> None:
+        nonlocal count, since
+        if done:
+            count += done
+            now = time.perf_counter()
+            click.echo(f"{count}/{total}  {text}  {now - since:.1f} s", err=True)
+            since = now
+
+    return watch

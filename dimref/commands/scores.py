@@ -1,0 +1,168 @@
+"""What an evaluation prints and writes: a row for each encoder, with its numbers under conv, fc and y."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from dimref import __version__, machine
+from dimref.evaluation.frozen import Frozen
+from dimref.evaluation.judge import PIXELS, RAW, Cell, Wanted
+from dimref.evaluation.labelled import Labelled
+from dimref.evaluation.ssim import scales
+from dimref.names import FEATURES
+
+NAMES = {
+    "linear": "linear", "mlp": "mlp", "svm": "linear SVM", "knn": "k-NN",
+    "mine": "MINE, nats", "ndm": "NDM, nats", "ms-ssim": "MS-SSIM",
+}  # fmt: skip
+SCALE = {"probe": 100, "measure": 1}  # accuracies in %
+DIGITS = {"probe": 1, "measure": 3}
+IN_NATS = ("mine", "ndm")
+
+
+# ---- the table
+
+
+def opening(checkpoint: Path, step: int, found: Labelled, wanted: Wanted, encoder: Frozen) -> Iterator[str]:
+    """What is about to be judged on what."""
+    counts = f"{len(found.train[1]):,} training and {len(found.test[1]):,} test images ({found.origin})"
+    seeds = ", ".join(map(str, wanted.seeds))
+    yield _row("encoder", f"{checkpoint}, step {step}")
+    yield _row("data", found.source)
+    yield _row("judged on", counts)
+    yield _row("seeds", f"{seeds}, of probes and critics; encoder and images stay")
+    yield _row("backend", f"{encoder.backend.name} on {encoder.backend.device}")
+
+
+def table(cells: list[Cell], found: Labelled, wanted: Wanted, layout_size: int) -> Iterator[str]:
+    """Every cell, with what the numbers mean."""
+    columns = tuple(
+        column
+        for column in FEATURES
+        if (wanted.probes and column in wanted.features) or (wanted.measures and column == "y")
+    )
+    spread = len(wanted.seeds) > 1
+    limit = math.log(len(found.test[1]))
+    if wanted.probes:
+        over = ", mean ± standard deviation over seeds" if spread else ""
+        yield f"accuracy in % on test images{over}; {100 * found.chance:.0f} % by chance"
+    yield header(columns, spread)
+    for name in (*wanted.probes, *wanted.measures):
+        of_name = [cell for cell in cells if cell.name == name]
+        yield from rows(NAMES[name], of_name, columns, spread, limit if name in IN_NATS else math.inf)
+    for name in wanted.measures:
+        start = f"{NAMES[name].split(',')[0]:<13} "
+        text = _meaning(name, limit, layout_size)
+        yield from textwrap.wrap(text, 98, initial_indent=start, subsequent_indent=" " * 14)
+
+
+def header(columns: Iterable[str], spread: bool) -> str:
+    """The names of the columns above the rows."""
+    return f"{'':<13} {'':<10} " + " ".join(f"{column:>{_width(spread)}}" for column in columns)
+
+
+def rows(
+    name: str, cells: list[Cell], columns: tuple[str, ...], spread: bool, limit: float = math.inf
+) -> Iterator[str]:
+    """A row for each encoder of one probe or measure: mean, or mean ± standard deviation; an interval behind it.
+
+    Args:
+        name: what stands before the first row.
+        limit: nats that the sample of test images can certify; a measure above is marked.
+    """
+    for encoder in dict.fromkeys(cell.encoder for cell in cells):
+        found = {cell.feature: cell for cell in cells if cell.encoder == encoder}
+        if encoder == RAW:  # its one feature stands below the first
+            found[columns[0]] = found.pop(PIXELS)
+        numbers = " ".join(
+            f"{_number(found[column], spread) if column in found else '':>{_width(spread)}}" for column in columns
+        )
+        notes = "".join(f"  {note}" for cell in found.values() for note in _notes(cell, limit))
+        yield f"{name:<13} {'raw pixels' if encoder == RAW else encoder:<10} {numbers}{notes}".rstrip()
+        name = ""
+
+
+def _row(name: str, text: str) -> str:
+    return f"{name:<13} {text}"
+
+
+def _width(spread: bool) -> int:
+    return 15 if spread else 6
+
+
+def _number(cell: Cell, spread: bool) -> str:
+    scale, digits = SCALE[cell.kind], DIGITS[cell.kind]
+    deviation = f" ± {scale * cell.std:.{digits}f}" if spread and cell.std is not None else ""
+    return f"{scale * cell.mean:.{digits}f}{deviation}"
+
+
+def _notes(cell: Cell, limit: float) -> Iterator[str]:
+    if cell.interval:
+        yield f"95 %: {cell.interval[0]:.3f} … {cell.interval[1]:.3f}"
+    if cell.mean > limit:
+        yield f"above {limit:.3f}"
+
+
+def _meaning(name: str, limit: float, size: int) -> str:
+    """What a measure's rows say."""
+    if name == "ms-ssim":
+        weights = scales(size)
+        listed = ", ".join(f"{weight:.3f}" for weight in weights)
+        return (
+            "between test images and what a decoder draws from their y, 1 where equal; "
+            f"scales of {size}×{size}: {len(weights)}, weights {listed}"
+        )
+    certified = f"No sample of that many test images certifies more than about their log, {limit:.3f}."
+    if name == "mine":
+        return (
+            "held-out DV between image and y by a trained critic, a lower bound on I(x; y). The interval covers what "
+            "that critic attains in expectation over test images, and not I, which lies above (the entropy of x: "
+            f"infinite, or log of the distinct images). {certified}"
+        )
+    return (
+        f"held-out DV between y and y with each dimension shuffled: 0 where the dimensions are independent. {certified}"
+    )
+
+
+# ---- the file
+
+
+def as_json(
+    checkpoint: Path, step: int, found: Labelled, wanted: Wanted, cells: list[Cell], left_out: dict[str, str],
+    encoder: Frozen,
+) -> dict[str, Any]:  # fmt: skip
+    """The content of evaluation.json."""
+    return {
+        "version": __version__,
+        "checkpoint": str(checkpoint),
+        "step": step,
+        "seeds": list(wanted.seeds),
+        "data": {
+            "source": found.source,
+            "test_images": found.origin,
+            "train_count": len(found.train[1]),
+            "test_count": len(found.test[1]),
+            "chance": None if found.unfit else found.chance,
+        },
+        "machine": machine.description(encoder.backend.name, encoder.backend.device),
+        "results": [_cell_as_json(cell, found, encoder.layout.size) for cell in cells],
+        "left_out": left_out,
+    }
+
+
+def _cell_as_json(cell: Cell, found: Labelled, size: int) -> dict[str, Any]:
+    known: dict[str, Any] = {}
+    if cell.name in IN_NATS:
+        known = {"certifiable": math.log(len(found.test[1]))}
+    elif cell.name == "ms-ssim":
+        known = {"weights": list(scales(size))}
+    if cell.interval:
+        known["interval"] = list(cell.interval)
+    return {
+        "kind": cell.kind, "name": cell.name, "encoder": cell.encoder, "feature": cell.feature,
+        "mean": cell.mean, "std": cell.std, "values": list(cell.values), **known, "details": list(cell.details),
+    }  # fmt: skip

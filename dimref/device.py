@@ -1,0 +1,184 @@
+"""A device's queue of work: two streams, pinned memory, and a function that is captured once as a graph and replayed.
+
+Work that is queued on a device runs later; Python goes on. A step stays that way only if nothing in it waits for a number.
+What crosses to the device crosses on a stream of its own, from memory that the system may not page out, so that the next
+batch is on its way while this one computes. Written for CuPy (`backend.py` hands its module in) and CUDA's rules of
+capture:
+
+- captured work is not run but recorded, with the addresses and the Python numbers that it was given. So whatever changes
+  from one step to the next must lie in a buffer that stays where it is, and be written there before a replay;
+- nothing captured may wait for the device, or copy from memory that is not pinned;
+- memory that captured work has used and freed is used again by every replay. So the captured function allocates from a
+  pool of its own, which nothing else allocates from, and which its warm-up has filled.
+
+Source: CUDA C++ Programming Guide, "CUDA Graphs" (stream capture, prohibited operations); CuPy's `Stream.begin_capture`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from dimref.backend import Array, Tree, map_tree
+
+WARM_UP = 2  # runs before the capture: they compile kernels, load libraries and fill the pool
+SLOTS = 2  # batches that may be on their way at a time
+
+
+class Queue:
+    """The computing stream, the copying stream and the memory of captured work, of the current device."""
+
+    def __init__(self, cupy: Any, empty_pinned: Callable[..., np.ndarray]) -> None:
+        self._cuda = cupy.cuda
+        self._empty, self._empty_pinned = cupy.empty, empty_pinned
+        # Neither may be the null stream: that one cannot be captured, and waits for all others.
+        self.compute = cupy.cuda.Stream(non_blocking=True)
+        self.copies = cupy.cuda.Stream(non_blocking=True)
+        self._pool = cupy.cuda.MemoryPool()
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Queue the work inside on the computing stream: after all work before it, and before all work after it."""
+        self._cuda.Device().synchronize()
+        with self.compute:
+            try:
+                yield
+            finally:
+                self.compute.synchronize()
+
+    @contextlib.contextmanager
+    def memory(self) -> Iterator[None]:
+        """Allocate inside from the pool of captured work."""
+        with self._cuda.using_allocator(self._pool.malloc):
+            yield
+
+    def capture(self, function: Callable[[], Any]) -> tuple[Any, Any]:
+        """The graph of what `function` queues, and what it returns: arrays that a replay fills.
+
+        Relaxed capture (CuPy's default) lets the pool ask CUDA for a block that the warm-up has not left in it.
+        """
+        with self.memory():
+            self.compute.begin_capture()
+            try:
+                returned = function()
+            except BaseException:
+                with contextlib.suppress(Exception):  # a capture that failed is ended all the same, with an error
+                    self.compute.end_capture()
+                raise
+            return self.compute.end_capture(), returned
+
+    def event(self) -> Any:
+        """A mark in a stream that another stream, or the host, can wait for; one never recorded is passed at once."""
+        return self._cuda.Event(disable_timing=True)
+
+    def pinned(self, like: np.ndarray) -> np.ndarray:
+        """Host memory of that shape and type from which a copy does not wait."""
+        return self._empty_pinned(like.shape, like.dtype)
+
+    def buffer(self, like: np.ndarray) -> Array:
+        """Device memory of that shape and type."""
+        return self._empty(like.shape, like.dtype)
+
+
+class Feed:
+    """Host arrays → buffers on the device that stay where they are; the next ones cross while the last are in use.
+
+    `put` queues the crossing of one tree of host arrays, `take` fills the buffers with the oldest one that was put.
+    """
+
+    def __init__(self, queue: Queue, example: Tree) -> None:
+        self.buffers = map_tree(queue.buffer, example)
+        self._queue = queue
+        self._slots = [_Slot(queue, example) for _ in range(SLOTS)]
+        self._put = self._taken = 0
+
+    def put(self, tree: Tree) -> None:
+        """Queue the crossing of these arrays; waits only for the crossing SLOTS before it.
+
+        Raises:
+            ValueError: an array has another shape or type than the example's, or SLOTS trees wait to be taken.
+        """
+        if self._put - self._taken == SLOTS:
+            raise ValueError(f"Feed.put: at most {SLOTS} batches can wait to be taken")
+        slot = self._slots[self._put % SLOTS]
+        slot.arrived.synchronize()  # or the pinned memory would be overwritten while it is read
+        map_tree(_overwrite, slot.pinned, tree)
+        copies = self._queue.copies
+        copies.wait_event(slot.taken)  # or the landing place would be overwritten before it was emptied
+        map_tree(lambda landing, pinned: landing.set(pinned, stream=copies), slot.landing, slot.pinned)
+        copies.record(slot.arrived)
+        self._put += 1
+
+    def take(self) -> None:
+        """Queue, on the computing stream, the filling of the buffers with what was put SLOTS or fewer puts ago.
+
+        Raises:
+            ValueError: nothing waits to be taken.
+        """
+        if self._put == self._taken:
+            raise ValueError("Feed.take: nothing was put")
+        slot = self._slots[self._taken % SLOTS]
+        self._queue.compute.wait_event(slot.arrived)
+        map_tree(assign, self.buffers, slot.landing)
+        self._queue.compute.record(slot.taken)
+        self._taken += 1
+
+
+class _Slot:
+    """Where one batch waits: pinned on the host, landed on the device, and the marks of both."""
+
+    def __init__(self, queue: Queue, example: Tree) -> None:
+        self.pinned, self.landing = map_tree(queue.pinned, example), map_tree(queue.buffer, example)
+        self.arrived, self.taken = queue.event(), queue.event()
+
+
+def _overwrite(pinned: np.ndarray, array: np.ndarray) -> None:
+    if pinned.shape != array.shape or pinned.dtype != array.dtype:
+        found = f"{array.dtype} {array.shape}"
+        raise ValueError(f"Feed.put: expected {pinned.dtype} {pinned.shape}, as in the example, found {found}")
+    np.copyto(pinned, array)
+
+
+def assign(buffer: Array, value: Array) -> None:
+    """Copy into a buffer that stays where it is."""
+    buffer[...] = value
+
+
+class Replayed:
+    """A function of buffers, run WARM_UP times as it is, then captured and replayed.
+
+    It must read what changes from buffers, write what lasts into buffers, and change nothing in Python. What it returns
+    is overwritten by the next call.
+    """
+
+    def __init__(self, queue: Queue, function: Callable[[], Any], graph: bool, tell: Callable[[str], None]) -> None:
+        self._queue, self._function, self._graph_wanted, self._tell = queue, function, graph, tell
+        self._runs, self._graph, self._returned = 0, None, None
+
+    @property
+    def captured(self) -> bool:
+        """Whether calls replay a graph."""
+        return self._graph is not None
+
+    def __call__(self) -> Any:
+        """Queue one run on the computing stream; what the function returned."""
+        if self._graph_wanted and self._graph is None and self._runs >= WARM_UP:
+            self._capture()
+        if self._graph is not None:
+            self._graph.launch(stream=self._queue.compute)
+        else:
+            with self._queue.memory():
+                self._returned = self._function()
+            self._runs += 1
+        return self._returned
+
+    def _capture(self) -> None:
+        try:
+            self._graph, self._returned = self._queue.capture(self._function)
+        except Exception as error:  # CUDA's, CuPy's or cuBLAS's: whatever it is, the step can be queued as before
+            self._graph_wanted = False
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            self._tell(f"graph: expected the step to be captured, found: {reason}; its kernels are queued one by one")

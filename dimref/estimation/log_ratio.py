@@ -1,0 +1,101 @@
+"""From what a critic was trained to say to one thing, an estimate of R = log P/Q: which every reading starts from.
+
+| trained with | tight at | so R is read as |
+|---|---|---|
+| JSD | T = R | T |
+| NWJ | T = R + 1 | T − 1 |
+| DV | T = R + c | T − log E_Q[e^T], over the validation part |
+| InfoNCE | T = R + c(y) | T − log a(y), a(y) the mean of e^T(x', y) over x' of the training part |
+
+None of the constants comes from the samples that are judged, so the result is a critic as any other, and every bound of
+it holds. It is cut off at log N of the training part: more is not to be learnt from N samples, and one pair that a
+network wrongly gives e^20 would be all of E_Q[e^T].
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from dimref import negatives, ops
+from dimref.backend import Tree
+from dimref.estimation.blocks import Columns
+from dimref.estimation.critics import Critic
+from dimref.estimation.preparation import Preparation
+from dimref.estimation.readings import READINGS, Reading
+
+REFERENCES = 2000  # training samples at most that a(y) is the mean over
+
+
+@dataclass(frozen=True)
+class Critics:
+    """Critics of one family and one training part, and how samples come to them."""
+
+    family: Critic
+    preparation: Preparation
+    factor: float
+    parameters: tuple[Tree, ...]
+
+    def scores(self, x: Tree, y: Tree) -> np.ndarray:
+        """The mean of the critics' scores of every pair, (N, M) float64 on the host: itself a critic."""
+        total = sum(self.family.score(parameters, x, y) for parameters in self.parameters)
+        return self.preparation.backend.to_host(total).astype(np.float64) / len(self.parameters)
+
+
+@dataclass(frozen=True)
+class LogRatio:
+    """R(x, y) as the critics see it, in nats.
+
+    Attributes:
+        constant: c. references: x's side of the training samples that a(y) is the mean over; None where c does it.
+        ceiling: R is cut off here.
+    """
+
+    critics: Critics
+    constant: float
+    references: Tree | None
+    ceiling: float
+
+    def __call__(self, x: np.ndarray, y: np.ndarray) -> Columns:
+        """The square of R over samples x (N, D), y (N, D'), by columns."""
+        left, right = self.critics.preparation.sides(x, y, self.critics.factor)
+
+        def columns(block: slice) -> np.ndarray:
+            part = _rows(right, block)
+            scores = self.critics.scores(left, part) - self.constant
+            if self.references is not None:
+                scores -= ops.logmeanexp(self.critics.scores(self.references, part), axis=0)
+            return np.minimum(scores, self.ceiling)
+
+        return columns
+
+    def read(self, x: np.ndarray, y: np.ndarray, names: tuple[str, ...]) -> dict[str, list[Reading]]:
+        """Readings of samples that were not trained on, a list with one for each square that they are cut into."""
+        parts = list(self._squares(len(x)))
+        return {name: [READINGS[name](self(x[part], y[part]), len(x[part])) for part in parts] for name in names}
+
+    def _squares(self, n: int) -> Iterator[slice]:
+        count = -(-n // self.critics.family.square)
+        edges = [n * k // count for k in range(count + 1)]
+        return (slice(start, stop) for start, stop in itertools.pairwise(edges))
+
+
+def calibrate(critics: Critics, objective: str, train: tuple[Tree, Tree], validation: tuple[Tree, Tree]) -> LogRatio:
+    """The log ratio of critics that were trained with `objective`; both parts as `Preparation.sides` gives them."""
+    n = train[0]["values"].shape[0]
+    constant, references = 0.0, None
+    if objective == "nwj":
+        constant = 1.0
+    elif objective == "dv":
+        constant = float(ops.logmeanexp(negatives.all_pairs(critics.scores(*validation))[1]))
+    elif objective == "infonce":
+        references = _rows(train[0], slice(0, REFERENCES))
+    return LogRatio(critics, constant, references, math.log(n))
+
+
+def _rows(side: Tree, rows: slice) -> Tree:
+    return {name: values[rows] for name, values in side.items()}

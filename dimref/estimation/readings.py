@@ -1,0 +1,154 @@
+"""Held-out values of a square of scores, and the same with each sample left out: what an interval is made of.
+
+A sample left out takes a row and a column of the square with it, so nothing is computed twice: its own scores are taken
+from the sums. What is left is exact to some digits as long as no pair outweighs all others by 1e12. (A bootstrap would
+repeat rows, and a repeated row makes an off-diagonal pair one of the joint.)
+
+Squares come in blocks of columns (see `blocks.py`); the product's pairs are the N(N − 1) off the diagonal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from dimref import ops
+from dimref.bounds import LOG_4
+from dimref.estimation.blocks import Columns, blocks, checked, diagonal
+
+TAU = 5.0  # of SMILE
+NORMAL_95 = 1.96  # 95 % of a normal distribution lies within so many standard deviations
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A value in nats, and the value without each of the N samples, (N,)."""
+
+    nats: float
+    without: np.ndarray
+
+    @property
+    def variance(self) -> float:
+        """The jackknife's variance, (N − 1)/N Σ_i (value without i − their mean)².
+
+        Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, eq. (11.5).
+        """
+        n = len(self.without)
+        with np.errstate(invalid="ignore"):  # a value of −inf has no variance: NaN
+            return float((n - 1) / n * ((self.without - self.without.mean()) ** 2).sum())
+
+
+def dv(columns: Columns, n: int) -> Reading:
+    """`bounds.dv` of the diagonal and the off-diagonal pairs."""
+    return _dv(columns, n, lambda scores: scores)
+
+
+def smile(columns: Columns, n: int) -> Reading:
+    """`bounds.smile` with τ = 5: no bound."""
+    return _dv(columns, n, lambda scores: np.clip(scores, -TAU, TAU))
+
+
+def plug_in(columns: Columns, n: int) -> Reading:
+    """`bounds.plug_in`, 1 + E_P[T] − E_Q[e^T], which is `bounds.nwj` of T + 1."""
+    joint, rows, of_columns = _log_sums(columns, n, lambda scores: scores)
+    log_mass = _log_off_diagonal(rows, of_columns)
+    with np.errstate(over="ignore"):
+        return _reading(1 + _leave_out_mean(joint) - np.exp(log_mass))
+
+
+def jsd(columns: Columns, n: int) -> Reading:
+    """`bounds.jsd` of the diagonal and the off-diagonal pairs."""
+    joint, rows, of_columns = np.empty(n), np.zeros(n), np.empty(n)
+    for block in blocks(n):
+        scores = checked(columns(block), n, block)
+        joint[block] = diagonal(scores, block)
+        soft = ops.softplus(scores)
+        _set_diagonal(soft, block, 0.0)
+        rows += soft.sum(axis=1)
+        of_columns[block] = soft.sum(axis=0)
+    return _reading(LOG_4 - _leave_out_mean(ops.softplus(-joint)) - _off_diagonal(rows, of_columns))
+
+
+def infonce(columns: Columns, n: int) -> Reading:
+    """`bounds.infonce` with K = N candidates; without a sample, N − 1 positives with K = N − 1."""
+    value, lost = np.empty(n), np.zeros(n)
+    for block in blocks(n):
+        scores = checked(columns(block), n, block)
+        everything = ops.logsumexp(scores, axis=0)
+        value[block] = diagonal(scores, block) - everything
+        share = np.exp(scores - everything)
+        _set_diagonal(share, block, 0.0)
+        # Without candidate i, log Σ falls by −log(1 − its share). A share of 1 to rounding would be all of the sum.
+        lost += np.log1p(-np.minimum(share, 1 - np.finfo(share.dtype).eps)).sum(axis=1)
+    without = math.log(n - 1) + (value.sum() - value - lost) / (n - 1)
+    return Reading(math.log(n) + float(value.mean()), without)
+
+
+READINGS: dict[str, Callable[[Columns, int], Reading]] = {
+    "dv": dv,
+    "nwj": plug_in,  # of the log ratio R: NWJ's optimal critic is R + 1
+    "jsd": jsd,
+    "infonce": infonce,
+    "plug-in": plug_in,
+    "smile": smile,
+}
+
+
+def combine(parts: list[Reading]) -> tuple[float, float]:
+    """The mean of readings of different samples, weighted by how many, and its standard error."""
+    weights = np.array([len(part.without) for part in parts]) / sum(len(part.without) for part in parts)
+    nats = float(weights @ [part.nats for part in parts])
+    return nats, math.sqrt(float(weights**2 @ [part.variance for part in parts]))
+
+
+# ---- sums over the square, of which index 0 has all samples and index 1 + i is without sample i
+
+
+def _reading(values: np.ndarray) -> Reading:
+    return Reading(float(values[0]), values[1:])
+
+
+def _leave_out_mean(joint: np.ndarray) -> np.ndarray:
+    n = len(joint)
+    return np.concatenate([[joint.mean()], (joint.sum() - joint) / (n - 1)])
+
+
+def _off_diagonal(rows: np.ndarray, of_columns: np.ndarray) -> np.ndarray:
+    """Means over the off-diagonal pairs, from the sums of each row and of each column without the diagonal."""
+    n, total = len(rows), rows.sum()
+    left = np.maximum(total - rows - of_columns, 0.0)  # rounding may leave −1e-17
+    return np.concatenate([[total / (n * (n - 1))], left / ((n - 1) * (n - 2))])
+
+
+def _log_off_diagonal(rows: np.ndarray, of_columns: np.ndarray) -> np.ndarray:
+    """The logarithm of `_off_diagonal`, from the logarithms of the sums."""
+    top = rows.max()
+    mass = _off_diagonal(np.exp(rows - top), np.exp(of_columns - top))
+    return np.log(np.maximum(mass, np.finfo(np.float64).tiny)) + top
+
+
+def _dv(columns: Columns, n: int, clip: Callable[[np.ndarray], np.ndarray]) -> Reading:
+    joint, rows, of_columns = _log_sums(columns, n, clip)
+    return _reading(_leave_out_mean(joint) - _log_off_diagonal(rows, of_columns))
+
+
+def _log_sums(
+    columns: Columns, n: int, clip: Callable[[np.ndarray], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The joint's scores, and log Σ e^T of each row and of each column without the diagonal, T clipped there."""
+    joint, rows, of_columns = np.empty(n), np.full(n, -np.inf), np.empty(n)
+    for block in blocks(n):
+        scores = checked(columns(block), n, block)
+        joint[block] = diagonal(scores, block)
+        product = clip(scores).copy()
+        _set_diagonal(product, block, -np.inf)
+        rows = np.logaddexp(rows, ops.logsumexp(product, axis=1))
+        of_columns[block] = ops.logsumexp(product, axis=0)
+    return joint, rows, of_columns
+
+
+def _set_diagonal(scores: np.ndarray, block: slice, value: float) -> None:
+    scores[np.arange(block.start, block.stop), np.arange(block.stop - block.start)] = value

@@ -1,0 +1,118 @@
+"""What the tests of the catalogue share: a form's reference and variants on drawn inputs, values and gradients."""
+
+import itertools
+import math
+import re
+
+import numpy as np
+
+from dimref import ops
+from dimref.audit.contract import REGIMES, Sizes
+from dimref.backend import leaves
+from dimref.tape import value_and_gradients
+
+PLAIN = {
+    "n": 6, "m": 4, "locations": 3, "kernel": (3, 3), "stride": (2, 2), "padding": (1, 1), "extra": (5, 4),
+    "scale": 1.0, "dtype": "float64", "flat": False, "regime": "mild",
+}  # fmt: skip
+SIZES = [
+    Sizes(**{**PLAIN, **more})
+    for more in (
+        {},
+        {"n": 2, "m": 1, "locations": 1, "extra": (0, 1)},
+        {"n": 3, "kernel": (4, 4), "padding": (0, 0), "stride": (3, 3), "extra": (2, 5)},
+        {"kernel": (2, 2), "stride": (1, 1), "padding": (1, 1), "m": 2, "extra": (3, 0)},
+        *({"regime": regime, "n": 4} for regime in REGIMES[1:]),
+    )
+]
+
+
+def forms(contracts):
+    """(contract, form) of a family, with an id each."""
+    return [(f"{contract.name}-{form.name}", form) for contract in contracts for form in contract.forms]
+
+
+def variants(contracts):
+    """(id, form, variant) of a family."""
+    return [
+        (f"{name}-{variant.key}", form, variant)
+        for name, form in forms(contracts)
+        for variant in (*form.conventions, *form.mistakes)
+    ]
+
+
+def drawn(form, sizes, seed=0):
+    """Inputs of a form."""
+    return form.draw(np.random.default_rng(seed), sizes)
+
+
+@np.errstate(all="ignore")  # a variant may well divide by 0: that is its mistake
+def answered(function, form, inputs):
+    """Every output, and every gradient as ∂parameters/…, of a function of named inputs; no gradient stands for 0."""
+    signature = form.signature
+
+    def scalar(tree):
+        outputs = function({**inputs, **tree})
+        names = (signature.of,) if signature.of else signature.outputs
+        given = {signature.of: inputs.get("weight")} if signature.of else inputs["weight"]
+        parts = [ops.total(outputs[k] if given[k] is None else ops.multiply(outputs[k], given[k])) for k in names]
+        return sum(parts[1:], start=parts[0]), outputs
+
+    nested = {name: inputs[name] for name in signature.differentiate}
+    if not nested:
+        return {name: np.asarray(each) for name, each in function(inputs).items()}
+    _, gradients, outputs = value_and_gradients(scalar, nested)
+    found = {name: np.asarray(each) for name, each in outputs.items()}
+    for (path, gradient), (_, leaf) in zip(leaves(gradients), leaves(nested), strict=True):
+        found[f"∂{path}"] = np.zeros_like(leaf) if gradient is None else gradient
+    return found
+
+
+def off(form, variant, sizes, seeds=range(8)):
+    """‖variant − reference‖/‖reference‖ of the first output, or else gradient, that is not the reference's."""
+    errors, norms = {}, {}
+    for seed in seeds:
+        inputs = drawn(form, sizes, seed)
+        right, wrong = (answered(f, form, inputs) for f in (form.reference, variant.function))
+        for name in right:
+            a, b = np.asarray(right[name], np.float64), np.asarray(wrong[name], np.float64)
+            with np.errstate(invalid="ignore"):
+                gap = math.inf if a.shape != b.shape else float((np.where(a == b, 0.0, a - b) ** 2).sum())
+            errors[name] = errors.get(name, 0.0) + gap
+            norms[name] = norms.get(name, 0.0) + float((a[np.isfinite(a)] ** 2).sum())
+    for name, error in errors.items():
+        size = math.sqrt(error / norms[name]) if norms[name] else math.sqrt(error)
+        if not size <= 1e-11:
+            return size
+    return 0.0
+
+
+def percent(text):
+    """The first percentage in a consequence as a fraction; None if there is none."""
+    found = re.search(r"(?<![\d.,])([\d.]+) %", text)
+    return float(found[1]) / 100 if found else None
+
+
+def same(found, expected, tolerance=1e-9):
+    """Two answers by name, to a relative tolerance of each array's size."""
+    assert set(found) == set(expected)
+    for name, right in expected.items():
+        right = np.asarray(right, np.float64)
+        assert np.shape(found[name]) == right.shape, name
+        finite = np.isfinite(right)
+        size = float(np.abs(right[finite]).max(initial=0.0))
+        np.testing.assert_allclose(
+            np.asarray(found[name], np.float64), right, rtol=tolerance, atol=tolerance * max(size, 1e-300), err_msg=name
+        )
+
+
+def apart(form, first, second, seeds=range(2)):
+    """Whether two functions of named inputs differ beyond rounding on any of the drawn inputs."""
+    for sizes, seed in itertools.product(SIZES, seeds):
+        inputs = drawn(form, sizes, seed)
+        found, expected = (answered(f, form, inputs) for f in (first, second))
+        try:
+            same(found, expected, 1e-11)
+        except AssertionError:
+            return True
+    return False

@@ -1,0 +1,211 @@
+"""Estimates lie where closed forms put them, whatever comes in; and they are deterministic."""
+
+import math
+
+import numpy as np
+import pytest
+
+from dimref.backend import NUMPY
+from dimref.estimation import MutualInformation, estimator, training
+from dimref.estimation.estimator import READ_AS
+from dimref.estimation.samples import SampleError, splits
+from dimref.information import mutual_information
+
+N = 400
+
+
+def gaussian(n, rho, d=1, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((n, d))
+    return x, rho * x + math.sqrt(1 - rho**2) * rng.standard_normal((n, d))
+
+
+def near(estimate, truth, slack=0.03):
+    """Within four standard errors and what a critic may miss."""
+    return abs(estimate.nats - truth) < 4 * estimate.error + slack
+
+
+@pytest.mark.parametrize("bound", READ_AS)
+def test_a_gaussian_is_found_by_every_bound(bound):
+    x, y = gaussian(N, 0.7)
+    found = MutualInformation(bound=bound, folds=2, steps=150, batch_size=64).fit(x, y)
+    assert list(found.estimates_) == list(READ_AS[bound])
+    truth = -0.5 * math.log(1 - 0.49)
+    assert near(found.estimate(), truth)
+    assert 0.02 < found.error_ < 0.1
+    assert found.interval_[0] < found.nats_ < found.interval_[1]
+
+
+def test_concat_critic():
+    x, y = gaussian(N, 0.7)
+    found = MutualInformation(critic="concat", folds=2, steps=100).fit(x, y)
+    assert near(found.estimate(), -0.5 * math.log(1 - 0.49))
+
+
+def test_what_no_gaussian_sees_is_learned():
+    """y = |x| + noise: uncorrelated, but far from independent."""
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal(1500)
+    y = np.abs(x) + 0.2 * rng.standard_normal(1500)
+    found = MutualInformation(folds=2, batch_size=128).fit(x, y)
+    assert abs(np.corrcoef(x, y)[0, 1]) < 0.1
+    assert found.nats_ > 0.7
+    assert any(history[-1][0] > 0 for history in found.histories_)
+
+
+def test_a_discrete_joint():
+    table = np.array([[0.3, 0.05, 0.05], [0.05, 0.2, 0.05], [0.0, 0.1, 0.2]])
+    k = np.random.default_rng(4).choice(9, 1500, p=table.ravel())
+    found = MutualInformation(bound="jsd", folds=2, batch_size=128, steps=400).fit(k // 3, (k % 3).astype(np.int8))
+    assert near(found.estimate(), mutual_information(table))
+
+
+@pytest.mark.parametrize("transform", ["rank", "asinh"])
+def test_heavy_tails(transform):
+    x, y = gaussian(N, 0.7)
+    found = MutualInformation(transform=transform, folds=2, steps=200).fit(np.sinh(4 * x), np.sinh(4 * y))
+    assert near(found.estimate(), -0.5 * math.log(1 - 0.49), 0.05)
+
+
+@pytest.mark.parametrize("bound", READ_AS)
+@pytest.mark.parametrize("case", ["independent", "constant", "both constant"])
+def test_nothing_is_found_where_there_is_nothing(bound, case):
+    rng = np.random.default_rng(5)
+    x, y = rng.standard_normal((2, 200, 2))
+    if case != "independent":
+        x = np.full((200, 2), 0.1)
+    if case == "both constant":
+        y = np.zeros(200)
+    found = MutualInformation(bound=bound, folds=2, steps=100).fit(x, y)
+    assert abs(found.nats_) < 0.05
+
+
+@pytest.mark.parametrize("bound", READ_AS)
+def test_equal_variables_reach_the_ceiling_or_are_warned_about(bound):
+    x = np.random.default_rng(6).standard_normal(400)
+    found = MutualInformation(bound=bound, folds=2, steps=100, batch_size=64).fit(x, x).estimate()
+    assert found.nats > 3
+    if bound == "infonce":
+        assert found.nats <= found.ceiling == math.log(200)
+    assert found.notes or found.nats < math.log(200) - (1 if bound == "infonce" else 0)
+
+
+def test_notes_say_what_a_number_is_worth():
+    assert "held down by its ceiling, log 200 = 5.298 nats" in estimator._notes("infonce", 4.5, 200)[0]
+    assert estimator._notes("infonce", 4.0, 200) == ()
+    assert "above log 200 = 5.298 nats" in estimator._notes("dv", 5.4, 200)[0]
+    assert estimator._notes("nwj", 5.2, 200) == ()
+    assert "no bound" in estimator._notes("smile", 0.1, 200)[0]
+    assert "of I it certifies 0.000 nats" in estimator._notes("jsd", -0.1, 200)[0]
+    assert "of I it certifies" in estimator._notes("jsd", math.log(4), 200)[0]
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_other_ones():
+    x, y = gaussian(200, 0.5)
+    first, again, other = (MutualInformation(seed=s, folds=2, steps=50).fit(x, y).estimates_ for s in (0, 0, 1))
+    assert first == again != other
+
+
+def test_fewer_samples_than_a_batch():
+    x, y = gaussian(50, 0.9)
+    found = MutualInformation(batch_size=10_000, steps=60).fit(x, y)
+    assert found.held_out_ == 10
+    assert 0.2 < found.nats_ < math.log(10)
+
+
+def test_samples_never_seen_are_judged_by_the_critics_of_all_folds():
+    x, y = gaussian(N, 0.7)
+    found = MutualInformation(folds=2, steps=100).fit(x, y)
+    fresh = found.estimate(*gaussian(1500, 0.7, seed=9))
+    assert near(fresh, -0.5 * math.log(1 - 0.49))
+    assert fresh.error < found.error_
+    assert fresh.ceiling == math.log(1500)
+    one = found.log_ratios_[0].read(*gaussian(1500, 0.7, seed=9), ("infonce",))["infonce"][0]
+    two = found.log_ratios_[1].read(*gaussian(1500, 0.7, seed=9), ("infonce",))["infonce"][0]
+    assert fresh.nats == pytest.approx((one.nats + two.nats) / 2)
+    with pytest.raises(SampleError, match="x: expected 1 columns as in fit, found 2"):
+        found.estimate(np.zeros((100, 2)), np.zeros(100))
+    with pytest.raises(SampleError, match="expected both x and y, or neither"):
+        found.estimate(np.zeros(100))
+
+
+def test_nothing_fitted_nothing_told():
+    with pytest.raises(SampleError, match="found nothing fitted"):
+        MutualInformation().estimate()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "line"),
+    [
+        ({"bound": "mine"}, "bound: expected one of infonce, jsd, dv, nwj, smile, found 'mine'"),
+        ({"critic": "dot"}, "critic: expected one of separable, concat"),
+        ({"transform": None}, "transform: expected one of rank"),
+        ({"backend": "torch"}, "backend: expected one of numpy, cupy"),
+        ({"steps": -1}, "steps: expected an integer ≥ 0, found -1"),
+        ({"folds": 1}, "folds: expected an integer ≥ 2"),
+        ({"folds": 2.5}, "folds: expected an integer ≥ 2, found 2.5"),
+        ({"folds": 25}, "folds: expected 3 samples in each at least, found 25 folds of 60 samples"),
+        ({"restarts": 0}, "restarts: "),
+        ({"batch_size": 1}, "batch_size: expected an integer ≥ 2"),
+        ({"validation": 1.0}, "validation: expected a share between 0 and 1"),
+    ],
+)
+def test_parameters_that_make_no_sense_are_told(parameters, line):
+    with pytest.raises(SampleError) as caught:
+        MutualInformation(**parameters).fit(*gaussian(60, 0.5))
+    assert line in str(caught.value)
+
+
+def test_scikit_learn_clones_it():
+    base = pytest.importorskip("sklearn.base")
+    given = MutualInformation(bound="dv", folds=3, seed=7)
+    assert base.clone(given) == given
+    assert given.set_params(folds=4).folds == 4
+    with pytest.raises(SampleError, match="fold: expected one of"):
+        given.set_params(fold=4)
+
+
+def test_more_restarts_are_averaged_into_one_critic():
+    x, y = gaussian(300, 0.7)
+    found = MutualInformation(restarts=3, folds=2, steps=50).fit(x, y)
+    assert len(found.histories_) == 6
+    critics = found.log_ratios_[0].critics
+    assert len(critics.parameters) == 3
+    sides = critics.preparation.sides(x, y, critics.factor)
+    expected = np.mean([critics.family.score(p, *sides) for p in critics.parameters], axis=0)
+    np.testing.assert_allclose(critics.scores(*sides), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("bound", READ_AS)
+@pytest.mark.parametrize("critic", ["separable", "concat"])
+def test_every_backend_gives_the_same_numbers(bound, critic, backend, monkeypatch):
+    x, y = gaussian(80, 0.7, d=2)
+    settings = {"bound": bound, "critic": critic, "folds": 2, "steps": 3}
+    expected = MutualInformation(**settings).fit(x, y)
+    monkeypatch.setattr(estimator, "get_backend", lambda name: backend)
+    found = MutualInformation(**settings).fit(x, y)
+    assert found.nats_ == pytest.approx(expected.nats_, abs=1e-4)
+
+
+def test_nothing_of_the_held_out_samples_is_seen():
+    """Change a fold's samples, and the critics of that fold stay what they were."""
+    x, y = gaussian(100, 0.7)
+    settings = MutualInformation(steps=30)._settings()
+    split = next(splits(np.random.default_rng(0), 100, 2, 0.2))
+    kept = training.fit(x, y, split, settings, np.random.default_rng(1), NUMPY)[0]
+    x[split.test], y[split.test] = 1e6, -1e6
+    again = training.fit(x, y, split, settings, np.random.default_rng(1), NUMPY)[0]
+    probe = gaussian(20, 0.7, seed=2)
+    np.testing.assert_array_equal(kept(*probe)(slice(0, 20)), again(*probe)(slice(0, 20)))
+
+
+def test_the_log_ratio_is_that_of_the_gaussian_whatever_it_was_trained_with():
+    x, y = gaussian(2000, 0.6)
+    px, py = gaussian(50, 0.6, seed=3)
+    truth = (0.6 * px @ py.T - 0.18 * (px**2 + py.T**2)) / 0.64 - 0.5 * math.log(0.64)
+    split = next(splits(np.random.default_rng(0), 2000, 2, 0.2))
+    for bound in ("dv", "nwj", "jsd", "infonce"):
+        settings = MutualInformation(bound=bound, steps=100, transform="standardize")._settings()
+        found = training.fit(x, y, split, settings, np.random.default_rng(1), NUMPY)[0]
+        assert np.median(np.abs(found(px, py)(slice(0, 50)) - truth)) < 0.12, bound
+        assert found(px, py)(slice(0, 50)).max() <= math.log(len(split.train))
