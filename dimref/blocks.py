@@ -24,16 +24,16 @@ from dimref.tape import primitive, sweep
 def by_rows(function: Callable[..., Array], parameters: Tree, *rows: Array, block: int) -> Array:
     """function(parameters, *rows), for a function whose row i depends on row i of each of `rows` and on the parameters.
 
-    Equal to the plain call up to the order in which the parameters' gradient is summed. On a device, under a second tape (for
-    second derivatives) and where there is one block alone, it is the plain call.
+    Equal to the plain call up to the order in which the parameters' gradient is summed. On a device, under a second tape
+    (for second derivatives) and where there is one block alone, it is the plain call.
 
     Args:
         parameters: nested dicts, whole for every block. rows: arrays of n rows each. block: rows of a block.
     """
     n = rows[0].shape[0]
     arguments = [*(leaf for _, leaf in leaves(parameters)), *rows]
-    plain = n <= block or any(isbox(getval(a)) or not isinstance(getval(a), np.ndarray) for a in arguments)
-    if plain:
+    tapes = {a._trace for a in arguments if isbox(a)}
+    if n <= block or len(tapes) > 1 or not all(isinstance(getval(a), np.ndarray) for a in arguments):
         return function(parameters, *rows)
     return _by_rows(_Blocks(function, parameters, [isbox(a) for a in arguments], len(rows), n, block), *arguments)
 
@@ -49,7 +49,8 @@ class _Blocks:
         windows = parallel.shares(n, count)
         self.shares = [windows[share] for share in parallel.shares(count, parallel.threads())]
         self.n = n
-        self.tapes: dict[int, tuple[VJPNode, list[VJPNode | None]]] = {}  # by a block's first row
+        # By a block's first row; none of a block whose result does not depend on what is on the tape.
+        self.tapes: dict[int, tuple[VJPNode | None, list[VJPNode | None]]] = {}
 
     def forward(self, arguments: tuple[Array, ...]) -> Array:
         """Every block's result, in its place."""
@@ -81,16 +82,17 @@ class _Blocks:
 
     def backward(self, g: Array, wanted: list[int], arguments: tuple[Array, ...]) -> list[Array]:
         """Gradients of the wanted arguments: those of parameters summed over blocks, those of rows in their places."""
+        if isbox(g):
+            raise ValueError("by_rows: its VJP is fused, so it has no second derivative through what comes after it")
         first_row = len(arguments) - self.rows
         out = {k: np.empty_like(arguments[k], order="C") for k in wanted if k >= first_row}
 
         def work(windows: list[slice]) -> dict[int, Any]:
             sums: dict[int, Any] = {}
             for window in windows:
-                end, roots = self.tapes.pop(window.start)
-                found = sweep(end, g[window])
+                found = self._sweep(window, g)
                 for k in wanted:
-                    gradient = found.get(roots[k])
+                    gradient = found.get(k)
                     if k >= first_row:
                         out[k][window] = 0 if gradient is None else gradient
                     elif gradient is not None:
@@ -101,6 +103,12 @@ class _Blocks:
             for k, (gradient, _) in sums.items():
                 out[k] = out[k] + gradient if k in out else gradient
         return [out[k] if k in out else np.zeros_like(arguments[k]) for k in wanted]
+
+    def _sweep(self, window: slice, g: Array) -> dict[int, Array]:
+        """What a block says of the gradient, by argument; its tape is freed."""
+        end, roots = self.tapes.pop(window.start, (None, []))
+        at_roots = sweep(end, g[window]) if end else {}
+        return {k: at_roots[root] for k, root in enumerate(roots) if root in at_roots}
 
 
 @primitive

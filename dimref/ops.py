@@ -337,7 +337,7 @@ defvjp_argnums(standardize, _standardize_vjp)
 
 
 def moments(x: Array) -> tuple[Array, Array, Array]:
-    """x − μ, μ and the (biased) σ² of the columns of a matrix, off the tape. A column's sum is a product with ones."""
+    """x − μ, μ and the (biased) σ² of the columns of a matrix, off the tape."""
     x = stop_gradient(x)
     mu = _column_sums(x) * (1 / x.shape[0])
     centred = x - mu
@@ -345,13 +345,12 @@ def moments(x: Array) -> tuple[Array, Array, Array]:
 
 
 def _column_sums(x: Array) -> Array:
-    return np.ones_like(x, shape=x.shape[0]) @ x
+    """x.sum(axis=0), as a product: BLAS takes a quarter of the time."""
+    return _product(np.ones_like(x, shape=(1, x.shape[0])), x)[0]
 
 
 @primitive
-def normalize_columns(
-    x: Array, gain: Array, shift: Array, centred: Array, variance: Array, epsilon: float
-) -> Array:
+def normalize_columns(x: Array, gain: Array, shift: Array, centred: Array, variance: Array, epsilon: float) -> Array:
     """gain·x̂ + shift with x̂ = (x − μ)/√(σ² + ε) along the rows of a matrix; `centred` and `variance` are x's `moments`.
 
     Equal to gain · `standardize`(x, 0, ε) + shift, whose passes over memory it halves. The gradient through the moments is
@@ -364,10 +363,11 @@ def normalize_columns(
 
 def _normalize_columns_vjp(argnums: Any, ans: Array, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     _, gain, _, centred, variance, epsilon = args
+    nested = any(isbox(a) for a in args[:-1])
 
     def vjp(g: Array) -> list[Array]:
         """gain/√(σ² + ε) · (g − mean g − x̂·mean(g·x̂)), Σ g·x̂ and Σ g."""
-        if isbox(g) or isbox(centred) or isbox(gain):
+        if nested or isbox(g):
             raise ValueError("normalize_columns: its VJP is fused, so it has no second derivative")
         scale = 1 / np.sqrt(variance + epsilon)
         of_shift, of_gain = _column_sums(g), _column_sums(g * centred) * scale

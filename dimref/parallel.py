@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
 from functools import cache
+from itertools import pairwise
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -48,7 +49,7 @@ def shares(n: int, count: int) -> list[slice]:
     """0..n−1 cut into `count` runs of nearly equal length; into n where that is fewer, but at least one."""
     count = max(1, min(count, n))
     edges = [n * k // count for k in range(count + 1)]
-    return [slice(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+    return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
 def run(calls: Sequence[Callable[[], Result]]) -> list[Result]:
