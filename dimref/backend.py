@@ -8,6 +8,7 @@ here alone: how an array gets to the device, how it gets back, and how autograd'
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -139,9 +140,11 @@ def _cupy_backend(tf32: bool) -> Backend:
         raise BackendError(_no_device(cupy.__version__, "0 devices"))
     from cupyx import empty_pinned
 
+    from dimref import kernels
     from dimref.device import Queue
 
     register_array_type(cupy.ndarray, cupy.asarray)
+    kernels.register(cupy.ndarray, kernels.cupy_kernels(cupy, _products(cupy, tf32)))
     rounding = ", TF32" if tf32 else ""
     properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
     return Backend(
@@ -152,6 +155,24 @@ def _cupy_backend(tf32: bool) -> Backend:
         synchronize=lambda: cupy.cuda.get_current_stream().synchronize(),
         queue=lambda: Queue(cupy, empty_pinned),
     )
+
+
+def _products(cupy: Any, tf32: bool) -> Callable[[Array, Array], Array]:
+    """How this device multiplies matrices: by cuBLAS itself, or, where that cannot be had, by CuPy.
+
+    Raises:
+        BackendError: TF32 was asked for, which CuPy's own products take from the environment alone.
+    """
+    from dimref.cublas import Cublas
+
+    try:
+        from cupy_backends.cuda.libs import cublas
+
+        return Cublas.open(cupy, cublas, tf32).matmul
+    except Exception as error:  # of the loader, of CuPy or of cuBLAS
+        if tf32:
+            raise BackendError(f"--tf32: expected cuBLAS to be opened, found: {_first_line(error)}") from None
+        return operator.matmul
 
 
 def _cuda_version(cupy: Any) -> str:

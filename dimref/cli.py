@@ -12,8 +12,10 @@ from dimref.commands.bench import bench, scale
 from dimref.commands.check import check
 from dimref.commands.encode import encode
 from dimref.commands.equations import equations
+from dimref.commands.estimate import estimate
 from dimref.commands.evaluate import evaluate
 from dimref.commands.export import export
+from dimref.commands.hardware import hardware
 from dimref.commands.info import info
 from dimref.commands.plot import plot
 from dimref.commands.train import train
@@ -53,5 +55,5 @@ def main() -> None:
     """The reference implementation of Deep InfoMax (arXiv 1808.06670)."""
 
 
-for command in (train, evaluate, encode, export, plot, audit, check, equations, bench, scale, info):
+for command in (train, evaluate, estimate, encode, export, plot, audit, check, equations, bench, scale, hardware, info):
     main.add_command(command)

@@ -39,10 +39,14 @@ class Queue:
         self.copies = cupy.cuda.Stream(non_blocking=True)
         self._pool = cupy.cuda.MemoryPool()
 
+    def wait(self) -> None:
+        """Wait for all work of the device, on every stream."""
+        self._cuda.Device().synchronize()
+
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """Queue the work inside on the computing stream: after all work before it, and before all work after it."""
-        self._cuda.Device().synchronize()
+        self.wait()
         with self.compute:
             try:
                 yield

@@ -1,6 +1,7 @@
 """The choice of a backend, the vector space of a device array, and the strict array type held against CuPy itself."""
 
 import inspect
+import operator
 import re
 import sys
 import types
@@ -15,7 +16,7 @@ from autograd.tracer import new_box
 from helpers import draw
 from strict import STRICT, DeviceArray
 
-from dimref import ops
+from dimref import cublas, kernels, ops
 from dimref.backend import (
     NUMPY,
     Backend,
@@ -70,6 +71,7 @@ def fake_cupy(device_count):
         runtimeGetVersion=lambda: 12040,
     )
     module.waits = []
+    module.ElementwiseKernel = module.ReductionKernel = lambda *text: None
     stream = types.SimpleNamespace(synchronize=lambda: module.waits.append(1))
     module.cuda = types.SimpleNamespace(
         runtime=runtime, Device=lambda: types.SimpleNamespace(id=3), get_current_stream=lambda: stream
@@ -107,6 +109,7 @@ def test_cupy_with_a_device(monkeypatch):
     module = fake_cupy(lambda: 1)
     monkeypatch.setitem(sys.modules, "cupy", module)
     monkeypatch.setitem(sys.modules, "cupyx", types.SimpleNamespace(empty_pinned=np.empty))
+    monkeypatch.setattr(kernels, "_OF", {})
     backend = get_backend("cupy")
     assert (backend.name, backend.device) == ("cupy", "Imaginary 3 (CuPy 13.9, CUDA 12.4)")
     x = backend.to_device(np.ones(3))
@@ -114,7 +117,17 @@ def test_cupy_with_a_device(monkeypatch):
     np.testing.assert_array_equal(backend.to_host(x), np.ones(3))
     backend.synchronize()
     assert module.waits == [1]
+    assert kernels.of(x).matmul is operator.matmul  # no cuBLAS lies behind the imaginary CuPy
+    with pytest.raises(BackendError, match="--tf32: expected cuBLAS to be opened, found: "):
+        get_backend("cupy", tf32=True)
+    opened = types.SimpleNamespace(matmul=strict.DeviceArray.__matmul__)
+    monkeypatch.setattr(cublas.Cublas, "open", lambda cupy, wrapper, tf32: opened)
+    libs = types.SimpleNamespace(cublas=None)
+    monkeypatch.setitem(sys.modules, "cupy_backends.cuda.libs", libs)
+    monkeypatch.setitem(sys.modules, "cupy_backends", libs)
+    monkeypatch.setitem(sys.modules, "cupy_backends.cuda", libs)
     assert get_backend("cupy", tf32=True).device == "Imaginary 3 (CuPy 13.9, CUDA 12.4, TF32)"
+    assert kernels.of(x).matmul is opened.matmul
 
 
 def test_real_cupy_says_what_is_missing_or_works():

@@ -9,10 +9,17 @@ from dimref import bounds, data, export, names, runs
 from dimref.backend import BackendError, get_backend
 from dimref.commands.export import SUFFIX
 from dimref.config import Config
+from dimref.evaluation.judge import MEASURES
+from dimref.evaluation.probes import PROBES
 
 
 def test_every_dataset_of_the_command_line_has_a_reader():
     assert names.DATA == data.NAMES
+
+
+def test_every_probe_and_measure_of_the_command_line_has_a_function():
+    assert tuple(PROBES) == names.PROBES
+    assert tuple(MEASURES) == names.MEASURES
 
 
 def test_every_backend_is_known():

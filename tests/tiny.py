@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from dimref import discriminators, encoders, task
 from dimref.cli import main
 from dimref.config import Config
-from dimref.evaluation.probes import descent
+from dimref.evaluation import dependence, reconstruction
+from dimref.evaluation.probes import descent, mlp
 
 DIMREF = (sys.executable, "-m", "dimref")
 
@@ -33,7 +34,11 @@ def narrow(monkeypatch):
     monkeypatch.setattr(discriminators, "init_concat", functools.partial(discriminators.init_concat, hidden=16))
     monkeypatch.setattr(discriminators, "init_dot", functools.partial(discriminators.init_dot, units=16))
     monkeypatch.setattr(discriminators, "init_prior", functools.partial(discriminators.init_prior, hidden=(16, 8)))
-    monkeypatch.setattr(descent, "LEAST_STEPS", 1)  # what a probe finds is no matter here
+    for module in (descent, dependence, reconstruction):  # what a probe or a critic finds is no matter here
+        monkeypatch.setattr(module, "LEAST_STEPS", 1)
+    monkeypatch.setattr(dependence, "ROUNDS", 2)
+    monkeypatch.setattr(mlp, "UNITS", 8)
+    monkeypatch.setattr(reconstruction, "WIDTH", 4)
 
 
 def config(path, **options):

@@ -31,7 +31,7 @@ class Signature:
     @property
     def main(self) -> str:
         """The output that is an objective's value: the one that is differentiated, or the first."""
-        return self.of or self.outputs[0]
+        return self.of if self.of in self.outputs else self.outputs[0]
 
 
 @dataclass(frozen=True)

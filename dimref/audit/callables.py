@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -123,7 +124,7 @@ def audit(
     """
     contract = find(kind, name)
     chosen = contract.form(form)
-    with opened(target, **how) as there:
+    with opened(target, **how) as there, np.errstate(all="ignore"):  # what overflows is told by its verdict
         return run(there, contract, chosen, cases, seed)
 
 
@@ -154,9 +155,9 @@ def run(target: Target, contract: Contract, form: Form, cases: int = CASES, seed
     if limits is None:
         return Report(contract, form, target, Judgement(FAILED, "", problem), 0)
     seen = drawn.observe(form, target, limits, cases, seed)
-    notes = _notes(seen, limits, problem)
+    notes = _notes(form, seen, limits, problem)
     if form.reference is None:
-        return _by_laws(contract, form, target, seen, limits, notes)
+        return _by_laws(contract, form, target, seen, limits, notes, seed)
     judgement = _judge(form, contract.title, target, limits, seen, seed)
     fit = judgement.candidate.fit if judgement.candidate else Fit(_orientation(form, seen), "", "varies", ())
     departures = _range(form, target, judgement, fit, limits)
@@ -164,10 +165,10 @@ def run(target: Target, contract: Contract, form: Form, cases: int = CASES, seed
         judgement = _naive(form, judgement, departures, limits)
     counterexample = _counterexample(form, target, judgement, fit, departures, limits, seed)
     value, gradient = _errors(form, seen, judgement, fit)
-    laws = _laws(form, target, seen, fit)
+    laws = _laws(form, target, seen, fit, judgement)
     return Report(
         contract, form, target, judgement, len(seen), value, gradient, laws, _dtypes(form, seen), tuple(departures),
-        counterexample, limits, notes + _precision(fit),
+        counterexample, limits, notes + _precision(fit) + _beyond(form, fit),
     )  # fmt: skip
 
 
@@ -194,7 +195,7 @@ def _judge(form: Form, title: str, target: Target, limits: Limits, seen: list[Ob
 # ---- parts of the report
 
 
-def _notes(seen: list[Observation], limits: Limits, problem: str) -> tuple[str, ...]:
+def _notes(form: Form, seen: list[Observation], limits: Limits, problem: str) -> tuple[str, ...]:
     notes = [remark for remark in dict.fromkeys(r for case in seen for r in case.found.remarks)]
     if str(limits):
         notes.append(f"taken only {limits}; otherwise {problem}")
@@ -204,9 +205,16 @@ def _notes(seen: list[Observation], limits: Limits, problem: str) -> tuple[str, 
     printed = next((case.found.printed for case in seen if case.found.printed), "")
     if printed:
         notes.append(f"it prints: {printed}")
-    if seen and not any(case.found.gradients for case in seen) and not all(case.found.problem for case in seen):
+    wanted = form.signature.differentiate and seen
+    if wanted and not any(case.found.gradients for case in seen) and not all(case.found.problem for case in seen):
         notes.append("no gradient: values alone were compared")
     return tuple(notes)
+
+
+def _beyond(form: Form, fit: Fit) -> tuple[str, ...]:
+    if form.range_of or fit.wide == 1 or math.isnan(fit.wide):
+        return ()
+    return (f"departs on {1 - fit.wide:.0%} of the cases with extreme numbers",)
 
 
 def _precision(fit: Fit) -> tuple[str, ...]:
@@ -303,12 +311,11 @@ def _errors(form: Form, seen: list[Observation], judgement: Judgement, fit: Fit)
     """The worst relative errors of value and gradient against the reference on the core cases."""
     reference = form.reference
     assert reference is not None
-    usable = [case for case in seen if case.core and not case.found.problem]
-    expected = matching.answers(form, reference, usable)
+    pairs = matching.comparable(form, seen, matching.answers(form, reference, seen)) or []
     of_reference = judgement.candidate is not None and judgement.candidate.variant is None
     factor = fit.factor if of_reference else math.copysign(1.0, fit.factor)
     values, gradients = [], []
-    for at, (case, answer) in enumerate(zip(usable, expected, strict=True)):
+    for at, (case, answer) in enumerate(pairs):
         k = factor * (fit.scale(case.inputs) if of_reference else 1.0)
         constant = fit.constants[at] if of_reference and fit.constant != "zero" and at < len(fit.constants) else 0.0
         found = form.canonical(dict(case.found.value))
@@ -347,18 +354,26 @@ def _dtypes(form: Form, seen: list[Observation]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(found))
 
 
-def _laws(form: Form, target: Target, seen: list[Observation], fit: Fit) -> tuple[LawResult, ...]:
+def _constants(form: Form, seen: list[Observation], judgement: Judgement) -> dict[Any, float]:
+    """The constant of each shape."""
+    candidate = judgement.candidate
+    function = form.reference if candidate is None or candidate.variant is None else candidate.variant.function
+    if candidate is None or function is None:
+        return {}
+    pairs = matching.comparable(form, seen, matching.answers(form, function, seen)) or []
+    return {matching.shape_key(case.inputs): c for (case, _), c in zip(pairs, candidate.fit.constants, strict=True)}
+
+
+def _laws(form: Form, target: Target, seen: list[Observation], fit: Fit, judgement: Judgement) -> tuple[LawResult, ...]:
     """Every law of the form on some core cases; the target's sign, factor and constant are taken out."""
     usable = [case for case in seen if case.core and not case.found.problem]
-    constants = {
-        matching.shape_key(case.inputs): c
-        for case, c in zip(usable, fit.constants, strict=False)
-        if fit.constant == "shape"
-    }
+    constants = _constants(form, seen, judgement) if fit.constant == "shape" else {}
 
     def ask(inputs: Inputs) -> Answer:
         answer = target.call(form.signature, inputs)
-        if answer.problem or not form.objective:
+        if answer.problem:
+            raise _Unanswered
+        if not form.objective:
             return answer
         k = fit.factor * fit.scale(inputs)
         of = form.signature.main
@@ -369,7 +384,10 @@ def _laws(form: Form, target: Target, seen: list[Observation], fit: Fit) -> tupl
 
     found = []
     for law in form.laws:
-        results = [(law.measure(case.inputs, ask), case.inputs) for case in usable[:LAW_CASES]]
+        results = []
+        for case in usable[:LAW_CASES]:
+            with suppress(_Unanswered):  # a law asks for inputs of its own, which the target may not take
+                results.append((law.measure(case.inputs, ask), case.inputs))
         if results:
             slack, inputs = min(
                 results, key=lambda r: -math.inf if math.isnan(r[0].value) else r[0].value + r[0].tolerance
@@ -378,22 +396,31 @@ def _laws(form: Form, target: Target, seen: list[Observation], fit: Fit) -> tupl
     return tuple(found)
 
 
+class _Unanswered(Exception):
+    """The target gave no answer to what a law asked."""
+
+
 def _by_laws(contract: Contract, form: Form, target: Target, seen: list[Observation], limits: Limits,
-             notes: tuple[str, ...]) -> Report:  # fmt: skip
+             notes: tuple[str, ...], seed: int
+) -> Report:  # fmt: skip
     """The verdict on what is drawn at random: the first violated law names the mistake."""
-    laws = _laws(form, target, seen, Fit(1.0, "", "zero", ()))
-    broken = next((law for law in laws if not law.holds), None)
-    if broken is None:
+    laws = _laws(form, target, seen, Fit(1.0, "", "zero", ()), Judgement(CONFORMS, "", ""))
+    broken = [law for law in form.laws if not next(r for r in laws if r.key == law.key).holds]
+    known = {v.key: (MISTAKE, v) for v in form.mistakes} | {v.key: (CONVENTION, v) for v in form.conventions}
+    broken.sort(key=lambda law: law.mistake in known and known[law.mistake][0] == CONVENTION)
+    if not broken:
         judgement = Judgement(CONFORMS, "", contract.title)
         return Report(contract, form, target, judgement, len(seen), laws=laws, limits=limits, notes=notes)
-    key = next(law.mistake for law in form.laws if law.key == broken.key)
-    variant = next((v for v in form.mistakes if v.key == key), None)
-    if variant is None:
-        judgement = Judgement(MISTAKE, key or "law", f"not {contract.title}: {broken.statement} is violated")
+    first = broken[0]
+    if first.mistake in known:
+        outcome, variant = known[first.mistake]
+        words = (variant.key, variant.title, variant.consequence, variant.mend, variant.source)
+        judgement = Judgement(outcome, *words)
     else:
-        judgement = Judgement(MISTAKE, key, variant.title, variant.consequence, variant.mend, variant.source)
-    found = target.call(form.signature, broken.inputs)
-    example = Counterexample(broken.inputs, found, Answer())
+        judgement = Judgement(MISTAKE, first.key, f"not {contract.title}: {first.statement} is violated")
+    ask = numerical.asker(form, target)
+    case = drawn.smallest(form, target, limits, lambda c: not first.measure(c.inputs, ask).holds, ("mild",), seed)
+    example = None if case is None else Counterexample(case.inputs, case.found, Answer())
     return Report(
         contract, form, target, judgement, len(seen), laws=laws, counterexample=example, limits=limits, notes=notes
-    )
+    )  # fmt: skip

@@ -93,6 +93,9 @@ class Here:
 
     def _mismatch(self, signature: Signature) -> str:
         """Why the function cannot be called with these arguments; "" if it can, or if it does not tell."""
+        hint = "dimref audit adapter prints a file to begin an --adapter with"
+        if isinstance(self._function, type):
+            return f"is a class: an adapter can make an object of it and call that; {hint}"
         try:
             parameters = inspect.signature(self._function)
         except (TypeError, ValueError):
@@ -101,10 +104,7 @@ class Here:
             parameters.bind(*signature.arguments)
         except TypeError as error:
             wanted = ", ".join(signature.arguments)
-            return (
-                f"takes other arguments: called with ({wanted}), it is {self.name}{parameters}: {error}; "
-                "dimref audit adapter prints a file to begin an --adapter with"
-            )
+            return f"takes other arguments: called with ({wanted}), it is {self.name}{parameters}: {error}; {hint}"
         return ""
 
 
@@ -143,7 +143,7 @@ def evaluate(framework: Framework, function: Callable[..., Any], signature: Sign
     else:
         outputs, gradients, why_not = run(at)[1], {}, ""
     value = {name: framework.host(found) for name, found in outputs.items()}
-    _refuse_integers(value, signature)
+    _refuse(value, signature)
     remarks = [why_not] if why_not else []
     if framework.mutable:
         remarks += [f"changes its input {name} in place" for name in _changed(framework, given, inputs)]
@@ -193,10 +193,15 @@ def _scalar(framework: Framework, outputs: dict[str, Any], signature: Signature,
     return total
 
 
-def _refuse_integers(value: dict[str, np.ndarray], signature: Signature) -> None:
-    """What can be differentiated is no integer."""
-    if signature.differentiate and signature.of and value[signature.of].dtype.kind != "f":
-        raise Unusable(f"returned {value[signature.of].dtype}; expected a real number ({signature.of})")
+def _refuse(value: dict[str, np.ndarray], signature: Signature) -> None:
+    """What can be differentiated is neither an integer nor nothing."""
+    if not (signature.differentiate and signature.of):
+        return
+    found = value[signature.of]
+    if found.dtype.kind != "f":
+        raise Unusable(f"returned {found.dtype}; expected a real number ({signature.of})")
+    if found.size == 0:
+        raise Unusable(f"returned an array of shape {found.shape}, without a number in it ({signature.of})")
 
 
 def _changed(framework: Framework, given: dict[str, Tree], inputs: Inputs) -> list[str]:

@@ -77,8 +77,8 @@ def _designed(rng: np.random.Generator, number: int) -> Sizes:
         stride=two(1, 3),
         padding=two(0, 2),
         extra=two(0, 5),
-        dtype=("float64", "float64", "float32")[(number // 8 + number) % 3],
-        flat=bool((number // 8 + number) % 2),
+        dtype=str(rng.choice(("float64", "float64", "float32"))),
+        flat=bool(number // 8 % 2),
         regime=("mild", *REGIMES)[number % 8],
     )
 

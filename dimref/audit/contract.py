@@ -153,7 +153,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "negatives": ("negatives",),
     "discriminator": ("discriminators",),
     "layer": ("layers", "norms"),
-    "information": ("information",),
+    "information": ("information", "divergences", "gaussians"),
     "prior": ("prior",),
     "measure": ("measures",),
 }

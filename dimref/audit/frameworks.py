@@ -17,6 +17,7 @@ import numpy as np
 
 from dimref import ops
 from dimref.audit import reach
+from dimref.audit.loading import where
 from dimref.backend import NUMPY, Backend, Tree, get_backend, map_tree
 from dimref.errors import DimrefError
 from dimref.tape import stop_gradient, value_and_gradients
@@ -267,7 +268,7 @@ class Torch:
             try:
                 found = self._torch.autograd.grad(total, roots, allow_unused=True)
             except RuntimeError as error:
-                return outputs, None, f"no gradient: torch.autograd raised {_first_line(error)}"
+                return outputs, None, _raised("torch.autograd", error)
         given = iter(
             [
                 np.zeros(tuple(r.shape), self.host(r).dtype) if g is None else self.host(g)
@@ -290,7 +291,7 @@ class Jax:
         self._jax.config.update("jax_enable_x64", True)  # float64 inputs would become float32
 
     def array(self, host: np.ndarray) -> Any:
-        return self._jax.numpy.asarray(host)
+        return self._jax.numpy.from_dlpack(host) if host.size and host.dtype != bool else self._jax.numpy.asarray(host)
 
     def host(self, found: Any) -> np.ndarray:
         return host(found)
@@ -312,14 +313,14 @@ class Jax:
             (_, outputs), gradients = self._jax.value_and_grad(scalar, has_aux=True)(at)
         except Exception as error:  # the target's own fault shows when it is run without a tape
             outputs = run(at)[1]
-            why = "" if isinstance(error, Unusable) else f"no gradient: jax.grad raised {_first_line(error)}"
+            why = "" if isinstance(error, Unusable) else _raised("jax.grad", error)
             return outputs, None, why
         return outputs, map_tree(self.host, gradients), ""
 
 
-def _first_line(error: Exception) -> str:
-    text = (str(error).strip().splitlines() or [""])[0]
-    return f"{type(error).__name__}: {text}"[:200]
+def _raised(what: str, error: Exception) -> str:
+    """Without its words, which name shapes: the same remark for every input."""
+    return f"no gradient: {what} raised {type(error).__name__}{where(error)}"
 
 
 def _imported(module: str, title: str, package: str) -> Any:

@@ -17,6 +17,9 @@ FORMS = "module:function or path/to/file.py:function"
 HERE = Path(__file__).parent  # whose lines are never the target's own
 
 
+LIBRARIES = (os.path.dirname(os.__file__), "<frozen")
+
+
 class LoadError(DimrefError):
     """The target, or the adapter, cannot be loaded."""
 
@@ -105,11 +108,16 @@ def told(error: BaseException, place: str = "") -> str:
         what = f"raised {type(error).__name__}" + (f": {text[:300]}" if text else "")
     if isinstance(error, SyntaxError) and error.filename:
         return f"{what.partition(' (')[0]} ({Path(error.filename).name}, line {error.lineno})"
+    return what + where(error, place)
+
+
+def where(error: BaseException, place: str = "") -> str:
+    """The last line of the target's own code, as " (file, line: code)"; "" if there is none."""
     frame = _own_frame(error, place)
     if frame is None:
-        return what
+        return ""
     code = f": {frame.line}" if frame.line else ""
-    return f"{what} ({Path(frame.filename).name}, line {frame.lineno}{code})"
+    return f" ({Path(frame.filename).name}, line {frame.lineno}{code})"
 
 
 def _own_frame(error: BaseException, place: str) -> traceback.FrameSummary | None:
@@ -120,6 +128,6 @@ def _own_frame(error: BaseException, place: str) -> traceback.FrameSummary | Non
     ]
     start = str(Path(place).resolve()) if place and is_file(place) else place
     own = [frame for frame in frames if start and frame.filename.startswith(start)]
-    local = [frame for frame in frames if "site-packages" not in frame.filename and sys.prefix not in frame.filename]
-    chosen = own or local or frames
+    local = [frame for frame in frames if not frame.filename.startswith(LIBRARIES) and "site-" not in frame.filename]
+    chosen = own or local
     return chosen[-1] if chosen else None

@@ -33,10 +33,10 @@ def evaluate(function: Callable[[Inputs], Tree], signature: Signature, inputs: I
 
 
 def _weighted(output: Array, weight: Array | None) -> Array:
-    """Σ weight · output; a scalar without a weight as it is."""
+    """Σ weight · output; a scalar without a weight as it is, an array without one (it should be a scalar) summed."""
     if np.shape(output) == ():
         return output if weight is None else output * weight
-    return ops.total(ops.multiply(output, weight))
+    return ops.total(output if weight is None else ops.multiply(output, weight))
 
 
 class LocalTarget:

@@ -184,9 +184,7 @@ def fit(form: Form, cases: list[Observation], expected: list[Answer], single: bo
         single: allow the rounding of single precision everywhere.
     """
     eps = 2.0**-23 if single else 0.0
-    core = [
-        (case, answer) for case, answer in zip(cases, expected, strict=True) if case.core and not case.found.problem
-    ]
+    core = comparable(form, cases, expected)
     if not core:
         return None
     found = _objective(form, core, eps) if form.objective else _numbers(form, core, eps)
@@ -196,6 +194,20 @@ def fit(form: Form, cases: list[Observation], expected: list[Answer], single: bo
     kept = [follows(form, case, answer, found) for case, answer in beyond]
     wide = sum(kept) / len(kept) if kept else 1.0
     return Fit(found.factor, found.scaling, found.constant, found.constants, wide, single)
+
+
+def comparable(form: Form, cases: list[Observation], expected: list[Answer]) -> list[tuple[Observation, Answer]] | None:
+    """The core cases with a candidate's answers, without those of an objective that it cannot answer with a number;
+    None if the target can."""
+    core = [
+        (case, answer) for case, answer in zip(cases, expected, strict=True) if case.core and not case.found.problem
+    ]
+    if not form.objective:
+        return core
+    beyond = [case for case, answer in core if not within_range(answer)]
+    if any(np.isfinite(scalar(case.found, form.signature.main)).all() for case in beyond):
+        return None
+    return [(case, answer) for case, answer in core if within_range(answer)]
 
 
 def _numbers(form: Form, core: list[tuple[Observation, Answer]], eps: float) -> Fit | None:

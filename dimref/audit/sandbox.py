@@ -31,7 +31,7 @@ from dimref.backend import leaves
 PACKAGE = Path(__file__).resolve().parents[2]  # where `import dimref` finds this very package
 TIME_LIMIT, MEMORY_LIMIT = 10.0, 4096.0  # seconds of one call, MiB
 LOADING = 60.0  # seconds for the imports of a target
-PATIENCE = 3  # a target that hung or died so often is not asked again
+PATIENCE, FORBEARANCE = 3, 8  # a target that hung or died so often is not asked again: before it ever answered, after
 POLL = 0.05  # seconds between two looks at a call that lasts
 MOST_PRINTED = 1 << 24  # bytes; more would fill the disk
 MIB = 1 << 20
@@ -70,6 +70,7 @@ class Sandbox:
         self._memory_limit = memory_limit
         self._process: _Process | None = None
         self._lost: dict[bytes, str] = {}  # what became of it, by what was asked
+        self._answered = False
 
     def __enter__(self) -> Sandbox:
         loading.split(self._request["target"])
@@ -86,12 +87,12 @@ class Sandbox:
             self._process = None
 
     def call(self, signature: Signature, inputs: Inputs) -> Answer:
-        """As `Target.call`. A process that hung or died is started anew for the next call, up to `PATIENCE` times."""
+        """As `Target.call`. A process that hung or died is started anew for the next call, a few times."""
         key = _digest(signature, inputs)
         if key in self._lost:
             return Answer(problem=self._lost[key])
-        if len(self._lost) >= PATIENCE:
-            return Answer(problem=f"not asked again after {PATIENCE} losses: {[*self._lost.values()][-1]}")
+        if len(self._lost) >= (FORBEARANCE if self._answered else PATIENCE):
+            return Answer(problem=f"not asked again, after {len(self._lost)} times: {[*self._lost.values()][-1]}")
         try:
             if self._process is None:
                 self._start()
@@ -109,7 +110,7 @@ class Sandbox:
             self._process = None
             self._lost[key] = str(loss)
             return Answer(problem=str(loss), printed=printed)
-        self.framework = found["framework"]
+        self.framework, self._answered = found["framework"], True
         return Answer(found["value"], found["gradients"], found["problem"], printed, tuple(found["remarks"]))
 
     def _start(self) -> None:

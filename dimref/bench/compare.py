@@ -30,6 +30,8 @@ class Options:
     rounds: int
     seconds: float  # of one turn
     seed: int = 0
+    graph: bool = True  # on a device
+    tf32: bool = False  # on a device, on both sides
     layout: dict[str, int] = field(default_factory=lambda: {"size": 32, "channels": 3})  # of the encoder
 
     def opening(self, preset: str, batch: int) -> dict[str, Any]:
@@ -41,6 +43,8 @@ class Options:
             "backend": self.backend,
             "threads": self.threads,
             "layout": self.layout,
+            "graph": self.graph,
+            "tf32": self.tf32,
         }
 
 
@@ -58,7 +62,7 @@ def compare(options: Options, tell: Tell, start: Start, watch: Callable[[dict[st
     sides = [side for side in SIDES if side == "dimref" or (torch and (side == "eager" or options.compiled))]
     with ExitStack() as stack:
         workers = {side: stack.enter_context(start(options.threads)) for side in sides}
-        known = {"backend": options.backend, "threads": options.threads}
+        known = {"backend": options.backend, "threads": options.threads, "tf32": options.tf32}
         result: dict[str, Any] = {
             "version": __version__,
             "machine": workers["dimref"].ask("describe", **known, torch=False),
@@ -99,6 +103,7 @@ class _Preset:
             "failed": failed,
             "sides": summary(turns, self.batch, opened["gflop"]),
             "unsettled_turns": settled,
+            "graph": self.workers["dimref"].ask("graph"),
             "profile": self.workers["dimref"].ask("profile"),
         }
 
@@ -111,7 +116,7 @@ class _Preset:
             self.tell(f"{self.preset}, batch {self.batch}: {'torch.compile, ' if compiles else ''}proof")
             try:
                 self.workers[side].ask("open", side=side, **opening)
-                agreement[side] = self.workers[side].ask("prove", backend=self.options.backend)
+                agreement[side] = self.workers[side].ask("prove", backend=self.options.backend, tf32=self.options.tf32)
             except WorkerFailed as error:
                 if not compiles:
                     raise

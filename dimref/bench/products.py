@@ -14,6 +14,7 @@ import numpy as np
 
 from dimref.backend import Tree
 from dimref.bench.work import Work
+from dimref.kernels import product
 
 Shape = tuple[int, int, int]  # (m, k, n): (m, k) @ (k, n)
 
@@ -48,7 +49,7 @@ def bare_products(shapes: list[Shape], make: Callable[[np.ndarray], Any]) -> Cal
         if not pairs:
             pairs.extend((make(np.ones((m, k), np.float32)), make(np.ones((k, n), np.float32))) for m, k, n in shapes)
         for a, b in pairs:
-            a @ b
+            product(a, b)
 
     return multiply
 

@@ -28,7 +28,7 @@ from dimref.bench.twin import Twin, named_arrays
 from dimref.bench.work import Work
 from dimref.errors import DimrefError
 
-FLOAT64, FLOAT32 = 1e-9, 1e-2  # admitted distances
+FLOAT64, FLOAT32, TF32 = 1e-9, 1e-2, 1e-1  # admitted distances; TF32 has 10 bits where float32 has 23
 ADAM = 1e-6  # admitted difference of two weights after updates by the same gradients, in learning rates
 
 Named = dict[str, np.ndarray]
@@ -59,7 +59,7 @@ def prove(work: Work, backend: Backend, twin: Twin) -> Agreement:
     """
     wide = as_float64(work)
     exact, exact_at = _farthest(_both(wide, backend, twin.like(wide)), "in float64", FLOAT64)
-    found, found_at = _farthest(_both(work, backend, twin), "in float32", FLOAT32)
+    found, found_at = _farthest(_both(work, backend, twin), "in float32", TF32 if twin.tf32 else FLOAT32)
     adam = _adam(wide, backend, twin.like(wide)) if work.trains else None
     return Agreement(exact, exact_at, found, found_at, adam)
 

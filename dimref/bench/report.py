@@ -36,6 +36,8 @@ def preset(found: dict[str, Any]) -> Iterator[str]:
     """One preset at one batch size: the proof, the table, the profile."""
     yield f"{found['preset']}, batch {found['batch']}: {found['text']}"
     yield from _agreement(found)
+    if found["graph"]:
+        yield f"  dimref: {found['graph']}"
     yield ""
     yield f"  {'':<20} {'ms/step':>9} {'images/s':>9} {'vs dimref':>10} {'GFLOP/s':>8} {'of products':>12} {'peak MiB':>9}"
     for side, row in found["sides"].items():

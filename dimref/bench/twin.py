@@ -184,10 +184,11 @@ def _prior_game(prior: nn.Module, y: Tensor, z: Tensor) -> Tensor:
 class Twin:
     """A piece of work in PyTorch on a device: its step, its gradients, its products."""
 
-    def __init__(self, work: Work, device: str = "cpu", compiled: bool = False) -> None:
+    def __init__(self, work: Work, device: str = "cpu", compiled: bool = False, tf32: bool = False) -> None:
         self.trains, self.layout, self.device = work.trains, work.layout, torch.device(device)
-        if self.device.type == "cuda":  # full float32 on both sides
-            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        self.tf32 = tf32
+        if self.device.type == "cuda":  # the same rounding on both sides
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
         dtype = torch.float64 if work.images.dtype == np.float64 else torch.float32
         self.model = Model(work).to(self.device, dtype)
         nn.utils.convert_conv2d_weight_memory_format(self.model, torch.channels_last)
@@ -217,7 +218,7 @@ class Twin:
 
     def like(self, work: Work) -> Twin:
         """The twin of other work on the same device, not compiled."""
-        return Twin(work, str(self.device))
+        return Twin(work, str(self.device), tf32=self.tf32)
 
     def loss(self) -> Tensor:
         """The loss on the batch, on the tape."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from dimref import machine
 from dimref.backend import get_backend
-from dimref.bench import memory, products, scale, timing
+from dimref.bench import memory, products, queued, scale, timing
 from dimref.bench import profile as profiles
 from dimref.bench import work as works
 from dimref.bench.reference import Reference
@@ -33,12 +33,15 @@ class Server:
     def __init__(self) -> None:
         self.work: Work | None = None
         self.twin: Any = None
+        self.reference: Reference | None = None
         self.calls: dict[str, Callable[[], None]] = {}
         self.synchronize: Callable[[], None] = lambda: None
 
-    def describe(self, backend: str, threads: int, torch: bool) -> dict[str, str]:
+    def describe(self, backend: str, threads: int, torch: bool, tf32: bool = False) -> dict[str, str]:
         """The machine as this process sees it."""
-        return torch_machine(backend, threads) if torch else machine.description(backend, get_backend(backend).device)
+        if torch:
+            return torch_machine(backend, threads)
+        return machine.description(backend, get_backend(backend, tf32).device)
 
     def open(
         self,
@@ -49,27 +52,37 @@ class Server:
         backend: str,
         threads: int,
         layout: dict[str, int],
+        graph: bool = True,
+        tf32: bool = False,
     ) -> dict[str, Any]:
         """Build one side of a piece of work, "dimref", "eager" or "compiled", to be called in turns."""
-        self.work, device = works.make(preset, batch, seed, Layout(**layout)), get_backend(backend)
+        self.work, device = works.make(preset, batch, seed, Layout(**layout)), get_backend(backend, tf32)
         shapes = products.product_shapes(self.work)
         if side == "dimref":
-            reference = Reference(self.work, device)
-            self.calls, self.synchronize = {"step": reference.step}, reference.synchronize
+            self.reference = queued.reference(self.work, device, graph)
+            self.calls, self.synchronize = {"step": self.reference.step}, self.reference.synchronize
             make: Callable[[Any], Any] = device.to_device
         else:
-            self.twin = _twin(self.work, backend, threads, compiled=side == "compiled")
+            self.twin = _twin(self.work, backend, threads, side == "compiled", tf32)
             self.calls, self.synchronize = {"step": self.twin.step}, self.twin.synchronize
             make = self.twin.tensor
         self.calls["products"] = products.bare_products(shapes, make)
         return {"gflop": products.gflop(shapes), "text": works.describe(preset)}
 
-    def prove(self, backend: str) -> dict[str, Any]:
+    def graph(self) -> str:
+        """How dimref's step was queued, in words; nothing to say on the host."""
+        if not isinstance(self.reference, queued.Queued):
+            return ""
+        if self.reference.captured:
+            return "one CUDA graph a step"
+        return self.reference.why_no_graph or "kernel by kernel, without a graph"
+
+    def prove(self, backend: str, tf32: bool = False) -> dict[str, Any]:
         """That the step of the twin that is open is dimref's."""
         from dimref.bench import proof
 
         assert self.work is not None
-        return dataclasses.asdict(proof.prove(self.work, get_backend(backend), self.twin))
+        return dataclasses.asdict(proof.prove(self.work, get_backend(backend, tf32), self.twin))
 
     def turn(self, what: str, seconds: float) -> dict[str, Any]:
         """Seconds of each call, and whether the threads came to rest after them."""
@@ -94,7 +107,9 @@ class Server:
 
     def profile(self) -> dict[str, Any]:
         """Where the time of dimref's step goes."""
-        return dataclasses.asdict(profiles.profile(self.calls["step"], self.synchronize))
+        # The parts of a replayed graph cannot be told apart.
+        step = self.reference.step_by_step if isinstance(self.reference, queued.Queued) else self.calls["step"]
+        return dataclasses.asdict(profiles.profile(step, self.synchronize))
 
     def infonce(self, **arguments: Any) -> dict[str, Any]:
         """See `scale.infonce`."""
@@ -136,11 +151,11 @@ def torch_machine(backend: str, threads: int) -> dict[str, str]:
     }
 
 
-def _twin(work: Work, backend: str, threads: int, compiled: bool) -> Any:
+def _twin(work: Work, backend: str, threads: int, compiled: bool, tf32: bool) -> Any:
     torch_machine(backend, threads)
     from dimref.bench.twin import Twin
 
-    return Twin(work, DEVICES[backend], compiled)
+    return Twin(work, DEVICES[backend], compiled, tf32)
 
 
 def answer(server: Server, line: str) -> dict[str, Any]:

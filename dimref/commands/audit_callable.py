@@ -32,6 +32,8 @@ class _Command(click.Command):
 
         rows = [(each.name, f"{each.title}  [{', '.join(f.name for f in each.forms)}]")
                 for each in contract.contracts(str(self.name))]  # fmt: skip
+        if not rows:
+            return
         with formatter.section("NAME, what it is, and the values of --form"):
             formatter.write_dl(rows)
 
@@ -75,12 +77,11 @@ def _audit(
     from dimref.audit.contract import find
     from dimref.audit.sandbox import Sandbox
 
-    contract = find(kind, name)
-    form = contract.form(how["form"])
+    find(kind, name).form(how["form"])  # a wrong name is told before anything is started
     with status() as tell:
         tell(f"importing {target}")
         with Sandbox(target, how["framework"] or "", how["adapter"], how["time_limit"], how["memory_limit"]) as held:
-            found = callables.run(_Watched(held, tell), contract, form, how["examples"], how["seed"])
+            found = callables.audit(_Watched(held, tell), kind, name, how["form"], how["examples"], how["seed"])
     printer(json_file)(report.text(found))
     write_json(json_file, report.as_json(found))
     if found.verdict == callables.FAILED:

@@ -80,9 +80,9 @@ def _lines(entry: dict[str, Any]) -> list[str]:
     return lines
 
 
-TEMPLATE = '''"""Between `dimref audit {kind} {name}` and a function that wants to be called in another way.
+TEMPLATE = '''"""From `dimref audit {kind} {name}` to a function that is called in another way.
 
-    dimref audit {kind} {name} yours.py:function --adapter this_file.py:adapt{option}
+    dimref audit {kind} {name} yours.py:f --adapter this.py:adapt{option}
 
 {meaning}
 """

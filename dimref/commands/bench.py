@@ -45,10 +45,12 @@ def _threads_option(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--rounds", type=click.IntRange(min=1), default=7, help="Turns of each side.  [default: 7]")
 @click.option("--seconds", type=float, default=1.0, help="Length of a turn.  [default: 1]")
 @click.option("--compile/--no-compile", "compiled", default=True, help="torch.compile too.  [default: compile]")
+@click.option("--graph/--no-graph", default=True, help="On a GPU: replay dimref's step as one graph.  [default: graph]")
+@click.option("--tf32", is_flag=True, help="On a GPU: matrix products of both sides rounded to TF32.")
 @json_option
 def bench(
     against: str | None, presets: tuple[str, ...], batch_sizes: tuple[int, ...], backend: str, threads: int | None,
-    rounds: int, seconds: float, compiled: bool, json_file: Path | None,
+    rounds: int, seconds: float, compiled: bool, graph: bool, tf32: bool, json_file: Path | None,
 ) -> None:  # fmt: skip
     """Time a training step beside the same step in PyTorch and beside its bare matrix products.
 
@@ -58,6 +60,9 @@ def bench(
     from dimref.bench import compare, report, workers
 
     _refuse_seconds(seconds)
+    if backend == "numpy" and (tf32 or not graph):
+        written = "--tf32" if tf32 else "--no-graph"
+        raise DimrefError(f"{written}: has no effect, since --backend is numpy; leave it out")
     options = compare.Options(
         presets=names.BENCH_PRESETS if "all" in presets else tuple(dict.fromkeys(presets)),
         batch_sizes=tuple(dict.fromkeys(batch_sizes)),
@@ -67,6 +72,8 @@ def bench(
         threads=threads or _cores(),
         rounds=rounds,
         seconds=seconds,
+        graph=graph,
+        tf32=tf32,
     )
     say = printer(json_file)
     with status() as tell:

@@ -75,6 +75,6 @@ def splits(rng: np.random.Generator, n: int, folds: int, validation: float) -> I
     """
     parts = np.array_split(rng.permutation(n), folds)
     for k, test in enumerate(parts):
-        rest = np.concatenate(parts[:k] + parts[k + 1 :])
+        rest = rng.permutation(np.concatenate(parts[:k] + parts[k + 1 :]))
         kept = max(2, round(validation * len(rest)))
         yield Split(rest[kept:], rest[:kept], test)

@@ -10,8 +10,9 @@ critic can see, not how large it is; and no distribution-free bound from n test 
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,8 @@ from dimref.optim import adam_step, init_adam
 from dimref.tape import value_and_gradients
 
 BATCH, LR = 250, 1e-3
-EPOCHS, PATIENCE = 20, 3  # passes over the training images at most, and without an improvement
+ROUNDS, PATIENCE = 20, 4  # rounds of training at most, and without an improvement
+LEAST_STEPS = 32  # in a round; where the training images have more batches, a round is one pass over them
 SQUARE = 50  # images whose every pair is scored at the end: 49 pairs of the product beside each of the joint
 SHUFFLES = 4  # of every dimension across the test images, at the end
 FEWEST = 40  # images in either set: below, there is nothing to leave out and no interval
@@ -35,14 +37,14 @@ Draw = Callable[[np.random.Generator, np.ndarray], Tree]  # rows of the training
 
 @dataclass(frozen=True)
 class Dependence:
-    """A held-out value in nats, the passes over the training images that were best, and a 95 % interval, where known.
+    """A held-out value in nats, the steps of training that were best, and a 95 % interval, where known.
 
     The interval covers the bound that this critic has in expectation over test images. It says nothing of I, which lies
     above by as much as the critic misses, nor of what another critic would have reached.
     """
 
     nats: float
-    epochs: int
+    steps: int
     interval: tuple[float, float] | None
 
 
@@ -80,7 +82,7 @@ def mine(
         return ops.reshape(joint, (joint.shape[0],)), ops.reshape(product, (product.shape[0],))
 
     parameters = backend.tree_to_device(_init_statistics_network(rng, layout, y.shape[1]))
-    parameters, epochs = _maximize(score, draw, parameters, len(y), rng, backend)
+    parameters, steps = _maximize(score, draw, parameters, len(y), rng, backend)
 
     def square(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x = backend.to_device(encoders.scale(test[0][rows], layout))
@@ -89,9 +91,9 @@ def mine(
         joint, product = negatives.all_pairs(backend.to_host(scores)[:, :, 0].astype(np.float64))
         return joint, product
 
-    count = -(-len(y_test) // min(SQUARE, len(y_test) // 20))  # 20 squares at least, for the interval
+    count = len(y_test) // min(SQUARE, len(y_test) // 20)  # 20 squares at least, for the interval; of 2 images at least
     squares = [square(rows) for rows in np.array_split(rng.permutation(len(y_test)), count)]
-    return Dependence(*_with_interval(squares, epochs))
+    return Dependence(*_with_interval(squares, steps))
 
 
 def ndm(train: np.ndarray, test: np.ndarray, seed: int, backend: Backend) -> Dependence:
@@ -121,7 +123,7 @@ def ndm(train: np.ndarray, test: np.ndarray, seed: int, backend: Backend) -> Dep
         return ops.cut(logits, (slice(0, n),)), ops.cut(logits, (slice(n, 2 * n),))
 
     parameters = backend.tree_to_device(discriminators.init_prior(rng, y.shape[1]))
-    parameters, epochs = _maximize(score, draw, parameters, len(y), rng, backend)
+    parameters, steps = _maximize(score, draw, parameters, len(y), rng, backend)
     joint, product = [], []
     for _ in range(SHUFFLES):
         shuffled = rng.permuted(y_test, axis=0)
@@ -131,7 +133,7 @@ def ndm(train: np.ndarray, test: np.ndarray, seed: int, backend: Backend) -> Dep
             scores = [backend.to_host(part) for part in score(parameters, sample)]
             joint.append(scores[0])
             product.append(scores[1])
-    return Dependence(_dv(np.concatenate(joint), np.concatenate(product)), epochs, None)
+    return Dependence(_dv(np.concatenate(joint), np.concatenate(product)), steps, None)
 
 
 def _check_counts(name: str, train: int, test: int) -> None:
@@ -172,25 +174,34 @@ def _image_features(parameters: Tree, x: Array) -> Array:
 def _maximize(
     score: Score, draw: Draw, parameters: Tree, n: int, rng: np.random.Generator, backend: Backend
 ) -> tuple[Tree, int]:
-    """Train until DV on a fifth of the n rows has not improved for a while; the best parameters, and their epoch."""
+    """Train until DV on a fifth of the n rows has not improved for a while; the best parameters, and their step."""
     order = rng.permutation(n)
     held, rest = order[: n // 5], order[n // 5 :]
     size = min(BATCH, len(rest))
     check = [draw(rng, part) for part in np.array_split(held, -(-len(held) // BATCH))]
-    best, best_epoch, kept = _judge(score, parameters, check, backend), 0, map_tree(_copy, parameters)
+    best, best_round, kept = _judge(score, parameters, check, backend), 0, map_tree(_copy, parameters)
     adam, log_average = init_adam(parameters), None
-    for epoch in range(1, EPOCHS + 1):
-        rest = rng.permutation(rest)
-        for start in range(0, len(rest) - size + 1, size):
-            sample = backend.tree_to_device(draw(rng, rest[start : start + size]))
+    batches = _batches(rest, size, rng)
+    steps = max(len(rest) // size, LEAST_STEPS)
+    for turn in range(1, ROUNDS + 1):
+        for rows in itertools.islice(batches, steps):
+            sample = backend.tree_to_device(draw(rng, rows))
             _, gradients, log_average = value_and_gradients(_loss, parameters, score, sample, log_average)
             parameters, adam = adam_step(parameters, gradients, adam, LR)
         value = _judge(score, parameters, check, backend)
         if value > best:
-            best, best_epoch, kept = value, epoch, map_tree(_copy, parameters)
-        elif epoch - best_epoch >= PATIENCE:
+            best, best_round, kept = value, turn, map_tree(_copy, parameters)
+        elif turn - best_round >= PATIENCE:
             break
-    return kept, best_epoch
+    return kept, best_round * steps
+
+
+def _batches(rows: np.ndarray, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Whole batches without end: every pass over the rows in a new order."""
+    while True:
+        order = rng.permutation(rows)
+        for start in range(0, len(order) - size + 1, size):
+            yield order[start : start + size]
 
 
 def _loss(parameters: Tree, score: Score, sample: Tree, log_average: Array | None) -> tuple[Array, Array]:
@@ -212,7 +223,7 @@ def _copy(leaf: Array) -> Array:
     return leaf.copy()
 
 
-def _with_interval(squares: list[tuple[np.ndarray, np.ndarray]], epochs: int) -> tuple[float, int, tuple[float, float]]:
+def _with_interval(squares: list[tuple[np.ndarray, np.ndarray]], steps: int) -> tuple[float, int, tuple[float, float]]:
     """DV of all squares together, and its 95 % interval by the jackknife: each square, independent of the others, left out.
 
     Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, eq. (11.5).
@@ -230,4 +241,4 @@ def _with_interval(squares: list[tuple[np.ndarray, np.ndarray]], epochs: int) ->
 
     estimate, without = float(value(0)[0]), value(1)
     error = math.sqrt((len(squares) - 1) / len(squares) * float(((without - without.mean()) ** 2).sum()))
-    return estimate, epochs, (estimate - NORMAL_95 * error, estimate + NORMAL_95 * error)
+    return estimate, steps, (estimate - NORMAL_95 * error, estimate + NORMAL_95 * error)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -20,18 +20,18 @@ from dimref import encoders
 from dimref.backend import Backend
 from dimref.encoders import Layout
 from dimref.errors import DimrefError
-from dimref.evaluation.dependence import FEWEST, mine, ndm
+from dimref.evaluation import dependence, reconstruction
 from dimref.evaluation.frozen import Frozen
 from dimref.evaluation.labelled import Labelled
 from dimref.evaluation.probes import PROBES, problem
 from dimref.evaluation.probes.problem import MISSING
-from dimref.evaluation.reconstruction import reconstruction
 from dimref.evaluation.ssim import WINDOW
 from dimref.names import FEATURES
 
 RAW, PIXELS = "raw", "pixels"  # the baseline without an encoder: its only feature
 BY_SCIKIT_LEARN = ("svm", "knn")
 
+Pair = tuple[np.ndarray, np.ndarray]
 Found = tuple[float, dict[str, Any]]  # a value, and what else is known of it
 Watch = Callable[[str, int], None]  # told what comes next, and how many values have been found since the last call
 
@@ -60,7 +60,7 @@ class Cell:
     encoder: str  # "trained", "untrained" or "raw"
     feature: str  # "conv", "fc", "y" or "pixels"
     values: tuple[float, ...]
-    details: tuple[dict[str, Any], ...]  # for each seed: what was chosen, the epochs, the interval
+    details: tuple[dict[str, Any], ...]  # for each seed: what was chosen, the steps, the interval
 
     @cached_property
     def mean(self) -> float:
@@ -99,7 +99,8 @@ def judge(
         train, test = (encoder.features(images, kinds) for images, _ in (found.train, found.test))
         _refuse_non_finite(name, {**train, **{f"{kind} of test images": x for kind, x in test.items()}})
         for measure in wanted.measures:
-            one = _measured(measure, (found.train[0], train["y"]), (found.test[0], test["y"]), encoder)
+            pairs = (found.train[0], train["y"]), (found.test[0], test["y"])
+            one = partial(MEASURES[measure], *pairs, encoder)
             yield _cell(("measure", measure, name, "y"), one, wanted.seeds, watch)
         if wanted.probes:
             for kind in wanted.features:
@@ -116,19 +117,17 @@ def fault(name: str, found: Labelled, layout: Layout) -> str | None:
     if name in PROBES:
         missing = name in BY_SCIKIT_LEARN and find_spec("sklearn") is None
         return found.unfit or (MISSING if missing else None)
-    if name == "ms-ssim":
-        fits = layout.size >= WINDOW
-        return (
-            None if fits else f"no window of {WINDOW}×{WINDOW} pixels fits into images of {layout.size}×{layout.size}"
-        )
+    if name == "ms-ssim" and layout.size < WINDOW:
+        return f"no window of {WINDOW}×{WINDOW} pixels fits into images of {layout.size}×{layout.size}"
+    least = reconstruction.FEWEST if name == "ms-ssim" else dependence.FEWEST
     counts = len(found.train[1]), len(found.test[1])
-    enough = min(counts) >= FEWEST
-    return None if enough else f"needs {FEWEST} training and {FEWEST} test images, found {counts[0]} and {counts[1]}"
+    enough = min(counts) >= least
+    return None if enough else f"needs {least} training and {least} test images, found {counts[0]} and {counts[1]}"
 
 
 def _probed(
     place: tuple[str, str],
-    features: tuple[np.ndarray, np.ndarray],
+    features: Pair,
     found: Labelled,
     wanted: Wanted,
     backend: Backend,
@@ -144,22 +143,30 @@ def _probed(
         yield _cell(("probe", name, *place), one, wanted.seeds, watch)
 
 
-def _measured(
-    name: str, train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray], encoder: Frozen
-) -> Callable[[int], Found]:
-    """One measure of (images, y), as a function of the seed."""
+# ---- measures of y: (images, y) of training and of test images, the encoder, a seed
 
-    def one(seed: int) -> Found:
-        if name == "ms-ssim":
-            return reconstruction(train, test, encoder.layout, seed, encoder.backend), {}
-        if name == "mine":
-            value = mine(train, test, encoder.layout, seed, encoder.backend)
-        else:
-            value = ndm(train[1], test[1], seed, encoder.backend)
-        known = {} if value.interval is None else {"interval": list(value.interval)}
-        return value.nats, {"epochs": value.epochs, **known}
 
-    return one
+def _mine(train: Pair, test: Pair, encoder: Frozen, seed: int) -> Found:
+    return _of_critic(dependence.mine(train, test, encoder.layout, seed, encoder.backend))
+
+
+def _ndm(train: Pair, test: Pair, encoder: Frozen, seed: int) -> Found:
+    return _of_critic(dependence.ndm(train[1], test[1], seed, encoder.backend))
+
+
+def _ms_ssim(train: Pair, test: Pair, encoder: Frozen, seed: int) -> Found:
+    return reconstruction.reconstruction(train, test, encoder.layout, seed, encoder.backend), {}
+
+
+MEASURES: dict[str, Callable[[Pair, Pair, Frozen, int], Found]] = {"mine": _mine, "ndm": _ndm, "ms-ssim": _ms_ssim}
+
+
+def _of_critic(found: dependence.Dependence) -> Found:
+    known = {} if found.interval is None else {"interval": list(found.interval)}
+    return found.nats, {"steps": found.steps, **known}
+
+
+# ---- cells
 
 
 def _cell(key: tuple[str, str, str, str], one: Callable[[int], Found], seeds: tuple[int, ...], watch: Watch) -> Cell:

@@ -16,8 +16,10 @@ from dimref.evaluation.ssim import ms_ssim
 from dimref.optim import adam_step, init_adam
 from dimref.tape import value_and_gradients
 
+FEWEST = 2  # images in either set
 WIDTH = 64  # channels of the first map
-EPOCHS, BATCH, LR = 10, 100, 2e-3
+EPOCHS, BATCH, LR = 5, 100, 5e-3
+LEAST_STEPS = 200  # where few images would end the epochs before the decoder has got anywhere
 
 
 def reconstruction(
@@ -36,8 +38,10 @@ def reconstruction(
     Source: arXiv 1808.06670, section 4.1 (MS-SSIM of a decoder from y).
     """
     (images, y), (images_test, y_test) = train, test
-    if min(len(y), len(y_test)) < 2:
-        raise ValueError(f"reconstruction: needs 2 training and 2 test images, had {len(y)} and {len(y_test)}")
+    if min(len(y), len(y_test)) < FEWEST:
+        raise ValueError(
+            f"reconstruction: needs {FEWEST} training and {FEWEST} test images, had {len(y)} and {len(y_test)}"
+        )
     center, scale = y.mean(axis=0), 1 / np.maximum(y.std(axis=0), 1e-4)
     decoder, running = _fit(images, (y - center) * scale, layout, np.random.default_rng(seed), backend)
     total = 0.0
@@ -90,13 +94,14 @@ def _fit(
     adam = init_adam(parameters)
     batch = min(BATCH, len(y))
     steps = len(y) // batch
-    for step in range(EPOCHS * steps):
+    epochs = max(EPOCHS, -(-LEAST_STEPS // steps))
+    for step in range(epochs * steps):
         if step % steps == 0:
             order = rng.permutation(len(y))
         rows = order[step % steps * batch : (step % steps + 1) * batch]
         target, given = backend.to_device(_unit(images[rows])), backend.to_device(y[rows])
         _, gradients, running = value_and_gradients(_error, parameters, running, given, target, layout)
-        rate = LR * 0.5 * (1 + math.cos(math.pi * step / (EPOCHS * steps)))
+        rate = LR * 0.5 * (1 + math.cos(math.pi * step / (epochs * steps)))
         parameters, adam = adam_step(parameters, gradients, adam, rate)
     return parameters, running
 

@@ -24,7 +24,7 @@ X = np.array([0.5, -1.0, 2.0])
 @pytest.fixture(scope="module")
 def held():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sandbox, "PATIENCE", 1000)
+        patch.setattr(sandbox, "FORBEARANCE", 1000)
         with Sandbox(f"{HOSTILE}:act", time_limit=60) as target:
             yield target
 
@@ -150,11 +150,17 @@ def test_a_flood_of_words_is_ended(held, monkeypatch):
 
 def test_a_target_that_dies_often_is_not_asked_again(monkeypatch):
     monkeypatch.setattr(sandbox, "PATIENCE", 2)
+    monkeypatch.setattr(sandbox, "FORBEARANCE", 3)
     with Sandbox(f"{HOSTILE}:act") as target:
         for size in (1, 2):
             assert ask(target, "leaves_at_once", np.ones(size)).problem == "ended its process with exit code 3"
         problem = ask(target, "good").problem
-    assert problem == "not asked again after 2 losses: ended its process with exit code 3"
+        assert problem == "not asked again, after 2 times: ended its process with exit code 3"
+        assert children() == []
+        target._answered = True  # one that has answered is given one more chance
+        assert ask(target, "good").problem == ""
+        assert ask(target, "aborts").problem.startswith("crashed with SIGABRT")
+        assert ask(target, "good").problem.startswith("not asked again, after 3 times: crashed with SIGABRT")
 
 
 def test_another_value_when_called_again_is_told():

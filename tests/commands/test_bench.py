@@ -63,7 +63,9 @@ def test_every_preset_has_its_table(local, tmp_path):
     assert list(written) == ["version", "machine", "torch", "options", "presets"]
     assert written["options"]["presets"] == list(BENCH_PRESETS)
     assert written["machine"]["numpy"]
-    assert {"agreement", "sides", "peak_bytes", "profile", "gflop", "unsettled_turns"} <= written["presets"][0].keys()
+    assert {"agreement", "sides", "peak_bytes", "profile", "gflop", "unsettled_turns", "graph"} <= written["presets"][
+        0
+    ].keys()
     side = written["presets"][0]["sides"]["dimref"]
     assert {"step_ms", "images_per_second", "ratio", "gflop_per_second", "share_of_products", "turns"} <= side.keys()
     assert list(tmp_path.iterdir()) == [tmp_path / "b.json"]
@@ -180,3 +182,10 @@ def test_the_command_line_loads_no_numpy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("option", ["--tf32", "--no-graph"])
+def test_options_of_a_device_are_refused_on_the_host(option):
+    assert tiny.refused("bench", "--against", "none", option) == (
+        f"dimref: {option}: has no effect, since --backend is numpy; leave it out"
+    )

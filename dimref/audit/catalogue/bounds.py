@@ -500,9 +500,19 @@ def forms(
     square_laws: tuple[TargetLaw, ...] = (),
     masked: Pairs | None = None,
     diagonal_is_valid: bool = False,
+    symmetric: bool = False,
 ) -> tuple[Form, ...]:
-    """The two ways to call a bound of two sets of scores: as pairs, and as a square."""
-    mistakes = (*mistakes, *_common(name, bound))
+    """The two ways to call a bound of two sets of scores: as pairs, and as a square.
+
+    Args:
+        bound, conventions, mistakes, numerical: functions of (joint, product).
+        laws, square_laws: of each form.
+        masked: the bound with its off-diagonal terms divided by N² instead of N(N − 1).
+        diagonal_is_valid: whether all N² pairs as the product is a convention rather than a mistake.
+        symmetric: whether exchanging joint and product gives the same bound of −T.
+    """
+    common = tuple(v for v in _common(name, bound) if not (symmetric and v.key == "roles-swapped"))
+    mistakes = (*mistakes, *common)
     diagonal = (_with_diagonal(name, bound),)
     more = (_mask_multiplied(name, bound), *((_diagonal_over_all(name, masked),) if masked else ()))
     pairs = Form(

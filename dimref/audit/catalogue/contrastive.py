@@ -1,5 +1,418 @@
-"""Contracts of contrastive."""
+"""The contrastive losses that people write on features: CLIP's, NT-Xent, MoCo's queue. Losses: they are minimized."""
 
-from dimref.audit.contract import Contract
+from __future__ import annotations
 
-CONTRACTS: tuple[Contract, ...] = ()
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from dimref import ops
+from dimref.audit.answer import Inputs, Signature
+from dimref.audit.catalogue import infonce
+from dimref.audit.contract import Contract, Form, Sizes, Variant
+from dimref.backend import Array, Tree
+
+CLIP, SIMCLR, MOCO = "arXiv 2103.00020, figure 3", "arXiv 2002.05709, eq. (1)", "arXiv 1911.05722, eq. (1)"
+PUBLIC = "seen in public code"
+CONSTANTS = ("missing-log-k", "log-k-minus-1", "log-k-subtracted")  # a loss has none
+
+Split = Callable[[Array], list[tuple[Array, Array]]]  # logits -> (positives (M,), negatives (K−1, M)), once or twice
+
+
+# ---- features
+
+
+def normalized(x: Array) -> Array:
+    """Rows of length 1."""
+    return x / (ops.total(x * x, axis=1, keepdims=True) ** 0.5)
+
+
+def products(x: Array, y: Array) -> Array:
+    """⟨x_i, y_j⟩ of all rows."""
+    return ops.matmul(x, ops.transpose(y, (1, 0)))
+
+
+def _features(rng: np.random.Generator, sizes: Sizes, rows: int, like: np.ndarray | None = None) -> np.ndarray:
+    """Rows that are never near 0; repeated for ties, close to `like` for a critic that is sure."""
+    drawn = np.round(rng.standard_normal((rows, 2 + sizes.m % 3)), 2)
+    drawn[:, 0] += np.where(drawn[:, 0] < 0, -0.5, 0.5)
+    if sizes.regime == "ties":
+        drawn[:] = drawn[rng.integers(0, rows, rows)]
+    if sizes.regime == "separated" and like is not None and len(like) == rows:
+        drawn = like + 0.1 * drawn
+    return (drawn * (1e4 if sizes.regime == "large" else 1.0)).astype(sizes.dtype)
+
+
+def _temperature(rng: np.random.Generator, sizes: Sizes) -> float:
+    return 0.01 if sizes.regime == "moderate" else float(rng.choice([0.1, 0.2, 0.5, 2.0]))
+
+
+def _draw_two(first: str, second: str, rng: np.random.Generator, sizes: Sizes) -> Inputs:
+    a = _features(rng, sizes, max(2, sizes.n))
+    return {first: a, second: _features(rng, sizes, len(a), a), "temperature": _temperature(rng, sizes)}
+
+
+def _draw_queue(rng: np.random.Generator, sizes: Sizes) -> Inputs:
+    q = _features(rng, sizes, sizes.n)
+    k = _features(rng, sizes, sizes.n, q)
+    return {"q": q, "k": k, "queue": _features(rng, sizes, sizes.m + 1), "temperature": _temperature(rng, sizes)}
+
+
+# ---- a loss from logits, right or by one of InfoNCE's mistakes
+
+
+def _cross_entropy(positives: Array, others: Array) -> Array:
+    return math.log(1 + others.shape[0]) - infonce.reference(positives, others)
+
+
+def _wrong(part: infonce.Parts) -> infonce.Parts:
+    return lambda positives, others: math.log(1 + others.shape[0]) - part(positives, others)
+
+
+def _loss(
+    logits: Callable[[Inputs], Array], split: Split, part: infonce.Parts = _cross_entropy
+) -> Callable[[Inputs], Tree]:
+    """The mean of a cross entropy over the ways to split the logits."""
+
+    def function(inputs: Inputs) -> Tree:
+        parts = [part(*pair) for pair in split(logits(inputs))]
+        return {"value": sum(parts[1:], parts[0]) * (1 / len(parts))}
+
+    return function
+
+
+def _harmless(logits: Callable[[Inputs], Array], split: Split) -> tuple[Variant, ...]:
+    """A small number in a denominator of e^{cos/τ}, which is never small unless τ is."""
+    return tuple(
+        replace(v, consequence="of no consequence for cosines and usual temperatures")
+        for v in _of_infonce(logits, split, harmless=True)
+    )
+
+
+def _of_infonce(logits: Callable[[Inputs], Array], split: Split, harmless: bool = False) -> tuple[Variant, ...]:
+    """InfoNCE's mistakes, as mistakes of this loss; or only those that are none for cosines."""
+    return tuple(
+        Variant(v.key, v.title.replace("InfoNCE", "the loss"), _loss(logits, split, _wrong(v.function)),  # type: ignore[arg-type]
+                v.consequence, v.mend, v.source, v.exact)
+        for v in infonce.MISTAKES
+        if v.key not in CONSTANTS and v.key.startswith("denominator-epsilon") == harmless
+    )  # fmt: skip
+
+
+def _v(key: str, function: Callable[[Inputs], Tree], title: str, consequence: str, mend: str,
+       source: str = PUBLIC) -> Variant:  # fmt: skip
+    return Variant(key, title, function, consequence, mend, source)
+
+
+Logits = Callable[..., Array]  # (inputs, normalize, scale) -> logits
+
+
+def _common(logits: Logits, split: Split) -> tuple[Variant, ...]:
+    """Mistakes of temperature and normalization."""
+
+    def at(**wrong: Any) -> Callable[[Inputs], Tree]:
+        return _loss(partial(logits, **wrong), split)
+
+    return (
+        _v(
+            "temperature-multiplied", at(scale=lambda t: t), "the loss with logits multiplied by the temperature",
+            "for τ < 1 the softmax is nearly flat: hardly a gradient", "divide by τ",
+        ),
+        _v(
+            "temperature-ignored", at(scale=lambda t: 1.0), "the loss without its temperature",
+            "as τ = 1", "divide the logits by τ",
+        ),
+        _v(
+            "temperature-twice", at(scale=lambda t: 1 / t**2), "the loss with logits divided by τ twice",
+            "the temperature is τ²", "divide once",
+        ),
+        _v(
+            "temperature-root", at(scale=lambda t: t**-0.5), "the loss with logits divided by √τ",
+            "the temperature is √τ", "divide the product by τ, or each factor by √τ",
+        ),
+        _v(
+            "temperature-exponential", at(scale=math.exp), "the loss with logits times e^τ: τ taken for a log scale",
+            "CLIP learns log(1/τ); a τ is not one", "divide by τ",
+        ),
+        _v(
+            "not-normalized", at(normalize=lambda x: x), "the loss of plain dot products: features are not normalized",
+            "lengths count: the scale of the features replaces the temperature", "divide each feature by its length",
+        ),
+        _v(
+            "normalized-over-batch", at(normalize=_over_batch), "the loss of features normalized along the batch",
+            "each column, not each sample, has length 1", "normalize along the features (axis 1)",
+        ),
+        _v(
+            "squared-length", at(normalize=lambda x: x / ops.total(x * x, axis=1, keepdims=True)),
+            "the loss of features divided by their squared length", "no cosine", "divide by the length",
+        ),
+    )  # fmt: skip
+
+
+def _over_batch(x: Array) -> Array:
+    return x / (ops.total(x * x, axis=0, keepdims=True) ** 0.5)
+
+
+# ---- CLIP
+
+
+def _clip_logits(inputs: Inputs, normalize: Callable[[Array], Array] = normalized,
+                 scale: Callable[[float], float] = lambda t: 1 / t) -> Array:  # fmt: skip
+    return products(normalize(inputs["image"]), normalize(inputs["text"])) * scale(inputs["temperature"])
+
+
+def _both_ways(logits: Array) -> list[tuple[Array, Array]]:
+    return [infonce.split(logits), infonce.split(ops.transpose(logits, (1, 0)))]
+
+
+def _one_side(name: str) -> Logits:
+    """Only one of the two kinds of features is normalized."""
+
+    def logits(inputs: Inputs) -> Array:
+        one = {**inputs, name: normalized(inputs[name])}
+        return products(one["image"], one["text"]) * (1 / inputs["temperature"])
+
+    return logits
+
+
+def _all_diagonal_mean(inputs: Inputs) -> Tree:
+    """One softmax over all N² pairs."""
+    logits = _clip_logits(inputs)
+    joint = infonce.split(logits)[0]
+    return {"value": ops.logsumexp(logits) - ops.mean(joint)}
+
+
+def _sigmoid_pairs(inputs: Inputs) -> Tree:
+    logits = _clip_logits(inputs)
+    n = logits.shape[0]
+    sign = 2 * np.eye(n) - 1
+    return {"value": ops.total(ops.softplus(-(logits * sign.astype(inputs["image"].dtype)))) * (1 / n)}
+
+
+CLIP_FORM = Form(
+    "features",
+    Signature(("image", "text", "temperature"), differentiate=("image", "text")),
+    "image, text (N, D), normalized by the loss; temperature; returns the mean cross entropy of both directions",
+    partial(_draw_two, "image", "text"),
+    _loss(_clip_logits, _both_ways),
+    True,
+    (
+        _v(
+            "sigmoid", _sigmoid_pairs, "the sigmoid loss over all pairs", "each pair a decision of its own",
+            "a softmax over each row and column", "arXiv 2303.15343 (SigLIP)",
+        ),
+        *_harmless(_clip_logits, _both_ways),
+    ),
+    (
+        _v(
+            "image-to-text-only", _loss(_clip_logits, lambda s: _both_ways(s)[1:]),
+            "CLIP's loss in one direction: texts are the candidates of an image", "images never compete for a text",
+            "the mean of both directions", CLIP,
+        ),
+        _v(
+            "text-to-image-only", _loss(_clip_logits, lambda s: _both_ways(s)[:1]),
+            "CLIP's loss in one direction: images are the candidates of a text", "texts never compete for an image",
+            "the mean of both directions", CLIP,
+        ),
+        _v(
+            "one-denominator", _all_diagonal_mean, "one softmax over all N² pairs", "looser: DV in place of InfoNCE",
+            "a softmax over each row and each column",
+        ),
+        _v(
+            "text-not-normalized", _loss(_one_side("image"), _both_ways), "CLIP's loss with the texts not normalized",
+            "lengths count", "normalize both",
+        ),
+        _v(
+            "image-not-normalized", _loss(_one_side("text"), _both_ways), "CLIP's loss with the images not normalized",
+            "lengths count", "normalize both",
+        ),
+        *_common(_clip_logits, _both_ways),
+        *_of_infonce(_clip_logits, _both_ways),
+    ),
+    loss=True,
+)  # fmt: skip
+
+
+# ---- NT-Xent
+
+
+def _views(inputs: Inputs, normalize: Callable[[Array], Array] = normalized,
+           scale: Callable[[float], float] = lambda t: 1 / t) -> Array:  # fmt: skip
+    """The 2N × 2N logits, rows of the first view first."""
+    z = normalize(ops.concatenate([inputs["a"], inputs["b"]]))
+    return products(z, z) * scale(inputs["temperature"])
+
+
+def _anchors(logits: Array, anchors: Any = slice(None)) -> list[tuple[Array, Array]]:
+    """Each of the 2N anchors (or some): its other view, and the 2N − 2 rows that are neither that nor itself."""
+    size = logits.shape[0]
+    n = size // 2
+    chosen = np.arange(size)[anchors]
+    other = (chosen + n) % size
+    flat = ops.reshape(logits, (size * size,))
+    rest = np.array([[i for i in range(size) if i not in (k, o)] for k, o in zip(chosen, other, strict=True)])
+    return [(ops.gather(flat, chosen * size + other), ops.gather(flat, (chosen[:, None] * size + rest).T))]
+
+
+def _self_included(logits: Array) -> list[tuple[Array, Array]]:
+    positives, others = _anchors(logits)[0]
+    size = logits.shape[0]
+    own = ops.cut(ops.reshape(logits, (size * size,)), (slice(None, None, size + 1),))
+    return [(positives, ops.concatenate([others, ops.reshape(own, (1, size))]))]
+
+
+def _across_only(logits: Array) -> list[tuple[Array, Array]]:
+    n = logits.shape[0] // 2
+    return _both_ways(ops.cut(logits, (slice(0, n), slice(n, None))))
+
+
+def _same_view_only(logits: Array) -> list[tuple[Array, Array]]:
+    """Negatives of the anchor's own view alone."""
+    size = logits.shape[0]
+    n = size // 2
+    flat = ops.reshape(logits, (size * size,))
+    anchors = np.arange(size)
+    rest = np.array([[i + n * (k >= n) for i in range(n) if i != k % n] for k in anchors])
+    return [
+        (ops.gather(flat, anchors * size + (anchors + n) % size), ops.gather(flat, (anchors[:, None] * size + rest).T))
+    ]
+
+
+def _interleaved(inputs: Inputs) -> Array:
+    """The logits of views that are stacked one after the other but read as neighbours (2i, 2i + 1)."""
+    logits = _views(inputs)
+    size = logits.shape[0]
+    order = np.concatenate([np.arange(0, size, 2), np.arange(1, size, 2)])
+    index = order[:, None] * size + order[None]
+    return ops.gather(ops.reshape(logits, (size * size,)), index)
+
+
+NT_XENT_FORM = Form(
+    "features",
+    Signature(("a", "b", "temperature"), differentiate=("a", "b")),
+    "a, b (N, D): two views, normalized by the loss; temperature; the mean over 2N anchors, each not its own candidate",
+    partial(_draw_two, "a", "b"),
+    _loss(_views, _anchors),
+    True,
+    (
+        _v(
+            "across-views-only", _loss(_views, _across_only), "the loss with the other view's rows alone as candidates",
+            "CLIP's symmetric loss: N candidates in place of 2N − 1", "take both views", CLIP,
+        ),
+        *_harmless(_views, _anchors),
+    ),
+    (
+        _v(
+            "self-not-masked", _loss(_views, _self_included), "NT-Xent with each row among its own candidates",
+            "a constant e^{1/τ} in every denominator, larger than the positive: the loss cannot come near 0",
+            "mask the diagonal with −inf", SIMCLR,
+        ),
+        _v(
+            "one-view-anchors", _loss(_views, lambda s: _anchors(s, slice(0, s.shape[0] // 2))),
+            "NT-Xent with the first view's anchors alone", "half of the terms are missing", "both views are anchors", SIMCLR,
+        ),
+        _v(
+            "same-view-negatives", _loss(_views, _same_view_only), "NT-Xent with negatives of the anchor's own view alone",
+            "the other view's rows are never pushed away", "take both views", SIMCLR,
+        ),
+        _v(
+            "wrong-pairs", _loss(_interleaved, _anchors),
+            "NT-Xent that takes neighbours (2i, 2i + 1) for pairs where the views are stacked",
+            "other images are the positives", "row i pairs with row i + N", SIMCLR,
+        ),
+        *_common(_views, _anchors),
+        *_of_infonce(_views, _anchors),
+    ),
+    loss=True,
+)  # fmt: skip
+
+
+# ---- MoCo
+
+
+def _queue_logits(inputs: Inputs, normalize: Callable[[Array], Array] = normalized,
+                  scale: Callable[[float], float] = lambda t: 1 / t) -> Array:  # fmt: skip
+    """(N, 1 + K): the key's column first."""
+    q, k, queue = (normalize(inputs[name]) for name in ("q", "k", "queue"))
+    positive = ops.total(q * k, axis=1, keepdims=True)
+    return ops.concatenate([positive, products(q, queue)], axis=1) * scale(inputs["temperature"])
+
+
+def _first_column(logits: Array) -> list[tuple[Array, Array]]:
+    turned = ops.transpose(logits, (1, 0))
+    return [(ops.reshape(ops.cut(turned, (slice(0, 1),)), turned.shape[1:]), ops.cut(turned, (slice(1, None),)))]
+
+
+def _with_batch(inputs: Inputs) -> Array:
+    """The other keys of the batch are negatives too."""
+    q, k = normalized(inputs["q"]), normalized(inputs["k"])
+    square = products(q, k) * (1 / inputs["temperature"])
+    n = square.shape[0]
+    rest = np.array([[i for i in range(n) if i != j] for j in range(n)], dtype=int).reshape(n, n - 1)
+    others = ops.gather(ops.reshape(square, (n * n,)), np.arange(n)[:, None] * n + rest)
+    return ops.concatenate([_queue_logits(inputs), others], axis=1)
+
+
+def _with_whole_batch(inputs: Inputs) -> Array:
+    q, k = normalized(inputs["q"]), normalized(inputs["k"])
+    return ops.concatenate([_queue_logits(inputs), products(q, k) * (1 / inputs["temperature"])], axis=1)
+
+
+def _scaled_negatives_only(inputs: Inputs) -> Array:
+    logits, t = _queue_logits(inputs), inputs["temperature"]
+    wide = np.ones((1, logits.shape[1]), inputs["q"].dtype)
+    wide[0, 0] = t
+    return logits * wide
+
+
+def _queue_not_normalized(inputs: Inputs) -> Array:
+    q, k = normalized(inputs["q"]), normalized(inputs["k"])
+    positive = ops.total(q * k, axis=1, keepdims=True)
+    return ops.concatenate([positive, products(q, inputs["queue"])], axis=1) * (1 / inputs["temperature"])
+
+
+MOCO_FORM = Form(
+    "features",
+    Signature(("q", "k", "queue", "temperature"), differentiate=("q",)),
+    "q, k (N, D), queue (K, D), normalized by the loss; temperature; the cross entropy of [q·k, q·queueᵀ]/τ, label 0",
+    _draw_queue,
+    _loss(_queue_logits, _first_column),
+    True,
+    (
+        _v(
+            "batch-keys-too", _loss(_with_batch, _first_column), "MoCo's loss with the batch's other keys as negatives too",
+            "K + N − 1 negatives in place of K", "take the queue alone", "arXiv 2104.02057 takes the batch's keys",
+        ),
+        *_harmless(_queue_logits, _first_column),
+    ),
+    (
+        _v(
+            "own-key-among-negatives", _loss(_with_whole_batch, _first_column),
+            "MoCo's loss with all keys of the batch among the negatives, the positive too",
+            "each positive is pushed away as well", "take the queue before this batch's keys are put in", MOCO,
+        ),
+        _v(
+            "temperature-on-negatives-only", _loss(_scaled_negatives_only, _first_column),
+            "MoCo's loss with the temperature on the negatives alone", "positives are on another scale",
+            "divide all logits by τ", MOCO,
+        ),
+        _v(
+            "queue-not-normalized", _loss(_queue_not_normalized, _first_column),
+            "MoCo's loss with a queue that is not normalized", "lengths count", "store normalized keys", MOCO,
+        ),
+        *_common(_queue_logits, _first_column),
+        *_of_infonce(_queue_logits, _first_column),
+    ),
+    loss=True,
+)  # fmt: skip
+
+
+CONTRACTS = (
+    Contract("bound", "clip", "CLIP's symmetric loss", (CLIP_FORM,), CLIP),
+    Contract("bound", "nt_xent", "NT-Xent, SimCLR's loss over 2N views", (NT_XENT_FORM,), SIMCLR),
+    Contract("bound", "moco", "MoCo's loss against a queue", (MOCO_FORM,), MOCO),
+)

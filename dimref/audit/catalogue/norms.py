@@ -189,15 +189,15 @@ def _draw_norm(arguments: tuple[str, ...], rng: np.random.Generator, sizes: Size
         "mean": weights(rng, sizes, c),
         "variance": rng.uniform(0.5, 2, c).astype(sizes.dtype),
     }
-    if sizes.regime == "ties":
-        drawn["x"][..., 0] = 0.5  # a constant channel: its variance is 0
+    if sizes.regime == "shifted":
+        drawn["x"][..., 0] = 0.5  # a constant channel: its variance is 0, which no naive formula survives
     return {**{key: drawn[key] for key in arguments}, "weight": weights(rng, sizes, n, high, wide, c)}
 
 
 def _draw_rows(rng: np.random.Generator, sizes: Sizes) -> Inputs:
     shape = sizes.n, 2 + sizes.m  # of 2 values x̂ is ±1 whatever they are: the gradient is nothing but rounding
     x = numbers(rng, sizes, *shape)
-    if sizes.regime == "ties":
+    if sizes.regime == "shifted":
         x[0] = 0.5  # a constant row: its variance is 0
     return {
         "x": x,

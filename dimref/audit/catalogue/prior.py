@@ -1,5 +1,475 @@
-"""Contracts of prior."""
+"""Contracts of the prior's game: both players' losses from logits, the game from parameters, the gradient penalty.
 
-from dimref.audit.contract import Contract
+real = d(z) are the logits of draws of the prior, fake = d(y) those of representations; log D = −sp(−d) and
+log(1 − D) = −sp(d).
+"""
 
-CONTRACTS: tuple[Contract, ...] = ()
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import autograd.numpy as anp
+import numpy as np
+
+from dimref import discriminators, ops
+from dimref.audit.answer import Inputs, Signature
+from dimref.audit.catalogue.forms import numbers, perturbed, reference, variant
+from dimref.audit.contract import Contract, Form, Sizes, Variant
+from dimref.backend import Array, Tree, map_tree
+from dimref.tape import stop_gradient, value_and_gradients
+
+GOODFELLOW, HJELM = "arXiv 1406.2661, section 3", "arXiv 1808.06670, eq. (7)"
+MESCHEDER = "arXiv 1801.04406, eq. (9)"
+
+
+def _log_d(logits: Array) -> Array:
+    return -ops.softplus(-logits)
+
+
+def _log_not_d(logits: Array) -> Array:
+    return -ops.softplus(logits)
+
+
+def _naive_sigmoid(x: Array) -> Array:
+    return 1 / (1 + anp.exp(-x))
+
+
+# ---- the discriminator's loss
+
+
+def discriminator_loss(real: Array, fake: Array) -> Array:
+    """−E[log D(z)] − E[log(1 − D(y))]."""
+    return -ops.mean(_log_d(real)) - ops.mean(_log_not_d(fake))
+
+
+def real_and_fake_exchanged(real: Array, fake: Array) -> Array:
+    """−E[log D(y)] − E[log(1 − D(z))]."""
+    return discriminator_loss(fake, real)
+
+
+def of_mean_logits(real: Array, fake: Array) -> Array:
+    """sp(−mean real) + sp(mean fake): averaged before the softplus."""
+    return ops.softplus(-ops.mean(real)) + ops.softplus(ops.mean(fake))
+
+
+def of_probabilities(real: Array, fake: Array) -> Array:
+    """The cross entropy with logits of σ(d): the sigmoid is taken twice."""
+    return discriminator_loss(ops.sigmoid(real), ops.sigmoid(fake))
+
+
+def real_alone(real: Array, fake: Array) -> Array:
+    """−E[log D(z)]."""
+    return -ops.mean(_log_d(real)) + 0 * ops.mean(fake)
+
+
+def fake_alone(real: Array, fake: Array) -> Array:
+    """−E[log(1 − D(y))]."""
+    return -ops.mean(_log_not_d(fake)) + 0 * ops.mean(real)
+
+
+def both_as_real(real: Array, fake: Array) -> Array:
+    """−E[log D(z)] − E[log D(y)]: the label of y is 1 where it should be 0."""
+    return -ops.mean(_log_d(real)) - ops.mean(_log_d(fake))
+
+
+def wasserstein(real: Array, fake: Array) -> Array:
+    """E[d(y)] − E[d(z)]."""
+    return ops.mean(fake) - ops.mean(real)
+
+
+def hinge(real: Array, fake: Array) -> Array:
+    """E[max(0, 1 − d(z))] + E[max(0, 1 + d(y))]."""
+    return ops.mean(ops.relu(1.0 - real)) + ops.mean(ops.relu(1.0 + fake))
+
+
+def smoothed(real: Array, fake: Array) -> Array:
+    """The label 0.9 for the draws of the prior."""
+    return -0.9 * ops.mean(_log_d(real)) - 0.1 * ops.mean(_log_not_d(real)) - ops.mean(_log_not_d(fake))
+
+
+def naive_discriminator_loss(real: Array, fake: Array) -> Array:
+    """−E[log σ(real)] − E[log(1 − σ(fake))], written out."""
+    return -ops.mean(anp.log(_naive_sigmoid(real))) - ops.mean(anp.log(1 - _naive_sigmoid(fake)))
+
+
+def clipped_discriminator_loss(real: Array, fake: Array) -> Array:
+    """−E[log(σ(real) + 1e-8)] − E[log(1 − σ(fake) + 1e-8)]."""
+    return -ops.mean(anp.log(ops.sigmoid(real) + 1e-8)) - ops.mean(anp.log(1 - ops.sigmoid(fake) + 1e-8))
+
+
+# ---- the encoder's loss
+
+
+def minimax(fake: Array) -> Array:
+    """E[log(1 − D(y))], which the encoder minimizes."""
+    return ops.mean(_log_not_d(fake))
+
+
+def non_saturating(fake: Array) -> Array:
+    """−E[log D(y)], which the encoder minimizes."""
+    return -ops.mean(_log_d(fake))
+
+
+def times(factor: float, function: Callable[..., Array], *arguments: Array) -> Array:
+    """factor · function."""
+    return factor * function(*arguments)
+
+
+def summed(function: Callable[..., Array], fake: Array) -> Array:
+    """A sum over the batch in place of the mean."""
+    return function(fake) * float(fake.shape[0])
+
+
+def detached(function: Callable[..., Array], fake: Array) -> Array:
+    """The right value without a gradient."""
+    return function(stop_gradient(fake)) + 0 * ops.mean(fake)
+
+
+def twice_sigmoid(function: Callable[..., Array], fake: Array) -> Array:
+    """The loss of σ(d): the sigmoid is taken twice."""
+    return function(ops.sigmoid(fake))
+
+
+def of_mean(function: Callable[..., Array], fake: Array) -> Array:
+    """The loss of the mean logit."""
+    return function(ops.reshape(ops.mean(fake), (1,)))
+
+
+def critic(fake: Array) -> Array:
+    """−E[d(y)]."""
+    return -ops.mean(fake)
+
+
+def naive_minimax(fake: Array) -> Array:
+    """E[log(1 − σ(d))], written out."""
+    return ops.mean(anp.log(1 - _naive_sigmoid(fake)))
+
+
+def naive_non_saturating(fake: Array) -> Array:
+    """−E[log σ(d)], written out."""
+    return -ops.mean(anp.log(_naive_sigmoid(fake)))
+
+
+# ---- the whole game
+
+
+def game(
+    parameters: Tree,
+    y: Array,
+    z: Array,
+    transform: Callable[[Array], Array],
+    encoder: Callable[[Array], Array] = minimax,
+    discriminator: Callable[[Array, Array], Array] = discriminator_loss,
+    stop_y: bool = True,
+    stop_parameters: bool = True,
+    stop_encoder: bool = False,
+) -> tuple[Array, Array]:
+    """(discriminator's loss with y stopped, encoder's loss with the parameters stopped), or what is done otherwise."""
+    sample = transform(y)
+    real = discriminators.prior_logits(parameters, z)
+    fake = discriminators.prior_logits(parameters, stop_gradient(sample) if stop_y else sample)
+    frozen = map_tree(stop_gradient, parameters) if stop_parameters else parameters
+    seen = discriminators.prior_logits(frozen, stop_gradient(sample) if stop_encoder else sample)
+    return discriminator(real, fake), encoder(seen)
+
+
+def _identity(y: Array) -> Array:
+    return y
+
+
+# ---- the gradient penalty
+
+
+def _slopes(parameters: Tree, z: Array, of: Callable[[Array], Array]) -> Array:
+    """∇_z of a scalar of the logits: (B, D)."""
+    return value_and_gradients(lambda at: (of(discriminators.prior_logits(parameters, at)), {}), z)[1]
+
+
+def _squares(parameters: Tree, z: Array) -> Array:
+    return (_slopes(parameters, z, ops.total) ** 2).sum(axis=1)
+
+
+def penalty_of_mean(parameters: Tree, z: Array) -> Array:
+    """½ E‖∇ of the batch's mean logit‖²: 1/B² of it."""
+    return 0.5 * (_slopes(parameters, z, ops.mean) ** 2).sum(axis=1).mean()
+
+
+def penalty_of_probability(parameters: Tree, z: Array) -> Array:
+    """½ E‖∇ D(z)‖², of the probability in place of the logit."""
+    return 0.5 * (_slopes(parameters, z, lambda d: ops.total(ops.sigmoid(d))) ** 2).sum(axis=1).mean()
+
+
+def penalty_of_batch(parameters: Tree, z: Array) -> Array:
+    """½ of the norm of the whole batch's gradient, one number in place of one for each row."""
+    return 0.5 * np.sqrt(_squares(parameters, z).sum())
+
+
+# ---- what is asked
+
+LOGITS, FAKE = (
+    Signature(("real", "fake"), differentiate=("real", "fake")),
+    Signature(("fake",), differentiate=("fake",)),
+)
+GAME = Signature(("parameters", "y", "z"), ("discriminator", "encoder"), differentiate=("parameters", "y"), of="")
+PENALTY = Signature(("parameters", "z"))
+
+
+def _draw_logits(rng: np.random.Generator, sizes: Sizes) -> Inputs:
+    return {"real": 2 * numbers(rng, sizes, sizes.n) + 1, "fake": 2 * numbers(rng, sizes, sizes.n)}
+
+
+def _draw_fake(rng: np.random.Generator, sizes: Sizes) -> Inputs:
+    return {"fake": 2 * numbers(rng, sizes, sizes.n)}
+
+
+def _parameters(rng: np.random.Generator, sizes: Sizes, representation: int) -> Tree:
+    return perturbed(rng, sizes, discriminators.init_prior(rng, representation, hidden=(6, 5)))
+
+
+def _draw_game(uniform: bool, rng: np.random.Generator, sizes: Sizes) -> Inputs:
+    shape = sizes.n, 1 + sizes.m
+    z = rng.random(shape) if uniform else rng.standard_normal(shape)
+    return {
+        "parameters": _parameters(rng, sizes, shape[1]),
+        "y": numbers(rng, sizes, *shape),
+        "z": z.astype(sizes.dtype),
+        "weight": {name: np.asarray(rng.uniform(0.5, 2), sizes.dtype) for name in GAME.outputs},
+    }
+
+
+def _draw_penalty(rng: np.random.Generator, sizes: Sizes) -> Inputs:
+    shape = sizes.n, 1 + sizes.m
+    return {"parameters": _parameters(rng, sizes, shape[1]), "z": numbers(rng, sizes, *shape)}
+
+
+_d, _e, _g, _p = (partial(variant, each) for each in (LOGITS, FAKE, GAME, PENALTY))
+STABLE = "work on logits: softplus(−d), softplus(d), or the cross entropy with logits"
+HALF_DOUBLE = "add the two means, or double the weight"
+_DISCRIMINATOR = Form(
+    name="logits",
+    signature=LOGITS,
+    meaning="f(real (B,), fake (B,)) -> loss of the discriminator",
+    draw=_draw_logits,
+    reference=reference(discriminator_loss, LOGITS),
+    objective=True,
+    loss=True,
+    mistakes=(
+        _d("exchanged", real_and_fake_exchanged, "the discriminator's loss with real and fake exchanged",
+           "at d(z) = 2, d(y) = −2: 4.25386 in place of 0.253856; trained so, D calls every draw of the prior fake",
+           "label 1 for draws of the prior, 0 for y", HJELM),
+        _d("averaged-before-softplus", of_mean_logits, "the loss of the mean logits: averaged before the softplus",
+           "at d(z) = ±2, d(y) = ±2: 1.38629 in place of 2.25386; the gradient is the same for every sample",
+           "take the softplus of each logit, then the mean"),
+        _d("sigmoid-twice", of_probabilities, "a cross entropy with logits that is given probabilities: σ is taken twice",
+           "at d(z) = 2, d(y) = −2: 1.10127 in place of 0.253856, and never below 1.00641",
+           "give it d, not D", "torch.nn.functional.binary_cross_entropy_with_logits"),
+        _d("fake-left-out", real_alone, "−E[log D(z)] alone: D never sees y",
+           "at d(z) = 2, d(y) = −2: 0.126928 in place of 0.253856", "add −E[log(1 − D(y))]"),
+        _d("real-left-out", fake_alone, "−E[log(1 − D(y))] alone: D never sees the prior",
+           "at d(z) = 2, d(y) = −2: 0.126928 in place of 0.253856", "add −E[log D(z)]"),
+        _d("both-real", both_as_real, "−E[log D(z)] − E[log D(y)]: y is labelled as a draw of the prior",
+           "at d(z) = 2, d(y) = −2: 2.25386 in place of 0.253856", "label 0 for y"),
+        _d("wasserstein", wasserstein, "E[d(y)] − E[d(z)], the loss of a Wasserstein critic",
+           "at d(z) = 2, d(y) = −2: -4 in place of 0.253856; without a Lipschitz constraint it has no minimum",
+           "take the log odds through a softplus", "arXiv 1701.07875"),
+        _d("hinge", hinge, "the hinge loss", "at d(z) = 2, d(y) = −2: 0 in place of 0.253856",
+           "take the log odds through a softplus", "arXiv 1705.02894"),
+        _d("label-smoothing", smoothed, "the loss with the label 0.9 for the prior",
+           "at d(z) = 2, d(y) = −2: 0.453856 in place of 0.253856; the optimum of d moves", "label 1", "arXiv 1606.03498"),
+        _d("epsilon-1e-8", clipped_discriminator_loss, "the loss with 1e-8 added inside the logarithms",
+           "at most 18.4 a sample, with a gradient that vanishes beyond |d| = 18", STABLE),
+    ),
+    numerical=(
+        _d("naive-log-sigmoid", naive_discriminator_loss, "log σ and log(1 − σ) written out",
+           "∞ at d(y) = 37 in float64 and at 17 in float32, where the loss is 37 and 17", STABLE),
+    ),
+    range_of=("real", "fake"),
+)  # fmt: skip
+
+
+def _encoder_mistakes(right: Callable[[Array], Array], name: str) -> tuple[Variant, ...]:
+    return (
+        _e("sign-flipped", partial(times, -1.0, right), f"the encoder's {name} loss with its sign flipped",
+           "its gradient is −1 times the right one: the encoder helps the discriminator to tell y from the prior",
+           "the encoder minimizes E[log(1 − D(y))], or −E[log D(y)]", HJELM),
+        _e("sum-for-mean", partial(summed, right), f"the encoder's {name} loss summed over the batch",
+           "64 times as large at B = 64", "take the mean"),
+        _e("sigmoid-twice", partial(twice_sigmoid, right), f"the encoder's {name} loss of probabilities: σ is taken twice",
+           "between 0.31 and 1.31 in size, whatever d is", "give it d, not D"),
+        _e("averaged-before-softplus", partial(of_mean, right), f"the encoder's {name} loss of the mean logit",
+           "at d = ±2: 0.693147 in size, in place of 1.12693", "take the softplus of each logit, then the mean"),
+        _e("wasserstein", critic, "−E[d(y)], the loss against a Wasserstein critic",
+           "its gradient is −1/B for every sample, however sure D is", "take the log odds through a softplus",
+           "arXiv 1701.07875"),
+        _e("detached", partial(detached, right), f"the encoder's {name} loss without a gradient",
+           "0 % of the gradient arrives: y was detached", "let the gradient pass through the discriminator to y"),
+    )  # fmt: skip
+
+
+def _encoder(name: str, right: Callable[[Array], Array], naive: Callable[[Array], Array],
+             conventions: tuple[Variant, ...], more: tuple[Variant, ...]) -> Form:  # fmt: skip
+    return Form(
+        name="logits",
+        signature=FAKE,
+        meaning="f(fake (B,)) -> loss of the encoder",
+        draw=_draw_fake,
+        reference=reference(right, FAKE),
+        conventions=(
+            *conventions,
+            _e("halved", partial(times, 0.5, right), f"half of the encoder's {name} loss",
+               "the weight γ counts half", HALF_DOUBLE),
+        ),
+        mistakes=(*_encoder_mistakes(right, name), *more),
+        numerical=(
+            _e("naive-log-sigmoid", naive, "log σ or log(1 − σ) written out",
+               "infinite from |d| = 37 on in float64 (or 710), from 17 (or 89) in float32", STABLE),
+        ),
+        range_of=("fake",),
+    )  # fmt: skip
+
+
+_SATURATES = "at d = −5: a gradient of −0.0067 in place of −0.99 to start with"
+_ENCODER = _encoder("minimax", minimax, naive_minimax, (
+    _e("non-saturating", non_saturating, "the encoder's non-saturating loss, −E[log D(y)]",
+       "the same fixed point; at d = −5 its gradient is 0.99 in size, in place of 0.0067",
+       "E[log(1 − D(y))], or --prior-loss non-saturating", GOODFELLOW),
+), (
+    _e("non-saturating-sign", partial(times, -1.0, non_saturating),
+       "E[log D(y)] minimized: the non-saturating loss, sign flipped",
+       "the encoder helps the discriminator to tell y from the prior", "minimize −E[log D(y)]", GOODFELLOW),
+))  # fmt: skip
+_NON_SATURATING = _encoder("non-saturating", non_saturating, naive_non_saturating, (
+    _e("minimax", minimax, "the encoder's minimax loss, E[log(1 − D(y))]",
+       f"the same fixed point; {_SATURATES}", "−E[log D(y)]", HJELM),
+), (
+    _e("minimax-sign", partial(times, -1.0, minimax), "−E[log(1 − D(y))] minimized: the minimax loss, sign flipped",
+       "the encoder helps the discriminator to tell y from the prior", "minimize E[log(1 − D(y))]", HJELM),
+))  # fmt: skip
+
+
+def _half_loss(real: Array, fake: Array) -> Array:
+    return 0.5 * discriminator_loss(real, fake)
+
+
+def _negative(function: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    return partial(times, -1.0, function)
+
+
+def _game(uniform: bool) -> Form:
+    transform = ops.sigmoid if uniform else _identity
+
+    def make(key: str, title: str, consequence: str, mend: str, source: str = "", **how: Any) -> Variant:
+        how = {"transform": transform, **how}
+        return _g(key, lambda parameters, y, z: game(parameters, y, z, **how), title, consequence, mend, source)
+
+    transforms: tuple[Variant, ...]
+    if uniform:
+        transforms = (
+            make("sigmoid-missing", "the game without a sigmoid before a uniform prior",
+                 "the discriminator's loss is off by 5.8 % on random y: y is not confined to [0, 1], and no encoder wins",
+                 "pass y through a sigmoid", HJELM, transform=_identity),
+            make("tanh-for-sigmoid", "the game with tanh(y), in (−1, 1), against a prior on [0, 1]",
+                 "the discriminator's loss is off by 4.2 % on random y", "use a sigmoid, or a prior on [−1, 1]",
+                 transform=anp.tanh),
+        )  # fmt: skip
+    else:
+        transforms = (
+            make("sigmoid-added", "the game with a sigmoid before a Gaussian prior",
+                 "the discriminator's loss is off by 5.3 % on random y: y never leaves (0, 1)",
+                 "compare y itself with the Gaussian", HJELM, transform=ops.sigmoid),
+        )  # fmt: skip
+    free = "the encoder's loss also has a gradient in the discriminator's parameters"
+    own = "right only where each player's optimizer steps its own parameters alone; else stop them"
+    return Form(
+        name="arrays",
+        signature=GAME,
+        meaning="f(parameters, y (B, D), z (B, D)) -> (discriminator's loss, encoder's loss)",
+        draw=partial(_draw_game, uniform),
+        reference=reference(lambda parameters, y, z: game(parameters, y, z, transform), GAME),
+        conventions=(
+            make("non-saturating", "the game with the encoder's non-saturating loss",
+                 "the encoder's loss is −E[log D(y)]", "E[log(1 − D(y))]", GOODFELLOW, encoder=non_saturating),
+            make("parameters-not-stopped", f"the game, but {free}",
+                 "the discriminator's gradient has a second term, against it", own, stop_parameters=False),
+            make("non-saturating-parameters-not-stopped", f"the non-saturating game, but {free}",
+                 "the discriminator's gradient has a second term, against it", own, encoder=non_saturating,
+                 stop_parameters=False),
+            make("halved", "the game with half of the discriminator's loss: the mean over real and fake together",
+                 "the discriminator's step is half as large", HALF_DOUBLE, discriminator=_half_loss),
+            make("halved-non-saturating", "the non-saturating game with half of the discriminator's loss",
+                 "the discriminator's step is half as large", HALF_DOUBLE, discriminator=_half_loss,
+                 encoder=non_saturating),
+        ),
+        mistakes=(
+            *transforms,
+            make("y-not-stopped", "the game with y not stopped in the discriminator's loss",
+                 f"the gradient in y is off by {79 if uniform else 110} %: the encoder also learns to be told apart",
+                 "detach y in the discriminator's loss", stop_y=False),
+            make("y-not-stopped-non-saturating", "the non-saturating game with y not stopped in the discriminator's loss",
+                 "the gradient in y has a second term: the encoder also learns to be told from the prior",
+                 "detach y in the discriminator's loss", stop_y=False, encoder=non_saturating),
+            make("nothing-stopped", "the game with neither y nor the parameters stopped",
+                 f"the gradients in the parameters are off by {260 if uniform else 160} %: each undoes the other",
+                 "detach y in the discriminator's loss and the parameters in the encoder's", stop_y=False,
+                 stop_parameters=False),
+            make("encoder-sign", "the game with the encoder's sign flipped",
+                 "its gradient in y is −1 times the right one: the encoder helps the discriminator",
+                 "the encoder minimizes E[log(1 − D(y))]", HJELM, encoder=_negative(minimax)),
+            make("encoder-sign-non-saturating", "the non-saturating game with the encoder's sign flipped",
+                 "its gradient in y is −1 times the right one: the encoder helps the discriminator",
+                 "the encoder minimizes −E[log D(y)]", GOODFELLOW, encoder=_negative(non_saturating)),
+            make("encoder-detached", "the game with y stopped in the encoder's loss too",
+                 "the gradient in y is off by 100 %: it is 0, and the prior does nothing", "let the gradient pass to y",
+                 stop_encoder=True),
+            make("exchanged", "the game with real and fake exchanged in the discriminator's loss",
+                 f"the gradients in the parameters are off by {71 if uniform else 130} %", "label 1 for draws of the prior",
+                 discriminator=real_and_fake_exchanged),
+        ),
+    )  # fmt: skip
+
+
+_PENALTY = Form(
+    name="arrays",
+    signature=PENALTY,
+    meaning="f(parameters, z (B, D)) -> ½ E‖∇_z d(z)‖²",
+    draw=_draw_penalty,
+    reference=reference(discriminators.gradient_penalty, PENALTY),
+    conventions=(
+        _p("half-left-out", lambda parameters, z: _squares(parameters, z).mean(), "E‖∇ d(z)‖², without the ½",
+           "twice as large: the penalty's weight counts double", "halve it, or halve the weight", MESCHEDER),
+    ),
+    mistakes=(
+        _p("one-row", lambda parameters, z: 0.5 * _squares(parameters, z)[0],
+           "the penalty of one row of the batch", "off by 100 % on random z: B − 1 draws go unseen",
+           "take the gradient of the sum of all logits, then the mean of the rows' squares", MESCHEDER),
+        _p("not-squared", lambda parameters, z: 0.5 * np.sqrt(_squares(parameters, z)).mean(),
+           "½ E‖∇ d(z)‖, not squared", "off by 190 % on random z", "square the norm", MESCHEDER),
+        _p("of-the-batch", penalty_of_batch, "half of one norm of the whole batch's gradient",
+           "off by 690 % on random z, and it grows with √B", "a square for each row, then the mean"),
+        _p("batch-squared", lambda parameters, z: 0.5 * _squares(parameters, z).sum(),
+           "the penalty summed over the batch", "off by 500 % at B = 6: B times as large", "take the mean over rows"),
+        _p("of-mean-logit", penalty_of_mean, "the penalty of the gradient of the batch's mean logit",
+           "off by 97 % at B = 6: 1/B² of it, next to nothing", "differentiate the sum of the logits: rows do not mix",
+           MESCHEDER),
+        _p("over-features", lambda parameters, z: 0.5 * (_squares(parameters, z) / z.shape[1]).mean(),
+           "½ of the mean over rows and features of (∂d/∂z)²", "off by 80 % at D = 5: 1/D of it",
+           "sum over the features, take the mean over rows"),
+        _p("one-centred", lambda parameters, z: ((np.sqrt(_squares(parameters, z)) - 1) ** 2).mean(),
+           "E(‖∇ d(z)‖ − 1)², the penalty of WGAN-GP", "off by 1700 % on random z: it pulls slopes to 1, not to 0",
+           "½ E‖∇ d(z)‖²", "arXiv 1704.00028"),
+        _p("of-probability", penalty_of_probability, "½ E‖∇ D(z)‖²: of the probability, not of the logit",
+           "off by 94 % on random z: it vanishes where D is sure", "differentiate d, before the sigmoid", MESCHEDER),
+    ),
+)  # fmt: skip
+
+CONTRACTS: tuple[Contract, ...] = (
+    Contract("prior", "discriminator_loss", "the loss of the prior's discriminator", (_DISCRIMINATOR,), HJELM),
+    Contract("prior", "encoder_loss", "the encoder's minimax loss, E[log(1 − D(y))]", (_ENCODER,), HJELM),
+    Contract("prior", "encoder_loss_non_saturating", "the encoder's non-saturating loss, −E[log D(y)]",
+             (_NON_SATURATING,), GOODFELLOW),
+    Contract("prior", "game_uniform", "the game against a uniform prior", (_game(True),), HJELM),
+    Contract("prior", "game_gaussian", "the game against a Gaussian prior", (_game(False),), HJELM),
+    Contract("prior", "gradient_penalty", "R1, ½ E‖∇_z d(z)‖² at draws of the prior", (_PENALTY,), MESCHEDER),
+)  # fmt: skip

@@ -1,0 +1,72 @@
+"""dimref's side on a device that can be ahead of the host: the step from buffers to buffers, captured once and replayed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dimref import optim
+from dimref.backend import Array, Backend, map_tree
+from dimref.bench.reference import LR, Reference
+from dimref.bench.work import Work
+from dimref.device import Feed, Replayed, assign
+
+
+class Queued(Reference):
+    """A piece of work as `device_steps` does it, on one batch over and over; only Adam's corrections cross each step."""
+
+    def __init__(self, work: Work, backend: Backend, graph: bool) -> None:
+        super().__init__(work, backend)
+        assert backend.queue is not None
+        self._queue = backend.queue()
+        self._dtype, self._done = work.images.dtype, 0
+        self._feed = Feed(self._queue, self._corrections(1))
+        self.why_no_graph = ""
+        self._replayed = Replayed(self._queue, self._captured, graph, self._refused)
+
+    @property
+    def captured(self) -> bool:
+        """Whether steps are replays of a graph."""
+        return self._replayed.captured
+
+    def step(self) -> None:
+        """Queue loss, gradient and Adam; or one encoding."""
+        self._done += 1
+        if self._done == 1:
+            self._queue.wait()  # for the weights, which were sent on another stream
+        self._feed.put(self._corrections(self._done))
+        with self._queue.compute:
+            self._feed.take()
+            self._replayed()
+
+    def step_by_step(self) -> None:
+        """The same step without a graph, for a profile of its parts."""
+        self._queue.wait()
+        with self._queue.compute:
+            self._captured()
+            self._queue.compute.synchronize()
+
+    def synchronize(self) -> None:
+        """Wait for every stream of the device."""
+        self._queue.wait()
+
+    def _corrections(self, t: int) -> np.ndarray:
+        return np.array(optim.corrections(t, LR), self._dtype)
+
+    def _captured(self) -> Array | None:
+        if not self.trains:
+            return self._encode().y
+        _, gradients, found = self._differentiate()
+        corrections: Any = self._feed.buffers
+        optim.adam_step(self.parameters, gradients, self.adam, LR, corrected=(corrections[0:1], corrections[1:2]))
+        map_tree(assign, self.state, found["state"])
+        return None
+
+    def _refused(self, line: str) -> None:
+        self.why_no_graph = line
+
+
+def reference(work: Work, backend: Backend, graph: bool) -> Reference:
+    """dimref's side: queued where the backend has a queue."""
+    return Reference(work, backend) if backend.queue is None else Queued(work, backend, graph)

@@ -1,0 +1,151 @@
+"""`dimref estimate`: mutual information of samples in files."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dimref import __version__, names
+from dimref.commands.options import json_option, printer, set_threads, write_json
+from dimref.errors import DimrefError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from dimref.estimation import Estimate, MutualInformation
+
+TRAINED = ("infonce", "jsd", "dv", "nwj")  # what "all" trains; SMILE is read from JSD's critics
+
+
+@click.command()
+@click.argument("x_file", metavar="X", type=click.Path(path_type=Path))
+@click.argument("y_file", metavar="[Y]", type=click.Path(path_type=Path), required=False)
+@click.option("--bound", type=click.Choice((*names.ESTIMATED, "all")), default="infonce",
+              help="What critics are trained with.  [default: infonce]")  # fmt: skip
+@click.option("--critic", type=click.Choice(names.CRITICS), default="separable",
+              help="Dot product of two networks, or one on [x, y].  [default: separable]")  # fmt: skip
+@click.option("--transform", type=click.Choice(names.TRANSFORMS), default="rank",
+              help="Of every column, fitted on the training part.  [default: rank]")  # fmt: skip
+@click.option("--steps", type=click.IntRange(min=0), default=3000, help="For one critic, at most.  [default: 3000]")
+@click.option("--batch-size", type=click.IntRange(min=2), metavar="N",
+              help="Samples per step.  [default: 256, concat 64]")  # fmt: skip
+@click.option("--folds", type=click.IntRange(min=2), default=5, help="Each is held out once.  [default: 5]")
+@click.option("--restarts", type=click.IntRange(min=1), default=1,
+              help="Critics in each fold, their scores averaged.  [default: 1]")  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of every draw.  [default: 0]")
+@click.option("--backend", type=click.Choice(names.BACKENDS), default="numpy", help="CPU or GPU.  [default: numpy]")
+@click.option("--threads", type=click.IntRange(min=1), help="BLAS threads.  [default: all cores]")
+@click.option("--plot", "picture", type=click.Path(path_type=Path), metavar="PNG", help="Draw the training there.")
+@json_option
+def estimate(
+    x_file: Path, y_file: Path | None, bound: str, threads: int | None, picture: Path | None, json_file: Path | None,
+    **parameters: Any,
+) -> None:  # fmt: skip
+    """Estimate the mutual information of x and y, in nats, with an interval.
+
+    X and Y are .npy files of numbers, (N,) or (N, D), row i of both being one sample; or X alone is a .npz file with
+    arrays x and y. The samples must be independent of each other: neighbours in time are not. No pickle is read.
+    """
+    set_threads(threads)
+    from dimref.estimation import MutualInformation, report
+    from dimref.estimation.samples import as_pairs
+
+    _refuse_picture(picture)
+    say = printer(json_file)
+    x, y = as_pairs(*_read(x_file, y_file))
+    fits = [MutualInformation(bound=each, **parameters) for each in (TRAINED if bound == "all" else (bound,))]
+    for line in report.opening(x, y, fits[0]):
+        say(line)
+    start = time.perf_counter()
+    with click.progressbar(
+        length=len(fits) * fits[0].folds, label="training", file=sys.stderr,
+        hidden=sys.stderr is None or not sys.stderr.isatty(),
+    ) as bar:  # fmt: skip
+        for each in fits:
+            each.fit(x, y, lambda done: bar.update(1))
+    seconds = time.perf_counter() - start
+    neighbours = _nearest(x, y, parameters["transform"], parameters["seed"])
+    for line in report.closing(fits, neighbours, seconds):
+        say(line)
+    if picture is not None:
+        from dimref import plots
+
+        plots.estimate(picture, fits, neighbours if isinstance(neighbours, float) else None)
+        say(f"picture       {picture}")
+    write_json(json_file, _as_json(x, y, fits, neighbours, seconds))
+
+
+def _read(x_file: Path, y_file: Path | None) -> tuple[np.ndarray, np.ndarray]:
+    from dimref.arrays import npz_names, open_npz, read_npy, read_npz_array
+    from dimref.data.dataset import fault
+
+    if y_file is not None:
+        return read_npy(x_file), read_npy(y_file)
+    if x_file.suffix != ".npz":
+        raise DimrefError(f"{x_file}: expected a .npz file with arrays x and y, or a second file with y, found neither")
+    with open_npz(x_file) as archive:
+        found = npz_names(archive)
+        if not {"x", "y"} <= set(found):
+            raise fault(x_file, "arrays x and y", ", ".join(found) or "none")
+        x, y = (read_npz_array(x_file, archive, key)[0] for key in ("x", "y"))
+    return x, y
+
+
+def _refuse_picture(picture: Path | None) -> None:
+    """What cannot be drawn or written is told before the training, not after."""
+    if picture is None:
+        return
+    from dimref import plots
+
+    if not plots.available():
+        raise DimrefError(plots.MISSING)
+    if picture.is_dir() or not picture.absolute().parent.is_dir():
+        raise DimrefError(f"--plot {picture}: expected a file in a directory that exists, found none")
+
+
+def _nearest(x: np.ndarray, y: np.ndarray, transform: str, seed: int) -> float | str:
+    """The nearest-neighbour estimate in nats, or why there is none."""
+    from dimref.estimation.nearest import ksg
+
+    try:
+        return ksg(x, y, transform, seed=seed)
+    except DimrefError as error:
+        return str(error)
+
+
+def _as_json(
+    x: np.ndarray, y: np.ndarray, fits: list[MutualInformation], neighbours: float | str, seconds: float
+) -> dict[str, Any]:
+    return {
+        "version": __version__,
+        "samples": len(x),
+        "dimensions": [x.shape[1], y.shape[1]],
+        "parameters": {name: value for name, value in fits[0].get_params().items() if name != "bound"},
+        "held_out_together": fits[0].held_out_,
+        "estimates": [
+            {"trained_with": fit.bound, **_estimate_as_json(found)} for fit in fits for found in fit.estimates_.values()
+        ],
+        "nearest_neighbours": {"nats": neighbours} if isinstance(neighbours, float) else {"missing": neighbours},
+        "seconds": round(seconds, 3),
+    }
+
+
+def _estimate_as_json(found: Estimate) -> dict[str, Any]:
+    return {
+        "reading": found.reading,
+        "nats": _number(found.nats),
+        "standard_error": _number(found.error),
+        "interval": [_number(end) for end in found.interval],
+        "ceiling": _number(found.ceiling),
+        "is_bound": found.is_bound,
+        "notes": list(found.notes),
+    }
+
+
+def _number(value: float) -> float | str:
+    return value if math.isfinite(value) else str(value)

@@ -1,0 +1,44 @@
+"""`dimref hardware`: everything that only a real device can tell."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import click
+
+from dimref import hardware as parts
+from dimref.commands.options import json_option, printer, write_json
+
+
+@click.command()
+@click.option(
+    "--part", "names", type=click.Choice(tuple(parts.PARTS)), multiple=True,
+    help="Only this part; more than one may be given.  [default: all]",
+)  # fmt: skip
+@click.option("--quick", is_flag=True, help="Small sizes and short turns: whether it works, not how fast.")
+@json_option
+@click.pass_context
+def hardware(context: click.Context, names: tuple[str, ...], quick: bool, json_file: Path | None) -> None:
+    """Check --backend cupy on this machine's GPU: numbers, graphs, the theory, training, and speed beside PyTorch.
+
+    Each part is a process of its own. The exit code is 1 if a part failed, and 2 if there is no GPU.
+    """
+    from dimref.backend import get_backend
+
+    device = get_backend("cupy").device
+    tell, found = printer(json_file), {}
+    tell(f"device     {device}")
+    for name, part in parts.run(tuple(dict.fromkeys(names)) or tuple(parts.PARTS), quick, parts.in_a_process):
+        found[name] = part
+        indent = " " * 18
+        text = textwrap.fill(
+            part["said"], 100, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+        ).lstrip()
+        tell(f"{name:<10} {'ok' if part['ok'] else 'FAILED':<6} {text}")
+    result = parts.report(device, found)
+    failed = [name for name, part in found.items() if not part["ok"]]
+    tell(f"{len(found)} parts: " + (f"{', '.join(failed)} FAILED" if failed else "all as expected"))
+    write_json(json_file, result)
+    if failed:
+        context.exit(1)

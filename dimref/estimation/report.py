@@ -1,0 +1,72 @@
+"""Estimates as lines of text."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dimref.estimation.estimator import Estimate, MutualInformation
+from dimref.estimation.nearest import NEIGHBOURS
+
+
+def opening(x: np.ndarray, y: np.ndarray, fit: MutualInformation) -> list[str]:
+    """What is about to be done with these samples."""
+    n, folds = len(x), fit.folds
+    outside = n - n // folds
+    judged = max(2, round(fit.validation * outside))
+    constant = [
+        f"note          {name}: {k} of {part.shape[1]} columns constant, which say nothing"
+        for name, part in (("x", x), ("y", y))
+        if (k := int((part.min(axis=0) == part.max(axis=0)).sum()))
+    ]
+    critics = f"{fit.critic} critics, {fit.restarts} in each fold" if fit.restarts > 1 else f"{fit.critic} critic"
+    return [
+        f"samples       {n:,} of x in {_dimensions(x)} and y in {_dimensions(y)}; transform: {fit.transform}",
+        f"held out      each once, in {folds} folds of {n // folds:,}; {outside - judged:,} to train on, "
+        f"{judged:,} to stop by; {critics}",
+        *constant,
+    ]
+
+
+def closing(fits: list[MutualInformation], neighbours: float | str, seconds: float) -> list[str]:
+    """The table: a row for each reading, and what is to be known of it below."""
+    lines = ["", f"{'':<18}{'nats':>8}   {'95 % interval':<20}{'at most':>8}"]
+    notes = []
+    for fit in fits:
+        for found in fit.estimates_.values():
+            name = label(fit.bound, found.reading)
+            lines.append(_row(name, found))
+            notes += [f"note          {name}: {note}" for note in found.notes]
+    if isinstance(neighbours, float):
+        lines.append(f"{'KSG':<18}{_nats(neighbours):>8}   {f'{NEIGHBOURS} neighbours':<20}{'none':>8}   no bound")
+    else:
+        notes.append(f"note          {neighbours}")
+    return [
+        *lines,
+        "",
+        *notes,
+        "The interval covers what these critics have in expectation, not I: a bound's I lies above by what they miss.",
+        f"time          {seconds:.1f} s",
+    ]
+
+
+def label(bound: str, reading: str) -> str:
+    """A reading by the name of its critics' bound and its own, where they differ."""
+    return reading if reading == bound else f"{bound}, {reading}" if reading == "plug-in" else reading
+
+
+def _row(name: str, found: Estimate) -> str:
+    interval = f"{_nats(found.interval[0])} … {_nats(found.interval[1])}"
+    top = f"{found.ceiling:.3f}" if math.isfinite(found.ceiling) else "none"
+    kind = {"jsd": "bound on 2·JS", "smile": "no bound"}.get(found.reading, "lower bound on I")
+    return f"{name:<18}{_nats(found.nats):>8}   {interval:<20}{top:>8}   {kind}"
+
+
+def _nats(value: float) -> str:
+    return f"{round(value, 3) + 0.0:.3f}"
+
+
+def _dimensions(samples: np.ndarray) -> str:
+    d = samples.shape[1]
+    return f"{d} dimension" + ("s" if d > 1 else "")

@@ -1,0 +1,72 @@
+"""Every entry of the catalogue: it is documented, it differs from its reference, and the verdict knows it again."""
+
+import numpy as np
+import pytest
+from audited import as_target
+
+from dimref.audit import cases, matching, verdict
+from dimref.audit.cases import Limits
+from dimref.audit.contract import contracts
+from dimref.audit.local import evaluate
+
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+KINDS = ("bound", "negatives")
+FORMS = [(contract, form) for kind in KINDS for contract in contracts(kind) for form in contract.forms]
+WITH_REFERENCE = [(c, f) for c, f in FORMS if f.reference is not None]
+
+
+def named(pairs):
+    return [f"{contract.name}-{form.name}" for contract, form in pairs]
+
+
+@pytest.mark.parametrize(("contract", "form"), FORMS, ids=named(FORMS))
+def test_entries_are_documented(contract, form):
+    variants = (*form.conventions, *form.mistakes, *form.numerical)
+    assert len({v.key for v in form.conventions} & {v.key for v in form.mistakes}) == 0
+    for v in variants:
+        assert all((v.title, v.mend, v.source, v.consequence)), v.key
+        assert len(v.title) < 160
+    for name in ("mild", "large"):
+        sizes = cases.Sizes(n=3, m=2, locations=2, flat=False, regime=name)
+        inputs = form.draw(np.random.default_rng(0), sizes)
+        assert set(form.signature.arguments) <= inputs.keys()
+
+
+@pytest.mark.parametrize(("contract", "form"), WITH_REFERENCE, ids=named(WITH_REFERENCE))
+def test_each_variant_differs_from_the_reference(contract, form):
+    seen = cases.observe(form, as_target(form, form.reference), Limits(), 24, 0)
+    for v in (*form.conventions, *form.mistakes):
+        told = matching.answers(form, v.function, seen)
+        assert not all(matching.agrees(form, case, answer) for case, answer in zip(seen, told, strict=True)), v.key
+
+
+@pytest.mark.parametrize(("contract", "form"), WITH_REFERENCE, ids=named(WITH_REFERENCE))
+def test_the_reference_conforms(contract, form):
+    seen = cases.observe(form, as_target(form, form.reference), Limits(), 32, 1)
+    assert verdict.judge(form, contract.title, seen).verdict == "conforms"
+
+
+SOME = [(c, f) for c, f in WITH_REFERENCE if (c.name, f.name) in {
+    ("dv", "pairs"), ("nwj", "matrix"), ("jsd", "pairs"), ("plug_in", "pairs"), ("smile", "matrix"), ("tuba", "pairs"),
+    ("mine", "pairs"), ("infonce", "sampled"), ("chi2", "pairs"), ("reverse_kl", "pairs"),
+    ("squared_hellinger", "pairs"), ("total_variation", "pairs"), ("gan", "pairs"), ("all_pairs", "matrix"),
+    ("mask", "count"), ("masked_logsumexp", "matrix"), ("roll", "index"),
+}]  # fmt: skip
+
+
+@pytest.mark.parametrize(("contract", "form"), SOME, ids=named(SOME))
+def test_each_variant_is_known_again(contract, form):
+    for role, expected in (("conventions", "another valid convention"), ("mistakes", "mistake")):
+        for v in getattr(form, role):
+            seen = cases.observe(form, as_target(form, v.function), Limits(), 24, 2)
+            found = verdict.judge(form, contract.title, seen)
+            assert (found.verdict, found.key) == (expected, v.key)
+
+
+@pytest.mark.parametrize(("contract", "form"), WITH_REFERENCE, ids=named(WITH_REFERENCE))
+def test_naive_formulas_are_right_at_small_scores(contract, form):
+    rng = np.random.default_rng(3)
+    for v in form.numerical:
+        inputs = form.draw(rng, cases.Sizes(n=3, m=2))
+        naive, right = (evaluate(function, form.signature, inputs) for function in (v.function, form.reference))
+        np.testing.assert_allclose(naive.value["value"], right.value["value"], rtol=1e-10)

@@ -1,0 +1,244 @@
+"""Implementations written here, by hand and not from the catalogue: right ones are never accused, wrong ones are named."""
+
+import math
+
+import autograd.numpy as anp
+import numpy as np
+import pytest
+
+from dimref.audit.answer import Answer
+from dimref.audit.callables import assert_conforms, audit
+from dimref.audit.contract import AuditError
+from dimref.audit.report import as_json, text
+
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+
+
+def softplus(t):
+    return anp.logaddexp(t, 0.0 * t)
+
+
+def cross_entropy(scores, axis):
+    top = anp.max(scores, axis=axis, keepdims=True)
+    log_sum = anp.log(anp.sum(anp.exp(scores - top), axis=axis)) + anp.squeeze(top, axis)
+    diagonal = anp.array([scores[i, i] for i in range(scores.shape[0])])
+    return anp.mean(log_sum - diagonal)
+
+
+def off(scores):
+    return anp.array([scores[i, j] for i in range(len(scores)) for j in range(len(scores)) if i != j])
+
+
+# ---- right
+
+RIGHT = {
+    "jsd by logaddexp": (lambda j, p: math.log(4) - anp.mean(softplus(-j)) - anp.mean(softplus(p)), "jsd", "pairs", ""),
+    "jsd as a loss": (lambda j, p: anp.mean(softplus(-j)) + anp.mean(softplus(p)) - math.log(4), "jsd", "pairs", ""),
+    "jsd as official code has it": (
+        lambda j, p: anp.mean(math.log(2) - softplus(-j)) - anp.mean(softplus(-p) + p - math.log(2)), "jsd", "pairs", "",
+    ),
+    "jsd loss without constants": (
+        lambda j, p: anp.mean(softplus(-j)) + anp.mean(softplus(p)), "jsd", "pairs", "log-2-dropped-twice",
+    ),
+    "jsd loss, a mean of two": (
+        lambda j, p: 0.5 * (anp.mean(softplus(-j)) + anp.mean(softplus(p))), "jsd", "pairs", None,
+    ),
+    "jsd for equal counts": (lambda j, p: math.log(4) - anp.mean(softplus(-j) + softplus(p)), "jsd", "pairs", ""),
+    "js": (lambda j, p: math.log(2) - 0.5 * (anp.mean(softplus(-j)) + anp.mean(softplus(p))), "jsd", "pairs", "js-itself"),
+    "jsd in bits": (
+        lambda j, p: (math.log(4) - anp.mean(softplus(-j)) - anp.mean(softplus(p))) / math.log(2), "jsd", "pairs", "bits",
+    ),
+    "jsd in float64 throughout": (
+        lambda j, p: 1.0 * (math.log(4) - anp.mean(softplus(-(j + np.zeros(1)))) - anp.mean(softplus(p + np.zeros(1)))),
+        "jsd", "pairs", "",
+    ),
+    "dv": (lambda j, p: anp.mean(j) - _lse(p) + math.log(p.size), "dv", "pairs", None),
+    "dv over all pairs": (
+        lambda s: anp.mean(anp.diag(s)) - _lse(s) + math.log(s.size), "dv", "matrix", "diagonal-included",
+    ),
+    "nwj": (lambda j, p: anp.mean(j) - anp.mean(anp.exp(p)) / math.e, "nwj", "pairs", ""),
+    "infonce": (lambda s: math.log(len(s)) - cross_entropy(s, 0), "infonce", "matrix", ""),
+    "infonce, other axis": (lambda s: math.log(len(s)) - cross_entropy(s, 1), "infonce", "matrix", "other-axis"),
+    "infonce loss": (lambda s: cross_entropy(s, 0), "infonce", "matrix", "missing-log-k"),
+    "infonce loss, both axes": (lambda s: 0.5 * (cross_entropy(s, 0) + cross_entropy(s, 1)), "infonce", "matrix", None),
+}  # fmt: skip
+
+
+def _lse(x):
+    top = np.max(getattr(x, "_value", x))
+    return anp.log(anp.sum(anp.exp(x - top))) + top
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_right_implementations_are_not_accused(name):
+    function, bound, form, key = RIGHT[name]
+    report = audit(function, "bound", bound, form, cases=48)
+    assert report.passes(), str(report)
+    if key is not None:
+        assert report.judgement.key == key
+        assert report.passes(strict=True) == (key == "")
+
+
+def test_one_matrix_is_enough():
+    report = audit(lambda s: math.log(len(s)) - cross_entropy(_two_axes(s), 0), "bound", "infonce", "matrix", cases=48)
+    assert report.verdict == "conforms"
+    assert "without an axis of locations" in str(report)
+
+
+def _two_axes(scores):
+    if scores.ndim != 2:
+        raise ValueError("a matrix, please")
+    return scores
+
+
+# ---- wrong
+
+WRONG = {
+    "log-2-dropped-once": (lambda j, p: math.log(2) - anp.mean(softplus(-j)) - anp.mean(softplus(p)), "jsd", "pairs"),
+    "logits-averaged": (lambda j, p: math.log(4) - anp.mean(softplus(-j)) - softplus(anp.mean(p)), "jsd", "pairs"),
+    "naive-softplus": (
+        lambda j, p: math.log(4) - anp.mean(anp.log(1 + anp.exp(-j))) - anp.mean(anp.log(1 + anp.exp(p))), "jsd", "pairs",
+    ),
+    "naive-log-sigmoid": (
+        lambda j, p: anp.mean(anp.log(1 / (1 + anp.exp(-j)))) + anp.mean(anp.log(1 - 1 / (1 + anp.exp(-p)))) + math.log(4),
+        "jsd", "pairs",
+    ),
+    "no-log": (lambda j, p: anp.mean(j) - anp.mean(anp.exp(p)), "dv", "pairs"),
+    "naive-exp-mean-log": (lambda s: anp.mean(anp.diag(s)) - anp.log(anp.mean(anp.exp(off(s)))), "dv", "matrix"),
+    "no-minus-one": (lambda j, p: anp.mean(j) - anp.mean(anp.exp(p)), "nwj", "pairs"),
+    "read-by-nwj": (lambda j, p: anp.mean(j) - anp.mean(anp.exp(p - 1)), "plug_in", "pairs"),
+    "missing-log-k": (lambda s: -cross_entropy(s, 0), "infonce", "matrix"),
+    "log-k-minus-1": (lambda s: math.log(len(s) - 1) - cross_entropy(s, 0), "infonce", "matrix"),
+    "sum-for-mean": (lambda s: len(s) * cross_entropy(s, 0), "infonce", "matrix"),
+    "value-halved": (lambda s: 0.5 * (math.log(len(s)) - cross_entropy(s, 0)), "infonce", "matrix"),
+    "positive-excluded": (
+        lambda s: math.log(len(s)) + anp.mean(anp.diag(s) - _column_lse(s - 1e30 * np.eye(len(s)))), "infonce", "matrix",
+    ),
+    "masked-by-minus-10": (
+        lambda s: math.log(len(s)) + anp.mean(anp.diag(s) - anp.logaddexp(_column_lse(s), -10.0 + 0.0 * s[0])),
+        "infonce", "matrix",
+    ),
+    "shape": (lambda j, p: math.log(4) - softplus(-j) - anp.mean(softplus(p)), "jsd", "pairs"),
+    "unknown": (lambda j, p: anp.mean(j) - anp.mean(p**2), "jsd", "pairs"),
+}  # fmt: skip
+
+
+def _column_lse(scores):
+    top = np.max(getattr(scores, "_value", scores), axis=0)
+    return anp.log(anp.sum(anp.exp(scores - top), axis=0)) + top
+
+
+@pytest.mark.parametrize("key", WRONG)
+def test_wrong_implementations_are_named(key):
+    function, bound, form = WRONG[key]
+    report = audit(function, "bound", bound, form, cases=48)
+    assert (report.verdict, report.judgement.key) == ("mistake", key), str(report)
+    assert report.counterexample is not None
+    shown = text(report)
+    assert all(len(line) <= 100 for line in shown.splitlines())
+    if key not in ("naive-softplus", "naive-log-sigmoid", "naive-exp-mean-log"):
+        smallest = max(np.size(a) for a in report.counterexample.inputs.values())
+        assert smallest <= (6 if form == "pairs" else 9)
+
+
+def test_overflow_is_located():
+    naive = WRONG["naive-softplus"][0]
+    report = audit(naive, "bound", "jsd", cases=48)
+    single = min(d.magnitude for d in report.range if d.dtype == "float32")
+    double = min(d.magnitude for d in report.range if d.dtype == "float64")
+    assert single == pytest.approx(88.7, abs=0.5)
+    assert double == pytest.approx(709.8, abs=2)
+
+
+def test_a_counterexample_can_be_pasted():
+    report = audit(WRONG["no-log"][0], "bound", "dv", cases=48)
+    space = {"np": np}
+    for line in text(report).split("# the smallest case")[1].splitlines()[1:]:
+        if not line.startswith("#"):
+            exec(line, space)
+    assert space["joint"].shape == space["product"].shape == (1,)
+    np.testing.assert_array_equal(space["joint"], report.counterexample.inputs["joint"])
+
+
+def test_json_has_the_keys_and_only_json():
+    import json
+
+    for function in (WRONG["no-log"][0], WRONG["unknown"][0]):
+        found = as_json(audit(function, "bound", "dv", cases=48))
+        json.dumps(found, allow_nan=False)
+        assert {"verdict", "diagnosis", "counterexample", "value", "gradient", "laws", "dtype", "range"} <= found.keys()
+
+
+def test_a_detached_path_shows_in_the_gradient_alone():
+    from dimref.tape import stop_gradient
+
+    function = lambda j, p: math.log(4) - anp.mean(softplus(-j)) - anp.mean(softplus(stop_gradient(p)))  # noqa: E731
+    report = audit(function, "bound", "jsd", cases=48)
+    assert report.judgement.key == "product-detached"
+    assert report.value < 1e-6 < report.gradient
+
+
+def test_assert_conforms():
+    assert_conforms(RIGHT["infonce"][0], "bound", "infonce", "matrix", cases=48)
+    assert_conforms(RIGHT["infonce, other axis"][0], "bound", "infonce", "matrix", cases=48)
+    with pytest.raises(AssertionError, match="other axis"):
+        assert_conforms(RIGHT["infonce, other axis"][0], "bound", "infonce", "matrix", strict=True, cases=48)
+    with pytest.raises(AssertionError, match="without its log K"):
+        assert_conforms(WRONG["missing-log-k"][0], "bound", "infonce", "matrix", cases=48)
+
+
+# ---- targets that answer badly
+
+
+class Always:
+    """A target with one answer."""
+
+    name, framework = "always", "numpy"
+
+    def __init__(self, answer):
+        self._answer = answer
+
+    def call(self, signature, inputs):
+        return self._answer
+
+
+def test_no_answer_at_all():
+    report = audit(Always(Answer(problem="it hung")), "bound", "jsd")
+    assert (report.verdict, report.judgement.diagnosis) == ("could not run", "it hung")
+    assert "it hung" in str(report)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_not_a_number(value):
+    report = audit(Always(Answer({"value": np.asarray(value)})), "bound", "jsd", cases=48)
+    assert (report.verdict, report.judgement.key) == ("mistake", "not-finite")
+    str(report)
+
+
+def test_a_constant():
+    report = audit(Always(Answer({"value": np.asarray(1.0)})), "bound", "jsd", cases=48)
+    assert report.verdict == "mistake"
+
+
+def test_values_alone_are_compared_where_there_is_no_gradient():
+    class Plain:
+        name, framework = "plain", "numpy"
+
+        def __init__(self, function):
+            self._function = function
+
+        def call(self, signature, inputs):
+            return Answer({"value": np.asarray(self._function(*(inputs[k] for k in signature.arguments)))})
+
+    for name in ("jsd by logaddexp", "jsd as a loss", "jsd in bits"):
+        report = audit(Plain(RIGHT[name][0]), "bound", "jsd", cases=48)
+        assert report.passes(), str(report)
+        assert any("no gradient" in note for note in report.notes)
+    report = audit(Plain(WRONG["logits-averaged"][0]), "bound", "jsd", cases=48)
+    assert report.judgement.key == "logits-averaged"
+
+
+def test_unknown_names_end_in_a_line():
+    for kind, name, form in (("bound", "jds", ""), ("bond", "jsd", ""), ("bound", "jsd", "triples")):
+        with pytest.raises(AuditError, match="must be one of"):
+            audit(lambda j, p: 0.0, kind, name, form)

@@ -1,0 +1,71 @@
+"""dimref's side on a device with a queue: the same steps, replayed, on a device that is not there."""
+
+import numpy as np
+import pytest
+import simulated
+from strict import DeviceArray
+
+from dimref import device
+from dimref.backend import NUMPY, leaves
+from dimref.bench import proof, queued, worker
+from dimref.bench.reference import Reference
+from dimref.names import BENCH_PRESETS
+
+
+@pytest.mark.parametrize("graph", [True, False])
+@pytest.mark.parametrize("preset", BENCH_PRESETS)
+def test_steps_are_the_hosts(make, preset, graph):
+    found = make(preset)
+    host, there = Reference(found, NUMPY), queued.reference(found, simulated.device(), graph)
+    reads = DeviceArray.transfers
+    for _ in range(6):
+        host.step()
+        there.step()
+    there.synchronize()
+    assert DeviceArray.transfers == reads
+    assert (there.captured, there.why_no_graph) == (graph, "")
+    state = dict(leaves({"p": there.parameters, "s": there.state}))
+    for path, array in leaves({"p": host.parameters, "s": host.state}):
+        np.testing.assert_array_equal(state[path].get(), array, err_msg=path)
+
+
+def test_wide_work_is_stepped_in_float64(make):
+    found = proof.as_float64(make("mixed"))
+    host, there = Reference(found, NUMPY), queued.reference(found, simulated.device(), True)
+    for _ in range(4):
+        host.step()
+        there.step()
+    there.synchronize()
+    for (path, a), (_, b) in zip(leaves(host.parameters), leaves(there.parameters), strict=True):
+        assert b.dtype == np.float64
+        np.testing.assert_array_equal(b.get(), a, err_msg=path)
+
+
+def test_a_backend_without_a_queue_steps_as_it_did(make):
+    assert type(queued.reference(make("global"), NUMPY, True)) is Reference
+
+
+def test_a_worker_says_how_the_step_was_queued_and_profiles_it_without_the_graph(monkeypatch, local, tiny_layout):
+    monkeypatch.setattr(worker, "get_backend", lambda name, tf32: simulated.device())
+    opening = {"side": "dimref", "preset": "local-jsd", "batch": 4, "seed": 0, "backend": "cupy", "threads": 1}
+    with local(1) as side:
+        side.ask("open", **opening, layout=tiny_layout)
+        assert side.ask("graph") == "kernel by kernel, without a graph"
+        side.ask("turn", what="step", seconds=0.05)
+        side.server.reference.step()
+        side.server.reference.step()
+        assert side.ask("graph") == "one CUDA graph a step"
+        assert side.ask("profile")["groups"]["matrix products"] > 0
+
+        def failing(self, function):
+            raise RuntimeError("no capture")
+
+        monkeypatch.setattr(device.Queue, "capture", failing)
+        side.ask("open", **opening, layout=tiny_layout)
+        for _ in range(3):
+            side.server.reference.step()
+        assert side.ask("graph").startswith("graph: expected the step to be captured, found: no capture")
+    with local(1) as side:
+        monkeypatch.undo()
+        side.ask("open", **{**opening, "backend": "numpy"}, layout=tiny_layout)
+        assert side.ask("graph") == ""
