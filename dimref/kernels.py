@@ -40,14 +40,14 @@ ELEMENTWISE = {
         out = (g - g_mean - standard * (along / T(count))) * (T(1) / sqrt(squares / T(count) + T(epsilon)))
         """,
     ),
-    # corrections = lr/(1 − β₁ᵗ), 1/√(1 − β₂ᵗ)
+    # rate = lr/(1 − β₁ᵗ), root = 1/√(1 − β₂ᵗ): one number each, or an array of one
     "adam": (
-        "T g, raw T corrections, float64 beta1, float64 beta2, float64 epsilon",
+        "T g, T rate, T root, float64 beta1, float64 beta2, float64 epsilon",
         "T p, T m, T v",
         """
         m = T(beta1) * m + T(1 - beta1) * g;
         v = T(beta2) * v + T(1 - beta2) * (g * g);
-        p -= corrections[0] * m / (sqrt(v) * corrections[1] + T(epsilon))
+        p -= rate * m / (sqrt(v) * root + T(epsilon))
         """,
     ),
 }
@@ -96,10 +96,17 @@ class Kernels:
         return self.named["sum_of_squares"](x)
 
     def adam(
-        self, p: Array, g: Array, m: Array, v: Array, corrections: Array, betas: tuple[float, float], epsilon: float
+        self,
+        p: Array,
+        g: Array,
+        m: Array,
+        v: Array,
+        corrected: tuple[Any, Any],
+        betas: tuple[float, float],
+        epsilon: float,
     ) -> None:
-        """Overwrite p, m and v by a step of `optim.adam_step`; corrections: (2,) on the device."""
-        self.named["adam"](g, corrections, *betas, epsilon, p, m, v)
+        """Overwrite p, m and v by a step of `optim.adam_step`; corrected: what `optim.corrections` returns."""
+        self.named["adam"](g, *corrected, *betas, epsilon, p, m, v)
 
 
 _OF: dict[type, Kernels] = {}

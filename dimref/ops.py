@@ -20,7 +20,7 @@ import numpy as np
 from autograd.extend import defvjp, defvjp_argnum, defvjp_argnums
 from autograd.tracer import isbox
 
-from dimref import parallel
+from dimref import kernels, parallel
 from dimref.backend import Array
 from dimref.tape import primitive, stop_gradient
 
@@ -106,7 +106,7 @@ def scatter_add(g: Array, index: Array, rows: int) -> Array:
     """
     one_hot = (np.arange(rows, like=index).reshape(rows, 1) == index.reshape(1, -1)).astype(g.dtype)
     tail = g.shape[index.ndim :]
-    return (one_hot @ g.reshape(index.size, math.prod(tail))).reshape(rows, *tail)
+    return kernels.product(one_hot, g.reshape(index.size, math.prod(tail))).reshape(rows, *tail)
 
 
 defvjp(scatter_add, lambda ans, g, index, rows: lambda h: gather(h, index))
@@ -233,7 +233,7 @@ def _product(x: Array, y: Array) -> Array:
     (m, k), n = x.shape, y.shape[1]
     count = min(parallel.threads(), m * k * n // WORTH)
     if count < 2 or not isinstance(x, np.ndarray):
-        return x @ y
+        return kernels.product(x, y)
     out = np.empty((m, n), np.result_type(x, y))
     if m >= n:
         parallel.run([partial(np.matmul, x[rows], y, out[rows]) for rows in parallel.shares(m, count)])
@@ -280,7 +280,17 @@ def relu(x: Array) -> Array:
     return x.clip(0, math.inf)  # NumPy's maximum with a number takes four times as long
 
 
-defvjp(relu, lambda ans, x: lambda g: multiply(g, stop_gradient(ans) > 0))
+defvjp(relu, lambda ans, x: lambda g: gate(g, stop_gradient(ans)))
+
+
+@primitive
+def gate(g: Array, kept: Array) -> Array:
+    """g where `kept` is above 0, else 0·g: relu's gradient, linear in g."""
+    device = kernels.of(g)
+    return g * (kept > 0) if device is None else device.gate(g, kept)
+
+
+defvjp(gate, lambda ans, g, kept: lambda h: gate(h, kept), argnums=(0,))
 
 
 @primitive
@@ -295,7 +305,8 @@ defvjp(softplus, lambda ans, x: lambda g: multiply(g, sigmoid(x)))
 @primitive
 def sigmoid(x: Array) -> Array:
     """σ(x) = 1/(1 + e⁻ˣ) = exp(−sp(−x)): full relative accuracy at both ends."""
-    return np.exp(-np.logaddexp(-x, 0))
+    device = kernels.of(x)
+    return np.exp(-np.logaddexp(-x, 0)) if device is None else device.sigmoid(x)
 
 
 defvjp(sigmoid, lambda ans, x: lambda g: multiply(g, multiply(ans, sigmoid(-x))))
@@ -307,6 +318,9 @@ defvjp(sigmoid, lambda ans, x: lambda g: multiply(g, multiply(ans, sigmoid(-x)))
 @primitive
 def standardize(x: Array, axis: int, epsilon: float) -> Array:
     """x̂ = (x − μ) / √(σ² + ε), with the mean μ and the (biased) variance σ² of x along one axis."""
+    device = kernels.of(x)
+    if device is not None:
+        return device.standardize(x, axis, epsilon)
     out = x - x.mean(axis=axis, keepdims=True)
     out *= _inverse_deviation(out, axis, epsilon)
     return out
@@ -323,6 +337,9 @@ def _standardize_vjp(argnums: Any, ans: Array, args: Sequence[Any], kwargs: dict
         """(g − mean g − x̂·mean(g·x̂)) / √(σ² + ε): what is left of g is orthogonal to 1 and (for ε = 0) to x̂."""
         if isbox(g) or isbox(x):
             raise ValueError("standardize: its VJP is fused, so it has no second derivative")
+        device = kernels.of(g)
+        if device is not None:
+            return (device.standardize_gradient(g, x, ans, axis, epsilon),)
         scale = _inverse_deviation(x - x.mean(axis=axis, keepdims=True), axis, epsilon)
         along = (g * ans).mean(axis=axis, keepdims=True)
         out = g - g.mean(axis=axis, keepdims=True)

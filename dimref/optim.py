@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from dimref import parallel
+from dimref import kernels, parallel
 from dimref.backend import Array, Tree, leaves, map_tree
 
 BLOCK = 32768  # elements: the five arrays of one block stay in a core's cache from the first pass to the last
@@ -73,8 +73,12 @@ def _update(
     betas: tuple[float, float],
     epsilon: float,
 ) -> None:
-    """Ten passes over each block, while it stays in cache."""
+    """Ten passes over each block, while it stays in cache; on a device one kernel where it has one."""
     for p, g, m, v in pieces:
+        device = kernels.of(p)
+        if device is not None:
+            device.adam(p, g, m, v, (rate, root), betas, epsilon)
+            continue
         m *= betas[0]
         m += (1 - betas[0]) * g
         v *= betas[1]

@@ -92,12 +92,15 @@ def host_kernels(library):
     def elementwise(name):
         ins, outs, _ = ELEMENTWISE[name]
         ins, outs = parameters(ins), parameters(outs)
+        tensors = {word for _, kind, word in ins if kind == "T"}
 
         def call(*values):
             given = dict(zip([word for _, _, word in ins + outs], values, strict=False))
+            dtype = values[0].dtype
+            given = {w: np.array([x], dtype) if isinstance(x, float) and w in tensors else x for w, x in given.items()}
             arrays = [given[w] for raw, kind, w in ins if kind == "T" and not raw]
             assert len({a.dtype for a in arrays}) == 1  # T is one type
-            shape, dtype = np.broadcast_shapes(*(a.shape for a in arrays)), arrays[0].dtype
+            shape = np.broadcast_shapes(*(a.shape for a in arrays))
             results = [given.get(word) for _, _, word in outs]
             results = [np.empty(shape, dtype) if r is None else r for r in results]
             assert all(r.shape == shape and r.dtype == dtype and r.flags.c_contiguous for r in results)

@@ -1,14 +1,18 @@
 """The fused kernels' texts: compiled for the host they compute what the plain forms do, and nvcc takes them."""
 
+import dataclasses
 import shutil
 import subprocess
 
 import compiled
 import numpy as np
 import pytest
+import simulated
+import strict
 from helpers import draw
 
-from dimref import kernels, ops, optim
+from dimref import device_steps, kernels, ops, optim, training
+from dimref.backend import leaves
 from dimref.tape import value_and_gradients
 
 
@@ -58,8 +62,10 @@ def test_adam(host, dtype, tolerance):
     state = optim.init_adam({"w": p})
     for t, g in enumerate(gradients, start=1):
         _, state = optim.adam_step({"w": p}, {"w": g}, state, 1e-2)
-        corrections = np.array(optim.corrections(t, 1e-2), dtype)
-        host.adam(q, g, m, v, corrections, (0.9, 0.999), 1e-8)
+        corrected = optim.corrections(t, 1e-2)
+        if t % 2:  # as arrays, as a captured step has them
+            corrected = tuple(np.array([c], dtype) for c in corrected)
+        host.adam(q, g, m, v, corrected, (0.9, 0.999), 1e-8)
     for found, expected in ((q, p), (m, state["m"]["w"]), (v, state["v"]["w"])):
         np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
 
@@ -96,7 +102,7 @@ def test_cupy_takes_the_texts():
         assert isinstance(found.named[name], cupy.ElementwiseKernel)
     for name in kernels.SUMS:
         assert isinstance(found.named[name], cupy.ReductionKernel)
-    assert (found.named["adam"].nin, found.named["adam"].nout) == (5, 3)
+    assert (found.named["adam"].nin, found.named["adam"].nout) == (6, 3)
 
 
 def test_nvcc_compiles_the_texts(tmp_path):
@@ -111,3 +117,82 @@ def test_nvcc_compiles_the_texts(tmp_path):
         [compiler, "-arch=sm_90", "-dc", "-o", str(tmp_path / "kernels.o"), str(path)], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+# ---- where they are called from
+
+
+def strict_kernels(calls):
+    """Kernels of the strict type, in its own operations, each call noted by name."""
+
+    own = strict.DeviceArray.__matmul__
+
+    def product(x, y):
+        calls.append("matmul")
+        return own(x, y)
+
+    def note(name, function):
+        def call(*values, **options):
+            calls.append(name)
+            return function(*values, **options)
+
+        return call
+
+    def adam(g, rate, root, beta1, beta2, epsilon, p, m, v):
+        m[...] = m * beta1 + g * (1 - beta1)
+        v[...] = v * beta2 + (g * g) * (1 - beta2)
+        p -= m * rate / (np.sqrt(v) * root + epsilon)
+
+    functions = {
+        "gate": lambda g, kept: g * (kept > 0),
+        "sigmoid": lambda x: np.exp(-np.logaddexp(-x, 0)),
+        "standardize": lambda x, mean, squares, count, epsilon: (x - mean) * (1 / np.sqrt(squares / count + epsilon)),
+        "standardize_gradient": lambda g, standard, g_mean, along, squares, count, epsilon: (
+            (g - g_mean - standard * (along / count)) * (1 / np.sqrt(squares / count + epsilon))
+        ),
+        "adam": adam,
+        "sum_of_squares": lambda x: (x * x).sum(),
+        "sum_of_squared_deviations": lambda x, mean, axis, keepdims: ((x - mean) ** 2).sum(axis, keepdims=keepdims),
+        "sum_of_products": lambda x, y, axis, keepdims: (x * y).sum(axis, keepdims=keepdims),
+    }
+    return kernels.Kernels(product, {name: note(name, function) for name, function in functions.items()})
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """What was called of the strict type's kernels."""
+    found = []
+    monkeypatch.setattr(kernels, "_OF", {strict.DeviceArray: strict_kernels(found)})
+
+    def refuse(x, y):
+        raise RuntimeError("calling cuBLAS API during stream capture is currently unsupported")
+
+    monkeypatch.setattr(strict.DeviceArray, "__matmul__", refuse)  # as CuPy's own product does while a step is captured
+    return found
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize("graph", [True, False])
+def test_a_run_calls_every_kernel_and_is_the_hosts_to_rounding(prepare, calls, graph):
+    task = prepare(steps=8, batch_size=4, bound="infonce", global_weight=0.5, graph=graph, gradient_penalty=0.5)
+    host = training.initial_state(task)
+    for _ in range(8):
+        host, seen = training.train_step(task, host)
+    calls.clear()
+
+    backend, told = simulated.device(), []
+    task = dataclasses.replace(task, backend=backend)
+    state, queue = training.initial_state(task), backend.queue()
+    with queue.running():
+        steps = device_steps.DeviceSteps(task, state, queue, told.append)
+        for k in range(8):
+            if k == 3:
+                count = len(calls)
+            state = steps.run(state)
+        found = steps.look()
+    assert told == []
+    assert set(calls) == {"matmul", *kernels.ELEMENTWISE, *kernels.SUMS}
+    assert graph == (len(calls) < 2 * count)
+    np.testing.assert_allclose(found["gradient_norm"], seen["gradient_norm"], rtol=1e-3)
+    for (path, a), (_, b) in zip(leaves(host.parameters), leaves(state.parameters), strict=True):
+        np.testing.assert_allclose(b.get(), a, rtol=1e-3, atol=1e-4, err_msg=path)

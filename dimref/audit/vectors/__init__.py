@@ -21,9 +21,11 @@ EXCEPTIONS = {
     "objectives.init_parameters": "random initial values, as above",
     "objectives.draw_noise": "random draws, as above",
     "encoders.Layout": "a record of sizes",
+    "encoders.Padded": "a protocol: the sizes that scale needs",
     "encoders.Encoding": "a record: what encode returns",
     "encoders.init_encoder": "random initial values, as above",
     "layers.init_linear": "random initial values, as above",
     "layers.init_conv2d": "random initial values, as above",
     "layers.init_conv_transpose2d": "random initial values, as above",
+    "optim.corrections": "two numbers: they show in the vectors of adam_step",
 }
