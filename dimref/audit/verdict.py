@@ -179,8 +179,8 @@ def _of_variant(form: Form, best: Candidate, found: list[Candidate]) -> Judgemen
     assert variant is not None
     if best.role == "convention" and not (form.loss or fit.factor < 0) and fit.constant != "zero":
         return Judgement(
-            MISTAKE, variant.key, f"{variant.title}, with {_constants(fit)} added", "the gradient is right, the value is not",
-            "correct the constant", variant.source,
+            MISTAKE, variant.key, f"{variant.title}, with {_constants(fit)} added",
+            "the gradient is right, the value is not", "correct the constant", variant.source,
         )  # fmt: skip
     if best.role == "convention" and fit.scaling:
         return _scaled_by_shape(variant.title, fit)
