@@ -18,7 +18,7 @@ from dimref.laws import LAWS
 
 MODULES = (
     "bounds", "negatives", "information", "f_divergences", "gaussian", "channels", "discriminators", "objectives",
-    "encoders", "layers", "optim",
+    "encoders", "layers", "optim", "augment", "multiscale", "amdim",
 )  # fmt: skip
 TESTS = Path(__file__).parents[1] / "tests"  # beside the package in a checkout, not there when it is installed
 

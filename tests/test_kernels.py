@@ -174,7 +174,7 @@ def calls(monkeypatch):
 @pytest.mark.usefixtures("narrow")
 @pytest.mark.parametrize("graph", [True, False])
 def test_a_run_calls_every_kernel_and_is_the_hosts_to_rounding(prepare, calls, graph):
-    task = prepare(steps=8, batch_size=4, bound="infonce", global_weight=0.5, graph=graph, gradient_penalty=0.5)
+    task = prepare(steps=8, batch_size=4, local_scorer="dot", global_weight=0.5, graph=graph, gradient_penalty=0.5)
     host = training.initial_state(task)
     for _ in range(8):
         host, seen = training.train_step(task, host)

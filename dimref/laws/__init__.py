@@ -5,7 +5,7 @@
 
 Each family is one file: `batch` (every batch, any scores), `forms` (the same quantity written twice), `exact`
 (expectations by enumeration), `tables` (information of discrete tables), `gaussian`, `gradients`, `operators`,
-`scorers`, and `counter`: false statements that are easily believed, with the case that refutes each.
+`scorers`, `multiview`, and `counter`: false statements that are easily believed, with the case that refutes each.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from dimref.backend import NUMPY, Backend
 from dimref.errors import DimrefError
-from dimref.laws import batch, counter, exact, forms, gaussian, gradients, operators, scorers, tables
+from dimref.laws import batch, counter, exact, forms, gaussian, gradients, multiview, operators, scorers, tables
 from dimref.laws.law import Case, Law, Sizes, Slack
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LAWS", "Case", "Law", "Sizes", "Slack", "check", "matching"]
 
-FAMILIES = (batch, forms, exact, tables, gaussian, gradients, operators, scorers, counter)
+FAMILIES = (batch, forms, exact, tables, gaussian, gradients, operators, scorers, multiview, counter)
 LAWS = tuple(value for family in FAMILIES for value in vars(family).values() if isinstance(value, Law))
 
 

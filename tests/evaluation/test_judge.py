@@ -51,6 +51,7 @@ def test_every_probe_is_on_every_feature_and_on_the_pixels_once():
     expected += [("probe", probe, "raw", "pixels") for probe in ("linear", "mlp")]
     assert keys(cells) == expected
     assert all(len(cell.values) == len(cell.details) == 2 for cell in cells)
+    assert all(len(set(cell.values)) == 2 for cell in cells if cell.name == "ndm")  # a value for each seed
     assert sum(done for _, done in told) == wanted.count(encoders=2) == 2 * len(cells)
     assert ("mlp of fc, untrained, seed 1", 1) in told
 

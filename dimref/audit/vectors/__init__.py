@@ -2,7 +2,8 @@
 
 A case (`case.py`) is one call of one function. The families lie in files of their own: `scores.py` (bounds, negatives),
 `tables.py` (information, f-divergences, channels, Gaussians), `networks.py` (primitives, layers, scorers), `training.py`
-(encoder, prior, objective, Adam). `write.py` computes them all and writes one .npz for each module and one manifest.
+(encoder, prior, objective, Adam), `multiview.py` (views, multi-scale encoder and objective). `write.py` computes them all
+and writes one .npz for each module and one manifest.
 
 Every input is a multiple of 1/1024 made from the raw stream of PCG64, so that it is the same in every version of NumPy and
 exact in float32, too; nothing depends on how NumPy turns bits into normal deviates or permutations.
@@ -24,6 +25,18 @@ EXCEPTIONS = {
     "encoders.Padded": "a protocol: the sizes that scale needs",
     "encoders.Encoding": "a record: what encode returns",
     "encoders.init_encoder": "random initial values, as above",
+    "augment.draw_views": "random draws, as above",
+    "augment.draw_shifts": "random draws, as above",
+    "augment.draw_crops": "random draws, as above",
+    "multiscale.Layer": "a record of sizes",
+    "multiscale.Layout": "a record of sizes",
+    "multiscale.Encoding": "a record: what encode returns",
+    "multiscale.init_encoder": "random initial values, as above",
+    "amdim.Objective": "a record of options",
+    "amdim.Scores": "a record: what contrast returns",
+    "amdim.init_parameters": "random initial values, as above",
+    "amdim.draw_noise": "random draws, as above",
+    "amdim.views": "what loss encodes: augment, scaled",
     "layers.init_linear": "random initial values, as above",
     "layers.init_conv2d": "random initial values, as above",
     "layers.init_conv_transpose2d": "random initial values, as above",

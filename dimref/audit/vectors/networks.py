@@ -24,7 +24,8 @@ def cases() -> Iterator[Case]:
     yield from _prior(Draw(25))
 
 
-def _of(function: Callable[..., Any], *names: str, **options: Any) -> Callable[[Tree], Tree]:
+def of_arguments(function: Callable[..., Any], *names: str, **options: Any) -> Callable[[Tree], Tree]:
+    """The function of inputs by name, as a case runs it."""
     return lambda inputs: {"value": function(*(inputs[name] for name in names), **options)}
 
 
@@ -32,13 +33,15 @@ def _ops(draw: Draw) -> Iterator[Case]:
     x = np.array([-1e4, -100.0, -1.5, -0.0, 0.0, 0.75, 100.0, 1e4])
     for name in ("relu", "softplus", "sigmoid"):
         inputs = {"x": x, "weight": draw.uniform(8)}
-        yield Case(f"ops.{name}", "small and large", inputs, _of(getattr(ops, name), "x"), {}, ("x",), float32=True)
+        yield Case(
+            f"ops.{name}", "small and large", inputs, of_arguments(getattr(ops, name), "x"), {}, ("x",), float32=True
+        )
     for name in ("logsumexp", "logmeanexp"):
         for axis in (0, 1):
             inputs = {"x": draw.uniform(3, 4), "weight": draw.uniform(4 if axis == 0 else 3)}
-            run = _of(getattr(ops, name), "x", axis=axis)
+            run = of_arguments(getattr(ops, name), "x", axis=axis)
             yield Case(f"ops.{name}", f"axis {axis}", inputs, run, {"axis": axis}, ("x",))
-        run = _of(getattr(ops, name), "x", axis=0)
+        run = of_arguments(getattr(ops, name), "x", axis=0)
         yield Case(f"ops.{name}", "large", {"x": np.array([1e4, -1e4, 1e4])}, run, {"axis": 0}, float32=True)
     inputs = {"x": draw.uniform(5, 3), "weight": draw.uniform(5, 3)}
     yield _positional("ops.standardize", "columns", inputs, {"axis": 0, "epsilon": 1e-5})
@@ -64,11 +67,13 @@ def _convolutions(draw: Draw) -> Iterator[Case]:
         shape = layers.conv2d(parameters, x, **options).shape
         inputs = {"parameters": parameters, "x": x, "weight": draw.uniform(*shape)}
         name = f"{kernel}×{kernel}, stride {stride}, padding {padding}"
-        yield Case("layers.conv2d", name, inputs, _of(layers.conv2d, *seen, **options), options, seen, float32=True)
+        yield Case(
+            "layers.conv2d", name, inputs, of_arguments(layers.conv2d, *seen, **options), options, seen, float32=True
+        )
     options = {"kernel": 4, "stride": 2, "padding": 1}
     parameters = draw.like(layers.init_conv_transpose2d(ANY, 2, 3, 4))
     inputs = {"parameters": parameters, "x": draw.uniform(2, 3, 3, 2), "weight": draw.uniform(2, 6, 6, 3)}
-    run = _of(layers.conv_transpose2d, *seen, **options)
+    run = of_arguments(layers.conv_transpose2d, *seen, **options)
     yield Case("layers.conv_transpose2d", "4×4, stride 2, padding 1", inputs, run, options, seen)
 
 
@@ -79,9 +84,9 @@ def _layers(draw: Draw) -> Iterator[Case]:
         "x": draw.uniform(4, 3),
         "weight": draw.uniform(4, 2),
     }
-    yield Case("layers.linear", "rows", inputs, _of(layers.linear, *seen), {}, seen)
+    yield Case("layers.linear", "rows", inputs, of_arguments(layers.linear, *seen), {}, seen)
     inputs = {"parameters": draw.like(layers.init_norm(4)), "x": draw.uniform(3, 4), "weight": draw.uniform(3, 4)}
-    yield Case("layers.layer_norm", "rows", inputs, _of(layers.layer_norm, *seen), {}, seen)
+    yield Case("layers.layer_norm", "rows", inputs, of_arguments(layers.layer_norm, *seen), {}, seen)
     for training in (True, False):
 
         def norm(inputs: Tree, training: bool = training) -> Tree:
@@ -127,7 +132,7 @@ def _scorers(draw: Draw) -> Iterator[Case]:
         more = {"index": index, "weight": draw.uniform(n, places)}
         yield Case("discriminators.concat_pairs", name, {**inputs, **more}, pairs, {}, seen, of="product")
     more = {"weight": draw.uniform(n, n, places)}
-    run = _of(discriminators.concat_square, *seen)
+    run = of_arguments(discriminators.concat_square, *seen)
     yield Case("discriminators.concat_square", "3 images", {**inputs, **more}, run, {}, seen)
 
     def candidates(inputs: Tree) -> Tree:
@@ -140,7 +145,7 @@ def _scorers(draw: Draw) -> Iterator[Case]:
     yield Case("discriminators.concat_candidates", "K = 3", {**inputs, **more}, candidates, {}, seen, of="negatives")
     dot = draw.like(discriminators.init_dot(ANY, f, d, units=6))
     more = {"parameters": dot, "weight": draw.uniform(n, n, places)}
-    run = _of(discriminators.dot_square, *seen)
+    run = of_arguments(discriminators.dot_square, *seen)
     yield Case("discriminators.dot_square", "3 images", {**inputs, **more}, run, {}, seen, float32=True)
 
 
@@ -148,7 +153,7 @@ def _prior(draw: Draw) -> Iterator[Case]:
     parameters = draw.like(discriminators.init_prior(ANY, 3, hidden=(5, 4)))
     inputs = {"parameters": parameters, "y": draw.uniform(4, 3), "weight": draw.uniform(4)}
     seen = ("parameters", "y")
-    yield Case("discriminators.prior_logits", "4", inputs, _of(discriminators.prior_logits, *seen), {}, seen)
+    yield Case("discriminators.prior_logits", "4", inputs, of_arguments(discriminators.prior_logits, *seen), {}, seen)
     inputs = {"parameters": parameters, "z": draw.uniform(4, 3, low=0.0, high=1.0)}
-    run = _of(discriminators.gradient_penalty, "parameters", "z")
+    run = of_arguments(discriminators.gradient_penalty, "parameters", "z")
     yield Case("discriminators.gradient_penalty", "4", inputs, run, {}, ("parameters",))

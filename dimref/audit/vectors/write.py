@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dimref import __version__, equations, runs
-from dimref.audit.vectors import EXCEPTIONS, networks, scores, tables, training
+from dimref.audit.vectors import EXCEPTIONS, multiview, networks, scores, tables, training
 from dimref.audit.vectors.case import Case, compute
 from dimref.backend import leaves
 
@@ -34,7 +34,7 @@ HOW_TO_READ = (
 
 def every_case() -> Iterator[Case]:
     """All cases, in the order of the files."""
-    for family in (scores, tables, networks, training):
+    for family in (scores, tables, networks, training, multiview):
         yield from family.cases()
 
 
