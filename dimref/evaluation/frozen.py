@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dimref import encoders, runs
+from dimref import encoders, parallel, runs
 from dimref.backend import Backend, Tree, leaves
 from dimref.config import Config
 from dimref.data import DataError
@@ -50,7 +50,8 @@ class Frozen:
         size = max(1, min(BATCH, BATCH * 32**2 // self.layout.padded**2))  # larger images in smaller batches
         for start in range(0, len(images), size):
             batch = self.backend.to_device(encoders.scale(images[start : start + size], self.layout))
-            encoding = encoders.encode_folded(self._folded, batch, self.layout)
+            with parallel.sharing():
+                encoding = encoders.encode_folded(self._folded, batch, self.layout)
             found = (encoders.flatten(encoding.last_map), encoding.fc, encoding.y)
             yield {name: self.backend.to_host(value) for name, value in zip(FEATURES, found, strict=True)}
 

@@ -129,7 +129,8 @@ def _hold_against(task: Task, loss: Array, gradients: dict[str, Array], official
         if g is not None:
             expected, found = host(g), host(gradients[f"parameters/{path}"])
             error, scale = np.abs(found - expected).max(), np.abs(expected).max()
-            if error > 64 * np.finfo(expected.dtype).eps * scale:
+            # Training sums over rows in blocks, the pieces in one go; no more than that may tell the two apart.
+            if error > 512 * np.finfo(expected.dtype).eps * scale:
                 raise RuntimeError(f"the step spelled out gives another gradient of {path}: by {error} of {scale}")
 
 
