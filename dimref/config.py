@@ -16,20 +16,30 @@ from dimref import names
 from dimref.errors import DimrefError
 
 if TYPE_CHECKING:
-    from dimref.objectives import Objective
+    from dimref.methods import AnyObjective
 
 PRESETS: dict[str, dict[str, Any]] = {
     "dim-local": {"global_weight": 0.0, "local_weight": 1.0, "prior_weight": 0.1},
     "dim-global": {"global_weight": 1.0, "local_weight": 0.0, "prior_weight": 1.0},
     "dim-mixed": {"global_weight": 0.5, "local_weight": 1.0, "prior_weight": 0.1},
+    "amdim": {"method": "amdim", "lr": 2e-4},
+    "amdim-large": {"method": "amdim", "lr": 2e-4, "ndf": 320, "ndepth": 10, "nrkhs": 2560},
 }
+
+# The options that only one method has.
+DIM_OPTIONS = (
+    "bound", "local_scorer", "negatives", "candidates", "global_weight", "local_weight", "prior_weight", "prior",
+    "prior_loss", "gradient_penalty",
+)  # fmt: skip
+AMDIM_OPTIONS = ("ndf", "ndepth", "nrkhs", "scales", "clip", "score_penalty", "augmentation")
 
 
 @dataclass(frozen=True)
 class Config:
     """The options of `dimref train`, with the defaults of the preset dim-local.
 
-    `local_scorer` and `negatives` None mean the cheapest choice that fits; `steps` None means all of the epochs.
+    `local_scorer` and `negatives` None mean the cheapest choice that fits; `augmentation` None means the one for the size;
+    `steps` None means all of the epochs.
     """
 
     data: str = "shapes"
@@ -37,6 +47,7 @@ class Config:
     limit: int | None = None
     noise: float | None = None  # that of the dataset: 0.25 for shapes
     backend: str = "numpy"
+    method: str = "dim"
     bound: str = "jsd"
     local_scorer: str | None = None
     negatives: str | None = None
@@ -47,6 +58,13 @@ class Config:
     prior: str = "uniform"
     prior_loss: str = "minimax"
     gradient_penalty: float = 0.0
+    ndf: int = 32
+    ndepth: int = 1
+    nrkhs: int = 256
+    scales: str = ",".join(names.SCALES)
+    clip: float = 20.0
+    score_penalty: float = 0.05
+    augmentation: str | None = None
     epochs: int = 2
     steps: int | None = None
     batch_size: int = 64
@@ -60,8 +78,9 @@ class Config:
 
     def __post_init__(self) -> None:
         _check_values(self)
-        _check_weights(self)
-        _check_negatives(self)
+        if self.method == "dim":
+            _check_weights(self)
+            _check_negatives(self)
 
     @property
     def scorer(self) -> str:
@@ -71,10 +90,16 @@ class Config:
     @property
     def samples_candidates(self) -> bool:
         """Whether a term of weight above 0 draws its candidates."""
-        return "sampled" in [self.negatives_of(t) for t in ("local", "global") if getattr(self, f"{t}_weight")]
+        return self.method == "dim" and "sampled" in [
+            self.negatives_of(t) for t in ("local", "global") if getattr(self, f"{t}_weight")
+        ]
 
-    def objective(self) -> Objective:
+    def objective(self) -> AnyObjective:
         """The part of the configuration that the mathematics sees."""
+        if self.method == "amdim":
+            from dimref import amdim
+
+            return amdim.Objective(tuple(self.scales.split(",")), self.clip, self.score_penalty, self.augmentation)
         from dimref.objectives import Objective
 
         return Objective(
@@ -110,6 +135,8 @@ def _check_values(config: Config) -> None:
         "negatives": (None, *names.NEGATIVES),
         "prior": names.PRIORS,
         "prior_loss": names.PRIOR_LOSSES,
+        "method": names.METHODS,
+        "augmentation": (None, *names.AUGMENTATIONS),
     }
     for name, allowed in choices.items():
         if getattr(config, name) not in allowed:
@@ -118,7 +145,7 @@ def _check_values(config: Config) -> None:
     smallest = {
         "limit": 1, "noise": 0, "candidates": 2, "global_weight": 0, "local_weight": 0, "prior_weight": 0,
         "gradient_penalty": 0, "epochs": 1, "steps": 1, "batch_size": 2, "seed": 0, "threads": 1, "log_every": 1,
-        "checkpoint_every": 1,
+        "checkpoint_every": 1, "ndf": 1, "ndepth": 1, "nrkhs": 1, "clip": 0, "score_penalty": 0,
     }  # fmt: skip
     for name, least in smallest.items():
         value = getattr(config, name)
@@ -126,6 +153,11 @@ def _check_values(config: Config) -> None:
             raise DimrefError(f"{_option(name)}: expected a number of at least {least}, found {value}")
     if not 0 < config.lr < math.inf:
         raise DimrefError(f"--lr: expected a number above 0, found {config.lr}")
+    scales = config.scales.split(",")
+    if not set(scales) <= set(names.SCALES) or len(set(scales)) < len(scales):
+        raise DimrefError(
+            f"--scales: expected some of {', '.join(names.SCALES)}, with commas between, found {config.scales!r}"
+        )
 
 
 def _check_weights(config: Config) -> None:

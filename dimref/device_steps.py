@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dimref import encoders, kernels, objectives, optim
+from dimref import encoders, kernels, methods, optim
 from dimref.backend import Array, Backend, Tree, leaves, map_tree
 from dimref.device import WARM_UP, Feed, Queue, Replayed, assign
 from dimref.divergence import diverged
@@ -119,7 +119,7 @@ class DeviceSteps:
         noise = {term: {**draws, **self._on_host[term]} for term, draws in fed["noise"].items()}
         images = encoders.scale(fed["images"], self._task.layout)
         loss, gradients, found = value_and_gradients(
-            objectives.loss, self._parameters, self._model, images, noise, self._task.objective, self._task.layout
+            methods.loss, self._parameters, self._model, images, noise, self._task.objective, self._task.layout
         )
         squares = {path: _sum_of_squares(g) for path, g in leaves(gradients) if g is not None}
         rate, root = fed["corrections"][0:1], fed["corrections"][1:2]

@@ -9,6 +9,7 @@ black until every halving is whole, 28×28 to 32×32. The local map is the one b
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -173,7 +174,18 @@ def by_location(feature_map: Array) -> Array:
     return ops.reshape(feature_map, (b, high * wide, channels))
 
 
-def scale(images: np.ndarray, layout: Layout) -> np.ndarray:
+class Padded(Protocol):
+    """A layout, of this encoder or another: what `scale` needs of it."""
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def padded(self) -> int: ...
+
+
+def scale(images: np.ndarray, layout: Padded) -> np.ndarray:
     """uint8 images (B, H, W, C) on the host → float32 in [−1, 1], padded with black to the layout's size.
 
     Raises:

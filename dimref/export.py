@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from dimref import __version__, layouts, objectives, runs
+from dimref import __version__, layouts, methods, runs
 from dimref.backend import NUMPY, Tree, leaves
-from dimref.encoders import Layout
 from dimref.errors import DimrefError
 from dimref.evaluation import frozen
 from dimref.layouts import Named
+from dimref.methods import AnyLayout
 
 MISSING = (
     "--format safetensors: expected the package safetensors, found none; install it with pip install 'dimref[export]'"
@@ -41,7 +41,7 @@ def write_weights(run: Path, checkpoint: str, form: str, out: Path, scorers: boo
     encoder, found = frozen.load(run, NUMPY, checkpoint)
     parameters, state = found.trees["parameters"], found.trees["state"]
     if scorers:
-        fresh, _ = objectives.init_parameters(np.random.default_rng(0), encoder.layout, found.config.objective())
+        fresh, _ = methods.init_parameters(np.random.default_rng(0), encoder.layout, found.config.objective())
         runs.check_same_shapes(run / checkpoint, parameters, fresh)
     else:
         parameters = {"encoder": parameters["encoder"]}
@@ -60,7 +60,7 @@ def _dimref_names(parameters: Tree, state: Tree) -> Named:
     return {**dict(leaves(parameters)), **dict(leaves({"encoder": state["encoder"]}))}
 
 
-def _safetensors(named: Named, layout: Layout, step: int) -> bytes:
+def _safetensors(named: Named, layout: AnyLayout, step: int) -> bytes:
     try:
         from safetensors.numpy import save
     except ImportError:

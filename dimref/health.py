@@ -14,7 +14,10 @@ def health(y: np.ndarray, images: np.ndarray) -> dict[str, float | int]:
     2007, eq. 2).
     variance: mean over dimensions of the variance of y. duplicates: images equal to an earlier one of the batch.
     """
-    eigenvalues = np.maximum(np.linalg.eigvalsh(np.cov(y.astype(np.float64), rowvar=False)), 0)
+    centred = y - y.mean(axis=0, dtype=np.float64)
+    eigenvalues = (
+        np.linalg.svd(centred, compute_uv=False) ** 2
+    )  # of the covariance, times B − 1; no more than min(B, D)
     p = eigenvalues / max(eigenvalues.sum(), np.finfo(np.float64).tiny)
     rank = math.exp(-float((p[p > 0] * np.log(p[p > 0])).sum()))
     distinct = len({image.tobytes() for image in images})

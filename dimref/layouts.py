@@ -18,8 +18,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from dimref import multiscale
 from dimref.backend import Tree
 from dimref.encoders import KERNEL, Layout
+from dimref.methods import AnyLayout
 
 Named = dict[str, np.ndarray]
 
@@ -62,7 +64,7 @@ def flat_channels_first(features: np.ndarray, side: int) -> np.ndarray:
 # ---- modules
 
 
-def torch_names(parameters: Tree, layout: Layout, state: Tree | None = None) -> Named:
+def torch_names(parameters: Tree, layout: AnyLayout, state: Tree | None = None) -> Named:
     """Parameters {"encoder", "local", "global", "prior"}, those that there are, as a flat dict of PyTorch's names.
 
     A name is the path with dots: encoder.conv1.weight, encoder.norm1.running_mean, local.concat.weight.
@@ -73,6 +75,8 @@ def torch_names(parameters: Tree, layout: Layout, state: Tree | None = None) -> 
         state: the model state; its running statistics are left out where it is None.
     """
     running = None if state is None else state["encoder"]
+    if isinstance(layout, multiscale.Layout):
+        return _under("encoder", torch_multiscale(parameters["encoder"], layout, running))
     modules = {
         "encoder": lambda tree: torch_encoder(tree, layout, running),
         "local": lambda tree: torch_scorer(tree, side=1),  # one location at a time
@@ -97,6 +101,24 @@ def torch_encoder(parameters: Tree, layout: Layout, running: Tree | None = None)
             named[f"{name}.weight"] = conv_weight(layer["w"], (KERNEL, KERNEL))
         else:
             named |= _under(name, _linear(layer, layout.last[0] if name == "fc" else 1))
+    return named
+
+
+def torch_multiscale(parameters: Tree, layout: multiscale.Layout, running: Tree | None = None) -> Named:
+    """The multi-scale encoder: first, each residual layer by its name (conv, out), embed7, embed5, norm7, norm5, norm1.
+
+    Every weight is a convolution's, OIHW, those of 1×1 included.
+    """
+    kernels = {layer.name: layer.kernel for stage in layout.stages.values() for layer in stage}
+    named: Named = {}
+    for name, module in parameters.items():
+        if name.startswith("norm"):
+            named |= _under(name, _norm(module, None if running is None else running[name]))
+        elif name == "first":
+            named |= _under(name, _conv(module, multiscale.FIRST))
+        else:  # a residual layer, or an embedding
+            for part, layer in module.items():
+                named |= _under(f"{name}.{part}", _conv(layer, kernels[name] if part == "conv" else 1))
     return named
 
 
@@ -125,6 +147,11 @@ def torch_stack(parameters: Tree) -> Named:
 
 def _linear(layer: Tree, side: int = 1) -> Named:
     named = {"weight": flat_linear_weight(layer["w"], side)}
+    return named | {"bias": layer["b"]} if "b" in layer else named
+
+
+def _conv(layer: Tree, kernel: int) -> Named:
+    named = {"weight": conv_weight(layer["w"], (kernel, kernel))}
     return named | {"bias": layer["b"]} if "b" in layer else named
 
 

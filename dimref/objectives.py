@@ -8,7 +8,7 @@ encoder's term sees the discriminator's parameters stopped.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,16 @@ class Objective:
     def scorer(self, term: str) -> str:
         """The scorer of the "local" or the "global" term."""
         return {"local": self.local_scorer, "global": "concat"}[term]
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weights of the bounds that are maximized."""
+        weights = {"local": self.local_weight, "global": self.global_weight}
+        return {term: weight for term, weight in weights.items() if weight}
+
+    def for_batch(self, n: int) -> Objective:
+        """The objective with no more candidates than a batch of n has images."""
+        return replace(self, candidates=min(self.candidates, n))
 
     def ceiling(self, term: str, n: int, locations: int) -> float:
         """Ceiling in nats of the "local" or the "global" bound for batches of n images."""

@@ -73,7 +73,7 @@ def _update(
     betas: tuple[float, float],
     epsilon: float,
 ) -> None:
-    """Ten passes over each block, while it stays in cache; one kernel on a device that has it."""
+    """Ten passes over each block, while it stays in cache; on a device one kernel where it has one."""
     for p, g, m, v in pieces:
         device = kernels.of(p)
         if device is not None:

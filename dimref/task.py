@@ -7,18 +7,18 @@ resumed run needs no generator's state, and both backends see the same draws.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
 
-from dimref import data, objectives
+from dimref import data, methods, multiscale
 from dimref.backend import Backend, Tree, get_backend
 from dimref.config import Config
 from dimref.data import Dataset
 from dimref.encoders import Layout
 from dimref.errors import DimrefError
-from dimref.objectives import Objective
+from dimref.methods import AnyLayout, AnyObjective
 
 HELD_OUT = 512  # images kept out of training for the held-out bound, at most a tenth
 INIT, ORDER, STEP, HELD = range(4)  # streams of randomness
@@ -29,8 +29,8 @@ class Task:
     """What a configuration trains on: images, their split, and the sizes that follow."""
 
     config: Config
-    objective: Objective
-    layout: Layout
+    objective: AnyObjective
+    layout: AnyLayout
     backend: Backend
     source: str
     images: np.ndarray  # (n, H, W, C) uint8, to train on
@@ -47,9 +47,9 @@ class Task:
         everything = self.config.epochs * self.steps_per_epoch
         return min(everything, self.config.steps or everything)
 
-    def objective_for(self, n: int) -> Objective:
+    def objective_for(self, n: int) -> AnyObjective:
         """The objective with no more candidates than a batch of n has images."""
-        return replace(self.objective, candidates=min(self.objective.candidates, n))
+        return self.objective.for_batch(n)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -82,7 +82,7 @@ def prepare(config: Config) -> Task:
     backend = get_backend(config.backend, config.tf32)
     wanted = None if config.limit is None else config.limit + HELD_OUT
     found = data.load(config.data, "train", config.data_dir, wanted, config.noise)
-    layout = layout_of(found)
+    layout = layout_of(found, config)
     held = _held_out_indices(len(found.images))
     kept = np.setdiff1d(np.arange(len(found.images)), held)[: config.limit]
     if len(held) < 2:
@@ -97,16 +97,18 @@ def prepare(config: Config) -> Task:
     return Task(config, config.objective(), layout, backend, found.source, found.images[kept], found.images[held])
 
 
-def layout_of(found: Dataset) -> Layout:
+def layout_of(found: Dataset, config: Config) -> AnyLayout:
     """The encoder's layout for a dataset's images.
 
     Raises:
-        DimrefError: the images are not square, or too small.
+        DimrefError: the images are not square, or too small, or the encoder's widths do not fit each other.
     """
     _, high, wide, channels = found.images.shape
     if high != wide:
         raise DimrefError(f"{found.source}: expected square images, found {high}×{wide}; crop or resize them first")
     try:
+        if config.method == "amdim":
+            return multiscale.Layout(high, channels, config.ndf, config.ndepth, config.nrkhs)
         return Layout(high, channels)
     except ValueError as error:
         raise DimrefError(f"{found.source}: {error}") from None
@@ -154,4 +156,4 @@ def noise_at(task: Task, stream: int, position: int, n: int) -> Tree:
 
 def host_noise_at(task: Task, stream: int, position: int, n: int) -> Tree:
     """A step's draws, on the host."""
-    return objectives.draw_noise(generator(task.config, stream, position), task.objective_for(n), task.layout, n)
+    return methods.draw_noise(generator(task.config, stream, position), task.objective_for(n), task.layout, n)

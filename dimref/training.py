@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from dimref import allocator, encoders, machine, objectives, parallel, runs
+from dimref import allocator, encoders, machine, methods, parallel, runs
 from dimref.backend import Array, Tree, leaves
 from dimref.device_steps import DeviceSteps
 from dimref.divergence import Diverged, diverged
 from dimref.errors import DimrefError
 from dimref.health import health
-from dimref.objectives import Objective
+from dimref.methods import AnyObjective
 from dimref.optim import adam_step, init_adam
 from dimref.runs import Checkpoint
 from dimref.tape import value_and_gradients
@@ -58,7 +58,7 @@ class Progress:
 
 def initial_state(task: Task) -> State:
     """Freshly drawn parameters, on the device."""
-    parameters, model = objectives.init_parameters(generator(task.config, INIT, 0), task.layout, task.objective)
+    parameters, model = methods.init_parameters(generator(task.config, INIT, 0), task.layout, task.objective)
     parameters, model = task.backend.tree_to_device(parameters), task.backend.tree_to_device(model)
     return State(0, parameters, model, init_adam(parameters))
 
@@ -79,7 +79,7 @@ def train_step(task: Task, state: State) -> tuple[State, dict[str, Any]]:
     noise = noise_at(task, STEP, state.step, len(images))
     batch = task.backend.to_device(encoders.scale(images, task.layout))
     value, gradients, found = value_and_gradients(
-        objectives.loss, state.parameters, state.model, batch, noise, task.objective, task.layout
+        methods.loss, state.parameters, state.model, batch, noise, task.objective, task.layout
     )
     squares = {path: (g * g).sum() for path, g in leaves(gradients) if g is not None}
     terms = _numbers(task, found["terms"])
@@ -109,7 +109,7 @@ def held_out_terms(task: Task, state: State) -> dict[str, float]:
     for k in range(count):
         batch = task.backend.to_device(encoders.scale(task.held_out[k * n : (k + 1) * n], task.layout))
         noise = noise_at(task, HELD, k, n)
-        _, found = objectives.loss(
+        _, found = methods.loss(
             state.parameters, state.model, batch, noise, task.objective, task.layout, training=False
         )
         for name, value in _numbers(task, found["terms"]).items():
@@ -117,10 +117,9 @@ def held_out_terms(task: Task, state: State) -> dict[str, float]:
     return sums
 
 
-def weighted_bound(objective: Objective, terms: dict[str, float]) -> float:
-    """α·I_global + β·I_local in nats: what "best" is judged by."""
-    weights = {"global": objective.global_weight, "local": objective.local_weight}
-    return sum(weight * terms[name] for name, weight in weights.items() if weight)
+def weighted_bound(objective: AnyObjective, terms: dict[str, float]) -> float:
+    """α·I_global + β·I_local, or the sum over pairs of scales, in nats: what "best" is judged by."""
+    return sum(weight * terms[name] for name, weight in objective.weights.items())
 
 
 # ---- the loop

@@ -25,6 +25,7 @@ EVERY = [
     {"bound": "nwj", "negatives": "roll"},
     {"prior": "gaussian", "gradient_penalty": 1.0, "prior_loss": "non-saturating"},
     {"global_weight": 1.0, "local_weight": 0.0, "prior_weight": 1.0},
+    {"method": "amdim", "ndf": 2, "nrkhs": 8},
     {"bound": "infonce", "local_scorer": "concat", "candidates": 3},  # sampled: no graph
 ]
 

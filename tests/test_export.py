@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tiny
 
-from dimref import export, layouts, runs
+from dimref import encoders, export, layouts, runs
 from dimref.errors import DimrefError
 from dimref.runs import RunError
 
@@ -54,7 +54,7 @@ def test_safetensors_hold_the_checkpoints_arrays_under_dimrefs_names(run, tmp_pa
 
 def test_the_torch_layout_is_that_of_layouts(run, tmp_path):
     _, found = export.frozen.load(run, export.NUMPY)
-    named = layouts.torch_names({"encoder": found.trees["parameters"]["encoder"]}, export.Layout(**found.meta["layout"]),
+    named = layouts.torch_names({"encoder": found.trees["parameters"]["encoder"]}, encoders.Layout(**found.meta["layout"]),
                                 found.trees["state"])  # fmt: skip
     returned = export.write_weights(run, "newest.npz", "torch-layout-npz", tmp_path / "w.npz")
     with np.load(tmp_path / "w.npz", allow_pickle=False) as archive:

@@ -10,6 +10,7 @@ from strict import STRICT, DeviceArray
 from dimref import data
 from dimref import task as tasks
 from dimref.backend import leaves
+from dimref.config import Config
 from dimref.errors import DimrefError
 
 pytestmark = pytest.mark.usefixtures("narrow")
@@ -71,7 +72,7 @@ def test_images_of_a_wrong_shape_are_refused_with_their_source(tmp_path, shape, 
 
 def test_the_default_is_the_papers_encoder_on_shapes(monkeypatch):
     monkeypatch.undo()
-    layout = tasks.layout_of(data.load("shapes", "train", limit=4))
+    layout = tasks.layout_of(data.load("shapes", "train", limit=4), Config())
     assert (layout.widths, layout.fc, layout.representation, layout.local) == ((64, 128, 256), 1024, 64, (8, 128))
 
 

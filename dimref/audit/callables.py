@@ -19,9 +19,9 @@ import numpy as np
 from dimref.audit import cases as drawn
 from dimref.audit import matching, numerical, verdict
 from dimref.audit.answer import Answer, Inputs, Target
+from dimref.audit.answering import evaluate
 from dimref.audit.cases import Limits, Observation
 from dimref.audit.contract import Contract, Form, find
-from dimref.audit.local import evaluate
 from dimref.audit.matching import Fit
 from dimref.audit.numerical import Departure
 from dimref.audit.sandbox import opened
@@ -206,7 +206,8 @@ def _notes(form: Form, seen: list[Observation], limits: Limits, problem: str) ->
     if printed:
         notes.append(f"it prints: {printed}")
     wanted = form.signature.differentiate and seen
-    if wanted and not any(case.found.gradients for case in seen) and not all(case.found.problem for case in seen):
+    silent = not any(case.found.gradients or case.found.remarks or case.found.problem for case in seen)
+    if wanted and silent:
         notes.append("no gradient: values alone were compared")
     return tuple(notes)
 
@@ -258,6 +259,7 @@ def _departs_from_reference(form: Form, judgement: Judgement, fit: Fit) -> Calla
     """Whether a case shows the difference: in value, or in the gradient where only that is comparable."""
     sign = math.copysign(1.0, fit.factor)
     values_count = fit.constant == "zero" or (fit.factor > 0 and judgement.verdict == MISTAKE)
+    eps = 2.0**-23 if fit.single else 0.0
     reference = form.reference
     assert reference is not None
 
@@ -267,14 +269,11 @@ def _departs_from_reference(form: Form, judgement: Judgement, fit: Fit) -> Calla
         expected = evaluate(reference, form.signature, case.inputs)
         if not matching.within_range(expected):
             return False
-        if not matching.gradients_agree(case, expected, sign, single(case), True):
+        if not matching.gradients_agree(case, expected, sign, eps, not case.core):
             return True
         signed = Answer({k: (sign * v if k == form.signature.main else v) for k, v in case.found.value.items()})
-        wide = Observation(case.sizes, case.inputs, signed)
-        return values_count and not matching.values_agree(form, wide, expected, single(case), True)
-
-    def single(case: Observation) -> float:
-        return 2.0**-23 if fit.single else 0.0
+        turned = Observation(case.sizes, case.inputs, signed)
+        return values_count and not matching.values_agree(form, turned, expected, eps, not case.core)
 
     return departs
 

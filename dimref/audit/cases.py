@@ -142,7 +142,11 @@ class _Departs(Exception):
 
 
 def simplified(form: Form, target: Target, departs: Callable[[Observation], bool], case: Observation) -> Observation:
-    """Round the numbers, then set one after the other to 0 or 1, as long as the target still departs."""
+    """Round the numbers, then set one after the other to a simple one, as long as the target still departs.
+
+    Scores are not set to 0, where max(t, 0) of a right formula has a kink.
+    """
+    simple_ones = (1.0, -1.0) if form.range_of else (0.0, 1.0)
 
     def attempt(name: str, array: np.ndarray) -> bool:
         nonlocal case
@@ -158,11 +162,12 @@ def simplified(form: Form, target: Target, departs: Callable[[Observation], bool
     names = [k for k, a in case.inputs.items() if isinstance(a, np.ndarray) and a.dtype.kind == "f" and k != "weight"]
     for name in names:
         for decimals in (0, 1):
-            if attempt(name, np.asarray(np.round(case.inputs[name], decimals) + 0.0)):
+            rounded = np.round(case.inputs[name], decimals) + 0.0
+            if attempt(name, np.where(rounded == 0, simple_ones[0], rounded).astype(rounded.dtype)):
                 break
     for name in names:
         for at in range(min(case.inputs[name].size, 12)):
-            for simple in (0.0, 1.0):
+            for simple in simple_ones:
                 array = case.inputs[name].copy()
                 array.flat[at] = simple
                 if attempt(name, array):

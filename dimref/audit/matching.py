@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from dimref.audit.answer import Answer, Inputs
+from dimref.audit.answering import evaluate
 from dimref.audit.cases import Observation
 from dimref.audit.contract import Form
-from dimref.audit.local import evaluate
 from dimref.backend import Tree, leaves
 
 ROUNDINGS = 100.0  # of eps, in units of the largest number that took part

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dimref.audit.answer import Answer, Inputs, Target
+from dimref.audit.answering import evaluate
 from dimref.audit.cases import Limits
 from dimref.audit.contract import Form, Sizes, Variant
-from dimref.audit.local import evaluate
 from dimref.audit.matching import Fit, epsilon, gradient_tolerance, largest, scalar, value_tolerance, within_range
 from dimref.backend import Tree, leaves
 
@@ -35,6 +35,7 @@ LADDER = (
     3e3,
     1e4,
 )
+BEYOND = 130.0  # nats: e^T has left float32, and so has 1/e^T
 LOST = 1e-5  # relative error beyond rounding that counts as a departure
 NAIVE = Variant(
     "not-stabilised",
@@ -81,7 +82,7 @@ def scan(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: Fit, lim
 
 def name(form: Form, departures: list[Departure], limits: Limits) -> Variant:
     """The naive formula that departs at the same magnitudes in the same way; NAIVE if none of the known does."""
-    best, least = NAIVE, 0.5
+    best, least = NAIVE, 0.6
     theirs = {(d.pattern, d.dtype): d for d in departures}
     reference = form.reference
     assert reference is not None
@@ -97,9 +98,13 @@ def name(form: Form, departures: list[Departure], limits: Limits) -> Variant:
 
 
 def _unlike(a: Departure | None, b: Departure | None) -> float:
-    if a is None or b is None or not 0.7 < a.magnitude / b.magnitude < 1.43:
-        return 1.0
-    return 0.0 if a.found == b.found else 0.4
+    """0 for the same, 1 for quite another; what happens beyond the range of float32 differs between frameworks' σ."""
+    if a is None or b is None:
+        only = a or b
+        return 1.0 if only is not None and only.magnitude < BEYOND else 0.4
+    if not 0.6 < a.magnitude / b.magnitude < 1.67:
+        return 1.0 if min(a.magnitude, b.magnitude) < BEYOND else 0.4
+    return 0.0 if a.found == b.found else 0.2
 
 
 def _asker(form: Form, function: Callable[[Inputs], Tree]) -> Ask:

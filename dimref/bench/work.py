@@ -57,11 +57,13 @@ def objective_of(preset: str) -> Objective:
     if preset not in BENCH_PRESETS:
         raise ValueError(f"preset must be one of {', '.join(BENCH_PRESETS)}, was {preset!r}")
     local = Config(prior_weight=0.0)
-    return {
+    found = {
         "local-infonce": replace(local, bound="infonce"),
         "global": replace(local, global_weight=1.0, local_weight=0.0),
         "mixed": replace(local, global_weight=0.5, prior_weight=0.1),
     }.get(preset, local).objective()  # fmt: skip
+    assert isinstance(found, Objective)
+    return found
 
 
 def make(preset: str, batch: int, seed: int = 0, layout: Layout = LAYOUT) -> Work:

@@ -50,6 +50,8 @@ def encode(
     if out.suffix != ".npy":
         raise DimrefError(f"--out: expected a name that ends in .npy, found {out}")
     encoder, found = frozen.load(run, get_backend(backend), f"{checkpoint}.npz")
+    if kind not in encoder.kinds:
+        raise DimrefError(f"--features {kind}: the encoder of {run} has {', '.join(encoder.kinds)} alone")
     images = _load(found.config, data, data_dir, noise, split, limit)
     start = time.perf_counter()
     with stopped_by_sigterm(), click.progressbar(

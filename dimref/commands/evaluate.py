@@ -50,7 +50,7 @@ def _words(allowed: tuple[str, ...], empty: bool = True) -> Callable[..., tuple[
 @click.option("--limit", type=int, metavar="N",
               help="At most N training and N test images.  [default: 10000, and the run's limit]")  # fmt: skip
 @click.option("--features", callback=_words(names.FEATURES, empty=False), metavar="conv,fc,y",
-              help="What the probes see.  [default: all three]")  # fmt: skip
+              help="What the probes see.  [default: all there are]")  # fmt: skip
 @click.option("--probe", "probes", callback=_words(names.PROBES), metavar="linear,mlp,svm,knn",
               help="Classifiers of the features; or none.  [default: linear,mlp]")  # fmt: skip
 @click.option("--measures", callback=_words(names.MEASURES), metavar="mine,ndm,ms-ssim",
@@ -146,7 +146,10 @@ def _wanted(
         )
     if features and not kept["probe"]:
         raise DimrefError("--features: has no effect, since there is no probe; leave it out")
-    return judge.Wanted(kept["probe"], kept["measures"], (), features or names.FEATURES), left_out
+    for feature in features or ():
+        if feature not in encoder.kinds:
+            raise DimrefError(f"--features {feature}: this encoder has {', '.join(encoder.kinds)} alone")
+    return judge.Wanted(kept["probe"], kept["measures"], (), features or encoder.kinds), left_out
 
 
 def _picture(run: Path, config: Config, step: int) -> str:

@@ -3,39 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from dimref import data, encoders, plots
+from dimref import data, encoders, methods, plots
 from dimref.config import Config
 from dimref.data import Dataset, MissingSplit
 from dimref.errors import DimrefError
 from dimref.evaluation.frozen import Frozen
 from dimref.evaluation.labelled import LABELLED
-from dimref.objectives import Objective
+from dimref.methods import AnyObjective
 from dimref.task import INIT, generator
 
 IMAGES = 1000  # test images in the pictures that show some
 
 
-def ceilings(objective: Objective, n: int, locations: int) -> dict[str, float]:
+def ceilings(objective: AnyObjective, n: int, locations: int) -> dict[str, float]:
     """The ceiling in nats of each bound that is maximized, on batches of n images."""
-    fewer = replace(objective, candidates=min(objective.candidates, n))
-    weights = {"local": objective.local_weight, "global": objective.global_weight}
-    return {term: fewer.ceiling(term, n, locations) for term, weight in weights.items() if weight}
+    return {term: objective.for_batch(n).ceiling(term, n, locations) for term in objective.weights}
 
 
 def title_of(config: Config) -> str:
     """What the pictures of a run are called."""
-    return f"{config.data}, {config.bound}, seed {config.seed}"
+    return f"{config.data}, {config.bound if config.method == 'dim' else config.method}, seed {config.seed}"
 
 
 def of_encoder(run: Path, encoder: Frozen, config: Config, step: int) -> Iterator[tuple[str, str]]:
     """Draw filters, neighbours and components; yield the name of each and where it lies, or why it does not."""
     title = f"{title_of(config)}, step {step}"
-    yield "filters", told(lambda: plots.filters(run, _first_layers(encoder, config, step), title_of(config)))
+    _, side = methods.first_layer(encoder.layout)
+    yield "filters", told(lambda: plots.filters(run, _first_layers(encoder, config, step), side, title_of(config)))
     try:
         found = some_images(config)
         encoder.refuse_other_images(found.images, found.source)
@@ -63,8 +61,9 @@ def told(draw: Callable[[], Path]) -> str:
 
 
 def _first_layers(encoder: Frozen, config: Config, step: int) -> dict[str, np.ndarray]:
-    fresh, _ = encoders.init_encoder(generator(config, INIT, 0), encoder.layout)
-    first, now = fresh["conv1"]["w"], encoder.backend.to_host(encoder.parameters["conv1"]["w"])
+    fresh, _ = methods.init_encoder(generator(config, INIT, 0), encoder.layout)
+    name, _ = methods.first_layer(encoder.layout)
+    first, now = fresh[name]["w"], encoder.backend.to_host(encoder.parameters[name]["w"])
     return {"as initialized": first, f"after {step} steps": now, "the change": now - first}
 
 

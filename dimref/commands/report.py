@@ -8,13 +8,13 @@ from pathlib import Path
 
 import click
 
-from dimref import plots, training
+from dimref import amdim, multiscale, plots, training
 from dimref.commands import pictures, scores
+from dimref.config import Config
 from dimref.data import DataError
 from dimref.evaluation.frozen import Frozen, untrained
 from dimref.evaluation.judge import Wanted, judge
 from dimref.evaluation.labelled import labelled_images
-from dimref.names import FEATURES
 from dimref.runs import Checkpoint
 from dimref.task import Task
 from dimref.training import State
@@ -23,16 +23,11 @@ from dimref.training import State
 def opening(task: Task, run: Path, checkpoint: Checkpoint | None) -> None:
     """Say what is about to be trained on what."""
     config = task.config
-    terms = [
-        f"{weight:g} × {name} {config.bound.upper() if config.bound != 'infonce' else 'InfoNCE'}"
-        f" ({config.scorer if name == 'local' else 'concat'}, {config.negatives_of(name)})"
-        for name, weight in (("global", config.global_weight), ("local", config.local_weight))
-        if weight
-    ]
-    if config.prior_weight:
-        terms.append(f"{config.prior_weight:g} × {config.prior} prior")
     _row("data", f"{task.source}; {len(task.images)} to train on, {len(task.held_out)} held out")
-    _row("objective", " + ".join(terms))
+    if isinstance(task.layout, multiscale.Layout):
+        _amdim(config, task.layout)
+    else:
+        _row("objective", _terms(config))
     graph = ", one graph a step" if task.backend.queue is not None and task.graph else ""
     _row(
         "backend",
@@ -44,6 +39,33 @@ def opening(task: Task, run: Path, checkpoint: Checkpoint | None) -> None:
                    "as good, but not equal bit for bit")  # fmt: skip
 
 
+def _terms(config: Config) -> str:
+    """The weighted terms of Deep InfoMax."""
+    terms = [
+        f"{weight:g} × {name} {config.bound.upper() if config.bound != 'infonce' else 'InfoNCE'}"
+        f" ({config.scorer if name == 'local' else 'concat'}, {config.negatives_of(name)})"
+        for name, weight in (("global", config.global_weight), ("local", config.local_weight))
+        if weight
+    ]
+    if config.prior_weight:
+        terms.append(f"{config.prior_weight:g} × {config.prior} prior")
+    return " + ".join(terms)
+
+
+def _amdim(config: Config, layout: multiscale.Layout) -> None:
+    """The objective, the views and the encoder of Augmented Multiscale Deep InfoMax."""
+    objective = config.objective()
+    assert isinstance(objective, amdim.Objective)
+    pairs = ", ".join(scale.replace("-", "→") for scale in objective.scales)
+    clipped = f"scores clipped to ±{objective.clip:g}" if objective.clip else "scores not clipped"
+    _row("objective", f"InfoNCE {pairs} both ways, {clipped}, + {objective.penalty:g} × mean squared score")
+    views = {"shift": "shifted by up to 4 pixels", "crop": "cropped and enlarged", "none": "not augmented"}
+    chosen = objective.augmentation_for(layout)
+    _row("views", views[chosen] + ("" if chosen == "none" else ", colours jittered, a quarter of them grey"))
+    _row("encoder", f"{layout.numbers:,} parameters for {layout.padded}×{layout.padded}: ndf {layout.ndf}, "
+                    f"ndepth {layout.ndepth}, nrkhs {layout.nrkhs}")  # fmt: skip
+
+
 def closing(task: Task, run: Path, state: State, plot: bool | None, quiet: bool) -> None:
     """Bounds with their ceilings, probes beside their baselines, the pictures, the run and what to type next."""
     held = training.held_out_terms(task, state)
@@ -51,9 +73,11 @@ def closing(task: Task, run: Path, state: State, plot: bool | None, quiet: bool)
     m = len(task.held_out) // n * n  # what fills no batch is not judged
     ceilings = pictures.ceilings(task.objective, n, task.locations)
     if not quiet:
+        several = isinstance(task.objective, amdim.Objective)
         for term, ceiling in ceilings.items():
-            _row(f"{term} bound", f"{held[term]:.3f} nats held out, {_of_at_most(ceiling)}")
-            if f"{term}_certified" in held:
+            certified = f"; {held[f'{term}_certified']:.3f} certified" if several else ""
+            _row(f"{term} bound", f"{held[term]:.3f} nats held out, {_of_at_most(ceiling)}{certified}")
+            if f"{term}_certified" in held and not several:
                 _row(
                     "certified",
                     f"{held[f'{term}_certified']:.3f} nats: a bound on I, which all-locations itself is not",
@@ -63,6 +87,9 @@ def closing(task: Task, run: Path, state: State, plot: bool | None, quiet: bool)
                     "warning",
                     f"above log of the {m} held-out images ({math.log(m):.3f}): no longer certified by the sample",
                 )
+        if several:
+            _row("", "certified is a bound on I(anchor; other view's feature), the number before is not")
+            _row("loss", f"{held['loss']:.3f} as published, without log K; {held['penalty']:.3f} of it the penalty")
         if "prior" in held:
             _row("prior", f"{held['prior']:.3f} nats, {-math.log(4):.3f} when y cannot be told from the prior")
         _print_probes(task, state)
@@ -106,11 +133,12 @@ def _print_probes(task: Task, state: State) -> None:
         return
     _row("linear probe", f"accuracy in % on {len(found.test[1]):,} test images ({found.origin}), trained on "
                          f"{len(found.train[1]):,}; {100 * found.chance:.0f} % by chance")  # fmt: skip
-    click.echo(scores.header(FEATURES, spread=False))
+    trained = _trained(task, state)
+    click.echo(scores.header(trained.kinds, spread=False))
     judged = {
-        "trained": _trained(task, state),
+        "trained": trained,
         "untrained": untrained(task.config, task.layout, task.backend, found.train[0]),
     }
-    cells = list(judge(judged, found, Wanted(("linear",), (), (task.config.seed,))))
-    for line in scores.rows("", cells, FEATURES, spread=False):
+    cells = list(judge(judged, found, Wanted(("linear",), (), (task.config.seed,), trained.kinds)))
+    for line in scores.rows("", cells, trained.kinds, spread=False):
         click.echo(line)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 # What may change when a run is resumed: how long it goes on, and how it is watched. Everything else is the run.
 RESUMABLE = ("epochs", "steps", "threads", "backend", "graph", "tf32", "data_dir", "log_every", "checkpoint_every")
 
+UNSHOWN = ("prior", "penalty", "loss")  # in progress, where there is room for what is maximized
+
 
 def choice(name: str, values: tuple[str, ...], text: str) -> Callable[..., Any]:
     """An option that takes one of `values`."""
@@ -37,7 +39,7 @@ def choice(name: str, values: tuple[str, ...], text: str) -> Callable[..., Any]:
 
 
 @click.command(context_settings={"show_default": False})
-@choice("--preset", tuple(PRESETS), "Weights of the paper: DIM(L) (the default), DIM(G), or both.")
+@choice("--preset", tuple(PRESETS), "DIM(L) (the default), DIM(G), or both; AMDIM, small or as large as its paper's.")
 @choice("--data", names.DATA, "The dataset.  [default: shapes]")
 @click.option("--data-dir", metavar="PATH", help="Where the dataset's files lie (not for shapes).")
 @click.option("--limit", type=int, metavar="N", help="Train on at most N images.")
@@ -55,10 +57,17 @@ def choice(name: str, values: tuple[str, ...], text: str) -> Callable[..., Any]:
 @choice("--prior", names.PRIORS, "The prior that y is matched to.  [default: uniform]")
 @choice("--prior-loss", names.PRIOR_LOSSES, "The encoder's side of the game.  [default: minimax]")
 @click.option("--gradient-penalty", type=float, help="Weight of R1 on the prior's discriminator.  [default: 0]")
+@click.option("--scales", metavar="A-B,…", help="Of amdim: maps that predict maps.  [default: 1-5,1-7,5-5]")
+@choice("--augmentation", names.AUGMENTATIONS, "Of amdim: the views.  [default: shift at 32×32 or less, else crop]")
+@click.option("--clip", type=float, metavar="C", help="Of amdim: scores are clipped to ±C; 0: not.  [default: 20]")
+@click.option("--score-penalty", type=float, metavar="λ", help="Of amdim: of the mean squared score.  [default: 0.05]")
+@click.option("--ndf", type=int, metavar="N", help="Of amdim: channels of the first map.  [default: 32]")
+@click.option("--ndepth", type=int, metavar="N", help="Of amdim: residual layers in a block.  [default: 1]")
+@click.option("--nrkhs", type=int, metavar="N", help="Of amdim: dimension of the embeddings.  [default: 256]")
 @click.option("--epochs", type=int, help="Passes over the data.  [default: 2]")
 @click.option("--steps", type=int, help="End after this many steps, where the epochs would not yet.")
 @click.option("--batch-size", type=int, metavar="N", help="Images per step.  [default: 64]")
-@click.option("--lr", type=float, help="Adam's learning rate.  [default: 0.0001]")
+@click.option("--lr", type=float, help="Adam's learning rate.  [default: 0.0001; of amdim 0.0002]")
 @click.option("--seed", type=int, help="Seed of every draw but the images of shapes.  [default: 0]")
 @click.option("--threads", type=int, help="BLAS threads.  [default: all cores]")
 @click.option("--log-every", type=int, metavar="STEPS", help="Steps between lines of metrics.  [default: 20]")
@@ -73,7 +82,7 @@ def train(
     context: click.Context, preset: str | None, config_file: Path | None, out: Path | None, resume: Path | None,
     plot: bool | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
-    """Learn a representation of images by Deep InfoMax, and say what was learned.
+    """Learn a representation of images by Deep InfoMax or its successor, and say what was learned.
 
     An explicit option overrides --config, which overrides the preset. With no option at all: DIM(L) with the prior on
     images drawn from known factors.
@@ -97,7 +106,8 @@ def train(
 
 def _refuse_idle_options(config: Config, given: dict[str, Any]) -> None:
     """An option that was typed but cannot matter is a mistake of the user's, not a wish."""
-    idle = {
+    others = configs.AMDIM_OPTIONS if config.method == "dim" else configs.DIM_OPTIONS
+    idle: dict[str, str | bool] = {
         "local_scorer": config.local_weight == 0 and "--local-weight is 0",
         "prior": config.prior_weight == 0 and "--prior-weight is 0",
         "prior_loss": config.prior_weight == 0 and "--prior-weight is 0",
@@ -105,6 +115,7 @@ def _refuse_idle_options(config: Config, given: dict[str, Any]) -> None:
         "graph": _no_graph(config),
         "tf32": config.backend == "numpy" and "--backend is numpy",
         "noise": config.data != "shapes" and f"--data is {config.data}: only shapes are drawn with noise",
+        **dict.fromkeys(others, f"the method is {config.method}"),
     }
     for name, reason in idle.items():
         if name in given and reason:
@@ -137,6 +148,8 @@ def _start(config: Config, out: Path | None, plot: bool | None, quiet: bool) -> 
 
 def _name(config: Config) -> str:
     """The preset that has the same terms switched on."""
+    if config.method == "amdim":
+        return "amdim"
     if config.local_weight == 0:
         return "dim-global"
     return "dim-mixed" if config.global_weight else "dim-local"
@@ -276,6 +289,5 @@ def _line(progress: Progress) -> None:
 
 
 def _nats(terms: dict[str, float]) -> str:
-    return (
-        "  ".join(f"{name} {round(value, 3) + 0.0:.3f}" for name, value in terms.items() if name != "prior") + " nats"
-    )
+    bounds = {name: value for name, value in terms.items() if name not in UNSHOWN and not name.endswith("_certified")}
+    return "  ".join(f"{name} {round(value, 3) + 0.0:.3f}" for name, value in bounds.items()) + " nats"

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from dimref import encoders, parallel, runs
-from dimref.backend import Backend, Tree, leaves
+from dimref import encoders, methods, parallel, runs
+from dimref.backend import Array, Backend, Tree, leaves
 from dimref.config import Config
 from dimref.data import DataError
-from dimref.encoders import Layout
-from dimref.names import FEATURES
+from dimref.methods import LAYOUTS, AnyLayout
 from dimref.task import INIT, ORDER, generator
 
 BATCH = 100  # images of 32×32: their largest intermediate, the columns of the second convolution, is 26 MB
@@ -25,7 +24,7 @@ WARM_UP = 50  # batches that an untrained encoder's running statistics are measu
 class Frozen:
     """An encoder's parameters and running statistics on a device, and the sizes that it was made for."""
 
-    layout: Layout
+    layout: AnyLayout
     backend: Backend
     parameters: Tree
     running: Tree
@@ -37,12 +36,25 @@ class Frozen:
         if shape != expected:
             raise DataError(f"{source}: expected images of {expected}, which the encoder was made for, found {shape}")
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The names of its features: conv, fc and y; of a multi-scale encoder y alone, its 1×1 features."""
+        return methods.kinds(self.layout)
+
+    @property
+    def critic_layout(self) -> encoders.Layout:
+        """The sizes of the networks that judge y by such images: those of Deep InfoMax's encoder, whatever this one is."""
+        layout = self.layout
+        return layout if isinstance(layout, encoders.Layout) else encoders.Layout(layout.size, layout.channels)
+
     @cached_property
-    def _folded(self) -> Tree:
-        return encoders.fold(self.parameters, self.running)
+    def _inference(self) -> Callable[[Array], dict[str, Array]]:
+        return methods.frozen(self.parameters, self.running, self.layout)
 
     def batches(self, images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
-        """conv (n, side²·channels), fc (n, fc) and y (n, D) of uint8 images (N, H, W, C), a batch at a time, on the host.
+        """Each of its kinds of features of uint8 images (N, H, W, C), a batch at a time, on the host.
+
+        conv is (n, side²·channels), fc (n, fc), y (n, D).
 
         Raises:
             ValueError: the images are not of the layout's size and channels.
@@ -51,12 +63,12 @@ class Frozen:
         for start in range(0, len(images), size):
             batch = self.backend.to_device(encoders.scale(images[start : start + size], self.layout))
             with parallel.sharing():
-                encoding = encoders.encode_folded(self._folded, batch, self.layout)
-            found = (encoders.flatten(encoding.last_map), encoding.fc, encoding.y)
-            yield {name: self.backend.to_host(value) for name, value in zip(FEATURES, found, strict=True)}
+                found = self._inference(batch)
+            yield {name: self.backend.to_host(value) for name, value in found.items()}
 
-    def features(self, images: np.ndarray, kinds: tuple[str, ...] = FEATURES) -> dict[str, np.ndarray]:
+    def features(self, images: np.ndarray, kinds: tuple[str, ...] | None = None) -> dict[str, np.ndarray]:
         """The same for all images at once: conv (N, side²·channels), fc (N, fc), y (N, D), float32; some or all kinds."""
+        kinds = kinds or self.kinds
         parts = [{kind: batch[kind] for kind in kinds} for batch in self.batches(images)]
         return {kind: np.concatenate([part.pop(kind) for part in parts]) for kind in kinds}
 
@@ -72,10 +84,10 @@ def load(run: Path, backend: Backend, checkpoint: str = runs.NEWEST) -> tuple[Fr
     trees = [found.trees.get(part, {}).get("encoder", {}) for part in ("parameters", "state")]
     there = sum(np.size(array) for _, array in leaves(trees[0]))
     try:
-        layout = Layout(**found.meta["layout"])
+        layout = LAYOUTS[found.config.method](**found.meta["layout"])
         if layout.numbers > 2 * there:  # it would take memory that its arrays do not
             raise ValueError(f"one of {layout.numbers:,} numbers beside arrays of {there:,}")
-        expected = encoders.init_encoder(np.random.default_rng(0), layout)
+        expected = methods.init_encoder(np.random.default_rng(0), layout)
     except (KeyError, TypeError, ValueError) as error:
         raise runs.RunError(
             f"{path}: expected the layout of an encoder, found {type(error).__name__}: {error}"
@@ -85,16 +97,16 @@ def load(run: Path, backend: Backend, checkpoint: str = runs.NEWEST) -> tuple[Fr
     return Frozen(layout, backend, *map(backend.tree_to_device, trees)), found
 
 
-def untrained(config: Config, layout: Layout, backend: Backend, images: np.ndarray) -> Frozen:
+def untrained(config: Config, layout: AnyLayout, backend: Backend, images: np.ndarray) -> Frozen:
     """The encoder that the run started from, its running statistics measured on training images (N, H, W, C) uint8.
 
     As initialized they are 0 and 1, which would handicap this baseline: a batch norm that does not normalize.
     """
-    parameters, running = map(backend.tree_to_device, encoders.init_encoder(generator(config, INIT, 0), layout))
+    parameters, running = map(backend.tree_to_device, methods.init_encoder(generator(config, INIT, 0), layout))
     order = generator(config, ORDER, 0).permutation(len(images))
     size = min(config.batch_size, len(images))
     for k in range(WARM_UP):
         start = k % (len(images) // size) * size
         batch = backend.to_device(encoders.scale(images[order[start : start + size]], layout))
-        _, running = encoders.encode(parameters, running, batch, layout, training=True)
+        _, running = methods.encode(parameters, running, batch, layout, training=True)
     return Frozen(layout, backend, parameters, running)

@@ -18,7 +18,6 @@ import numpy as np
 
 from dimref import encoders
 from dimref.backend import Backend
-from dimref.encoders import Layout
 from dimref.errors import DimrefError
 from dimref.evaluation import dependence, reconstruction
 from dimref.evaluation.frozen import Frozen
@@ -26,6 +25,7 @@ from dimref.evaluation.labelled import Labelled
 from dimref.evaluation.probes import PROBES, problem
 from dimref.evaluation.probes.problem import MISSING
 from dimref.evaluation.ssim import WINDOW
+from dimref.methods import AnyLayout
 from dimref.names import FEATURES
 
 RAW, PIXELS = "raw", "pixels"  # the baseline without an encoder: its only feature
@@ -112,7 +112,7 @@ def judge(
         yield from _probed((RAW, PIXELS), pixels, found, wanted, encoder.backend, watch)
 
 
-def fault(name: str, found: Labelled, layout: Layout) -> str | None:
+def fault(name: str, found: Labelled, layout: AnyLayout) -> str | None:
     """Why a probe or a measure cannot be had for these images on this machine; None where it can."""
     if name in PROBES:
         missing = name in BY_SCIKIT_LEARN and find_spec("sklearn") is None
@@ -147,7 +147,7 @@ def _probed(
 
 
 def _mine(train: Pair, test: Pair, encoder: Frozen, seed: int) -> Found:
-    return _of_critic(dependence.mine(train, test, encoder.layout, seed, encoder.backend))
+    return _of_critic(dependence.mine(train, test, encoder.critic_layout, seed, encoder.backend))
 
 
 def _ndm(train: Pair, test: Pair, encoder: Frozen, seed: int) -> Found:
@@ -155,7 +155,7 @@ def _ndm(train: Pair, test: Pair, encoder: Frozen, seed: int) -> Found:
 
 
 def _ms_ssim(train: Pair, test: Pair, encoder: Frozen, seed: int) -> Found:
-    return reconstruction.reconstruction(train, test, encoder.layout, seed, encoder.backend), {}
+    return reconstruction.reconstruction(train, test, encoder.critic_layout, seed, encoder.backend), {}
 
 
 MEASURES: dict[str, Callable[[Pair, Pair, Frozen, int], Found]] = {"mine": _mine, "ndm": _ndm, "ms-ssim": _ms_ssim}

@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from dimref import encoders, kernels, laws, objectives, ops, optim, training
+from dimref import encoders, kernels, laws, methods, multiscale, ops, optim, training
 from dimref.backend import NUMPY, Array, Backend, Tree, get_backend, leaves, map_tree
 from dimref.config import PRESETS, Config
 from dimref.device_steps import DeviceSteps
 from dimref.encoders import Layout
 from dimref.errors import DimrefError
 from dimref.hardware import Found
+from dimref.methods import AnyLayout
 from dimref.tape import value_and_gradients
 from dimref.task import Task
 
@@ -28,7 +29,7 @@ FLOAT64, FLOAT32 = 1e-9, 1e-2  # admitted distances of gradients: near a ReLU's 
 SHAPES = ((4096, 512, 512), (64, 4096, 1024), (37, 19, 53), (1, 7, 5), (8, 1, 3), (200, 300, 1))  # of products
 LAYOUTS = ("rows", "columns", "part", "every second")
 OBJECTIVES: dict[str, dict[str, Any]] = {
-    **PRESETS,
+    **{name: options for name, options in PRESETS.items() if name != "amdim-large"},  # amdim, with other numbers
     "local-infonce": {"bound": "infonce"},
     "local-mine": {"bound": "mine"},
     "local-nwj": {"bound": "nwj"},
@@ -132,18 +133,19 @@ def gradients(backend: Backend, quick: bool) -> Found:
 
 
 def _distances(backend: Backend, name: str, dtype: type, batch: int) -> Iterator[tuple[str, float]]:
-    objective, layout = Config(**OBJECTIVES[name], batch_size=batch).objective(), _layout(batch)
+    config = Config(**OBJECTIVES[name], batch_size=batch)
+    objective, layout = config.objective(), _layout(config)
     rng = np.random.default_rng(0)
-    parameters, state = objectives.init_parameters(rng, layout, objective)
+    parameters, state = methods.init_parameters(rng, layout, objective)
     images = encoders.scale(
         rng.integers(0, 256, (batch, layout.size, layout.size, layout.channels), dtype=np.uint8), layout
     )
-    noise = objectives.draw_noise(rng, objective, layout, batch)
+    noise = methods.draw_noise(rng, objective, layout, batch)
     trees = [_as(dtype, tree) for tree in (parameters, state, images, noise)]
     sides = []
     for side in (backend, NUMPY):
         value, found, _ = value_and_gradients(
-            objectives.loss, *(side.tree_to_device(tree) for tree in trees), objective, layout
+            methods.loss, *(side.tree_to_device(tree) for tree in trees), objective, layout
         )
         sides.append({"loss": side.to_host(value), **{p: side.to_host(g) for p, g in leaves(found) if g is not None}})
     floor = math.sqrt(sum(float((a.astype(np.float64) ** 2).sum()) for a in sides[1].values())) / 1000
@@ -155,9 +157,11 @@ def _as(dtype: type, tree: Tree) -> Tree:
     return map_tree(lambda a: a.astype(dtype) if a.dtype == np.float32 else a, tree)
 
 
-def _layout(batch: int) -> Layout:
-    """The paper's, or one of a few units for a batch of a few images."""
-    return Layout(32, 3) if batch > 4 else Layout(8, 1, width=4, fc=16, representation=8)
+def _layout(config: Config) -> AnyLayout:
+    """The method's own, or one of a few units for a batch of a few images."""
+    if config.method == "amdim":
+        return multiscale.Layout(32, 3) if config.batch_size > 4 else multiscale.Layout(8, 1, ndf=2, nrkhs=8)
+    return Layout(32, 3) if config.batch_size > 4 else Layout(8, 1, width=4, fc=16, representation=8)
 
 
 def graph(backend: Backend, quick: bool) -> Found:
@@ -186,7 +190,8 @@ def _steps(backend: Backend, options: dict[str, Any], wanted: bool, steps: int) 
     """Steps on random images: parameters on the host, ms a step once warm, and what was told."""
     assert backend.queue is not None
     batch = 4 if steps <= 8 else 64
-    config, layout = Config(**options, steps=steps, epochs=steps, batch_size=batch, graph=wanted), _layout(batch)
+    config = Config(**options, steps=steps, epochs=steps, batch_size=batch, graph=wanted)
+    layout = _layout(config)
     shape = (4 * batch, layout.size, layout.size, layout.channels)
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     task = Task(config, config.objective(), layout, backend, "random images", images, images[:batch])

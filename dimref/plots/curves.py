@@ -63,7 +63,7 @@ def _step(line: dict, terms: tuple[str, ...]) -> dict:
 
 
 def _draw_bounds(axes: Any, steps: list[dict], epochs: list[dict], ceilings: dict[str, float]) -> None:
-    for term, colour in zip(ceilings, (BLUE, ORANGE), strict=False):
+    for term, colour in zip(ceilings, (BLUE, ORANGE, GREEN), strict=False):
         x = [line["step"] for line in steps]
         axes.plot(x, [line["nats"][term] for line in steps], color=colour, lw=1, alpha=0.6, label=f"{term}, batch")
         axes.plot(

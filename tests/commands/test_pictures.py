@@ -37,7 +37,8 @@ def test_every_picture_is_drawn_from_the_encoder_and_test_images(encoder, images
     config = tiny.config(images)
     rows = dict(pictures.of_encoder(tmp_path, encoder, config, 7))
     assert rows == {name: str(tmp_path / name) for name in ("filters", "neighbours", "components")}
-    weights, title = drawn["filters"]
+    weights, side, title = drawn["filters"]
+    assert side == 4
     first, now, change = weights.values()
     assert list(weights) == ["as initialized", "after 7 steps", "the change"]
     assert title == "npz, jsd, seed 0"

@@ -198,7 +198,7 @@ def test_every_objective_trains(train, bound, scorer, negatives):
     assert all(np.isfinite(line["nats"]["local"]) for line in tiny.metrics(run) if line["kind"] == "step")
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", [name for name in PRESETS if name.startswith("dim")])
 @pytest.mark.parametrize("bound", ["jsd", "infonce"])
 def test_every_preset_trains_its_terms_and_has_no_parameters_for_others(train, preset, bound):
     run, result = train("--preset", preset, "--bound", bound)

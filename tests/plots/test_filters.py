@@ -15,7 +15,7 @@ pytest.importorskip("matplotlib")
 @pytest.mark.parametrize(("channels", "count"), [(1, 5), (3, 7), (3, 64), (1, 1)])
 def test_every_weight_is_where_it_belongs(channels, count):
     w = np.random.default_rng(0).standard_normal((16 * channels, count))
-    found = mosaic(w)
+    found = mosaic(w, 4)
     columns = int(np.ceil(np.sqrt(count)))
     rows = int(np.ceil(count / columns))
     assert found.shape == (rows * 5 - 1, columns * 5 - 1) + ((3,) if channels == 3 else ())
@@ -27,16 +27,16 @@ def test_every_weight_is_where_it_belongs(channels, count):
 
 
 def test_a_filter_of_zeros_is_grey():
-    assert set(np.unique(mosaic(np.zeros((48, 1))))) == {0.5}
+    assert set(np.unique(mosaic(np.zeros((48, 1)), 4))) == {0.5}
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_each_entry_gets_its_panel_and_caption(tmp_path, drawn, channels):
     w = np.random.default_rng(0).standard_normal((16 * channels, 9)).astype(np.float32)
-    path = plots.filters(tmp_path, {"as initialized": w, "after 3 steps": w, "the change": w - w}, "shapes, jsd")
+    path = plots.filters(tmp_path, {"as initialized": w, "after 3 steps": w, "the change": w - w}, 4, "shapes, jsd")
     assert path == tmp_path / "filters.png"
     assert size(path)[0] > 1000
     (figure,) = drawn
     assert [axes.get_title() for axes in figure.axes] == ["as initialized", "after 3 steps", "the change"]
     assert "9 filters of 4×4 pixels" in figure.get_suptitle()
-    np.testing.assert_allclose(figure.axes[0].images[0].get_array(), mosaic(w))
+    np.testing.assert_allclose(figure.axes[0].images[0].get_array(), mosaic(w, 4))

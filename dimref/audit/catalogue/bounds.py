@@ -92,7 +92,23 @@ def _common(name: str, bound: Pairs) -> tuple[Variant, ...]:
             "no-gradient", lambda j, p: bound(stop_gradient(j), stop_gradient(p)), f"{name} with all scores detached",
             "the value is right and nothing is learned", "keep the scores on the tape", exact=True,
         ),
+        _spec(
+            "relu-on-scores", lambda j, p: bound(ops.relu(j), ops.relu(p)), f"{name} of scores that end in a ReLU",
+            "no score falls below 0: a pair of the product cannot be told to be one", "no ReLU on a final score", HJELM,
+        ),
     )  # fmt: skip
+
+
+def _both_summed(bound: Pairs) -> Pairs:
+    """Both terms summed over their pairs: N·(term of the joint) + P·(term of the product)."""
+
+    def value(joint: Array, product: Array) -> Array:
+        at_zero = bound(0.0 * joint, 0.0 * product)
+        of_joint = bound(joint, 0.0 * product) - at_zero
+        n, p = _count(joint, product)
+        return n * of_joint + p * (bound(joint, product) - of_joint - at_zero)
+
+    return value
 
 
 # ---- DV
@@ -192,6 +208,15 @@ NWJ_MISTAKES = (
         "product-summed", lambda j, p: ops.mean(j) - ops.mean(ops.total(anp.exp(p - 1.0), axis=0)),
         "NWJ with the product's e^{T−1} summed instead of averaged", "far too low, the more so the larger the batch",
         "take the mean over the product",
+    ),
+    _spec(
+        "scores-averaged-by-location", lambda j, p: ops.mean(j) - ops.mean(anp.exp(ops.mean(p, axis=0) - 1.0)),
+        "NWJ with the product's scores averaged at each location before the exponential", "above NWJ (Jensen): no bound",
+        "the mean of e^{T−1}",
+    ),
+    _spec(
+        "both-summed", _both_summed(bounds.nwj), "NWJ with both terms summed instead of averaged",
+        "the larger set weighs more: no bound", "take the mean of each",
     ),
     _spec(
         "softplus-for-exp", lambda j, p: ops.mean(j) - ops.mean(ops.softplus(p)), "E_P[T] − E_Q[log(1 + e^T)]",
@@ -302,6 +327,10 @@ JSD_MISTAKES = (
         lambda j, p: 2 * LOG_2 - ops.mean(ops.softplus(-j)) - ops.mean(ops.total(ops.softplus(p), axis=0)),
         "JSD with the negatives' terms summed instead of averaged", "the negatives weigh P times too much",
         "take the mean over the product",
+    ),
+    _spec(
+        "both-summed", _both_summed(bounds.jsd), "JSD with both terms summed instead of averaged",
+        "the larger set weighs more, and the step grows with the batch", "take the mean of each",
     ),
     _spec(
         "negatives-alone", lambda j, p: 2 * LOG_2 - ops.mean(ops.softplus(p)) + 0.0 * ops.mean(j),
@@ -477,6 +506,23 @@ def _mask_multiplied(name: str, bound: Pairs) -> Variant:
     )
 
 
+def _masked_by_minus_ten(name: str, bound: Pairs) -> Variant:
+    def function(inputs: Inputs) -> dict[str, Array]:
+        scores = inputs["scores"]
+        n = scores.shape[0]
+        own = np.eye(n, dtype=stop_gradient(scores).dtype).reshape(n, n, *(1 for _ in scores.shape[2:]))
+        return {"value": bound(everything(scores)[0], everything(scores * (1 - own) - 10 * own)[1])}
+
+    return Variant(
+        "masked-by-minus-10",
+        f"{name} with the diagonal masked by the number −10 instead of removed",
+        function,
+        "not invariant to a shift: N negatives of score −10, which for scores near or below that take over",
+        "drop the diagonal, or mask with −inf",
+        f"official code of {HJELM}",
+    )
+
+
 def _diagonal_over_all(name: str, bound: Pairs) -> Variant:
     """Off-diagonal terms summed and divided by N²: e.g. (softplus(T) * mask).mean()."""
     return Variant(
@@ -514,7 +560,11 @@ def forms(
     common = tuple(v for v in _common(name, bound) if not (symmetric and v.key == "roles-swapped"))
     mistakes = (*mistakes, *common)
     diagonal = (_with_diagonal(name, bound),)
-    more = (_mask_multiplied(name, bound), *((_diagonal_over_all(name, masked),) if masked else ()))
+    more = (
+        _mask_multiplied(name, bound),
+        _masked_by_minus_ten(name, bound),
+        *((_diagonal_over_all(name, masked),) if masked else ()),
+    )
     pairs = Form(
         "pairs",
         Signature(("joint", "product"), differentiate=("joint", "product")),

@@ -17,6 +17,7 @@ from dimref.laws.law import Slack
 HJELM, OORD, POOLE = "arXiv 1808.06670", "arXiv 1807.03748", "arXiv 1905.06922"
 BELGHAZI, NOWOZIN = "arXiv 1801.04062", "arXiv 1606.00709"
 SHIFTS = (-1e4, -300.0, -100.0, 100.0, 300.0, 1e4)
+TIES = (-1.0, 0.5, 2.0)
 SURE = 6.0  # nats by which a critic that is sure lifts the joint and lowers the product
 
 Ask = Callable[[Inputs], Answer]
@@ -26,15 +27,16 @@ Ask = Callable[[Inputs], Answer]
 
 
 def noise(rng: np.random.Generator, sizes: Sizes, *shape: int) -> np.ndarray:
-    """Numbers of the regime, without its shift, in float64."""
+    """Numbers of the regime, without its shift, in float64; none is 0, where max(t, 0) and |t| of a right formula kink."""
     if sizes.regime == "ties":
-        return rng.integers(-1, 2, shape).astype(np.float64) * rng.integers(0, 2)
+        return rng.choice(TIES, shape if rng.integers(2) else (1,) * len(shape)) * np.ones(shape)
     if sizes.regime == "moderate":
         return np.round(rng.uniform(-30, 30, shape), 2)
     if sizes.regime == "large":
         return np.where(rng.random(shape) < 0.5, -1e4, 1e4) + np.round(100 * rng.standard_normal(shape))
     scale = 0.01 if sizes.regime == "tiny" else 2.0
-    return np.round(scale * rng.standard_normal(shape), 4 if sizes.regime == "tiny" else 2)
+    drawn = np.round(scale * rng.standard_normal(shape), 4 if sizes.regime == "tiny" else 2)
+    return np.where(drawn == 0, scale / 2, drawn)
 
 
 def shift(rng: np.random.Generator, sizes: Sizes) -> float:

@@ -22,6 +22,9 @@ from dimref.audit.trace import manifest
 from dimref.audit.trace.layouts import recipe
 from dimref.audit.trace.pieces import Piece, evaluate, forward
 from dimref.backend import Array, Tree, leaves, map_tree
+from dimref.encoders import Layout
+from dimref.errors import DimrefError
+from dimref.objectives import Objective
 from dimref.optim import adam_step
 from dimref.tape import primitive, stop_gradient, value_and_gradients
 from dimref.task import STEP, Task, batch_at, noise_at
@@ -42,13 +45,17 @@ def trace(task: Task, dtype: str = "float32", after: int = 0) -> Trace:
     Args:
         dtype: "float32", as training computes, or "float64": the same initial numbers, computed with more digits.
     Raises:
-        Diverged: a gradient or a term of the loss is not finite.
+        Diverged: a gradient or a term of the loss is not finite. DimrefError: the method is not Deep InfoMax.
     """
+    layout = task.layout
+    if not isinstance(layout, Layout):
+        raise DimrefError(f"audit trace: expected a configuration of Deep InfoMax, found one of {task.config.method}")
     state = training.initial_state(task)
     for _ in range(after):
         state, _ = training.train_step(task, state)
     images = batch_at(task, state.step)
     objective = task.objective_for(len(images))
+    assert isinstance(objective, Objective)
     cast = _caster(dtype)
     before = State(state.step, *(map_tree(cast, tree) for tree in (state.parameters, state.model, state.adam)))
     batch = cast(task.backend.to_device(encoders.scale(images, task.layout)))
@@ -57,7 +64,7 @@ def trace(task: Task, dtype: str = "float32", after: int = 0) -> Trace:
     arrays |= dict(leaves({"noise": noise, "parameters": before.parameters, "state": before.model}))
     if state.step:  # before the first step they are 0
         arrays |= dict(leaves({"adam": {"m": before.adam["m"], "v": before.adam["v"]}}))
-    steps = forward(objective, task.layout)
+    steps = forward(objective, layout)
     with np.errstate(all="ignore"):  # every number is looked at below
         found, gradients = _run(steps, before.parameters, arrays)
         official = value_and_gradients(

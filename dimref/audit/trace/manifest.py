@@ -37,6 +37,7 @@ _TORCH_NAMES = {"w": "weight", "b": "bias", "gain": "weight", "shift": "bias", "
 def describe(task: Task, objective: Objective, arrays: dict[str, np.ndarray], dtype: str, step: int) -> dict[str, Any]:
     """The manifest of a step's arrays."""
     layout = task.layout
+    assert isinstance(layout, Layout)  # `export.trace` refuses the others
     steps = {piece.name: piece for piece in [*forward(objective, layout), *state_after(objective, layout)]}
     n, side = len(arrays["batch/images"]), layout.last[0]
     return {

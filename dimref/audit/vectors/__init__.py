@@ -21,6 +21,7 @@ EXCEPTIONS = {
     "objectives.init_parameters": "random initial values, as above",
     "objectives.draw_noise": "random draws, as above",
     "encoders.Layout": "a record of sizes",
+    "encoders.Padded": "a protocol: the sizes that scale needs",
     "encoders.Encoding": "a record: what encode returns",
     "encoders.init_encoder": "random initial values, as above",
     "layers.init_linear": "random initial values, as above",

@@ -5,9 +5,9 @@ import pytest
 from audited import as_target
 
 from dimref.audit import cases, matching, verdict
+from dimref.audit.answering import evaluate
 from dimref.audit.cases import Limits
 from dimref.audit.contract import contracts
-from dimref.audit.local import evaluate
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 KINDS = ("bound", "negatives")

@@ -1,4 +1,4 @@
-"""Functions of the library's own kind, written with `dimref.ops` or autograd, answered for in this process."""
+"""The answers of references and variants: functions of inputs by name, written with `dimref.ops`."""
 
 from __future__ import annotations
 
@@ -37,28 +37,3 @@ def _weighted(output: Array, weight: Array | None) -> Array:
     if np.shape(output) == ():
         return output if weight is None else output * weight
     return ops.total(output if weight is None else ops.multiply(output, weight))
-
-
-class LocalTarget:
-    """A function of positional arguments, differentiated by autograd's tape; it must not hang or exit."""
-
-    framework = "autograd"
-
-    def __init__(self, function: Callable[..., Any], name: str = "") -> None:
-        self.name = name or getattr(function, "__name__", "function")
-        self._function = function
-
-    def call(self, signature: Signature, inputs: Inputs) -> Answer:
-        """As `Target.call`: whatever the function raises is told in a line."""
-
-        def named(at: Inputs) -> Tree:
-            found = self._function(*(at[name] for name in signature.arguments))
-            found = found if isinstance(found, tuple) else (found,)
-            if len(found) != len(signature.outputs):
-                raise ValueError(f"expected {len(signature.outputs)} outputs, found {len(found)}")
-            return dict(zip(signature.outputs, found, strict=True))
-
-        try:
-            return evaluate(named, signature, inputs)
-        except Exception as error:  # the target is somebody else's code: whatever it raises is a finding
-            return Answer(problem=" ".join(f"{type(error).__name__}: {error}".split()))

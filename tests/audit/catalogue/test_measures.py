@@ -1,0 +1,96 @@
+"""SSIM and MS-SSIM: scikit-image and PyTorch convolutions conform, every variant departs as much as it says."""
+
+import numpy as np
+import pytest
+from catalogued import PLAIN, SIZES, answered, apart, drawn, forms, off, percent, same, variants
+
+from dimref.audit.catalogue import measures
+from dimref.audit.catalogue.measures import CONTRACTS
+from dimref.audit.contract import CORE, Sizes
+
+FORMS = {name.rpartition("-")[0]: form for name, form in forms(CONTRACTS)}
+KNOWN = variants(CONTRACTS)
+OPTIONS = {"data_range": 1, "channel_axis": 2}
+
+
+def known(name, key):
+    (variant,) = (v for form in (FORMS[name],) for v in (*form.conventions, *form.mistakes) if v.key == key)
+    return variant.function
+
+
+def cases(form, dtype="float64"):
+    for k, sizes in enumerate(SIZES):
+        yield drawn(form, Sizes(**{**vars(sizes), "dtype": dtype}), k)
+
+
+def of_skimage(a, b, **options):
+    metrics = pytest.importorskip("skimage.metrics")
+    return np.array([metrics.structural_similarity(x, y, **OPTIONS, **options) for x, y in zip(a, b, strict=True)])
+
+
+def test_scikit_image_conforms():
+    for inputs in cases(FORMS["ssim"]):
+        found = of_skimage(*inputs.values(), gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
+        np.testing.assert_allclose(found, FORMS["ssim"].reference(inputs)["value"], rtol=0, atol=1e-12)
+
+
+def test_scikit_image_by_default_is_a_named_convention():
+    for inputs in cases(FORMS["ssim"]):
+        found = of_skimage(*inputs.values())
+        np.testing.assert_allclose(found, known("ssim", "window-7-unbiased")(inputs)["value"], rtol=0, atol=1e-12)
+
+
+def test_scikit_image_with_a_sample_covariance_is_named():
+    for inputs in cases(FORMS["ssim"]):
+        found = of_skimage(*inputs.values(), gaussian_weights=True, sigma=1.5)
+        np.testing.assert_allclose(found, known("ssim", "unbiased-variances")(inputs)["value"], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_convolutions_of_pytorch_conform(dtype):
+    torch = pytest.importorskip("torch")
+    line = torch.tensor(measures.gaussian().astype(dtype))
+    window = (line[:, None] * line)[None, None]
+
+    def local(plane):
+        return torch.nn.functional.conv2d(plane, window)
+
+    for inputs in cases(FORMS["ssim"], dtype):
+        x, y = (torch.tensor(each).permute(0, 3, 1, 2).flatten(0, 1)[:, None] for each in inputs.values())
+        u, v = local(x), local(y)
+        light = (2 * u * v + 1e-4) / (u * u + v * v + 1e-4)
+        contrast = (2 * (local(x * y) - u * v) + 9e-4) / (local(x * x) - u * u + local(y * y) - v * v + 9e-4)
+        found = (light * contrast).mean((1, 2, 3)).reshape(inputs["a"].shape[0], -1).mean(1).numpy()
+        expected = FORMS["ssim"].reference(inputs)["value"]
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 if dtype == "float64" else 1.5e-5)
+
+
+def test_this_way_of_writing_it_conforms():
+    for inputs in cases(FORMS["ssim"]):
+        same({"value": measures.ssim(measures.plain, **inputs)}, FORMS["ssim"].reference(inputs), 1e-11)
+    for inputs in cases(FORMS["ms_ssim"]):
+        same({"value": measures.ms_ssim(**inputs)}, FORMS["ms_ssim"].reference(inputs), 1e-11, floor=1)
+
+
+@pytest.mark.parametrize(("form", "variant"), [each[1:] for each in KNOWN], ids=[each[0] for each in KNOWN])
+def test_a_variant_departs_as_much_as_it_says(form, variant):
+    assert apart(form, form.reference, variant.function)
+    if "waves" in variant.consequence:
+        assert percent(variant.consequence) == pytest.approx(off(form, variant, Sizes(**PLAIN)), rel=0.1)
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_variants_differ_from_each_other(form):
+    variants_known = (*form.conventions, *form.mistakes)
+    assert len({each.key for each in variants_known}) == len(variants_known)
+    for k, first in enumerate(variants_known):
+        for second in variants_known[k + 1 :]:
+            assert apart(form, first.function, second.function), (first.key, second.key)
+
+
+def test_inverted_images_are_drawn_beyond_the_core_alone():
+    """Where a negative mean has to be clipped, an implementation that does not is NaN."""
+    form = FORMS["ms_ssim"]
+    for sizes, inputs in zip(SIZES, cases(form), strict=True):
+        found = answered(known("ms_ssim", "not-clipped"), form, inputs)["value"]
+        assert np.isnan(found).any() == (sizes.regime not in CORE)

@@ -1,0 +1,257 @@
+"""`dimref train --preset amdim`: the same loop, files and commands with the multi-view method."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import tiny
+from strict import STRICT
+
+from dimref import methods, multiscale, runs, task, training
+from dimref.backend import NUMPY, leaves
+from dimref.config import AMDIM_OPTIONS, DIM_OPTIONS, PRESETS, Config
+from dimref.evaluation import frozen
+
+SMALL = ("--preset", "amdim", "--ndf", 2, "--nrkhs", 8, "--no-plot")
+
+
+def config(images, **options):
+    return tiny.config(images, **{"method": "amdim", "ndf": 2, "nrkhs": 8, "lr": 2e-4, **options})
+
+
+@pytest.fixture
+def run(images, tmp_path):
+    """A finished run."""
+    path = tmp_path / "run"
+    assert tiny.invoke(*tiny.small(images, *SMALL, "--out", path)).exit_code == 0
+    return path
+
+
+# ---- the command
+
+
+def test_a_run_says_what_is_trained_and_what_was_learned(images, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = tiny.invoke(*tiny.small(images, *SMALL))
+    assert result.exit_code == 0, result.output
+    lines = {line[:13].strip(): line[14:] for line in result.stdout.splitlines() if line[:13].strip()}
+    assert lines["objective"].startswith("InfoNCE 1→5, 1→7, 5→5 both ways, scores clipped to ±20, + 0.05 × mean")
+    assert lines["views"].startswith("shifted by up to 4 pixels, colours")
+    assert lines["encoder"].endswith("for 32×32: ndf 2, ndepth 1, nrkhs 8")
+    assert lines["run"] == "runs/amdim-npz-001"
+    for term, locations in (("1-5", 25), ("1-7", 49), ("5-5", 25)):
+        assert f"nats held out, of at most {np.log(1 + 3 * locations):.3f}; " in lines[f"{term} bound"]
+        assert lines[f"{term} bound"].endswith(" certified")
+    assert "as published, without log K" in lines["loss"]
+    assert "accuracy in % on 30 test images" in lines["linear probe"]
+    foreign = ("data", "linear probe")  # they name a file of this test, and where its test images come from
+    assert max(len(line) for line in result.output.splitlines() if not line.startswith(foreign)) <= 100
+    epoch = result.stderr.splitlines()[-1]
+    assert epoch.startswith("epoch 1  step 3/3  1-5 ")
+    assert "certified" not in epoch
+    assert "penalty" not in epoch
+
+
+def test_metrics_hold_every_term(run):
+    step, epoch = tiny.metrics(run)
+    names = {"1-5", "1-7", "5-5", "1-5_certified", "1-7_certified", "5-5_certified", "penalty", "loss"}
+    assert set(step["nats"]) == set(epoch["held_out_nats"]) == names
+    assert epoch["bound"] == pytest.approx(sum(epoch["held_out_nats"][term] for term in ("1-5", "1-7", "5-5")))
+    assert set(step["saturated"]) == {"1-5", "1-7", "5-5"}
+    assert 1 <= step["effective_rank"] <= 3
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--augmentation", "none"), "not augmented"),
+        (("--augmentation", "crop"), "cropped and enlarged, colours"),
+        (("--scales", "1-7"), "InfoNCE 1→7 both ways"),
+        (("--clip", 0), "scores not clipped"),
+        (("--score-penalty", 0, "--ndepth", 2), "+ 0 × mean squared score"),
+    ],
+)
+def test_each_part_can_be_left_out(images, tmp_path, options, words):
+    result = tiny.invoke(*tiny.small(images, *SMALL, "--out", tmp_path / "run", *options))
+    assert result.exit_code == 0, result.output
+    assert words in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--bound", "dv"), "--bound: has no effect, since the method is amdim; leave it out"),
+        (("--prior-weight", 1), "--prior-weight: has no effect, since the method is amdim"),
+        (("--scales", "7-7"), "--scales: expected some of 1-5, 1-7, 5-5, with commas between, found '7-7'"),
+        (("--scales", "1-5,1-5"), "--scales: expected some of"),
+        (("--clip", -1), "--clip: expected a number of at least 0, found -1.0"),
+        (("--clip", "nan"), "--clip: expected a number of at least 0, found nan"),
+        (("--score-penalty", "inf"), "--score-penalty: expected a number of at least 0, found inf"),
+        (("--nrkhs", 7), "nrkhs at least the 8 channels of the maps before it, were 2, 1 and 7"),
+        (("--ndepth", 0), "--ndepth: expected a number of at least 1, found 0"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_in_one_line(images, tmp_path, options, words):
+    assert words in tiny.refused(*tiny.small(images, *SMALL, *options, "--out", tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", AMDIM_OPTIONS)
+def test_its_options_are_refused_with_deep_infomax(images, tmp_path, name):
+    value = {"scales": "1-5", "augmentation": "none"}.get(name, 500)
+    line = tiny.refused(*tiny.small(images, f"--{name.replace('_', '-')}", value, "--out", tmp_path / "run"))
+    assert line.endswith(f"--{name.replace('_', '-')}: has no effect, since the method is dim; leave it out")
+
+
+def test_every_option_belongs_to_one_method_or_to_both():
+    names = {field.name for field in dataclasses.fields(Config)}
+    assert set(AMDIM_OPTIONS) | set(DIM_OPTIONS) <= names
+    assert not set(AMDIM_OPTIONS) & set(DIM_OPTIONS)
+
+
+def test_the_large_preset_is_the_papers():
+    large = Config(**PRESETS["amdim-large"])
+    layout = multiscale.Layout(64, 3, large.ndf, large.ndepth, large.nrkhs)
+    assert (layout.ndf, layout.ndepth, layout.nrkhs, layout.map_channels) == (320, 10, 2560, 2560)
+
+
+# ---- resuming, backends
+
+
+def test_a_resumed_run_is_the_run_that_was_not_interrupted(images, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    options = (*SMALL, "--quiet", "--log-every", 1)
+    tiny.invoke(*tiny.small(images, *options, "--steps", 6, "--out", whole))
+    tiny.invoke(*tiny.small(images, *options, "--steps", 4, "--checkpoint-every", 2, "--out", parts))
+    result = tiny.invoke("train", "--resume", parts, "--steps", 6, "--quiet", "--no-plot")
+    assert result.exit_code == 0, result.output
+    found, expected = tiny.arrays(parts / "newest.npz"), tiny.arrays(whole / "newest.npz")
+    assert found.keys() == expected.keys()
+    for path, array in found.items():
+        np.testing.assert_array_equal(array, expected[path], err_msg=path)
+    steps = [[line for line in tiny.metrics(path) if line["kind"] == "step"] for path in (parts, whole)]
+    assert steps[0] == steps[1]
+
+
+def test_a_run_cannot_be_resumed_as_another(run):
+    assert "--clip: expected 20.0, as the run" in tiny.refused("train", "--resume", run, "--clip", 5)
+
+
+@pytest.mark.parametrize("options", [{}, {"augmentation": "crop", "scales": "5-5", "clip": 0.0}])
+def test_two_steps_on_the_strict_device_are_those_of_numpy(images, options):
+    host_task = task.prepare(config(images, **options))
+    device_task = dataclasses.replace(host_task, backend=STRICT)
+    host, device = training.initial_state(host_task), training.initial_state(device_task)
+    for _ in range(2):
+        host, seen = training.train_step(host_task, host)
+        device, device_seen = training.train_step(device_task, device)
+    assert seen["terms"] == device_seen["terms"]
+    assert seen["saturated"] == device_seen["saturated"]
+    np.testing.assert_array_equal(seen["y"], device_seen["y"])
+    trees = [{"p": state.parameters, "s": state.model} for state in (host, device)]
+    found = dict(leaves(STRICT.tree_to_host(trees[1])))
+    for path, array in leaves(trees[0]):
+        assert array.dtype == np.float32, path
+        np.testing.assert_array_equal(found[path], array, err_msg=path)
+    assert training.held_out_terms(host_task, host) == training.held_out_terms(device_task, device)
+
+
+def test_training_learns_which_views_belong_together(images):
+    """In a few dozen steps on three grey levels each bound leaves 0, and the certified form with it."""
+    prepared = task.prepare(config(images, steps=60, batch_size=8, ndf=4, nrkhs=16, lr=3e-3, augmentation="none"))
+    state, seen = training.initial_state(prepared), []
+    for _ in range(40):
+        state, step = training.train_step(prepared, state)
+        seen.append(step["terms"])
+    for name in ("1-5", "1-7", "5-5", "1-5_certified", "1-7_certified", "5-5_certified"):
+        before, after = (np.mean([terms[name] for terms in part]) for part in (seen[:5], seen[-5:]))
+        assert after > before + 0.2, (name, before, after)
+
+
+# ---- the other commands
+
+
+def test_encode_writes_the_1x1_features(run):
+    result = tiny.invoke("encode", run, "--split", "test")
+    assert result.exit_code == 0, result.output
+    encoder, found = frozen.load(run, NUMPY)
+    y = np.load(run / "test-y.npy")
+    assert y.shape == (30, 8)
+    with np.load(found.config.data_dir) as archive:
+        expected = encoder.features(archive["test_images"])
+    np.testing.assert_array_equal(y, expected["y"])
+    assert encoder.kinds == ("y",)
+    assert "--features conv: the encoder of" in tiny.refused("encode", run, "--features", "conv")
+
+
+def test_features_do_not_depend_on_the_batch_they_are_encoded_in(run):
+    encoder, found = frozen.load(run, NUMPY)
+    with np.load(found.config.data_dir) as archive:
+        images = archive["test_images"]
+    together = encoder.features(images)["y"]
+    alone = np.concatenate([encoder.features(images[k : k + 1])["y"] for k in range(len(images))])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_evaluate_probes_the_1x1_features(run, monkeypatch):
+    from dimref.evaluation.probes import descent
+
+    monkeypatch.setattr(descent, "LEAST_STEPS", 1)
+    result = tiny.invoke("evaluate", run, "--measures", "none", "--probe", "linear,mlp")
+    assert result.exit_code == 0, result.output
+    cells = json.loads((run / "evaluation.json").read_text())["results"]
+    assert {(cell["name"], cell["encoder"], cell["feature"]) for cell in cells} == {
+        (probe, *place)
+        for probe in ("linear", "mlp")
+        for place in (("trained", "y"), ("untrained", "y"), ("raw", "pixels"))
+    }
+    assert "--features conv: this encoder has y alone" in tiny.refused("evaluate", run, "--features", "conv")
+
+
+def test_export_writes_every_array_under_both_kinds_of_names(run):
+    encoder, found = frozen.load(run, NUMPY)
+    count = len(dict(leaves({"p": found.trees["parameters"], "s": found.trees["state"]["encoder"]})))
+    assert tiny.invoke("export", run).exit_code == 0
+    with np.load(run / "weights.npz") as archive:
+        named = dict(archive)
+    assert len(named) == count
+    assert sum(a.size for a in named.values()) == encoder.layout.numbers + 3 * 2 * 8
+    assert named["encoder.down1_1.conv.weight"].shape == (4, 2, 4, 4)
+    assert named["encoder.embed7.shortcut.bias"].shape == (8,)
+    w = encoder.parameters["down1_1"]["conv"]["w"]
+    np.testing.assert_array_equal(named["encoder.down1_1.conv.weight"][3, 1, 2, 0], w[(2 * 4 + 0) * 2 + 1, 3])
+    np.testing.assert_array_equal(named["encoder.norm1.running_mean"], encoder.running["norm1"]["mean"])
+    pytest.importorskip("safetensors")
+    assert tiny.invoke("export", run, "--format", "safetensors", "--scorers").exit_code == 0
+
+
+def test_plot_draws_its_pictures(run):
+    pytest.importorskip("matplotlib")
+    result = tiny.invoke("plot", run)
+    assert result.exit_code == 0, result.output
+    for name in ("curves", "filters", "neighbours", "components"):
+        assert (run / f"{name}.png").stat().st_size > 5000, result.output
+
+
+def test_a_checkpoint_of_another_layout_is_refused(run):
+    checkpoint = runs.load_checkpoint(run / "newest.npz")
+    for layout in ({"size": 8, "channels": 1}, {**checkpoint.meta["layout"], "nrkhs": 9}, {"size": "x"}):
+        changed = dataclasses.replace(checkpoint, meta={**checkpoint.meta, "layout": layout})
+        runs.save_checkpoint(run / "best.npz", changed)
+        assert str(run / "best.npz") in tiny.refused("encode", run, "--checkpoint", "best")
+
+
+def test_a_trace_of_it_is_refused(run, tmp_path):
+    line = tiny.refused("audit", "trace", "export", "--config", run / "config.json", "-o", tmp_path / "t.npz")
+    assert "expected a configuration of Deep InfoMax, found one of amdim" in line
+
+
+def test_methods_agree_with_their_modules():
+    layout = multiscale.Layout(32, 3, 2, 1, 8)
+    assert methods.kinds(layout) == ("y",)
+    assert methods.first_layer(layout) == ("first", 3)
+    parameters, state = methods.init_encoder(np.random.default_rng(0), layout)
+    images = np.zeros((2, 32, 32, 3), np.float32)
+    encoding, _ = methods.encode(parameters, state, images, layout, training=False)
+    np.testing.assert_array_equal(methods.frozen(parameters, state, layout)(images)["y"], encoding.one)
