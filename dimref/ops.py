@@ -373,6 +373,9 @@ def normalize_columns(x: Array, gain: Array, shift: Array, centred: Array, varia
     Equal to gain · `standardize`(x, 0, ε) + shift, whose passes over memory it halves. The gradient through the moments is
     part of its VJP.
     """
+    device = kernels.of(centred)
+    if device is not None:
+        return device.normalize(centred, gain, shift, variance, epsilon)
     out = centred * (gain / np.sqrt(variance + epsilon))
     out += shift
     return out
@@ -387,9 +390,13 @@ def _normalize_columns_vjp(argnums: Any, ans: Array, args: Sequence[Any], kwargs
         if nested or isbox(g):
             raise ValueError("normalize_columns: its VJP is fused, so it has no second derivative")
         scale = 1 / np.sqrt(variance + epsilon)
-        of_shift, of_gain = _column_sums(g), _column_sums(g * centred) * scale
+        device = kernels.of(g)
+        products = _column_sums(g * centred) if device is None else device.column_products(g, centred)
+        of_shift, of_gain = _column_sums(g), products * scale
         found = {1: of_gain, 2: of_shift}
-        if 0 in argnums:
+        if 0 in argnums and device is not None:
+            found[0] = device.normalize_gradient(g, centred, gain, variance, of_gain, of_shift, epsilon)
+        elif 0 in argnums:
             n = g.shape[0]
             found[0] = g * (gain * scale)
             found[0] -= centred * (gain * scale**2 * of_gain * (1 / n))
