@@ -7,16 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
-from dimref import data, encoders, methods, plots
+from dimref import amdim, data, encoders, methods, multiscale, plots
 from dimref.config import Config
 from dimref.data import Dataset, MissingSplit
 from dimref.errors import DimrefError
 from dimref.evaluation.frozen import Frozen
 from dimref.evaluation.labelled import LABELLED
-from dimref.methods import AnyObjective
-from dimref.task import INIT, generator
+from dimref.methods import AnyLayout, AnyObjective
+from dimref.plots.neighbours import queries
+from dimref.task import HELD, INIT, generator
 
 IMAGES = 1000  # test images in the pictures that show some
+VIEWED = 8  # images whose views are shown
+AUGMENTED = {"shift": "shifted by up to 4 pixels", "crop": "cropped and enlarged", "none": "not augmented"}
 
 
 def ceilings(objective: AnyObjective, n: int, locations: int) -> dict[str, float]:
@@ -30,7 +33,7 @@ def title_of(config: Config) -> str:
 
 
 def of_encoder(run: Path, encoder: Frozen, config: Config, step: int) -> Iterator[tuple[str, str]]:
-    """Draw filters, neighbours and components; yield the name of each and where it lies, or why it does not."""
+    """Draw filters, neighbours, components and, of amdim, views; yield each name, and its place or why it has none."""
     title = f"{title_of(config)}, step {step}"
     _, side = methods.first_layer(encoder.layout)
     yield "filters", told(lambda: plots.filters(run, _first_layers(encoder, config, step), side, title_of(config)))
@@ -50,6 +53,27 @@ def of_encoder(run: Path, encoder: Frozen, config: Config, step: int) -> Iterato
             told(lambda: plots.neighbours(run, found.images, found.labels, found.classes, spaces, of)),
         )
     yield "components", told(lambda: plots.components(run, y, found.labels, found.classes, of))
+    if isinstance(encoder.layout, multiscale.Layout):
+        yield "views", told(lambda: _views(run, encoder.layout, config, found))
+
+
+def how_augmented(kind: str) -> str:
+    """How views are made, in words."""
+    return AUGMENTED[kind] + ("" if kind == "none" else ", colours jittered, a quarter of them grey")
+
+
+def _views(run: Path, layout: AnyLayout, config: Config, found: Dataset) -> Path:
+    objective = config.objective()
+    assert isinstance(objective, amdim.Objective)
+    assert isinstance(layout, multiscale.Layout)
+    asked = queries(found.labels, VIEWED)
+    images = encoders.scale(found.images[asked], layout)
+    noise = methods.draw_noise(generator(config, HELD, 0), objective, layout, len(asked))
+    first, second = amdim.views(images, noise)
+    rows = {name: 0.5 * x + 0.5 for name, x in (("image", images), ("one view", first), ("the other", second))}
+    title = f"{title_of(config)}: two random views of {found.split} images"
+    note = how_augmented(objective.augmentation_for(layout))
+    return plots.views(run, rows, found.labels[asked], found.classes, title, note)
 
 
 def told(draw: Callable[[], Path]) -> str:

@@ -19,9 +19,10 @@ from dimref.errors import DimrefError
 @click.option("--backend", type=click.Choice(names.BACKENDS), default="numpy", help="CPU or GPU.  [default: numpy]")
 @click.option("--threads", type=click.IntRange(min=1), help="BLAS threads.  [default: all cores]")
 def plot(run: Path, data_dir: str | None, checkpoint: str, backend: str, threads: int | None) -> None:
-    """Draw a run's pictures into its directory: curves, filters, neighbours, components, accuracies.
+    """Draw a run's pictures into its directory: curves, filters, neighbours, components, views, accuracies.
 
-    A picture whose files are missing is left out, and said why: accuracies need what dimref evaluate writes.
+    A picture whose files are missing is left out, and said why: accuracies need what dimref evaluate writes. Only amdim
+    has views.
     """
     set_threads(threads)
     from dimref import plots

@@ -59,9 +59,7 @@ def _amdim(config: Config, layout: multiscale.Layout) -> None:
     pairs = ", ".join(scale.replace("-", "→") for scale in objective.scales)
     clipped = f"scores clipped to ±{objective.clip:g}" if objective.clip else "scores not clipped"
     _row("objective", f"InfoNCE {pairs} both ways, {clipped}, + {objective.penalty:g} × mean squared score")
-    views = {"shift": "shifted by up to 4 pixels", "crop": "cropped and enlarged", "none": "not augmented"}
-    chosen = objective.augmentation_for(layout)
-    _row("views", views[chosen] + ("" if chosen == "none" else ", colours jittered, a quarter of them grey"))
+    _row("views", pictures.how_augmented(objective.augmentation_for(layout)))
     _row("encoder", f"{layout.numbers:,} parameters for {layout.padded}×{layout.padded}: ndf {layout.ndf}, "
                     f"ndepth {layout.ndepth}, nrkhs {layout.nrkhs}")  # fmt: skip
 

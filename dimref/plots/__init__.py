@@ -7,5 +7,6 @@ from dimref.plots.estimate import estimate
 from dimref.plots.filters import filters
 from dimref.plots.neighbours import neighbours
 from dimref.plots.style import MISSING, available
+from dimref.plots.views import views
 
-__all__ = ["MISSING", "accuracies", "available", "components", "curves", "estimate", "filters", "neighbours"]
+__all__ = ["MISSING", "accuracies", "available", "components", "curves", "estimate", "filters", "neighbours", "views"]

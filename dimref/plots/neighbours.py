@@ -54,12 +54,12 @@ def neighbours(
     return save(figure, run / "neighbours.png")
 
 
-def queries(labels: np.ndarray) -> np.ndarray:
-    """Which images are asked for: the first of each of some classes, evenly spread; of unlabelled ones, the first."""
+def queries(labels: np.ndarray, most: int = QUERIES) -> np.ndarray:
+    """Which images are shown: the first of each of some classes, evenly spread; of unlabelled ones, the first."""
     _, first = np.unique(labels, return_index=True)
     if len(first) == 1:
-        return np.arange(min(QUERIES, len(labels)))
-    return first[np.unique(np.linspace(0, len(first) - 1, min(QUERIES, len(first))).astype(int))]
+        return np.arange(min(most, len(labels)))
+    return first[np.unique(np.linspace(0, len(first) - 1, min(most, len(first))).astype(int))]
 
 
 def nearest(points: np.ndarray, count: int) -> np.ndarray:

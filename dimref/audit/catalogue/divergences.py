@@ -280,6 +280,8 @@ CONTRACTS: tuple[Contract, ...] = (
         (
             _bits(kl, "the Kullback–Leibler divergence"),
             _epsilon(1e-12, kl_with_epsilon, "the Kullback–Leibler divergence"),
+            _v("zero-over-zero", kl_of_logarithms, "KL(P‖Q), but NaN where p = q = 0",
+               "NaN for P = Q = (1, 0), where it is 0", ZEROS, "torch.nn.functional.kl_div of log 0"),
         ),
         (
             _v("reversed", partial(exchanged, kl), "KL(Q‖P): the two distributions are exchanged",
@@ -308,8 +310,6 @@ CONTRACTS: tuple[Contract, ...] = (
             _v("doubled", over(2.0, kl), "2 KL(P‖Q)", "0.591781 in place of 0.29589", "drop the factor"),
             _epsilon(1e-8, kl_with_epsilon, "the Kullback–Leibler divergence"),
             _epsilon(1e-5, kl_with_epsilon, "the Kullback–Leibler divergence"),
-            _v("zero-over-zero", kl_of_logarithms, "KL(P‖Q), but NaN where p = q = 0",
-               "NaN for P = Q = (1, 0), where it is 0", ZEROS, "torch.nn.functional.kl_div of log 0"),
             _v("zero-log-zero", naive_kl, "KL(P‖Q), but NaN where p = 0",
                "NaN for P = (1, 0), Q = (½, ½), where it is log 2", ZEROS, f"{COVER}, section 2.3: 0 log 0/q = 0"),
         ),
@@ -342,7 +342,11 @@ CONTRACTS: tuple[Contract, ...] = (
     ), "Lin 1991, eq. (4.1)"),
     Contract("information", "reverse_kl", "the reverse Kullback–Leibler divergence KL(Q‖P) in nats", _form(
         _of("reverse_kl"),
-        (_bits(partial(exchanged, kl), "the reverse Kullback–Leibler divergence"),),
+        (
+            _bits(partial(exchanged, kl), "the reverse Kullback–Leibler divergence"),
+            _v("zero-over-zero", partial(exchanged, kl_of_logarithms), "KL(Q‖P), but NaN where p = q = 0",
+               "NaN for P = Q = (1, 0), where it is 0", ZEROS),
+        ),
         (
             _v("forward", kl, "KL(P‖Q): the forward divergence", "0.29589 in place of 0.325336",
                "weight by q: Σ q log(q/p)", NOWOZIN),
@@ -354,8 +358,6 @@ CONTRACTS: tuple[Contract, ...] = (
                "1.40753 in place of 0.325336", "add Σ q log q"),
             _v("mean-for-sum", partial(mean_for_sum, partial(exchanged, kl)), "the mean over the outcomes",
                "0.108445 in place of 0.325336: 1/K of it", "sum over the outcomes"),
-            _v("zero-over-zero", partial(exchanged, kl_of_logarithms), "KL(Q‖P), but NaN where p = q = 0",
-               "NaN for P = Q = (1, 0), where it is 0", ZEROS),
             _v("zero-log-zero", partial(exchanged, naive_kl), "KL(Q‖P), but NaN where q = 0",
                "NaN for P = (½, ½), Q = (1, 0), where it is log 2", ZEROS),
         ),

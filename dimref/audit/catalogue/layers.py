@@ -249,7 +249,6 @@ LINEAR_ROWS = Form(
                 "a linear layer whose gradients in weight and bias are divided by the batch size",
                 "the gradient in w is off by 83 % at B = 6: it is 1/B of its size", PER_BATCH),
     ),
-    range_of=("x",),
 )  # fmt: skip
 
 # ---- convolution
@@ -319,7 +318,6 @@ CONV_LAST = Form(
               "a convolution whose gradients in weight and bias are divided by the batch size",
               "the gradient in w is off by 83 % at B = 6: it is 1/B of its size", PER_BATCH),
     ),
-    range_of=("x",),
 )  # fmt: skip
 TRANSPOSE_LAST = Form(
     name="channels-last",
@@ -348,7 +346,6 @@ TRANSPOSE_LAST = Form(
               "off by 68 % on random images where the stride is less than the kernel",
               "add the patches: out[...] += patch"),
     ),
-    range_of=("x",),
 )  # fmt: skip
 
 _IMAGES = {"x": TO_FIRST, "value": TO_FIRST}

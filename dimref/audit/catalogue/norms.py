@@ -183,7 +183,7 @@ def _draw_norm(arguments: tuple[str, ...], rng: np.random.Generator, sizes: Size
     high, wide = (1 + extra for extra in sizes.extra)
     n, c = max(3, sizes.n), sizes.m  # of 2 values x̂ is ±1 whatever they are: the gradient is nothing but rounding
     drawn = {
-        "x": numbers(rng, sizes, n, high, wide, c) + weights(rng, sizes, c),
+        "x": numbers(rng, sizes, n, high, wide, c) + numbers(rng, sizes, c),  # channels of different means
         "gain": weights(rng, sizes, c),
         "shift": weights(rng, sizes, c),
         "mean": weights(rng, sizes, c),
@@ -329,7 +329,6 @@ BATCH_NORM_LAST = Form(
                  "the running mean is off by 12 % after one batch, and grows without limit",
                  "new = 0.9·old + 0.1·batch"),
     ),
-    range_of=("x",),
 )  # fmt: skip
 OUTPUT_LAST = Form(
     name="output-last",
@@ -343,7 +342,6 @@ OUTPUT_LAST = Form(
         for key, title, consequence, mend in (_epsilon(epsilon),)
     ),
     mistakes=tuple(_output_mistakes(OUTPUT, stateful=False)),
-    range_of=("x",),
 )
 INFERENCE_LAST = Form(
     name="channels-last",
@@ -376,7 +374,6 @@ INFERENCE_LAST = Form(
                   "batch norm in inference that takes no mean off",
                   "off by 37 % on random images", "subtract the running mean"),
     ),
-    range_of=("x",),
 )  # fmt: skip
 
 _rows = partial(variant, OUTPUT)
@@ -422,7 +419,6 @@ LAYER_NORM = Form(
               "the gradient in x is off by 59 %: it is not orthogonal to 1 and x̂",
               "differentiate through mean and variance"),
     ),
-    range_of=("x",),
 )  # fmt: skip
 
 _STATE = {"x": TO_FIRST, "out": TO_FIRST}

@@ -26,7 +26,7 @@ def torch_functions():
         def call(x, *rest):
             found = function(x.permute(0, 3, 1, 2), *rest)
             out, *state = found if isinstance(found, tuple) else (found,)
-            return out.permute(0, 2, 3, 1), *state
+            return (out.permute(0, 2, 3, 1), *state) if state else out.permute(0, 2, 3, 1)
 
         return call
 

@@ -1,0 +1,51 @@
+"""The picture of two views: every image in its place, labelled, in grey and in colour."""
+
+import numpy as np
+import pytest
+import tiny
+from drawing import size
+
+from dimref import plots, task
+from dimref.backend import NUMPY
+from dimref.commands import pictures
+from dimref.evaluation.frozen import untrained
+
+pytest.importorskip("matplotlib")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("count", [1, 8])
+def test_every_image_is_above_its_views(tmp_path, drawn, channels, count):
+    rng = np.random.default_rng(0)
+    rows = {name: rng.random((count, 6, 6, channels)).astype(np.float32) for name in ("image", "one view", "the other")}
+    labels = np.arange(count) % 3 - 1
+    path = plots.views(tmp_path, rows, labels, ("round", "square"), "npz", "cropped")
+    assert path == tmp_path / "views.png"
+    assert size(path)[0] > 150
+    (figure,) = drawn
+    grid = np.array(figure.axes).reshape(3, count)
+    for row, (caption, images) in zip(grid, rows.items(), strict=True):
+        assert row[0].get_ylabel() == caption
+        for axes, image in zip(row, images, strict=True):
+            np.testing.assert_array_equal(axes.images[0].get_array().reshape(image.shape), image)
+    assert [axes.get_xlabel() for axes in grid[-1]] == [["", "round", "square"][k % 3] for k in range(count)]
+    assert figure.get_suptitle() == "npz\ncropped"
+
+
+@pytest.mark.parametrize("augmentation", [None, "crop", "none"])
+def test_a_run_shows_its_own_augmentation(tmp_path, images, drawn, augmentation):
+    config = tiny.config(images, method="amdim", ndf=1, nrkhs=4, augmentation=augmentation)
+    prepared = task.prepare(config)
+    encoder = untrained(config, prepared.layout, NUMPY, prepared.images)
+    rows = dict(pictures.of_encoder(tmp_path, encoder, config, 3))
+    assert rows["views"] == str(tmp_path / "views.png")
+    shown = [axes.images[0].get_array() for axes in drawn[-1].axes]
+    count = len(shown) // 3
+    for image, first, second in zip(shown[:count], shown[count : 2 * count], shown[2 * count :], strict=True):
+        assert np.array_equal(first, image) == np.array_equal(second, image) == (augmentation == "none")
+    words = {
+        None: "shifted by up to 4 pixels, colours",
+        "crop": "cropped and enlarged, colours",
+        "none": "not augmented",
+    }
+    assert words[augmentation] in drawn[-1].get_suptitle()
