@@ -27,6 +27,7 @@ from dimref.audit.calling import Here
 from dimref.audit.loading import LoadError
 from dimref.audit.resident import resident
 from dimref.backend import leaves
+from dimref.names import THREAD_VARIABLES
 
 PACKAGE = Path(__file__).resolve().parents[2]  # where `import dimref` finds this very package
 TIME_LIMIT, MEMORY_LIMIT = 10.0, 4096.0  # seconds of one call, MiB
@@ -164,6 +165,7 @@ class _Process:
     def __init__(self) -> None:
         paths = [str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
         env = {
+            **dict.fromkeys(THREAD_VARIABLES, "1"),  # the arrays are small: threads that wait for each other cost most
             **os.environ,
             "PYTHONPATH": os.pathsep.join(paths),
             "PYTHONUNBUFFERED": "1",

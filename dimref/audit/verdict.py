@@ -103,6 +103,9 @@ def _rank(candidate: Candidate) -> int | None:
 
 def judge(form: Form, title: str, cases: list[Observation]) -> Judgement:
     """The verdict on a target from its answers; `title` names the reference."""
+    usable = [case for case in cases if case.core and not case.found.problem]
+    if not usable:
+        return Judgement(FAILED, "", next((case.found.problem for case in cases if case.found.problem), "no answer"))
     found = candidates(form, cases)
     if not found:
         found = [c for c in candidates(form, cases, single=True) if c.role != "mistake"]
@@ -174,10 +177,21 @@ def _scaled_by_shape(title: str, fit: Fit) -> Judgement:
 def _of_variant(form: Form, best: Candidate, found: list[Candidate]) -> Judgement:
     variant, fit = best.variant, best.fit
     assert variant is not None
+    if best.role == "convention" and not (form.loss or fit.factor < 0) and fit.constant != "zero":
+        return Judgement(
+            MISTAKE, variant.key, f"{variant.title}, with {_constants(fit)} added",
+            "the gradient is right, the value is not", "correct the constant", variant.source,
+        )  # fmt: skip
+    if best.role == "convention" and fit.scaling:
+        return _scaled_by_shape(variant.title, fit)
+    if best.role == "convention" and abs(fit.factor) != 1:
+        scaled = _scaled(form, variant.title, fit)
+        return replace(scaled, key=variant.key) if scaled.verdict == CONVENTION else scaled
     title = ("the negative of " if fit.factor < 0 else "") + variant.title
     gradient_right = variant.exact and any(c.role != "mistake" for c in found)
     if fit.scaling or abs(fit.factor) != 1:
-        times = " · ".join(part for part in (f"{abs(fit.factor):.6g}", fit.scaling) if part)
+        number = "" if abs(fit.factor) == 1 else f"{abs(fit.factor):.6g}"
+        times = " · ".join(part for part in (number, fit.scaling) if part)
         title += f", times {times}"
     valid = best.role == "convention"
     if (fit.factor < 0 or form.loss) and gradient_right:

@@ -91,7 +91,7 @@ def _row(name: str, text: str) -> str:
 
 
 def _width(spread: bool) -> int:
-    return 15 if spread else 6
+    return 14 if spread else 6
 
 
 def _number(cell: Cell, spread: bool) -> str:
@@ -102,7 +102,7 @@ def _number(cell: Cell, spread: bool) -> str:
 
 def _notes(cell: Cell, limit: float) -> Iterator[str]:
     if cell.interval:
-        yield f"95 %: {cell.interval[0]:.3f} … {cell.interval[1]:.3f}"
+        yield f"[{cell.interval[0]:.3f}, {cell.interval[1]:.3f}]"
     if cell.mean > limit:
         yield f"above {limit:.3f}"
 
@@ -119,9 +119,9 @@ def _meaning(name: str, limit: float, size: int) -> str:
     certified = f"No sample of that many test images certifies more than about their log, {limit:.3f}."
     if name == "mine":
         return (
-            "held-out DV between image and y by a trained critic, a lower bound on I(x; y). The interval covers what "
-            "that critic attains in expectation over test images, and not I, which lies above (the entropy of x: "
-            f"infinite, or log of the distinct images). {certified}"
+            "held-out DV between image and y by a trained critic, a lower bound on I(x; y). The 95 % interval in "
+            "brackets covers what that critic attains in expectation over test images, and not I, which lies above "
+            f"(the entropy of x: infinite, or log of the distinct images). {certified}"
         )
     return (
         f"held-out DV between y and y with each dimension shuffled: 0 where the dimensions are independent. {certified}"

@@ -57,7 +57,7 @@ def table(text):
         row = re.match(r"(.{13}) (trained|untrained|raw pixels) +(.*)", line)
         if row:
             name = row[1].strip() or name
-            found[name, row[2]] = re.split(r"  +95|  +above", row[3])[0].split()
+            found[name, row[2]] = re.split(r"  +\[|  +above", row[3])[0].split()
     return found
 
 
@@ -108,7 +108,7 @@ def test_measures_say_their_interval_their_limit_and_their_scales(run):
     assert mine["certifiable"] == ndm["certifiable"] == pytest.approx(math.log(60))
     low, high = mine["interval"]
     assert low <= mine["mean"] <= high
-    assert f"95 %: {low:.3f} … {high:.3f}" in text
+    assert f"[{low:.3f}, {high:.3f}]" in text
     assert alike["weights"] == [1.0]
     flat = " ".join(text.split())
     assert "scales of 12×12: 1, weights 1.000" in flat

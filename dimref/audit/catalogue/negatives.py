@@ -93,7 +93,7 @@ ALL_PAIRS = Contract(
     "negatives", "all_pairs", "the diagonal as the joint, all other pairs as the product",
     (
         Form(
-            "matrix", Signature(("scores",), ("joint", "product")),
+            "matrix", Signature(("scores",), ("joint", "product"), of="joint"),
             "scores (N, N) or (N, N, L); returns (joint (N, [L]), product (N(N−1), [L])), the product in any order",
             draw_square, _all_pairs,
             conventions=(

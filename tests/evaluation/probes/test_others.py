@@ -155,6 +155,15 @@ def test_a_support_vector_machine_is_scikit_learns_at_the_best_of_the_strengths(
     assert found.accuracy == pytest.approx(scores[svm.STRENGTHS.index(found.chosen["C"] * 8)], abs=0.01)
 
 
+@pytest.mark.parametrize("strength", svm.STRENGTHS)
+def test_the_weights_are_those_of_the_primal_solver_to_the_end(strength):
+    machine = pytest.importorskip("sklearn.svm").LinearSVC
+    given = problem(blobs(300, 0, distance=0.6), blobs(9, 1))
+    primal = machine(C=strength / 8, dual=False, tol=1e-8, max_iter=10_000).fit(given.x, given.labels).coef_
+    found = svm._fit(given.x, given.labels, strength).coef_
+    assert np.linalg.norm(found - primal) < 0.05 * np.linalg.norm(primal)
+
+
 # ---- neighbours
 
 
