@@ -36,6 +36,8 @@ PATIENCE, FORBEARANCE = 3, 8  # a target that hung or died so often is not asked
 POLL = 0.05  # seconds between two looks at a call that lasts
 MOST_PRINTED = 1 << 24  # bytes; more would fill the disk
 MIB = 1 << 20
+# JAX compiles for each shape: quickly, and the formula as it is written (log(exp(x)) would become x).
+XLA_FLAGS = "--xla_backend_optimization_level=0 --xla_disable_hlo_passes=algsimp"
 
 
 class _Lost(Exception):
@@ -165,6 +167,7 @@ class _Process:
     def __init__(self) -> None:
         paths = [str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
         env = {
+            "XLA_FLAGS": XLA_FLAGS,
             **dict.fromkeys(THREAD_VARIABLES, "1"),  # the arrays are small: threads that wait for each other cost most
             **os.environ,
             "PYTHONPATH": os.pathsep.join(paths),
