@@ -28,10 +28,14 @@ class Signature:
     differentiate: tuple[str, ...] = ()
     of: str = "value"
 
+    def __post_init__(self) -> None:
+        if self.of not in ("", *self.outputs):
+            raise ValueError(f"signature: of must be one of {', '.join(self.outputs)}, or empty, was {self.of!r}")
+
     @property
     def main(self) -> str:
         """The output that is an objective's value: the one that is differentiated, or the first."""
-        return self.of if self.of in self.outputs else self.outputs[0]
+        return self.of or self.outputs[0]
 
 
 @dataclass(frozen=True)

@@ -162,7 +162,7 @@ def run(target: Target, contract: Contract, form: Form, cases: int = CASES, seed
     fit = judgement.candidate.fit if judgement.candidate else Fit(_orientation(form, seen), "", "varies", ())
     departures = _range(form, target, judgement, fit, limits)
     if departures:
-        judgement = _naive(form, judgement, departures, limits)
+        judgement = _naive(form, target, judgement, fit, departures, limits)
     counterexample = _counterexample(form, target, judgement, fit, departures, limits, seed)
     value, gradient = _errors(form, seen, judgement, fit)
     laws = _laws(form, target, seen, fit, judgement)
@@ -243,8 +243,10 @@ def _range(form: Form, target: Target, judgement: Judgement, fit: Fit, limits: L
     return numerical.scan(form, numerical.asker(form, target), function, fit, limits)
 
 
-def _naive(form: Form, judgement: Judgement, departures: list[Departure], limits: Limits) -> Judgement:
-    variant = numerical.name(form, departures, limits)
+def _naive(
+    form: Form, target: Target, judgement: Judgement, fit: Fit, departures: list[Departure], limits: Limits
+) -> Judgement:
+    variant = numerical.name(form, numerical.asker(form, target), fit, departures, limits)
     first = min(departures, key=lambda d: d.magnitude)
     where = f"{first.found} at {first.magnitude:.3g} nats in {first.dtype}"
     if judgement.verdict == MISTAKE and not judgement.gradient_right:
@@ -327,17 +329,14 @@ def _errors(form: Form, seen: list[Observation], judgement: Judgement, fit: Fit)
 
 
 def _relative(found: Any, expected: Any) -> float:
+    """The largest difference by the largest number; where all are tiny by one sample's weight in a mean, 1/size."""
     found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
     if found.shape != expected.shape:
         return math.inf
     if found.size == 0 or np.array_equal(found, expected):
         return 0.0
     error = float(np.abs(found - expected).max())
-    return (
-        math.inf
-        if math.isnan(error)
-        else error / max(1.0 if expected.ndim == 0 else 0.0, matching.largest(expected), 1e-12)
-    )
+    return math.inf if math.isnan(error) else error / max(1 / expected.size, matching.largest(expected))
 
 
 def _dtypes(form: Form, seen: list[Observation]) -> tuple[tuple[str, str], ...]:

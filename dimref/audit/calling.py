@@ -130,18 +130,17 @@ def evaluate(framework: Framework, function: Callable[..., Any], signature: Sign
     arrays = {name: _to(framework, inputs[name]) for name in (*signature.arguments, *_weight(inputs))}
     given: dict[str, Tree] = {}
 
-    def run(at: Tree) -> tuple[Any, dict[str, Any]]:
-        arguments = {name: at.get(name, arrays[name]) for name in signature.arguments}
+    def run(at: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        arguments = {name: at[name] for name in signature.arguments}
         if not given:  # NumPy's functions run twice
             given.update(arguments)
         outputs = _named(function(*arguments.values()), signature)
-        return _scalar(framework, outputs, signature, arrays.get("weight")), outputs
+        return _scalar(framework, outputs, signature, at.get("weight")), outputs
 
-    at = {name: arrays[name] for name in signature.differentiate}
-    if at:
-        outputs, gradients, why_not = framework.evaluate(run, at)
+    if signature.differentiate:
+        outputs, gradients, why_not = framework.evaluate(run, arrays, signature)
     else:
-        outputs, gradients, why_not = run(at)[1], {}, ""
+        outputs, gradients, why_not = run(arrays)[1], {}, ""
     value = {name: framework.host(found) for name, found in outputs.items()}
     _refuse(value, signature)
     remarks = [why_not] if why_not else []

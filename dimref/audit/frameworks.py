@@ -17,13 +17,14 @@ import numpy as np
 
 from dimref import ops
 from dimref.audit import reach
+from dimref.audit.answer import Signature
 from dimref.audit.loading import where
 from dimref.backend import NUMPY, Backend, Tree, get_backend, map_tree
 from dimref.errors import DimrefError
 from dimref.tape import stop_gradient, value_and_gradients
 
-# What a target computes: differentiated arrays -> their weighted sum, a scalar (None if there is none), and its outputs.
-Run = Callable[[Tree], tuple[Any, dict[str, Any]]]
+# What a target computes: inputs by name -> a scalar to differentiate (None if there is none), and its outputs.
+Run = Callable[[dict[str, Any]], tuple[Any, dict[str, Any]]]
 Found = tuple[dict[str, Any], Tree | None, str]  # outputs, gradients, why there are none
 
 STANDS_FOR = {  # autograd's own version of a module
@@ -70,8 +71,8 @@ class Framework(Protocol):
         """Σ weight · found, a scalar; found itself, of one element, where weight is None."""
         ...
 
-    def evaluate(self, run: Run, at: Tree) -> Found:
-        """Run, and differentiate the scalar with respect to every leaf of `at`; zeros where it does not depend on it."""
+    def evaluate(self, run: Run, inputs: dict[str, Any], signature: Signature) -> Found:
+        """Run, and differentiate the scalar by `signature.differentiate`; zeros where it does not depend on an input."""
         ...
 
 
@@ -96,6 +97,16 @@ def candidates(function: Callable[..., Any]) -> list[str]:
     if found or "numpy" in reach.roots(function):
         return [*found, "numpy"]
     return ["numpy", *(name for name in ("torch", "jax") if name in sys.modules)]  # methods and operators alone
+
+
+def differentiated(inputs: dict[str, Any], signature: Signature) -> Tree:
+    """The inputs whose gradients are wanted."""
+    return {name: inputs[name] for name in signature.differentiate}
+
+
+def copied(tree: Any) -> Any:
+    """A tree with copies of its arrays."""
+    return map_tree(lambda leaf: leaf.copy() if hasattr(leaf, "copy") else leaf, tree)
 
 
 def host(found: Any) -> np.ndarray:
@@ -158,9 +169,11 @@ class Taped:
             return ops.reshape(found, ()) if hasattr(found, "shape") else found
         return ops.total(ops.multiply(found, weight))
 
-    def evaluate(self, run: Run, at: Tree) -> Found:
+    def evaluate(self, run: Run, inputs: dict[str, Any], signature: Signature) -> Found:
+        at = differentiated(inputs, signature)
+
         def scalar(boxed: Tree) -> tuple[Any, Any]:
-            total, outputs = run(boxed)
+            total, outputs = run({**inputs, **boxed})
             return total, {"outputs": outputs, "scalar": np.array(total is not None)}
 
         _, gradients, found = value_and_gradients(scalar, at)
@@ -180,18 +193,19 @@ class Plain(Taped):
         super().__init__(name, backend)
         self._namespaces = reach.namespaces(function)
 
-    def evaluate(self, run: Run, at: Tree) -> Found:
-        copies = map_tree(lambda leaf: leaf.copy(), at)  # the first run may change its inputs
-        _, outputs = run(at)
+    def evaluate(self, run: Run, inputs: dict[str, Any], signature: Signature) -> Found:
+        copies = copied(inputs)  # the first run may change its inputs
+        _, outputs = run(inputs)
         title = {"numpy": "NumPy", "cupy": "CuPy"}[self.name]
         try:
             with _autograd_for_numpy(self._namespaces):
-                traced, gradients, _ = super().evaluate(run, copies)
+                traced, gradients, _ = super().evaluate(run, copies, signature)
             same = all(_close(self.host(traced[name]), self.host(outputs[name])) for name in outputs)
         except Exception:  # whatever autograd makes of code that was not written for it
             return outputs, None, f"no gradient: {title} has no autodiff, and autograd cannot trace this function"
         if gradients is None or not same:
             return outputs, None, f"no gradient: {title} has no autodiff, and autograd's trace differs"
+        at = differentiated(inputs, signature)
         return outputs, map_tree(lambda g, leaf: g.astype(leaf.dtype), gradients, at), ""
 
 
@@ -252,7 +266,8 @@ class Torch:
     def weighted(self, found: Any, weight: Any) -> Any:
         return found.reshape(()) if weight is None else (weight * found).sum()
 
-    def evaluate(self, run: Run, at: Tree) -> Found:
+    def evaluate(self, run: Run, inputs: dict[str, Any], signature: Signature) -> Found:
+        at = differentiated(inputs, signature)
         roots: list[Any] = []
 
         def as_root(leaf: Any) -> Any:
@@ -260,7 +275,7 @@ class Torch:
             return leaf.clone()  # a root may not be changed in place, what is computed from it may
 
         with self._torch.enable_grad():
-            total, outputs = run(map_tree(as_root, at))
+            total, outputs = run({**inputs, **map_tree(as_root, at)})
         if total is None:
             return outputs, None, ""
         found: Any = [None] * len(roots)
@@ -282,13 +297,15 @@ class Torch:
 
 
 class Jax:
-    """JAX, with jax.grad."""
+    """JAX, with jax.grad. Value and gradient are compiled as one for each shape, where the function can be traced."""
 
     name, mutable = "jax", False
 
     def __init__(self) -> None:
         self._jax = _imported("jax", "JAX", "jax[cpu]")
         self._jax.config.update("jax_enable_x64", True)  # float64 inputs would become float32
+        self._compiled: dict[str, Callable[..., Any]] = {}
+        self._as_written = 2  # calls that are run line by line, so that what changes from call to call shows
 
     def array(self, host: np.ndarray) -> Any:
         return self._jax.numpy.from_dlpack(host) if host.size and host.dtype != bool else self._jax.numpy.asarray(host)
@@ -302,20 +319,48 @@ class Jax:
     def weighted(self, found: Any, weight: Any) -> Any:
         return found.reshape(()) if weight is None else (weight * found).sum()
 
-    def evaluate(self, run: Run, at: Tree) -> Found:
-        def scalar(leaves: Tree) -> tuple[Any, Any]:
-            total, outputs = run(leaves)
+    def evaluate(self, run: Run, inputs: dict[str, Any], signature: Signature) -> Found:
+        arrays, rest = self._split(inputs)
+        at = {name: arrays.pop(name) for name in signature.differentiate}
+
+        def scalar(at: Tree, arrays: Tree) -> tuple[Any, Any]:
+            total, outputs = run(_joined({**at, **arrays}, rest))
             if total is None:
                 raise Unusable
             return total, outputs
 
+        differentiate = self._jax.value_and_grad(scalar, has_aux=True)
+        self._as_written, compiles = self._as_written - 1, True
+        if self._as_written < 0:
+            key = f"{signature} {rest}"
+            compiled = self._compiled.setdefault(key, self._jax.jit(differentiate))
+            try:
+                (_, outputs), gradients = compiled(at, arrays)
+                return outputs, map_tree(self.host, gradients), ""
+            except Exception:  # its code looks at the numbers; or it fails at this input, which shows below
+                compiles = False
         try:
-            (_, outputs), gradients = self._jax.value_and_grad(scalar, has_aux=True)(at)
+            (_, outputs), gradients = differentiate(at, arrays)
+            if not compiles:
+                self._as_written = sys.maxsize
         except Exception as error:  # the target's own fault shows when it is run without a tape
-            outputs = run(at)[1]
-            why = "" if isinstance(error, Unusable) else _raised("jax.grad", error)
-            return outputs, None, why
+            outputs = run(inputs)[1]
+            return outputs, None, "" if isinstance(error, Unusable) else _raised("jax.grad", error)
         return outputs, map_tree(self.host, gradients), ""
+
+    def _split(self, tree: Any) -> tuple[Any, Any]:
+        """The arrays of a tree, and all else in it: None where the other has an entry."""
+        if isinstance(tree, dict):
+            parts = {name: self._split(entry) for name, entry in tree.items()}
+            return {name: part[0] for name, part in parts.items()}, {name: part[1] for name, part in parts.items()}
+        return (tree, None) if isinstance(tree, self._jax.Array) else (None, tree)
+
+
+def _joined(arrays: Any, rest: Any) -> Any:
+    """What `Jax._split` took apart."""
+    if isinstance(rest, dict):
+        return {name: _joined(arrays[name], entry) for name, entry in rest.items()}
+    return rest if arrays is None else arrays
 
 
 def _raised(what: str, error: Exception) -> str:

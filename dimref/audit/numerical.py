@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -36,6 +37,7 @@ LADDER = (
     1e4,
 )
 BEYOND = 130.0  # nats: e^T has left float32, and so has 1/e^T
+FAR = 3.0
 LOST = 1e-5  # relative error beyond rounding that counts as a departure
 NAIVE = Variant(
     "not-stabilised",
@@ -72,7 +74,7 @@ def scan(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: Fit, lim
     """The first departure from factor · function + constant for every pattern of signs and dtype."""
     found = []
     for dtype in ("float64", "float32"):
-        base = form.draw(np.random.default_rng(0), limits.apply(Sizes(n=2, m=2, locations=1, dtype=dtype)))
+        base = _base(form, limits, dtype)
         for pattern, scores in _patterns(form, base):
             departure = _first(form, ask, function, fit, pattern, scores, base, dtype)
             if departure is not None:
@@ -80,25 +82,60 @@ def scan(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: Fit, lim
     return found
 
 
-def name(form: Form, departures: list[Departure], limits: Limits) -> Variant:
-    """The naive formula that departs at the same magnitudes in the same way; NAIVE if none of the known does."""
-    best, least = NAIVE, 0.6
+def name(form: Form, ask: Ask, fit: Fit, departures: list[Departure], limits: Limits) -> Variant:
+    """The naive formula that departs most like the target; NAIVE if none of the known departs at such magnitudes.
+
+    First what the values become (inf, NaN) is compared, then where values and gradients first depart: frameworks differ
+    in the gradients of division and σ.
+    """
+    best, least = NAIVE, (math.inf, math.inf)
+    become = _becomes(form, ask, fit, limits)
     theirs = {(d.pattern, d.dtype): d for d in departures}
     reference = form.reference
     assert reference is not None
     same = Fit(1.0, "", "zero", ())
     for variant in form.numerical:
-        ours = scan(form, _asker(form, variant.function), reference, same, limits)
+        naive = _asker(form, variant.function)
+        ours = scan(form, naive, reference, same, limits)
+        if not _near(departures, ours):
+            continue
         known = {(d.pattern, d.dtype): d for d in ours}
-        keys = theirs.keys() | known.keys()
-        unlike = sum(_unlike(theirs.get(key), known.get(key)) for key in keys) / max(len(keys), 1)
-        if unlike < least:
-            best, least = variant, unlike
+        other = sum(a != b for a, b in zip(become, _becomes(form, naive, same, limits), strict=True))
+        unlike = sum(_unlike(theirs.get(key), known.get(key)) for key in theirs.keys() | known.keys())
+        if (other, unlike) < least:
+            best, least = variant, (other, unlike)
     return best
 
 
+def _becomes(form: Form, ask: Ask, fit: Fit, limits: Limits) -> list[str]:
+    """What the value becomes, sign taken out, for every pattern at some magnitudes and in both dtypes."""
+    found = []
+    for dtype in ("float64", "float32"):
+        base = _base(form, limits, dtype)
+        for _, scores in _patterns(form, base):
+            for magnitude in (60.0, 120.0, 1e3, 1e4):
+                answer = ask(_at(base, scores, magnitude))
+                found.append(answer.problem or _kind(answer.value[form.signature.main], fit.factor))
+    return found
+
+
+def _kind(value: np.ndarray, factor: float) -> str:
+    if np.isnan(value).any():
+        return "NaN"
+    return "finite" if np.isfinite(value).all() else str(math.copysign(1.0, factor) * float(value.sum()))
+
+
+def _near(theirs: list[Departure], ours: list[Departure]) -> bool:
+    """Whether the first departures are within a factor of FAR in every dtype; one beyond float32's range may lack."""
+    for dtype in {d.dtype for d in (*theirs, *ours)}:
+        first = [min((d.magnitude for d in side if d.dtype == dtype), default=math.inf) for side in (theirs, ours)]
+        if min(first) < BEYOND and not max(first) < FAR * min(first):
+            return False
+    return True
+
+
 def _unlike(a: Departure | None, b: Departure | None) -> float:
-    """0 for the same, 1 for quite another; what happens beyond the range of float32 differs between frameworks' σ."""
+    """0 for the same, 1 for quite another."""
     if a is None or b is None:
         only = a or b
         return 1.0 if only is not None and only.magnitude < BEYOND else 0.4
@@ -114,6 +151,16 @@ def _asker(form: Form, function: Callable[[Inputs], Tree]) -> Ask:
 def asker(form: Form, target: Target) -> Ask:
     """Runs the target."""
     return lambda inputs: target.call(form.signature, inputs)
+
+
+def _base(form: Form, limits: Limits, dtype: str) -> Inputs:
+    """A small case, whose scores are then replaced."""
+    return form.draw(np.random.default_rng(0), limits.apply(Sizes(n=2, m=2, locations=1, dtype=dtype)))
+
+
+def _at(base: Inputs, scores: dict[str, np.ndarray], magnitude: float) -> Inputs:
+    """The case with scores of that magnitude, in their dtype."""
+    return {**base, **{name: (a * magnitude).astype(a.dtype) for name, a in scores.items()}}
 
 
 def _patterns(form: Form, base: Inputs) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
@@ -144,7 +191,7 @@ def _patterns(form: Form, base: Inputs) -> Iterator[tuple[str, dict[str, np.ndar
 def _first(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: Fit, pattern: str,
            scores: dict[str, np.ndarray], base: Inputs, dtype: str) -> Departure | None:  # fmt: skip
     def at(magnitude: float) -> Inputs:
-        return {**base, **{name: (a * magnitude).astype(dtype) for name, a in scores.items()}}
+        return _at(base, scores, magnitude)
 
     calm = at(LADDER[0])
     constant = _rest(form, fit, ask(calm), evaluate(function, form.signature, calm), calm)

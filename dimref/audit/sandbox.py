@@ -27,6 +27,7 @@ from dimref.audit.calling import Here
 from dimref.audit.loading import LoadError
 from dimref.audit.resident import resident
 from dimref.backend import leaves
+from dimref.names import THREAD_VARIABLES
 
 PACKAGE = Path(__file__).resolve().parents[2]  # where `import dimref` finds this very package
 TIME_LIMIT, MEMORY_LIMIT = 10.0, 4096.0  # seconds of one call, MiB
@@ -35,6 +36,8 @@ PATIENCE, FORBEARANCE = 3, 8  # a target that hung or died so often is not asked
 POLL = 0.05  # seconds between two looks at a call that lasts
 MOST_PRINTED = 1 << 24  # bytes; more would fill the disk
 MIB = 1 << 20
+# JAX compiles for each shape: quickly, and the formula as it is written (log(exp(x)) would become x).
+XLA_FLAGS = "--xla_backend_optimization_level=0 --xla_disable_hlo_passes=algsimp"
 
 
 class _Lost(Exception):
@@ -164,6 +167,8 @@ class _Process:
     def __init__(self) -> None:
         paths = [str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
         env = {
+            "XLA_FLAGS": XLA_FLAGS,
+            **dict.fromkeys(THREAD_VARIABLES, "1"),  # the arrays are small: threads that wait for each other cost most
             **os.environ,
             "PYTHONPATH": os.pathsep.join(paths),
             "PYTHONUNBUFFERED": "1",

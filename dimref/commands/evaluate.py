@@ -167,7 +167,13 @@ def _progress(total: int) -> Iterator[Callable[[str, int], None]]:
     elif sys.stderr.isatty():
         with click.progressbar(length=total, item_show_func=lambda text: text, file=sys.stderr, show_pos=True,
                                show_eta=False, label="evaluating", width=24) as bar:  # fmt: skip
-            yield lambda text, done: bar.update(done, text)
+
+            def watch(text: str, done: int) -> None:
+                bar.current_item = text  # also where nothing is done yet: what is under way
+                bar.update(done, text)
+                bar.render_progress()
+
+            yield watch
     else:
         yield _lines(total)
 

@@ -343,6 +343,28 @@ def test_jax_numbers_and_stopped_gradients():
     np.testing.assert_array_equal(Here(jax_stopped).call(X, {"x": np.ones(2)}).gradients["x"], [0, 0])
 
 
+def jax_looks(x):
+    import jax.numpy as jnp
+
+    if len(x) == 1:
+        raise ValueError("one alone")
+    return jnp.sum(x * x) if x.max() > 0 else 3 * jnp.sum(x)
+
+
+@pytest.mark.parametrize("function", [jax_looks, lambda x: twice(x).sum()])
+def test_jax_compiled_or_line_by_line_is_the_same(function):
+    jax = pytest.importorskip("jax")
+    target = Here(function, "jax")
+    for call in range(6):
+        for sign in (1, -1):
+            x = sign * np.arange(1.0, 4.0)
+            answer = target.call(X, {"x": x})
+            np.testing.assert_allclose(answer.value["value"], function(jax.numpy.asarray(x)))
+            np.testing.assert_allclose(answer.gradients["x"], jax.grad(function)(jax.numpy.asarray(x)))
+        if call == 3 and function is jax_looks:
+            assert "one alone (test_frameworks.py, line " in target.call(X, {"x": np.ones(1)}).problem
+
+
 # ---- host
 
 
