@@ -26,6 +26,11 @@ def smile_of_exponentials(joint, product, tau):
     return np.mean(joint) - np.mean(np.log(z))
 
 
+def smile_clipped_scores(joint, product, tau):
+    clipped = np.clip(product, -tau, tau)
+    return np.mean(joint) - np.mean(logsumexp(clipped, axis=0)) + math.log(len(product))
+
+
 # ---- TUBA
 
 
@@ -104,6 +109,18 @@ def reverse_kl_short(v_real, v_fake):
 def total_variation_sigmoid(v_real, v_fake):
     """½·tanh v = σ(2v) − ½."""
     return np.mean(1 / (1 + np.exp(-2 * v_real))) - np.mean(1 / (1 + np.exp(-2 * v_fake)))
+
+
+def squared_hellinger(v_real, v_fake):
+    return -np.mean(np.expm1(-v_real)) - np.mean(np.expm1(v_fake))
+
+
+def reverse_kl(v_real, v_fake):
+    return np.mean(1 - v_fake) - np.mean(np.exp(-v_real))
+
+
+def total_variation(v_real, v_fake):
+    return (np.mean(np.tanh(v_real)) - np.mean(np.tanh(v_fake))) / 2
 
 
 # ---- f-divergences, mistakes

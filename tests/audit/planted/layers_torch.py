@@ -84,7 +84,8 @@ def conv2d_reflected(x, w, b, stride, padding):
 
 def batch_norm_output_test_statistics(x, gain, shift):
     """Per image: an instance norm."""
-    return F.instance_norm(x, weight=gain, bias=shift)
+    var, mu = torch.var_mean(x, dim=(2, 3), keepdim=True, correction=0)
+    return (x - mu) / torch.sqrt(var + 1e-5) * gain[:, None, None] + shift[:, None, None]
 
 
 def batch_norm_output_unbiased(x, gain, shift):

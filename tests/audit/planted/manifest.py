@@ -98,7 +98,7 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
             "mistake logits-averaged-to-one": "infonce_logits_averaged",
             "mistake denominator-detached": "infonce_detached",
             "mistake unknown": "infonce_temperature",
-            "mistake constant": "infonce_wrong_axis_diagonal",
+            "mistake dv-over-all-pairs": "infonce_wrong_axis_diagonal",
         },
         "bound dv matrix": {
             "conforms": "dv_square dv_square_masked",
@@ -133,7 +133,7 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
             "mistake sum-for-mean": "infonce_total",
             "mistake divided-again": "infonce_twice_divided",
             "mistake softmax-first": "infonce_softmax_twice",
-            "mistake constant": "infonce_everything",
+            "mistake dv-over-all-pairs": "infonce_everything",
             "mistake denominator-detached": "infonce_stopped",
         },
         "bound infonce sampled": {
@@ -151,7 +151,7 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
             "mistake constant": "all_locations_log_n",
             "convention own-locations-too": "all_locations_own",
         },
-        "bound infonce_certified matrix": {"conforms": "certified", "mistake constant": "certified_unaveraged"},
+        "bound infonce_certified matrix": {"conforms": "certified", "mistake all-locations": "certified_unaveraged"},
         "bound dv matrix": {
             "conforms": "dv_square",
             "convention diagonal-included": "dv_square_with_diagonal",
@@ -270,12 +270,12 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
             "convention sign-turned": "hellinger_exchanged",
         },
         "bound total_variation pairs": {"conforms": "total_variation"},
-        "bound gan pairs": {"conforms": "gan", "mistake naive-log-sigmoid": "gan_naive"},
+        "bound gan pairs": {"conforms": "gan", "mistake not-stabilised": "gan_naive"},
         "bound chi2 pairs": {"mistake squared-scores-negative": "chi2_official"},
     },
     "estimators_numpy": {
         "bound plug_in pairs": {"conforms": "plug_in_expm1", "mistake joint-mean-alone": "plug_in_joint_only"},
-        "bound smile pairs": {"conforms": "smile_of_exponentials"},
+        "bound smile pairs": {"conforms": "smile_clipped_scores", "mistake not-stabilised": "smile_of_exponentials"},
         "bound tuba pairs": {"conforms": "tuba_division", "mistake unknown": "tuba_a_for_log_a"},
         "bound mine pairs": {
             "conforms": "mine_autograd",
@@ -289,13 +289,18 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
             "mistake half-for-quarter": "chi2_half",
             "mistake linear-term-missing": "chi2_no_linear",
         },
-        "bound reverse_kl pairs": {"conforms": "reverse_kl_short", "mistake constant-sign": "reverse_kl_sign"},
+        "bound reverse_kl pairs": {
+            "conforms": "reverse_kl reverse_kl_short",
+            "mistake constant-sign": "reverse_kl_sign",
+        },
         "bound squared_hellinger pairs": {
+            "conforms": "squared_hellinger",
             "mistake not-stabilised": "squared_hellinger_conjugate",
             "mistake exponential-on-joint": "hellinger_same_sign",
             "mistake no-activation": "hellinger_raw",
         },
         "bound total_variation pairs": {
+            "conforms": "total_variation",
             "mistake not-stabilised": "total_variation_sigmoid",
             "mistake no-activation": "total_variation_unbounded",
             "convention sum-of-differences": "total_variation_tanh",
@@ -484,7 +489,7 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
         "information entropy table": {"conforms": "entropy"},
         "information mutual_information table": {"conforms": "mutual_information"},
         "information kl_divergence table": {
-            "mistake zero-over-zero": "kl_divergence",
+            "convention zero-over-zero": "kl_divergence",
             "mistake mean-for-sum": "kl_divergence_mean",
         },
         "information jensen_shannon table": {

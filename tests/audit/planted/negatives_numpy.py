@@ -80,7 +80,7 @@ def mask_first_row(n):
 
 
 def roll(n, shift):
-    return [(i + shift) % n for i in range(n)]
+    return np.array([(i + shift) % n for i in range(n)])
 
 
 def derangements(seed, n, locations):
