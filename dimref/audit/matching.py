@@ -336,7 +336,8 @@ def follows(form: Form, case: Observation, expected: Answer, fitted: Fit) -> boo
     """Whether a case beyond the core follows too; a constant that depends on shapes is not asked for."""
     if case.found.problem and not expected.problem:
         return False
-    if expected.problem or not within_range(expected):
+    infinite = not form.signature.differentiate and any(np.isinf(leaf).any() for _, leaf in leaves(expected.value))
+    if expected.problem or not (infinite or within_range(expected)):
         return True
     if not form.objective:
         return agrees(form, case, expected, wide=True)

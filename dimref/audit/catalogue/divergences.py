@@ -37,6 +37,12 @@ def kl(p: Array, q: Array) -> Array:
     return where_positive(p, p) - where_positive(p, q)
 
 
+def kl_where_finite(p: Array, q: Array) -> Array:
+    """Σ p log(p/q) over the outcomes where neither is 0."""
+    both = (p > 0) & (q > 0)
+    return kl(p[both], q[both])
+
+
 def exchanged(function: Callable[[Array, Array], Array], p: Array, q: Array) -> Array:
     """The function of (Q, P)."""
     return function(q, p)
@@ -287,6 +293,8 @@ CONTRACTS: tuple[Contract, ...] = (
             _v("reversed", partial(exchanged, kl), "KL(Q‖P): the two distributions are exchanged",
                "0.325336 in place of 0.29589",
                SWAP, "torch.nn.functional.kl_div(log q, p) is KL(P‖Q): its first argument is the model"),
+            _v("infinite-skipped", kl_where_finite, "KL(P‖Q) without the terms where q = 0 and p > 0",
+               "finite where it is ∞: P beside a Q that rules out what P gives", "leave out terms of p = 0 alone"),
             _v("symmetric", jeffreys, "KL(P‖Q) + KL(Q‖P)", "0.621227 in place of 0.29589", "take one direction",
                "Jeffreys 1946"),
             _v("symmetric-mean", over(0.5, jeffreys), "the mean of KL(P‖Q) and KL(Q‖P)", "0.310613 in place of 0.29589",

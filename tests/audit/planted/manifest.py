@@ -375,7 +375,7 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
             "mistake mask-multiplied": "masked_to_zero",
             "mistake diagonal-included": "masked_not_at_all",
             "mistake naive-exp-sum-log": "masked_naive",
-            "mistake unknown": "masked_by_minus_ten_added",
+            "mistake ten-subtracted": "masked_by_minus_ten_added",
         },
         "negatives roll index": {"conforms": "roll_torch", "convention other-direction": "roll_backwards"},
         "negatives derangements index": {
@@ -556,7 +556,7 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
             "convention bits": "kl_divergence_bits",
             "mistake reversed": "kl_divergence_reversed",
             "mistake cross-entropy": "kl_divergence_cross_entropy",
-            "mistake unknown": "kl_divergence_skips_zeros",
+            "mistake infinite-skipped": "kl_divergence_skips_zeros",
         },
         "information jensen_shannon table": {
             "conforms": "jensen_shannon jensen_shannon_entropies",
