@@ -2,7 +2,7 @@
 
 Images are (B, H, W, C) in [0, 1] and stay there. All parameters are drawn on the host, `draw_views`; the transforms are
 functions of whole arrays on either backend, `augment`. Whatever moves pixels (shift, crop, flip) says for each row and
-each column of the view from where in the image it is read, so that one resampling by two matrix products does it all.
+each column of the view from where in the image it is read, so that one resampling does it all.
 
 Strengths are those of the public code of arXiv 1906.00910 for CIFAR-10 and STL-10. It differs in two ways: it crops with
 bicubic interpolation, which leaves [0, 1], here bilinear; and torchvision jitters colours in an order drawn for each image,
@@ -128,16 +128,20 @@ def resample(images: Array, rows: Array, columns: Array) -> Array:
     """
     b, high, wide, channels = images.shape
     out_high, out_wide = rows.shape[1], columns.shape[1]
-    x = (_hats(rows, high) @ images.reshape(b, high, wide * channels)).reshape(b, out_high, wide, channels)
-    x = x.transpose(0, 2, 1, 3).reshape(b, wide, out_high * channels)
-    x = (_hats(columns, wide) @ x).reshape(b, out_wide, out_high, channels)
-    return x.transpose(0, 2, 1, 3).copy()
+    x = _read(images.reshape(b, high, wide * channels), rows).reshape(b, out_high, wide, channels)
+    x = _read(x.transpose(0, 2, 1, 3).reshape(b, wide, out_high * channels), columns)
+    return x.reshape(b, out_wide, out_high, channels).transpose(0, 2, 1, 3).copy()
 
 
-def _hats(positions: Array, size: int) -> Array:
-    """max(0, 1 − |position − p|) for p = 0 … size − 1: (B, n) → (B, n, size)."""
-    pixels = np.arange(size, like=positions).astype(positions.dtype)
-    return np.maximum(1 - np.abs(positions[:, :, None] - pixels), 0)
+def _read(lines: Array, positions: Array) -> Array:
+    """Lines of each image between which is read: (B, n, K) at positions (B, m) in 0..n−1 → (B, m, K)."""
+    b, n, numbers = lines.shape
+    before = positions.astype(np.int64)
+    after = np.minimum(before + 1, n - 1)
+    share = (positions - before.astype(positions.dtype)).reshape(*positions.shape, 1)
+    start = np.arange(b, like=before).reshape(b, 1) * n
+    flat = lines.reshape(b * n, numbers)
+    return (1 - share) * flat[start + before] + share * flat[start + after]
 
 
 def brightness(images: Array, factor: Array) -> Array:

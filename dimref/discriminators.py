@@ -11,9 +11,11 @@ import math
 
 import numpy as np
 
-from dimref import layers, ops
+from dimref import blocks, layers, ops
 from dimref.backend import Array, Tree
 from dimref.tape import value_and_gradients
+
+ROWS = 512  # of the hidden layers in a block: an array of them stays in a core's cache
 
 # ---- concat-and-convolve: T(f, y) = MLP([f, y]), by 1×1 convolutions
 
@@ -41,13 +43,22 @@ def concat_pairs(parameters: Tree, features: Array, y: Array, index: Array) -> t
         ValueError: the shapes do not fit each other.
     Source: arXiv 1808.06670, section 4.1 and figure 6 (concat-and-convolve); eq. (6) for the local pairs.
     """
-    feature, representation = _project(parameters, features, y)
+    _check("concat", features, y)
     if index.shape not in ((y.shape[0],), features.shape[:2]):
         raise ValueError(f"concat_pairs: index must be {(y.shape[0],)} or {features.shape[:2]}, was {index.shape}")
-    joint = _score(parameters, feature + _every_location(representation))
-    partner = ops.gather(representation, index)
-    product = _score(parameters, feature + (partner if index.ndim == 2 else _every_location(partner)))
-    return joint, product
+    representation = layers.linear(parameters["representation"], y)
+    locations = features.shape[1]
+    index = index if index.ndim == 2 else np.broadcast_to(index[:, None], features.shape[:2])
+    shared = {**parameters, "others": representation}
+    scores = blocks.by_rows(_pairs, shared, features, representation, index, block=-(-ROWS // locations))
+    return ops.cut(scores, (slice(None), slice(0, locations))), ops.cut(scores, (slice(None), slice(locations, None)))
+
+
+def _pairs(parameters: Tree, features: Array, here: Array, index: Array) -> Array:
+    """Joint and product scores of some images, side by side: (n, 2L)."""
+    feature = layers.linear(parameters["feature"], features)
+    partner = ops.gather(parameters["others"], index)
+    return _score(parameters, ops.concatenate([feature + _every_location(here), feature + partner], axis=1))
 
 
 def concat_square(parameters: Tree, features: Array, y: Array) -> Array:
@@ -142,10 +153,14 @@ def _init_embedding(rng: np.random.Generator, n_in: int, units: int) -> Tree:
 
 def _embed(parameters: Tree, x: Array) -> Array:
     """Two layers with a linear shortcut and layer norm: (..., n_in) → (..., E)."""
+    locations = math.prod(x.shape[1:-1])
+    return blocks.by_rows(_embed_rows, parameters, x, block=-(-ROWS // locations))
+
+
+def _embed_rows(parameters: Tree, x: Array) -> Array:
     hidden = ops.relu(layers.linear(parameters["hidden"], x))
-    return layers.layer_norm(
-        parameters["norm"], layers.linear(parameters["out"], hidden) + layers.linear(parameters["shortcut"], x)
-    )
+    out = layers.linear(parameters["out"], hidden) + layers.linear(parameters["shortcut"], x)
+    return layers.layer_norm(parameters["norm"], out)
 
 
 def _check(name: str, features: Array, y: Array) -> None:

@@ -1,7 +1,7 @@
 """Chains of elementwise operations as single kernels of a device, in CUDA C. Their plain forms are in `ops` and `optim`.
 
 A pass over memory costs a device as much as the arithmetic of many, and a launch costs the same for any array. So what NumPy
-does in several passes is one kernel here: Adam, 12 passes; standardization and its gradient, 7 and 12; a sigmoid, 4. Sums
+does in several passes is one kernel here: Adam, 12 passes; normalization and its gradient, 2 and 6; a sigmoid, 4. Sums
 are CuPy's own reductions. `of(array)` is the only place that asks what an array is: None for NumPy's.
 """
 
@@ -38,6 +38,21 @@ ELEMENTWISE = {
         "T out",
         """
         out = (g - g_mean - standard * (along / T(count))) * (T(1) / sqrt(squares / T(count) + T(epsilon)))
+        """,
+    ),
+    # gain·(x − μ)/√(σ² + ε) + shift, of centred x
+    "normalize": (
+        "T centred, T gain, T shift, T variance, float64 epsilon",
+        "T out",
+        "out = centred * (gain / sqrt(variance + T(epsilon))) + shift",
+    ),
+    # gain/√(σ² + ε)·(g − mean g − x̂·mean(g·x̂)), from Σ g·x̂ and Σ g
+    "normalize_gradient": (
+        "T g, T centred, T gain, T variance, T of_gain, T of_shift, float64 count, float64 epsilon",
+        "T out",
+        """
+        T scale = T(1) / sqrt(variance + T(epsilon));
+        out = gain * scale * (g - (centred * scale * of_gain + of_shift) / T(count))
         """,
     ),
     # rate = lr/(1 − β₁ᵗ), root = 1/√(1 − β₂ᵗ): one number each, or an array of one
@@ -82,6 +97,21 @@ class Kernels:
     def _deviation(self, x: Array, axis: int) -> tuple[Array, Array]:
         mean = x.mean(axis=axis, keepdims=True)
         return mean, self.named["sum_of_squared_deviations"](x, mean, axis=axis, keepdims=True)
+
+    def normalize(self, centred: Array, gain: Array, shift: Array, variance: Array, epsilon: float) -> Array:
+        """See `ops.normalize_columns`."""
+        return self.named["normalize"](centred, gain, shift, variance, epsilon)
+
+    def normalize_gradient(
+        self, g: Array, centred: Array, gain: Array, variance: Array, of_gain: Array, of_shift: Array, epsilon: float
+    ) -> Array:
+        """Its VJP in x, from the gradients of gain and shift."""
+        count = float(g.shape[0])
+        return self.named["normalize_gradient"](g, centred, gain, variance, of_gain, of_shift, count, epsilon)
+
+    def column_products(self, x: Array, y: Array) -> Array:
+        """Σ x·y over the rows of two matrices."""
+        return self.named["sum_of_products"](x, y, axis=0)
 
     def gate(self, g: Array, kept: Array) -> Array:
         """g·[kept > 0]."""

@@ -13,13 +13,15 @@ import math
 
 import numpy as np
 
-from dimref import ops
+from dimref import blocks, ops
 from dimref.backend import Array, Tree
 from dimref.ops import Pair
-from dimref.tape import stop_gradient
 
 EPSILON = 1e-5  # added to a variance before its root, as in PyTorch
 MOMENTUM = 0.1  # weight of the newest batch in the running statistics, as in PyTorch (Keras writes 1 − this)
+
+
+WINDOWS = 1 << 19  # numbers in a block of windows: they stay in a core's cache until they are multiplied
 
 
 # ---- linear
@@ -73,7 +75,13 @@ def conv2d(parameters: Tree, x: Array, kernel: int | Pair, stride: int | Pair = 
     for size, k, p in zip(x.shape[1:3], kernel, padding, strict=True):
         if size + 2 * p < k:
             raise ValueError(f"conv2d: x with padding must be at least the kernel {kernel}, was {x.shape}, {padding}")
-    return linear(parameters, ops.im2col(x, kernel, stride, padding))
+    numbers = math.prod(ops.out_size(*sizes) for sizes in zip(x.shape[1:3], kernel, stride, padding, strict=True))
+    numbers *= parameters["w"].shape[0]  # of one image's windows
+
+    def convolve(parameters: Tree, x: Array) -> Array:
+        return linear(parameters, ops.im2col(x, kernel, stride, padding))
+
+    return blocks.by_rows(convolve, parameters, x, block=max(1, WINDOWS // numbers))
 
 
 def init_conv_transpose2d(
@@ -155,14 +163,14 @@ def batch_norm(parameters: Tree, running: Tree, x: Array, training: bool) -> tup
     n = rows.shape[0]
     if n < 2:
         raise ValueError(f"batch_norm: training needs at least 2 values per channel, x was {x.shape}")
-    values = stop_gradient(rows)
-    mu = values.mean(axis=0)
-    variance = ((values - mu) ** 2).mean(axis=0) * (n / (n - 1))
+    centred, mu, variance = ops.moments(rows)
+    unbiased = variance * (n / (n - 1))
     moved = {
         "mean": (1 - MOMENTUM) * running["mean"] + MOMENTUM * mu,
-        "variance": (1 - MOMENTUM) * running["variance"] + MOMENTUM * variance,
+        "variance": (1 - MOMENTUM) * running["variance"] + MOMENTUM * unbiased,
     }
-    return ops.reshape(_gain_and_shift(parameters, ops.standardize(rows, 0, EPSILON)), x.shape), moved
+    out = ops.normalize_columns(rows, parameters["gain"], parameters["shift"], centred, variance, EPSILON)
+    return ops.reshape(out, x.shape), moved
 
 
 def inference_scale(parameters: Tree, running: Tree) -> tuple[Array, Array]:
@@ -176,8 +184,4 @@ def layer_norm(parameters: Tree, x: Array) -> Array:
 
     Source: Ba, Kiros & Hinton 2016, arXiv 1607.06450, eq. (3)-(4).
     """
-    return _gain_and_shift(parameters, ops.standardize(x, -1, EPSILON))
-
-
-def _gain_and_shift(parameters: Tree, x: Array) -> Array:
-    return ops.add(ops.multiply(x, parameters["gain"]), parameters["shift"])
+    return ops.add(ops.multiply(ops.standardize(x, -1, EPSILON), parameters["gain"]), parameters["shift"])

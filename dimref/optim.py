@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 
-from dimref import kernels
+from dimref import kernels, parallel
 from dimref.backend import Array, Tree, leaves, map_tree
 
-BLOCK = 65536  # elements: the five arrays of one block stay in a core's cache from the first pass to the last
+BLOCK = 32768  # elements: the five arrays of one block stay in a core's cache from the first pass to the last
 
 
 def init_adam(parameters: Tree) -> Tree:
@@ -41,12 +42,23 @@ def adam_step(
     rate, root = corrected or corrections(t, lr, betas)
     gradient_of = dict(leaves(gradients))
     first, second = dict(leaves(state["m"])), dict(leaves(state["v"]))
+    pieces = []
     for path, parameter in leaves(parameters):
         if gradient_of[path] is not None:
             if not parameter.flags.c_contiguous:
                 raise ValueError(f"adam_step: {path} must be C-contiguous, to be overwritten through a flat view")
-            _update(parameter, gradient_of[path], first[path], second[path], rate, root, betas, epsilon)
+            pieces += _pieces(parameter, gradient_of[path], first[path], second[path])
+    update = partial(_update, rate=rate, root=root, betas=betas, epsilon=epsilon)
+    parallel.run([partial(update, pieces[share]) for share in parallel.shares(len(pieces), parallel.threads())])
     return parameters, {"step": t, "m": state["m"], "v": state["v"]}
+
+
+def _pieces(*arrays: Array) -> list[tuple[Array, ...]]:
+    """The four arrays of a parameter in blocks on the host; a device gets one block."""
+    flat = [a.reshape(-1) for a in arrays]
+    size = flat[0].size
+    step = BLOCK if isinstance(flat[0], np.ndarray) else max(size, 1)
+    return [tuple(a[start : start + step] for a in flat) for start in range(0, size, step)]
 
 
 def corrections(t: int, lr: float, betas: tuple[float, float] = (0.9, 0.999)) -> tuple[float, float]:
@@ -55,30 +67,23 @@ def corrections(t: int, lr: float, betas: tuple[float, float] = (0.9, 0.999)) ->
 
 
 def _update(
-    parameter: Array,
-    gradient: Array,
-    m: Array,
-    v: Array,
+    pieces: list[tuple[Array, ...]],
     rate: float | Array,
     root: float | Array,
     betas: tuple[float, float],
     epsilon: float,
 ) -> None:
-    """Update in blocks on the host: ten passes over a block that stays in cache. A device gets one block, or one kernel."""
-    device = kernels.of(parameter)
-    if device is not None:
-        device.adam(parameter, gradient, m, v, (rate, root), betas, epsilon)
-        return
-    size = parameter.size
-    step = BLOCK if isinstance(parameter, np.ndarray) else max(size, 1)
-    flat = [a.reshape(-1) for a in (parameter, gradient, m, v)]
-    for start in range(0, size, step):
-        p, g, m1, v1 = (a[start : start + step] for a in flat)
-        m1 *= betas[0]
-        m1 += (1 - betas[0]) * g
-        v1 *= betas[1]
-        v1 += (1 - betas[1]) * (g * g)
-        scale = np.sqrt(v1)
+    """Ten passes over each block, while it stays in cache; on a device one kernel where it has one."""
+    for p, g, m, v in pieces:
+        device = kernels.of(p)
+        if device is not None:
+            device.adam(p, g, m, v, (rate, root), betas, epsilon)
+            continue
+        m *= betas[0]
+        m += (1 - betas[0]) * g
+        v *= betas[1]
+        v += (1 - betas[1]) * (g * g)
+        scale = np.sqrt(v)
         scale *= root
         scale += epsilon
-        p -= rate * m1 / scale
+        p -= rate * m / scale

@@ -15,7 +15,7 @@ from autograd.tracer import getval, isbox, new_box, primitive, toposort, trace_s
 
 from dimref.backend import Array, Tree, map_tree
 
-__all__ = ["primitive", "stop_gradient", "value_and_gradients"]
+__all__ = ["primitive", "stop_gradient", "sweep", "value_and_gradients"]
 
 
 def stop_gradient(x: Array) -> Array:
@@ -43,15 +43,15 @@ def value_and_gradients(
         value, auxiliary = function(boxed, *arguments)
     found: dict[VJPNode, Array] = {}
     if isbox(value) and value._trace == trace:
-        found = _backward(value._node, value._value)
+        found = sweep(value._node, np.ones_like(getval(value._value)))
         value = value._value
     gradients = iter([found.get(root) for root in roots])
     return value, map_tree(lambda _: next(gradients), parameters), map_tree(stop_gradient, auxiliary)
 
 
-def _backward(end: VJPNode, value: Array) -> dict[VJPNode, Array]:
-    """Reverse sweep from a scalar; returns the gradient at every root that it reaches."""
-    pending = {end: (np.ones_like(getval(value)), False)}
+def sweep(end: VJPNode, gradient: Array) -> dict[VJPNode, Array]:
+    """Reverse sweep from a node with the gradient there; returns the gradient at every root that it reaches."""
+    pending = {end: (gradient, False)}
     at_roots = {}
     for node in toposort(end):
         gradient = pending.pop(node)[0]

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dimref import encoders, machine, methods, runs
+from dimref import allocator, encoders, machine, methods, parallel, runs
 from dimref.backend import Array, Tree, leaves
 from dimref.device_steps import DeviceSteps
 from dimref.divergence import Diverged, diverged
@@ -187,8 +187,11 @@ def train(
     Raises:
         Interrupted: `stopped` said so. Diverged: see `train_step`. RunError: a file cannot be written.
     """
+    allocator.keep_freed_memory()
+    on_host = task.backend.name == "numpy"
     try:
-        with np.errstate(all="ignore"):  # every number is looked at, and told in one line
+        # Every number is looked at, and told in one line.
+        with np.errstate(all="ignore"), parallel.sharing() if on_host else contextlib.nullcontext():
             return _train(task, run, watch, stopped, resume, tell)
     except Diverged as error:
         raise Diverged(f"{error}; the last good checkpoint is {run / runs.NEWEST}") from None

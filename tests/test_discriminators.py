@@ -5,9 +5,10 @@ import re
 
 import numpy as np
 import pytest
-from helpers import check_all, draw
+from helpers import check_all, draw, gradients
 from hypothesis import given
 from hypothesis import strategies as st
+from sharing import shared
 from strict import STRICT, DeviceArray
 
 from dimref import discriminators as d
@@ -108,6 +109,34 @@ def test_concat_scores_equal_the_literal_concatenation(seed, size):
     np.testing.assert_allclose(positives, own, atol=1e-12)
     turned = [[expected[(j + s) % n, j] for j in range(n)] for s in shifts.tolist()]  # x_{(j+s) mod N} with y_j
     np.testing.assert_allclose(others, turned, atol=1e-12)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 4, 100])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_scores_in_blocks_and_on_threads_are_the_same(monkeypatch, rows, threads):
+    """ROWS decides what is computed at once, never what comes out."""
+    features, y = draw(5, (5, 3, 4), (5, 2))
+    index = negatives.derangements(np.random.default_rng(0), 5, 3)
+    pairs, concat_leaves = as_function(concat(0, 4, 2), lambda *given: ops.concatenate(d.concat_pairs(*given, index)))
+    square, dot_leaves = as_function(dot(1, 4, 2), d.dot_square)
+    calls = ((pairs, concat_leaves), (square, dot_leaves))
+    whole = [gradients(call, *leaves, features, y) for call, leaves in calls]
+    blocks = []
+    monkeypatch.setattr(d, "ROWS", rows)
+    monkeypatch.setattr(d.blocks._Blocks, "_sweep", noting(blocks, d.blocks._Blocks._sweep))
+    with shared(monkeypatch, threads):
+        cut = [gradients(call, *leaves, features, y) for call, leaves in calls]
+    for (value, slopes), (expected, others) in zip(cut, whole, strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-12)
+        for slope, other in zip(slopes, others, strict=True):
+            np.testing.assert_allclose(slope, other, rtol=1e-9, atol=1e-12)
+    of_y = 5 if rows == 1 else 2 if rows < 5 else 0  # y is embedded in rows of its own
+    assert len(blocks) == {1: 10, 3: 10, 4: 6, 100: 0}[rows] + of_y
+
+
+def noting(calls, function):
+    """The function, with each call noted."""
+    return lambda *given: calls.append(given[1]) or function(*given)
 
 
 def test_concat_scores_take_both_signs():

@@ -55,6 +55,23 @@ def test_standardization_and_its_gradient(host, dtype, tolerance, axis):
 
 
 @BOTH
+def test_normalization_of_columns_and_its_gradient(host, dtype, tolerance):
+    x, g, gain, shift = draw(5, (9, 6), (9, 6), (6,), (6,), dtype=dtype)
+    centred, _, variance = ops.moments(3 * x + 5)
+
+    def plain(x):
+        return ops.normalize_columns(x, gain, shift, centred, variance, 1e-5)
+
+    np.testing.assert_allclose(
+        host.normalize(centred, gain, shift, variance, 1e-5), plain(x), rtol=tolerance, atol=10 * tolerance
+    )
+    _, gradient, _ = value_and_gradients(lambda x: (ops.total(ops.multiply(plain(x), g)), {}), x)
+    of_gain = host.column_products(g, centred) / np.sqrt(variance + dtype(1e-5))
+    found = host.normalize_gradient(g, centred, gain, variance, of_gain, g.sum(axis=0), 1e-5)
+    np.testing.assert_allclose(found, gradient, rtol=10 * tolerance, atol=10 * tolerance)
+
+
+@BOTH
 def test_adam(host, dtype, tolerance):
     shape = (4, 5)
     p, *gradients = draw(3, *[shape] * 5, dtype=dtype)
@@ -150,10 +167,15 @@ def strict_kernels(calls):
         "standardize_gradient": lambda g, standard, g_mean, along, squares, count, epsilon: (
             (g - g_mean - standard * (along / count)) * (1 / np.sqrt(squares / count + epsilon))
         ),
+        "normalize": lambda x, gain, shift, variance, epsilon: x * (gain / np.sqrt(variance + epsilon)) + shift,
+        "normalize_gradient": lambda g, x, gain, variance, of_gain, of_shift, count, epsilon: (
+            (g - (x * (1 / np.sqrt(variance + epsilon)) * of_gain + of_shift) / count)
+            * (gain * (1 / np.sqrt(variance + epsilon)))
+        ),
         "adam": adam,
         "sum_of_squares": lambda x: (x * x).sum(),
         "sum_of_squared_deviations": lambda x, mean, axis, keepdims: ((x - mean) ** 2).sum(axis, keepdims=keepdims),
-        "sum_of_products": lambda x, y, axis, keepdims: (x * y).sum(axis, keepdims=keepdims),
+        "sum_of_products": lambda x, y, axis, keepdims=False: (x * y).sum(axis, keepdims=keepdims),
     }
     return kernels.Kernels(product, {name: note(name, function) for name, function in functions.items()})
 

@@ -16,9 +16,10 @@ from helpers import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from sharing import shared
 from strict import STRICT, DeviceArray
 
-from dimref import ops
+from dimref import ops, parallel
 from dimref.tape import value_and_gradients
 
 seeds = st.integers(0, 2**32 - 1)
@@ -238,6 +239,32 @@ def test_matmul_and_affine():
 # ---- elementwise functions
 
 
+@pytest.mark.parametrize(("m", "k", "n"), [(7, 3, 2), (2, 3, 7), (4, 5, 4), (1, 6, 1)])
+@pytest.mark.parametrize("threads", [2, 3])
+def test_products_of_threads_are_the_same(monkeypatch, m, k, n, threads):
+    x, y, b = draw(3, (m, k), (k, n), (n,))
+    calls = []
+    monkeypatch.setattr(ops, "WORTH", 1)
+    monkeypatch.setattr(parallel, "run", lambda calls_, run=parallel.run: calls.append(len(calls_)) or run(calls_))
+    with shared(monkeypatch, threads):
+        same(ops.matmul(x, y), x @ y)
+        same(ops.affine(x, y, b), x @ y + b)
+        assert ops.matmul(x.astype(np.float32), y.astype(np.float32)).dtype == np.float32
+        check_gradient(ops.matmul, x, y)
+        check_gradient(ops.affine, x, y, b)
+    assert set(calls[:3]) == {min(threads, max(m, n))}
+
+
+def test_a_small_product_is_not_shared(monkeypatch):
+    x, y = draw(3, (64, 64), (64, 64))
+    monkeypatch.setattr(parallel, "run", None)  # whoever calls it fails
+    with shared(monkeypatch, 2):
+        same(ops.matmul(x, y), x @ y)
+    many = draw(3, (1 << 10, 1 << 5))[0]
+    with shared(monkeypatch, 2), pytest.raises(TypeError):
+        ops.matmul(many, many.T)
+
+
 def test_relu():
     (x,) = draw(7, (3, 4))
     np.testing.assert_array_equal(ops.relu(x), np.where(x > 0, x, 0))
@@ -295,6 +322,70 @@ def test_standardize(axis, epsilon):
     centred = x - x.mean(axis, keepdims=True)
     same(ops.standardize(x, axis, epsilon), centred / np.sqrt(x.var(axis, keepdims=True) + epsilon))
     check_all(lambda x: ops.standardize(x, axis, epsilon), x, second=False)
+
+
+@given(st.integers(2, 6), st.integers(1, 4), seeds)
+def test_moments(n, c, seed):
+    (x,) = draw(seed, (n, c))
+    centred, mu, variance = ops.moments(x)
+    same(mu, x.mean(0))
+    same(centred, x - x.mean(0))
+    same(variance, x.var(0))
+    single = ops.moments(x.astype(np.float32))
+    assert {a.dtype for a in single} == {np.dtype("float32")}
+
+
+def test_moments_are_off_the_tape(backend):
+    (x,) = draw(7, (4, 3))
+
+    def of_moments(p):
+        return ops.total(ops.multiply(p, p)) + ops.total(ops.moments(p)[1]), None
+
+    _, g, _ = value_and_gradients(of_moments, backend.to_device(x))
+    same(backend.to_host(g), 2 * x)
+
+
+def normalized(x, gain, shift, epsilon=1e-2):
+    """What batch norm does: the moments are x's own."""
+    centred, _, variance = ops.moments(x)
+    return ops.normalize_columns(x, gain, shift, centred, variance, epsilon)
+
+
+@given(st.integers(2, 6), st.integers(1, 4), seeds)
+def test_normalize_columns_is_standardize_with_gain_and_shift(n, c, seed):
+    x, gain, shift = draw(seed, (n, c), (c,), (c,))
+    plain = lambda x, gain, shift: ops.add(ops.multiply(ops.standardize(x, 0, 1e-2), gain), shift)  # noqa: E731
+    same(normalized(x, gain, shift), plain(x, gain, shift))
+    (_, one), (_, other) = gradients(normalized, x, gain, shift), gradients(plain, x, gain, shift)
+    for found, expected in zip(one, other, strict=True):
+        same(found, expected, 1e-10)
+
+
+def test_normalize_columns_against_differences():
+    x, gain, shift = draw(8, (5, 3), (3,), (3,))
+    check_all(normalized, x, gain, shift, second=False)
+    for k in range(3):  # each alone on the tape
+
+        def alone(a, k=k):
+            given = [x, gain, shift]
+            given[k] = a
+            return normalized(*given)
+
+        check_gradient(alone, (x, gain, shift)[k])
+
+
+@pytest.mark.parametrize("which", ["x", "gain"])
+def test_normalize_columns_has_no_second_derivative_and_says_so(which):
+    x, gain, shift, c = draw(9, (5, 3), (3,), (3,), (5, 3))
+
+    def slope(p):
+        given = {"x": x, "gain": gain, which: p}
+        inner = lambda at: (ops.total(ops.multiply(normalized(at, given["gain"], shift), c)), None)  # noqa: E731
+        _, g, _ = value_and_gradients(inner, given["x"])
+        return ops.total(ops.multiply(g, c)), None
+
+    with pytest.raises(ValueError, match=r"^normalize_columns: its VJP is fused, so it has no second derivative$"):
+        value_and_gradients(slope, {"x": x, "gain": gain}[which])
 
 
 def test_standardize_takes_any_number_of_axes():

@@ -8,6 +8,7 @@ import pytest
 from helpers import draw
 from hypothesis import given
 from hypothesis import strategies as st
+from sharing import shared
 from strict import STRICT, DeviceArray
 
 from dimref import optim
@@ -48,6 +49,17 @@ def test_adam_is_algorithm_1(shape, settings):
     theta, *gradients = draw(0, shape, *[shape] * 5)
     found, _ = run_adam(theta, gradients, **settings)
     np.testing.assert_allclose(found, naive_adam(theta, gradients, **settings), rtol=1e-12)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("size", [1, 3, 4, 5, 9])
+def test_blocks_of_any_parameter_are_shared_among_threads(monkeypatch, size, threads):
+    theta, *gradients = draw(3, (size,), *[(size,)] * 3)
+    whole, _ = run_adam(theta, gradients)
+    monkeypatch.setattr(optim, "BLOCK", 2)
+    with shared(monkeypatch, threads):
+        found, _ = run_adam(theta, gradients)
+    np.testing.assert_array_equal(found, whole)
 
 
 def test_first_step_is_lr_times_the_sign():

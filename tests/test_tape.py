@@ -217,7 +217,7 @@ def test_what_the_forward_pass_kept_is_freed_during_the_pass_back():
 
 
 def test_what_the_module_offers_is_there():
-    assert tape.__all__ == ["primitive", "stop_gradient", "value_and_gradients"]
+    assert tape.__all__ == ["primitive", "stop_gradient", "sweep", "value_and_gradients"]
     assert all(hasattr(tape, name) for name in tape.__all__)
 
 

@@ -329,17 +329,14 @@ def _errors(form: Form, seen: list[Observation], judgement: Judgement, fit: Fit)
 
 
 def _relative(found: Any, expected: Any) -> float:
+    """The largest difference by the largest number; where all are tiny by one sample's weight in a mean, 1/size."""
     found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
     if found.shape != expected.shape:
         return math.inf
     if found.size == 0 or np.array_equal(found, expected):
         return 0.0
     error = float(np.abs(found - expected).max())
-    return (
-        math.inf
-        if math.isnan(error)
-        else error / max(1.0 if expected.ndim == 0 else 0.0, matching.largest(expected), 1e-12)
-    )
+    return math.inf if math.isnan(error) else error / max(1 / expected.size, matching.largest(expected))
 
 
 def _dtypes(form: Form, seen: list[Observation]) -> tuple[tuple[str, str], ...]:

@@ -74,12 +74,11 @@ def _encoder(work: Work) -> Iterator[Shape]:
 
 
 def _concat(scorer: Tree, n: int, locations: int) -> Iterator[Shape]:
-    """The two halves of the first layer once, the layers above for joint and product pairs."""
+    """The two halves of the first layer once, the layers above for joint and product pairs together."""
     yield from _layer(n * locations, scorer["feature"])
     yield from _layer(n, scorer["representation"])
-    for _ in ("joint", "product"):
-        yield from _layer(n * locations, scorer["hidden"])
-        yield from _layer(n * locations, scorer["score"])
+    yield from _layer(2 * n * locations, scorer["hidden"])
+    yield from _layer(2 * n * locations, scorer["score"])
 
 
 def _dot(scorer: Tree, n: int, locations: int) -> Iterator[Shape]:

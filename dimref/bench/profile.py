@@ -16,18 +16,18 @@ from typing import Any, NamedTuple
 
 from autograd.core import primitive_vjps
 
-from dimref import encoders, layers, objectives, ops, optim, tape
+from dimref import blocks, encoders, objectives, ops, optim, parallel, tape
 
 MATRIX = ("matmul", "affine")
 MOVING = (
     "reshape", "transpose", "cut", "paste", "concatenate", "gather", "scatter_add", "broadcast_to", "im2col", "col2im",
 )  # fmt: skip
 GROUPS = ("matrix products", "elementwise", "moving elements", "Adam", "tape")
-STATISTICS = ("running statistics", "saturated scores")
-# Work that is done off the tape, by name: the running statistics, the share of saturated scores, inference's ReLU, Adam,
+STATISTICS = ("moments", "saturated scores")
+# Work that is done off the tape, by name: batch norm's moments, the share of saturated scores, inference's ReLU, Adam,
 # and the sums of gradients that come together at one node.
 OFF_TAPE = (
-    (layers, "batch_norm", STATISTICS[0]),
+    (ops, "moments", STATISTICS[0]),
     (objectives, "_saturated", STATISTICS[1]),
     (encoders, "_relu_in_place", "relu in place"),
     (optim, "adam_step", "Adam"),
@@ -138,8 +138,12 @@ def group_of(leaf: str) -> str:
 def _watched(clock: Clock) -> Iterator[None]:
     """Every primitive with a VJP, and the work off the tape, on the clock."""
     with ExitStack() as undo:
+        undo.callback(setattr, parallel, "run", parallel.run)
+        parallel.run = lambda calls: [call() for call in calls]  # one clock: what threads share comes one after another
         for primitive, maker in list(primitive_vjps.items()):
             name = _name(primitive)
+            if primitive is blocks._by_rows:  # it calls other primitives: the time is theirs
+                continue
             primitive_vjps[primitive] = _timed_maker(clock, name, maker)
             undo.callback(primitive_vjps.__setitem__, primitive, maker)
             cell = _cell_of_raw(primitive)

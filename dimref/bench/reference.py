@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dimref import encoders, objectives, optim
+from dimref import allocator, encoders, objectives, optim, parallel
 from dimref.backend import Backend, Tree, map_tree
 from dimref.bench.work import Work
 from dimref.tape import value_and_gradients
@@ -21,6 +21,7 @@ class Reference:
     """
 
     def __init__(self, work: Work, backend: Backend) -> None:
+        allocator.keep_freed_memory()
         self.trains, self.objective, self.layout, self.backend = work.trains, work.objective, work.layout, backend
         own = map_tree(np.array, work.parameters)  # Adam overwrites them
         self.parameters, self.state = backend.tree_to_device(own), backend.tree_to_device(work.state)
@@ -30,12 +31,13 @@ class Reference:
 
     def step(self) -> None:
         """Loss, gradient and Adam; or one encoding."""
-        if not self.trains:
-            self._encode()
-            return
-        _, gradients, found = self._differentiate()
-        self.parameters, self.adam = optim.adam_step(self.parameters, gradients, self.adam, LR)
-        self.state = found["state"]
+        with parallel.sharing():
+            if not self.trains:
+                self._encode()
+                return
+            _, gradients, found = self._differentiate()
+            self.parameters, self.adam = optim.adam_step(self.parameters, gradients, self.adam, LR)
+            self.state = found["state"]
 
     def gradients(self) -> tuple[float, Tree, Tree]:
         """The loss, its gradient and the new model state, on the host, with the weights as they are."""

@@ -82,7 +82,7 @@ def mebibytes(count: int | None) -> str:
 def _profile(profile: dict[str, Any]) -> Iterator[str]:
     """Rows of the primitives that take a share worth a line, and the groups."""
     total = profile["total"]
-    yield f"  where dimref's step goes, in ms: {1e3 * total:.1f} under the stopwatch"
+    yield f"  where dimref's step goes, in ms: {1e3 * total:.1f} under the stopwatch, threads one after another"
     yield f"  {'':<20} {'forward':>9} {'backward':>9} {'share':>10}"
     rows = profile["rows"]
     large = [row for row in rows if row["forward"] + row["backward"] >= SMALL * total]

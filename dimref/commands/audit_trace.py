@@ -68,7 +68,7 @@ def export(
     click.echo(
         f"{out}  {len(found.arrays)} arrays, {size / 1e6:.0f} MB: step {after + 1} with seed {config.seed}, {dtype}"
     )
-    click.echo(f"loss {float(found.arrays['loss']):.7g}, equal to training's own to the last bit")
+    click.echo(f"loss {float(found.arrays['loss']):.7g}, equal to training's own to rounding")
     click.echo(f"next  save your arrays under the same names, then dimref audit trace compare {out} theirs.npz")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from pathlib import Path
@@ -39,7 +40,7 @@ TRAINED = ("infonce", "jsd", "dv", "nwj")  # what "all" trains; SMILE is read fr
               help="Critics in each fold, their scores averaged.  [default: 1]")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of every draw.  [default: 0]")
 @click.option("--backend", type=click.Choice(names.BACKENDS), default="numpy", help="CPU or GPU.  [default: numpy]")
-@click.option("--threads", type=click.IntRange(min=1), help="BLAS threads.  [default: all cores]")
+@click.option("--threads", type=click.IntRange(min=1), help="BLAS threads.  [default: 1]")
 @click.option("--plot", "picture", type=click.Path(path_type=Path), metavar="PNG", help="Draw the training there.")
 @json_option
 def estimate(
@@ -51,7 +52,7 @@ def estimate(
     X and Y are .npy files of numbers, (N,) or (N, D), row i of both being one sample; or X alone is a .npz file with
     arrays x and y. The samples must be independent of each other: neighbours in time are not. No pickle is read.
     """
-    set_threads(threads)
+    _use_threads(threads)
     from dimref.estimation import MutualInformation, report
     from dimref.estimation.samples import as_pairs
 
@@ -78,6 +79,13 @@ def estimate(
         plots.estimate(picture, fits, neighbours if isinstance(neighbours, float) else None)
         say(f"picture       {picture}")
     write_json(json_file, _as_json(x, y, fits, neighbours, seconds))
+
+
+def _use_threads(count: int | None) -> None:
+    """One thread unless the user says otherwise: the products are small, and threads would wait for each other."""
+    if count is None and ("numpy" in sys.modules or any(name in os.environ for name in names.THREAD_VARIABLES)):
+        return
+    set_threads(count or 1)
 
 
 def _read(x_file: Path, y_file: Path | None) -> tuple[np.ndarray, np.ndarray]:
@@ -131,6 +139,7 @@ def _as_json(
             {"trained_with": fit.bound, **_estimate_as_json(found)} for fit in fits for found in fit.estimates_.values()
         ],
         "nearest_neighbours": {"nats": neighbours} if isinstance(neighbours, float) else {"missing": neighbours},
+        "notes": list(fits[0].notes_),
         "seconds": round(seconds, 3),
     }
 

@@ -27,6 +27,11 @@ class Canonical:
     y_map: np.ndarray
     rho: np.ndarray
 
+    @property
+    def singular(self) -> bool:
+        """Whether some combination of x equals one of y, or nearly: then ρ is held below 1."""
+        return bool((self.rho > STRONGEST).any())
+
     def features(self, x: np.ndarray, y: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
         """Rows whose dot product is R of a Gaussian with correlations factor·ρ: (N, P + 2), (M, P + 2), float32."""
         rho = np.minimum(factor * self.rho, STRONGEST)

@@ -31,6 +31,7 @@ READ_AS = {
     "smile": ("smile", "jsd", "plug-in"),
 }
 FEWEST_HELD_OUT = 3  # samples of a fold: without one of them, there is still a pair of the product
+EQUAL = "x determines y, or a part of it, to 4 digits: I may be infinite"
 NEAR = 1.0  # nats from its ceiling, a bound is held down by it
 
 
@@ -81,6 +82,7 @@ class MutualInformation:
         histories_: for each fold and restart, (step, nats on the validation part).
         log_ratios_: for each fold, R(x, y) as its critics see it.
         held_out_: samples judged together, the K of InfoNCE.
+        notes_: what is to be known of the samples before any number is believed.
     Source: arXiv 1808.06670, section 3; arXiv 1905.06922, section 2; Chernozhukov et al. 2018, The Econometrics Journal
     21(1), section 3 (cross-fitting).
     """
@@ -99,6 +101,7 @@ class MutualInformation:
     histories_: tuple[History, ...] = field(init=False, repr=False, compare=False)
     log_ratios_: tuple[LogRatio, ...] = field(init=False, repr=False, compare=False)
     held_out_: int = field(init=False, repr=False, compare=False)
+    notes_: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The parameters by name, as scikit-learn's `clone` asks for them."""
@@ -144,6 +147,8 @@ class MutualInformation:
             histories.extend(history)
             watch(done)
         self.log_ratios_, self.histories_ = tuple(log_ratios), tuple(histories)
+        singular = any(log_ratio.critics.preparation.gaussian.singular for log_ratio in log_ratios)
+        self.notes_ = (EQUAL,) if singular else ()
         parts = {name: [part for fold in found for part in fold[name]] for name in READ_AS[self.bound]}
         self.held_out_ = min(len(part.without) for part in parts[READ_AS[self.bound][0]])
         self.estimates_ = {name: _estimate(name, *combine(of), self.held_out_) for name, of in parts.items()}
@@ -231,5 +236,5 @@ def _notes(reading: str, nats: float, held_out: int) -> tuple[str, ...]:
     if reading == "infonce" and nats > log_n - NEAR:
         return (f"held down by its ceiling, log {held_out} = {log_n:.3f} nats: I may be much larger",)
     if reading != "infonce" and nats > log_n:
-        return (f"above log {held_out} = {log_n:.3f} nats, where so many held-out samples certify nothing",)
+        return (f"above log {held_out} = {log_n:.3f} nats: so many held-out samples certify nothing there",)
     return ()

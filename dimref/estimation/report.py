@@ -32,7 +32,7 @@ def opening(x: np.ndarray, y: np.ndarray, fit: MutualInformation) -> list[str]:
 def closing(fits: list[MutualInformation], neighbours: float | str, seconds: float) -> list[str]:
     """The table: a row for each reading, and what is to be known of it below."""
     lines = ["", f"{'':<18}{'nats':>8}   {'95 % interval':<20}{'at most':>8}"]
-    notes = []
+    notes = [f"note          {note}" for note in fits[0].notes_]
     for fit in fits:
         for found in fit.estimates_.values():
             name = label(fit.bound, found.reading)
@@ -46,7 +46,7 @@ def closing(fits: list[MutualInformation], neighbours: float | str, seconds: flo
         *lines,
         "",
         *notes,
-        "The interval covers what these critics have in expectation, not I: a bound's I lies above by what they miss.",
+        "The interval covers what these critics have in expectation; I lies above that by what they miss.",
         f"time          {seconds:.1f} s",
     ]
 

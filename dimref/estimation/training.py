@@ -6,13 +6,14 @@ nothing at all) included: so one that only overfits is never taken.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from dimref import bounds, negatives
-from dimref.backend import Array, Backend, Tree, map_tree
+from dimref.backend import Array, Backend, Tree, leaves, map_tree
 from dimref.estimation import log_ratio, preparation
 from dimref.estimation.critics import Critic
 from dimref.estimation.log_ratio import Critics, LogRatio
@@ -28,6 +29,7 @@ EVERY = 25  # steps between two looks at the validation part
 PATIENCE = 8  # looks without an improvement
 JUDGES = 1000  # validation samples at most, every pair of which is scored
 MEMORY = 0.95  # share of the old in the running average of the parameters, which is what is judged and kept
+TOO_STEEP = 1e6  # a gradient from a pair of e^T beyond all others, DV's or NWJ's: its batch is passed over
 FACTORS = (0.0, 0.5, 0.8, 0.9, 1.0)  # of the canonical correlations, which few samples make too large
 
 
@@ -121,8 +123,10 @@ def _maximize(
         if len(order) < batch:
             order = rng.permutation(n)
         rows, order = backend.to_device(order[:batch]), order[batch:]
-        _, gradients, _ = value_and_gradients(_loss, parameters, settings, *(_rows(side, rows) for side in train))
-        parameters, adam = adam_step(parameters, gradients, adam, LR)
+        with np.errstate(over="ignore", invalid="ignore"):  # told by the gradient, below
+            _, gradients, _ = value_and_gradients(_loss, parameters, settings, *(_rows(side, rows) for side in train))
+        if _steepest(gradients, backend) < TOO_STEEP:
+            parameters, adam = adam_step(parameters, gradients, adam, LR)
         memory = min(MEMORY, step / (step + 10))
         average = map_tree(lambda old, new, share=memory: share * old + (1 - share) * new, average, parameters)
         if step % EVERY == 0 or step == settings.steps:
@@ -138,6 +142,12 @@ def _maximize(
 
 def _loss(parameters: Tree, settings: Settings, x: Tree, y: Tree) -> tuple[Array, None]:
     return -OBJECTIVES[settings.objective](settings.critic.score(parameters, x, y)), None
+
+
+def _steepest(gradients: Tree, backend: Backend) -> float:
+    """The largest entry of the gradient; inf where the bound left the number range."""
+    tops = [float(backend.to_host(np.abs(leaf).max())) for _, leaf in leaves(gradients) if leaf is not None]
+    return max(top if math.isfinite(top) else math.inf for top in tops)
 
 
 def _rows(side: Tree, rows: Array) -> Tree:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dimref import encoders, methods, runs
+from dimref import encoders, methods, parallel, runs
 from dimref.backend import Array, Backend, Tree, leaves
 from dimref.config import Config
 from dimref.data import DataError
@@ -62,7 +62,9 @@ class Frozen:
         size = max(1, min(BATCH, BATCH * 32**2 // self.layout.padded**2))  # larger images in smaller batches
         for start in range(0, len(images), size):
             batch = self.backend.to_device(encoders.scale(images[start : start + size], self.layout))
-            yield {name: self.backend.to_host(value) for name, value in self._inference(batch).items()}
+            with parallel.sharing():
+                found = self._inference(batch)
+            yield {name: self.backend.to_host(value) for name, value in found.items()}
 
     def features(self, images: np.ndarray, kinds: tuple[str, ...] | None = None) -> dict[str, np.ndarray]:
         """The same for all images at once: conv (N, side²·channels), fc (N, fc), y (N, D), float32; some or all kinds."""

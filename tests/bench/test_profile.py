@@ -33,11 +33,9 @@ def test_the_parts_sum_to_the_step(make, preset):
         assert backward == set()
         assert found.groups["Adam"] == 0
     else:
-        assert {"affine", "matmul", "im2col", "relu", "tape", "running statistics"} <= names
-        assert {"affine", "matmul", "im2col", "relu", "standardize", "sum of gradients"} <= backward
+        assert {"affine", "matmul", "im2col", "relu", "tape", "moments", "normalize_columns"} <= names
+        assert {"affine", "matmul", "im2col", "relu", "normalize_columns", "sum of gradients"} <= backward
         assert found.groups["Adam"] > 0
-        # Standardized within batch_norm, whose own row is the statistics alone.
-        assert next(row for row in found.rows if row.name == "standardize").forward > 0
 
 
 def test_the_whole_is_the_time_that_passed(make):

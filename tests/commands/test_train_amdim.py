@@ -8,10 +8,10 @@ import pytest
 import tiny
 from strict import STRICT
 
-from dimref import methods, multiscale, runs, task, training
+from dimref import encoders, methods, multiscale, runs, task, training
 from dimref.backend import NUMPY, leaves
 from dimref.config import AMDIM_OPTIONS, DIM_OPTIONS, PRESETS, Config
-from dimref.evaluation import frozen
+from dimref.evaluation import frozen, reconstruction
 
 SMALL = ("--preset", "amdim", "--ndf", 2, "--nrkhs", 8, "--no-plot")
 
@@ -207,6 +207,19 @@ def test_evaluate_probes_the_1x1_features(run, monkeypatch):
         for place in (("trained", "y"), ("untrained", "y"), ("raw", "pixels"))
     }
     assert "--features conv: this encoder has y alone" in tiny.refused("evaluate", run, "--features", "conv")
+
+
+def test_measures_of_y_are_taken_by_networks_of_deep_infomaxs_sizes(run):
+    encoder, found = frozen.load(run, NUMPY)
+    assert encoder.critic_layout == encoders.Layout(8, 1)
+    with np.load(found.config.data_dir) as archive:
+        images = archive["images"], archive["test_images"]
+    y = [encoder.features(part)["y"] for part in images]
+    parameters, running = reconstruction.init_decoder(np.random.default_rng(0), encoder.critic_layout, y[0].shape[1])
+    drawn, _ = reconstruction.decode(parameters, running, y[1], encoder.critic_layout, training=False)
+    assert drawn.shape == images[1].shape
+    dim = frozen.Frozen(encoders.Layout(8, 1, width=4), NUMPY, {}, {})
+    assert dim.critic_layout is dim.layout
 
 
 def test_export_writes_every_array_under_both_kinds_of_names(run):

@@ -72,6 +72,11 @@ def _with_extra(extra: float) -> Parts:
     return bound
 
 
+def _ten_subtracted(positives: Array, others: Array) -> Array:
+    reduced = anp.logaddexp(ops.logsumexp(others, axis=0), positives + MASKED)
+    return math.log(_count(others)) + _mean_log_share(positives, reduced)
+
+
 def _twice(positives: Array, others: Array) -> Array:
     more = anp.logaddexp(_everything(positives, others), positives)
     return math.log(_count(others)) + _mean_log_share(positives, more)
@@ -164,6 +169,12 @@ MISTAKES = (
         "InfoNCE with a candidate masked by the number −10 instead of removed",
         "not invariant to a shift: for scores near or below −10 the masked candidate takes over",
         "remove the candidate, or mask with −inf", "official code of " + HJELM,
+    ),
+    _v(
+        "ten-subtracted", _ten_subtracted,
+        "InfoNCE with the positive masked by subtracting 10 from its score instead of removing it",
+        "it still counts e⁻¹⁰ of itself, all there is once T_pos is 10 above the others: up to 10 nats above log K",
+        "keep the positive as the candidate that it is; what is to be left out is left out whole", PUBLIC,
     ),
     _v(
         "mask-multiplied", _with_extra(0.0), "InfoNCE with a candidate's score multiplied by 0 instead of removed",

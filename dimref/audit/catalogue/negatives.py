@@ -204,6 +204,11 @@ def _with_extra(extra: float) -> Callable[[Inputs], Tree]:
     return function
 
 
+def _ten_subtracted(inputs: Inputs) -> Tree:
+    diagonal = split(inputs["scores"])[0]
+    return {"value": anp.logaddexp(_lse(inputs)["value"], diagonal - 10.0)}
+
+
 def _square_draw(rng: np.random.Generator, sizes: Sizes) -> Inputs:
     case = draw_square(rng, sizes)
     scores = case["scores"] if case["scores"].ndim == 2 else np.ascontiguousarray(case["scores"][:, :, 0])
@@ -232,6 +237,11 @@ MASKED_LOGSUMEXP = Contract(
                 _v(
                     "masked-by-minus-10", _with_extra(-10.0), "the diagonal replaced by the number −10",
                     "not invariant to a shift: for scores near or below −10 the masked pair takes over",
+                    "mask with −inf",
+                ),
+                _v(
+                    "ten-subtracted", _ten_subtracted, "10 subtracted from the diagonal, which stays",
+                    "the masked pair still counts e⁻¹⁰ of itself: all of it once its score is 10 above the others",
                     "mask with −inf",
                 ),
                 _v(

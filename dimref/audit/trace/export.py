@@ -1,9 +1,9 @@
 """Run one training step piece by piece, and write every array of it.
 
 The pieces are evaluated under the same tape as training. Between any two of them stands an identity whose VJP notes the
-gradient that passes. The result is then held against `objectives.loss`, which training runs: the loss must be equal to
-the last bit, and the gradients to rounding (with more nodes on the tape, three contributions to one gradient may be added
-in another order). What is written as the parameters' gradients, and what Adam is given, comes from training's own loss.
+gradient that passes. The result is then held against `objectives.loss`, which training runs: loss and gradients must be
+equal to rounding (training scores joint and product pairs in one product, and sums over rows in blocks).
+What is written as the parameters' gradients, and what Adam is given, comes from training's own loss.
 """
 
 from __future__ import annotations
@@ -130,14 +130,17 @@ def _hold_against(task: Task, loss: Array, gradients: dict[str, Array], official
     value = float(host(official[0]))
     if not np.isfinite(value) or any(not np.isfinite(host(g)).all() for _, g in leaves(official[1]) if g is not None):
         raise training.Diverged("trace: expected a finite loss and finite gradients, found some that are not")
-    if float(host(loss)) != value:
+    if abs(float(host(loss)) - value) > 64 * np.finfo(host(loss).dtype).eps * max(1.0, abs(value)):
         raise RuntimeError(f"the step spelled out gives the loss {float(host(loss))!r}, training's own {value!r}")
-    for path, g in leaves(official[1]):
-        if g is not None:
-            expected, found = host(g), host(gradients[f"parameters/{path}"])
-            error, scale = np.abs(found - expected).max(), np.abs(expected).max()
-            if error > 64 * np.finfo(expected.dtype).eps * scale:
-                raise RuntimeError(f"the step spelled out gives another gradient of {path}: by {error} of {scale}")
+    expected_of = {path: host(g) for path, g in leaves(official[1]) if g is not None}
+    largest = max(np.abs(g).max() for g in expected_of.values())
+    for path, expected in expected_of.items():
+        found = host(gradients[f"parameters/{path}"])
+        error, scale = np.abs(found - expected).max(), np.abs(expected).max()
+        # Training sums over rows in blocks, the pieces in one go; no more than that may tell the two apart. What is
+        # left of a gradient that is 0 but for rounding, as DV's in the last bias, is measured by the largest.
+        if error > np.finfo(expected.dtype).eps * (512 * scale + 256 * largest):
+            raise RuntimeError(f"the step spelled out gives another gradient of {path}: by {error} of {scale}")
 
 
 def gradient_order(steps: list[Piece]) -> Iterator[str]:

@@ -93,7 +93,7 @@ def test_a_step_that_is_not_trainings_is_no_trace(prepare, monkeypatch):
 
     def other(*args):
         value, found = right(*args)
-        return value * (1 + 1e-6), found
+        return value * (1 + 1e-3), found
 
     monkeypatch.setattr(objectives, "loss", other)
     with pytest.raises(RuntimeError, match="the step spelled out gives the loss"):
