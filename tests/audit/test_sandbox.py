@@ -58,6 +58,12 @@ def test_what_it_prints_and_starts_does_not_reach_the_wire(held, what, printed):
     assert ask(held, "good").printed == ""  # and is forgotten
 
 
+def test_a_child_that_comes_back_answers_nobody(held):
+    before = ask(held, "process").value["value"]
+    ask(held, "forks")
+    assert ask(held, "process", X[:1]).value["value"] == before == held._process._process.pid
+
+
 def test_its_input_is_empty(held):
     assert ask(held, "reads").value["value"] == X.mean()
 
