@@ -106,7 +106,7 @@ def verdicts_alone() -> Iterator[None]:
         for module in (callables, matching, numerical):
             stack.enter_context(mock.patch.object(module, "evaluate", remembered))
         stack.enter_context(mock.patch.object(callables, "HUNTED", HUNTED))
-        stack.enter_context(mock.patch.object(callables, "_counterexample", lambda *_: None))
+        stack.enter_context(mock.patch.object(callables, "_counterexample", return_value=None))
         yield
 
 

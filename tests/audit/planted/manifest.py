@@ -406,7 +406,7 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
             "mistake rolled-by-zero": "roll_ignores_shift roll_by_zero",
         },
         "negatives derangements index": {
-            "conforms": "derangements",
+            "conforms": "derangements one_shuffle_for_all_locations rolled_at_every_location",
             "convention repeated": "others_with_replacement",
             "mistake fixed-points": "shuffles_with_fixed_points drawn_with_replacement",
         },
@@ -423,7 +423,7 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
     },
     "priors_torch": {
         "prior discriminator_loss logits": {
-            "conforms": "discriminator_loss discriminator_loss_softplus",
+            "conforms": "discriminator_loss discriminator_loss_softplus discriminator_value",
             "convention scaled-loss": "discriminator_loss_halved",
             "mistake naive-log-sigmoid": "discriminator_loss_naive",
             "mistake exchanged": "discriminator_loss_labels_exchanged",
@@ -490,6 +490,7 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
         "information mutual_information table": {"conforms": "mutual_information"},
         "information kl_divergence table": {
             "convention zero-over-zero": "kl_divergence",
+            "mistake reversed": "kl_divergence_arguments_exchanged",
             "mistake mean-for-sum": "kl_divergence_mean",
         },
         "information jensen_shannon table": {
@@ -546,7 +547,11 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
             "mistake unweighted": "mutual_information_unweighted",
             "mistake unknown": "mutual_information_of_entropies",
         },
-        "information conditional_mutual_information table": {"conforms": "conditional_mutual_information"},
+        "information conditional_mutual_information table": {
+            "conforms": "conditional_mutual_information",
+            "mistake unconditioned": "conditional_mutual_information_unconditional",
+        },
+        "information capacity channel": {"conforms": "capacity", "mistake uniform-input": "capacity_at_uniform"},
         "information cross_entropy table": {
             "conforms": "cross_entropy",
             "mistake exchanged": "cross_entropy_reversed",
@@ -632,6 +637,7 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
             "conforms": "prior_logits",
             "mistake probability": "prior_logits_sigmoid",
             "mistake relu-on-score": "prior_logits_relu",
+            "mistake unknown": "prior_logits_bypassed",
         },
     },
     "discriminators_numpy": {
