@@ -240,7 +240,9 @@ def _range(form: Form, target: Target, judgement: Judgement, fit: Fit, limits: L
     variant = judgement.candidate.variant
     function = form.reference if variant is None else variant.function
     assert function is not None
-    return numerical.scan(form, numerical.asker(form, target), function, fit, limits)
+    found = numerical.scan(form, numerical.asker(form, target), function, fit, limits)
+    # What computes in single precision whatever it is given has the range of single precision.
+    return [departure for departure in found if not (fit.single and departure.dtype == "float64")]
 
 
 def _naive(

@@ -78,7 +78,8 @@ def candidates(form: Form, cases: list[Observation], single: bool = False) -> li
                 found.append(candidate)
     found.sort(key=lambda c: (_rank(c), -c.fit.wide))
     if found and found[0].fit.wide < 0.95:  # in single precision the core may not tell: then the rest does
-        rescued = [c for c in found if c.fit.wide >= max(0.95, found[0].fit.wide + 0.05)]
+        exact = found[0].fit.exact  # what agrees in every number does not yield to what agrees up to a constant
+        rescued = [c for c in found if c.fit.wide >= max(0.95, found[0].fit.wide + 0.05) and c.fit.exact >= exact]
         if rescued:
             found.remove(rescued[0])
             found.insert(0, rescued[0])

@@ -113,13 +113,12 @@ def nt_xent_info_nce_loss(z_i, z_j, temperature):
 
 
 def nt_xent_exponentials(z_i, z_j, temperature):
-    """exp, minus the self-similarity's own term, log. Cosines are bounded, so nothing overflows."""
+    """exp, the self-similarity masked, sum, log. Cosines are bounded, so nothing overflows."""
     n = z_i.shape[0]
     z = F.normalize(torch.cat([z_i, z_j]), dim=1)
-    top = 1 / temperature
-    e = torch.exp(z @ z.t() / temperature - top)
-    total = e.sum(1) - e.diagonal()
-    positive = (z[:n] * z[n:]).sum(1) / temperature - top
+    e = torch.exp(z @ z.t() / temperature)
+    total = (e * (1 - torch.eye(2 * n, dtype=z.dtype))).sum(1)
+    positive = (z[:n] * z[n:]).sum(1) / temperature
     return -(torch.cat([positive, positive]) - torch.log(total)).mean()
 
 

@@ -664,4 +664,22 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
             "mistake probability": "prior_logits_probabilities",
         },
     },
+    "devious_torch": {
+        "bound jsd pairs": {
+            "mistake logits-averaged-by-location": "jsd_two_mistakes",
+            "mistake no-gradient": "jsd_through_item",
+            "mistake gradient": "jsd_double_gradient",
+            "mistake unknown": "jsd_half_precision",
+        },
+        "bound infonce matrix": {
+            "conforms": "infonce_sorted infonce_pairwise_sigmoids",
+            "mistake missing-log-k": "infonce_two_mistakes",
+            "mistake unknown": "infonce_wrong_from_four",
+        },
+        "bound dv pairs": {
+            "conforms": "dv_unusual_but_right",
+            "mistake constant": "dv_small_sample_corrected",
+        },
+        "bound nwj pairs": {"conforms": "nwj_single_precision"},
+    },
 }

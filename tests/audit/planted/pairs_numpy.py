@@ -111,7 +111,7 @@ def jsd_only_once(positive, negative):
 
 
 def jsd_mean_first(positive, negative):
-    return math.log(4.0) - np.mean(softplus(-positive)) - np.mean(softplus(np.mean(negative, axis=0)))
+    return math.log(4.0) - np.mean(softplus(-positive)) - np.mean(np.logaddexp(0.0, np.mean(negative, axis=0)))
 
 
 def jsd_log_one_plus_exp(positive, negative):
