@@ -44,7 +44,8 @@ class _Blocks:
     def __init__(
         self, function: Callable[..., Array], parameters: Tree, on_tape: list[bool], rows: int, n: int, block: int
     ) -> None:
-        self.function, self.shape, self.on_tape, self.rows = function, parameters, on_tape, rows
+        self.function, self.shape, self.on_tape = function, parameters, on_tape
+        self.first_row = len(on_tape) - rows  # of the arguments, the first that is cut
         count = -(-n // block)
         windows = parallel.shares(n, count)
         self.shares = [windows[share] for share in parallel.shares(count, parallel.threads())]
@@ -70,8 +71,7 @@ class _Blocks:
         return out[0]
 
     def _block(self, arguments: tuple[Array, ...], window: slice, trace: int) -> Array:
-        first_row = len(arguments) - self.rows
-        pieces = [a[window] if k >= first_row else a for k, a in enumerate(arguments)]
+        pieces = [a[window] if k >= self.first_row else a for k, a in enumerate(arguments)]
         roots = [VJPNode.new_root() if on_tape else None for on_tape in self.on_tape]
         boxed = [p if root is None else new_box(p, trace, root) for p, root in zip(pieces, roots, strict=True)]
         left = iter(boxed)
@@ -84,8 +84,7 @@ class _Blocks:
         """Gradients of the wanted arguments: those of parameters summed over blocks, those of rows in their places."""
         if isbox(g):
             raise ValueError("by_rows: its VJP is fused, so it has no second derivative through what comes after it")
-        first_row = len(arguments) - self.rows
-        out = {k: np.empty_like(arguments[k], order="C") for k in wanted if k >= first_row}
+        out = {k: np.empty_like(arguments[k], order="C") for k in wanted if k >= self.first_row}
 
         def work(windows: list[slice]) -> dict[int, Any]:
             sums: dict[int, Any] = {}
@@ -93,7 +92,7 @@ class _Blocks:
                 found = self._sweep(window, g)
                 for k in wanted:
                     gradient = found.get(k)
-                    if k >= first_row:
+                    if k >= self.first_row:
                         out[k][window] = 0 if gradient is None else gradient
                     elif gradient is not None:
                         sums[k] = add_outgrads(sums.get(k), gradient)

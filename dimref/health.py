@@ -15,9 +15,7 @@ def health(y: np.ndarray, images: np.ndarray) -> dict[str, float | int]:
     variance: mean over dimensions of the variance of y. duplicates: images equal to an earlier one of the batch.
     """
     centred = y - y.mean(axis=0, dtype=np.float64)
-    eigenvalues = (
-        np.linalg.svd(centred, compute_uv=False) ** 2
-    )  # of the covariance, times B − 1; no more than min(B, D)
+    eigenvalues = np.linalg.svd(centred, compute_uv=False) ** 2  # min(B, D) of the covariance's, times B − 1
     p = eigenvalues / max(eigenvalues.sum(), np.finfo(np.float64).tiny)
     rank = math.exp(-float((p[p > 0] * np.log(p[p > 0])).sum()))
     distinct = len({image.tobytes() for image in images})

@@ -98,7 +98,7 @@ def torch_encoder(parameters: Tree, layout: Layout, running: Tree | None = None)
         if name.startswith("norm"):
             named |= _under(name, _norm(layer, None if running is None else running[name]))
         elif name.startswith("conv"):
-            named[f"{name}.weight"] = conv_weight(layer["w"], (KERNEL, KERNEL))
+            named |= _under(name, _conv(layer, KERNEL))
         else:
             named |= _under(name, _linear(layer, layout.last[0] if name == "fc" else 1))
     return named

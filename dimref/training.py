@@ -146,9 +146,10 @@ class HostSteps:
 
 @contextlib.contextmanager
 def _steps(task: Task, state: State, tell: Callable[[str], None]) -> Iterator[HostSteps | DeviceSteps]:
-    """Step by step on the host; on a device, in its queue."""
+    """Step by step on the host, rows shared among threads; on a device, in its queue."""
     if task.backend.queue is None:
-        yield HostSteps(task)
+        with parallel.sharing():
+            yield HostSteps(task)
         return
     queue = task.backend.queue()
     with queue.running():
@@ -188,10 +189,8 @@ def train(
         Interrupted: `stopped` said so. Diverged: see `train_step`. RunError: a file cannot be written.
     """
     allocator.keep_freed_memory()
-    on_host = task.backend.name == "numpy"
     try:
-        # Every number is looked at, and told in one line.
-        with np.errstate(all="ignore"), parallel.sharing() if on_host else contextlib.nullcontext():
+        with np.errstate(all="ignore"):  # every number is looked at, and told in one line
             return _train(task, run, watch, stopped, resume, tell)
     except Diverged as error:
         raise Diverged(f"{error}; the last good checkpoint is {run / runs.NEWEST}") from None

@@ -6,10 +6,9 @@ import re
 
 import numpy as np
 
-from dimref import ops
+from dimref.audit.answering import evaluate
 from dimref.audit.contract import REGIMES, Sizes
 from dimref.backend import leaves
-from dimref.tape import value_and_gradients
 
 PLAIN = {
     "n": 6, "m": 4, "locations": 3, "kernel": (3, 3), "stride": (2, 2), "padding": (1, 1), "extra": (5, 4),
@@ -46,26 +45,10 @@ def drawn(form, sizes, seed=0):
     return form.draw(np.random.default_rng(seed), sizes)
 
 
-@np.errstate(all="ignore")  # a variant may well divide by 0: that is its mistake
 def answered(function, form, inputs):
     """Every output, and every gradient as ∂parameters/…, of a function of named inputs; no gradient stands for 0."""
-    signature = form.signature
-
-    def scalar(tree):
-        outputs = function({**inputs, **tree})
-        names = (signature.of,) if signature.of else signature.outputs
-        given = {signature.of: inputs.get("weight")} if signature.of else inputs["weight"]
-        parts = [ops.total(outputs[k] if given[k] is None else ops.multiply(outputs[k], given[k])) for k in names]
-        return sum(parts[1:], start=parts[0]), outputs
-
-    nested = {name: inputs[name] for name in signature.differentiate}
-    if not nested:
-        return {name: np.asarray(each) for name, each in function(inputs).items()}
-    _, gradients, outputs = value_and_gradients(scalar, nested)
-    found = {name: np.asarray(each) for name, each in outputs.items()}
-    for (path, gradient), (_, leaf) in zip(leaves(gradients), leaves(nested), strict=True):
-        found[f"∂{path}"] = np.zeros_like(leaf) if gradient is None else gradient
-    return found
+    answer = evaluate(function, form.signature, inputs)
+    return {**answer.value, **{f"∂{path}": gradient for path, gradient in leaves(answer.gradients)}}
 
 
 def off(form, variant, sizes, seeds=range(8)):
@@ -129,3 +112,19 @@ def numbers(text):
     """(found, expected) of "… in place of …"; None if there is none."""
     said = re.search(r"(-?[\d.e-]+|NaN|∞|-∞) in place of (-?[\d.e-]+|∞)", text)
     return said and said.groups()
+
+
+def refuse_two_alike(form):
+    """Fail if two variants of a form have one key, or agree on all that is drawn."""
+    known = (*form.conventions, *form.mistakes)
+    assert len({each.key for each in known}) == len(known)
+    for first, second in itertools.combinations(known, 2):
+        assert apart(form, first.function, second.function), (first.key, second.key)
+
+
+def refuse_another_number(form, variant, examples):
+    """Fail if a variant agrees with the reference on all that is drawn, or gives another number than it says."""
+    assert apart(form, form.reference, variant.function)
+    said = numbers(variant.consequence)
+    if said:
+        assert said == tuple(number_at(f, form, examples) for f in (variant.function, form.reference))

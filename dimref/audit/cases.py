@@ -189,18 +189,13 @@ def _run(attempt: Callable[[Sizes, int], None], cases: int, seed: int, shrink: b
             "audit: expected Hypothesis, which draws and shrinks the cases, found it not installed; "
             "install it with pip install 'dimref[check]'"
         ) from None
-    from dimref.laws.search import no_directory_left, pair
+    from dimref.laws.search import DTYPES, no_directory_left, shapes
 
     sizes = st.builds(
         Sizes,
         n=st.integers(1, 6),
-        m=st.integers(1, 5),
-        locations=st.integers(1, 4),
-        kernel=pair(1, 4),
-        stride=pair(1, 3),
-        padding=pair(0, 2),
-        extra=pair(0, 5),
-        dtype=st.sampled_from(("float64", "float32")),
+        **shapes(),
+        dtype=st.sampled_from(DTYPES),
         flat=st.sampled_from((True, False)),
         regime=st.sampled_from(tuple(regimes)),
     )

@@ -16,26 +16,8 @@ from dimref.audit.matching import Fit, epsilon, gradient_tolerance, largest, sca
 from dimref.backend import Tree, leaves
 
 LADDER = (
-    1.0,
-    4.0,
-    8.0,
-    12.0,
-    16.0,
-    20.0,
-    30.0,
-    40.0,
-    60.0,
-    80.0,
-    95.0,
-    120.0,
-    200.0,
-    400.0,
-    680.0,
-    760.0,
-    1e3,
-    3e3,
-    1e4,
-)
+    1.0, 4.0, 8.0, 12.0, 16.0, 20.0, 30.0, 40.0, 60.0, 80.0, 95.0, 120.0, 200.0, 400.0, 680.0, 760.0, 1e3, 3e3, 1e4,
+)  # fmt: skip
 BEYOND = 130.0  # nats: e^T has left float32, and so has 1/e^T
 FAR = 3.0
 LOST = 1e-5  # relative error beyond rounding that counts as a departure

@@ -27,9 +27,9 @@ from dimref.audit.calling import Here
 from dimref.audit.loading import LoadError
 from dimref.audit.resident import resident
 from dimref.backend import leaves
+from dimref.children import environment
 from dimref.names import THREAD_VARIABLES
 
-PACKAGE = Path(__file__).resolve().parents[2]  # where `import dimref` finds this very package
 TIME_LIMIT, MEMORY_LIMIT = 10.0, 4096.0  # seconds of one call, MiB
 LOADING = 60.0  # seconds for the imports of a target
 PATIENCE, FORBEARANCE = 3, 8  # a target that hung or died so often is not asked again: before it ever answered, after
@@ -165,14 +165,13 @@ class _Process:
     """One worker (`dimref.audit.worker`), asked one thing at a time."""
 
     def __init__(self) -> None:
-        paths = [str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
         env = {
             "XLA_FLAGS": XLA_FLAGS,
             **dict.fromkeys(THREAD_VARIABLES, "1"),  # the arrays are small: threads that wait for each other cost most
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(paths),
-            "PYTHONUNBUFFERED": "1",
-            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # or JAX takes most of a device's memory at once
+            **environment(
+                PYTHONUNBUFFERED="1",
+                XLA_PYTHON_CLIENT_PREALLOCATE="false",  # or JAX takes most of a device's memory at once
+            ),
         }
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `end`)
         self._process = subprocess.Popen(

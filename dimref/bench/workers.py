@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from dimref.children import environment
 from dimref.errors import DimrefError
 from dimref.names import THREAD_VARIABLES
-
-PACKAGE = Path(__file__).resolve().parents[2]  # where `import dimref` finds this very package
 
 
 class WorkerFailed(DimrefError):
@@ -37,8 +34,6 @@ class Worker:
     """A process that answers one request at a time (`worker.Server`), with `threads` threads in every library."""
 
     def __init__(self, threads: int) -> None:
-        paths = [str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
-        env = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads)), "PYTHONPATH": os.pathsep.join(paths)}
         self.printed = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `close`)
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "dimref.bench.worker"],
@@ -47,7 +42,7 @@ class Worker:
             stderr=self.printed,
             text=True,
             encoding="utf-8",
-            env=env,
+            env=environment(**dict.fromkeys(THREAD_VARIABLES, str(threads))),
         )
 
     def ask(self, do: str, **arguments: Any) -> Any:

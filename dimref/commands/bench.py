@@ -136,7 +136,7 @@ def _picture(plot: bool | None) -> bool:
     from dimref import plots
 
     if plot and not plots.available():
-        raise DimrefError(plots.MISSING.replace("curves", "--plot"))
+        raise DimrefError(plots.MISSING)
     return plots.available() if plot is None else plot
 
 

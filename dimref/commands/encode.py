@@ -5,17 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from dimref import names
-from dimref.commands.options import set_threads, stopped_by_sigterm
+from dimref.commands.options import other_data, set_threads, stopped_by_sigterm
 from dimref.errors import DimrefError
-
-if TYPE_CHECKING:
-    from dimref.config import Config
-    from dimref.data import Dataset
 
 
 @click.command()
@@ -43,6 +38,7 @@ def encode(
     their reader gave them; features go to the file batch by batch, and np.load(FILE, mmap_mode="r") maps them.
     """
     set_threads(threads)
+    from dimref import data as readers
     from dimref.backend import get_backend
     from dimref.evaluation import encoding, frozen
 
@@ -52,7 +48,8 @@ def encode(
     encoder, found = frozen.load(run, get_backend(backend), f"{checkpoint}.npz")
     if kind not in encoder.kinds:
         raise DimrefError(f"--features {kind}: the encoder of {run} has {', '.join(encoder.kinds)} alone")
-    images = _load(found.config, data, data_dir, noise, split, limit)
+    config = other_data(found.config, data, data_dir, noise, None)  # its limit is not asked for
+    images = readers.load(config.data, split, config.data_dir, limit, config.noise)
     start = time.perf_counter()
     with stopped_by_sigterm(), click.progressbar(
         length=len(images.images), label="encoding", file=sys.stderr, hidden=not sys.stderr.isatty()
@@ -63,14 +60,3 @@ def encode(
     click.echo(f"data      {images.source}")
     click.echo(f"features  {out}: {kind} of {len(images.images)} images, {len(images.images) / seconds:.0f} images/s")
     click.echo(f"labels    {labels}")
-
-
-def _load(
-    config: Config, data: str | None, data_dir: str | None, noise: float | None, split: str, limit: int | None
-) -> Dataset:
-    """The dataset asked for; what is not said is the run's, unless it belongs to another dataset."""
-    from dimref import data as readers
-
-    if data in (None, config.data):
-        data_dir, noise = data_dir or config.data_dir, config.noise if noise is None else noise
-    return readers.load(data or config.data, split, data_dir, limit, noise)

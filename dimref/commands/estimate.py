@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dimref import __version__, names
-from dimref.commands.options import json_option, printer, set_threads, write_json
+from dimref.commands.options import json_option, printer, refuse_unwritable, set_threads, write_json
 from dimref.errors import DimrefError
 
 if TYPE_CHECKING:
@@ -112,8 +112,7 @@ def _refuse_picture(picture: Path | None) -> None:
 
     if not plots.available():
         raise DimrefError(plots.MISSING)
-    if picture.is_dir() or not picture.absolute().parent.is_dir():
-        raise DimrefError(f"--plot {picture}: expected a file in a directory that exists, found none")
+    refuse_unwritable("--plot", picture)
 
 
 def _nearest(x: np.ndarray, y: np.ndarray, transform: str, seed: int) -> float | str:

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from dimref import names
-from dimref.commands.options import json_option, printer, set_threads, stopped_by_sigterm, write_json
+from dimref.commands.options import json_option, other_data, printer, set_threads, stopped_by_sigterm, write_json
 from dimref.errors import DimrefError
 
 if TYPE_CHECKING:
@@ -79,14 +79,14 @@ def evaluate(
     from dimref.evaluation.labelled import labelled_images
     from dimref.plots.accuracies import EVALUATION
 
-    encoder, found = frozen.load(run, get_backend(backend), f"{checkpoint}.npz")
-    config = _other_data(found.config, data, data_dir, noise, limit)
+    path = run / f"{checkpoint}.npz"
+    encoder, found = frozen.load(run, get_backend(backend), path.name)
+    config = other_data(found.config, data, data_dir, noise, limit)
     images = labelled_images(config, limit)
     encoder.refuse_other_images(images.train[0], images.source)
     wanted, left_out = _wanted(images, encoder, features, probes, measures)
     wanted = dataclasses.replace(wanted, seeds=tuple(range(config.seed, config.seed + seeds)))
     say = printer(json_file)
-    path = run / f"{checkpoint}.npz"
     for line in scores.opening(path, found.step, images, wanted, encoder):
         say(line)
     with stopped_by_sigterm(), _progress(wanted.count(encoders=2)) as watch:
@@ -99,24 +99,13 @@ def evaluate(
     for line in scores.table(cells, images, wanted, encoder.layout.size):
         say(line)
     for name, reason in left_out.items():
-        say(f"{'left out':<13} {name}: {reason}")
+        say(scores.row("left out", f"{name}: {reason}"))
     content = scores.as_json(path, found.step, images, wanted, cells, left_out, encoder)
     write_json(run / EVALUATION, content)
-    say(f"{'results':<13} {run / EVALUATION}")
+    say(scores.row("results", str(run / EVALUATION)))
     if wanted.probes:
-        say(f"{'accuracies':<13} {_picture(run, config, found.step)}")
-    if json_file is not None:
-        write_json(json_file, content)
-
-
-def _other_data(
-    config: Config, data: str | None, data_dir: str | None, noise: float | None, limit: int | None
-) -> Config:
-    """The run's configuration with the data asked for; what is not said is the run's, unless it is of another dataset."""
-    if data not in (None, config.data):
-        return dataclasses.replace(config, data=data, data_dir=data_dir, noise=noise, limit=limit)
-    given: dict[str, Any] = {"data_dir": data_dir, "noise": noise, "limit": limit}
-    return dataclasses.replace(config, **{name: value for name, value in given.items() if value is not None})
+        say(scores.row("accuracies", _picture(run, config, found.step)))
+    write_json(json_file, content)
 
 
 def _wanted(

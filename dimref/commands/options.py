@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -11,12 +12,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dimref.errors import DimrefError
 from dimref.names import THREAD_VARIABLES
+
+if TYPE_CHECKING:
+    from dimref.config import Config
 
 ALONE = Path("-")  # what --json without a file stands for
 
@@ -35,6 +39,16 @@ def set_threads(count: int | None) -> None:
         )
     for name in THREAD_VARIABLES:
         os.environ[name] = str(count)
+
+
+def other_data(
+    config: Config, data: str | None, data_dir: str | None, noise: float | None, limit: int | None
+) -> Config:
+    """The run's configuration with the data asked for; what is not said is the run's, unless it is of another dataset."""
+    if data not in (None, config.data):
+        return dataclasses.replace(config, data=data, data_dir=data_dir, noise=noise, limit=limit)
+    given: dict[str, Any] = {"data_dir": data_dir, "noise": noise, "limit": limit}
+    return dataclasses.replace(config, **{name: value for name, value in given.items() if value is not None})
 
 
 @contextmanager
@@ -73,14 +87,18 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _writable(context: click.Context, option: click.Parameter, json_file: Path | None) -> Path | None:
-    if json_file in (None, ALONE):
-        return json_file
-    parent = json_file.absolute().parent
-    if json_file.is_dir() or not parent.is_dir():
-        raise DimrefError(f"--json {json_file}: expected a file in a directory that exists, found none")
-    if not os.access(parent, os.W_OK):
-        raise DimrefError(f"--json {json_file}: expected a directory that can be written to, found none")
+    if json_file not in (None, ALONE):
+        refuse_unwritable("--json", json_file)
     return json_file
+
+
+def refuse_unwritable(option: str, file: Path) -> None:
+    """Raise DimrefError where a file cannot be written: before the work, not after."""
+    parent = file.absolute().parent
+    if file.is_dir() or not parent.is_dir():
+        raise DimrefError(f"{option} {file}: expected a file in a directory that exists, found none")
+    if not os.access(parent, os.W_OK):
+        raise DimrefError(f"{option} {file}: expected a directory that can be written to, found none")
 
 
 def printer(json_file: Path | None) -> Callable[[str], None]:

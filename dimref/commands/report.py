@@ -110,7 +110,7 @@ def _of_at_most(ceiling: float) -> str:
 
 
 def _row(name: str, text: str) -> None:
-    click.echo(f"{name:<13} {text}")
+    click.echo(scores.row(name, text))
 
 
 # ---- probes

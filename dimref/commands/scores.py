@@ -31,11 +31,11 @@ def opening(checkpoint: Path, step: int, found: Labelled, wanted: Wanted, encode
     """What is about to be judged on what."""
     counts = f"{len(found.train[1]):,} training and {len(found.test[1]):,} test images ({found.origin})"
     seeds = ", ".join(map(str, wanted.seeds))
-    yield _row("encoder", f"{checkpoint}, step {step}")
-    yield _row("data", found.source)
-    yield _row("judged on", counts)
-    yield _row("seeds", f"{seeds}, of probes and critics; encoder and images stay")
-    yield _row("backend", f"{encoder.backend.name} on {encoder.backend.device}")
+    yield row("encoder", f"{checkpoint}, step {step}")
+    yield row("data", found.source)
+    yield row("judged on", counts)
+    yield row("seeds", f"{seeds}, of probes and critics; encoder and images stay")
+    yield row("backend", f"{encoder.backend.name} on {encoder.backend.device}")
 
 
 def table(cells: list[Cell], found: Labelled, wanted: Wanted, layout_size: int) -> Iterator[str]:
@@ -86,7 +86,8 @@ def rows(
         name = ""
 
 
-def _row(name: str, text: str) -> str:
+def row(name: str, text: str) -> str:
+    """A line of what is told: its name, then the text."""
     return f"{name:<13} {text}"
 
 

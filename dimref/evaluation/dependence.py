@@ -20,6 +20,7 @@ import numpy as np
 from dimref import bounds, discriminators, encoders, layers, negatives, ops
 from dimref.backend import Array, Backend, Tree, map_tree
 from dimref.encoders import Layout
+from dimref.evaluation.probes.problem import standardized
 from dimref.optim import adam_step, init_adam
 from dimref.tape import value_and_gradients
 
@@ -69,7 +70,7 @@ def mine(
     """
     _check_counts("mine", len(train[1]), len(test[1]))
     rng = np.random.default_rng(seed)
-    y, y_test = _standardized(train[1], test[1])
+    y, y_test = standardized(train[1], test[1])  # no divergence changes
 
     def draw(rng: np.random.Generator, rows: np.ndarray) -> Tree:
         shift = int(rng.integers(1, len(rows)))
@@ -110,7 +111,7 @@ def ndm(train: np.ndarray, test: np.ndarray, seed: int, backend: Backend) -> Dep
     """
     _check_counts("ndm", len(train), len(test))
     rng = np.random.default_rng(seed)
-    y, y_test = _standardized(train, test)
+    y, y_test = standardized(train, test)
     dimensions = np.arange(y.shape[1])
 
     def draw(rng: np.random.Generator, rows: np.ndarray) -> Tree:
@@ -139,12 +140,6 @@ def ndm(train: np.ndarray, test: np.ndarray, seed: int, backend: Backend) -> Dep
 def _check_counts(name: str, train: int, test: int) -> None:
     if min(train, test) < FEWEST:
         raise ValueError(f"{name}: needs {FEWEST} training and {FEWEST} test images, had {train} and {test}")
-
-
-def _standardized(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both by the training set's mean and deviation: no divergence changes, and the critics see numbers of order 1."""
-    center, scale = train.mean(axis=0), 1 / np.maximum(train.std(axis=0), 1e-4)
-    return (train - center) * scale, (test - center) * scale
 
 
 # ---- MINE's statistics network on images

@@ -5,13 +5,13 @@ The decoder is trained on training images with the encoder frozen, by mean squar
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from dimref import layers, ops
 from dimref.backend import Array, Backend, Tree
 from dimref.encoders import KERNEL, PADDING, STRIDE, Layout
+from dimref.evaluation.probes import descent
+from dimref.evaluation.probes.problem import standardized
 from dimref.evaluation.ssim import ms_ssim
 from dimref.optim import adam_step, init_adam
 from dimref.tape import value_and_gradients
@@ -42,12 +42,12 @@ def reconstruction(
         raise ValueError(
             f"reconstruction: needs {FEWEST} training and {FEWEST} test images, had {len(y)} and {len(y_test)}"
         )
-    center, scale = y.mean(axis=0), 1 / np.maximum(y.std(axis=0), 1e-4)
-    decoder, running = _fit(images, (y - center) * scale, layout, np.random.default_rng(seed), backend)
+    y, y_test = standardized(y, y_test)
+    decoder, running = _fit(images, y, layout, np.random.default_rng(seed), backend)
     total = 0.0
     for start in range(0, len(y_test), BATCH):
         window = slice(start, start + BATCH)
-        given = backend.to_device((y_test[window] - center) * scale)
+        given = backend.to_device(y_test[window])
         drawn, _ = decode(decoder, running, given, layout, training=False)
         total += float(backend.to_host(ms_ssim(backend.to_device(_unit(images_test[window])), drawn)).sum())
     return total / len(y_test)
@@ -92,16 +92,9 @@ def _fit(
     """Adam on the mean squared error, its rate half a cosine down to 0."""
     parameters, running = map(backend.tree_to_device, init_decoder(rng, layout, y.shape[1]))
     adam = init_adam(parameters)
-    batch = min(BATCH, len(y))
-    steps = len(y) // batch
-    epochs = max(EPOCHS, -(-LEAST_STEPS // steps))
-    for step in range(epochs * steps):
-        if step % steps == 0:
-            order = rng.permutation(len(y))
-        rows = order[step % steps * batch : (step % steps + 1) * batch]
+    for rows, rate in descent.steps(len(y), min(BATCH, len(y)), EPOCHS, LEAST_STEPS, LR, rng):
         target, given = backend.to_device(_unit(images[rows])), backend.to_device(y[rows])
         _, gradients, running = value_and_gradients(_error, parameters, running, given, target, layout)
-        rate = LR * 0.5 * (1 + math.cos(math.pi * step / (epochs * steps)))
         parameters, adam = adam_step(parameters, gradients, adam, rate)
     return parameters, running
 

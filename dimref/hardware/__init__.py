@@ -6,14 +6,13 @@ Loads no NumPy: the parts do, in their processes (`dimref.hardware.parts`).
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from dimref import __version__
+from dimref.children import environment
 
 PARTS = {
     "products": "cuBLAS's products, in every layout, against NumPy's in float64",
@@ -26,7 +25,6 @@ PARTS = {
     "bench-tf32": "the same with TF32 on both sides",
 }
 PATIENCE = 1800  # seconds a part may take
-PACKAGE = Path(__file__).resolve().parents[2]  # where `import dimref` finds this very package
 
 Found = dict[str, Any]  # {"ok": bool, "said": one line, and numbers}
 Start = Callable[[str, bool], Found]
@@ -45,11 +43,9 @@ def report(device: str, parts: dict[str, Found]) -> dict[str, Any]:
 
 def in_a_process(name: str, quick: bool, backend: str = "cupy", patience: float = PATIENCE) -> Found:
     """A part in a process of its own."""
-    paths = [str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, "-P", "-m", "dimref.hardware.parts", name, backend, "quick" if quick else "full"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=patience, env=env)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=patience, env=environment())
     except subprocess.TimeoutExpired:
         return {"ok": False, "said": f"expected an end within {patience:g} s, found none"}
     printed = done.stdout.strip().splitlines()

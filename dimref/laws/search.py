@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from hypothesis import HealthCheck, Phase, configuration, given, settings
@@ -16,6 +17,7 @@ from dimref.backend import Backend
 from dimref.laws.law import Case, Law, Sizes, Slack
 
 SCALES = (1.0, 1e-2, 10.0, 100.0, 1e4)  # Hypothesis shrinks toward the first
+DTYPES = ("float64", "float32")
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -27,17 +29,20 @@ def pair(low: int, high: int) -> st.SearchStrategy[tuple[int, int]]:
 def sizes() -> st.SearchStrategy[Sizes]:
     """Size-1 axes, N = 2, images that are not square, strides that do not divide, scales and dtypes."""
     return st.builds(
-        Sizes,
-        n=st.integers(2, 6),
-        m=st.integers(1, 5),
-        locations=st.integers(1, 4),
-        kernel=pair(1, 4),
-        stride=pair(1, 3),
-        padding=pair(0, 2),
-        extra=pair(0, 5),
-        scale=st.sampled_from(SCALES),
-        dtype=st.sampled_from(("float64", "float32")),
+        Sizes, n=st.integers(2, 6), **shapes(), scale=st.sampled_from(SCALES), dtype=st.sampled_from(DTYPES)
     )
+
+
+def shapes() -> dict[str, st.SearchStrategy[Any]]:
+    """The sizes that a law and an audit draw alike."""
+    return {
+        "m": st.integers(1, 5),
+        "locations": st.integers(1, 4),
+        "kernel": pair(1, 4),
+        "stride": pair(1, 3),
+        "padding": pair(0, 2),
+        "extra": pair(0, 5),
+    }
 
 
 @dataclass(frozen=True)

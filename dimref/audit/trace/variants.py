@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import autograd.numpy as anp
 import numpy as np
 
 from dimref import encoders, layers, ops
+from dimref.audit.catalogue.norms import normalized, standardized
 from dimref.audit.trace.graph import Function, Graph
 from dimref.audit.trace.pieces import Piece
 from dimref.backend import Array
@@ -44,37 +46,24 @@ def of(piece: Piece, graph: Graph) -> Iterator[Variant]:
 # ---- normalization
 
 
-def _standardized(
-    x: Array, axis: int, epsilon: float = layers.EPSILON, correction: int = 0, outside: bool = False
-) -> Array:
-    centred = x - ops.mean(x, axis, keepdims=True)
-    n = x.shape[axis]
-    variance = ops.mean(centred * centred, axis, keepdims=True) * (n / max(n - correction, 1))
-    return centred / (anp.sqrt(variance) + epsilon if outside else anp.sqrt(variance + epsilon))
-
-
 def _by_channel(**how: Any) -> Function:
-    def norm(x: Array, gain: Array, shift: Array) -> Array:
-        rows = ops.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
-        return ops.reshape(_standardized(rows, 0, **how), x.shape) * gain + shift
-
-    return norm
+    return partial(normalized, **how)
 
 
 def _by_row(**how: Any) -> Function:
     def norm(x: Array, gain: Array, shift: Array) -> Array:
-        return _standardized(x, x.ndim - 1, **how) * gain + shift
+        return standardized(x, x.ndim - 1, **how) * gain + shift
 
     return norm
 
 
 def _by_image(x: Array, gain: Array, shift: Array) -> Array:
     places = ops.reshape(x, (x.shape[0], math.prod(x.shape[1:-1]), x.shape[-1]))
-    return ops.reshape(_standardized(places, 1), x.shape) * gain + shift
+    return ops.reshape(standardized(places, 1), x.shape) * gain + shift
 
 
 def _by_place(x: Array, gain: Array, shift: Array) -> Array:
-    return _standardized(x, 0) * gain + shift
+    return standardized(x, 0) * gain + shift
 
 
 def _norms(make: Callable[..., Function], n: str) -> list[Variant]:

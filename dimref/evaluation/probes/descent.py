@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,22 @@ class Schedule:
     lr: float
 
 
+def steps(
+    n: int, batch: int, epochs: int, least: int, lr: float, rng: np.random.Generator
+) -> Iterator[tuple[np.ndarray, float]]:
+    """The samples of each step, and Adam's rate: every epoch in a new order, its rate half a cosine from `lr` down to 0.
+
+    The last steps, which are small, average the noise of the batches away. There are `least` steps at least.
+    """
+    count = n // batch
+    total = max(epochs, -(-least // count)) * count
+    for step in range(total):
+        if step % count == 0:
+            order = rng.permutation(n)
+        at = step % count * batch
+        yield order[at : at + batch], lr * 0.5 * (1 + math.cos(math.pi * step / total))
+
+
 def fit(
     loss: Callable[..., tuple[Array, Any]],
     parameters: Tree,
@@ -43,18 +59,11 @@ def fit(
     """
     x, labels, classes = data
     batch = min(BATCH, len(x))
-    steps = len(x) // batch
-    epochs = max(schedule.epochs, -(-LEAST_STEPS // steps))
     adam = init_adam(parameters)
-    for step in range(epochs * steps):
-        if step % steps == 0:
-            order = rng.permutation(len(x))
-        chosen = order[step % steps * batch : (step % steps + 1) * batch]
+    for chosen, rate in steps(len(x), batch, schedule.epochs, LEAST_STEPS, schedule.lr, rng):
         one_hot = (labels[chosen, None] == np.arange(classes)).astype(np.float32)
         given = [x[chosen], one_hot] if draw is None else [x[chosen], one_hot, draw(batch)]
         _, gradients, _ = value_and_gradients(loss, parameters, *map(backend.to_device, given))
-        # The last steps, which are small, average the noise of the batches away.
-        rate = schedule.lr * 0.5 * (1 + math.cos(math.pi * step / (epochs * steps)))
         parameters, adam = adam_step(parameters, gradients, adam, rate)
     return parameters
 

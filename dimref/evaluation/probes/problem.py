@@ -47,10 +47,14 @@ def problem(train: Pairs, test: Pairs) -> Problem:
     if len(x) < FEWEST or len(x_test) < 1:
         raise ValueError(f"probe: needs {FEWEST} training samples and 1 test sample, had {len(x)} and {len(x_test)}")
     known, both = np.unique(np.concatenate([labels, labels_test]), return_inverse=True)
-    center, scale = x.mean(axis=0), 1 / np.maximum(x.std(axis=0), 1e-4)
-    return Problem(
-        (x - center) * scale, both[: len(labels)], (x_test - center) * scale, both[len(labels) :], len(known)
-    )
+    x, x_test = standardized(x, x_test)
+    return Problem(x, both[: len(labels)], x_test, both[len(labels) :], len(known))
+
+
+def standardized(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both by the training set's mean and deviation, column by column: what is fitted sees numbers of order 1."""
+    center, scale = train.mean(axis=0), 1 / np.maximum(train.std(axis=0), 1e-4)
+    return (train - center) * scale, (test - center) * scale
 
 
 def part(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from catalogued import PLAIN, SIZES, answered, apart, drawn, forms, percent, same, variants
+from catalogued import PLAIN, SIZES, answered, apart, drawn, forms, off, percent, refuse_two_alike, same, variants
 
 from dimref.audit.catalogue.discriminators import CONTRACTS
 from dimref.audit.contract import Sizes
@@ -87,24 +87,13 @@ def test_a_variant_departs_as_much_as_it_says(form, variant):
     said = percent(variant.consequence)
     if said is None:
         return
-    errors, norms = {}, {}
-    for seed in range(8):
-        inputs = drawn(form, Sizes(**PLAIN), seed)
-        right, found = (answered(f, form, inputs) for f in (form.reference, variant.function))
-        for name in right:
-            errors[name] = errors.get(name, 0.0) + float(((right[name] - found[name]) ** 2).sum())
-            norms[name] = norms.get(name, 0.0) + float((right[name] ** 2).sum())
-    size = next(math.sqrt(error / norms[name]) for name, error in errors.items() if error > 1e-18 * norms[name])
+    size = off(form, variant, Sizes(**PLAIN))
     assert said == pytest.approx(size, rel=0.1)
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_variants_differ_from_each_other(form):
-    known = (*form.conventions, *form.mistakes)
-    assert len({each.key for each in known}) == len(known)
-    for k, first in enumerate(known):
-        for second in known[k + 1 :]:
-            assert apart(form, first.function, second.function), (first.key, second.key)
+    refuse_two_alike(form)
 
 
 @pytest.mark.parametrize("name", ["concat_pairs", "global_pairs"])

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from catalogued import SIZES, apart, drawn, forms, number_at, numbers, variants
+from catalogued import SIZES, drawn, forms, refuse_another_number, refuse_two_alike, variants
 
 from dimref.audit.catalogue.gaussians import CONTRACTS, EXAMPLES
 from dimref.audit.contract import Sizes
@@ -55,16 +55,9 @@ def test_scipy_and_pytorch_conform():
 
 @pytest.mark.parametrize(("form", "variant"), [each[1:] for each in KNOWN], ids=[each[0] for each in KNOWN])
 def test_a_variant_gives_the_number_that_it_says(form, variant):
-    assert apart(form, form.reference, variant.function)
-    said = numbers(variant.consequence)
-    if said:
-        assert said == tuple(number_at(f, form, EXAMPLES) for f in (variant.function, form.reference))
+    refuse_another_number(form, variant, EXAMPLES)
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_variants_differ_from_each_other(form):
-    known = (*form.conventions, *form.mistakes)
-    assert len({each.key for each in known}) == len(known)
-    for k, first in enumerate(known):
-        for second in known[k + 1 :]:
-            assert apart(form, first.function, second.function), (first.key, second.key)
+    refuse_two_alike(form)
