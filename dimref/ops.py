@@ -324,32 +324,36 @@ def standardize(x: Array, axis: int, epsilon: float) -> Array:
     if device is not None:
         return device.standardize(x, axis, epsilon)
     out = x - x.mean(axis=axis, keepdims=True)
-    out *= _inverse_deviation(out, axis, epsilon)
+    out *= 1 / np.sqrt((out * out).mean(axis=axis, keepdims=True) + epsilon)
     return out
-
-
-def _inverse_deviation(centred: Array, axis: int, epsilon: float) -> Array:
-    return 1 / np.sqrt((centred * centred).mean(axis=axis, keepdims=True) + epsilon)
 
 
 def _standardize_vjp(argnums: Any, ans: Array, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     x, axis, epsilon = args
+    squares = None if isbox(x) else _squared_deviations(x, axis)  # taken now, so that x is not kept
 
     def vjp(g: Array) -> tuple[Array]:
         """(g − mean g − x̂·mean(g·x̂)) / √(σ² + ε): what is left of g is orthogonal to 1 and (for ε = 0) to x̂."""
-        if isbox(g) or isbox(x):
+        if squares is None or isbox(g):
             raise ValueError("standardize: its VJP is fused, so it has no second derivative")
         device = kernels.of(g)
         if device is not None:
-            return (device.standardize_gradient(g, x, ans, axis, epsilon),)
-        scale = _inverse_deviation(x - x.mean(axis=axis, keepdims=True), axis, epsilon)
+            return (device.standardize_gradient(g, ans, squares, axis, epsilon),)
         along = (g * ans).mean(axis=axis, keepdims=True)
         out = g - g.mean(axis=axis, keepdims=True)
         out -= ans * along
-        out *= scale
+        out /= np.sqrt(squares * (1 / ans.shape[axis]) + epsilon)
         return (out,)
 
     return vjp
+
+
+def _squared_deviations(x: Array, axis: int) -> Array:
+    device = kernels.of(x)
+    if device is not None:
+        return device.squared_deviations(x, axis)
+    centred = x - x.mean(axis=axis, keepdims=True)
+    return (centred * centred).sum(axis=axis, keepdims=True)
 
 
 defvjp_argnums(standardize, _standardize_vjp)
