@@ -220,9 +220,9 @@ def _close(a: np.ndarray, b: np.ndarray) -> bool:
 @contextmanager
 def _autograd_for_numpy(namespaces: list[dict[str, Any]]) -> Iterator[None]:
     """Let the names that stand for NumPy's functions stand for autograd's, for a while."""
-    linalg = import_module("autograd.numpy.linalg")
-    before = [(vars(linalg), "norm", linalg.norm)]
-    linalg.norm = partial(_norm, linalg.norm)
+    linalg = vars(import_module("autograd.numpy.linalg"))
+    before = [(linalg, "norm", linalg["norm"])]
+    linalg["norm"] = partial(_norm, linalg["norm"])
     try:
         for namespace in namespaces:
             for name, thing in list(namespace.items()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -57,8 +58,8 @@ def scan(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: Fit, lim
     found = []
     for dtype in ("float64", "float32"):
         base = _base(form, limits, dtype)
-        for pattern, scores in _patterns(form, base):
-            departure = _first(form, ask, function, fit, pattern, scores, base, dtype)
+        for pattern, at in _patterns(form, base).items():
+            departure = _first(form, ask, function, fit, pattern, at, dtype)
             if departure is not None:
                 found.append(departure)
     return found
@@ -94,9 +95,9 @@ def _becomes(form: Form, ask: Ask, fit: Fit, limits: Limits) -> list[str]:
     found = []
     for dtype in ("float64", "float32"):
         base = _base(form, limits, dtype)
-        for _, scores in _patterns(form, base):
+        for at in _patterns(form, base).values():
             for magnitude in (60.0, 120.0, 1e3, 1e4):
-                answer = ask(_at(base, scores, magnitude))
+                answer = ask(at(magnitude))
                 found.append(answer.problem or _kind(answer.value[form.signature.main], fit.factor))
     return found
 
@@ -145,8 +146,15 @@ def _at(base: Inputs, scores: dict[str, np.ndarray], magnitude: float) -> Inputs
     return {**base, **{name: (a * magnitude).astype(a.dtype) for name, a in scores.items()}}
 
 
-def _patterns(form: Form, base: Inputs) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    """Scores of magnitude 1 by their signs."""
+def _patterns(form: Form, base: Inputs) -> dict[str, Callable[[float], Inputs]]:
+    """Cases of any magnitude, by the signs of their scores."""
+    if form.raised is not None:
+        return form.raised(base)
+    return {pattern: partial(_at, base, scores) for pattern, scores in _signs(form, base)}
+
+
+def _signs(form: Form, base: Inputs) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """Scores of magnitude 1."""
     names = form.range_of
     if not names:
         return
@@ -171,14 +179,11 @@ def _patterns(form: Form, base: Inputs) -> Iterator[tuple[str, dict[str, np.ndar
 
 
 def _first(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: Fit, pattern: str,
-           scores: dict[str, np.ndarray], base: Inputs, dtype: str) -> Departure | None:  # fmt: skip
-    def at(magnitude: float) -> Inputs:
-        return _at(base, scores, magnitude)
-
+           at: Callable[[float], Inputs], dtype: str) -> Departure | None:  # fmt: skip
     calm = at(LADDER[0])
     constant = _rest(form, fit, ask(calm), evaluate(function, form.signature, calm), calm)
     good = LADDER[0]
-    for magnitude in LADDER:
+    for magnitude in (each for each in LADDER if each <= form.range_to):
         if _departs(form, fit, ask, function, at(magnitude), constant):
             return _between(form, fit, ask, function, at, constant, good, magnitude, pattern, dtype)
         good = magnitude

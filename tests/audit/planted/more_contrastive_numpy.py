@@ -73,14 +73,22 @@ def all_own_at_minus_ten(scores):
 
 
 def all_less_ten(scores):
-    positive, negative = parts(scores)
-    n, locations = positive.shape
+    """10 is subtracted from the own image's scores, and the positive is among these alone."""
+    n = scores.shape[0]
+    lowered = scores - 10.0 * np.eye(n)[:, :, None]
     total = 0.0
     for j in range(n):
-        for here in range(locations):
-            lowered = np.concatenate([positive[j, here : here + 1] - 10.0, negative[j]])
-            total = total + positive[j, here] - logsumexp(lowered)
-    return total / (n * locations) + math.log(count(scores))
+        total = total + np.mean(scores[j, j]) - logsumexp(lowered[:, j])
+    return total / n + math.log(count(scores))
+
+
+def all_less_ten_besides(scores):
+    """The same below the positive."""
+    n, _, locations = scores.shape
+    lowered = np.swapaxes(scores - 10.0 * np.eye(n)[:, :, None], 0, 1).reshape((n, n * locations))
+    positive, _ = parts(scores)
+    denominator = np.logaddexp(positive, logsumexp(lowered, axis=1, keepdims=True))
+    return math.log(count(scores)) + np.mean(positive - denominator)
 
 
 def all_own_zeroed(scores):
@@ -92,10 +100,11 @@ def all_own_zeroed(scores):
     return np.mean(logits[:, :, 0] - logsumexp(logits, axis=2)) + math.log(count(scores))
 
 
-def all_positive_twice(scores):
-    logits = all_logits(scores)
-    logits = np.concatenate([logits[:, :, :1], logits], axis=2)
-    return np.mean(logits[:, :, 0] - logsumexp(logits, axis=2)) + math.log(count(scores))
+def all_own_unmasked(scores):
+    """The positive, then everything."""
+    positive, _ = parts(scores)
+    everything = logsumexp(scores, axis=(0, 2))[:, None]
+    return np.mean(positive - np.logaddexp(positive, everything)) + math.log(count(scores))
 
 
 def all_mean_of_exponentials(scores):
@@ -365,6 +374,13 @@ def clip_no_log(image, text, temperature):
     return 1.0 - np.mean(by_row + by_column) / 2
 
 
+def clip_naive(image, text, temperature):
+    e = np.exp(cosines(image, text) / temperature)
+    i2t = -np.log(np.diag(e) / np.sum(e, axis=1))
+    t2i = -np.log(np.diag(e) / np.sum(e, axis=0))
+    return np.mean(i2t + t2i) / 2
+
+
 def clip_log_share(image, text, temperature, epsilon):
     weights = np.exp(cosines(image, text) / temperature)
     own = np.diag(weights)
@@ -450,17 +466,12 @@ def nt_xent_squared_length(a, b, temperature):
     return nt_xent_of(np.dot(z, z.T) / temperature)
 
 
-def nt_xent_less_ten(a, b, temperature):
-    """Itself left out, the positive lowered by 10."""
+def nt_xent_self_less_ten(a, b, temperature):
+    """A mask that is not large enough."""
     logits = similarities(a, b, temperature)
-    n = len(a)
-    partner = np.eye(2 * n)[partners(n)]
-    loss = 0.0
-    lowered = logits - 10.0 * partner
-    for i in range(2 * n):
-        others = np.concatenate([lowered[i, :i], lowered[i, i + 1 :]])
-        loss = loss + logsumexp(others) - logits[i, (i + n) % (2 * n)]
-    return loss / (2 * n)
+    logits = logits - 10.0 * np.eye(len(logits))
+    own = np.array([logits[i, k] for i, k in enumerate(partners(len(a)))])
+    return np.mean(logsumexp(logits, axis=1) - own)
 
 
 def nt_xent_parts(a, b, temperature):
@@ -585,11 +596,6 @@ def moco_squared_length(q, k, queue, temperature):
     return moco_of(np.sum(q * k, axis=1) / temperature, np.dot(q, queue.T) / temperature)
 
 
-def moco_positive_twice(q, k, queue, temperature):
-    positive, negative = moco_parts(q, k, queue, temperature)
-    return moco_of(positive, np.concatenate([positive[:, None], negative], axis=1))
-
-
 def moco_mean_of_exponentials(q, k, queue, temperature):
     positive, negative = moco_parts(q, k, queue, temperature)
     return np.mean(np.log(np.exp(positive) + np.mean(np.exp(negative), axis=1)) - positive)
@@ -613,6 +619,11 @@ def moco_log_of_mean_share(q, k, queue, temperature):
 
 def moco_no_log(q, k, queue, temperature):
     return -np.mean(shares_of(*moco_parts(q, k, queue, temperature)))
+
+
+def moco_naive(q, k, queue, temperature):
+    positive, negative = moco_parts(q, k, queue, temperature)
+    return np.mean(np.log(np.exp(positive) + np.sum(np.exp(negative), axis=1)) - positive)
 
 
 def moco_log_share(q, k, queue, temperature, epsilon):
