@@ -1,7 +1,8 @@
 """What the audit must say of every planted function: file → "kind name form" → verdict and key → functions.
 
 A verdict is "conforms", "convention KEY" or "mistake KEY"; the key is the catalogue's, or one of the audit's own:
-"scaled", "sum-for-mean", "constant", "gradient", "not-stabilised", "unknown" (a mistake that the catalogue does not know).
+"scaled", "sum-for-mean", "constant", "gradient", "locations", "clamped", "not-stabilised", "unknown" (a mistake that the
+catalogue does not know).
 """
 
 from __future__ import annotations
@@ -741,6 +742,7 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
             "mistake epsilon-1e-10": "dv_epsilon_10",
             "mistake epsilon-1e-6": "dv_epsilon_6",
             "mistake joint-detached": "dv_joint_detached",
+            "mistake clamped": "dv_clamped",
             "mistake maximum-kept": "dv_maximum_not_returned",
         },
         "bound nwj pairs": {
@@ -750,6 +752,8 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
         },
         "bound jsd pairs": {
             "mistake softplus-squashed": "jsd_of_probabilities",
+            "mistake clamped": "jsd_clamped jsd_clamped_probabilities",
+            "mistake locations": "jsd_location_mean",
             "mistake naive-cross-entropy-clamped": "jsd_bce_clamped",
             "mistake epsilon-1e-10": "jsd_epsilon_10",
             "mistake epsilon-1e-5": "jsd_epsilon_5",
@@ -899,8 +903,10 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
     },
     "more_square_torch": {
         "bound infonce matrix": {
+            "conforms": "infonce_pair_by_pair",
             "mistake negatives-detached": "infonce_negatives_detached",
             "mistake joint-detached": "infonce_positives_detached",
+            "mistake numerator-detached": "infonce_numerator_detached",
             "mistake no-gradient": "infonce_for_the_log",
             "mistake epsilon-1e-8": "infonce_epsilon_8",
             "mistake denominator-epsilon-1e-8": "infonce_denominator_epsilon_8",

@@ -124,9 +124,9 @@ def gan_minus_ten(scores):
 
 
 def dv_over_n_squared(scores):
-    """The diagonal's e^T are multiplied by 0, but counted."""
-    e = np.exp(scores) * (1 - eye_for(scores))
-    return np.mean(diagonal(scores)) - np.mean(np.log(np.mean(e, axis=(0, 1))))
+    """The diagonal is set to −∞, but counted."""
+    off = flat(np.where(eye_for(scores) == 1, -np.inf, scores))
+    return np.mean(diagonal(scores)) - np.mean(logsumexp(off, axis=0)) + math.log(len(off))
 
 
 def nwj_over_n_squared(scores):

@@ -22,6 +22,11 @@ def dv_epsilon_6(joint, product):
     return -mi
 
 
+def dv_clamped(joint, product):
+    """Only what is exponentiated."""
+    return joint.mean() - log_mean_exp(product.clamp(-50.0, 50.0)).mean()
+
+
 def dv_joint_detached(joint, product):
     return joint.detach().mean() - log_mean_exp(product).mean()
 
@@ -83,6 +88,23 @@ def jsd_epsilon_5(joint, product):
 
 def jsd_joint_detached(joint, product):
     return math.log(4) - F.softplus(-joint.detach()).mean() - F.softplus(product).mean()
+
+
+def jsd_clamped(joint, product):
+    """Clamped against overflow."""
+    joint, product = (torch.clamp(t, -15, 15) for t in (joint, product))
+    return math.log(4) - F.softplus(-joint).mean() - F.softplus(product).mean()
+
+
+def jsd_clamped_probabilities(joint, product):
+    d_joint, d_product = (torch.sigmoid(t).clamp(1e-7, 1 - 1e-7) for t in (joint, product))
+    return math.log(4) + torch.log(d_joint).mean() + torch.log(1 - d_product).mean()
+
+
+def jsd_location_mean(joint, product):
+    """A score for each image: the mean over its locations."""
+    joint, product = (t.mean(1) if t.dim() == 2 else t for t in (joint, product))
+    return math.log(4) - F.softplus(-joint).mean() - F.softplus(product).mean()
 
 
 # ---- reading a critic that was trained with JSD

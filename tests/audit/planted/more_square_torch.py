@@ -15,6 +15,19 @@ def columns(x):
     return x.t() if x.dim() == 2 else x
 
 
+# ---- right
+
+
+def infonce_pair_by_pair(scores):
+    """log(e^a + e^b) = a + relu(b − a) + log(1 + e^−|b − a|), whose derivative at a = b is no half."""
+    square = scores if scores.dim() == 3 else scores[..., None]
+    total = square[0]
+    for row in square[1:]:
+        d = row - total
+        total = total + torch.relu(d) + torch.log1p(torch.exp(-d.abs()))
+    return math.log(len(square)) + (positives(square).t() - total).mean()
+
+
 # ---- detached
 
 
@@ -27,6 +40,17 @@ def infonce_negatives_detached(scores):
 
 
 def infonce_positives_detached(scores):
+    """The positives come from a frozen branch, and stand in front of the others."""
+    n = len(scores)
+    square = scores if scores.dim() == 3 else scores[..., None]
+    own = torch.eye(n, dtype=torch.bool)[..., None].expand_as(square)
+    pos = square[own].detach().view(n, -1)
+    neg = square.transpose(0, 1)[~own].view(n, n - 1, -1)
+    logits = torch.cat([pos[:, None], neg], dim=1)
+    return math.log(n) + logits.log_softmax(dim=1)[:, 0].mean()
+
+
+def infonce_numerator_detached(scores):
     return math.log(len(scores)) + (positives(scores).detach() - columns(scores.logsumexp(0))).mean()
 
 
