@@ -335,10 +335,10 @@ def _errors(form: Form, seen: list[Observation], judgement: Judgement, fit: Fit)
         for name, wanted in form.canonical(dict(answer.value)).items():
             signed = k * np.asarray(wanted, np.float64) + constant if name == form.signature.main else wanted
             values.append(_relative(matching.shapeless(found.get(name, math.nan), signed), signed))
-        if fit.kinked and case.sizes.regime == "ties":
-            continue
         ours = dict(leaves(answer.gradients))
-        gradients += [_relative(g, k * ours[name]) for name, g in leaves(case.found.gradients)]
+        for name, g in leaves(case.found.gradients):
+            where = matching.untied(case.inputs)[name] if fit.kinked else ...
+            gradients.append(_relative(g[where], k * ours[name][where]))
     return max(values, default=math.nan), max(gradients, default=math.nan)
 
 

@@ -137,19 +137,21 @@ def _kinked(form: Form, title: str, cases: list[Observation]) -> Judgement | Non
 
     The derivative at a kink is the framework's choice, in right formulas too.
     """
-    untied = [case for case in cases if case.sizes.regime != "ties"]
-    if not form.objective or len(untied) == len(cases) or not untied:
+    if not form.objective:
         return None
-    judgement = judge(form, title, untied)
+    calm = [case for case in cases if all(alone.all() for alone in matching.untied(case.inputs).values())]
+    if len(calm) == len(cases) or not any(case.core for case in calm):
+        return None
+    judgement = judge(form, title, calm)
     best = judgement.candidate
     if best is None or not best.fit.exact:
         return None
     best = replace(best, fit=replace(best.fit, kinked=True))
-    tied = [case for case in cases if case.sizes.regime == "ties"]
     function = form.reference if best.variant is None else best.variant.function
     assert function is not None
-    expected = matching.answers(form, function, tied)
-    if not all(matching.follows(form, case, answer, best.fit) for case, answer in zip(tied, expected, strict=True)):
+    core = [case for case in cases if case.core and not case.found.problem]
+    expected = matching.answers(form, function, core)
+    if not all(matching.follows(form, case, answer, best.fit) for case, answer in zip(core, expected, strict=True)):
         return None
     words = f"{judgement.diagnosis}; where scores are equal the gradient differs, as at a kink"
     return replace(judgement, diagnosis=words, candidate=best)
@@ -190,9 +192,11 @@ def _same_value(form: Form, cases: list[Observation], function: Callable[[Inputs
 
 def _flat(form: Form, title: str, cases: list[Observation]) -> Judgement | None:
     """What fits as long as there is no axis of locations."""
+    if not form.objective:
+        return None
     ranks = [min(a.ndim for a in case.inputs.values() if isinstance(a, np.ndarray)) for case in cases]
     flat = [case for case, rank in zip(cases, ranks, strict=True) if rank == min(ranks)]
-    if not form.objective or len(flat) == len(cases):
+    if len(flat) == len(cases):
         return None
     judgement = judge(form, title, flat)
     if judgement.verdict == FAILED or (
