@@ -24,7 +24,7 @@ import numpy as np
 from autograd.extend import defvjp_argnums
 from autograd.tracer import isbox
 
-from dimref import augment, bounds, kernels, multiscale, names, ops
+from dimref import augment, bounds, multiscale, names, ops
 from dimref.backend import Array, Tree
 from dimref.multiscale import Encoding, Layout
 from dimref.tape import primitive, stop_gradient
@@ -263,7 +263,7 @@ def _blocks(y: Array, f: Array) -> Iterator[tuple[slice, Array, Array]]:
     for start in range(0, n, size):
         block = slice(start, min(start + size, n))
         rows = f[block].reshape(-1, units)
-        s = (kernels.product(rows, y.T) * (1 / math.sqrt(units))).reshape(-1, locations, n)
+        s = (ops.matmul(rows, y.T) * (1 / math.sqrt(units))).reshape(-1, locations, n)
         yield block, s, (everyone[block].reshape(-1, 1) == everyone).reshape(-1, 1, n)
 
 
@@ -292,8 +292,8 @@ def _contrast_vjp(argnums: Sequence[int], ans: Array, args: Sequence[Any], kwarg
                 slope = slope * (1 - (t * (1 / clip)) ** 2)
             slope = (slope + s * (2 * penalty / (n * n * locations))) * g
             rows = slope.reshape(-1, n) * (1 / math.sqrt(units))
-            of_y += kernels.product(rows.T, f[block].reshape(-1, units))
-            of_f.append(kernels.product(rows, y).reshape(-1, locations, units))
+            of_y += ops.matmul(rows.T, f[block].reshape(-1, units))
+            of_f.append(ops.matmul(rows, y).reshape(-1, locations, units))
         gradients = of_y, np.concatenate(of_f)
         return tuple(gradients[k] for k in argnums)
 
