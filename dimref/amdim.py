@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from autograd.extend import defvjp_argnums
+from autograd.extend import defvjp, defvjp_argnums
 from autograd.tracer import isbox
 
 from dimref import augment, bounds, multiscale, names, ops
@@ -176,11 +176,19 @@ def _average(pair: Iterator[Array]) -> Array:
 
 
 def soft_clip(scores: Array, clip: float) -> Array:
-    """c·tanh(s/c): near s for small s, within ±c always. Off the tape. clip 0: the scores themselves.
+    """c·tanh(s/c): near s for small s, within ±c always. clip 0: the scores themselves.
 
     Source: arXiv 1906.00910, section 3.3 (soft clipping).
     """
-    return clip * np.tanh(scores * (1 / clip)) if clip else scores
+    return _soft_clip(scores, clip) if clip else scores
+
+
+@primitive
+def _soft_clip(scores: Array, clip: float) -> Array:
+    return clip * np.tanh(scores * (1 / clip))
+
+
+defvjp(_soft_clip, lambda t, scores, clip: lambda g: g * (1 - (t * (1 / clip)) ** 2))
 
 
 @dataclass(frozen=True)
