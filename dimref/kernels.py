@@ -55,14 +55,14 @@ ELEMENTWISE = {
         out = gain * scale * (g - (centred * scale * of_gain + of_shift) / T(count))
         """,
     ),
-    # rate = lr/(1 − β₁ᵗ), root = 1/√(1 − β₂ᵗ): one number each, or an array of one
+    # rate and floor of `optim.corrections`: one number each, or an array of one
     "adam": (
-        "T g, T rate, T root, float64 beta1, float64 beta2, float64 epsilon",
+        "T g, T rate, T floor, float64 beta1, float64 beta2",
         "T p, T m, T v",
         """
         m = T(beta1) * m + T(1 - beta1) * g;
         v = T(beta2) * v + T(1 - beta2) * (g * g);
-        p -= rate * m / (sqrt(v) * root + T(epsilon))
+        p -= rate * m / (sqrt(v) + floor)
         """,
     ),
 }
@@ -133,10 +133,9 @@ class Kernels:
         v: Array,
         corrected: tuple[Any, Any],
         betas: tuple[float, float],
-        epsilon: float,
     ) -> None:
         """Overwrite p, m and v by a step of `optim.adam_step`; corrected: what `optim.corrections` returns."""
-        self.named["adam"](g, *corrected, *betas, epsilon, p, m, v)
+        self.named["adam"](g, *corrected, *betas, p, m, v)
 
 
 _OF: dict[type, Kernels] = {}
