@@ -782,7 +782,7 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
             "mistake affinity": "hellinger_affinity",
             "mistake bhattacharyya": "hellinger_bhattacharyya",
             "mistake roots-left-out": "hellinger_no_roots",
-            "mistake one-root": "hellinger_absolute",
+            "mistake absolute": "hellinger_absolute",
             "mistake mean-for-sum": "hellinger_mean",
         },
         "information total_variation table": {
