@@ -84,19 +84,19 @@ class Kernels:
 
     def standardize(self, x: Array, axis: int, epsilon: float) -> Array:
         """See `ops.standardize`."""
-        mean, squares = self._deviation(x, axis)
+        mean, squares = x.mean(axis=axis, keepdims=True), self.squared_deviations(x, axis)
         return self.named["standardize"](x, mean, squares, float(x.shape[axis]), epsilon)
 
-    def standardize_gradient(self, g: Array, x: Array, standard: Array, axis: int, epsilon: float) -> Array:
-        """Its VJP, from g, x and x̂."""
-        _, squares = self._deviation(x, axis)
+    def standardize_gradient(self, g: Array, standard: Array, squares: Array, axis: int, epsilon: float) -> Array:
+        """Its VJP, from g, x̂ and x's squared deviations."""
         along = self.named["sum_of_products"](g, standard, axis=axis, keepdims=True)
         g_mean = g.mean(axis=axis, keepdims=True)
-        return self.named["standardize_gradient"](g, standard, g_mean, along, squares, float(x.shape[axis]), epsilon)
+        return self.named["standardize_gradient"](g, standard, g_mean, along, squares, float(g.shape[axis]), epsilon)
 
-    def _deviation(self, x: Array, axis: int) -> tuple[Array, Array]:
+    def squared_deviations(self, x: Array, axis: int) -> Array:
+        """Σ (x − μ)² along an axis, which is kept."""
         mean = x.mean(axis=axis, keepdims=True)
-        return mean, self.named["sum_of_squared_deviations"](x, mean, axis=axis, keepdims=True)
+        return self.named["sum_of_squared_deviations"](x, mean, axis=axis, keepdims=True)
 
     def normalize(self, centred: Array, gain: Array, shift: Array, variance: Array, epsilon: float) -> Array:
         """See `ops.normalize_columns`."""
