@@ -914,6 +914,8 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
         "bound infonce logits": {
             "mistake epsilon-1e-5": "logits_epsilon_5",
             "mistake denominator-epsilon-1e-5": "logits_denominator_epsilon_5",
+        },
+    },
     "more_information_numpy": {
         "information entropy table": {
             "mistake epsilon-1e-05": "entropy_smoothed",
