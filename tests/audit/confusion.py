@@ -65,14 +65,14 @@ class Finding:
 
 def load(name: str) -> ModuleType:
     """A module of this folder or of `planted`, by its file's name."""
-    if name.endswith("_torch"):
-        importlib.import_module("torch").set_num_threads(1)  # arrays of ten numbers: threads would only wait
     place = PLANTED / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"planted_{name}", place)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    if name.endswith("_torch"):
+        module.torch.set_num_threads(1)  # tensors of a few numbers: more threads would only wait for each other
     return module
 
 

@@ -20,7 +20,7 @@ CLIP, SIMCLR, MOCO = "arXiv 2103.00020, figure 3", "arXiv 2002.05709, eq. (1)", 
 PUBLIC = "seen in public code"
 CONSTANTS = ("missing-log-k", "log-k-minus-1", "log-k-subtracted")  # a loss has none
 MASKS = ("masked-by-minus-10", "ten-subtracted", "mask-multiplied", "positive-twice")  # a queue needs none
-COLDEST = 1e-3  # the lowest temperature that is tried; CLIP's own code stops at 0.01
+COLDEST = 0.01  # the lowest temperature that is tried: CLIP's own code clamps it there
 
 Split = Callable[[Array], list[tuple[Array, Array]]]  # logits -> (positives (M,), negatives (K−1, M)), once or twice
 
@@ -112,8 +112,7 @@ def _naive(logits: Callable[[Inputs], Array], split: Split) -> tuple[Variant, ..
     return (
         replace(
             share, title="e^{cos/τ} written out", function=_loss(logits, split, _wrong(infonce.naive_sum)),
-            consequence="inf or NaN for temperatures below 0.0113 in float32 (0.00141 in float64); a share e^{cos/τ}/Σ is "
-            "0 even from 0.0194 (0.00268) on",
+            consequence="inf or NaN in float32 for temperatures below 0.0113; a share e^{cos/τ}/Σ may be 0 from 0.0194 on",
             mend="subtract the largest logit, as logsumexp and a cross entropy of logits do",
         ),
     )  # fmt: skip

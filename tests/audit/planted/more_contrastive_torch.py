@@ -27,6 +27,12 @@ def all_denominator_detached(scores):
     return (logits[..., 0] - torch.logsumexp(logits.detach(), dim=-1)).mean() + math.log(logits.shape[-1])
 
 
+def all_numerator_detached(scores):
+    logits = torch.cat(split(scores), dim=2)
+    own = logits[:, :, 0].detach()
+    return (own - logits.logsumexp(2)).mean() + math.log(logits.shape[2])
+
+
 def all_negatives_detached(scores):
     positive, negative = split(scores)
     logits = torch.cat([positive, negative.detach()], dim=2)
@@ -58,6 +64,12 @@ def clip_denominators_detached(image, text, temperature):
     logits = clip_logits(image, text, temperature)
     rows, columns = (torch.logsumexp(logits.detach(), dim) for dim in (1, 0))
     return ((rows + columns) / 2 - logits.diagonal()).mean()
+
+
+def clip_numerators_detached(image, text, temperature):
+    logits = clip_logits(image, text, temperature)
+    own = logits.diagonal().detach()
+    return (logits.logsumexp(0) - own).mean() / 2 + (logits.logsumexp(1) - own).mean() / 2
 
 
 def clip_negatives_detached(image, text, temperature):
@@ -133,6 +145,14 @@ def nt_xent_denominator_detached(z_i, z_j, temperature):
     return (torch.logsumexp(similarity.detach(), dim=1) - positive).mean()
 
 
+def nt_xent_numerator_detached(z_i, z_j, temperature):
+    """The positive's own product is computed under no_grad."""
+    similarity = without_self(nt_xent_logits(z_i, z_j, temperature))
+    with torch.no_grad():
+        positive = F.cosine_similarity(z_i, z_j) / temperature
+    return torch.logsumexp(similarity, dim=1).mean() - positive.mean()
+
+
 def nt_xent_negatives_detached(z_i, z_j, temperature):
     similarity = without_self(nt_xent_logits(z_i, z_j, temperature))
     labels = nt_xent_labels(len(z_i))
@@ -186,6 +206,11 @@ def moco_softmax_first(q, k, queue, temperature):
 def moco_denominator_detached(q, k, queue, temperature):
     logits = moco_logits(q, k, queue, temperature)
     return (logits.detach().logsumexp(1) - logits[:, 0]).mean()
+
+
+def moco_numerator_detached(q, k, queue, temperature):
+    logits = moco_logits(q, k, queue, temperature)
+    return (logits.logsumexp(1) - logits[:, 0].detach()).mean()
 
 
 def moco_negatives_detached(q, k, queue, temperature):
