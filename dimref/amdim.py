@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from autograd.extend import defvjp_argnums
+from autograd.extend import defvjp, defvjp_argnums
 from autograd.tracer import isbox
 
-from dimref import augment, bounds, kernels, multiscale, names, ops
+from dimref import augment, bounds, multiscale, names, ops
 from dimref.backend import Array, Tree
 from dimref.multiscale import Encoding, Layout
 from dimref.tape import primitive, stop_gradient
@@ -176,11 +176,19 @@ def _average(pair: Iterator[Array]) -> Array:
 
 
 def soft_clip(scores: Array, clip: float) -> Array:
-    """c·tanh(s/c): near s for small s, within ±c always. Off the tape. clip 0: the scores themselves.
+    """c·tanh(s/c): near s for small s, within ±c always. clip 0: the scores themselves.
 
     Source: arXiv 1906.00910, section 3.3 (soft clipping).
     """
-    return clip * np.tanh(scores * (1 / clip)) if clip else scores
+    return _soft_clip(scores, clip) if clip else scores
+
+
+@primitive
+def _soft_clip(scores: Array, clip: float) -> Array:
+    return clip * np.tanh(scores * (1 / clip))
+
+
+defvjp(_soft_clip, lambda t, scores, clip: lambda g: g * (1 - (t * (1 / clip)) ** 2))
 
 
 @dataclass(frozen=True)
@@ -263,7 +271,7 @@ def _blocks(y: Array, f: Array) -> Iterator[tuple[slice, Array, Array]]:
     for start in range(0, n, size):
         block = slice(start, min(start + size, n))
         rows = f[block].reshape(-1, units)
-        s = (kernels.product(rows, y.T) * (1 / math.sqrt(units))).reshape(-1, locations, n)
+        s = (ops.matmul(rows, y.T) * (1 / math.sqrt(units))).reshape(-1, locations, n)
         yield block, s, (everyone[block].reshape(-1, 1) == everyone).reshape(-1, 1, n)
 
 
@@ -292,8 +300,8 @@ def _contrast_vjp(argnums: Sequence[int], ans: Array, args: Sequence[Any], kwarg
                 slope = slope * (1 - (t * (1 / clip)) ** 2)
             slope = (slope + s * (2 * penalty / (n * n * locations))) * g
             rows = slope.reshape(-1, n) * (1 / math.sqrt(units))
-            of_y += kernels.product(rows.T, f[block].reshape(-1, units))
-            of_f.append(kernels.product(rows, y).reshape(-1, locations, units))
+            of_y += ops.matmul(rows.T, f[block].reshape(-1, units))
+            of_f.append(ops.matmul(rows, y).reshape(-1, locations, units))
         gradients = of_y, np.concatenate(of_f)
         return tuple(gradients[k] for k in argnums)
 

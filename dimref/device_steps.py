@@ -1,7 +1,7 @@
 """Training steps on a device: queued, not waited for, and from the fourth on replayed as one graph.
 
 The step is the one of `training.train_step`: the same loss, gradient and Adam. What differs is where things lie. Parameters,
-model state and Adam's moments are overwritten where they are. Images, draws and Adam's two bias corrections, the only
+model state and Adam's moments are overwritten where they are. Images, draws and Adam's two corrected numbers, the only
 numbers that a step is given anew, reach it through buffers (`device.Feed`). Nothing is read inside a step: its numbers
 stay on the device until `look`, and those of the first step that was not finite stay there for good.
 """
@@ -122,8 +122,8 @@ class DeviceSteps:
             methods.loss, self._parameters, self._model, images, noise, self._task.objective, self._task.layout
         )
         squares = {path: _sum_of_squares(g) for path, g in leaves(gradients) if g is not None}
-        rate, root = fed["corrections"][0:1], fed["corrections"][1:2]
-        optim.adam_step(self._parameters, gradients, self._adam, self._task.config.lr, corrected=(rate, root))
+        rate, floor = fed["corrections"][0:1], fed["corrections"][1:2]
+        optim.adam_step(self._parameters, gradients, self._adam, self._task.config.lr, corrected=(rate, floor))
         return {**found, "loss": loss, "squares": squares}
 
 

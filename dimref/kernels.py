@@ -55,14 +55,14 @@ ELEMENTWISE = {
         out = gain * scale * (g - (centred * scale * of_gain + of_shift) / T(count))
         """,
     ),
-    # rate = lr/(1 − β₁ᵗ), root = 1/√(1 − β₂ᵗ): one number each, or an array of one
+    # rate and floor of `optim.corrections`: one number each, or an array of one
     "adam": (
-        "T g, T rate, T root, float64 beta1, float64 beta2, float64 epsilon",
+        "T g, T rate, T floor, float64 beta1, float64 beta2",
         "T p, T m, T v",
         """
         m = T(beta1) * m + T(1 - beta1) * g;
         v = T(beta2) * v + T(1 - beta2) * (g * g);
-        p -= rate * m / (sqrt(v) * root + T(epsilon))
+        p -= rate * m / (sqrt(v) + floor)
         """,
     ),
 }
@@ -84,19 +84,19 @@ class Kernels:
 
     def standardize(self, x: Array, axis: int, epsilon: float) -> Array:
         """See `ops.standardize`."""
-        mean, squares = self._deviation(x, axis)
+        mean, squares = x.mean(axis=axis, keepdims=True), self.squared_deviations(x, axis)
         return self.named["standardize"](x, mean, squares, float(x.shape[axis]), epsilon)
 
-    def standardize_gradient(self, g: Array, x: Array, standard: Array, axis: int, epsilon: float) -> Array:
-        """Its VJP, from g, x and x̂."""
-        _, squares = self._deviation(x, axis)
+    def standardize_gradient(self, g: Array, standard: Array, squares: Array, axis: int, epsilon: float) -> Array:
+        """Its VJP, from g, x̂ and x's squared deviations."""
         along = self.named["sum_of_products"](g, standard, axis=axis, keepdims=True)
         g_mean = g.mean(axis=axis, keepdims=True)
-        return self.named["standardize_gradient"](g, standard, g_mean, along, squares, float(x.shape[axis]), epsilon)
+        return self.named["standardize_gradient"](g, standard, g_mean, along, squares, float(g.shape[axis]), epsilon)
 
-    def _deviation(self, x: Array, axis: int) -> tuple[Array, Array]:
+    def squared_deviations(self, x: Array, axis: int) -> Array:
+        """Σ (x − μ)² along an axis, which is kept."""
         mean = x.mean(axis=axis, keepdims=True)
-        return mean, self.named["sum_of_squared_deviations"](x, mean, axis=axis, keepdims=True)
+        return self.named["sum_of_squared_deviations"](x, mean, axis=axis, keepdims=True)
 
     def normalize(self, centred: Array, gain: Array, shift: Array, variance: Array, epsilon: float) -> Array:
         """See `ops.normalize_columns`."""
@@ -133,10 +133,9 @@ class Kernels:
         v: Array,
         corrected: tuple[Any, Any],
         betas: tuple[float, float],
-        epsilon: float,
     ) -> None:
         """Overwrite p, m and v by a step of `optim.adam_step`; corrected: what `optim.corrections` returns."""
-        self.named["adam"](g, *corrected, *betas, epsilon, p, m, v)
+        self.named["adam"](g, *corrected, *betas, p, m, v)
 
 
 _OF: dict[type, Kernels] = {}

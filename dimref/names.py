@@ -21,7 +21,10 @@ CRITICS = ("separable", "concat")
 TRANSFORMS = ("rank", "standardize", "asinh")
 PRIORS = ("uniform", "gaussian")
 PRIOR_LOSSES = ("minimax", "non-saturating")
-BENCH_PRESETS = ("local-jsd", "local-infonce", "global", "mixed", "encode")
+BENCH_METHODS = {  # each preset of the benchmark, and its method
+    "local-jsd": "dim", "local-infonce": "dim", "global": "dim", "mixed": "dim", "amdim": "amdim", "encode": "dim",
+}  # fmt: skip
+BENCH_PRESETS = tuple(BENCH_METHODS)
 THREAD_VARIABLES = (  # read by the BLAS libraries when they are loaded; the first that is set counts
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",

@@ -5,6 +5,8 @@ sqrt; the ones here are those that it lacks, that its own break on a CuPy array,
 float64 (see `backend.py`). Where a VJP is written with primitives, second derivatives come for free; where it is
 not, asking for one raises an error.
 
+A VJP that needs an array's shape alone takes the shape when it is made, `s=x.shape`: one that kept x would keep its memory.
+
 Reductions and broadcasts are one adjoint pair, `sum_to` and `broadcast_to`; convolutions are another, `im2col` and `col2im`.
 """
 
@@ -37,7 +39,7 @@ def reshape(x: Array, shape: Shape) -> Array:
     return x.reshape(shape)
 
 
-defvjp(reshape, lambda ans, x, shape: lambda g: reshape(g, x.shape))
+defvjp(reshape, lambda ans, x, shape: lambda g, s=x.shape: reshape(g, s))
 
 
 @primitive
@@ -55,7 +57,7 @@ def cut(x: Array, window: tuple[slice, ...]) -> Array:
     return x[window]
 
 
-defvjp(cut, lambda ans, x, window: lambda g: paste(g, x.shape, window))
+defvjp(cut, lambda ans, x, window: lambda g, s=x.shape: paste(g, s, window))
 
 
 @primitive
@@ -95,7 +97,7 @@ def gather(x: Array, index: Array) -> Array:
     return x[index]
 
 
-defvjp(gather, lambda ans, x, index: lambda g: scatter_add(g, index, x.shape[0]))
+defvjp(gather, lambda ans, x, index: lambda g, n=x.shape[0]: scatter_add(g, index, n))
 
 
 @primitive
@@ -121,7 +123,7 @@ def broadcast_to(x: Array, shape: Shape) -> Array:
     return np.broadcast_to(x, shape)
 
 
-defvjp(broadcast_to, lambda ans, x, shape: lambda g: sum_to(g, x.shape))
+defvjp(broadcast_to, lambda ans, x, shape: lambda g, s=x.shape: sum_to(g, s))
 
 
 @primitive
@@ -132,7 +134,7 @@ def sum_to(x: Array, shape: Shape) -> Array:
     return x.sum(axis=axes).reshape(shape) if axes else x.reshape(shape)
 
 
-defvjp(sum_to, lambda ans, x, shape: lambda g: broadcast_to(g, x.shape))
+defvjp(sum_to, lambda ans, x, shape: lambda g, s=x.shape: broadcast_to(g, s))
 
 
 def total(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
@@ -191,8 +193,8 @@ def add(x: Array, y: Array) -> Array:
 
 defvjp(
     add,
-    lambda ans, x, y: lambda g: sum_to(g, x.shape),
-    lambda ans, x, y: lambda g: sum_to(g, y.shape),
+    lambda ans, x, y: lambda g, s=x.shape: sum_to(g, s),
+    lambda ans, x, y: lambda g, s=y.shape: sum_to(g, s),
 )
 
 
@@ -207,8 +209,8 @@ def multiply(x: Array, y: Array) -> Array:
 
 defvjp(
     multiply,
-    lambda ans, x, y: lambda g: sum_to(multiply(g, y), x.shape),
-    lambda ans, x, y: lambda g: sum_to(multiply(g, x), y.shape),
+    lambda ans, x, y: lambda g, s=x.shape: sum_to(multiply(g, y), s),
+    lambda ans, x, y: lambda g, s=y.shape: sum_to(multiply(g, x), s),
 )
 
 
@@ -220,8 +222,8 @@ def subtract(x: Array, y: Array) -> Array:
 
 defvjp(
     subtract,
-    lambda ans, x, y: lambda g: sum_to(g, x.shape),
-    lambda ans, x, y: lambda g: sum_to(-g, y.shape),
+    lambda ans, x, y: lambda g, s=x.shape: sum_to(g, s),
+    lambda ans, x, y: lambda g, s=y.shape: sum_to(-g, s),
 )
 
 
@@ -267,7 +269,7 @@ defvjp(
     affine,
     lambda ans, x, w, b: lambda g: matmul(g, transpose(w, (1, 0))),
     lambda ans, x, w, b: lambda g: matmul(transpose(x, (1, 0)), g),
-    lambda ans, x, w, b: lambda g: sum_to(g, b.shape),
+    lambda ans, x, w, b: lambda g, s=b.shape: sum_to(g, s),
 )
 
 
@@ -322,32 +324,36 @@ def standardize(x: Array, axis: int, epsilon: float) -> Array:
     if device is not None:
         return device.standardize(x, axis, epsilon)
     out = x - x.mean(axis=axis, keepdims=True)
-    out *= _inverse_deviation(out, axis, epsilon)
+    out *= 1 / np.sqrt((out * out).mean(axis=axis, keepdims=True) + epsilon)
     return out
-
-
-def _inverse_deviation(centred: Array, axis: int, epsilon: float) -> Array:
-    return 1 / np.sqrt((centred * centred).mean(axis=axis, keepdims=True) + epsilon)
 
 
 def _standardize_vjp(argnums: Any, ans: Array, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     x, axis, epsilon = args
+    squares = None if isbox(x) else _squared_deviations(x, axis)  # taken now, so that x is not kept
 
     def vjp(g: Array) -> tuple[Array]:
         """(g − mean g − x̂·mean(g·x̂)) / √(σ² + ε): what is left of g is orthogonal to 1 and (for ε = 0) to x̂."""
-        if isbox(g) or isbox(x):
+        if squares is None or isbox(g):
             raise ValueError("standardize: its VJP is fused, so it has no second derivative")
         device = kernels.of(g)
         if device is not None:
-            return (device.standardize_gradient(g, x, ans, axis, epsilon),)
-        scale = _inverse_deviation(x - x.mean(axis=axis, keepdims=True), axis, epsilon)
+            return (device.standardize_gradient(g, ans, squares, axis, epsilon),)
         along = (g * ans).mean(axis=axis, keepdims=True)
         out = g - g.mean(axis=axis, keepdims=True)
         out -= ans * along
-        out *= scale
+        out /= np.sqrt(squares * (1 / ans.shape[axis]) + epsilon)
         return (out,)
 
     return vjp
+
+
+def _squared_deviations(x: Array, axis: int) -> Array:
+    device = kernels.of(x)
+    if device is not None:
+        return device.squared_deviations(x, axis)
+    centred = x - x.mean(axis=axis, keepdims=True)
+    return (centred * centred).sum(axis=axis, keepdims=True)
 
 
 defvjp_argnums(standardize, _standardize_vjp)
@@ -433,7 +439,7 @@ def im2col(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
     return windows.transpose(0, 1, 2, 4, 3).reshape(b, high, wide, kh * kw * c)
 
 
-defvjp(im2col, lambda ans, x, kernel, stride, padding: lambda g: col2im(g, x.shape, kernel, stride, padding))
+defvjp(im2col, lambda ans, x, kernel, stride, padding: lambda g, s=x.shape: col2im(g, s, kernel, stride, padding))
 
 
 def _pad(x: Array, padding: Pair) -> Array:

@@ -10,7 +10,9 @@ import numpy as np
 from dimref import kernels, parallel
 from dimref.backend import Array, Tree, leaves, map_tree
 
-BLOCK = 32768  # elements: the five arrays of one block stay in a core's cache from the first pass to the last
+BLOCK = (
+    1 << 18
+)  # elements: few enough for the cache that cores share, and so many that threads seldom wait for Python's lock
 
 
 def init_adam(parameters: Tree) -> Tree:
@@ -39,7 +41,7 @@ def adam_step(
     Source: Kingma & Ba 2015, arXiv 1412.6980, algorithm 1.
     """
     t = state["step"] + 1
-    rate, root = corrected or corrections(t, lr, betas)
+    rate, floor = corrected or corrections(t, lr, betas, epsilon)
     gradient_of = dict(leaves(gradients))
     first, second = dict(leaves(state["m"])), dict(leaves(state["v"]))
     pieces = []
@@ -48,7 +50,7 @@ def adam_step(
             if not parameter.flags.c_contiguous:
                 raise ValueError(f"adam_step: {path} must be C-contiguous, to be overwritten through a flat view")
             pieces += _pieces(parameter, gradient_of[path], first[path], second[path])
-    update = partial(_update, rate=rate, root=root, betas=betas, epsilon=epsilon)
+    update = partial(_update, rate=rate, floor=floor, betas=betas)
     parallel.run([partial(update, pieces[share]) for share in parallel.shares(len(pieces), parallel.threads())])
     return parameters, {"step": t, "m": state["m"], "v": state["v"]}
 
@@ -61,29 +63,40 @@ def _pieces(*arrays: Array) -> list[tuple[Array, ...]]:
     return [tuple(a[start : start + step] for a in flat) for start in range(0, size, step)]
 
 
-def corrections(t: int, lr: float, betas: tuple[float, float] = (0.9, 0.999)) -> tuple[float, float]:
-    """What step t, counted from 1, multiplies m and √v with: lr/(1 − β₁ᵗ), and 1/√(1 − β₂ᵗ)."""
-    return lr / (1 - betas[0] ** t), 1 / math.sqrt(1 - betas[1] ** t)
+def corrections(
+    t: int, lr: float, betas: tuple[float, float] = (0.9, 0.999), epsilon: float = 1e-8
+) -> tuple[float, float]:
+    """What step t, counted from 1, takes for lr and ε where m and v are not corrected: their bias is divided out of both.
+
+    lr·m̂/(√v̂ + ε) = rate·m/(√v + floor), rate = lr·√(1 − β₂ᵗ)/(1 − β₁ᵗ), floor = ε·√(1 − β₂ᵗ): two passes fewer.
+
+    Source: Kingma & Ba 2015, arXiv 1412.6980, end of section 2.
+    """
+    shrink = math.sqrt(1 - betas[1] ** t)
+    return lr * shrink / (1 - betas[0] ** t), epsilon * shrink
 
 
 def _update(
     pieces: list[tuple[Array, ...]],
     rate: float | Array,
-    root: float | Array,
+    floor: float | Array,
     betas: tuple[float, float],
-    epsilon: float,
 ) -> None:
-    """Ten passes over each block, while it stays in cache; on a device one kernel where it has one."""
+    """Twelve passes over each block and one block of scratch; on a device one kernel where it has one."""
     for p, g, m, v in pieces:
         device = kernels.of(p)
         if device is not None:
-            device.adam(p, g, m, v, (rate, root), betas, epsilon)
+            device.adam(p, g, m, v, (rate, floor), betas)
             continue
+        t = (1 - betas[0]) * g
         m *= betas[0]
-        m += (1 - betas[0]) * g
+        m += t
+        np.multiply(g, g, out=t)
+        t *= 1 - betas[1]
         v *= betas[1]
-        v += (1 - betas[1]) * (g * g)
-        scale = np.sqrt(v)
-        scale *= root
-        scale += epsilon
-        p -= rate * m / scale
+        v += t
+        np.sqrt(v, out=t)
+        t += floor
+        np.divide(m, t, out=t)
+        t *= rate
+        p -= t

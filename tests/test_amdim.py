@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from helpers import check_float32, check_gradient, draw
+from helpers import check_all, check_float32, check_gradient, draw
 from hypothesis import given
 from hypothesis import strategies as st
 from strict import STRICT, DeviceArray
@@ -185,6 +185,12 @@ def test_soft_clip_bounds_and_is_near_the_identity_for_small_scores(seed, scale)
     assert (np.sign(t) == np.sign(s)).all()
     np.testing.assert_allclose(t, s, atol=np.abs(s).max() ** 3 / 1200 + 1e-12)
     np.testing.assert_array_equal(amdim.soft_clip(s, 0.0), s)
+
+
+@pytest.mark.parametrize("clip", [0.0, 0.7, 20.0])
+def test_soft_clip_is_differentiable_twice_on_every_backend(clip):
+    (s,) = draw(3, (4, 5), scale=2.0)
+    check_all(lambda x: amdim.soft_clip(x, clip) * x, s)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from sharing import shared
 from strict import STRICT, DeviceArray
 
 from dimref import ops, parallel
-from dimref.tape import value_and_gradients
+from dimref.tape import stop_gradient, value_and_gradients
 
 seeds = st.integers(0, 2**32 - 1)
 small = st.integers(1, 4)
@@ -549,3 +550,41 @@ def test_out_size_counts_the_windows(size, kernel, stride, padding):
     starts = [start for start in range(0, length, stride) if start + kernel <= length]
     if length >= kernel:
         assert ops.out_size(size, kernel, stride, padding) == len(starts)
+
+
+# ---- memory
+
+NOT_KEPT = {
+    "reshape": lambda x: ops.reshape(x, (6, 4)),
+    "cut": lambda x: ops.cut(x, (slice(0, 2),)),
+    "gather": lambda x: ops.gather(x, np.array([0, 2])),
+    "broadcast_to": lambda x: ops.broadcast_to(x, (2, 4, 6)),
+    "sum_to": lambda x: ops.sum_to(x, (1, 6)),
+    "add": lambda x: ops.add(x, np.ones((4, 1))),
+    "added": lambda x: ops.add(np.ones((4, 1)), x),
+    "subtract": lambda x: ops.subtract(x, np.ones((4, 1))),
+    "subtracted": lambda x: ops.subtract(np.ones((4, 1)), x),
+    "concatenate": lambda x: ops.concatenate([x, np.ones((1, 6))]),
+    "im2col": lambda x: ops.im2col(ops.reshape(x, (1, 4, 6, 1)), (2, 2), (1, 1), (0, 0)),
+    "col2im": lambda x: ops.col2im(ops.reshape(x, (1, 2, 3, 4)), (1, 4, 6, 1), (2, 2), (2, 2), (0, 0)),
+    "relu": ops.relu,
+    "standardize": lambda x: ops.standardize(x, -1, 1e-5),
+}
+
+
+@pytest.mark.parametrize("name", NOT_KEPT)
+def test_the_tape_does_not_keep_an_array_that_no_gradient_needs(name):
+    seen = []
+
+    def function(theta):
+        x = ops.relu(ops.add(theta, np.ones((4, 6))))
+        x = ops.subtract(x, np.ones((4, 6)))  # nothing else needs this one
+        seen.append(weakref.ref(stop_gradient(x)))
+        out = ops.relu(NOT_KEPT[name](x))
+        del x
+        seen.append(seen[0]() is None)
+        return ops.total(out), {}
+
+    _, gradient, _ = value_and_gradients(function, np.ones((4, 6)))
+    assert seen[1]
+    assert gradient.shape == (4, 6)

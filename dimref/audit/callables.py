@@ -219,7 +219,10 @@ def _beyond(form: Form, fit: Fit) -> tuple[str, ...]:
 
 
 def _precision(fit: Fit) -> tuple[str, ...]:
-    return ("double precision is given, but the result is good to single precision only",) if fit.single else ()
+    if not fit.single:
+        return ()
+    why = "it is computed in single precision, or with an ε of about 1e-8"
+    return (f"double precision is given, but the result is good to single precision only: {why}",)
 
 
 def _orientation(form: Form, seen: list[Observation]) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 from dimref import __version__
 from dimref.bench.timing import median_ratio
 from dimref.bench.workers import Worker, WorkerFailed
+from dimref.names import BENCH_METHODS
 
 SIDES = ("dimref", "eager", "compiled")
 Start = Callable[[int], Worker]
@@ -32,7 +33,9 @@ class Options:
     seed: int = 0
     graph: bool = True  # on a device
     tf32: bool = False  # on a device, on both sides
-    layout: dict[str, int] = field(default_factory=lambda: {"size": 32, "channels": 3})  # of the encoder
+    layouts: dict[str, dict[str, int]] = field(  # of each method's encoder
+        default_factory=lambda: {method: {"size": 32, "channels": 3} for method in BENCH_METHODS.values()}
+    )
 
     def opening(self, preset: str, batch: int) -> dict[str, Any]:
         """What a worker needs to know to build its side."""
@@ -42,7 +45,7 @@ class Options:
             "seed": self.seed,
             "backend": self.backend,
             "threads": self.threads,
-            "layout": self.layout,
+            "layout": self.layouts[BENCH_METHODS[preset]],
             "graph": self.graph,
             "tf32": self.tf32,
         }

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from dimref import amdim, multiscale
 from dimref.backend import Tree
 from dimref.bench.work import Work
+from dimref.encoders import Layout
 from dimref.kernels import product
 
 Shape = tuple[int, int, int]  # (m, k, n): (m, k) @ (k, n)
@@ -21,7 +23,9 @@ Shape = tuple[int, int, int]  # (m, k, n): (m, k) @ (k, n)
 
 def product_shapes(work: Work) -> list[Shape]:
     """(m, k, n) of each matrix product of one step of a piece of work."""
-    shapes = list(_encoder(work))
+    if isinstance(work.layout, multiscale.Layout):
+        return list(_amdim(work, work.layout))
+    shapes = list(_encoder(work, work.layout))
     locations = {"local": work.layout.local[0] ** 2, "global": 1}
     for term, count in locations.items():
         if term in work.parameters:
@@ -64,10 +68,10 @@ def _layer(rows: int, layer: Tree, weight: bool = True, inputs: bool = True) -> 
         yield rows, n, k
 
 
-def _encoder(work: Work) -> Iterator[Shape]:
+def _encoder(work: Work, layout: Layout) -> Iterator[Shape]:
     rows, encoder, trains = len(work.images), work.parameters["encoder"], work.trains
-    for k in range(1, work.layout.depth + 1):
-        side = work.layout.padded // 2**k
+    for k in range(1, layout.depth + 1):
+        side = layout.padded // 2**k
         yield from _layer(rows * side**2, encoder[f"conv{k}"], trains, trains and k > 1)
     for name in ("fc", "y"):
         yield from _layer(rows, encoder[name], trains, trains)
@@ -99,3 +103,30 @@ def _prior(prior: Tree, n: int) -> Iterator[Shape]:
         yield from _layer(n, prior["score"])
     for name in ("first", "second", "score"):
         yield from _layer(n, prior[name], weight=False)
+
+
+def _amdim(work: Work, layout: multiscale.Layout) -> Iterator[Shape]:
+    """Both views through the encoder, and each direction of each pair of scales.
+
+    That the scores are made once more on the way back spares memory; the floor has them once.
+    """
+    n, encoder = len(work.images), work.parameters["encoder"]
+    assert isinstance(work.objective, amdim.Objective)
+    for _ in ("first", "second"):
+        yield from _multiscale(n, encoder, layout)
+        for term in work.objective.scales:
+            m = n * amdim.LOCATIONS[term[-1]]
+            yield from ((m, layout.nrkhs, n), (n, m, layout.nrkhs), (m, n, layout.nrkhs))
+
+
+def _multiscale(n: int, encoder: Tree, layout: multiscale.Layout) -> Iterator[Shape]:
+    side = layout.padded - multiscale.FIRST + 1
+    yield from _layer(n * side**2, encoder["first"], inputs=False)
+    for reached, stage in layout.stages.items():
+        for layer in stage:
+            side = (side - layer.kernel) // layer.stride + 1
+            for part in ("conv", "out"):
+                yield from _layer(n * side**2, encoder[layer.name][part])
+        if reached > 1:
+            for part in ("hidden", "out", "shortcut"):
+                yield from _layer(n * side**2, encoder[f"embed{reached}"][part])

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from autograd.core import primitive_vjps
 
-from dimref import blocks, encoders, objectives, ops, optim, parallel, tape
+from dimref import amdim, blocks, encoders, objectives, ops, optim, parallel, tape
 
 MATRIX = ("matmul", "affine")
 MOVING = (
@@ -24,11 +24,13 @@ MOVING = (
 )  # fmt: skip
 GROUPS = ("matrix products", "elementwise", "moving elements", "Adam", "tape")
 STATISTICS = ("moments", "saturated scores")
-# Work that is done off the tape, by name: batch norm's moments, the share of saturated scores, inference's ReLU, Adam,
-# and the sums of gradients that come together at one node.
+# Work that is done off the tape, by name: batch norm's moments, the share of saturated scores, AMDIM's views and its scores,
+# inference's ReLU, Adam, and the sums of gradients that come together at one node.
 OFF_TAPE = (
     (ops, "moments", STATISTICS[0]),
     (objectives, "_saturated", STATISTICS[1]),
+    (amdim, "_view", "views"),
+    (amdim, "_score", "scores"),
     (encoders, "_relu_in_place", "relu in place"),
     (optim, "adam_step", "Adam"),
     (tape, "add_outgrads", "sum of gradients"),
@@ -158,8 +160,8 @@ def _watched(clock: Clock) -> Iterator[None]:
 
 
 def _name(primitive: Any) -> str:
-    """A primitive of `ops` by its own name, one that autograd brings with its library's before it."""
-    own = getattr(ops, primitive.__name__, None) is primitive
+    """A primitive of `ops` or `amdim` by its own name, one that autograd brings with its library's before it."""
+    own = any(getattr(module, primitive.__name__, None) is primitive for module in (ops, amdim))
     return primitive.__name__.lstrip("_") if own else f"np.{primitive.__name__}"
 
 

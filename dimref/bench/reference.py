@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dimref import allocator, encoders, objectives, optim, parallel
+from dimref import allocator, encoders, methods, optim, parallel
 from dimref.backend import Backend, Tree, map_tree
 from dimref.bench.work import Work
 from dimref.tape import value_and_gradients
@@ -56,8 +56,9 @@ class Reference:
 
     def _differentiate(self) -> tuple[Any, Tree, dict[str, Any]]:
         return value_and_gradients(
-            objectives.loss, self.parameters, self.state, self.images, self.noise, self.objective, self.layout
+            methods.loss, self.parameters, self.state, self.images, self.noise, self.objective, self.layout
         )
 
     def _encode(self) -> encoders.Encoding:
+        assert isinstance(self.layout, encoders.Layout)  # of the preset "encode"
         return encoders.encode_folded(self.folded, self.images, self.layout)

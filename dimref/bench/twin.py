@@ -18,12 +18,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dimref import layouts
-from dimref.backend import Tree
+from dimref import amdim, layouts, multiscale
+from dimref.backend import Tree, map_tree
+from dimref.bench import twin_amdim
 from dimref.bench.reference import LR
 from dimref.bench.work import Work
 from dimref.encoders import KERNEL, PADDING, STRIDE, Layout
 from dimref.layers import EPSILON, MOMENTUM
+from dimref.methods import AnyLayout
+from dimref.objectives import Objective
 
 RENAMED = {"global": "global_"}
 
@@ -124,15 +127,15 @@ class Prior(nn.Module):
 class Model(nn.Module):
     """Encoder, scorers and prior as one module; called, it gives the loss."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, layout: Layout, objective: Objective, parameters: Tree) -> None:
         super().__init__()
-        self.objective = work.objective
-        self.encoder = Encoder(work.layout)
+        self.objective = objective
+        self.encoder = Encoder(layout)
         for name in ("local", "global", "prior"):
-            if name in work.parameters:
-                self.add_module(RENAMED.get(name, name), _module(name, work.parameters[name]))
+            if name in parameters:
+                self.add_module(RENAMED.get(name, name), _module(name, parameters[name]))
 
-    def forward(self, images: Tensor, noise: dict[str, Tensor]) -> Tensor:
+    def forward(self, images: Tensor, noise: dict[str, dict[str, Tensor]]) -> Tensor:
         """−(α·I_global + β·I_local) + γ·(both players' prior terms)."""
         local_map, last_map, _, y = self.encoder(images)
         features = {
@@ -144,9 +147,9 @@ class Model(nn.Module):
         for term, weight in weights.items():
             if weight:
                 scorer = self.get_submodule(RENAMED.get(term, term))
-                loss = loss - weight * _information(scorer, features[term], y, noise.get(term))
+                loss = loss - weight * _information(scorer, features[term], y, noise.get(term, {}).get("index"))
         if self.objective.prior_weight:
-            loss = loss + self.objective.prior_weight * _prior_game(self.get_submodule("prior"), y, noise["prior"])
+            loss = loss + self.objective.prior_weight * _prior_game(self.get_submodule("prior"), y, noise["prior"]["z"])
         return loss
 
 
@@ -181,6 +184,15 @@ def _prior_game(prior: nn.Module, y: Tensor, z: Tensor) -> Tensor:
 # ---- the twin of a piece of work
 
 
+def _model(work: Work) -> nn.Module:
+    """The module of a piece of work, its weights not yet dimref's."""
+    if isinstance(work.layout, multiscale.Layout):
+        assert isinstance(work.objective, amdim.Objective)
+        return twin_amdim.Model(work.layout, work.objective)
+    assert isinstance(work.objective, Objective)
+    return Model(work.layout, work.objective, work.parameters)
+
+
 class Twin:
     """A piece of work in PyTorch on a device: its step, its gradients, its products."""
 
@@ -190,14 +202,14 @@ class Twin:
         if self.device.type == "cuda":  # the same rounding on both sides
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
         dtype = torch.float64 if work.images.dtype == np.float64 else torch.float32
-        self.model = Model(work).to(self.device, dtype)
+        self.model = _model(work).to(self.device, dtype)
         nn.utils.convert_conv2d_weight_memory_format(self.model, torch.channels_last)
         self.load(work.parameters, work.state)
         self.images = self.tensor(layouts.channels_first(work.images)).to(memory_format=torch.channels_last)
-        self.noise = {term: self.tensor(next(iter(draws.values()))) for term, draws in work.noise.items() if draws}
+        self.noise = map_tree(self.tensor, work.noise)
         self.optimizer = torch.optim.Adam(self.model.parameters(), LR)
         self.model.train(work.trains)
-        call: nn.Module = self.model if work.trains else self.model.encoder
+        call: nn.Module = self.model if work.trains else self.model.get_submodule("encoder")
         if compiled:
             torch.compiler.reset()  # what was compiled before counts toward a limit of recompilations
         self.call: Callable[..., Tensor] = torch.compile(call) if compiled else call
@@ -268,7 +280,7 @@ class Twin:
         return torch.tensor(array, device=self.device)
 
 
-def named_arrays(layout: Layout, parameters: Tree, state: Tree | None = None) -> dict[str, np.ndarray]:
+def named_arrays(layout: AnyLayout, parameters: Tree, state: Tree | None = None) -> dict[str, np.ndarray]:
     """dimref's parameters (or gradients of them) and running statistics by the twin's names, in PyTorch's layout."""
     named = layouts.torch_names(parameters, layout, state)
     for term in ("local", "global"):

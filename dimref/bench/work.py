@@ -9,14 +9,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dimref import encoders, objectives
+from dimref import encoders, methods
 from dimref.backend import Tree
 from dimref.config import Config
-from dimref.encoders import Layout
-from dimref.names import BENCH_PRESETS
-from dimref.objectives import Objective
-
-LAYOUT = Layout(32, 3)  # the paper's encoder for CIFAR-10
+from dimref.methods import LAYOUTS, AnyLayout, AnyObjective
+from dimref.names import BENCH_METHODS, BENCH_PRESETS
 
 
 @dataclass(frozen=True)
@@ -24,8 +21,8 @@ class Work:
     """One step to do. For the preset "encode", in inference mode, the parameters are the encoder's alone."""
 
     preset: str
-    objective: Objective
-    layout: Layout
+    objective: AnyObjective
+    layout: AnyLayout
     parameters: Tree
     state: Tree
     images: np.ndarray  # (B, H, W, C) float32 in [−1, 1]
@@ -44,11 +41,12 @@ def describe(preset: str) -> str:
         "local-infonce": "DIM(L), dot scorer, InfoNCE over all pairs of a location, no prior",
         "global": "DIM(G), concat scorer, JSD, shuffled negatives, no prior",
         "mixed": "0.5 × DIM(G) + DIM(L), concat scorers, JSD, + 0.1 × the prior's game",
+        "amdim": "AMDIM, the small encoder: two drawn views, scores of 1→5, 1→7, 5→5, clipped",
         "encode": "images to representations, batch norm in inference mode, no gradient",
     }[preset]
 
 
-def objective_of(preset: str) -> Objective:
+def objective_of(preset: str) -> AnyObjective:
     """The objective of a preset; encoding scores nothing, and has that of local-jsd.
 
     Raises:
@@ -57,40 +55,46 @@ def objective_of(preset: str) -> Objective:
     if preset not in BENCH_PRESETS:
         raise ValueError(f"preset must be one of {', '.join(BENCH_PRESETS)}, was {preset!r}")
     local = Config(prior_weight=0.0)
-    found = {
+    return {
         "local-infonce": replace(local, bound="infonce"),
         "global": replace(local, global_weight=1.0, local_weight=0.0),
         "mixed": replace(local, global_weight=0.5, prior_weight=0.1),
-    }.get(preset, local).objective()  # fmt: skip
-    assert isinstance(found, Objective)
-    return found
+        "amdim": Config(method="amdim"),
+    }.get(preset, local).objective()
 
 
-def make(preset: str, batch: int, seed: int = 0, layout: Layout = LAYOUT) -> Work:
+def layout_of(preset: str, sizes: dict[str, int] | None = None) -> AnyLayout:
+    """The encoder of a preset: the paper's for CIFAR-10, the small one of AMDIM, or one of other sizes."""
+    return LAYOUTS[BENCH_METHODS[preset]](**(sizes or {"size": 32, "channels": 3}))
+
+
+def make(preset: str, batch: int, seed: int = 0, layout: AnyLayout | None = None) -> Work:
     """Draw a preset's weights, batch and noise.
 
-    Gains, shifts and running statistics are drawn too, away from the 1 and 0 that they start from: a twin that confuses
-    or forgets one of them must not agree by luck.
+    Gains, shifts, running statistics and weights that start at 0 are drawn too, away from the 1 and 0 that they start
+    from: a twin that confuses or forgets one of them must not agree by luck.
 
     Raises:
         ValueError: the preset is unknown, or the batch has fewer than 2 images.
     """
     if batch < 2:
         raise ValueError(f"batch must be at least 2 images, was {batch}")
-    objective = objective_of(preset)
+    objective, layout = objective_of(preset), layout_of(preset) if layout is None else layout
     rng = np.random.default_rng([seed, batch])
-    parameters, state = objectives.init_parameters(rng, layout, objective)
+    parameters, state = methods.init_parameters(rng, layout, objective)
     if preset == "encode":
         parameters = {"encoder": parameters["encoder"]}
     parameters, state = _away_from_the_start(rng, parameters), _away_from_the_start(rng, state)
-    images = rng.integers(0, 256, (batch, layout.size, layout.size, layout.channels), dtype=np.uint8)
-    noise = objectives.draw_noise(rng, objective, layout, batch)
+    # Noise alone would average out to one grey, and nothing be left for the batch norms to divide by.
+    colours = rng.integers(0, 192, (batch, 1, 1, layout.channels), dtype=np.uint8)
+    images = colours + rng.integers(0, 64, (batch, layout.size, layout.size, layout.channels), dtype=np.uint8)
+    noise = methods.draw_noise(rng, objective, layout, batch)
     return Work(preset, objective, layout, parameters, state, encoders.scale(images, layout), noise)
 
 
 def _away_from_the_start(rng: np.random.Generator, tree: Tree, name: str = "") -> Tree:
     if isinstance(tree, dict):
         return {key: _away_from_the_start(rng, leaf, key) for key, leaf in tree.items()}
-    if name in ("gain", "shift", "mean", "variance"):
+    if name in ("gain", "shift", "mean", "variance") or not tree.any():
         return tree + rng.uniform(-0.1, 0.1, tree.shape).astype(np.float32)
     return tree

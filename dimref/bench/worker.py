@@ -21,7 +21,6 @@ from dimref.bench import profile as profiles
 from dimref.bench import work as works
 from dimref.bench.reference import Reference
 from dimref.bench.work import Work
-from dimref.encoders import Layout
 from dimref.errors import DimrefError
 
 DEVICES = {"numpy": "cpu", "cupy": "cuda"}  # PyTorch's name for where a backend computes
@@ -56,7 +55,7 @@ class Server:
         tf32: bool = False,
     ) -> dict[str, Any]:
         """Build one side of a piece of work, "dimref", "eager" or "compiled", to be called in turns."""
-        self.work, device = works.make(preset, batch, seed, Layout(**layout)), get_backend(backend, tf32)
+        self.work, device = works.make(preset, batch, seed, works.layout_of(preset, layout)), get_backend(backend, tf32)
         shapes = products.product_shapes(self.work)
         if side == "dimref":
             self.reference = queued.reference(self.work, device, graph)

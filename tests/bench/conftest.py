@@ -5,9 +5,13 @@ import json
 import pytest
 
 from dimref.bench import work, worker, workers
-from dimref.encoders import Layout
+from dimref.methods import LAYOUTS
+from dimref.names import BENCH_METHODS
 
-TINY = {"size": 8, "channels": 1, "width": 4, "fc": 16, "representation": 8}
+TINY = {
+    "dim": {"size": 8, "channels": 1, "width": 4, "fc": 16, "representation": 8},
+    "amdim": {"size": 32, "channels": 3, "ndf": 8, "nrkhs": 32},
+}
 
 
 class Local(workers.Worker):
@@ -32,11 +36,14 @@ def local(monkeypatch, narrow):
 
 
 @pytest.fixture
-def tiny_layout():
-    return dict(TINY)
+def tiny_layouts():
+    return {method: dict(sizes) for method, sizes in TINY.items()}
 
 
 @pytest.fixture
 def make(narrow):
     """Work of a preset on a tiny encoder."""
-    return lambda preset, batch=4, **options: work.make(preset, batch, layout=Layout(**TINY), **options)
+    layouts = {method: LAYOUTS[method](**sizes) for method, sizes in TINY.items()}
+    return lambda preset, batch=4, **options: work.make(
+        preset, batch, layout=layouts[BENCH_METHODS.get(preset, "dim")], **options
+    )

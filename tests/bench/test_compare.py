@@ -10,10 +10,10 @@ from dimref.names import BENCH_PRESETS
 
 
 @pytest.fixture
-def options(tiny_layout):
+def options(tiny_layouts):
     return compare.Options(
         presets=("local-jsd",), batch_sizes=(4,), against="none", compiled=False, backend="numpy", threads=1, rounds=2,
-        seconds=0.0, layout=tiny_layout,
+        seconds=0.0, layouts=tiny_layouts,
     )  # fmt: skip
 
 
@@ -46,22 +46,22 @@ def test_with_pytorch_every_side_has_its_row(options, local):
     pytest.importorskip("torch")
     watched = []
     result = run(
-        dataclasses.replace(options, presets=("mixed", "encode"), against="torch"),
+        dataclasses.replace(options, presets=("mixed", "amdim", "encode"), against="torch"),
         local,
         lambda result: watched.append(len(result["presets"])),
     )
-    assert watched == [0, 1, 2]
+    assert watched == [0, 1, 2, 3]
     assert result["torch"]["threads"] == "1"
     assert "foreach" in result["torch"]["adam"]
     for found in result["presets"]:
         assert list(found["sides"]) == ["dimref", "eager"]
         assert list(found["peak_bytes"]) == ["dimref", "eager"]
-        assert found["agreement"]["eager"]["float64"] < 1e-12
+        assert found["agreement"]["eager"]["float64"] < 1e-11
         assert len(found["sides"]["eager"]["turns"]["step"]) == 2
     text = lines_of(result)
     assert max(map(len, text)) <= 100
-    assert sum(line.startswith("  PyTorch eager  ") for line in text) == 2
-    assert sum(line.startswith("  products, PyTorch") for line in text) == 2
+    assert sum(line.startswith("  PyTorch eager  ") for line in text) == 3
+    assert sum(line.startswith("  products, PyTorch") for line in text) == 3
 
 
 def test_a_wrong_twin_is_refused_before_anything_is_timed(options, local, monkeypatch):

@@ -8,10 +8,10 @@ from dimref.bench import growth, picture, report, workers
 
 
 @pytest.fixture
-def options(tiny_layout):
+def options(tiny_layouts):
     return growth.Options(
         candidates=256, train_images=5000, encode_images=1500, backend="numpy", batch=4, threads=1, seconds=0.0,
-        layout=tiny_layout,
+        layout=tiny_layouts["dim"],
     )  # fmt: skip
 
 

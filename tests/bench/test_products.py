@@ -11,10 +11,9 @@ from dimref.encoders import Layout
 from dimref.names import BENCH_PRESETS
 
 
-@pytest.mark.parametrize("preset", BENCH_PRESETS)
-@pytest.mark.parametrize("size", [8, 17], ids=["two convolutions", "three"])
-def test_a_step_multiplies_exactly_these_shapes(monkeypatch, narrow, preset, size):
-    found = work.make(preset, 3, layout=Layout(size, 3, width=4, fc=6, representation=5))
+@pytest.fixture
+def multiplied(monkeypatch):
+    """The shapes of what a piece of work multiplies."""
     seen = []
 
     def counting(original):
@@ -26,8 +25,26 @@ def test_a_step_multiplies_exactly_these_shapes(monkeypatch, narrow, preset, siz
 
     for name in ("matmul", "affine"):
         monkeypatch.setattr(ops, name, counting(getattr(ops, name)))
-    Reference(found, NUMPY).step()
-    assert sorted(seen) == sorted(products.product_shapes(found))
+
+    def step(found):
+        Reference(found, NUMPY).step()
+        return sorted(seen)
+
+    return step
+
+
+@pytest.mark.parametrize("preset", [name for name in BENCH_PRESETS if name != "amdim"])
+@pytest.mark.parametrize("size", [8, 17], ids=["two convolutions", "three"])
+def test_a_step_multiplies_exactly_these_shapes(multiplied, narrow, preset, size):
+    found = work.make(preset, 3, layout=Layout(size, 3, width=4, fc=6, representation=5))
+    assert multiplied(found) == sorted(products.product_shapes(found))
+
+
+@pytest.mark.parametrize("sizes", [{"size": 32, "channels": 1}, {"size": 64, "channels": 3, "ndepth": 2}], ids=str)
+def test_a_step_of_amdim_multiplies_these_and_its_scores_once_more(multiplied, sizes):
+    found = work.make("amdim", 3, layout=work.layout_of("amdim", {"ndf": 2, "nrkhs": 16, **sizes}))
+    again = [(3 * locations, 16, 3) for locations in (25, 49, 25) for _ in range(2)]
+    assert multiplied(found) == sorted([*products.product_shapes(found), *again])
 
 
 def test_operations_are_counted_by_hand():

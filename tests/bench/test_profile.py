@@ -34,6 +34,7 @@ def test_the_parts_sum_to_the_step(make, preset):
         assert found.groups["Adam"] == 0
     else:
         assert {"affine", "matmul", "im2col", "relu", "tape", "moments", "normalize_columns"} <= names
+        assert ({"views", "scores", "contrast"} <= names) == (preset == "amdim")
         assert {"affine", "matmul", "im2col", "relu", "normalize_columns", "sum of gradients"} <= backward
         assert found.groups["Adam"] > 0
 

@@ -29,8 +29,9 @@ def _one_thread():
 def test_twin_and_dimref_are_one_step(make, preset):
     found = make(preset)
     agreement = proof.prove(found, NUMPY, Twin(found))
-    assert agreement.float64 < 1e-12
-    assert agreement.float32 < 1e-3
+    # AMDIM's: a bias below batch norm has no gradient but rounding, that of large sums that cancel.
+    assert agreement.float64 < (1e-11 if preset == "amdim" else 1e-12)
+    assert agreement.float32 < (5e-3 if preset == "amdim" else 1e-3)
     assert (agreement.adam is None) == (preset == "encode")
     assert agreement.adam is None or agreement.adam < 1e-8
 
@@ -58,8 +59,9 @@ def test_after_three_steps_they_are_still_together(make, preset):
 
 def planted(twin, name, index, by):
     """One number of one weight of a twin, moved."""
+    shape = dict(twin.model.named_parameters())[name].shape
     with torch.no_grad():
-        dict(twin.model.named_parameters())[name].view(-1)[index] += by
+        dict(twin.model.named_parameters())[name][np.unravel_index(index, shape)] += by
     return twin
 
 
@@ -71,6 +73,8 @@ def planted(twin, name, index, by):
         ("local-infonce", "local.feature.shortcut.weight"),
         ("global", "global_.feature.bias"),
         ("mixed", "prior.second.weight"),
+        ("amdim", "encoder.down1_1.conv.weight"),
+        ("amdim", "encoder.embed5.out.weight"),
     ],
 )
 def test_one_wrong_number_is_seen_in_float64(monkeypatch, make, preset, name):
@@ -93,6 +97,37 @@ def test_a_wrong_statistic_is_seen_in_encoding(monkeypatch, make):
         return made
 
     monkeypatch.setattr(twin, "like", wrong)
+    with pytest.raises(proof.Disagreement, match="in float64"):
+        proof.prove(found, NUMPY, twin)
+
+
+@pytest.mark.parametrize("name", ["rows", "columns", "brightness", "contrast", "saturation", "hue", "grey"])
+def test_a_view_drawn_otherwise_is_seen(monkeypatch, make, name):
+    """Each draw of a view reaches the twin's loss: one that it does not use would be found."""
+    found = make("amdim")
+    twin = Twin(found)
+
+    def other(wide):
+        made = Twin(wide)
+        draws = made.noise["second"][name]
+        made.noise["second"][name] = ~draws if name == "grey" else 0.9 * draws
+        return made
+
+    monkeypatch.setattr(twin, "like", other)
+    with pytest.raises(proof.Disagreement, match="in float64"):
+        proof.prove(found, NUMPY, twin)
+
+
+def test_anchors_of_other_locations_are_seen(monkeypatch, make):
+    found = make("amdim")
+    twin = Twin(found)
+
+    def other(wide):
+        made = Twin(wide)
+        made.noise["anchors"]["first"][0] ^= 1
+        return made
+
+    monkeypatch.setattr(twin, "like", other)
     with pytest.raises(proof.Disagreement, match="in float64"):
         proof.prove(found, NUMPY, twin)
 

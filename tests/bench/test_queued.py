@@ -45,11 +45,11 @@ def test_a_backend_without_a_queue_steps_as_it_did(make):
     assert type(queued.reference(make("global"), NUMPY, True)) is Reference
 
 
-def test_a_worker_says_how_the_step_was_queued_and_profiles_it_without_the_graph(monkeypatch, local, tiny_layout):
+def test_a_worker_says_how_the_step_was_queued_and_profiles_it_without_the_graph(monkeypatch, local, tiny_layouts):
     monkeypatch.setattr(worker, "get_backend", lambda name, tf32: simulated.device())
     opening = {"side": "dimref", "preset": "local-jsd", "batch": 4, "seed": 0, "backend": "cupy", "threads": 1}
     with local(1) as side:
-        side.ask("open", **opening, layout=tiny_layout)
+        side.ask("open", **opening, layout=tiny_layouts["dim"])
         assert side.ask("graph") == "kernel by kernel, without a graph"
         side.ask("turn", what="step", seconds=0.05)
         side.server.reference.step()
@@ -61,11 +61,11 @@ def test_a_worker_says_how_the_step_was_queued_and_profiles_it_without_the_graph
             raise RuntimeError("no capture")
 
         monkeypatch.setattr(device.Queue, "capture", failing)
-        side.ask("open", **opening, layout=tiny_layout)
+        side.ask("open", **opening, layout=tiny_layouts["dim"])
         for _ in range(3):
             side.server.reference.step()
         assert side.ask("graph").startswith("graph: expected the step to be captured, found: no capture")
     with local(1) as side:
         monkeypatch.undo()
-        side.ask("open", **{**opening, "backend": "numpy"}, layout=tiny_layout)
+        side.ask("open", **{**opening, "backend": "numpy"}, layout=tiny_layouts["dim"])
         assert side.ask("graph") == ""

@@ -30,28 +30,28 @@ def test_every_window_is_another_image_and_memory_is_a_byte_an_image():
     assert scale.windows(0, layout).shape == (0, 8, 8, 3)
 
 
-def test_a_size_gives_times_and_memory(tiny_layout, narrow):
+def test_a_size_gives_times_and_memory(tiny_layouts, narrow):
     found = [
         scale.infonce(8, "numpy", 0.0),
-        scale.train(64, "numpy", 4, 0.0, tiny_layout),
-        scale.encode(300, "numpy", tiny_layout),
+        scale.train(64, "numpy", 4, 0.0, tiny_layouts["dim"]),
+        scale.encode(300, "numpy", tiny_layouts["dim"]),
     ]
     assert [list(f) for f in found] == [["loss", "gradient", "peak"], ["step", "peak"], ["seconds", "peak"]]
     for f in found:
         assert all(value >= 0 and math.isfinite(value) for value in f.values() if value is not None)
 
 
-def test_training_and_encoding_see_every_size(monkeypatch, tiny_layout, narrow):
+def test_training_and_encoding_see_every_size(monkeypatch, tiny_layouts, narrow):
     seen = []
     step = scale.training.train_step
     monkeypatch.setattr(
         scale.training, "train_step", lambda task, state: (seen.append(len(task.images)), step(task, state))[1]
     )
-    scale.train(50, "numpy", 4, 0.0, tiny_layout)
+    scale.train(50, "numpy", 4, 0.0, tiny_layouts["dim"])
     assert seen == [50]
     batches = scale.Frozen.batches
     monkeypatch.setattr(
         scale.Frozen, "batches", lambda self, images: (seen.append(len(images)), batches(self, images))[1]
     )
-    scale.encode(60, "numpy", tiny_layout)
+    scale.encode(60, "numpy", tiny_layouts["dim"])
     assert seen == [50, 60]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from dimref import amdim, encoders, multiscale
 from dimref.backend import leaves
 from dimref.bench import work
 from dimref.names import BENCH_PRESETS
@@ -16,18 +17,26 @@ def test_the_presets_are_the_objectives_that_their_names_say():
     infonce = work.objective_of("local-infonce")
     assert (infonce.bound, infonce.local_scorer, infonce.local_negatives) == ("infonce", "dot", "same-location")
     assert (infonce.global_weight, infonce.local_weight, infonce.prior_weight) == (0, 1, 0)
+    assert work.objective_of("amdim") == amdim.Objective()
+
+
+def test_the_encoders_are_those_of_training_at_32_pixels():
+    for preset in BENCH_PRESETS:
+        expected = multiscale.Layout(32, 3) if preset == "amdim" else encoders.Layout(32, 3)
+        assert work.layout_of(preset) == expected
 
 
 @pytest.mark.parametrize("preset", BENCH_PRESETS)
 def test_parts_that_a_preset_needs(make, preset):
     found = make(preset)
-    terms = {"local-jsd": ["local"], "local-infonce": ["local"], "global": ["global"], "encode": []}
+    terms = {"local-jsd": ["local"], "local-infonce": ["local"], "global": ["global"], "encode": [], "amdim": []}
     expected = ["encoder", *terms.get(preset, ["local", "global", "prior"])]
     assert list(found.parameters) == expected
     assert found.trains == (preset != "encode")
     assert work.describe(preset)
     assert found.images.dtype == np.float32
-    assert found.images.shape == (4, 8, 8, 1)
+    assert found.images.shape == ((4, 32, 32, 3) if preset == "amdim" else (4, 8, 8, 1))
+    assert found.layout == make(preset, batch=2).layout
 
 
 def test_the_seed_decides_everything(make):
@@ -51,6 +60,12 @@ def test_no_gain_shift_or_statistic_is_what_a_fresh_module_has(make):
             assert (array != start).mean() > 0.9, path
             assert np.abs(array - start).max() <= 0.1 + 1e-6, path
     assert checked == 16  # three norms of the encoder with two statistics each, two layer norms
+
+
+def test_no_weight_of_amdim_is_0_as_it_starts(make):
+    """The last product of each residual layer starts at 0, and would hand no gradient to the ones before it."""
+    for path, array in leaves(make("amdim").parameters):
+        assert array.any(), path
 
 
 def test_wrong_arguments_are_refused(make):

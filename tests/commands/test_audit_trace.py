@@ -69,6 +69,20 @@ def test_export_takes_a_batch_size_a_dtype_and_prints_the_manifest(source, tmp_p
     assert len(done.output.splitlines()) == 3
 
 
+def test_a_step_of_amdim_is_exported_and_compared(images, tmp_path):
+    path = tmp_path / "amdim.json"
+    path.write_text(configs.write(tiny.config(images, method="amdim", ndf=4, nrkhs=16)))
+    done = tiny.invoke("audit", "trace", "export", "--config", path, "-o", tmp_path / "ref.npz")
+    assert done.exit_code == 0, done.output
+    theirs = arrays_of(tmp_path / "ref.npz")
+    np.savez(tmp_path / "theirs.npz", **{name: theirs[name] for name in theirs if name.startswith("1-7/")})
+    assert compared(tmp_path / "ref.npz", tmp_path / "theirs.npz").exit_code == 0
+    np.savez(tmp_path / "theirs.npz", **{"1-7/loss": 2 * theirs["1-7/loss"]})
+    done = compared(tmp_path / "ref.npz", tmp_path / "theirs.npz")
+    assert done.exit_code == 1
+    assert "departs first at 1-7/loss" in " ".join(done.output.split())
+
+
 def test_a_preset_on_shapes_has_a_small_batch(tmp_path, monkeypatch):
     monkeypatch.setattr("dimref.data.shapes.COUNTS", {"train": 600, "test": 50})
     done = tiny.invoke("audit", "trace", "export", "--config", "dim-global", "-o", tmp_path / "r.npz")

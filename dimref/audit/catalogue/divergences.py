@@ -405,7 +405,7 @@ CONTRACTS: tuple[Contract, ...] = (
                "2 − 2 Σ √(p q)"),
             _v("roots-left-out", squared_distance, "Σ (p − q)²: no roots are taken", "0.21875 in place of 0.152774",
                "take the roots of p and q before the difference"),
-            _v("one-root", lambda p, q: np.abs(np.sqrt(p) - np.sqrt(q)).sum(), "Σ |√p − √q|: the difference is not squared",
+            _v("absolute", lambda p, q: np.abs(np.sqrt(p) - np.sqrt(q)).sum(), "Σ |√p − √q|: the difference is not squared",
                "0.658919 in place of 0.152774", "square the difference"),
             _v("mean-for-sum", partial(mean_for_sum, hellinger), "the mean over the outcomes",
                "0.0509246 in place of 0.152774: 1/K of it", "sum over the outcomes"),

@@ -117,24 +117,25 @@ def total_correlation(cov: Array, dim_x: int) -> Array:
 
 
 def _canonical(cov: Array, dim_x: int) -> Array:
-    """The squared canonical correlations of X and Y."""
-    (x, y), between = _blocks(cov, dim_x), cov[:dim_x, dim_x:]
-    return np.clip(np.linalg.eigvals(np.linalg.solve(x, between) @ np.linalg.solve(y, between.T)).real, 0, 1)
+    """The canonical correlations of X and Y, not as roots of their squares, which are less exact near 0."""
+    l_x, l_y = (np.linalg.cholesky(block) for block in _blocks(cov, dim_x))
+    whitened = np.linalg.solve(l_y, np.linalg.solve(l_x, cov[:dim_x, dim_x:]).T)
+    return np.linalg.svd(whitened, compute_uv=False)
 
 
 def correlation_not_squared(cov: Array, dim_x: int) -> Array:
     """−½ Σ log(1 − |ρ|) over the canonical correlations."""
-    return -0.5 * np.log(1 - np.sqrt(_canonical(cov, dim_x))).sum()
+    return -0.5 * np.log(1 - _canonical(cov, dim_x)).sum()
 
 
 def first_canonical(cov: Array, dim_x: int) -> Array:
     """−½ log(1 − ρ²) of the largest canonical correlation alone."""
-    return -0.5 * np.log(1 - _canonical(cov, dim_x).max())
+    return -0.5 * np.log(1 - _canonical(cov, dim_x)[0] ** 2)
 
 
 def small_correlations(cov: Array, dim_x: int) -> Array:
     """½ Σ ρ²: the first term of the series."""
-    return 0.5 * _canonical(cov, dim_x).sum()
+    return 0.5 * (_canonical(cov, dim_x) ** 2).sum()
 
 
 # ---- KL

@@ -99,6 +99,11 @@ def condition_with_epsilon(epsilon: float, p: Array) -> Array:
     return -p_log(p, p / p.sum(axis=0) + epsilon)
 
 
+def condition_of_entropies_with_epsilon(epsilon: float, p: Array) -> Array:
+    """H(X, Y) − H(Y), each with ε."""
+    return entropy_with_epsilon(epsilon, p) - entropy_with_epsilon(epsilon, _marginal(p, 0))
+
+
 def unconditional(p: Array) -> Array:
     """H(X)."""
     return _entropy(_marginal(p, 1))
@@ -119,6 +124,17 @@ def naive_information(p: Array) -> Array:
 def information_with_epsilon(epsilon: float, p: Array) -> Array:
     """Σ p log(p/(p_x p_y) + ε)."""
     return p_log(p, p / _product(p) + epsilon)
+
+
+def information_with_epsilon_twice(epsilon: float, p: Array) -> Array:
+    """Σ p log[(p + ε)/(p_x p_y + ε)]."""
+    return p_log(p, (p + epsilon) / (_product(p) + epsilon))
+
+
+def information_of_entropies_with_epsilon(epsilon: float, p: Array) -> Array:
+    """H(X) + H(Y) − H(X, Y), each with ε."""
+    h_x, h_y, h_xy = (entropy_with_epsilon(epsilon, each) for each in (_marginal(p, 1), _marginal(p, 0), p))
+    return h_x + h_y - h_xy
 
 
 def lautum(p: Array) -> Array:
@@ -216,8 +232,8 @@ def most_telling_input(channel: Array) -> Array:
 
 
 def best_output_entropy(channel: Array) -> Array:
-    """log of the number of outputs less the mean entropy of a row: C of symmetric channels alone."""
-    return math.log(channel.shape[1]) - np.mean([_entropy(row) for row in channel])
+    """log of the number of outputs less the entropy of the first row: C of symmetric channels alone."""
+    return math.log(channel.shape[1]) - _entropy(channel[0])
 
 
 # ---- what is asked
@@ -250,11 +266,15 @@ def _bits(make: Callable[..., Variant], function: Callable[[Array], object], tit
 
 
 def _epsilons(
-    make: Callable[..., Variant], function: Callable[[float, Array], Array], title: str, said: dict[float, str]
+    make: Callable[..., Variant],
+    function: Callable[[float, Array], Array],
+    title: str,
+    said: dict[float, str],
+    where: str = "inside the logarithm",
+    key: str = "epsilon",
 ) -> tuple[Variant, ...]:
     return tuple(
-        make(f"epsilon-{epsilon:g}", partial(function, epsilon), f"{title} with {epsilon:g} added inside the logarithm",
-                numbers, EPSILON)
+        make(f"{key}-{epsilon:g}", partial(function, epsilon), f"{title} with {epsilon:g} added {where}", numbers, EPSILON)
         for epsilon, numbers in said.items()
     )  # fmt: skip
 
@@ -348,6 +368,8 @@ CONTRACTS: tuple[Contract, ...] = (
             _xy("information", _information, "I(X; Y) in place of H(X|Y)", "0.348812 in place of 0.312752",
                 "H(X|Y) = H(X) − I(X; Y)"),
             *_epsilons(_xy, condition_with_epsilon, "the conditional entropy", {1e-8: "low by about 1e-8"}),
+            *_epsilons(_xy, condition_of_entropies_with_epsilon, "the conditional entropy, H(X, Y) − H(Y),",
+                       {1e-8: "low by about 1e-8 for each cell"}, "inside both logarithms", "entropies-epsilon"),
             _xy("zero-log-zero", naive_condition, "the conditional entropy, but NaN where a cell is 0",
                 "NaN in place of 0.312752", ZEROS, f"{COVER}, section 2.1: 0 log 0 = 0"),
         ),
@@ -391,6 +413,10 @@ CONTRACTS: tuple[Contract, ...] = (
             _xy("normalized-joint", partial(normalized_information, lambda x, y, xy: xy),
                 "normalized information, I/H(X, Y)", "0.287559 in place of 0.348812", "do not divide"),
             *_epsilons(_xy, information_with_epsilon, "the mutual information", {1e-8: "high by at most 1e-8"}),
+            *_epsilons(_xy, information_with_epsilon_twice, "the mutual information",
+                       {1e-8: "off by about 1e-8 for each cell"}, "to both p and p_x p_y", "ratio-epsilon"),
+            *_epsilons(_xy, information_of_entropies_with_epsilon, "the mutual information, H(X) + H(Y) − H(X, Y),",
+                       {1e-8: "off by about 1e-8 for each cell"}, "inside all logarithms", "entropies-epsilon"),
             _xy("zero-log-zero", naive_information, "the mutual information, but NaN where a cell is 0",
                 "NaN in place of 0.348812", ZEROS, f"{COVER}, section 2.1: 0 log 0 = 0"),
         ),
@@ -433,10 +459,11 @@ CONTRACTS: tuple[Contract, ...] = (
                f"{COVER}, section 10.8"),
             _w("upper-end", most_telling_input, "max_x KL(W_x ‖ q) at a uniform input: an upper bound on C",
                "0.287682 in place of 0.223144", "iterate: p(x) ← p(x) e^{KL(W_x‖q)}/Z"),
-            _w("columns-as-inputs", quiet(of_columns), "the capacity of the transposed channel",
+            _w("columns-as-inputs", quiet(of_columns),
+               "the capacity of the transposed channel, its rows divided by their sums",
                "0.325628 in place of 0.223144", "rows are P(y|x): they sum to 1"),
-            _w("symmetric-formula", best_output_entropy, "log Y − H(row), which holds for symmetric channels alone",
-               "0.346574 in place of 0.223144", "maximize over the input", f"{COVER}, theorem 7.2.1"),
+            _w("symmetric-formula", best_output_entropy, "log Y − H(first row), which holds for symmetric channels alone",
+               "0.693147 in place of 0.223144", "maximize over the input", f"{COVER}, theorem 7.2.1"),
         ),
     ),), f"{COVER}, section 10.8"),
 )  # fmt: skip

@@ -24,6 +24,7 @@ from dimref.audit.trace.search import diagnose
 from dimref.audit.trace.tolerance import LOOSE, Tolerance
 from dimref.data.dataset import fault
 from dimref.errors import DimrefError
+from dimref.objectives import Objective
 
 UNKNOWN = Finding("unknown", "no simple relation found")
 MOST_SEARCHES = 4  # departures without a known reason that are searched for at length
@@ -149,8 +150,8 @@ class Walk:
         self._source = source
         self._layouts = {entry["name"]: entry["layout"] for entry in said["arrays"]}
         self._side = said["sizes"]["last_side"]
-        self._sizes = {name: said["sizes"][name] for name in ("N", "L", "F", "D")}
-        if objective.bound == "infonce":
+        self._sizes = {name: size for name, size in said["sizes"].items() if name not in ("B", "M", "last_side")}
+        if isinstance(objective, Objective) and objective.bound == "infonce":
             self._sizes["K"] = objective.candidates
         self._reference = {name: _double(array) for name, array in reference.items()}
         self._raw: dict[str, np.ndarray] = {}

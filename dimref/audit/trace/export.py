@@ -1,7 +1,7 @@
 """Run one training step piece by piece, and write every array of it.
 
 The pieces are evaluated under the same tape as training. Between any two of them stands an identity whose VJP notes the
-gradient that passes. The result is then held against `objectives.loss`, which training runs: loss and gradients must be
+gradient that passes. The result is then held against `methods.loss`, which training runs: loss and gradients must be
 equal to rounding (training scores joint and product pairs in one product, and sums over rows in blocks).
 What is written as the parameters' gradients, and what Adam is given, comes from training's own loss.
 """
@@ -17,14 +17,11 @@ from typing import Any
 import numpy as np
 from autograd.extend import defvjp
 
-from dimref import encoders, objectives, runs, training
+from dimref import encoders, methods, runs, training
 from dimref.audit.trace import manifest
 from dimref.audit.trace.layouts import recipe
 from dimref.audit.trace.pieces import Piece, evaluate, forward
 from dimref.backend import Array, Tree, leaves, map_tree
-from dimref.encoders import Layout
-from dimref.errors import DimrefError
-from dimref.objectives import Objective
 from dimref.optim import adam_step
 from dimref.tape import primitive, stop_gradient, value_and_gradients
 from dimref.task import STEP, Task, batch_at, noise_at
@@ -45,17 +42,13 @@ def trace(task: Task, dtype: str = "float32", after: int = 0) -> Trace:
     Args:
         dtype: "float32", as training computes, or "float64": the same initial numbers, computed with more digits.
     Raises:
-        Diverged: a gradient or a term of the loss is not finite. DimrefError: the method is not Deep InfoMax.
+        Diverged: a gradient or a term of the loss is not finite.
     """
-    layout = task.layout
-    if not isinstance(layout, Layout):
-        raise DimrefError(f"audit trace: expected a configuration of Deep InfoMax, found one of {task.config.method}")
     state = training.initial_state(task)
     for _ in range(after):
         state, _ = training.train_step(task, state)
     images = batch_at(task, state.step)
     objective = task.objective_for(len(images))
-    assert isinstance(objective, Objective)
     cast = _caster(dtype)
     before = State(state.step, *(map_tree(cast, tree) for tree in (state.parameters, state.model, state.adam)))
     batch = cast(task.backend.to_device(encoders.scale(images, task.layout)))
@@ -64,11 +57,11 @@ def trace(task: Task, dtype: str = "float32", after: int = 0) -> Trace:
     arrays |= dict(leaves({"noise": noise, "parameters": before.parameters, "state": before.model}))
     if state.step:  # before the first step they are 0
         arrays |= dict(leaves({"adam": {"m": before.adam["m"], "v": before.adam["v"]}}))
-    steps = forward(objective, layout)
+    steps = forward(objective, task.layout)
     with np.errstate(all="ignore"):  # every number is looked at below
         found, gradients = _run(steps, before.parameters, arrays)
         official = value_and_gradients(
-            objectives.loss, before.parameters, before.model, batch, noise, objective, task.layout
+            methods.loss, before.parameters, before.model, batch, noise, objective, task.layout
         )
     arrays |= found
     _hold_against(task, found["loss"], gradients, official)

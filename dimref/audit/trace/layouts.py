@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dimref import multiscale
 from dimref.encoders import KERNEL
+from dimref.methods import AnyLayout
 
 LAYOUTS = {
     "plain": "the same in PyTorch",
@@ -20,7 +22,10 @@ LAYOUTS = {
     "partner": "(N, L, F); PyTorch (N, F, L); with one partner for all locations (N, F)",
     "flat": "(B, side·side·C) by (row, column, channel); PyTorch by (channel, row, column)",
     "flat location": "(N, 1, side·side·C) by (row, column, channel); PyTorch by (channel, row, column)",
-    "conv": "(kh·kw·C_in, C_out), rows by (kh, kw, C_in); PyTorch OIHW (C_out, C_in, kh, kw)",
+    **{
+        f"conv {k}×{k}": f"({k}·{k}·C_in, C_out), rows by (kh, kw, C_in); PyTorch OIHW (C_out, C_in, {k}, {k})"
+        for k in range(1, KERNEL + 1)
+    },
     "linear": "(in, out); PyTorch (out, in)",
     "linear on flat": "(side·side·C, out), rows by (row, column, channel); PyTorch (out, C·side·side)",
 }
@@ -44,13 +49,24 @@ class Recipe:
         return array.reshape(turned).transpose(np.argsort(self.axes)).reshape(-1)
 
 
-def parameter_layout(name: str) -> str:
+def parameter_layout(name: str, encoder: AnyLayout) -> str:
     """The layout of a parameter by its name below parameters/."""
     if not name.endswith("/w"):
         return "plain"
+    if isinstance(encoder, multiscale.Layout):
+        k = _kernel(name.split("/")[1:-1], encoder)
+        return f"conv {k}×{k}"
     if re.fullmatch(r"encoder/conv\d+/w", name):
-        return "conv"
+        return f"conv {KERNEL}×{KERNEL}"
     return "linear on flat" if name in ("encoder/fc/w", "global/feature/w") else "linear"
+
+
+def _kernel(path: list[str], encoder: multiscale.Layout) -> int:
+    """The side of the kernel of a weight of the multi-scale encoder: there every weight is a convolution's."""
+    if path == ["first"]:
+        return multiscale.FIRST
+    kernels = {layer.name: layer.kernel for stage in encoder.stages.values() for layer in stage}
+    return kernels.get(path[0], 1) if path[1:] == ["conv"] else 1
 
 
 def recipe(layout: str, shape: Sequence[int], side: int) -> Recipe | None:
@@ -69,9 +85,10 @@ def recipe(layout: str, shape: Sequence[int], side: int) -> Recipe | None:
     if layout in ("flat", "flat location"):
         channels = shape[-1] // side**2
         return Recipe((shape[0], side, side, channels), (0, 3, 1, 2), shape)
-    if layout == "conv":
-        c_in = shape[0] // KERNEL**2
-        return Recipe((KERNEL, KERNEL, c_in, shape[1]), (3, 2, 0, 1), (shape[1], c_in, KERNEL, KERNEL))
+    if layout.startswith("conv "):
+        k = int(layout[-1])
+        c_in = shape[0] // k**2
+        return Recipe((k, k, c_in, shape[1]), (3, 2, 0, 1), (shape[1], c_in, k, k))
     if layout == "linear":
         return Recipe(shape, (1, 0), shape[::-1])
     if layout == "linear on flat":

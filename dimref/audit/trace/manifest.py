@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from dimref import __version__, machine
+from dimref import __version__, amdim, machine, multiscale
 from dimref import config as configs
 from dimref.audit.trace.layouts import LAYOUTS, parameter_layout, recipe
 from dimref.audit.trace.pieces import Piece, forward, state_after
 from dimref.config import Config
-from dimref.encoders import Layout
 from dimref.errors import DimrefError
+from dimref.methods import LAYOUTS as ENCODERS
+from dimref.methods import AnyLayout, AnyObjective
 from dimref.objectives import Objective
 from dimref.task import Task
 
-FORMAT = 1
+FORMAT = 2
 MOST = 1 << 20  # of any size in a manifest
 
 _INPUTS = {
@@ -30,18 +31,38 @@ _INPUTS = {
     ),
     "noise/shifts": ("negatives: y_j meets x_(j+s) mod N for each s", "plain"),
     "noise/z": ("draws of the prior, (B, D)", "plain"),
+    "noise/rows": ("where in the image each row of the view is read, (B, H)", "plain"),
+    "noise/columns": ("where in the image each column of the view is read, (B, W)", "plain"),
+    "noise/brightness": ("factor of brightness, (B,)", "plain"),
+    "noise/contrast": ("factor of contrast, (B,)", "plain"),
+    "noise/saturation": ("factor of saturation, (B,)", "plain"),
+    "noise/hue": ("turn of the colour circle as a share of 1, (B,)", "plain"),
+    "noise/grey": ("whether the view is grey, (B,)", "plain"),
+    "noise/anchors/first": (
+        "5-5: row of the (N·25, E) features f5 of the first view that is image j's anchor",
+        "plain",
+    ),
+    "noise/anchors/second": (
+        "5-5: row of the (N·25, E) features f5 of the second view that is image j's anchor",
+        "plain",
+    ),
 }
 _TORCH_NAMES = {"w": "weight", "b": "bias", "gain": "weight", "shift": "bias", "mean": "running_mean"}
 
 
-def describe(task: Task, objective: Objective, arrays: dict[str, np.ndarray], dtype: str, step: int) -> dict[str, Any]:
+WHAT = {"dim": "Deep InfoMax", "amdim": "Augmented Multiscale Deep InfoMax"}
+DEEPEST = 100  # residual layers in a block
+
+
+def describe(
+    task: Task, objective: AnyObjective, arrays: dict[str, np.ndarray], dtype: str, step: int
+) -> dict[str, Any]:
     """The manifest of a step's arrays."""
     layout = task.layout
-    assert isinstance(layout, Layout)  # `export.trace` refuses the others
     steps = {piece.name: piece for piece in [*forward(objective, layout), *state_after(objective, layout)]}
-    n, side = len(arrays["batch/images"]), layout.last[0]
+    sizes = _sizes(layout, len(arrays["batch/images"]))
     return {
-        "what": "one training step of Deep InfoMax",
+        "what": f"one training step of {WHAT[task.config.method]}",
         "format": FORMAT,
         "dimref": __version__,
         "dtype": dtype,
@@ -50,17 +71,30 @@ def describe(task: Task, objective: Objective, arrays: dict[str, np.ndarray], dt
         "config": dataclasses.asdict(task.config),
         "objective": dataclasses.asdict(objective),
         "encoder": dataclasses.asdict(layout),
-        "sizes": {"B": n, "N": n, "L": task.locations, "M": layout.local[0], "F": layout.local[1],
-                  "D": layout.representation, "last_side": side},
+        "sizes": sizes,
         "data": task.source,
         "machine": machine.description(task.backend.name, task.backend.device),
         "layouts": LAYOUTS,
-        "arrays": [_entry(k, name, array, steps, side) for k, (name, array) in enumerate(arrays.items())],
+        "arrays": [
+            _entry(k, name, array, steps, layout, sizes["last_side"]) for k, (name, array) in enumerate(arrays.items())
+        ],
+    }
+
+
+def _sizes(layout: AnyLayout, n: int) -> dict[str, int]:
+    if isinstance(layout, multiscale.Layout):
+        five, seven = amdim.LOCATIONS["5"], amdim.LOCATIONS["7"]
+        return {"B": n, "N": n, "L5": five, "L7": seven, "F": layout.map_channels, "E": layout.nrkhs, "last_side": 1}
+    m, features = layout.local
+    return {
+        "B": n, "N": n, "L": m**2, "M": m, "F": features, "D": layout.representation, "last_side": layout.last[0],
     }  # fmt: skip
 
 
-def _entry(order: int, name: str, array: np.ndarray, steps: dict[str, Piece], side: int) -> dict[str, Any]:
-    meaning, layout, made_from = meaning_of(name, steps)
+def _entry(
+    order: int, name: str, array: np.ndarray, steps: dict[str, Piece], encoder: AnyLayout, side: int
+) -> dict[str, Any]:
+    meaning, layout, made_from = meaning_of(name, steps, encoder)
     entry = {
         "order": order,
         "name": name,
@@ -76,13 +110,13 @@ def _entry(order: int, name: str, array: np.ndarray, steps: dict[str, Piece], si
     return entry
 
 
-def meaning_of(name: str, steps: dict[str, Piece]) -> tuple[str, str, tuple[str, ...]]:
+def meaning_of(name: str, steps: dict[str, Piece], encoder: AnyLayout) -> tuple[str, str, tuple[str, ...]]:
     """What an array is, how it lies, and the names that it is computed from."""
     if name in steps:
         return steps[name].meaning, steps[name].layout, steps[name].inputs
     if name.startswith("gradient/"):
         of = name.removeprefix("gradient/")
-        _, layout, _ = meaning_of(of, steps)
+        _, layout, _ = meaning_of(of, steps, encoder)
         return f"∂ loss / ∂ {of}", layout, tuple(f"gradient/{p.name}" for p in steps.values() if of in p.inputs)
     section, _, rest = name.partition("/")
     if section in ("adam", "after"):
@@ -90,10 +124,10 @@ def meaning_of(name: str, steps: dict[str, Piece]) -> tuple[str, str, tuple[str,
         inputs = (f"parameters/{path}", f"gradient/parameters/{path}") if section == "after" else ()
         when = "after the step" if section == "after" else "before the step"
         what = {"p": "parameters", "m": "Adam's first moment", "v": "Adam's second moment"}[_which(rest)]
-        return f"{what} {when}", parameter_layout(path), inputs
+        return f"{what} {when}", parameter_layout(path, encoder), inputs
     if section == "parameters":
         torch_name = _TORCH_NAMES[rest.rpartition("/")[2]]
-        return f"before the step; PyTorch's {torch_name} of the layer", parameter_layout(rest), ()
+        return f"before the step; PyTorch's {torch_name} of the layer", parameter_layout(rest, encoder), ()
     if section == "state":
         return (
             "before the step: " + ("log of MINE's moving average" if "mine" in rest else "running statistics"),
@@ -126,7 +160,7 @@ def read(content: np.ndarray, source: str) -> dict[str, Any]:
     return found
 
 
-def step_of(found: dict[str, Any], source: str) -> tuple[Config, Objective, Layout]:
+def step_of(found: dict[str, Any], source: str) -> tuple[Config, AnyObjective, AnyLayout]:
     """Configuration, objective and encoder of a manifest.
 
     Raises:
@@ -138,10 +172,19 @@ def step_of(found: dict[str, Any], source: str) -> tuple[Config, Objective, Layo
                 if not isinstance(value, int) or not 0 < value <= MOST:
                     raise ValueError(f"{size} of {str(value)[:40]}")
         config = Config(**configs.checked_types(found["config"], source))
-        if found["objective"]["candidates"] > found["sizes"]["N"]:
-            raise ValueError("more candidates than images")
         if not isinstance(found["steps_before"], int) or found["dtype"] not in ("float32", "float64"):
             raise ValueError("no step or no dtype")
-        return config, Objective(**found["objective"]), Layout(**found["encoder"])
+        return config, _objective(config.method, found), ENCODERS[config.method](**found["encoder"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DimrefError(f"{source}: expected a manifest of a step of dimref, found {error}") from None
+
+
+def _objective(method: str, found: dict[str, Any]) -> AnyObjective:
+    options = found["objective"]
+    if method == "amdim":
+        if found["encoder"]["ndepth"] > DEEPEST:
+            raise ValueError(f"blocks of {found['encoder']['ndepth']} layers")
+        return amdim.Objective(**{**options, "scales": tuple(options["scales"])})
+    if options["candidates"] > found["sizes"]["N"]:
+        raise ValueError("more candidates than images")
+    return Objective(**options)

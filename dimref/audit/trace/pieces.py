@@ -3,7 +3,7 @@
 A piece is a function of arrays that are known by name, made of the public functions that training itself calls. The
 list of pieces, in order, is the whole step as data: the exporter evaluates it under the tape, the comparison evaluates
 any single piece again, on the other side's arrays. Inputs of the step are called batch/…, noise/…, parameters/… and
-state/…; the scorers' pieces are in `scorers.py`.
+state/…; the scorers' pieces are in `scorers.py`, those of AMDIM in `multiview.py`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from dimref import discriminators, encoders, layers, ops
+from dimref import amdim, discriminators, encoders, layers, multiscale, ops
 from dimref.backend import Array
 from dimref.encoders import KERNEL, PADDING, STRIDE, Layout
+from dimref.methods import AnyLayout, AnyObjective
 from dimref.objectives import Objective
 from dimref.tape import stop_gradient
 
@@ -44,10 +45,14 @@ def evaluate(piece: Piece, values: Mapping[str, Array]) -> Array:
     return piece.function(*(values.get(name) for name in piece.inputs))
 
 
-def forward(objective: Objective, layout: Layout) -> list[Piece]:
+def forward(objective: AnyObjective, layout: AnyLayout) -> list[Piece]:
     """From the scaled batch to the loss, in the order of computation."""
-    from dimref.audit.trace import scorers  # it needs Piece
+    from dimref.audit.trace import multiview, scorers  # they need Piece
 
+    if isinstance(objective, amdim.Objective):
+        assert isinstance(layout, multiscale.Layout)
+        return multiview.forward(objective, layout)
+    assert isinstance(layout, Layout)
     found = encoder(layout)
     for term in terms(objective):
         found += scorers.pieces(term, objective, layout)
@@ -89,9 +94,11 @@ def _norm(x: Array, gain: Array, shift: Array) -> Array:
     return layers.batch_norm({"gain": gain, "shift": shift}, {"mean": 0.0, "variance": 1.0}, x, training=True)[0]
 
 
-def _running(which: str) -> Callable[..., Array]:
-    def moved(x: Array, running: Array) -> Array:
-        both = {"mean": 0.0, "variance": 1.0, which: running}
+def running(which: str) -> Callable[..., Array]:
+    """The running mean or variance, moved toward that of the batch x."""
+
+    def moved(x: Array, before: Array) -> Array:
+        both = {"mean": 0.0, "variance": 1.0, which: before}
         return layers.batch_norm({"gain": 1.0, "shift": 0.0}, both, stop_gradient(x), training=True)[1][which]
 
     return moved
@@ -109,7 +116,7 @@ def encoder(layout: Layout) -> list[Piece]:
         weight = f"parameters/encoder/conv{k}/w"
         found += [
             Piece(f"encoder/conv{k}", (x, weight), _conv, _CONV.format(k=k), "images", "conv"),
-            _batch_norm(f"norm{k}", f"encoder/conv{k}", "images"),
+            batch_norm(f"encoder/norm{k}", f"norm{k}", f"encoder/conv{k}", "images"),
             relu(f"encoder/relu{k}", f"encoder/norm{k}", f"max(norm{k}, 0){roles.get(k, '')}", "images"),
         ]
         x = f"encoder/relu{k}"
@@ -117,7 +124,7 @@ def encoder(layout: Layout) -> list[Piece]:
         *found,
         Piece("encoder/flat", (x,), encoders.flatten, "last map, flattened by (row, column, channel)", "flat", "move"),
         linear("encoder/fc", "encoder/flat", "parameters/encoder/fc", "flat·w, no bias", bias=False),
-        _batch_norm("norm_fc", "encoder/fc", "plain"),
+        batch_norm("encoder/norm_fc", "norm_fc", "encoder/fc", "plain"),
         relu("encoder/relu_fc", "encoder/norm_fc", "max(norm_fc, 0): the probes' fc"),
         linear("encoder/y", "encoder/relu_fc", "parameters/encoder/y", "relu_fc·w + b: the representation (B, D)"),
     ]
@@ -126,23 +133,28 @@ def encoder(layout: Layout) -> list[Piece]:
 _CONV = "convolution {k}: 4×4, stride 2, zero padding 1, no bias, before its norm; (B, H, W, C)"
 
 
-def _batch_norm(norm: str, x: str, layout: str) -> Piece:
+def batch_norm(name: str, norm: str, x: str, layout: str, before: str = "before the ReLU") -> Piece:
+    """Batch norm with the parameters of the encoder's `norm`, and the statistics of x."""
     weights = f"parameters/encoder/{norm}"
-    meaning = "gain·(x − μ)/√(σ² + 1e-5) + shift, μ and biased σ² of the batch per channel, before the ReLU"
-    return Piece(f"encoder/{norm}", (x, f"{weights}/gain", f"{weights}/shift"), _norm, meaning, layout, "batch norm")
+    meaning = f"gain·(x − μ)/√(σ² + 1e-5) + shift, μ and biased σ² of the batch per channel, {before}"
+    return Piece(name, (x, f"{weights}/gain", f"{weights}/shift"), _norm, meaning, layout, "batch norm")
 
 
-def state_after(objective: Objective, layout: Layout) -> list[Piece]:
+def state_after(objective: AnyObjective, layout: AnyLayout) -> list[Piece]:
     """The model state after the step: running statistics, and MINE's moving averages."""
-    from dimref.audit.trace import scorers
+    from dimref.audit.trace import multiview, scorers
 
+    if isinstance(objective, amdim.Objective):
+        assert isinstance(layout, multiscale.Layout)
+        return multiview.state_after(objective, layout)
+    assert isinstance(layout, Layout)
     found = []
     below = {f"norm{k}": f"encoder/conv{k}" for k in range(1, layout.depth + 1)} | {"norm_fc": "encoder/fc"}
     for norm, x in below.items():
         for which, toward in (("mean", "μ"), ("variance", "unbiased n/(n−1)·σ²")):
             before = f"state/encoder/{norm}/{which}"
             meaning = f"running {which} after the step: 0.9·before + 0.1·{toward} of the batch"
-            found.append(Piece(f"after/{before}", (x, before), _running(which), meaning, kind=f"running {which}"))
+            found.append(Piece(f"after/{before}", (x, before), running(which), meaning, kind=f"running {which}"))
     if objective.bound == "mine":
         found += [scorers.average(term, objective) for term in terms(objective)]
     return found

@@ -33,6 +33,9 @@ class Variant:
 
 def of(piece: Piece, graph: Graph) -> Iterator[Variant]:
     """The variants of a piece, likeliest first."""
+    from dimref.audit.trace import multiview_variants  # it needs Variant
+
+    yield from multiview_variants.of(piece, graph)
     if piece.kind in VARIANTS:
         yield from VARIANTS[piece.kind]
     if piece.kind == "batch norm":

@@ -137,10 +137,10 @@ def test_arrays_of_another_size_and_unknown_ones_are_not_even_read(files, tmp_pa
     [
         ({"manifest": None}, "no manifest"),
         ({"manifest": np.frombuffer(b"{}", np.uint8)}, "a trace's manifest"),
-        ({"manifest": np.frombuffer(b'{"format": 9}', np.uint8)}, "trace format 1, found 9"),
+        ({"manifest": np.frombuffer(b'{"format": 9}', np.uint8)}, "trace format 2, found 9"),
         ({"manifest": np.frombuffer(b"[" * 100000, np.uint8)}, "a trace's manifest"),
         (
-            {"manifest": np.frombuffer(b'{"format": 1, "arrays": [{"name": "x"}]}', np.uint8)},
+            {"manifest": np.frombuffer(b'{"format": 2, "arrays": [{"name": "x"}]}', np.uint8)},
             "the arrays of its manifest",
         ),
         ({"encoder/y": np.zeros(3)}, "the arrays of its manifest"),

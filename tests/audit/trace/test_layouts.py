@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from dimref import encoders, layouts, multiscale
 from dimref.audit.trace.layouts import LAYOUTS, parameter_layout, recipe
+from dimref.backend import leaves
 
 SIDE, C = 2, 3
 
@@ -18,7 +20,7 @@ def elements(shape):
 
 def test_conv():
     w = numbers(16 * C, 5)
-    out = recipe("conv", w.shape, SIDE).apply(w)
+    out = recipe("conv 4×4", w.shape, SIDE).apply(w)
     assert out.shape == (5, C, 4, 4)
     for o, i, h, v in elements(out.shape):
         assert out[o, i, h, v] == w[(h * 4 + v) * C + i, o]
@@ -49,7 +51,7 @@ def test_images_locations_linear():
 @pytest.mark.parametrize(
     ("layout", "shape"),
     [
-        ("images", (2, 3, 4, 5)), ("locations", (2, 3, 4)), ("conv", (16 * C, 5)), ("linear", (2, 4)), ("flat", (2, 12)),
+        ("images", (2, 3, 4, 5)), ("locations", (2, 3, 4)), ("conv 4×4", (16 * C, 5)), ("linear", (2, 4)), ("flat", (2, 12)),
         ("flat location", (2, 1, 12)), ("linear on flat", (12, 4)),
     ],
 )  # fmt: skip
@@ -62,10 +64,36 @@ def test_undo(layout, shape):
 @pytest.mark.parametrize(
     ("name", "layout"),
     [
-        ("encoder/conv3/w", "conv"), ("encoder/fc/w", "linear on flat"), ("encoder/y/w", "linear"),
+        ("encoder/conv3/w", "conv 4×4"), ("encoder/fc/w", "linear on flat"), ("encoder/y/w", "linear"),
         ("global/feature/w", "linear on flat"), ("local/feature/w", "linear"), ("prior/first/b", "plain"),
         ("encoder/norm1/gain", "plain"), ("local/feature/hidden/w", "linear"),
     ],
 )  # fmt: skip
 def test_parameters(name, layout):
-    assert parameter_layout(name) == layout
+    assert parameter_layout(name, encoders.Layout(32, 3)) == layout
+
+
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [
+        ("encoder/first/w", "conv 3×3"), ("encoder/first/b", "plain"), ("encoder/down1_1/conv/w", "conv 4×4"),
+        ("encoder/down2_1/conv/w", "conv 2×2"), ("encoder/down2_1/out/w", "conv 1×1"), ("encoder/one/conv/w", "conv 3×3"),
+        ("encoder/five_2/conv/w", "conv 1×1"), ("encoder/embed7/hidden/w", "conv 1×1"), ("encoder/norm5/gain", "plain"),
+    ],
+)  # fmt: skip
+def test_parameters_of_the_multi_scale_encoder(name, layout):
+    """There every weight is a convolution's, as `layouts.torch_multiscale` has it."""
+    encoder = multiscale.Layout(32, 3, ndf=2, ndepth=2, nrkhs=8)
+    assert parameter_layout(name, encoder) == layout
+
+
+def test_weights_lie_as_they_are_exported():
+    encoder = multiscale.Layout(32, 3, ndf=2, nrkhs=8)
+    parameters, _ = multiscale.init_encoder(np.random.default_rng(0), encoder)
+    named = layouts.torch_multiscale(parameters, encoder)
+    for path, array in leaves(parameters):
+        how = recipe(parameter_layout(f"encoder/{path}", encoder), array.shape, 1)
+        *module, leaf = path.split("/")
+        name = {"w": "weight", "b": "bias", "gain": "weight", "shift": "bias"}[leaf]
+        found = array if how is None else how.apply(array)
+        np.testing.assert_array_equal(found, named[".".join([*module, name])], err_msg=path)

@@ -78,7 +78,7 @@ def test_pytorchs_layout_is_called_by_its_name_and_put_back():
     assert finding.id == "layout"
     np.testing.assert_array_equal(finding.saved, x)
     w = draw(1, 32, 3)
-    how = recipe("conv", w.shape, 1)
+    how = recipe("conv 4×4", w.shape, 1)
     finding = look(how.apply(w), w, how)
     assert finding.id == "layout"
     np.testing.assert_array_equal(finding.saved, w)
