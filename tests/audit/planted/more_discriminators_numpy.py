@@ -1,5 +1,7 @@
 """More mistakes in scorers and the prior's discriminator, in NumPy."""
 
+from functools import partial
+
 import autograd.numpy as np
 from autograd.tracer import getval
 
@@ -12,15 +14,14 @@ def leaky(x, slope=0.2):
     return np.where(x > 0, x, slope * x)
 
 
+identity = partial(leaky, slope=1.0)
+
+
 def score(p, f, y, first=rectified, second=rectified, bias=1.0):
     """T of features and y, whose leading axes broadcast."""
     h = first(np.matmul(f, p["feature"]["w"]) + np.matmul(y, p["representation"]["w"]) + p["feature"]["b"])
     h = second(np.matmul(h, p["hidden"]["w"]) + bias * p["hidden"]["b"])
     return (np.matmul(h, p["score"]["w"]) + bias * p["score"]["b"])[..., 0]
-
-
-def identity(x):
-    return x
 
 
 # ---- pairs of feature map and y
