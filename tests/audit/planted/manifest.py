@@ -1,7 +1,8 @@
 """What the audit must say of every planted function: file → "kind name form" → verdict and key → functions.
 
 A verdict is "conforms", "convention KEY" or "mistake KEY"; the key is the catalogue's, or one of the audit's own:
-"scaled", "sum-for-mean", "constant", "gradient", "not-stabilised", "unknown" (a mistake that the catalogue does not know).
+"scaled", "sum-for-mean", "constant", "gradient", "locations", "clamped", "not-stabilised", "unknown" (a mistake that the
+catalogue does not know).
 """
 
 from __future__ import annotations
@@ -915,6 +916,239 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
             "mistake powers-of-windows": "ms_ssim_powers_first",
             "mistake absolute-values": "ms_ssim_absolute",
             "mistake not-clipped": "ms_ssim_raw_powers",
+        },
+    },
+    "more_pairs_numpy": {
+        "bound dv pairs": {
+            "mistake both-exponential": "dv_both_log_mean_exp",
+            "mistake maximum-kept": "dv_maximum_forgotten",
+            "mistake epsilon-1e-12": "dv_epsilon_12",
+            "mistake epsilon-1e-8": "dv_epsilon_8",
+            "mistake epsilon-1e-7": "dv_epsilon_7",
+            "mistake epsilon-1e-5": "dv_epsilon_5",
+            "mistake roles-swapped": "dv_exchanged",
+            "mistake relu-on-scores": "dv_of_rectified",
+            "mistake no-gradient": "dv_values_only",
+        },
+        "bound nwj pairs": {
+            "mistake minus-one-on-both": "nwj_both_shifted",
+            "mistake plus-one": "nwj_times_e",
+            "mistake scores-averaged": "nwj_of_mean_score",
+            "mistake both-summed": "nwj_sums",
+            "mistake softplus-for-exp": "nwj_softplus",
+            "mistake roles-swapped": "nwj_exchanged",
+            "mistake relu-on-scores": "nwj_of_rectified",
+        },
+        "bound jsd pairs": {
+            "mistake log-2-wrong-sign": "jsd_constant_subtracted",
+            "mistake logits-averaged": "jsd_of_mean_negative",
+            "mistake maximum-subtracted": "jsd_maximum_of_product",
+            "mistake maximum-subtracted-each": "jsd_maximum_of_each",
+            "mistake same-sign": "jsd_negative_as_positive",
+            "mistake product-summed": "jsd_negatives_summed",
+            "mistake negatives-alone": "jsd_without_positives",
+            "mistake positives-alone": "jsd_without_negatives",
+            "mistake product-exponential": "jsd_exponential",
+            "mistake epsilon-1e-12": "jsd_epsilon_12",
+            "mistake epsilon-1e-7": "jsd_epsilon_7",
+            "mistake epsilon-1e-6": "jsd_epsilon_6",
+        },
+        "bound plug_in pairs": {
+            "mistake no-constant": "plug_in_without_one",
+            "mistake logarithm-kept": "plug_in_through_dv",
+            "mistake product-summed": "plug_in_summed",
+            "mistake roles-swapped": "plug_in_exchanged",
+            "mistake relu-on-scores": "plug_in_of_rectified",
+        },
+        "bound smile pairs": {
+            "mistake clipped-above-only": "smile_minimum",
+            "mistake logarithm-clipped": "smile_of_the_logarithm",
+            "mistake not-clipped": "smile_tau_unused",
+            "mistake clipped-without-exponential": "smile_of_clipped_ratio",
+        },
+        "bound tuba pairs": {
+            "mistake baseline-on-joint-missing": "tuba_joint_raw",
+            "mistake baseline-ignored": "tuba_without_baseline",
+            "mistake baseline-multiplied": "tuba_times_a",
+        },
+    },
+    "more_pairs_torch": {
+        "bound dv pairs": {
+            "mistake epsilon-1e-10": "dv_epsilon_10",
+            "mistake epsilon-1e-6": "dv_epsilon_6",
+            "mistake joint-detached": "dv_joint_detached",
+            "mistake clamped": "dv_clamped",
+            "mistake maximum-kept": "dv_maximum_not_returned",
+        },
+        "bound nwj pairs": {
+            "mistake product-detached": "nwj_negatives_detached",
+            "mistake joint-detached": "nwj_positives_detached",
+            "mistake no-gradient": "nwj_without_graph",
+        },
+        "bound jsd pairs": {
+            "mistake softplus-squashed": "jsd_of_probabilities",
+            "mistake clamped": "jsd_clamped jsd_clamped_probabilities",
+            "mistake locations": "jsd_location_mean",
+            "mistake naive-cross-entropy-clamped": "jsd_bce_clamped",
+            "mistake epsilon-1e-10": "jsd_epsilon_10",
+            "mistake epsilon-1e-5": "jsd_epsilon_5",
+            "mistake joint-detached": "jsd_joint_detached",
+        },
+        "bound plug_in pairs": {
+            "mistake product-detached": "plug_in_negatives_detached",
+            "mistake joint-detached": "plug_in_positives_detached",
+            "mistake no-gradient": "plug_in_for_the_log",
+        },
+        "bound tuba pairs": {"mistake baseline-detached": "tuba_baseline_detached"},
+    },
+    "masks_numpy": {
+        "bound dv matrix": {
+            "mistake mask-multiplied": "dv_masked_to_zero",
+            "mistake masked-mean": "dv_over_n_squared",
+        },
+        "bound nwj matrix": {
+            "mistake mask-multiplied": "nwj_masked_to_zero",
+            "mistake masked-by-minus-10": "nwj_minus_ten",
+            "mistake masked-mean": "nwj_over_n_squared",
+        },
+        "bound jsd matrix": {
+            "mistake mask-multiplied": "jsd_masked_to_zero",
+            "mistake masked-by-minus-10": "jsd_minus_ten",
+        },
+        "bound plug_in matrix": {
+            "mistake diagonal-included": "plug_in_of_all",
+            "mistake mask-multiplied": "plug_in_masked_to_zero",
+            "mistake masked-by-minus-10": "plug_in_minus_ten",
+            "mistake masked-mean": "plug_in_over_n_squared",
+        },
+        "bound smile matrix": {"mistake diagonal-included": "smile_of_all"},
+        "bound chi2 matrix": {
+            "mistake diagonal-included": "chi2_of_all",
+            "mistake mask-multiplied": "chi2_masked_to_zero",
+            "mistake masked-by-minus-10": "chi2_minus_ten",
+        },
+        "bound reverse_kl matrix": {
+            "mistake diagonal-included": "reverse_kl_of_all",
+            "mistake mask-multiplied": "reverse_kl_masked_to_zero",
+            "mistake masked-by-minus-10": "reverse_kl_minus_ten",
+        },
+        "bound squared_hellinger matrix": {
+            "mistake diagonal-included": "squared_hellinger_of_all",
+            "mistake mask-multiplied": "squared_hellinger_masked_to_zero",
+            "mistake masked-by-minus-10": "squared_hellinger_minus_ten",
+        },
+        "bound total_variation matrix": {
+            "mistake diagonal-included": "total_variation_of_all",
+            "mistake mask-multiplied": "total_variation_masked_to_zero",
+            "mistake masked-by-minus-10": "total_variation_minus_ten",
+        },
+        "bound gan matrix": {
+            "mistake diagonal-included": "gan_of_all",
+            "mistake mask-multiplied": "gan_masked_to_zero",
+            "mistake masked-by-minus-10": "gan_minus_ten",
+        },
+    },
+    "divergences_numpy": {
+        "bound chi2 pairs": {
+            "mistake squared-scores": "chi2_even",
+            "mistake quarter-missing": "chi2_whole_square",
+            "mistake linear-term-sign": "chi2_minus_v",
+            "mistake roles-swapped": "chi2_exchanged",
+            "mistake relu-on-scores": "chi2_rectified",
+        },
+        "bound reverse_kl pairs": {
+            "mistake constant": "reverse_kl_no_constant",
+            "mistake product-sign": "reverse_kl_minus_v",
+            "mistake forward-kl": "reverse_kl_forward",
+            "mistake relu-on-scores": "reverse_kl_rectified",
+        },
+        "bound squared_hellinger pairs": {
+            "mistake joint-sign": "hellinger_both_exponential",
+            "mistake constant": "hellinger_one_left_out",
+            "mistake constants": "hellinger_constants_left_out",
+            "mistake relu-on-scores": "hellinger_rectified",
+        },
+        "bound total_variation pairs": {
+            "mistake sigmoid-for-tanh": "total_variation_two_activations",
+            "mistake relu-on-scores": "total_variation_rectified",
+        },
+        "bound gan pairs": {
+            "mistake same-sign": "gan_same_sign",
+            "mistake product-alone": "gan_fake_alone",
+            "mistake roles-swapped": "gan_exchanged",
+            "mistake relu-on-scores": "gan_rectified",
+        },
+    },
+    "divergences_torch": {
+        "bound chi2 pairs": {
+            "mistake product-detached": "chi2_fake_detached",
+            "mistake joint-detached": "chi2_real_detached",
+            "mistake no-gradient": "chi2_without_graph",
+        },
+        "bound reverse_kl pairs": {
+            "mistake product-detached": "reverse_kl_fake_detached",
+            "mistake joint-detached": "reverse_kl_real_detached",
+            "mistake no-gradient": "reverse_kl_without_graph",
+        },
+        "bound squared_hellinger pairs": {
+            "mistake product-detached": "hellinger_fake_detached",
+            "mistake joint-detached": "hellinger_real_detached",
+            "mistake no-gradient": "hellinger_without_graph",
+        },
+        "bound total_variation pairs": {
+            "mistake product-detached": "total_variation_fake_detached",
+            "mistake joint-detached": "total_variation_real_detached",
+            "mistake no-gradient": "total_variation_without_graph",
+        },
+        "bound gan pairs": {
+            "mistake product-detached": "gan_fake_detached",
+            "mistake joint-detached": "gan_real_detached",
+            "mistake no-gradient": "gan_without_graph",
+        },
+    },
+    "more_square_numpy": {
+        "bound infonce matrix": {
+            "mistake log-k-subtracted": "infonce_log_k_subtracted",
+            "mistake ten-subtracted": "infonce_ten_off_the_diagonal",
+            "mistake positive-twice": "infonce_positive_and_all",
+            "mistake negatives-averaged": "infonce_mean_of_negatives",
+            "mistake logits-averaged": "infonce_mean_logit",
+            "mistake share-averaged": "infonce_log_of_mean_share",
+            "mistake no-logarithm": "infonce_accuracy_like",
+            "mistake naive-exp-sum-log": "infonce_exp_sum_log",
+            "mistake all-entries-averaged": "infonce_every_pair_positive",
+            "mistake candidates-along-locations": "infonce_of_own_locations",
+            "mistake locations-averaged-first": "infonce_of_mean_location",
+            "mistake off-diagonal-dv": "infonce_one_denominator",
+            "mistake epsilon-1e-10": "infonce_epsilon_10",
+            "mistake epsilon-1e-7": "infonce_epsilon_7",
+            "mistake denominator-epsilon-1e-12": "infonce_denominator_epsilon_12",
+            "mistake denominator-epsilon-1e-6": "infonce_denominator_epsilon_6",
+        },
+        "bound infonce sampled": {
+            "mistake epsilon-1e-6": "sampled_epsilon_6",
+            "mistake denominator-epsilon-1e-7": "sampled_denominator_epsilon_7",
+        },
+        "bound infonce logits": {
+            "mistake epsilon-1e-12": "logits_epsilon_12",
+            "mistake candidates-along-batch": "logits_softmax_of_batch",
+            "mistake naive-exp-sum-log": "logits_exp_sum_log",
+            "mistake denominator-epsilon-1e-10": "logits_denominator_epsilon_10",
+        },
+    },
+    "more_square_torch": {
+        "bound infonce matrix": {
+            "conforms": "infonce_pair_by_pair",
+            "mistake negatives-detached": "infonce_negatives_detached",
+            "mistake joint-detached": "infonce_positives_detached",
+            "mistake numerator-detached": "infonce_numerator_detached",
+            "mistake no-gradient": "infonce_for_the_log",
+            "mistake epsilon-1e-8": "infonce_epsilon_8",
+            "mistake denominator-epsilon-1e-8": "infonce_denominator_epsilon_8",
+        },
+        "bound infonce logits": {
+            "mistake epsilon-1e-5": "logits_epsilon_5",
+            "mistake denominator-epsilon-1e-5": "logits_denominator_epsilon_5",
         },
     },
     "more_information_numpy": {
