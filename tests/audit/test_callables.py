@@ -91,6 +91,20 @@ def _two_axes(scores):
     return scores
 
 
+def test_what_refuses_the_smallest_images_is_audited_with_larger_ones():
+    """As instance norm of PyTorch does, which has nothing to normalize in one pixel."""
+    report = audit(_by_image, "layer", "batch_norm", "output-last", cases=24)
+    assert report.judgement.key == "by-image"
+    assert "only with images larger than the smallest; otherwise raised ValueError" in " ".join(str(report).split())
+
+
+def _by_image(x, gain, shift):
+    if x.shape[1:3] == (1, 1):
+        raise ValueError("more than one pixel, please")
+    centred = x - anp.mean(x, axis=(1, 2), keepdims=True)
+    return centred / anp.sqrt(anp.mean(centred**2, axis=(1, 2), keepdims=True) + 1e-5) * gain + shift
+
+
 # ---- wrong
 
 WRONG = {
