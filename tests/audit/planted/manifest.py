@@ -1476,4 +1476,15 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
             "mistake average-of-scores": "mine_average_of_scores",
         },
     },
+    "contrastive_jax": {
+        "bound jsd pairs": {
+            "conforms": "jsd",
+            "mistake naive-softplus": "jsd_log_one_plus_exp",
+        },
+        "bound dv pairs": {"conforms": "dv", "mistake product-detached": "dv_negatives_stopped"},
+        "bound infonce matrix": {
+            "conforms": "infonce",
+            "mistake missing-log-k": "infonce_no_log_k",
+        },
+    },
 }
