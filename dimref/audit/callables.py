@@ -21,7 +21,7 @@ from dimref.audit import matching, numerical, verdict
 from dimref.audit.answer import Answer, Inputs, Target
 from dimref.audit.answering import evaluate
 from dimref.audit.cases import Limits, Observation
-from dimref.audit.contract import Contract, Form, find
+from dimref.audit.contract import Contract, Form, TargetLaw, find
 from dimref.audit.matching import Fit
 from dimref.audit.numerical import Departure
 from dimref.audit.sandbox import opened
@@ -31,18 +31,24 @@ from dimref.laws.law import Slack
 
 CASES = 96
 LAW_CASES = 12
+NOT_OBEYED = "this convention does not obey it"
 HUNTED = 40  # cases that Hypothesis adds
 
 
 @dataclass(frozen=True)
 class LawResult:
-    """A law of the theory, tried on the target: the slack that came closest to breaking it."""
+    """A law of the theory, tried on the target: the slack that came closest to breaking it.
+
+    Attributes:
+        why_not: why it says nothing of this target, "" if it does: another convention need not obey every law.
+    """
 
     key: str
     statement: str
     source: str
     slack: Slack
     inputs: Inputs
+    why_not: str = ""
 
     @property
     def holds(self) -> bool:
@@ -251,7 +257,11 @@ def _range(form: Form, target: Target, judgement: Judgement, fit: Fit, limits: L
 def _naive(
     form: Form, target: Target, judgement: Judgement, fit: Fit, departures: list[Departure], limits: Limits
 ) -> Judgement:
-    variant = numerical.name(form, numerical.asker(form, target), fit, departures, limits)
+    assert judgement.candidate is not None
+    known = judgement.candidate.variant
+    function = form.reference if known is None else known.function
+    assert function is not None
+    variant = numerical.name(form, numerical.asker(form, target), function, fit, departures, limits)
     first = min(departures, key=lambda d: d.magnitude)
     where = f"{first.found} at {first.magnitude:.3g} nats in {first.dtype}"
     if judgement.verdict == MISTAKE and not judgement.gradient_right:
@@ -329,7 +339,9 @@ def _errors(form: Form, seen: list[Observation], judgement: Judgement, fit: Fit)
             signed = k * np.asarray(wanted, np.float64) + constant if name == form.signature.main else wanted
             values.append(_relative(matching.shapeless(found.get(name, math.nan), signed), signed))
         ours = dict(leaves(answer.gradients))
-        gradients += [_relative(g, k * ours[name]) for name, g in leaves(case.found.gradients)]
+        for name, g in leaves(case.found.gradients):
+            where = matching.untied(case.inputs)[name] if fit.kinked else ...
+            gradients.append(_relative(g[where], k * ours[name][where]))
     return max(values, default=math.nan), max(gradients, default=math.nan)
 
 
@@ -387,16 +399,36 @@ def _laws(form: Form, target: Target, seen: list[Observation], fit: Fit, judgeme
 
     found = []
     for law in form.laws:
-        results = []
-        for case in usable[:LAW_CASES]:
-            with suppress(_Unanswered):  # a law asks for inputs of its own, which the target may not take
-                results.append((law.measure(case.inputs, ask), case.inputs))
-        if results:
-            slack, inputs = min(
-                results, key=lambda r: -math.inf if math.isnan(r[0].value) else r[0].value + r[0].tolerance
-            )
-            found.append(LawResult(law.key, law.statement, law.source, slack, inputs))
+        nearest = _nearest(law, usable, ask)
+        if nearest is not None:
+            why_not = _not_due(form, law, usable, fit, judgement)
+            found.append(LawResult(law.key, law.statement, law.source, *nearest, why_not))
     return tuple(found)
+
+
+def _nearest(law: TargetLaw, usable: list[Observation], ask: Callable[[Inputs], Answer]) -> tuple[Slack, Inputs] | None:
+    """The case that comes closest to breaking the law, or breaks it most."""
+    results = []
+    for case in usable[:LAW_CASES]:
+        with suppress(_Unanswered):  # a law asks for inputs of its own, which the target may not take
+            results.append((law.measure(case.inputs, ask), case.inputs))
+    if not results:
+        return None
+    return min(results, key=lambda r: -math.inf if math.isnan(r[0].value) else r[0].value + r[0].tolerance)
+
+
+def _not_due(form: Form, law: TargetLaw, usable: list[Observation], fit: Fit, judgement: Judgement) -> str:
+    """Why a law of the reference is none of a valid convention; "" if it is one."""
+    if judgement.verdict != CONVENTION or judgement.candidate is None:
+        return ""
+    if fit.constant == "varies" and not law.of_gradient:
+        return "the gradient alone is the reference's"
+    variant = judgement.candidate.variant
+    if variant is None:
+        return ""
+    function = variant.function
+    own = _nearest(law, usable, lambda inputs: evaluate(function, form.signature, inputs))
+    return "" if own is None or own[0].holds else NOT_OBEYED
 
 
 class _Unanswered(Exception):
@@ -419,6 +451,8 @@ def _by_laws(contract: Contract, form: Form, target: Target, seen: list[Observat
         outcome, variant = known[first.mistake]
         words = (variant.key, variant.title, variant.consequence, variant.mend, variant.source)
         judgement = Judgement(outcome, *words)
+        if outcome == CONVENTION:
+            laws = tuple(r if r.holds else replace(r, why_not=NOT_OBEYED) for r in laws)
     else:
         judgement = Judgement(MISTAKE, first.key, f"not {contract.title}: {first.statement} is violated")
     ask = numerical.asker(form, target)

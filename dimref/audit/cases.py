@@ -19,6 +19,7 @@ class Limits:
 
     flat: bool | None = None  # only without locations, only with, or either
     equal: bool = False  # as many pairs of the product as of the joint
+    larger: bool = False  # images of more than one pixel, or larger than the kernel
 
     def apply(self, sizes: Sizes) -> Sizes:
         """The nearest sizes within the limits."""
@@ -26,15 +27,20 @@ class Limits:
             sizes,
             flat=sizes.flat if self.flat is None else self.flat,
             m=min(sizes.n, 6) if self.equal else sizes.m,
+            extra=(max(1, sizes.extra[0]), max(1, sizes.extra[1])) if self.larger else sizes.extra,
         )
 
     def __str__(self) -> str:
         said = {None: "", True: "without an axis of locations", False: "with an axis of locations"}[self.flat]
         same = "as many product pairs as joint pairs" if self.equal else ""
-        return " and ".join(part for part in (said, same) if part)
+        large = "with images larger than the smallest" if self.larger else ""
+        return " and ".join(part for part in (said, same, large) if part)
 
 
-LIMITS = tuple(Limits(flat, equal) for equal in (False, True) for flat in (None, True, False))
+LIMITS = (
+    *(Limits(flat, equal) for equal in (False, True) for flat in (None, True, False)),
+    Limits(larger=True),
+)
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,7 @@ class TargetLaw:
         measure: (inputs, ask) -> slack; `ask` runs the target on other inputs of the same names. Value and gradients
             are already turned: a loss comes as the bound it stands for, where that could be told.
         mistake: what its violation shows, for a form without a reference: key of a `Variant` whose function is not used.
+        of_gradient: whether it speaks of the gradient alone.
     """
 
     key: str
@@ -79,6 +80,7 @@ class TargetLaw:
     source: str
     measure: Callable[[Inputs, Callable[[Inputs], Answer]], Slack]
     mistake: str = ""
+    of_gradient: bool = False
 
 
 @dataclass(frozen=True)

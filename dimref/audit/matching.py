@@ -36,6 +36,7 @@ class Fit:
         constants: target − factor · candidate, one for each core case.
         wide: share of the cases beyond the core that follow too.
         single: whether it fits only to single precision though double was given.
+        kinked: whether its gradient departs where scores are equal, and there alone.
     """
 
     factor: float
@@ -44,6 +45,7 @@ class Fit:
     constants: tuple[float, ...]
     wide: float = 1.0
     single: bool = False
+    kinked: bool = False
 
     @property
     def exact(self) -> bool:
@@ -132,18 +134,34 @@ def shapeless(found: Any, wanted: Any) -> Any:
     return np.reshape(found, np.shape(wanted)) if np.size(found) == np.size(wanted) == 1 else found
 
 
-def gradients_agree(case: Observation, expected: Answer, factor: float, eps: float = 0.0, wide: bool = False) -> bool:
-    """Whether every gradient is `factor` times the expected one; true where the target gives none."""
+def gradients_agree(
+    case: Observation, expected: Answer, factor: float, eps: float = 0.0, wide: bool = False, kinked: bool = False
+) -> bool:
+    """Whether every gradient is `factor` times the expected one; true where the target gives none.
+
+    Args:
+        kinked: leave out the gradient in numbers that are equal.
+    """
     if case.found.problem:
         return False
     eps = max(eps, epsilon(case.inputs, case.found))
     theirs, ours = dict(leaves(case.found.gradients)), dict(leaves(expected.gradients))
+    alone = untied(case.inputs) if kinked else {}
     for name, found in theirs.items():
         wanted = factor * np.asarray(ours[name], np.float64)
+        if kinked:
+            found, wanted = found[alone[name]], wanted[alone[name]]
         tolerance = gradient_tolerance(case.inputs, wanted, eps) + (WIDE * max(1.0, largest(wanted)) if wide else 0)
         if not near(found, wanted, tolerance):
             return False
     return True
+
+
+def untied(inputs: Inputs) -> dict[str, np.ndarray]:
+    """For each floating array which of its numbers is in no place a second time."""
+    arrays = {path: a for path, a in leaves(inputs) if isinstance(a, np.ndarray) and a.dtype.kind == "f"}
+    numbers, counts = np.unique(np.concatenate([a.ravel() for a in arrays.values()]), return_counts=True)
+    return {path: ~np.isin(a, numbers[counts > 1]) for path, a in arrays.items()}
 
 
 # ---- agreement up to factor and constant
@@ -342,7 +360,7 @@ def follows(form: Form, case: Observation, expected: Answer, fitted: Fit) -> boo
     if not form.objective:
         return agrees(form, case, expected, wide=True)
     k = fitted.factor * fitted.scale(case.inputs)
-    if not gradients_agree(case, expected, k, wide=True):
+    if not gradients_agree(case, expected, k, wide=True, kinked=fitted.kinked):
         return False
     found, wanted = (np.asarray(scalar(a, form.signature.main), np.float64) for a in (case.found, expected))
     if fitted.constant != "zero":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,6 +20,7 @@ LADDER = (
 )  # fmt: skip
 BEYOND = 130.0  # nats: e^T has left float32, and so has 1/e^T
 FAR = 3.0
+FAR_BEYOND = 1e3  # nats
 LOST = 1e-5  # relative error beyond rounding that counts as a departure
 NAIVE = Variant(
     "not-stabilised",
@@ -28,6 +29,14 @@ NAIVE = Variant(
     "inf, NaN or a wrong number for scores that a trained critic reaches",
     "logsumexp, logaddexp and softplus in place of exp and log written out",
     "arXiv 1808.06670, eq. (4), by logaddexp",
+)
+
+CLAMPED = replace(
+    NAIVE,
+    key="clamped",
+    title="clamping scores",
+    consequence="beyond the limit the gradient is 0: a pair that is wrong there stays wrong",
+    mend="no clamp: softplus, logaddexp and logsumexp need none",
 )
 
 
@@ -64,12 +73,17 @@ def scan(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: Fit, lim
     return found
 
 
-def name(form: Form, ask: Ask, fit: Fit, departures: list[Departure], limits: Limits) -> Variant:
-    """The naive formula that departs most like the target; NAIVE if none of the known departs at such magnitudes.
+def name(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: Fit, departures: list[Departure],
+         limits: Limits) -> Variant:  # fmt: skip
+    """What makes the target depart from `function`: a clamp, or the naive formula that departs most like it.
 
+    NAIVE if none of the known departs at such magnitudes.
     First what the values become (inf, NaN) is compared, then where values and gradients first depart: frameworks differ
     in the gradients of division and σ.
     """
+    clamped = _clamped(form, ask, function, fit, departures, limits)
+    if clamped is not None:
+        return clamped
     best, least = NAIVE, (math.inf, math.inf)
     become = _becomes(form, ask, fit, limits)
     theirs = {(d.pattern, d.dtype): d for d in departures}
@@ -87,6 +101,38 @@ def name(form: Form, ask: Ask, fit: Fit, departures: list[Departure], limits: Li
         if (other, unlike) < least:
             best, least = variant, (other, unlike)
     return best
+
+
+def _clamped(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: Fit, departures: list[Departure],
+             limits: Limits) -> Variant | None:  # fmt: skip
+    """Whether the target is `function` of clamped scores: far beyond, its value is that of scores at the limit."""
+    double = [d for d in departures if d.dtype == "float64"]
+    at = min((d.magnitude for d in double), default=math.inf)
+    if not double or any(not d.found.startswith("a wrong") or d.magnitude > 1.2 * at for d in double):
+        return None
+    base = _base(form, limits, "float64")
+    patterns = [scores for _, scores in _patterns(form, base)]
+    calm = _at(base, patterns[0], LADDER[0])
+    constant = _rest(form, fit, ask(calm), evaluate(function, form.signature, calm), calm)
+    for names in dict.fromkeys((form.range_of, *((name,) for name in form.range_of))):
+        far = [_at(base, scores, FAR_BEYOND) for scores in patterns]
+        if all(_as_if_clamped(form, ask, function, fit, constant, inputs, names, at) for inputs in far):
+            what = "scores, or their σ," if names == form.range_of else f"the scores of the {names[0]}"
+            return replace(CLAMPED, title=f"clamping {what} at about ±{at:.2g} nats")
+    return None
+
+
+def _as_if_clamped(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: Fit, constant: float, inputs: Inputs,
+                   names: tuple[str, ...], at: float) -> bool:  # fmt: skip
+    clipped = {**inputs, **{name: np.clip(inputs[name], -at, at) for name in names}}
+    found, expected = ask(inputs), evaluate(function, form.signature, clipped)
+    if found.problem:
+        return False
+    if not within_range(expected):
+        return True
+    k = fit.factor * fit.scale(inputs)
+    value, wanted = (float(scalar(answer, form.signature.main)) for answer in (found, expected))
+    return abs(value - k * wanted - constant) <= 0.05 * abs(k) * at
 
 
 def _becomes(form: Form, ask: Ask, fit: Fit, limits: Limits) -> list[str]:
@@ -230,8 +276,10 @@ def _departs(form: Form, fit: Fit, ask: Ask, function: Callable[[Inputs], Tree],
         np.shape(value) == np.shape(wanted) and np.abs(value - wanted).max() <= tolerance
     ):
         return "a wrong value"
-    ours = dict(leaves(expected.gradients))
+    ours = dict(leaves(expected.gradients)) if not fit.kinked else {}  # the scores of a pattern are equal
     for key, g in gradients.items():
+        if key not in ours:
+            continue
         right = k * np.asarray(ours[key], np.float64)
         if np.abs(g - right).max() > gradient_tolerance(inputs, right, eps) + LOST * max(1.0, largest(right)):
             return "a wrong gradient"

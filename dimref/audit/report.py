@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dimref.audit.callables import Counterexample, Report
+from dimref.audit.callables import Counterexample, LawResult, Report
 from dimref.backend import leaves
 from dimref.laws.report import literal
 
@@ -48,9 +48,14 @@ def _measured(report: Report) -> list[str]:
     if report.form.range_of:
         lines += _row("range", _range(report))
     for law in report.laws:
-        status = "holds" if law.holds else "VIOLATED"
-        lines += _row("law", f"{status}: {law.statement} (slack {law.slack.value + 0.0:.1e})")
+        lines += _row("law", _law(law))
     return lines
+
+
+def _law(law: LawResult) -> str:
+    if law.why_not:
+        return f"left out, {law.why_not}: {law.statement}"
+    return f"{'holds' if law.holds else 'VIOLATED'}: {law.statement} (slack {law.slack.value + 0.0:.1e})"
 
 
 def _against(report: Report) -> str:
@@ -140,6 +145,7 @@ def as_json(report: Report) -> dict[str, Any]:
                 "holds": law.holds,
                 "slack": _finite(law.slack.value),
                 "tolerance": _finite(law.slack.tolerance),
+                "left_out": law.why_not,
             }
             for law in report.laws
         ],

@@ -7,14 +7,17 @@ and these before mistakes. A loss (factor < 0) may drop constants: then the grad
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dimref.audit import matching
+from dimref.audit.answer import Answer, Inputs
 from dimref.audit.cases import Observation
 from dimref.audit.contract import Form, Variant
 from dimref.audit.matching import Fit
+from dimref.backend import Tree
 
 CONFORMS, CONVENTION, MISTAKE, FAILED = "conforms", "another valid convention", "mistake", "could not run"
 BITS = 1 / math.log(2)
@@ -111,12 +114,99 @@ def judge(form: Form, title: str, cases: list[Observation]) -> Judgement:
     if not found:
         found = [c for c in candidates(form, cases, single=True) if c.role != "mistake"]
     if not found:
-        return _unknown(form, title, cases)
+        return (
+            _kinked(form, title, cases)
+            or _by_value(form, cases)
+            or _flat(form, title, cases)
+            or _unknown(form, title, cases)
+        )
     best = found[0]
     same = [c for c in found[1:] if _rank(c) == _rank(best) and c.fit.wide == best.fit.wide]
     also = tuple(c.variant.title for c in same if c.variant is not None and c.role == best.role)
     judgement = _of_reference(form, title, best) if best.variant is None else _of_variant(form, best, found)
+    if judgement.verdict == MISTAKE and best.fit.constant == "varies":
+        return _by_value(form, cases) or replace(judgement, candidate=best, also=also)
     return replace(judgement, candidate=best, also=also)
+
+
+# ---- what fits in part
+
+
+def _kinked(form: Form, title: str, cases: list[Observation]) -> Judgement | None:
+    """What fits in every case but for the gradient where scores are equal: max(t, 0) and |t| of a difference kink there.
+
+    The derivative at a kink is the framework's choice, in right formulas too.
+    """
+    if not form.objective:
+        return None
+    calm = [case for case in cases if all(alone.all() for alone in matching.untied(case.inputs).values())]
+    if len(calm) == len(cases) or not any(case.core for case in calm):
+        return None
+    judgement = judge(form, title, calm)
+    best = judgement.candidate
+    if best is None or not best.fit.exact:
+        return None
+    best = replace(best, fit=replace(best.fit, kinked=True))
+    function = form.reference if best.variant is None else best.variant.function
+    assert function is not None
+    core = [case for case in cases if case.core and not case.found.problem]
+    expected = matching.answers(form, function, core)
+    if not all(matching.follows(form, case, answer, best.fit) for case, answer in zip(core, expected, strict=True)):
+        return None
+    words = f"{judgement.diagnosis}; where scores are equal the gradient differs, as at a kink"
+    return replace(judgement, diagnosis=words, candidate=best)
+
+
+def _by_value(form: Form, cases: list[Observation]) -> Judgement | None:
+    """The mistake whose value is the target's in every case though its gradient is not: as of a maximum on the tape."""
+    usable = [case for case in cases if case.core and not case.found.problem]
+    if form.reference is None or not any(case.found.gradients for case in usable):
+        return None
+    if _same_value(form, usable, form.reference):
+        return None  # a wrong gradient alone
+    for variant in form.mistakes:
+        if _same_value(form, usable, variant.function):
+            return Judgement(
+                MISTAKE, variant.key, f"the value of {variant.title}, though not its gradient",
+                variant.consequence, variant.mend, variant.source,
+            )  # fmt: skip
+    return None
+
+
+def _same_value(form: Form, cases: list[Observation], function: Callable[[Inputs], Tree]) -> bool:
+    """Whether every output agrees, up to the sign of a loss."""
+    of = form.signature.main
+
+    def agree(sign: float) -> bool:
+        for case in cases:
+            (expected,) = matching.answers(form, function, [case])
+            if expected.problem or not matching.within_range(expected):
+                return False
+            turned = Answer({**case.found.value, of: sign * case.found.value[of]})
+            if not matching.values_agree(form, replace(case, found=turned), expected):
+                return False
+        return True
+
+    return agree(1.0) or (form.objective and agree(-1.0))
+
+
+def _flat(form: Form, title: str, cases: list[Observation]) -> Judgement | None:
+    """What fits as long as there is no axis of locations."""
+    if not form.objective:
+        return None
+    ranks = [min(a.ndim for a in case.inputs.values() if isinstance(a, np.ndarray)) for case in cases]
+    flat = [case for case, rank in zip(cases, ranks, strict=True) if rank == min(ranks)]
+    if len(flat) == len(cases):
+        return None
+    judgement = judge(form, title, flat)
+    if judgement.verdict == FAILED or (
+        judgement.candidate is None and judgement.key in ("unknown", "shape", "not-finite")
+    ):
+        return None
+    words = f"without an axis of locations {judgement.diagnosis}; with one, nothing known"
+    if judgement.verdict == MISTAKE:
+        return replace(judgement, diagnosis=words, candidate=None)
+    return Judgement(MISTAKE, "locations", words, "", "treat every location as the reference does")
 
 
 def _of_reference(form: Form, title: str, best: Candidate) -> Judgement:

@@ -91,6 +91,20 @@ def _two_axes(scores):
     return scores
 
 
+def test_what_refuses_the_smallest_images_is_audited_with_larger_ones():
+    """As instance norm of PyTorch does, which has nothing to normalize in one pixel."""
+    report = audit(_by_image, "layer", "batch_norm", "output-last", cases=24)
+    assert report.judgement.key == "by-image"
+    assert "only with images larger than the smallest; otherwise raised ValueError" in " ".join(str(report).split())
+
+
+def _by_image(x, gain, shift):
+    if x.shape[1:3] == (1, 1):
+        raise ValueError("more than one pixel, please")
+    centred = x - anp.mean(x, axis=(1, 2), keepdims=True)
+    return centred / anp.sqrt(anp.mean(centred**2, axis=(1, 2), keepdims=True) + 1e-5) * gain + shift
+
+
 # ---- wrong
 
 WRONG = {
@@ -176,6 +190,85 @@ def test_a_detached_path_shows_in_the_gradient_alone():
     report = audit(function, "bound", "jsd", cases=48)
     assert report.judgement.key == "product-detached"
     assert report.value < 1e-6 < report.gradient
+
+
+def test_a_convention_is_not_charged_with_laws_that_are_none_of_its_own():
+    other = audit(RIGHT["infonce, other axis"][0], "bound", "infonce", "matrix", cases=48)
+    assert {law.key: bool(law.why_not) for law in other.laws} == {
+        "order": False, "ceiling": False, "c(y)": True, "columns": True,
+    }  # fmt: skip
+    assert "VIOLATED" not in str(other)
+    assert "left out, this convention does not obey it: InfoNCE(T + c(y)) = InfoNCE(T)" in " ".join(str(other).split())
+    assert [bool(law["left_out"]) for law in as_json(other)["laws"]] == [bool(law.why_not) for law in other.laws]
+
+
+def test_a_loss_with_a_value_of_its_own_is_held_to_the_laws_of_the_gradient_alone():
+    from dimref.tape import stop_gradient
+
+    def surrogate(j, p):
+        loss = _lse(p) - math.log(p.size) - anp.mean(j)
+        return loss - 0.5 * stop_gradient(loss)
+
+    report = audit(lambda j, p: surrogate(anp.ravel(j), anp.ravel(p)), "bound", "dv", cases=48)
+    assert (report.verdict, report.judgement.key) == ("another valid convention", "locations-pooled")
+    assert {law.key for law in report.laws if not law.why_not} == {"gradient"}
+
+
+def test_a_violated_law_of_a_mistake_is_told():
+    report = audit(WRONG["no-log"][0], "bound", "dv", cases=48)
+    assert "VIOLATED: DV(T + c) = DV(T)" in str(report)
+    assert not any(law.why_not for law in report.laws)
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda j, p: (anp.clip(j, -15, 15), anp.clip(p, -15, 15)), "clamping scores, or their σ, at about ±15 nats"),
+        (lambda j, p: (j, anp.clip(p, -15, 15)), "clamping the scores of the product at about ±15 nats"),
+        (lambda j, p: (anp.clip(j, -30, 30), p), "clamping the scores of the joint at about ±30 nats"),
+    ],
+)
+def test_a_clamp_is_named(function, words):
+    def jsd(j, p):
+        j, p = function(j, p)
+        return math.log(4) - anp.mean(softplus(-j)) - anp.mean(softplus(p))
+
+    report = audit(jsd, "bound", "jsd", cases=48)
+    assert report.judgement.key == "clamped"
+    assert words in report.judgement.diagnosis
+
+
+def test_a_maximum_on_the_tape_is_named_by_its_value():
+    report = audit(lambda j, p: anp.mean(j) - (_lse(p) - anp.log(p.size) - anp.max(p)), "bound", "dv", cases=48)
+    assert report.judgement.key == "maximum-kept"
+
+
+def test_what_fits_without_locations_is_told_so():
+    flat = lambda t: anp.mean(t, axis=1) if t.ndim == 2 else t  # noqa: E731
+    right, wrong = RIGHT["jsd by logaddexp"][0], WRONG["log-2-dropped-once"][0]
+    for function, key in ((right, "locations"), (wrong, "log-2-dropped-once")):
+        report = audit(lambda j, p, f=function: f(flat(j), flat(p)), "bound", "jsd", cases=48)
+        assert (report.verdict, report.judgement.key) == ("mistake", key)
+        assert "without an axis of locations" in report.judgement.diagnosis
+
+
+@pytest.mark.parametrize("half", [0.0, 0.5, 1.0])
+def test_the_derivative_at_a_kink_is_the_frameworks_choice(half):
+    def softplus_of_difference(d):
+        return anp.where(d > 0, d, half * (d == 0) * d) + anp.log1p(anp.exp(-anp.abs(d)))
+
+    def infonce(s):
+        total = s[0]
+        for row in s[1:]:
+            total = total + softplus_of_difference(row - total)
+        return math.log(len(s)) + anp.mean(anp.diag(s) - total) if s.ndim == 2 else infonce_of_locations(s)
+
+    def infonce_of_locations(s):
+        return sum(infonce(s[:, :, k]) for k in range(s.shape[2])) / s.shape[2]
+
+    report = audit(infonce, "bound", "infonce", "matrix", cases=48)
+    assert report.verdict == "conforms"
+    assert ("where scores are equal" in report.judgement.diagnosis) == (half != 0.5)
 
 
 def test_assert_conforms():

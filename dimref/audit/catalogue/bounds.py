@@ -150,7 +150,7 @@ DV_MISTAKES = (
         "DV with log E[e^T] over the joint too", "above DV (Jensen): no bound", "E_P[T] is a plain mean",
     ),
     _spec(
-        "maximum-kept", lambda j, p: ops.mean(j) - (ops.logmeanexp(p) - _top(p)),
+        "maximum-kept", lambda j, p: ops.mean(j) - ops.mean(ops.logmeanexp(p, axis=0) - stop_gradient(p).max(axis=0)),
         "DV whose subtracted maximum is not added back", "the value is off by the largest score",
         "log E[e^T] = m + log E[e^{T−m}]",
     ),

@@ -60,16 +60,17 @@ def pairs(
     parameters: Tree, features: Array, y: Array, index: Array,
     joint: tuple[Change, Change] = (_same, _same), product: tuple[Change, Change] = (_same, _same),
     partner: Callable[[Array, Array], Array] = ops.gather, tile: Callable[[Array, int], Array] | None = None,
-    above: Callable[..., Array] = head,
+    above: Callable[..., Array] = head, scored: Change = _same,
 ) -> tuple[Array, Array]:  # fmt: skip
-    """Scores of joint and product pairs, (N, L) each; `joint`, `product` change features and y on one path."""
+    """Scores of joint and product pairs, (N, L) each; `joint`, `product` change features and y on one path, `scored` the
+    product's scores."""
     found = []
     for (change_f, change_y), paired in ((joint, False), (product, True)):
         f = layers.linear(parameters["feature"], change_f(features))
         representation = layers.linear(parameters["representation"], change_y(y))
         here = partner(representation, index) if paired else (tile or every_location)(representation, features.shape[1])
         found.append(above(parameters, f + here))
-    return found[0], found[1]
+    return found[0], scored(found[1])
 
 
 def every_location(representation: Array, locations: int) -> Array:
@@ -94,8 +95,13 @@ def inverse_index(representation: Array, index: Array) -> Array:
 
 
 def transposed_index(representation: Array, index: Array) -> Array:
-    """The index's numbers read as (L, N): rows and locations exchanged."""
+    """The index flattened location by location, its numbers then read sample by sample."""
     return ops.gather(representation, index.T.reshape(index.shape))
+
+
+def reshaped_index(representation: Array, index: Array) -> Array:
+    """The index flattened sample by sample, its numbers then read location by location."""
+    return ops.gather(representation, index.reshape(index.shape[::-1]).T)
 
 
 def own_partner(representation: Array, index: Array) -> Array:
@@ -263,50 +269,58 @@ LET_PASS = "let the gradient pass on both paths"
 
 
 def _head_mistakes(
-    make: Callable[[str, Callable[..., Array], str, str, str, str], Variant], source: str, said: tuple[int, ...]
+    make: Callable[[str, Callable[..., Array], str, str, str, str], Variant],
+    source: str,
+    said: tuple[int, ...],
+    scorer: str = "the concat scorer",
 ) -> tuple[Variant, ...]:
     """What goes wrong above the first layer, whatever the pairs are; `said`: by how many percent each is off."""
     return (
-        make("relu-on-score", partial(head, out=ops.relu), "the concat scorer with a ReLU on its final score",
+        make("relu-on-score", partial(head, out=ops.relu), f"{scorer} with a ReLU on its final score",
              f"off by {said[0]} %: no score is negative, and where it is 0 there is no gradient", SIGNS, source),
-        make("sigmoid-on-score", partial(head, out=ops.sigmoid), "the concat scorer with a sigmoid on its final score",
+        make("sigmoid-on-score", partial(head, out=ops.sigmoid), f"{scorer} with a sigmoid on its final score",
              f"off by {said[1]} %: scores in (0, 1), so that no bound can exceed 1 nat", SIGNS, source),
-        make("tanh-on-score", partial(head, out=anp.tanh), "the concat scorer with a tanh on its final score",
+        make("tanh-on-score", partial(head, out=anp.tanh), f"{scorer} with a tanh on its final score",
              f"off by {said[2]} %: scores in (−1, 1)", SIGNS, source),
-        make("layer-bypassed", partial(head, bypass=True), "the concat scorer whose second layer is built but bypassed",
+        make("layer-bypassed", partial(head, bypass=True), f"{scorer} whose second layer is built but bypassed",
              f"off by {said[3]} %, and the second layer has no gradient",
              "call the layer: its output must go on to the score",
              source),
-        make("relu-missing", partial(head, activation=_same), "the concat scorer without its ReLUs",
+        make("relu-missing", partial(head, activation=_same), f"{scorer} without its ReLUs",
              f"off by {said[4]} %: T(f, y) = u(f) + v(y), which says nothing of the pair",
              "put a ReLU after each hidden layer",
              source),
-        make("second-relu-missing", partial(head, inner=_same), "the concat scorer without its second ReLU",
+        make("second-relu-missing", partial(head, inner=_same), f"{scorer} without its second ReLU",
              f"off by {said[5]} %", "put a ReLU after each hidden layer", source),
-        make("leaky-relu", partial(head, activation=leaky), "the concat scorer with leaky ReLUs of slope 0.2",
+        make("leaky-relu", partial(head, activation=leaky), f"{scorer} with leaky ReLUs of slope 0.2",
              f"off by {said[6]} %: another network, its weights cannot be loaded", "use ReLUs", source),
-        make("biases-left-out", partial(head, biases=False), "the concat scorer without the biases above its first layer",
+        make("biases-left-out", partial(head, biases=False), f"{scorer} without the biases above its first layer",
              f"off by {said[7]} %", "add them", source),
     )  # fmt: skip
 
 
 def _pair_mistakes(
-    signature: Signature, function: Callable[..., Any], what: str, said: tuple[int, ...]
+    signature: Signature,
+    function: Callable[..., Any],
+    what: str,
+    said: tuple[int, ...],
+    scorer: str = "the concat scorer",
 ) -> tuple[Variant, ...]:
     """y or the features detached on one path or on both; `said`: by how many percent the gradient is off."""
     make = partial(variant, signature)
-    stop = stop_gradient
-    ways = {
+    stop, named = stop_gradient, what.replace("-", " ")
+    ways: dict[str, tuple[str, dict[str, Any]]] = {
         "y-detached-joint": ("y detached on the joint path", {"joint": (_same, stop)}),
         "y-detached-product": ("y detached on the product path", {"product": (_same, stop)}),
         "y-detached": ("y detached on both paths", {"joint": (_same, stop), "product": (_same, stop)}),
-        f"{what}-detached-joint": (f"the {what} detached on the joint path", {"joint": (stop, _same)}),
-        f"{what}-detached-product": (f"the {what} detached on the product path", {"product": (stop, _same)}),
-        f"{what}-detached": (f"the {what} detached on both paths", {"joint": (stop, _same), "product": (stop, _same)}),
-        "product-detached": ("everything detached on the product path", {"product": (stop, stop)}),
+        f"{what}-detached-joint": (f"the {named} detached on the joint path", {"joint": (stop, _same)}),
+        f"{what}-detached-product": (f"the {named} detached on the product path", {"product": (stop, _same)}),
+        f"{what}-detached": (f"the {named} detached on both paths", {"joint": (stop, _same), "product": (stop, _same)}),
+        "product-inputs-detached": (f"the {named} and y detached on the product path", {"product": (stop, stop)}),
+        "product-detached": ("the product's scores detached", {"scored": stop}),
     }
     return tuple(
-        make(key, partial(function, **how), f"the concat scorer with {title}",
+        make(key, partial(function, **how), f"{scorer} with {title}",
              f"the value is right; the gradient is off by {off} %", LET_PASS, HJELM)
         for (key, (title, how)), off in zip(ways.items(), said, strict=True)
     )  # fmt: skip
@@ -333,15 +347,19 @@ _PAIRS = Form(
     mistakes=(
         *_head_mistakes(lambda key, above, *rest: _pairs(key, partial(pairs, above=above), *rest), CONCAT,
                          (45, 93, 33, 100, 120, 56, 20, 68)),
-        *_pair_mistakes(PAIRS, pairs, "feature-map", (47, 78, 100, 65, 77, 100, 77)),
+        *_pair_mistakes(PAIRS, pairs, "feature-map", (47, 78, 100, 65, 77, 100, 77, 77)),
         _pairs("y-tiled", partial(pairs, tile=tiled),
                "the concat scorer whose y were tiled, the whole batch after itself, where each should be repeated",
                "the joint's scores are off by 47 %: all but one in N of the joint pairs are strangers",
                "repeat each y L times in a row (repeat, not tile), or broadcast it", HJELM),
         _pairs("index-transposed", partial(pairs, partner=transposed_index),
-               "the concat scorer with rows and locations of the index exchanged",
+               "the concat scorer with its index flattened location by location, where its features are by sample",
                "the product's scores are off by 35 %, and positives hide among the negatives",
-               "the index is (N, L); transpose, do not reshape"),
+               "flatten both in one order: the index is (N, L)"),
+        _pairs("index-reshaped", partial(pairs, partner=reshaped_index),
+               "the concat scorer with its index flattened sample by sample, where its features are by location",
+               "the product's scores are off by 40 %, and positives hide among the negatives",
+               "flatten both in one order: the index is (N, L)"),
         _pairs("index-ignored", partial(pairs, partner=own_partner),
                "the concat scorer with each x meeting its own y in the product too",
                "the product's scores are off by 50 %: they equal the joint's, and every bound is 0 or below",
@@ -363,8 +381,8 @@ _GLOBAL = Form(
     ),
     mistakes=(
         *_head_mistakes(lambda key, above, *rest: _global(key, partial(global_pairs, above=above), *rest), HJELM,
-                         (71, 120, 19, 170, 220, 100, 30, 63)),
-        *_pair_mistakes(GLOBAL, global_pairs, "map", (63, 72, 100, 66, 71, 100, 71)),
+                         (71, 120, 19, 170, 220, 100, 30, 63), "the global scorer"),
+        *_pair_mistakes(GLOBAL, global_pairs, "map", (63, 72, 100, 66, 71, 100, 71, 71), "the global scorer"),
         _global("flattened-columns-first", partial(global_pairs, axes=(0, 2, 1, 3)),
                 "the global scorer of a map flattened in the order (column, row, channel)",
                 "off by 48 %: the map is reflected", "flatten in the order (row, column, channel)"),

@@ -215,11 +215,17 @@ MISTAKES = (
         "keep the denominator on the tape", exact=True,
     ),
     _v(
+        "numerator-detached", lambda p, q: math.log(_count(q)) + _mean_log_share(stop_gradient(p), _everything(p, q)),
+        "InfoNCE with its numerator detached", "the value is right; the positives are pushed down with the negatives",
+        "keep the numerator on the tape", exact=True,
+    ),
+    _v(
         "negatives-detached", lambda p, q: reference(p, stop_gradient(q)), "InfoNCE with the negatives detached",
         "the value is right; negatives are never pushed down", "keep them on the tape", exact=True,
     ),
     _v(
-        "joint-detached", lambda p, q: reference(stop_gradient(p), q), "InfoNCE with the positives detached",
+        "joint-detached", lambda p, q: reference(stop_gradient(p), q),
+        "InfoNCE with the positives detached, in numerator and denominator",
         "the value is right; the positives are never pushed up", "keep them on the tape", exact=True,
     ),
     _v(
@@ -461,9 +467,8 @@ SAMPLED_FORM = Form(
 
 
 def _wrong_axis(inputs: Inputs) -> Tree:
-    logits = inputs["logits"]
-    first = ops.cut(logits, (slice(None), slice(0, 1)))
-    return {"value": math.log(logits.shape[0]) + ops.mean(first) - ops.mean(ops.logsumexp(logits, axis=0))}
+    first = ops.cut(inputs["logits"], (slice(None), slice(0, 1)))
+    return {"value": math.log(len(first)) + ops.mean(first) - ops.mean(ops.logsumexp(first, axis=0))}
 
 
 LOGITS_FORM = Form(

@@ -5,6 +5,7 @@ The variants are written for channels last, as `dimref.layers`; the form "channe
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -41,6 +42,11 @@ def linear_without_bias(x: Array, w: Array, b: Array) -> Array:
 def linear_reshaped(x: Array, w: Array, b: Array) -> Array:
     """The numbers of w read in the order of the other layout: reshaped where they should be transposed."""
     return linear(x, ops.transpose(ops.reshape(w, w.shape[::-1]), (1, 0)), b)
+
+
+def linear_torch_reshaped(x: Array, w: Array, b: Array) -> Array:
+    """The numbers of w (n_out, n_in) read as (n_in, n_out)."""
+    return linear(x, ops.reshape(w, w.shape[::-1]), b)
 
 
 def linear_relu(x: Array, w: Array, b: Array) -> Array:
@@ -91,13 +97,6 @@ def conv2d_replicated(x: Array, w: Array, b: Array, stride: int, padding: int) -
     """Padded by repeating the border in place of zeros."""
     rows, columns = (np.clip(np.arange(-padding, n + padding), 0, n - 1) for n in x.shape[1:3])
     return conv2d(_picked(x, rows, columns), w, b, stride, 0)
-
-
-def conv2d_unpadded_stride(x: Array, w: Array, b: Array, stride: int, padding: int) -> Array:
-    """The windows of stride 1, of which every stride-th is kept, counted from the last."""
-    dense = conv2d(x, w, b, 1, padding)
-    steps = [(n - 1) % stride + stride * np.arange((n - 1) // stride + 1) for n in dense.shape[1:3]]
-    return _picked(dense, *steps)
 
 
 def conv2d_relu(x: Array, w: Array, b: Array, stride: int, padding: int) -> Array:
@@ -301,9 +300,6 @@ CONV_LAST = Form(
               "off by 140 % on random images: the output is moved by `padding` pixels", "pad on every side"),
         _conv("padding-replicated", conv2d_replicated, "a convolution padded by repeating the border",
               "off by 66 % on random images, at the border alone", "pad with zeros"),
-        _conv("stride-from-the-end", conv2d_unpadded_stride,
-              "a convolution whose strides are counted from the last window",
-              "off by 140 % on random images whose side the stride does not fit", "begin with the first window"),
         _conv("image-reshaped", conv2d_reshaped_image,
               "a convolution of an image reshaped to another layout where it should be transposed",
               "off by 130 % on random images: pixels and channels are mixed up",
@@ -349,30 +345,38 @@ TRANSPOSE_LAST = Form(
 )  # fmt: skip
 
 _IMAGES = {"x": TO_FIRST, "value": TO_FIRST}
+
+
+def _with_reshaped(form: Form, functions: Mapping[str, Callable[..., Array]]) -> Form:
+    """A form in another layout, in which what is reshaped is another function: of the numbers in its own order."""
+    return replace(
+        form,
+        mistakes=tuple(
+            replace(each, function=reference(functions[each.key], form.signature)) if each.key in functions else each
+            for each in form.mistakes
+        ),
+    )
+
+
+_LINEAR_TORCH = transposed(
+    "torch", LINEAR_ROWS, "f(x (B, n_in), w (n_out, n_in), b (n_out,)) -> (B, n_out)", {"w": (1, 0)}
+)
 _CONV_FIRST = transposed(
     "channels-first",
-    replace(CONV_LAST, mistakes=tuple(each for each in CONV_LAST.mistakes if not each.key.endswith("-reshaped"))),
+    CONV_LAST,
     "f(x (B, C_in, H, W), w (C_out, C_in, k, k), b (C_out,), stride, padding) -> (B, C_out, H', W')",
     {**_IMAGES, "w": (3, 2, 0, 1)},
-)
-_READ_LAST = tuple(  # what is reshaped depends on the layout that it is in
-    replace(each, function=reference(function, CONV))
-    for each, function in zip(
-        (each for each in CONV_LAST.mistakes if each.key.endswith("-reshaped")),
-        (conv2d_first_reshaped_image, conv2d_first_reshaped_weight),
-        strict=True,
-    )
 )
 CONTRACTS: tuple[Contract, ...] = (
     Contract(
         "layer", "linear", "x·w + b",
-        (LINEAR_ROWS, transposed(
-            "torch", LINEAR_ROWS, "f(x (B, n_in), w (n_out, n_in), b (n_out,)) -> (B, n_out)", {"w": (1, 0)})),
+        (LINEAR_ROWS, _with_reshaped(_LINEAR_TORCH, {"weight-reshaped": linear_torch_reshaped})),
         "dimref.layers.linear",
     ),
     Contract(
         "layer", "conv2d", "cross-correlation of images, padded with zeros",
-        (CONV_LAST, replace(_CONV_FIRST, mistakes=(*_CONV_FIRST.mistakes, *_READ_LAST))),
+        (CONV_LAST, _with_reshaped(_CONV_FIRST, {
+            "image-reshaped": conv2d_first_reshaped_image, "weight-reshaped": conv2d_first_reshaped_weight})),
         "dimref.layers.conv2d",
     ),
     Contract(

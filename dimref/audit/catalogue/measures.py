@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from dimref.evaluation import ssim as measure
 
 WANG = "Wang, Bovik, Sheikh & Simoncelli 2004, section III-C"
 MULTI = "Wang, Simoncelli & Bovik 2003, eq. (7)"
+Padding = Literal["", "constant", "reflect", "symmetric"]
 Terms = Callable[[Array, Array], tuple[Array, Array]]
 
 
@@ -37,19 +39,19 @@ def uniform(size: int) -> Array:
     return np.full(size, 1 / size)
 
 
-def filtered(plane: Array, window: Array, padded: str = "") -> Array:
-    """Weighted means in every window that lies within; `padded`: in one about every pixel, beyond the border as said."""
+def filtered(plane: Array, window: Array, padded: Padding = "") -> Array:
+    """Weighted means in every window that lies within; `padded`: in one about every pixel, with a border as said."""
     reach = len(window) // 2
     if padded:
         beyond = ((0, 0), (reach, reach), (reach, reach))
-        plane = np.pad(plane, beyond) if padded == "zeros" else np.pad(plane, beyond, mode="reflect")
+        plane = np.pad(plane, beyond, mode=padded)
     for axis in (1, 2):
         plane = np.lib.stride_tricks.sliding_window_view(plane, len(window), axis=axis) @ window
     return plane
 
 
 def terms(
-    x: Array, y: Array, window: Array, padded: str = "", c1: float = measure.C1, c2: float = measure.C2,
+    x: Array, y: Array, window: Array, padded: Padding = "", c1: float = measure.C1, c2: float = measure.C2,
     unbiased: bool = False,
 ) -> tuple[Array, Array]:  # fmt: skip
     """The luminance term l and the contrast-structure term cs in every window."""
@@ -275,12 +277,16 @@ SSIM = Form(
         _v("unbiased-variances", partial(ssim, lambda x, y: terms(x, y, gaussian(), unbiased=True)),
            "SSIM with variances and covariance times n/(n − 1)", "off by 0.0036 % on waves and their noisy copies",
            "weights that sum to 1 need no correction", WANG),
-        _v("padded-zeros", partial(ssim, lambda x, y: terms(x, y, gaussian(), padded="zeros")),
+        _v("padded-zeros", partial(ssim, lambda x, y: terms(x, y, gaussian(), padded="constant")),
            "SSIM of images padded with zeros", "off by 9.1 % on waves and their noisy copies: the border counts as alike",
            "let the windows lie within the images", "pytorch-ssim, padding = window // 2"),
         _v("padded-reflected", partial(ssim, lambda x, y: terms(x, y, gaussian(), padded="reflect")),
-           "SSIM of images padded by reflection", "off by 2.9 % on waves and their noisy copies",
+           "SSIM of images padded by reflection about the border pixel", "off by 2.9 % on waves and their noisy copies",
            "let the windows lie within the images"),
+        _v("padded-symmetric", partial(ssim, lambda x, y: terms(x, y, gaussian(), padded="symmetric")),
+           "SSIM of images padded by reflection, the border pixel repeated",
+           "off by 2.9 % on waves and their noisy copies", "let the windows lie within the images",
+           "the default of filters in scipy.ndimage"),
         _v("sigma-squared", partial(ssim, lambda x, y: terms(x, y, gaussian(1.5**0.5))),
            "SSIM with the variance 1.5 of its window in place of the deviation",
            "off by 6.8 % on waves and their noisy copies",
@@ -290,7 +296,7 @@ SSIM = Form(
            WANG),
         _v("luminance-left-out", contrast_alone, "the contrast-structure term alone",
            "off by 2.5 % on waves and their dimmed copies: a change of brightness goes unseen", "multiply by l", WANG),
-        _v("means-multiplied", product_of_means, "the mean of l times the mean of cs",
+        _v("means-multiplied", product_of_means, "in each channel the mean of l times the mean of cs",
            "off by 0.05 % on waves and their noisy copies", "multiply in each window, then take the mean"),
         _v("grey", of_grey, "SSIM of the mean over channels", "off by 15 % on waves of three colours and their copies",
            "take SSIM of each channel, then the mean"),
@@ -335,7 +341,7 @@ MS_SSIM = Form(
            "MS-SSIM with the constants of images in 0 … 255 for images in [0, 1]",
            "off by 19 % on waves and their noisy copies: near 1 whatever the images are",
            "C₁ = 0.01², C₂ = 0.03² (data_range=1)", WANG),
-        _v("padded-zeros", partial(ms_ssim, of=lambda x, y: terms(x, y, gaussian(), padded="zeros")),
+        _v("padded-zeros", partial(ms_ssim, of=lambda x, y: terms(x, y, gaussian(), padded="constant")),
            "MS-SSIM of images padded with zeros", "off by 3 % on waves and their noisy copies",
            "let the windows lie within the images"),
         _v("powers-of-windows", partial(ms_ssim, windows_last=True), "MS-SSIM with powers of single windows, then means",

@@ -142,12 +142,6 @@ def _mask(of: Callable[[int], np.ndarray]) -> Callable[[Inputs], Tree]:
     return lambda inputs: {"value": of(inputs["n"]).astype(np.float64)}
 
 
-def _first_row(n: int) -> np.ndarray:
-    mask = np.ones((n, n))
-    mask[0] = mask[:, 0] = 0
-    return mask
-
-
 MASK = Contract(
     "negatives", "mask", "true where a pair belongs to the product: off the diagonal",
     (
@@ -176,10 +170,6 @@ MASK = Contract(
                 ),
                 _v(
                     "other-diagonal", _mask(lambda n: 1 - np.eye(n)[::-1]), "the other diagonal is left out",
-                    "positives count as negatives", "leave out i = j",
-                ),
-                _v(
-                    "first-row", _mask(_first_row), "the first row and column are left out in place of the diagonal",
                     "positives count as negatives", "leave out i = j",
                 ),
             ),

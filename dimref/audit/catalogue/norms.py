@@ -124,6 +124,12 @@ def running_in_training(x: Array, gain: Array, shift: Array, mean: Array, varian
     return batch_norm_inference(x, gain, shift, mean, variance), *moved(x, mean, variance)
 
 
+def moved_in_training(x: Array, gain: Array, shift: Array, mean: Array, variance: Array) -> tuple[Array, ...]:
+    """Normalized with the running statistics while training, just after they were moved."""
+    new = moved(x, mean, variance)
+    return batch_norm_inference(x, gain, shift, *new), *new
+
+
 def inference(
     x: Array, gain: Array, shift: Array, mean: Array, variance: Array, epsilon: float = layers.EPSILON,
     outside: bool = False, power: float = 0.5,
@@ -316,6 +322,10 @@ BATCH_NORM_LAST = Form(
         _trained("running-statistics-in-training", running_in_training,
                  "batch norm that normalizes with the running statistics while training",
                  "off by 140 % on random images: the batch is not normalized",
+                 "normalize with the batch's own statistics; the running ones are for inference", IOFFE),
+        _trained("moved-statistics-in-training", moved_in_training,
+                 "batch norm that moves its running statistics, then normalizes with them while training",
+                 "off by 130 % on random images: the batch is hardly normalized",
                  "normalize with the batch's own statistics; the running ones are for inference", IOFFE),
         _trained("running-statistics-not-moved", lambda x, gain, shift, mean, variance: (
                      normalized(x, gain, shift), mean, variance),

@@ -155,7 +155,7 @@ def sum_law(key: str, statement: str, source: str, total: Callable[[Tree], Any])
             return Slack(0.0, 0.0)
         return Slack(-float(np.abs(total(answer.gradients)).max()), roundoff(inputs, answer))
 
-    return TargetLaw(key, statement, source, measure)
+    return TargetLaw(key, statement, source, measure, of_gradient=True)
 
 
 def reversed_batch(inputs: Inputs) -> Inputs:

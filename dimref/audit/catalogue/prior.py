@@ -448,7 +448,7 @@ _PENALTY = Form(
            "½ E‖∇ d(z)‖, not squared", "off by 190 % on random z", "square the norm", MESCHEDER),
         _p("of-the-batch", penalty_of_batch, "half of one norm of the whole batch's gradient",
            "off by 690 % on random z, and it grows with √B", "a square for each row, then the mean"),
-        _p("batch-squared", lambda parameters, z: 0.5 * _squares(parameters, z).sum(),
+        _p("sum-for-mean", lambda parameters, z: 0.5 * _squares(parameters, z).sum(),
            "the penalty summed over the batch", "off by 500 % at B = 6: B times as large", "take the mean over rows"),
         _p("of-mean-logit", penalty_of_mean, "the penalty of the gradient of the batch's mean logit",
            "off by 97 % at B = 6: 1/B² of it, next to nothing", "differentiate the sum of the logits: rows do not mix",

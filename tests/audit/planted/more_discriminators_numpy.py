@@ -1,0 +1,246 @@
+"""More mistakes in scorers and the prior's discriminator, in NumPy."""
+
+from functools import partial
+
+import autograd.numpy as np
+from autograd.tracer import getval
+
+
+def rectified(x):
+    return np.where(x > 0, x, 0.0)
+
+
+def leaky(x, slope=0.2):
+    return np.where(x > 0, x, slope * x)
+
+
+identity = partial(leaky, slope=1.0)
+
+
+def score(p, f, y, first=rectified, second=rectified, bias=1.0):
+    """T of features and y, whose leading axes broadcast."""
+    h = first(np.matmul(f, p["feature"]["w"]) + np.matmul(y, p["representation"]["w"]) + p["feature"]["b"])
+    h = second(np.matmul(h, p["hidden"]["w"]) + bias * p["hidden"]["b"])
+    return (np.matmul(h, p["score"]["w"]) + bias * p["score"]["b"])[..., 0]
+
+
+# ---- pairs of feature map and y
+
+
+def concat_pairs_tanh(parameters, features, y, index):
+    return np.tanh(score(parameters, features, y[:, None])), np.tanh(score(parameters, features, y[index]))
+
+
+def concat_pairs_linear(parameters, features, y, index):
+    """Three matrices in a row."""
+    one, two, three = parameters["feature"]["w"], parameters["hidden"]["w"], parameters["score"]["w"][:, 0]
+
+    def chain(partner):
+        h = features @ one + partner @ parameters["representation"]["w"] + parameters["feature"]["b"]
+        return (h @ two + parameters["hidden"]["b"]) @ three + parameters["score"]["b"][0]
+
+    return chain(y[:, None]), chain(y[index])
+
+
+def concat_pairs_one_relu(parameters, features, y, index):
+    return tuple(score(parameters, features, partner, second=identity) for partner in (y[:, None], y[index]))
+
+
+def concat_pairs_leaky(parameters, features, y, index):
+    return tuple(score(parameters, features, partner, leaky, leaky) for partner in (y[:, None], y[index]))
+
+
+def concat_pairs_no_bias(parameters, features, y, index):
+    """bias=False in all but the first layer."""
+    return tuple(score(parameters, features, partner, bias=0.0) for partner in (y[:, None], y[index]))
+
+
+def concat_pairs_tiled(parameters, features, y, index):
+    """Features are laid out row by row, y batch by batch."""
+    n, locations, width = features.shape
+    rows = np.reshape(features, (n * locations, width))
+    joint = score(parameters, rows, np.tile(y, (locations, 1)))
+    return np.reshape(joint, (n, locations)), score(parameters, features, y[index])
+
+
+def concat_pairs_index_by_location(parameters, features, y, index):
+    """All pairs in one batch of N·L, sample by sample, but the partners column by column."""
+    n, locations, width = features.shape
+    product = score(parameters, np.reshape(features, (-1, width)), y[np.ravel(index, order="F")])
+    return score(parameters, features, y[:, None]), np.reshape(product, (n, locations))
+
+
+def concat_pairs_features_by_location(parameters, features, y, index):
+    """All pairs in one batch of L·N, location by location, but the partners row by row."""
+    rows = np.concatenate([features[:, at] for at in range(features.shape[1])])
+    product = score(parameters, rows, y[np.ravel(index)])
+    joint = score(parameters, features, y[:, None])
+    return joint, np.transpose(np.reshape(product, np.shape(joint)[::-1]))
+
+
+# ---- pairs of last map and y
+
+
+def flat(last_map):
+    return np.reshape(last_map, (last_map.shape[0], -1))
+
+
+def global_pairs_squashed(parameters, last_map, y, index):
+    def probability(partner):
+        return 1 / (1 + np.exp(-score(parameters, flat(last_map), partner)))
+
+    return probability(y), probability(y[index])
+
+
+def global_pairs_skip(parameters, last_map, y, index):
+    """h1 goes to the last layer; h2 is computed and forgotten."""
+
+    def forward(partner):
+        h1 = flat(last_map) @ parameters["feature"]["w"] + partner @ parameters["representation"]["w"]
+        h1 = rectified(h1 + parameters["feature"]["b"])
+        h2 = rectified(h1 @ parameters["hidden"]["w"] + parameters["hidden"]["b"])  # noqa: F841
+        return h1 @ parameters["score"]["w"][:, 0] + parameters["score"]["b"][0]
+
+    return forward(y), forward(y[index])
+
+
+def global_pairs_leaky(parameters, last_map, y, index):
+    x = flat(last_map)
+    return score(parameters, x, y, leaky, leaky), score(parameters, x, y[index], leaky, leaky)
+
+
+def global_pairs_linear(parameters, last_map, y, index):
+    x = flat(last_map)
+    return score(parameters, x, y, identity, identity), score(parameters, x, y[index], identity, identity)
+
+
+def global_pairs_unbiased(parameters, last_map, y, index):
+    x = flat(last_map)
+    return score(parameters, x, y, bias=0.0), score(parameters, x, y[index], bias=0.0)
+
+
+def global_pairs_transposed_map(parameters, last_map, y, index):
+    """Columns before rows."""
+    x = flat(np.swapaxes(last_map, 1, 2))
+    return score(parameters, x, y), score(parameters, x, y[index])
+
+
+def global_pairs_unshuffled(parameters, last_map, y, index):
+    """The product is the joint once more."""
+    x = flat(last_map)
+    return score(parameters, x, y), score(parameters, x, y[np.sort(np.arange(len(index)))])
+
+
+def global_pairs_map_constant(parameters, last_map, y, index):
+    x = flat(getval(last_map))
+    return score(parameters, x, y), score(parameters, x, y[index])
+
+
+# ---- every pair
+
+
+def square(parameters, features, y, **options):
+    return np.swapaxes(score(parameters, features[:, :, None], y[None, None], **options), 1, 2)
+
+
+def concat_square_tanh(parameters, features, y):
+    return np.tanh(square(parameters, features, y))
+
+
+def concat_square_linear(parameters, features, y):
+    return square(parameters, features, y, first=identity, second=identity)
+
+
+def concat_square_one_relu(parameters, features, y):
+    return square(parameters, features, y, second=identity)
+
+
+def concat_square_unbiased(parameters, features, y):
+    return square(parameters, features, y, bias=0.0)
+
+
+def concat_square_skip(parameters, features, y):
+    """Two layers where three were built."""
+    left = features @ parameters["feature"]["w"] + parameters["feature"]["b"]
+    right = y @ parameters["representation"]["w"]
+    hidden = np.maximum(0.0, left[:, None] + right[None, :, None])
+    return np.einsum("ijlh,h->ijl", hidden, parameters["score"]["w"][:, 0]) + parameters["score"]["b"]
+
+
+# ---- dot products
+
+
+def normalized(p, z, ddof=0):
+    z = z - np.mean(z, axis=-1, keepdims=True)
+    variance = np.sum(z**2, axis=-1, keepdims=True) / (z.shape[-1] - ddof)
+    return z / np.sqrt(variance + 1e-5) * p["norm"]["gain"] + p["norm"]["shift"]
+
+
+def branches(p, x, activation=rectified):
+    hidden = activation(np.matmul(x, p["hidden"]["w"]) + p["hidden"]["b"])
+    return np.matmul(hidden, p["out"]["w"]) + p["out"]["b"], np.matmul(x, p["shortcut"]["w"])
+
+
+def products(a, b):
+    return np.einsum("ile,je->ijl", a, b) / np.sqrt(1.0 * a.shape[-1])
+
+
+def dot_square_rectified_sum(parameters, features, y):
+    """A residual block that ends in a ReLU."""
+    ends = []
+    for p, x in ((parameters["feature"], features), (parameters["representation"], y)):
+        deep, short = branches(p, x)
+        ends.append(normalized(p, np.maximum(deep + short, 0.0)))
+    return products(*ends)
+
+
+def dot_square_ddof(parameters, features, y):
+    """Layer norm by a sample variance."""
+    a, b = parameters["feature"], parameters["representation"]
+    return products(normalized(a, sum(branches(a, features)), 1), normalized(b, sum(branches(b, y)), 1))
+
+
+def dot_square_linear(parameters, features, y):
+    a, b = parameters["feature"], parameters["representation"]
+    left, right = sum(branches(a, features, identity)), sum(branches(b, y, identity))
+    return products(normalized(a, left), normalized(b, right))
+
+
+def dot_square_no_shortcut(parameters, features, y):
+    """The residual is not added."""
+    a, b = parameters["feature"], parameters["representation"]
+    return products(normalized(a, branches(a, features)[0]), normalized(b, branches(b, y)[0]))
+
+
+# ---- the prior's discriminator
+
+
+def odds(p, y, activations=(rectified, rectified), bias=1.0):
+    for layer, activation in zip(("first", "second"), activations, strict=True):
+        y = activation(y @ p[layer]["w"] + bias * p[layer]["b"])
+    return y @ p["score"]["w"][:, 0] + bias * p["score"]["b"][0]
+
+
+def prior_logits_of_sigmoid(parameters, y):
+    return odds(parameters, 1 / (1 + np.exp(-y)))
+
+
+def prior_logits_linear(parameters, y):
+    return odds(parameters, y, (identity, identity))
+
+
+def prior_logits_one_relu(parameters, y):
+    return odds(parameters, y, (rectified, identity))
+
+
+def prior_logits_leaky(parameters, y):
+    return odds(parameters, y, (leaky, leaky))
+
+
+def prior_logits_no_bias(parameters, y):
+    return odds(parameters, y, bias=0.0)
+
+
+def prior_logits_fake_is_one(parameters, y):
+    """Positive for representations."""
+    return -odds(parameters, y)
