@@ -141,14 +141,11 @@ def penalty_without_root(candidates: Array, anchors: Array, clip: float, penalty
 def both(function: Callable[..., Array], weights: tuple[float, float] = (0.5, 0.5)) -> Callable[..., Array]:
     """A loss of one direction as one of a pair: the anchors of each view meet the candidates of the other."""
 
-    def pair(
-        first_candidates: Array, first_anchors: Array, second_candidates: Array, second_anchors: Array, clip: float,
-        penalty: float,
-    ) -> Array:  # fmt: skip
+    def pair(f_1: Array, y_1: Array, f_2: Array, y_2: Array, clip: float, penalty: float) -> Array:
         found = []
         for weight, candidates, anchors in (
-            (weights[0], second_candidates, first_anchors),
-            (weights[1], first_candidates, second_anchors),
+            (weights[0], f_2, y_1),
+            (weights[1], f_1, y_2),
         ):
             if weight:
                 found.append(weight * function(candidates, anchors, clip, penalty))
@@ -157,14 +154,9 @@ def both(function: Callable[..., Array], weights: tuple[float, float] = (0.5, 0.
     return pair
 
 
-def within_a_view(
-    first_candidates: Array, first_anchors: Array, second_candidates: Array, second_anchors: Array, clip: float,
-    penalty: float,
-) -> Array:  # fmt: skip
+def within_a_view(f_1: Array, y_1: Array, f_2: Array, y_2: Array, clip: float, penalty: float) -> Array:
     """The anchors of each view meet the candidates of their own view."""
-    return both(from_embeddings(loss))(
-        second_candidates, first_anchors, first_candidates, second_anchors, clip, penalty
-    )
+    return both(from_embeddings(loss))(f_2, y_1, f_1, y_2, clip, penalty)
 
 
 def penalties_summed(*arguments: Array) -> Array:
@@ -177,7 +169,7 @@ def penalties_summed(*arguments: Array) -> Array:
 
 SCORES = Signature(("scores", "clip", "penalty"), differentiate=("scores",))
 EMBEDDINGS = Signature(("candidates", "anchors", "clip", "penalty"), differentiate=("candidates", "anchors"))
-VIEWS = ("first_candidates", "first_anchors", "second_candidates", "second_anchors")
+VIEWS = ("f_1", "y_1", "f_2", "y_2")
 PAIR = Signature((*VIEWS, "clip", "penalty"), differentiate=VIEWS)
 SOFT = "c·tanh(s/c) of the scores, before the softmax"
 RAW = "take the mean square of the scores as they are before clipping, divided by √E"
@@ -280,7 +272,7 @@ def _draw_embeddings(names: tuple[str, ...], rng: np.random.Generator, sizes: Si
     n, units = max(2, sizes.n), 2 + sizes.m % 4
     drawn: Inputs = {}
     for name in names:
-        shape = (n, 1 + sizes.locations, units) if "candidates" in name else (n, units)
+        shape = (n, 1 + sizes.locations, units) if name.startswith(("candidates", "f")) else (n, units)
         drawn[name] = noise(rng, sizes, *shape)
         if sizes.regime == "separated":
             drawn[name] = drawn[name] + np.arange(n).reshape(n, *(1,) * (len(shape) - 1)) % 2 * 2 - 1
@@ -318,7 +310,7 @@ EMBEDDINGS_FORM = Form(
 PAIR_FORM = Form(
     name="embeddings",
     signature=PAIR,
-    meaning="f(first_candidates (N, L, E), first_anchors (N, E), second_candidates, second_anchors, clip, penalty) -> loss",
+    meaning="f(f_1, y_1, f_2, y_2, clip, penalty) -> loss; candidates f (N, L, E) and anchors y (N, E) of both views",
     draw=partial(_draw_embeddings, VIEWS),
     reference=reference(both(from_embeddings(loss)), PAIR),
     objective=True,
