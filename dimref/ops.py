@@ -236,6 +236,13 @@ def _product(x: Array, y: Array) -> Array:
     count = min(parallel.threads(), m * k * n // WORTH)
     if count < 2 or not isinstance(x, np.ndarray):
         return kernels.product(x, y)
+    if m < n and y.flags.f_contiguous:  # rows of yᵀ, each in one piece: up to twice as fast as columns of y
+        return np.ascontiguousarray(_by_threads(y.T, x.T, count).T)
+    return _by_threads(x, y, count)
+
+
+def _by_threads(x: Array, y: Array, count: int) -> Array:
+    m, n = x.shape[0], y.shape[1]
     out = np.empty((m, n), np.result_type(x, y))
     if m >= n:
         parallel.run([partial(np.matmul, x[rows], y, out[rows]) for rows in parallel.shares(m, count)])

@@ -51,7 +51,8 @@ def adam_step(
                 raise ValueError(f"adam_step: {path} must be C-contiguous, to be overwritten through a flat view")
             pieces += _pieces(parameter, gradient_of[path], first[path], second[path])
     update = partial(_update, rate=rate, floor=floor, betas=betas)
-    parallel.run([partial(update, pieces[share]) for share in parallel.shares(len(pieces), parallel.threads())])
+    count = parallel.threads()
+    parallel.run([partial(update, pieces[k::count]) for k in range(count)])  # dealt out: large blocks lie side by side
     return parameters, {"step": t, "m": state["m"], "v": state["v"]}
 
 

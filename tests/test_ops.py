@@ -250,10 +250,13 @@ def test_products_of_threads_are_the_same(monkeypatch, m, k, n, threads):
     with shared(monkeypatch, threads):
         same(ops.matmul(x, y), x @ y)
         same(ops.affine(x, y, b), x @ y + b)
+        turned = ops.matmul(x, np.asfortranarray(y))
+        same(turned, x @ y)
+        assert turned.flags.c_contiguous
         assert ops.matmul(x.astype(np.float32), y.astype(np.float32)).dtype == np.float32
         check_gradient(ops.matmul, x, y)
         check_gradient(ops.affine, x, y, b)
-    assert set(calls[:3]) == {min(threads, max(m, n))}
+    assert set(calls[:4]) == {min(threads, max(m, n))}
 
 
 def test_a_small_product_is_not_shared(monkeypatch):

@@ -1150,6 +1150,10 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
             "mistake epsilon-1e-5": "logits_epsilon_5",
             "mistake denominator-epsilon-1e-5": "logits_denominator_epsilon_5",
         },
+        "bound infonce_all_locations matrix": {"mistake numerator-detached": "all_locations_numerator_detached"},
+        "bound clip features": {"mistake numerator-detached": "clip_numerator_detached"},
+        "bound nt_xent features": {"mistake numerator-detached": "nt_xent_numerator_detached"},
+        "bound moco features": {"mistake numerator-detached": "moco_numerator_detached"},
     },
     "more_information_numpy": {
         "information entropy table": {

@@ -3,6 +3,7 @@
 import math
 
 import torch
+import torch.nn.functional as F
 
 
 def positives(scores):
@@ -83,3 +84,40 @@ def infonce_denominator_epsilon_8(scores):
 def logits_denominator_epsilon_5(logits):
     denominator = torch.exp(logits).sum(1) + 1e-5
     return math.log(logits.shape[1]) + (logits[:, 0] - torch.log(denominator)).mean()
+
+
+# ---- the numerator detached, in the losses that are made of InfoNCE
+
+
+def detached_numerator(logits, dim):
+    """A square's cross entropy whose positives are logged rather than trained."""
+    return torch.logsumexp(logits, dim).mean() - logits.diagonal().detach().mean()
+
+
+def all_locations_numerator_detached(scores):
+    n, _, locations = scores.shape
+    others = torch.stack([torch.cat([scores[:j, j], scores[j + 1 :, j]]).flatten() for j in range(n)])
+    positive = positives(scores).t()
+    rest = torch.logsumexp(others, 1, keepdim=True).expand_as(positive)
+    gain = positive.detach() - torch.logaddexp(positive, rest)
+    return gain.mean() + math.log((n - 1) * locations + 1)
+
+
+def clip_numerator_detached(image, text, temperature):
+    logits = F.normalize(image) @ F.normalize(text).T / temperature
+    return (detached_numerator(logits, 0) + detached_numerator(logits, 1)) / 2
+
+
+def nt_xent_numerator_detached(first, second, temperature):
+    n = len(first)
+    z = F.normalize(torch.cat([first, second]))
+    similarity = (z @ z.T / temperature).masked_fill(torch.eye(2 * n, dtype=torch.bool), -torch.inf)
+    positive = similarity.roll(n, 1).diagonal()
+    return (similarity.logsumexp(1) - positive.detach()).mean()
+
+
+def moco_numerator_detached(q, k, queue, temperature):
+    q, k, queue = F.normalize(q), F.normalize(k), F.normalize(queue)
+    positive = (q * k).sum(1) / temperature
+    negative = q @ queue.T / temperature
+    return (torch.logaddexp(positive, negative.logsumexp(1)) - positive.detach()).mean()
