@@ -72,7 +72,7 @@ class Report:
         value, gradient: the worst relative error against the reference (sign, factor and constant of the match taken
             out) over cases of a few nats; NaN where nothing can be compared.
         dtypes: (given, returned) for what was returned in another dtype.
-        range: the first departures at growing magnitude; empty if there are none up to 1e4.
+        range: the first departures at growing magnitude; empty if there are none.
         notes: what else was seen, a line each.
     """
 
@@ -219,7 +219,7 @@ def _notes(form: Form, seen: list[Observation], limits: Limits, problem: str) ->
 
 
 def _beyond(form: Form, fit: Fit) -> tuple[str, ...]:
-    if form.range_of or fit.wide == 1 or math.isnan(fit.wide):
+    if form.ranged or fit.wide == 1 or math.isnan(fit.wide):
         return ()
     return (f"departs on {1 - fit.wide:.0%} of the cases with extreme numbers",)
 
@@ -244,7 +244,7 @@ def _orientation(form: Form, seen: list[Observation]) -> float:
 
 
 def _range(form: Form, target: Target, judgement: Judgement, fit: Fit, limits: Limits) -> list[Departure]:
-    if judgement.candidate is None or not form.range_of:
+    if judgement.candidate is None or not form.ranged:
         return []
     variant = judgement.candidate.variant
     function = form.reference if variant is None else variant.function

@@ -102,6 +102,8 @@ class Form:
         laws: tried on the target itself.
         canonical: outputs -> outputs with what may differ freely (the order of pairs) put in one order.
         range_of: inputs whose magnitude is raised to find where the target first overflows; () if there are none.
+        raised: where that takes more than larger inputs: a small case -> for each pattern of signs, magnitude -> inputs.
+        range_to: the largest magnitude that is tried, in nats.
     """
 
     name: str
@@ -116,7 +118,14 @@ class Form:
     laws: tuple[TargetLaw, ...] = ()
     canonical: Callable[[Tree], Tree] = lambda outputs: outputs
     range_of: tuple[str, ...] = ()
+    raised: Callable[[Inputs], dict[str, Callable[[float], Inputs]]] | None = None
+    range_to: float = 1e4
     loss: bool = False
+
+    @property
+    def ranged(self) -> bool:
+        """Whether the magnitude of its inputs is raised."""
+        return bool(self.range_of) or self.raised is not None
 
 
 @dataclass(frozen=True)

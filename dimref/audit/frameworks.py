@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from types import ModuleType
 from typing import Any, Protocol
@@ -19,7 +20,7 @@ from dimref import ops
 from dimref.audit import reach
 from dimref.audit.answer import Signature
 from dimref.audit.loading import where
-from dimref.backend import NUMPY, Backend, Tree, get_backend, map_tree
+from dimref.backend import NUMPY, Backend, Tree, get_backend, leaves, map_tree
 from dimref.errors import DimrefError
 from dimref.tape import stop_gradient, value_and_gradients
 
@@ -180,7 +181,10 @@ class Taped:
         outputs = found["outputs"]
         if not found["scalar"]:
             return outputs, None, ""
-        return outputs, map_tree(self._gradient, gradients, at), ""
+        told = map_tree(self._gradient, gradients, at)
+        if any(g.shape != np.shape(x) for (_, g), (_, x) in zip(leaves(told), leaves(at), strict=True)):
+            return outputs, None, "no gradient: autograd returned one of another shape than the input's"
+        return outputs, told, ""
 
     def _gradient(self, gradient: Any, leaf: Any) -> np.ndarray:
         return np.zeros(leaf.shape, leaf.dtype) if gradient is None else self.host(gradient)
@@ -216,7 +220,9 @@ def _close(a: np.ndarray, b: np.ndarray) -> bool:
 @contextmanager
 def _autograd_for_numpy(namespaces: list[dict[str, Any]]) -> Iterator[None]:
     """Let the names that stand for NumPy's functions stand for autograd's, for a while."""
-    before = []
+    linalg = vars(import_module("autograd.numpy.linalg"))
+    before = [(linalg, "norm", linalg["norm"])]
+    linalg["norm"] = partial(_norm, linalg["norm"])
     try:
         for namespace in namespaces:
             for name, thing in list(namespace.items()):
@@ -228,6 +234,15 @@ def _autograd_for_numpy(namespaces: list[dict[str, Any]]) -> Iterator[None]:
     finally:
         for namespace, name, thing in reversed(before):
             namespace[name] = thing
+
+
+def _norm(norm: Callable[..., Any], x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    """autograd's norm, whose gradient is wrong with keepdims; the axes are put back outside it."""
+    found = norm(x, ord, axis)
+    if not keepdims:
+        return found
+    axes = range(np.ndim(x)) if axis is None else np.atleast_1d(axis) % np.ndim(x)
+    return ops.reshape(found, tuple(1 if k in axes else size for k, size in enumerate(np.shape(x))))
 
 
 def _autograds(thing: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -66,8 +67,8 @@ def scan(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: Fit, lim
     found = []
     for dtype in ("float64", "float32"):
         base = _base(form, limits, dtype)
-        for pattern, scores in _patterns(form, base):
-            departure = _first(form, ask, function, fit, pattern, scores, base, dtype)
+        for pattern, at in _patterns(form, base).items():
+            departure = _first(form, ask, function, fit, pattern, at, dtype)
             if departure is not None:
                 found.append(departure)
     return found
@@ -108,14 +109,17 @@ def _clamped(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: Fit,
     """Whether the target is `function` of clamped scores: far beyond, its value is that of scores at the limit."""
     double = [d for d in departures if d.dtype == "float64"]
     at = min((d.magnitude for d in double), default=math.inf)
-    if not double or any(not d.found.startswith("a wrong") or d.magnitude > 1.2 * at for d in double):
+    if (
+        form.raised is not None
+        or not double
+        or any(not d.found.startswith("a wrong") or d.magnitude > 1.2 * at for d in double)
+    ):
         return None
-    base = _base(form, limits, "float64")
-    patterns = [scores for _, scores in _patterns(form, base)]
-    calm = _at(base, patterns[0], LADDER[0])
+    patterns = list(_patterns(form, _base(form, limits, "float64")).values())
+    calm = patterns[0](LADDER[0])
     constant = _rest(form, fit, ask(calm), evaluate(function, form.signature, calm), calm)
+    far = [raised(FAR_BEYOND) for raised in patterns]
     for names in dict.fromkeys((form.range_of, *((name,) for name in form.range_of))):
-        far = [_at(base, scores, FAR_BEYOND) for scores in patterns]
         if all(_as_if_clamped(form, ask, function, fit, constant, inputs, names, at) for inputs in far):
             what = "scores, or their σ," if names == form.range_of else f"the scores of the {names[0]}"
             return replace(CLAMPED, title=f"clamping {what} at about ±{at:.2g} nats")
@@ -140,9 +144,9 @@ def _becomes(form: Form, ask: Ask, fit: Fit, limits: Limits) -> list[str]:
     found = []
     for dtype in ("float64", "float32"):
         base = _base(form, limits, dtype)
-        for _, scores in _patterns(form, base):
+        for at in _patterns(form, base).values():
             for magnitude in (60.0, 120.0, 1e3, 1e4):
-                answer = ask(_at(base, scores, magnitude))
+                answer = ask(at(magnitude))
                 found.append(answer.problem or _kind(answer.value[form.signature.main], fit.factor))
     return found
 
@@ -191,8 +195,15 @@ def _at(base: Inputs, scores: dict[str, np.ndarray], magnitude: float) -> Inputs
     return {**base, **{name: (a * magnitude).astype(a.dtype) for name, a in scores.items()}}
 
 
-def _patterns(form: Form, base: Inputs) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    """Scores of magnitude 1 by their signs."""
+def _patterns(form: Form, base: Inputs) -> dict[str, Callable[[float], Inputs]]:
+    """Cases of any magnitude, by the signs of their scores."""
+    if form.raised is not None:
+        return form.raised(base)
+    return {pattern: partial(_at, base, scores) for pattern, scores in _signs(form, base)}
+
+
+def _signs(form: Form, base: Inputs) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """Scores of magnitude 1."""
     names = form.range_of
     if not names:
         return
@@ -217,14 +228,11 @@ def _patterns(form: Form, base: Inputs) -> Iterator[tuple[str, dict[str, np.ndar
 
 
 def _first(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: Fit, pattern: str,
-           scores: dict[str, np.ndarray], base: Inputs, dtype: str) -> Departure | None:  # fmt: skip
-    def at(magnitude: float) -> Inputs:
-        return _at(base, scores, magnitude)
-
+           at: Callable[[float], Inputs], dtype: str) -> Departure | None:  # fmt: skip
     calm = at(LADDER[0])
     constant = _rest(form, fit, ask(calm), evaluate(function, form.signature, calm), calm)
     good = LADDER[0]
-    for magnitude in LADDER:
+    for magnitude in (each for each in LADDER if each <= form.range_to):
         if _departs(form, fit, ask, function, at(magnitude), constant):
             return _between(form, fit, ask, function, at, constant, good, magnitude, pattern, dtype)
         good = magnitude

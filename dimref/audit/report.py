@@ -45,7 +45,7 @@ def _measured(report: Report) -> list[str]:
         lines += _row("value", f"worst relative error {_number(report.value)}, {_against(report)}")
         lines += _row("gradient", f"worst relative error {_number(report.gradient)}")
         lines += _row("dtype", "; ".join(f"{given} in, {out} out" for given, out in report.dtypes) or "kept")
-    if report.form.range_of:
+    if report.form.ranged:
         lines += _row("range", _range(report))
     for law in report.laws:
         lines += _row("law", _law(law))
@@ -74,7 +74,7 @@ def _range(report: Report) -> str:
     if report.judgement.candidate is None:
         return "not tried: what it computes is not known"
     if not report.range:
-        return "up to 10000 nats in float32 and float64 as it should be"
+        return f"up to {report.form.range_to:.0f} nats in float32 and float64 as it should be"
     first: dict[str, Any] = {}
     for departure in sorted(report.range, key=lambda d: d.magnitude):
         first.setdefault(departure.dtype, departure)

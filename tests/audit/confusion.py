@@ -16,10 +16,13 @@ from unittest import mock
 import numpy as np
 
 from dimref.audit import callables, matching, numerical
-from dimref.audit.answer import Answer, Inputs, Signature
+from dimref.audit.answer import Answer, Inputs, Signature, Target
 from dimref.audit.answering import evaluate
+from dimref.audit.callables import LawResult
 from dimref.audit.calling import Here
-from dimref.audit.contract import contracts, find
+from dimref.audit.contract import Form, contracts, find
+from dimref.audit.numerical import Departure
+from dimref.audit.verdict import MISTAKE, Judgement
 from dimref.backend import leaves
 
 PLANTED = Path(__file__).parent / "planted"
@@ -102,14 +105,31 @@ def remembered(function: Callable[[Inputs], Any], signature: Signature, inputs: 
 def verdicts_alone() -> Iterator[None]:
     """What takes the time of hundreds of audits and decides no verdict is left out.
 
-    References and variants answer from memory, fewer cases are hunted for, and no counterexample is shrunk.
+    References and variants answer from memory, fewer cases are hunted for, no counterexample is shrunk, and what only
+    adds to the report is not tried.
     """
     with ExitStack() as stack:
         for module in (callables, matching, numerical):
             stack.enter_context(mock.patch.object(module, "evaluate", remembered))
         stack.enter_context(mock.patch.object(callables, "HUNTED", HUNTED))
         stack.enter_context(mock.patch.object(callables, "_counterexample", return_value=None))
+        stack.enter_context(mock.patch.object(callables, "_range", scanned))
+        stack.enter_context(mock.patch.object(callables, "_laws", held))
         yield
+
+
+_RANGE, _LAWS = callables._range, callables._laws
+
+
+def scanned(form: Form, target: Target, judgement: Judgement, *rest: Any) -> list[Departure]:
+    """`_range`, where it can change the verdict: a mistake stays the mistake that it is."""
+    decided = judgement.verdict == MISTAKE and not judgement.gradient_right
+    return [] if decided else _RANGE(form, target, judgement, *rest)
+
+
+def held(form: Form, *rest: Any) -> tuple[LawResult, ...]:
+    """`_laws`, where these are all there is."""
+    return _LAWS(form, *rest) if form.reference is None else ()
 
 
 def audited(plant: Plant, module: ModuleType, cases: int = 0, seed: int = 0) -> Finding:

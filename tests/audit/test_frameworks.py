@@ -147,6 +147,32 @@ def test_no_gradient_of_a_wrong_shape_is_asked_for():
 # ---- NumPy
 
 
+@pytest.mark.parametrize("axis", [None, 0, 1, -1, (0, 1)])
+def test_a_norm_that_keeps_its_axes_has_its_gradient(axis):
+    def scaled(x):
+        return (x**2 / np.linalg.norm(x, axis=axis, keepdims=True)).sum()
+
+    def by_hand(x):
+        return (x**2 / np.sqrt((x**2).sum(axis=axis, keepdims=True))).sum()
+
+    of_x = Signature(("x",), ("value",), ("x",))
+    x = np.arange(1.0, 7.0).reshape(2, 3)
+    before = anp.linalg.norm
+    found, expected = (Here(f, "numpy").call(of_x, {"x": x}) for f in (scaled, by_hand))
+    np.testing.assert_allclose(found.gradients["x"], expected.gradients["x"], rtol=1e-12)
+    assert found.remarks == ()
+    assert anp.linalg.norm is before
+
+
+def test_a_gradient_of_another_shape_is_none():
+    """autograd's own norm with keepdims has one."""
+    of_x = Signature(("x",), ("value",), ("x",))
+    target = Here(lambda x: (x / anp.linalg.norm(x, axis=1, keepdims=True)).sum(), "autograd")
+    answer = target.call(of_x, {"x": np.ones((2, 3))})
+    assert (answer.problem, answer.gradients) == ("", {})
+    assert answer.remarks == ("no gradient: autograd returned one of another shape than the input's",)
+
+
 def fills(joint, product):
     out = np.zeros(joint.shape)
     for at in range(len(joint)):

@@ -19,6 +19,8 @@ from dimref.backend import Array, Tree
 CLIP, SIMCLR, MOCO = "arXiv 2103.00020, figure 3", "arXiv 2002.05709, eq. (1)", "arXiv 1911.05722, eq. (1)"
 PUBLIC = "seen in public code"
 CONSTANTS = ("missing-log-k", "log-k-minus-1", "log-k-subtracted")  # a loss has none
+MASKS = ("masked-by-minus-10", "ten-subtracted", "mask-multiplied", "positive-twice")  # a queue needs none
+COLDEST = 0.01  # the lowest temperature that is tried: CLIP's own code clamps it there
 
 Split = Callable[[Array], list[tuple[Array, Array]]]  # logits -> (positives (M,), negatives (K−1, M)), once or twice
 
@@ -93,14 +95,57 @@ def _harmless(logits: Callable[[Inputs], Array], split: Split) -> tuple[Variant,
     )
 
 
-def _of_infonce(logits: Callable[[Inputs], Array], split: Split, harmless: bool = False) -> tuple[Variant, ...]:
+def _of_infonce(logits: Callable[[Inputs], Array], split: Split, harmless: bool = False,
+                without: tuple[str, ...] = ()) -> tuple[Variant, ...]:  # fmt: skip
     """InfoNCE's mistakes, as mistakes of this loss; or only those that are none for cosines."""
     return tuple(
         Variant(v.key, v.title.replace("InfoNCE", "the loss"), _loss(logits, split, _wrong(v.function)),  # type: ignore[arg-type]
                 v.consequence, v.mend, v.source, v.exact)
         for v in infonce.MISTAKES
-        if v.key not in CONSTANTS and v.key.startswith("denominator-epsilon") == harmless
+        if v.key not in (*CONSTANTS, *without) and v.key.startswith("denominator-epsilon") == harmless
     )  # fmt: skip
+
+
+def _naive(logits: Callable[[Inputs], Array], split: Split) -> tuple[Variant, ...]:
+    """The loss by exponentials that are not stabilised."""
+    share = infonce.NUMERICAL[0]
+    return (
+        replace(
+            share, title="e^{cos/τ} written out", function=_loss(logits, split, _wrong(infonce.naive_sum)),
+            consequence="inf or NaN in float32 for temperatures below 0.0113; a share e^{cos/τ}/Σ may be 0 from 0.0194 on",
+            mend="subtract the largest logit, as logsumexp and a cross entropy of logits do",
+        ),
+    )  # fmt: skip
+
+
+def _raised(
+    patterns: dict[str, dict[str, tuple[int, ...]]],
+) -> Callable[[Inputs], dict[str, Callable[[float], Inputs]]]:
+    """Features whose cosines are 1 and −1, at lower and lower temperatures.
+
+    Args:
+        patterns: by name, the signs of the rows of each feature along the first axis, repeated as need be.
+    """
+
+    def along(like: np.ndarray, signs: tuple[int, ...]) -> np.ndarray:
+        rows = np.zeros_like(like)
+        rows[:, 0] = np.resize(signs, len(like))
+        return rows
+
+    def at(base: Inputs, signs: dict[str, tuple[int, ...]], magnitude: float) -> Inputs:
+        features = {name: along(base[name], rows) for name, rows in signs.items()}
+        return {**base, **features, "temperature": 1 / magnitude}
+
+    return lambda base: {name: partial(at, base, signs) for name, signs in patterns.items()}
+
+
+def _raised_two(first: str, second: str) -> Callable[[Inputs], dict[str, Callable[[float], Inputs]]]:
+    return _raised({
+        "all +": {first: (1,), second: (1,)},
+        "all −": {first: (1,), second: (-1,)},
+        "pairs +, rest −": {first: (1, -1), second: (1, -1)},
+        "pairs −, rest +": {first: (1, -1), second: (-1, 1)},
+    })  # fmt: skip
 
 
 def _v(key: str, function: Callable[[Inputs], Tree], title: str, consequence: str, mend: str,
@@ -233,6 +278,9 @@ CLIP_FORM = Form(
         *_common(_clip_logits, _both_ways),
         *_of_infonce(_clip_logits, _both_ways),
     ),
+    _naive(_clip_logits, _both_ways),
+    raised=_raised_two("image", "text"),
+    range_to=1 / COLDEST,
     loss=True,
 )  # fmt: skip
 
@@ -258,10 +306,10 @@ def _anchors(logits: Array, anchors: Any = slice(None)) -> list[tuple[Array, Arr
     return [(ops.gather(flat, chosen * size + other), ops.gather(flat, (chosen[:, None] * size + rest).T))]
 
 
-def _self_included(logits: Array) -> list[tuple[Array, Array]]:
+def _self_included(logits: Array, lowered: float = 0.0) -> list[tuple[Array, Array]]:
     positives, others = _anchors(logits)[0]
     size = logits.shape[0]
-    own = ops.cut(ops.reshape(logits, (size * size,)), (slice(None, None, size + 1),))
+    own = ops.cut(ops.reshape(logits, (size * size,)), (slice(None, None, size + 1),)) - lowered
     return [(positives, ops.concatenate([others, ops.reshape(own, (1, size))]))]
 
 
@@ -324,9 +372,17 @@ NT_XENT_FORM = Form(
             "NT-Xent that takes neighbours (2i, 2i + 1) for pairs where the views are stacked",
             "other images are the positives", "row i pairs with row i + N", SIMCLR,
         ),
+        _v(
+            "ten-subtracted", _loss(_views, partial(_self_included, lowered=10.0)),
+            "NT-Xent with each row masked by subtracting 10 from its product with itself",
+            "it still counts e^{1/τ − 10}: below τ = 0.1 it takes over", "mask the diagonal with −inf", SIMCLR,
+        ),
         *_common(_views, _anchors),
-        *_of_infonce(_views, _anchors),
+        *_of_infonce(_views, _anchors, without=("ten-subtracted",)),
     ),
+    _naive(_views, _anchors),
+    raised=_raised_two("a", "b"),
+    range_to=1 / COLDEST,
     loss=True,
 )  # fmt: skip
 
@@ -405,8 +461,16 @@ MOCO_FORM = Form(
             "MoCo's loss with a queue that is not normalized", "lengths count", "store normalized keys", MOCO,
         ),
         *_common(_queue_logits, _first_column),
-        *_of_infonce(_queue_logits, _first_column),
+        *_of_infonce(_queue_logits, _first_column, without=MASKS),
     ),
+    _naive(_queue_logits, _first_column),
+    raised=_raised({
+        "all +": {"q": (1,), "k": (1,), "queue": (1,)},
+        "all −": {"q": (1,), "k": (-1,), "queue": (-1,)},
+        "key +, queue −": {"q": (1,), "k": (1,), "queue": (-1,)},
+        "key −, queue +": {"q": (1,), "k": (-1,), "queue": (1,)},
+    }),
+    range_to=1 / COLDEST,
     loss=True,
 )  # fmt: skip
 

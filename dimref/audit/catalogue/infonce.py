@@ -118,7 +118,8 @@ def _naive(positives: Array, others: Array) -> Array:
     return math.log(_count(others)) + ops.mean(anp.log(anp.exp(positives) / total))
 
 
-def _naive_sum(positives: Array, others: Array) -> Array:
+def naive_sum(positives: Array, others: Array) -> Array:
+    """log K + mean(T_pos − log Σ_K e^T), the exponentials as they are."""
     total = anp.exp(positives) + ops.total(anp.exp(others), axis=0)
     return math.log(_count(others)) + ops.mean(positives - anp.log(total))
 
@@ -254,7 +255,7 @@ NUMERICAL = (
         "NaN above 88.7 in float32 (709.8 in float64), −inf where the share is below the number range", "use logsumexp",
     ),
     _v(
-        "naive-exp-sum-log", _naive_sum, "T − log Σ e^T without subtracting the maximum",
+        "naive-exp-sum-log", naive_sum, "T − log Σ e^T without subtracting the maximum",
         "−inf above 88.7 in float32 (709.8 in float64), +inf far below 0", "use logsumexp",
     ),
 )  # fmt: skip
@@ -520,6 +521,38 @@ def _on_all_locations(function: Callable[[Array, Array], Array]) -> Callable[[In
     return value
 
 
+def _own_image_kept(kept: Callable[[Array], Array], in_front: bool = True) -> Parts:
+    """The positive's own image is among the negatives, its scores (L, N) changed; the positive stands before them."""
+
+    def bound(positives: Array, others: Array) -> Array:
+        own = ops.logsumexp(kept(positives), axis=0)
+        rest = anp.logaddexp(ops.logsumexp(others, axis=0), own)
+        everything = anp.logaddexp(positives, rest) if in_front else rest
+        return math.log(_count(others)) + _mean_log_share(positives, everything)
+
+    return bound
+
+
+def _own_image_mistakes() -> tuple[Variant, ...]:
+    """What one more candidate is on a square of images is the whole image of the positive here."""
+    of_one = {v.key: v for v in MISTAKES}
+
+    def of_all(key: str, kept: Callable[[Array], Array], what: str, in_front: bool = True) -> Variant:
+        return replace(of_one[key], title=f"InfoNCE with {what}", function=_own_image_kept(kept, in_front))  # type: ignore[arg-type]
+
+    lowered = "the positive's own image masked by subtracting 10 from its scores instead of removing it"
+    return (
+        of_all("masked-by-minus-10", lambda own: 0 * own + MASKED,
+               "the scores of the positive's own image set to −10 instead of removed"),
+        of_all("ten-subtracted", lambda own: own + MASKED, lowered, in_front=False),
+        of_all("ten-subtracted", lambda own: own + MASKED, f"{lowered}, and the positive besides"),
+        of_all("mask-multiplied", lambda own: 0 * own,
+               "the scores of the positive's own image multiplied by 0 instead of removed"),
+        of_all("positive-twice", lambda own: own,
+               "the positive's own image among its negatives: the positive counts twice"),
+    )  # fmt: skip
+
+
 def _own_locations_too(scores: Array) -> Array:
     """Every location of every image is a candidate, the positive's own image included."""
     n, _, locations = scores.shape
@@ -528,6 +561,8 @@ def _own_locations_too(scores: Array) -> Array:
     return math.log(n * locations) + ops.mean(joint) - ops.mean(ops.logsumexp(flat, axis=0))
 
 
+OWN_IMAGE = _own_image_mistakes()
+ALL_LOCATIONS_MISTAKES = (*(v for v in MISTAKES if v.key not in {own.key for own in OWN_IMAGE}), *OWN_IMAGE)
 ALL_LOCATIONS_FORM = Form(
     "matrix",
     SCORES,
@@ -551,7 +586,7 @@ ALL_LOCATIONS_FORM = Form(
             "public code of arXiv 1905.09272's kind, on purpose",
         ),
     ),
-    _wrap(MISTAKES, _on_all_locations),
+    _wrap(ALL_LOCATIONS_MISTAKES, _on_all_locations),
     _wrap(NUMERICAL, _on_all_locations),
     (ORDER,),
     range_of=("scores",),

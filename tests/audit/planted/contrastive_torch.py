@@ -112,17 +112,17 @@ def nt_xent_info_nce_loss(z_i, z_j, temperature):
     return F.cross_entropy(logits, torch.zeros(2 * n, dtype=torch.long))
 
 
+# ---- NT-Xent, mistakes
+
+
 def nt_xent_exponentials(z_i, z_j, temperature):
-    """exp, the self-similarity masked, sum, log. Cosines are bounded, so nothing overflows."""
+    """exp, the self-similarity masked, sum, log: right at usual temperatures."""
     n = z_i.shape[0]
     z = F.normalize(torch.cat([z_i, z_j]), dim=1)
     e = torch.exp(z @ z.t() / temperature)
     total = (e * (1 - torch.eye(2 * n, dtype=z.dtype))).sum(1)
     positive = (z[:n] * z[n:]).sum(1) / temperature
     return -(torch.cat([positive, positive]) - torch.log(total)).mean()
-
-
-# ---- NT-Xent, mistakes
 
 
 def nt_xent_self_not_masked(z_i, z_j, temperature):
