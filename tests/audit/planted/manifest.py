@@ -1397,6 +1397,8 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
             "mistake partial-batch-dropped": "accuracy_of_full_batches",
             "mistake batch-means-averaged": "accuracy_averaged",
             "mistake last-batch": "accuracy_overwritten",
+        },
+    },
     "more_contrastive_numpy": {
         "bound infonce_all_locations matrix": {
             "mistake missing-log-k": "all_without_log",
