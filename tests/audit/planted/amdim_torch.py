@@ -126,6 +126,52 @@ def scores_sum_over_places(scores, clip, penalty):
     return nce(tanh_clip(scores, clip)) * scores.shape[2] + penalty * (scores**2).mean()
 
 
+def scores_summed(scores, clip, penalty):
+    n, _, places = scores.shape
+    return nce(tanh_clip(scores, clip)) * n * places + penalty * (scores**2).mean()
+
+
+def scores_over_anchors(scores, clip, penalty):
+    """A cross entropy over the anchors, location by location."""
+    t = tanh_clip(scores, clip)
+    target = torch.arange(len(t))[:, None].expand(-1, t.shape[2])
+    return F.cross_entropy(t, target) + penalty * (scores**2).mean()
+
+
+def scores_same_place(scores, clip, penalty):
+    t = tanh_clip(scores, clip).transpose(0, 1)
+    target = torch.arange(len(t))[:, None].expand(-1, t.shape[2])
+    return F.cross_entropy(t, target) + penalty * (scores**2).mean()
+
+
+def rows_of(scores, clip):
+    """The own image's scores and the others', anchor by anchor."""
+    t = tanh_clip(scores, clip)
+    for j in range(len(t)):
+        yield t[j, j], torch.cat([t[i, j] for i in range(len(t)) if i != j])
+
+
+def scores_no_positive(scores, clip, penalty):
+    terms = [(torch.logsumexp(others, 0) - own).mean() for own, others in rows_of(scores, clip)]
+    return torch.stack(terms).mean() + penalty * (scores**2).mean()
+
+
+def scores_penalty_of_positives(scores, clip, penalty):
+    own = torch.stack([scores[j, j] for j in range(len(scores))])
+    return nce(tanh_clip(scores, clip)) + penalty * (own**2).mean()
+
+
+def scores_mean_positive(scores, clip, penalty):
+    """The own image's locations are averaged to one positive."""
+    terms = [F.softplus(torch.logsumexp(others, 0) - own.mean()) for own, others in rows_of(scores, clip)]
+    return torch.stack(terms).mean() + penalty * (scores**2).mean()
+
+
+def scores_mean_of_others(scores, clip, penalty):
+    terms = [F.softplus(others.logsumexp(0) - math.log(len(own)) - own).mean() for own, others in rows_of(scores, clip)]
+    return torch.stack(terms).mean() + penalty * (scores**2).mean()
+
+
 # ---- from embeddings
 
 
@@ -198,6 +244,89 @@ def pair_own_locations(f_1, y_1, f_2, y_2, clip, penalty):
     return sum(scores_own_in_denominator(s, clip, penalty) for s in scores) / 2
 
 
+def there_and_back(loss, f_1, y_1, f_2, y_2, clip, penalty):
+    root = y_1.shape[1] ** 0.5
+    return (loss(square(f_2, y_1) / root, clip, penalty) + loss(square(f_1, y_2) / root, clip, penalty)) / 2
+
+
+def pair_divided_by_units(f_1, y_1, f_2, y_2, clip, penalty):
+    there = scores_plain(square(f_2, y_1) / y_1.shape[1], clip, penalty)
+    return (there + scores_plain(square(f_1, y_2) / y_2.shape[1], clip, penalty)) / 2
+
+
+def pair_penalty_before_root(f_1, y_1, f_2, y_2, clip, penalty):
+    both = ((f_2, y_1), (f_1, y_2))
+    return sum(direction_penalty_before_root(f, y, clip, penalty) for f, y in both) / 2
+
+
+def pair_unclipped(*views_and_options):
+    return there_and_back(scores_unclipped, *views_and_options)
+
+
+def pair_hardtanh(*views_and_options):
+    return there_and_back(scores_hardtanh, *views_and_options)
+
+
+def pair_default_clip(*views_and_options):
+    return there_and_back(scores_default_clip, *views_and_options)
+
+
+def pair_paper_clip(*views_and_options):
+    return there_and_back(scores_paper_clip, *views_and_options)
+
+
+def pair_log_softmax_clipped(*views_and_options):
+    return there_and_back(scores_log_softmax_clipped, *views_and_options)
+
+
+def pair_penalty_of_clipped(*views_and_options):
+    return there_and_back(scores_penalty_of_clipped, *views_and_options)
+
+
+def pair_no_penalty(*views_and_options):
+    return there_and_back(scores_no_penalty, *views_and_options)
+
+
+def pair_positives_left_in(*views_and_options):
+    return there_and_back(scores_positives_left_in, *views_and_options)
+
+
+def pair_masked_once(*views_and_options):
+    return there_and_back(scores_masked_once, *views_and_options)
+
+
+def pair_sum_over_places(*views_and_options):
+    return there_and_back(scores_sum_over_places, *views_and_options)
+
+
+def pair_everything_summed(*views_and_options):
+    return there_and_back(scores_summed, *views_and_options)
+
+
+def pair_over_anchors(*views_and_options):
+    return there_and_back(scores_over_anchors, *views_and_options)
+
+
+def pair_same_place(*views_and_options):
+    return there_and_back(scores_same_place, *views_and_options)
+
+
+def pair_no_positive(*views_and_options):
+    return there_and_back(scores_no_positive, *views_and_options)
+
+
+def pair_penalty_of_positives(*views_and_options):
+    return there_and_back(scores_penalty_of_positives, *views_and_options)
+
+
+def pair_mean_positive(*views_and_options):
+    return there_and_back(scores_mean_positive, *views_and_options)
+
+
+def pair_mean_of_others(*views_and_options):
+    return there_and_back(scores_mean_of_others, *views_and_options)
+
+
 # ---- evaluations
 
 
@@ -234,6 +363,15 @@ def accuracy_drop_last_over_dataset(logits, labels, batch_size):
 def accuracy_over_len_of_loader(logits, labels, batch_size):
     batches = loader(logits, labels, batch_size)
     return sum((x.argmax(1) == y).sum() for x, y in batches).double() / (len(batches) * batch_size)
+
+
+def top1_error_percent(logits, labels, batch_size):
+    return 100.0 - 100.0 * (logits.argmax(1) == labels).double().mean()
+
+
+def accuracy_break(logits, labels, batch_size):
+    for x, y in loader(logits, labels, batch_size):
+        return (x.argmax(1) == y).double().mean()
 
 
 def top1_percent(logits, labels, batch_size):
