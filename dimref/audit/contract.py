@@ -160,13 +160,13 @@ class Contract:
 
 # Files of `dimref/audit/catalogue`, each with CONTRACTS, a tuple.
 FAMILIES: dict[str, tuple[str, ...]] = {
-    "bound": ("bounds", "infonce", "f_divergences", "contrastive", "mine"),
+    "bound": ("bounds", "infonce", "f_divergences", "contrastive", "mine", "multiview"),
     "negatives": ("negatives",),
     "discriminator": ("discriminators",),
     "layer": ("layers", "norms"),
     "information": ("information", "divergences", "gaussians"),
     "prior": ("prior",),
-    "measure": ("measures",),
+    "measure": ("measures", "evaluation"),
 }
 
 

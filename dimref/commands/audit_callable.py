@@ -19,7 +19,7 @@ WHAT = {
     "layer": "a layer",
     "information": "an exact quantity of tables or Gaussians",
     "prior": "a loss of the game with the prior",
-    "measure": "a measure of images",
+    "measure": "a measure of images, or of an evaluation",
 }
 LONGEST = 3600  # seconds
 

@@ -38,7 +38,7 @@ def plot(run: Path, data_dir: str | None, checkpoint: str, backend: str, threads
     n = found.meta.get("held_out_batch", config.batch_size)
     ceilings = pictures.ceilings(config.objective(), n, encoder.layout.local[0] ** 2)
     title = pictures.title_of(config)
-    click.echo(f"{'curves':<13} {pictures.told(lambda: plots.curves(run, ceilings, title))}")
+    click.echo(f"{'curves':<13} {pictures.told(lambda: plots.curves(run, ceilings, title, n))}")
     for name, text in pictures.of_encoder(run, encoder, config, found.step):
         click.echo(f"{name:<13} {text}")
     if (run / EVALUATION).exists():

@@ -92,7 +92,7 @@ def closing(task: Task, run: Path, state: State, plot: bool | None, quiet: bool)
             _row("prior", f"{held['prior']:.3f} nats, {-math.log(4):.3f} when y cannot be told from the prior")
         _print_probes(task, state)
     if plot or (plot is None and plots.available()):
-        _row("curves", str(plots.curves(run, ceilings, pictures.title_of(task.config))))
+        _row("curves", str(plots.curves(run, ceilings, pictures.title_of(task.config), n)))
         if not quiet:
             for name, text in pictures.of_encoder(run, _trained(task, state), task.config, state.step):
                 _row(name, text)

@@ -1,4 +1,4 @@
-"""The curves of a run: bounds with their ceilings, the prior's game, the health of y."""
+"""The curves of a run: bounds with their ceilings, the prior's game or what the bounds certify, the health of y."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from dimref.plots.style import BLUE, GREEN, GREY, ORANGE, legend_below, new_figu
 EQUILIBRIUM = -math.log(4)  # of the prior's game, when its discriminator cannot tell
 
 
-def curves(run: Path, ceilings: dict[str, float], title: str) -> Path:
+def curves(run: Path, ceilings: dict[str, float], title: str, n: int) -> Path:
     """Draw a run's metrics into curves.png: bounds with their ceilings, the prior's game, the health of y.
+
+    Without a prior the middle shows the certified forms of the bounds, of those that are none themselves.
 
     Args:
         ceilings: in nats, by the name of the term; inf is not drawn.
+        n: images of a batch; nothing certified lies above its log.
     Returns:
         The path of the picture.
     Raises:
@@ -27,7 +30,7 @@ def curves(run: Path, ceilings: dict[str, float], title: str) -> Path:
     figure = new_figure(12, 4.2)
     left, middle, right = figure.subplots(1, 3)
     _draw_bounds(left, steps, epochs, ceilings)
-    _draw_game(middle, steps)
+    _draw_middle(middle, steps, epochs, n)
     _draw_health(right, steps)
     for axes in (left, middle, right):
         axes.set_xlabel("step")
@@ -42,7 +45,7 @@ def _read(path: Path, terms: tuple[str, ...]) -> tuple[list[dict], list[dict]]:
     try:
         steps = [_step(line, terms) for line in lines if line["kind"] == "step"]
         epochs = [
-            {"step": line["step"], "held_out_nats": {term: float(line["held_out_nats"][term]) for term in terms}}
+            {"step": line["step"], "held_out_nats": _nats(line["held_out_nats"], terms)}
             for line in lines
             if line["kind"] == "epoch"
         ]
@@ -54,36 +57,60 @@ def _read(path: Path, terms: tuple[str, ...]) -> tuple[list[dict], list[dict]]:
 
 
 def _step(line: dict, terms: tuple[str, ...]) -> dict:
-    nats = {term: float(line["nats"][term]) for term in (*terms, *(["prior"] if "prior" in line["nats"] else []))}
     return {
         "step": line["step"],
-        "nats": nats,
+        "nats": _nats(line["nats"], terms),
         **{name: float(line[name]) for name in ("effective_rank", "gradient_norm")},
     }
 
 
+def _nats(found: dict, terms: tuple[str, ...]) -> dict[str, float]:
+    """The terms, and of the others those that are drawn where they are there."""
+    more = (name for name in (*map(certified, terms), "prior") if name in found)
+    return {name: float(found[name]) for name in (*terms, *more)}
+
+
+def certified(term: str) -> str:
+    """The name of a term's certified form in the metrics."""
+    return f"{term}_certified"
+
+
 def _draw_bounds(axes: Any, steps: list[dict], epochs: list[dict], ceilings: dict[str, float]) -> None:
+    axes.set_title("bound that is maximized")
+    _draw_terms(axes, steps, epochs, ceilings)
+
+
+def _draw_terms(axes: Any, steps: list[dict], epochs: list[dict], ceilings: dict[str, float]) -> None:
     for term, colour in zip(ceilings, (BLUE, ORANGE, GREEN), strict=False):
+        label = term.removesuffix("_certified")
         x = [line["step"] for line in steps]
-        axes.plot(x, [line["nats"][term] for line in steps], color=colour, lw=1, alpha=0.6, label=f"{term}, batch")
+        axes.plot(x, [line["nats"][term] for line in steps], color=colour, lw=1, alpha=0.6, label=f"{label}, batch")
         axes.plot(
             [line["step"] for line in epochs],
             [line["held_out_nats"][term] for line in epochs],
-            color=colour, marker="o", lw=2, label=f"{term}, held out",
+            color=colour, marker="o", lw=2, label=f"{label}, held out",
         )  # fmt: skip
-    for ceiling in {c for c in ceilings.values() if math.isfinite(c)}:
+    for ceiling in sorted({c for c in ceilings.values() if math.isfinite(c)}):
         axes.axhline(ceiling, color=GREY, ls="--", lw=1, label=f"ceiling {ceiling:.3f}")
-    axes.set_title("bound that is maximized")
     axes.set_ylabel("nats")
     _legend(axes, axes.get_lines())
 
 
-def _draw_game(axes: Any, steps: list[dict]) -> None:
-    axes.set_title("prior's game")
-    if "prior" not in steps[0]["nats"]:
+def _draw_middle(axes: Any, steps: list[dict], epochs: list[dict], n: int) -> None:
+    found = steps[0]["nats"]
+    if "prior" in found:
+        axes.set_title("prior's game")
+        _draw_game(axes, steps)
+    elif forms := [certified(term) for term in found if certified(term) in found]:
+        axes.set_title("what is certified of it")
+        _draw_terms(axes, steps, epochs, dict.fromkeys(forms, math.log(n)))
+    else:
+        axes.set_title("prior's game")
         axes.text(0.5, 0.5, "no prior (weight 0)", ha="center", va="center", transform=axes.transAxes, color=GREY)
         axes.set(xticks=[], yticks=[])
-        return
+
+
+def _draw_game(axes: Any, steps: list[dict]) -> None:
     axes.set_ylabel("nats")
     values = [s["nats"]["prior"] for s in steps]
     axes.plot([s["step"] for s in steps], values, color=GREEN, label="E log D(z) + E log(1 − D(y))")

@@ -68,9 +68,9 @@ def test_ceilings_are_those_of_the_held_out_batch(images, narrow, tmp_path, monk
     run, seen = tmp_path / "run", []
     options = ("--bound", "infonce", "--batch-size", 13, "--steps", 1, "--out", run, "--quiet", "--no-plot")
     assert tiny.invoke(*tiny.small(images, *options)).exit_code == 0
-    monkeypatch.setattr(plots, "curves", lambda run, ceilings, title: (seen.append(ceilings), run)[1])
+    monkeypatch.setattr(plots, "curves", lambda run, ceilings, title, n: (seen.append((ceilings, n)), run)[1])
     rows("plot", run)
-    assert seen == [{"local": pytest.approx(np.log(6))}]
+    assert seen == [({"local": pytest.approx(np.log(6))}, 6)]
 
 
 def test_training_draws_them_too_unless_quiet(images, narrow, tmp_path):

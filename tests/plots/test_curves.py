@@ -28,7 +28,7 @@ def series(axes):
 
 
 def test_the_picture_is_a_png_of_a_size_to_be_looked_at(tmp_path):
-    path = plots.curves(metrics(tmp_path), {"local": 1.386}, "title")
+    path = plots.curves(metrics(tmp_path), {"local": 1.386}, "title", 64)
     assert path == tmp_path / "curves.png"
     wide, high = size(path)
     assert 1000 < wide < 2000
@@ -37,7 +37,8 @@ def test_the_picture_is_a_png_of_a_size_to_be_looked_at(tmp_path):
 
 
 def test_the_curves_are_the_metrics(tmp_path, drawn):
-    plots.curves(metrics(tmp_path, terms=("global", "local", "prior")), {"local": math.log(4), "global": math.inf}, "t")
+    ceilings = {"local": math.log(4), "global": math.inf}
+    plots.curves(metrics(tmp_path, terms=("global", "local", "prior")), ceilings, "t", 64)
     left, middle, right, twin = drawn[0].axes
     steps = [1, 2, 3, 4, 5, 6]
     found = series(left)
@@ -53,7 +54,7 @@ def test_the_curves_are_the_metrics(tmp_path, drawn):
 
 
 def test_every_axis_and_every_curve_is_labelled(tmp_path, drawn):
-    plots.curves(metrics(tmp_path), {"local": 1.386}, "shapes, jsd")
+    plots.curves(metrics(tmp_path), {"local": 1.386}, "shapes, jsd", 64)
     figure = drawn[0]
     assert figure.get_suptitle() == "shapes, jsd"
     for axes in figure.axes:
@@ -66,13 +67,34 @@ def test_every_axis_and_every_curve_is_labelled(tmp_path, drawn):
 
 
 def test_no_legend_hides_a_curve(tmp_path, drawn):
-    plots.curves(metrics(tmp_path), {"local": 1.386}, "title")
+    plots.curves(metrics(tmp_path), {"local": 1.386}, "title", 64)
     for axes in drawn[0].axes[:3]:
         assert axes.get_legend().get_window_extent().y1 < axes.get_window_extent().y0
 
 
+def test_what_amdim_certifies_is_in_the_middle(tmp_path, drawn):
+    """A curve for each pair of scales on batches and held out, below log N; the penalty and the loss are not drawn."""
+    scales = ("1-5", "1-7", "5-5")
+    terms = (*scales, *(f"{term}_certified" for term in scales), "penalty", "loss")
+    plots.curves(metrics(tmp_path, terms=terms), dict.fromkeys(scales, 7.0), "title", 64)
+    left, middle, *_ = drawn[0].axes
+    names = {f"{term}, {where}" for term in scales for where in ("batch", "held out")}
+    assert set(series(left)) == {*names, "ceiling 7.000"}
+    found = series(middle)
+    assert set(found) == {*names, "ceiling 4.159"}
+    assert found["1-7, batch"] == ([1, 2, 3, 4, 5, 6], [step / 10 for step in range(1, 7)])
+    assert found["5-5, held out"] == ([3, 6], [0.3, 0.6])
+    assert middle.get_title() == "what is certified of it"
+    assert not middle.texts
+
+
+def test_a_prior_is_shown_before_what_is_certified(tmp_path, drawn):
+    plots.curves(metrics(tmp_path, terms=("local", "local_certified", "prior")), {"local": 7.0}, "title", 64)
+    assert drawn[0].axes[1].get_title() == "prior's game"
+
+
 def test_a_run_without_a_prior_says_so(tmp_path, drawn):
-    plots.curves(metrics(tmp_path, terms=("local",)), {"local": 1.386}, "title")
+    plots.curves(metrics(tmp_path, terms=("local",)), {"local": 1.386}, "title", 64)
     middle = drawn[0].axes[1]
     assert [text.get_text() for text in middle.texts] == ["no prior (weight 0)"]
     assert series(middle) == {}
@@ -80,7 +102,7 @@ def test_a_run_without_a_prior_says_so(tmp_path, drawn):
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
 def test_numbers_that_are_not_finite_are_left_out_of_the_curves_and_do_no_harm(tmp_path, drawn, value):
-    path = plots.curves(metrics(tmp_path, value=value), {"local": math.inf}, "title")
+    path = plots.curves(metrics(tmp_path, value=value), {"local": math.inf}, "title", 64)
     assert size(path)[0] > 1000
     drawn_values = series(drawn[0].axes[0])["local, batch"][1]
     assert all(isinstance(number, float) and not math.isfinite(number) for number in drawn_values)
@@ -89,28 +111,28 @@ def test_numbers_that_are_not_finite_are_left_out_of_the_curves_and_do_no_harm(t
 
 @pytest.mark.parametrize("steps", [1, 2])
 def test_a_run_of_a_step_or_two_is_drawn(tmp_path, steps):
-    assert size(plots.curves(metrics(tmp_path, steps=steps), {"local": 1.386}, "title"))[0] > 1000
+    assert size(plots.curves(metrics(tmp_path, steps=steps), {"local": 1.386}, "title", 64))[0] > 1000
 
 
 def test_two_equal_ceilings_are_one_line(tmp_path, drawn):
-    plots.curves(metrics(tmp_path, terms=("global", "local")), {"local": 1.386, "global": 1.386}, "title")
+    plots.curves(metrics(tmp_path, terms=("global", "local")), {"local": 1.386, "global": 1.386}, "title", 64)
     labels = [text.get_text() for text in drawn[0].axes[0].get_legend().get_texts()]
     assert labels.count("ceiling 1.386") == 1
 
 
 def test_a_run_without_metrics_is_refused(tmp_path):
     with pytest.raises(DimrefError, match=r"metrics.jsonl: expected the run's metrics"):
-        plots.curves(tmp_path, {"local": 1.386}, "title")
+        plots.curves(tmp_path, {"local": 1.386}, "title", 64)
     (tmp_path / "metrics.jsonl").write_text("")
     with pytest.raises(DimrefError, match="expected at least one line of metrics, found none"):
-        plots.curves(tmp_path, {"local": 1.386}, "title")
+        plots.curves(tmp_path, {"local": 1.386}, "title", 64)
 
 
 def test_a_picture_is_drawn_anew_and_a_failed_one_leaves_the_old(tmp_path, monkeypatch):
-    path = plots.curves(metrics(tmp_path), {"local": 1.386}, "title")
+    path = plots.curves(metrics(tmp_path), {"local": 1.386}, "title", 64)
     first = path.read_bytes()
     metrics(tmp_path, steps=9)
-    assert plots.curves(tmp_path, {"local": 1.386}, "title").read_bytes() != first
+    assert plots.curves(tmp_path, {"local": 1.386}, "title", 64).read_bytes() != first
     before = path.read_bytes()
 
     def full(self, file, **options):
@@ -119,7 +141,7 @@ def test_a_picture_is_drawn_anew_and_a_failed_one_leaves_the_old(tmp_path, monke
 
     monkeypatch.setattr(Figure, "savefig", full)
     with pytest.raises(DimrefError, match=r"curves.png: expected to write it, found: No space left"):
-        plots.curves(tmp_path, {"local": 1.386}, "title")
+        plots.curves(tmp_path, {"local": 1.386}, "title", 64)
     assert path.read_bytes() == before
 
 
@@ -137,4 +159,4 @@ def test_a_picture_is_drawn_anew_and_a_failed_one_leaves_the_old(tmp_path, monke
 def test_metrics_with_a_fault_are_refused(tmp_path, line):
     runs.append_metrics(tmp_path / runs.METRICS, line)
     with pytest.raises(DimrefError, match=r"metrics.jsonl: expected the metrics of a run, found a fault at"):
-        plots.curves(tmp_path, {"local": 1.386}, "title")
+        plots.curves(tmp_path, {"local": 1.386}, "title", 64)

@@ -50,7 +50,8 @@ SOME = [(c, f) for c, f in WITH_REFERENCE if (c.name, f.name) in {
     ("dv", "pairs"), ("nwj", "matrix"), ("jsd", "pairs"), ("plug_in", "pairs"), ("smile", "matrix"), ("tuba", "pairs"),
     ("mine", "pairs"), ("infonce", "sampled"), ("chi2", "pairs"), ("reverse_kl", "pairs"),
     ("squared_hellinger", "pairs"), ("total_variation", "pairs"), ("gan", "pairs"), ("all_pairs", "matrix"),
-    ("mask", "count"), ("masked_logsumexp", "matrix"), ("roll", "index"),
+    ("mask", "count"), ("masked_logsumexp", "matrix"), ("roll", "index"), ("amdim_direction", "embeddings"),
+    ("amdim_direction", "scores"), ("amdim_pair", "embeddings"),
 }]  # fmt: skip
 
 

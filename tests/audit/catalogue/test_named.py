@@ -8,6 +8,7 @@ from dimref.audit.calling import Here
 from dimref.audit.catalogue import (
     discriminators,
     divergences,
+    evaluation,
     gaussians,
     information,
     layers,
@@ -16,7 +17,7 @@ from dimref.audit.catalogue import (
     prior,
 )
 
-FAMILIES = (layers, norms, discriminators, prior, information, divergences, gaussians, measures)
+FAMILIES = (layers, norms, discriminators, prior, information, divergences, gaussians, measures, evaluation)
 FORMS = {name: form for family in FAMILIES for name, form in forms(family.CONTRACTS)}
 CASES = 32
 
