@@ -205,6 +205,13 @@ def test_gradient_of_every_combination_is_the_central_difference(bound, scorer, 
         assert along(gradients[part], direction) == pytest.approx(expected, rel=1e-6, abs=1e-8), part
 
 
+@pytest.mark.parametrize(
+    ("both", "expected"), [((0.5, 2.0), {"local": 2.0, "global": 0.5}), ((0.0, 1.0), {"local": 1.0}), ((0.0, 0.0), {})]
+)
+def test_bounds_of_weight_zero_are_not_among_the_weights(both, expected):
+    assert Objective(*both, prior_weight=0.3).weights == expected
+
+
 @pytest.mark.parametrize("prior", ["uniform", "gaussian"])
 @pytest.mark.parametrize("prior_loss", ["minimax", "non-saturating"])
 def test_each_player_of_the_prior_follows_its_own_loss(prior, prior_loss):
