@@ -144,13 +144,13 @@ def audited(plant: Plant, module: ModuleType, cases: int = 0, seed: int = 0) -> 
     return Finding(plant, named, report.judgement.diagnosis)
 
 
-def catalogue() -> set[str]:
-    """Every entry: "kind name key"."""
+def known_mistakes() -> set[str]:
+    """Every mistake of the catalogue: "kind name key"."""
     return {
         f"{contract.kind} {contract.name} {variant.key}"
         for contract in contracts()
         for form in contract.forms
-        for variant in (*form.conventions, *form.mistakes, *form.numerical)
+        for variant in (*form.mistakes, *form.numerical)
     }
 
 

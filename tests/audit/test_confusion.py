@@ -35,6 +35,15 @@ def test_the_manifest_holds_every_planted_function_once():
         assert not unlisted, file
 
 
+def test_every_known_mistake_is_planted():
+    planted = {
+        f"{plant.contract.rpartition(' ')[0]} {plant.expected.removeprefix('mistake ')}"
+        for plant in PLANTS
+        if plant.expected.startswith("mistake")
+    }
+    assert confusion.known_mistakes() - planted == set()
+
+
 def test_there_are_enough_right_ones():
     valid = [plant for plant in PLANTS if not plant.expected.startswith("mistake")]
     assert len(valid) >= 60
