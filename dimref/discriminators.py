@@ -135,11 +135,18 @@ def dot_square(parameters: Tree, features: Array, y: Array) -> Array:
     Source: arXiv 1808.06670, section 4.1 and figure 7 (encode-and-dot-product); eq. (5).
     """
     _check("dot", features, y)
-    n, locations, _ = features.shape
-    a, b = _embed(parameters["feature"], features), _embed(parameters["representation"], y)
-    units = b.shape[1]
-    scores = ops.matmul(ops.reshape(a, (n * locations, units)), ops.transpose(b, (1, 0))) * (1 / math.sqrt(units))
-    return ops.transpose(ops.reshape(scores, (n, locations, n)), (0, 2, 1))
+    b = blocks.by_rows(_embed, parameters["representation"], y, block=ROWS)
+    shared = {**parameters["feature"], "others": b}
+    scores = blocks.by_rows(_dots, shared, features, block=-(-ROWS // features.shape[1]))
+    return ops.transpose(scores, (0, 2, 1))
+
+
+def _dots(parameters: Tree, features: Array) -> Array:
+    """⟨a(f_il), b(y_j)⟩ / √E of some images and every y: (n, L, N). No more of a than a block is ever there."""
+    a, b = _embed(parameters, features), parameters["others"]
+    n, locations, units = a.shape
+    rows = ops.matmul(ops.reshape(a, (n * locations, units)), ops.transpose(b, (1, 0)))
+    return ops.reshape(rows * (1 / math.sqrt(units)), (n, locations, b.shape[0]))
 
 
 def _init_embedding(rng: np.random.Generator, n_in: int, units: int) -> Tree:
@@ -153,11 +160,6 @@ def _init_embedding(rng: np.random.Generator, n_in: int, units: int) -> Tree:
 
 def _embed(parameters: Tree, x: Array) -> Array:
     """Two layers with a linear shortcut and layer norm: (..., n_in) → (..., E)."""
-    locations = math.prod(x.shape[1:-1])
-    return blocks.by_rows(_embed_rows, parameters, x, block=-(-ROWS // locations))
-
-
-def _embed_rows(parameters: Tree, x: Array) -> Array:
     hidden = ops.relu(layers.linear(parameters["hidden"], x))
     out = layers.linear(parameters["out"], hidden) + layers.linear(parameters["shortcut"], x)
     return layers.layer_norm(parameters["norm"], out)
