@@ -136,17 +136,19 @@ def dot_square(parameters: Tree, features: Array, y: Array) -> Array:
     """
     _check("dot", features, y)
     b = blocks.by_rows(_embed, parameters["representation"], y, block=ROWS)
-    shared = {**parameters["feature"], "others": b}
+    b = b * (1 / math.sqrt(b.shape[1]))
+    # ⟨gain·x̂ + shift, b⟩ = ⟨x̂, gain·b⟩ + ⟨shift, b⟩: a's norm ends on N rows in place of N·L.
+    norm = parameters["feature"]["norm"]
+    dot = {"w": ops.transpose(ops.multiply(b, norm["gain"]), (1, 0)), "b": ops.total(ops.multiply(b, norm["shift"]), 1)}
+    shared = {**parameters["feature"], "dot": dot}
     scores = blocks.by_rows(_dots, shared, features, block=-(-ROWS // features.shape[1]))
     return ops.transpose(scores, (0, 2, 1))
 
 
 def _dots(parameters: Tree, features: Array) -> Array:
-    """⟨a(f_il), b(y_j)⟩ / √E of some images and every y: (n, L, N). No more of a than a block is ever there."""
-    a, b = _embed(parameters, features), parameters["others"]
-    n, locations, units = a.shape
-    rows = ops.matmul(ops.reshape(a, (n * locations, units)), ops.transpose(b, (1, 0)))
-    return ops.reshape(rows * (1 / math.sqrt(units)), (n, locations, b.shape[0]))
+    """⟨a(f_il), b(y_j)⟩ / √E of some images and every y: (n, L, N). a is never there as a whole."""
+    standard = ops.standardize(_two_layers(parameters, features), -1, layers.EPSILON)
+    return layers.linear(parameters["dot"], standard)
 
 
 def _init_embedding(rng: np.random.Generator, n_in: int, units: int) -> Tree:
@@ -160,9 +162,12 @@ def _init_embedding(rng: np.random.Generator, n_in: int, units: int) -> Tree:
 
 def _embed(parameters: Tree, x: Array) -> Array:
     """Two layers with a linear shortcut and layer norm: (..., n_in) → (..., E)."""
+    return layers.layer_norm(parameters["norm"], _two_layers(parameters, x))
+
+
+def _two_layers(parameters: Tree, x: Array) -> Array:
     hidden = ops.relu(layers.linear(parameters["hidden"], x))
-    out = layers.linear(parameters["out"], hidden) + layers.linear(parameters["shortcut"], x)
-    return layers.layer_norm(parameters["norm"], out)
+    return layers.linear(parameters["out"], hidden) + layers.linear(parameters["shortcut"], x)
 
 
 def _check(name: str, features: Array, y: Array) -> None:
