@@ -37,6 +37,8 @@ def draw(result: dict[str, Any], path: Path) -> None:
 
 
 def _draw_ladder(axes: Any, kind: str, rows: list[dict[str, Any]]) -> None:
+    from matplotlib import ticker
+
     title, x_label, y_label = TITLES[kind]
     axes.set(title=title, xlabel=x_label, ylabel=y_label)
     tidy(axes)
@@ -50,11 +52,16 @@ def _draw_ladder(axes: Any, kind: str, rows: list[dict[str, Any]]) -> None:
     line = [last[CURVES[kind][0][0]] * (n / last["n"]) ** power for n in x]
     axes.plot(x, line, color=GREY, ls="--", lw=1, label=label)
     axes.set_xscale("log")
+    axes.minorticks_off()
     if power:
         axes.set_yscale("log")
+        axes.yaxis.set_minor_formatter(
+            ticker.LogFormatterSciNotation(minor_thresholds=(2, 0.4))
+        )  # numbers between powers of ten
     else:
-        axes.set_ylim(bottom=0)  # what is to stay the same is judged from 0
-    axes.minorticks_off()
+        axes.set_ylim(
+            0, 1.2 * max(row[CURVES[kind][0][0]] for row in rows)
+        )  # what is to stay the same is judged from 0
     ticks = x[::-2][::-1] if len(x) > 5 else x
     axes.set_xticks(ticks, [_short(n) for n in ticks])
     axes.legend(frameon=False, fontsize="small")

@@ -78,7 +78,12 @@ def windows(n: int, layout: Layout) -> np.ndarray:
 
 
 def _median(call: Callable[[], Any], backend: Backend, seconds: float) -> float:
-    """The median of calls for about that many seconds, one at least: the largest sizes afford no call to warm up."""
+    """The median of calls for about that many seconds, one at least, after one that warms up.
+
+    The first call is also the one that the system hands out memory for: at the largest sizes it takes ten times as long.
+    """
+    call()
+    backend.synchronize()
     taken: list[float] = []
     end = time.perf_counter() + seconds
     while not taken or time.perf_counter() < end:

@@ -56,7 +56,9 @@ def test_read_exactly(packed, tmp_path):
             read_exactly(stream, 2, path)
 
 
-@pytest.mark.parametrize("damage", [lambda z: z[:-9], lambda z: z[:-5] + bytes([z[-5] ^ 1]) + z[-4:], lambda z: b"x" + z])
+@pytest.mark.parametrize(
+    "damage", [lambda z: z[:-9], lambda z: z[:-5] + bytes([z[-5] ^ 1]) + z[-4:], lambda z: b"x" + z]
+)
 def test_damaged_gzip(damage, tmp_path):
     path = tmp_path / "f.gz"
     path.write_bytes(damage(gzip.compress(np.random.default_rng(0).bytes(1000))))
