@@ -269,6 +269,16 @@ def test_a_small_product_is_not_shared(monkeypatch):
         ops.matmul(many, many.T)
 
 
+def test_a_product_has_no_more_threads_than_it_is_worth(monkeypatch):
+    x, y = draw(3, (5, 1), (1, 1))  # worth two and a half
+    monkeypatch.setattr(ops, "WORTH", 2)
+    calls = []
+    monkeypatch.setattr(parallel, "run", lambda calls_, run=parallel.run: calls.append(len(calls_)) or run(calls_))
+    with shared(monkeypatch, 3):
+        same(ops.matmul(x, y), x @ y)
+    assert calls == [2]
+
+
 def test_relu():
     (x,) = draw(7, (3, 4))
     np.testing.assert_array_equal(ops.relu(x), np.where(x > 0, x, 0))
@@ -376,6 +386,50 @@ def test_normalize_columns_against_differences():
             return normalized(*given)
 
         check_gradient(alone, (x, gain, shift)[k])
+
+
+class Kernels:
+    """A device's, in NumPy, that tells which of them were asked for."""
+
+    def __init__(self):
+        self.asked = []
+
+    def matmul(self, x, y):
+        return np.matmul(x, y)
+
+    def normalize(self, centred, gain, shift, variance, epsilon):
+        self.asked.append("normalize")
+        return gain * centred / np.sqrt(variance + epsilon) + shift
+
+    def column_products(self, x, y):
+        self.asked.append("column_products")
+        return (x * y).sum(axis=0)
+
+    def normalize_gradient(self, g, centred, gain, variance, of_gain, of_shift, epsilon):
+        self.asked.append("normalize_gradient")
+        standard = centred / np.sqrt(variance + epsilon)
+        return gain / np.sqrt(variance + epsilon) * (g - (standard * of_gain + of_shift) / len(g))
+
+
+@pytest.mark.parametrize("leaves", [("x", "gain", "shift"), ("gain", "shift")])
+def test_normalize_columns_asks_a_device_for_its_kernels(monkeypatch, leaves):
+    g, *arrays = draw(4, (5, 3), (5, 3), (3,), (3,))
+    given_ = dict(zip(("x", "gain", "shift"), arrays, strict=True))
+
+    def function(parameters):
+        all_ = {**given_, **parameters}
+        out = normalized(all_["x"], all_["gain"], all_["shift"])
+        return ops.total(ops.multiply(out, g)), {}
+
+    parameters = {name: given_[name] for name in leaves}
+    plain, expected, _ = value_and_gradients(function, parameters)
+    device = Kernels()
+    monkeypatch.setattr(ops.kernels, "of", lambda array: device)
+    value, found, _ = value_and_gradients(function, parameters)
+    same(value, plain)
+    for name in leaves:
+        same(found[name], expected[name])
+    assert device.asked == ["normalize", "column_products", "normalize_gradient"][: 3 if "x" in leaves else 2]
 
 
 @pytest.mark.parametrize("which", ["x", "gain"])
