@@ -188,7 +188,12 @@ def _soft_clip(scores: Array, clip: float) -> Array:
     return clip * np.tanh(scores * (1 / clip))
 
 
-defvjp(_soft_clip, lambda t, scores, clip: lambda g: g * (1 - (t * (1 / clip)) ** 2))
+def _clip_slope(t: Array, clip: float) -> Array:
+    """d t / d s of t = c·tanh(s/c): 1 − (t/c)²."""
+    return 1 - (t * (1 / clip)) ** 2
+
+
+defvjp(_soft_clip, lambda t, scores, clip: lambda g: g * _clip_slope(t, clip))
 
 
 @dataclass(frozen=True)
@@ -297,7 +302,7 @@ def _contrast_vjp(argnums: Sequence[int], ans: Array, args: Sequence[Any], kwarg
             share = np.exp(np.minimum(t - scores.others, 0))  # at most 1, but for the positives, which are not meant
             slope = np.where(own, -missing[block].reshape(-1, locations, 1), share * pull)
             if clip:
-                slope = slope * (1 - (t * (1 / clip)) ** 2)
+                slope = slope * _clip_slope(t, clip)
             slope = (slope + s * (2 * penalty / (n * n * locations))) * g
             rows = slope.reshape(-1, n) * (1 / math.sqrt(units))
             of_y += ops.matmul(rows.T, f[block].reshape(-1, units))

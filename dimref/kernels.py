@@ -84,7 +84,7 @@ class Kernels:
 
     def standardize(self, x: Array, axis: int, epsilon: float) -> Array:
         """See `ops.standardize`."""
-        mean, squares = x.mean(axis=axis, keepdims=True), self.squared_deviations(x, axis)
+        mean, squares = self._deviation(x, axis)
         return self.named["standardize"](x, mean, squares, float(x.shape[axis]), epsilon)
 
     def standardize_gradient(self, g: Array, standard: Array, squares: Array, axis: int, epsilon: float) -> Array:
@@ -95,8 +95,11 @@ class Kernels:
 
     def squared_deviations(self, x: Array, axis: int) -> Array:
         """Σ (x − μ)² along an axis, which is kept."""
+        return self._deviation(x, axis)[1]
+
+    def _deviation(self, x: Array, axis: int) -> tuple[Array, Array]:
         mean = x.mean(axis=axis, keepdims=True)
-        return self.named["sum_of_squared_deviations"](x, mean, axis=axis, keepdims=True)
+        return mean, self.named["sum_of_squared_deviations"](x, mean, axis=axis, keepdims=True)
 
     def normalize(self, centred: Array, gain: Array, shift: Array, variance: Array, epsilon: float) -> Array:
         """See `ops.normalize_columns`."""

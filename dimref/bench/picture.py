@@ -48,20 +48,17 @@ def _draw_ladder(axes: Any, kind: str, rows: list[dict[str, Any]]) -> None:
     for name, label, colour in CURVES[kind]:
         axes.plot(x, [row[name] for row in rows], color=colour, marker="o", ms=4, label=label)
     power, label = EXPECTED[kind]
-    last = rows[-1]
-    line = [last[CURVES[kind][0][0]] * (n / last["n"]) ** power for n in x]
+    times = [row[CURVES[kind][0][0]] for row in rows]
+    line = [times[-1] * (n / x[-1]) ** power for n in x]
     axes.plot(x, line, color=GREY, ls="--", lw=1, label=label)
     axes.set_xscale("log")
     axes.minorticks_off()
     if power:
         axes.set_yscale("log")
-        axes.yaxis.set_minor_formatter(
-            ticker.LogFormatterSciNotation(minor_thresholds=(2, 0.4))
-        )  # numbers between powers of ten
+        few = ticker.LogFormatterSciNotation(minor_thresholds=(2, 0.4))  # numbers between powers of ten
+        axes.yaxis.set_minor_formatter(few)
     else:
-        axes.set_ylim(
-            0, 1.2 * max(row[CURVES[kind][0][0]] for row in rows)
-        )  # what is to stay the same is judged from 0
+        axes.set_ylim(0, 1.2 * max(times))  # what is to stay the same is judged from 0
     ticks = x[::-2][::-1] if len(x) > 5 else x
     axes.set_xticks(ticks, [_short(n) for n in ticks])
     axes.legend(frameon=False, fontsize="small")
