@@ -46,9 +46,7 @@ class _Blocks:
     ) -> None:
         self.function, self.shape, self.on_tape = function, parameters, on_tape
         self.first_row = len(on_tape) - rows  # of the arguments, the first that is cut
-        count = -(-n // block)
-        windows = parallel.shares(n, count)
-        self.shares = [windows[share] for share in parallel.shares(count, parallel.threads())]
+        self.shares = parallel.blocks(n, block)
         self.n = n
         # By a block's first row; none of a block whose result does not depend on what is on the tape.
         self.tapes: dict[int, tuple[VJPNode | None, list[VJPNode | None]]] = {}

@@ -111,11 +111,10 @@ def encode(parameters: Tree, state: Tree, images: Array, layout: Layout, trainin
     maps = [images]
     for k in range(1, layout.depth + 1):
         x = layers.conv2d(parameters[f"conv{k}"], maps[-1], KERNEL, STRIDE, PADDING)
-        x, moved[f"norm{k}"] = layers.batch_norm(parameters[f"norm{k}"], state[f"norm{k}"], x, training)
-        maps.append(ops.relu(x))
+        x, moved[f"norm{k}"] = layers.batch_norm(parameters[f"norm{k}"], state[f"norm{k}"], x, training, rectified=True)
+        maps.append(x)
     fc = layers.linear(parameters["fc"], flatten(maps[-1]))
-    fc, moved["norm_fc"] = layers.batch_norm(parameters["norm_fc"], state["norm_fc"], fc, training)
-    fc = ops.relu(fc)
+    fc, moved["norm_fc"] = layers.batch_norm(parameters["norm_fc"], state["norm_fc"], fc, training, rectified=True)
     return Encoding(maps[-2], maps[-1], fc, layers.linear(parameters["y"], fc)), moved
 
 

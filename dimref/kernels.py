@@ -40,19 +40,19 @@ ELEMENTWISE = {
         out = (g - g_mean - standard * (along / T(count))) * (T(1) / sqrt(squares / T(count) + T(epsilon)))
         """,
     ),
-    # gain·(x − μ)/√(σ² + ε) + shift, of centred x
+    # gain·(x − μ)/√(σ² + ε) + shift
     "normalize": (
-        "T centred, T gain, T shift, T variance, float64 epsilon",
+        "T x, T mean, T gain, T shift, T variance, float64 epsilon",
         "T out",
-        "out = centred * (gain / sqrt(variance + T(epsilon))) + shift",
+        "out = (x - mean) * (gain / sqrt(variance + T(epsilon))) + shift",
     ),
     # gain/√(σ² + ε)·(g − mean g − x̂·mean(g·x̂)), from Σ g·x̂ and Σ g
     "normalize_gradient": (
-        "T g, T centred, T gain, T variance, T of_gain, T of_shift, float64 count, float64 epsilon",
+        "T g, T x, T mean, T gain, T variance, T of_gain, T of_shift, float64 count, float64 epsilon",
         "T out",
         """
         T scale = T(1) / sqrt(variance + T(epsilon));
-        out = gain * scale * (g - (centred * scale * of_gain + of_shift) / T(count))
+        out = gain * scale * (g - ((x - mean) * scale * of_gain + of_shift) / T(count))
         """,
     ),
     # rate and floor of `optim.corrections`: one number each, or an array of one
@@ -72,6 +72,7 @@ SUMS = {
     "sum_of_squares": ("T x", "x * x"),
     "sum_of_squared_deviations": ("T x, T mean", "(x - mean) * (x - mean)"),
     "sum_of_products": ("T x, T y", "x * y"),
+    "sum_of_centred_products": ("T g, T x, T mean", "g * (x - mean)"),
 }
 
 
@@ -101,20 +102,28 @@ class Kernels:
         mean = x.mean(axis=axis, keepdims=True)
         return mean, self.named["sum_of_squared_deviations"](x, mean, axis=axis, keepdims=True)
 
-    def normalize(self, centred: Array, gain: Array, shift: Array, variance: Array, epsilon: float) -> Array:
-        """See `ops.normalize_columns`."""
-        return self.named["normalize"](centred, gain, shift, variance, epsilon)
+    def normalize(self, x: Array, mean: Array, gain: Array, shift: Array, variance: Array, epsilon: float) -> Array:
+        """See `normalization.normalize_columns`."""
+        return self.named["normalize"](x, mean, gain, shift, variance, epsilon)
 
     def normalize_gradient(
-        self, g: Array, centred: Array, gain: Array, variance: Array, of_gain: Array, of_shift: Array, epsilon: float
+        self,
+        g: Array,
+        x: Array,
+        mean: Array,
+        gain: Array,
+        variance: Array,
+        of_gain: Array,
+        of_shift: Array,
+        epsilon: float,
     ) -> Array:
         """Its VJP in x, from the gradients of gain and shift."""
         count = float(g.shape[0])
-        return self.named["normalize_gradient"](g, centred, gain, variance, of_gain, of_shift, count, epsilon)
+        return self.named["normalize_gradient"](g, x, mean, gain, variance, of_gain, of_shift, count, epsilon)
 
-    def column_products(self, x: Array, y: Array) -> Array:
-        """Σ x·y over the rows of two matrices."""
-        return self.named["sum_of_products"](x, y, axis=0)
+    def centred_products(self, g: Array, x: Array, mean: Array) -> Array:
+        """Σ g·(x − μ) over the rows of two matrices."""
+        return self.named["sum_of_centred_products"](g, x, mean, axis=0)
 
     def gate(self, g: Array, kept: Array) -> Array:
         """g·[kept > 0]."""

@@ -13,15 +13,13 @@ import math
 
 import numpy as np
 
-from dimref import blocks, ops
+from dimref import convolution, normalization, ops
 from dimref.backend import Array, Tree
+from dimref.convolution import Geometry
 from dimref.ops import Pair
 
 EPSILON = 1e-5  # added to a variance before its root, as in PyTorch
 MOMENTUM = 0.1  # weight of the newest batch in the running statistics, as in PyTorch (Keras writes 1 − this)
-
-
-WINDOWS = 1 << 19  # numbers in a block of windows: they stay in a core's cache until they are multiplied
 
 
 # ---- linear
@@ -75,13 +73,11 @@ def conv2d(parameters: Tree, x: Array, kernel: int | Pair, stride: int | Pair = 
     for size, k, p in zip(x.shape[1:3], kernel, padding, strict=True):
         if size + 2 * p < k:
             raise ValueError(f"conv2d: x with padding must be at least the kernel {kernel}, was {x.shape}, {padding}")
-    numbers = math.prod(ops.out_size(*sizes) for sizes in zip(x.shape[1:3], kernel, stride, padding, strict=True))
-    numbers *= parameters["w"].shape[0]  # of one image's windows
-
-    def convolve(parameters: Tree, x: Array) -> Array:
-        return linear(parameters, ops.im2col(x, kernel, stride, padding))
-
-    return blocks.by_rows(convolve, parameters, x, block=max(1, WINDOWS // numbers))
+    w, b = parameters["w"], parameters.get("b")
+    geometry = Geometry(kernel, stride, padding)
+    if convolution.has_blocks(geometry, x, w, b):
+        return convolution.convolve(geometry, x, w, b)
+    return linear(parameters, ops.im2col(x, *geometry))
 
 
 def init_conv_transpose2d(
@@ -145,8 +141,12 @@ def init_running(features: int) -> Tree:
     return {"mean": np.zeros(features, np.float32), "variance": np.ones(features, np.float32)}
 
 
-def batch_norm(parameters: Tree, running: Tree, x: Array, training: bool) -> tuple[Array, Tree]:
+def batch_norm(
+    parameters: Tree, running: Tree, x: Array, training: bool, rectified: bool = False
+) -> tuple[Array, Tree]:
     """Normalize each channel over every other axis; returns (gain·x̂ + shift, new running statistics).
+
+    Rectified: with a ReLU after it, in the same passes over memory.
 
     Training: x̂ = (x − μ)/√(σ² + ε) with the batch's mean and biased variance, through which the gradient flows; the
     running statistics move by MOMENTUM toward μ and the *unbiased* variance n/(n−1)·σ², off the tape (PyTorch's
@@ -158,18 +158,20 @@ def batch_norm(parameters: Tree, running: Tree, x: Array, training: bool) -> tup
     """
     if not training:
         scale, offset = inference_scale(parameters, running)
-        return ops.add(ops.multiply(x, scale), offset), running
+        out = ops.add(ops.multiply(x, scale), offset)
+        return ops.relu(out) if rectified else out, running
     rows = ops.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
     n = rows.shape[0]
     if n < 2:
         raise ValueError(f"batch_norm: training needs at least 2 values per channel, x was {x.shape}")
-    centred, mu, variance = ops.moments(rows)
+    mu, variance = normalization.moments(rows)
     unbiased = variance * (n / (n - 1))
     moved = {
         "mean": (1 - MOMENTUM) * running["mean"] + MOMENTUM * mu,
         "variance": (1 - MOMENTUM) * running["variance"] + MOMENTUM * unbiased,
     }
-    out = ops.normalize_columns(rows, parameters["gain"], parameters["shift"], centred, variance, EPSILON)
+    gain, shift = parameters["gain"], parameters["shift"]
+    out = normalization.normalize_columns(rows, gain, shift, mu, variance, EPSILON, rectified)
     return ops.reshape(out, x.shape), moved
 
 

@@ -11,7 +11,7 @@ from dimref import kernels, parallel
 from dimref.backend import Array, Tree, leaves, map_tree
 
 BLOCK = (
-    1 << 18
+    1 << 17
 )  # elements: few enough for the cache that cores share, and so many that threads seldom wait for Python's lock
 
 

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -50,6 +50,21 @@ def shares(n: int, count: int) -> list[slice]:
     count = max(1, min(count, n))
     edges = [n * k // count for k in range(count + 1)]
     return [slice(start, stop) for start, stop in pairwise(edges)]
+
+
+def blocks(n: int, size: int) -> list[list[slice]]:
+    """0..n−1 cut into blocks of nearly equal length, of `size` at most, dealt in runs to the threads."""
+    windows = shares(n, -(-n // size))
+    return [windows[share] for share in shares(len(windows), threads())]
+
+
+def over_blocks(function: Callable[[slice], Result], n: int, size: int) -> list[Result]:
+    """function(block) of each of the `blocks`, in their order: what is summed over them knows nothing of threads."""
+
+    def work(windows: list[slice]) -> list[Result]:
+        return [function(window) for window in windows]
+
+    return [result for results in run([partial(work, windows) for windows in blocks(n, size)]) for result in results]
 
 
 def run(calls: Sequence[Callable[[], Result]]) -> list[Result]:

@@ -88,7 +88,7 @@ METHODS = {  # accepted parameters, in CuPy's order
     "repeat": ("repeats", "axis"),
     "take": ("indices", "axis"),
     "diagonal": ("offset", "axis1", "axis2"),
-    "clip": ("min", "max"),
+    "clip": ("min", "max", "out"),
     "dot": ("b",),
     "sum": ("axis", "dtype", "out", "keepdims"),
     "mean": ("axis", "dtype", "out", "keepdims"),
@@ -358,6 +358,14 @@ for _name, _ufunc in {**COMPARISONS, **ARITHMETIC}.items():
     _binary(_name, _ufunc)
 for _name, _ufunc in {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert}.items():
     setattr(DeviceArray, f"__{_name}__", lambda self, _ufunc=_ufunc: _call_ufunc(_ufunc, self))
+
+
+def _clip(self: DeviceArray, min: Any, max: Any, out: DeviceArray | None = None) -> DeviceArray:
+    """CuPy's is a ufunc, with an `out` like any other."""
+    return _call_ufunc(np._core.umath.clip, self, min, max, **({} if out is None else {"out": (out,)}))
+
+
+DeviceArray.clip = _clip
 
 
 def to_device(x: Any) -> DeviceArray:

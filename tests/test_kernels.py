@@ -11,7 +11,7 @@ import simulated
 import strict
 from helpers import draw
 
-from dimref import device_steps, kernels, ops, optim, training
+from dimref import device_steps, kernels, normalization, ops, optim, training
 from dimref.backend import leaves
 from dimref.tape import value_and_gradients
 
@@ -57,17 +57,18 @@ def test_standardization_and_its_gradient(host, dtype, tolerance, axis):
 @BOTH
 def test_normalization_of_columns_and_its_gradient(host, dtype, tolerance):
     x, g, gain, shift = draw(5, (9, 6), (9, 6), (6,), (6,), dtype=dtype)
-    centred, _, variance = ops.moments(3 * x + 5)
+    x = 3 * x + 5
+    mu, variance = normalization.moments(x)
 
     def plain(x):
-        return ops.normalize_columns(x, gain, shift, centred, variance, 1e-5)
+        return normalization.normalize_columns(x, gain, shift, mu, variance, 1e-5, False)
 
     np.testing.assert_allclose(
-        host.normalize(centred, gain, shift, variance, 1e-5), plain(x), rtol=tolerance, atol=10 * tolerance
+        host.normalize(x, mu, gain, shift, variance, 1e-5), plain(x), rtol=tolerance, atol=10 * tolerance
     )
     _, gradient, _ = value_and_gradients(lambda x: (ops.total(ops.multiply(plain(x), g)), {}), x)
-    of_gain = host.column_products(g, centred) / np.sqrt(variance + dtype(1e-5))
-    found = host.normalize_gradient(g, centred, gain, variance, of_gain, g.sum(axis=0), 1e-5)
+    of_gain = host.centred_products(g, x, mu) / np.sqrt(variance + dtype(1e-5))
+    found = host.normalize_gradient(g, x, mu, gain, variance, of_gain, g.sum(axis=0), 1e-5)
     np.testing.assert_allclose(found, gradient, rtol=10 * tolerance, atol=10 * tolerance)
 
 
@@ -94,6 +95,9 @@ def test_sums(host, dtype, tolerance):
     found = host.named["sum_of_products"](x, y, axis=0, keepdims=True)
     np.testing.assert_allclose(found, (x * y).sum(axis=0, keepdims=True), rtol=10 * tolerance, atol=tolerance)
     assert found.shape == (1, 4)
+    mean = y.mean(axis=0)
+    expected = (x * (y - mean)).sum(axis=0)
+    np.testing.assert_allclose(host.centred_products(x, y, mean), expected, rtol=10 * tolerance, atol=tolerance)
 
 
 def test_an_array_of_the_host_has_no_kernels():
@@ -167,15 +171,18 @@ def strict_kernels(calls):
         "standardize_gradient": lambda g, standard, g_mean, along, squares, count, epsilon: (
             (g - g_mean - standard * (along / count)) * (1 / np.sqrt(squares / count + epsilon))
         ),
-        "normalize": lambda x, gain, shift, variance, epsilon: x * (gain / np.sqrt(variance + epsilon)) + shift,
-        "normalize_gradient": lambda g, x, gain, variance, of_gain, of_shift, count, epsilon: (
-            (g - (x * (1 / np.sqrt(variance + epsilon)) * of_gain + of_shift) / count)
+        "normalize": lambda x, mean, gain, shift, variance, epsilon: (
+            (x - mean) * (gain / np.sqrt(variance + epsilon)) + shift
+        ),
+        "normalize_gradient": lambda g, x, mean, gain, variance, of_gain, of_shift, count, epsilon: (
+            (g - ((x - mean) * (1 / np.sqrt(variance + epsilon)) * of_gain + of_shift) / count)
             * (gain * (1 / np.sqrt(variance + epsilon)))
         ),
         "adam": adam,
         "sum_of_squares": lambda x: (x * x).sum(),
         "sum_of_squared_deviations": lambda x, mean, axis, keepdims: ((x - mean) ** 2).sum(axis, keepdims=keepdims),
         "sum_of_products": lambda x, y, axis, keepdims=False: (x * y).sum(axis, keepdims=keepdims),
+        "sum_of_centred_products": lambda g, x, mean, axis: (g * (x - mean)).sum(axis),
     }
     return kernels.Kernels(product, {name: note(name, function) for name, function in functions.items()})
 

@@ -5,10 +5,9 @@ import math
 
 import numpy as np
 import pytest
-from helpers import check_all, check_backends, draw, gradients
+from helpers import check_all, check_backends, draw
 from hypothesis import given
 from hypothesis import strategies as st
-from sharing import shared
 from strict import STRICT
 
 from dimref import layers, ops
@@ -103,25 +102,6 @@ def test_conv2d(geometry):
     same(layers.conv2d({"w": w, "b": b}, x, *rest), naive_conv2d(x, w, b, *rest))
     same(layers.conv2d({"w": w}, x, *rest), naive_conv2d(x, w, 0, *rest))
     check_all(lambda x, w, b: with_bias(layers.conv2d, x, w, b, *rest), x, w, b)
-
-
-@pytest.mark.parametrize(("windows", "blocks"), [(1, 5), (72, 5), (143, 5), (144, 3), (359, 2), (360, 1)])
-def test_conv2d_in_blocks_is_the_same(monkeypatch, windows, blocks):
-    """WINDOWS decides how many images are convolved at once, never what comes out."""
-    x, w, b = draw(6, (5, 4, 6, 2), (2 * 3 * 2, 4), (4,))
-    geometry = ((2, 3), (1, 2), (0, 0))  # 3·2 windows of 12 numbers: 72 an image
-    call = lambda x, w, b: layers.conv2d({"w": w, "b": b}, x, *geometry)  # noqa: E731
-    value, slopes = gradients(call, x, w, b)
-    calls = []
-    im2col = layers.ops.im2col
-    monkeypatch.setattr(layers.ops, "im2col", lambda x, *rest: calls.append(len(x)) or im2col(x, *rest))
-    monkeypatch.setattr(layers, "WINDOWS", windows)
-    with shared(monkeypatch, 2):
-        found, others = gradients(call, x, w, b)
-    same(found, value)
-    for other, slope in zip(others, slopes, strict=True):
-        same(other, slope)
-    assert len(calls) == blocks
 
 
 @pytest.mark.parametrize("geometry", CONVOLUTIONS)

@@ -270,13 +270,34 @@ def test_a_small_product_is_not_shared(monkeypatch):
 
 
 def test_a_product_has_no_more_threads_than_it_is_worth(monkeypatch):
-    x, y = draw(3, (5, 1), (1, 1))  # worth two and a half
-    monkeypatch.setattr(ops, "WORTH", 2)
+    x, y = draw(3, (5, 2), (2, 1))  # worth two and a half
+    monkeypatch.setattr(ops, "WORTH", 4)
     calls = []
     monkeypatch.setattr(parallel, "run", lambda calls_, run=parallel.run: calls.append(len(calls_)) or run(calls_))
     with shared(monkeypatch, 3):
         same(ops.matmul(x, y), x @ y)
     assert calls == [2]
+
+
+@given(st.integers(1, 5), st.integers(1, 4), seeds)
+def test_column_sums(n, c, seed):
+    (x,) = draw(seed, (n, c))
+    same(ops.column_sums(x), x.sum(axis=0))
+    check_all(ops.column_sums, x)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_large_transposed_matrix_is_multiplied_by_its_rows(monkeypatch, threads):
+    """(4, 3)·(7, 3)ᵀ in any of the ways that a product can take is the same, in one piece."""
+    x, y = draw(5, (4, 3), (64, 3))
+    expected = np.einsum("ik,jk->ij", x, y)
+    for large in (1, 192, 193):
+        monkeypatch.setattr(ops, "LARGE", large)
+        for rows in (4, 5):
+            with shared(monkeypatch, threads):
+                found = ops.matmul(x[:rows], y.T)
+            same(found, expected[:rows])
+            assert found.flags.c_contiguous
 
 
 def test_relu():
@@ -336,114 +357,6 @@ def test_standardize(axis, epsilon):
     centred = x - x.mean(axis, keepdims=True)
     same(ops.standardize(x, axis, epsilon), centred / np.sqrt(x.var(axis, keepdims=True) + epsilon))
     check_all(lambda x: ops.standardize(x, axis, epsilon), x, second=False)
-
-
-@given(st.integers(2, 6), st.integers(1, 4), seeds)
-def test_moments(n, c, seed):
-    (x,) = draw(seed, (n, c))
-    centred, mu, variance = ops.moments(x)
-    same(mu, x.mean(0))
-    same(centred, x - x.mean(0))
-    same(variance, x.var(0))
-    single = ops.moments(x.astype(np.float32))
-    assert {a.dtype for a in single} == {np.dtype("float32")}
-
-
-def test_moments_are_off_the_tape(backend):
-    (x,) = draw(7, (4, 3))
-
-    def of_moments(p):
-        return ops.total(ops.multiply(p, p)) + ops.total(ops.moments(p)[1]), None
-
-    _, g, _ = value_and_gradients(of_moments, backend.to_device(x))
-    same(backend.to_host(g), 2 * x)
-
-
-def normalized(x, gain, shift, epsilon=1e-2):
-    """What batch norm does: the moments are x's own."""
-    centred, _, variance = ops.moments(x)
-    return ops.normalize_columns(x, gain, shift, centred, variance, epsilon)
-
-
-@given(st.integers(2, 6), st.integers(1, 4), seeds)
-def test_normalize_columns_is_standardize_with_gain_and_shift(n, c, seed):
-    x, gain, shift = draw(seed, (n, c), (c,), (c,))
-    plain = lambda x, gain, shift: ops.add(ops.multiply(ops.standardize(x, 0, 1e-2), gain), shift)  # noqa: E731
-    same(normalized(x, gain, shift), plain(x, gain, shift))
-    (_, one), (_, other) = gradients(normalized, x, gain, shift), gradients(plain, x, gain, shift)
-    for found, expected in zip(one, other, strict=True):
-        same(found, expected, 1e-10)
-
-
-def test_normalize_columns_against_differences():
-    x, gain, shift = draw(8, (5, 3), (3,), (3,))
-    check_all(normalized, x, gain, shift, second=False)
-    for k in range(3):  # each alone on the tape
-
-        def alone(a, k=k):
-            given = [x, gain, shift]
-            given[k] = a
-            return normalized(*given)
-
-        check_gradient(alone, (x, gain, shift)[k])
-
-
-class Kernels:
-    """A device's, in NumPy, that tells which of them were asked for."""
-
-    def __init__(self):
-        self.asked = []
-
-    def matmul(self, x, y):
-        return np.matmul(x, y)
-
-    def normalize(self, centred, gain, shift, variance, epsilon):
-        self.asked.append("normalize")
-        return gain * centred / np.sqrt(variance + epsilon) + shift
-
-    def column_products(self, x, y):
-        self.asked.append("column_products")
-        return (x * y).sum(axis=0)
-
-    def normalize_gradient(self, g, centred, gain, variance, of_gain, of_shift, epsilon):
-        self.asked.append("normalize_gradient")
-        standard = centred / np.sqrt(variance + epsilon)
-        return gain / np.sqrt(variance + epsilon) * (g - (standard * of_gain + of_shift) / len(g))
-
-
-@pytest.mark.parametrize("leaves", [("x", "gain", "shift"), ("gain", "shift")])
-def test_normalize_columns_asks_a_device_for_its_kernels(monkeypatch, leaves):
-    g, *arrays = draw(4, (5, 3), (5, 3), (3,), (3,))
-    given_ = dict(zip(("x", "gain", "shift"), arrays, strict=True))
-
-    def function(parameters):
-        all_ = {**given_, **parameters}
-        out = normalized(all_["x"], all_["gain"], all_["shift"])
-        return ops.total(ops.multiply(out, g)), {}
-
-    parameters = {name: given_[name] for name in leaves}
-    plain, expected, _ = value_and_gradients(function, parameters)
-    device = Kernels()
-    monkeypatch.setattr(ops.kernels, "of", lambda array: device)
-    value, found, _ = value_and_gradients(function, parameters)
-    same(value, plain)
-    for name in leaves:
-        same(found[name], expected[name])
-    assert device.asked == ["normalize", "column_products", "normalize_gradient"][: 3 if "x" in leaves else 2]
-
-
-@pytest.mark.parametrize("which", ["x", "gain"])
-def test_normalize_columns_has_no_second_derivative_and_says_so(which):
-    x, gain, shift, c = draw(9, (5, 3), (3,), (3,), (5, 3))
-
-    def slope(p):
-        given = {"x": x, "gain": gain, which: p}
-        inner = lambda at: (ops.total(ops.multiply(normalized(at, given["gain"], shift), c)), None)  # noqa: E731
-        _, g, _ = value_and_gradients(inner, given["x"])
-        return ops.total(ops.multiply(g, c)), None
-
-    with pytest.raises(ValueError, match=r"^normalize_columns: its VJP is fused, so it has no second derivative$"):
-        value_and_gradients(slope, {"x": x, "gain": gain}[which])
 
 
 def test_standardize_takes_any_number_of_axes():

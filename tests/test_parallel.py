@@ -68,6 +68,38 @@ def test_shares_cover_everything_once_and_evenly(n, count, sizes):
     assert [k for s in shares for k in range(n)[s]] == list(range(n))
 
 
+@pytest.mark.parametrize(
+    ("n", "size", "threads", "lengths"),
+    [
+        (7, 3, 1, [[2, 2, 3]]),
+        (7, 3, 2, [[2], [2, 3]]),
+        (4, 4, 2, [[4]]),
+        (4, 9, 2, [[4]]),
+        (0, 3, 2, [[0]]),
+        (5, 2, 9, [[1], [2], [2]]),
+    ],
+)
+def test_blocks_have_at_most_their_size_and_are_dealt_in_runs(monkeypatch, n, size, threads, lengths):
+    with shared(monkeypatch, threads):
+        blocks = parallel.blocks(n, size)
+    assert [[window.stop - window.start for window in run] for run in blocks] == lengths
+    assert [k for run in blocks for window in run for k in range(n)[window]] == list(range(n))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_what_is_made_of_blocks_comes_in_their_order(monkeypatch, threads):
+    names = []
+
+    def function(window):
+        names.append(threading.current_thread().name)
+        return window.start, window.stop
+
+    with shared(monkeypatch, threads):
+        found = parallel.over_blocks(function, 7, 2)
+    assert found == [(0, 1), (1, 3), (3, 5), (5, 7)]
+    assert len(set(names)) <= threads
+
+
 def test_calls_run_at_the_same_time_in_their_order_and_share_nothing_further(monkeypatch):
     gate = threading.Barrier(3)
 

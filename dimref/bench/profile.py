@@ -16,18 +16,19 @@ from typing import Any, NamedTuple
 
 from autograd.core import primitive_vjps
 
-from dimref import amdim, blocks, encoders, objectives, ops, optim, parallel, tape
+from dimref import amdim, blocks, convolution, encoders, normalization, objectives, ops, optim, parallel, tape
 
 MATRIX = ("matmul", "affine")
 MOVING = (
     "reshape", "transpose", "cut", "paste", "concatenate", "gather", "scatter_add", "broadcast_to", "im2col", "col2im",
 )  # fmt: skip
+OWN = (ops, amdim, convolution, normalization)  # the modules of dimref's primitives
 GROUPS = ("matrix products", "elementwise", "moving elements", "Adam", "tape")
 STATISTICS = ("moments", "saturated scores")
 # Work that is done off the tape, by name: batch norm's moments, the share of saturated scores, AMDIM's views and its scores,
 # inference's ReLU, Adam, and the sums of gradients that come together at one node.
 OFF_TAPE = (
-    (ops, "moments", STATISTICS[0]),
+    (normalization, "moments", STATISTICS[0]),
     (objectives, "_saturated", STATISTICS[1]),
     (amdim, "_view", "views"),
     (amdim, "_score", "scores"),
@@ -156,12 +157,14 @@ def _watched(clock: Clock) -> Iterator[None]:
             function = getattr(module, attribute)
             undo.callback(setattr, module, attribute, function)
             setattr(module, attribute, _timed_off_tape(clock, name, function))
+        undo.callback(setattr, convolution, "multiply", convolution.multiply)
+        convolution.multiply = _timed_raw(clock, "matmul", convolution.multiply)
         yield
 
 
 def _name(primitive: Any) -> str:
-    """A primitive of `ops` or `amdim` by its own name, one that autograd brings with its library's before it."""
-    own = any(getattr(module, primitive.__name__, None) is primitive for module in (ops, amdim))
+    """A primitive of dimref by its own name, one that autograd brings with its library's before it."""
+    own = any(getattr(module, primitive.__name__, None) is primitive for module in OWN)
     return primitive.__name__.lstrip("_") if own else f"np.{primitive.__name__}"
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from autograd.core import primitive_vjps
 
-from dimref import layers, objectives, ops, optim, tape
+from dimref import convolution, layers, objectives, ops, optim, tape
 from dimref.backend import NUMPY
 from dimref.bench import profile
 from dimref.bench.reference import Reference
@@ -37,6 +37,16 @@ def test_the_parts_sum_to_the_step(make, preset):
         assert ({"views", "scores", "contrast"} <= names) == (preset == "amdim")
         assert {"affine", "matmul", "im2col", "relu", "normalize_columns", "sum of gradients"} <= backward
         assert found.groups["Adam"] > 0
+
+
+def test_a_convolution_in_blocks_is_a_row_and_its_products_are_products(make, monkeypatch):
+    plain = profiled(make, "encode")
+    monkeypatch.setattr(convolution, "WINDOWS", 1)
+    found = profiled(make, "encode")
+    names = {row.name for row in found.rows}
+    assert "convolve" in names - {row.name for row in plain.rows}
+    assert "im2col" not in names  # its time is the convolution's, in its own group
+    assert min(found.groups[group] for group in ("matrix products", "moving elements", "elementwise")) > 0
 
 
 def test_the_whole_is_the_time_that_passed(make):
@@ -101,6 +111,10 @@ def test_work_within_a_vjp_is_the_owners_but_of_its_own_group(make):
             lambda p: (ops.total(ops.affine(p["x"], p["w"], p["b"])), None), {"x": x, "w": w, "b": b}
         )
     keys = {tuple(key) for key in clock.seconds}
-    assert {("affine", "forward", "affine"), ("affine", "backward", "matmul"), ("affine", "backward", "sum_to")} <= keys
-    assert profile.group_of("sum_to") == "elementwise"
+    assert {
+        ("affine", "forward", "affine"),
+        ("affine", "backward", "matmul"),
+        ("affine", "backward", "column_sums"),
+    } <= keys
+    assert profile.group_of("column_sums") == "elementwise"
     assert profile.group_of("im2col") == "moving elements"

@@ -1,0 +1,102 @@
+"""`layers.conv2d` on the host, some images at a time, their windows in a core's cache from the gather to the product.
+
+The windows are kh·kw/(sh·sw) times as many numbers as the image. The plain form, `layers.conv2d`'s own, has the tape keep
+them all; here the way back gathers them anew, which costs less time than memory that is no longer in the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from autograd.extend import defvjp_argnums
+from autograd.tracer import getval, isbox
+
+from dimref import ops, parallel
+from dimref.backend import Array
+from dimref.ops import Pair
+from dimref.tape import primitive
+
+WINDOWS = 1 << 20  # numbers in the windows of a block of images
+
+
+class Geometry(NamedTuple):
+    """Of a convolution: which windows there are."""
+
+    kernel: Pair
+    stride: Pair
+    padding: Pair
+
+
+def has_blocks(geometry: Geometry, x: Array, w: Array, b: Array | None) -> bool:
+    """Whether `convolve` is another way than the plain one: on the host, in more than one block, under one tape."""
+    tapes = {a._trace for a in (x, w, b) if a is not None and isbox(a)}
+    return isinstance(getval(x), np.ndarray) and len(tapes) < 2 and x.shape[0] > _images(geometry, x, w)
+
+
+@primitive
+def convolve(geometry: Geometry, x: Array, w: Array, b: Array | None) -> Array:
+    """im2col(x)·w + b, (B, H, W, C_in) → (B, H', W', C_out), in blocks of images that threads share."""
+    sizes = [ops.out_size(*axis) for axis in zip(x.shape[1:3], *geometry, strict=True)]
+    out = np.empty((x.shape[0], *sizes, w.shape[1]), np.result_type(x, w))
+
+    def of_block(window: slice) -> None:
+        rows = out[window].reshape(-1, w.shape[1])
+        multiply(_columns(geometry, x[window]), w, rows)
+        if b is not None:
+            rows += b
+
+    parallel.over_blocks(of_block, x.shape[0], _images(geometry, x, w))
+    return out
+
+
+def _vjp(argnums: Sequence[int], ans: Array, args: Sequence[Any], kwargs: dict[str, Any]) -> Callable[[Array], Any]:
+    geometry, x, w, _ = args
+    return lambda g: _gradients(argnums, geometry, x, w, g)
+
+
+def _gradients(argnums: Sequence[int], geometry: Geometry, x: Array, w: Array, g: Array) -> list[Array]:
+    """Of x, w and b, those that are wanted: col2im(g·wᵀ), im2col(x)ᵀ·g summed over blocks, and the sum of g's rows."""
+    if isbox(g):
+        raise ValueError("conv2d: its VJP is fused, so it has no second derivative through what comes after it")
+    of_x = np.empty(x.shape, g.dtype) if 1 in argnums else None
+
+    def work(windows: list[slice]) -> Array | None:
+        of_w = None
+        for window in windows:
+            rows = g[window].reshape(-1, w.shape[1])
+            if 2 in argnums:
+                part = ops.matmul(_columns(geometry, x[window]).T, rows)
+                of_w = part if of_w is None else np.add(of_w, part, out=of_w)
+            if of_x is not None:
+                columns = ops.matmul(rows, w.T).reshape(*g[window].shape[:3], w.shape[0])
+                of_x[window] = ops.col2im(columns, x[window].shape, *geometry)
+        return of_w
+
+    found = parallel.run([partial(work, windows) for windows in parallel.blocks(x.shape[0], _images(geometry, x, w))])
+    parts = [part for part in found if part is not None]
+    gradient_of = {1: of_x, 2: sum(parts[1:], parts[0]) if parts else None}
+    if 3 in argnums:
+        gradient_of[3] = ops.column_sums(g.reshape(-1, w.shape[1]))
+    return [gradient_of[k] for k in argnums]
+
+
+defvjp_argnums(convolve, _vjp)
+
+
+def _columns(geometry: Geometry, x: Array) -> Array:
+    columns = ops.im2col(x, *geometry)
+    return columns.reshape(-1, columns.shape[3])
+
+
+def multiply(x: Array, w: Array, out: Array) -> None:
+    """x @ w, into memory that is there."""
+    np.matmul(x, w, out=out)
+
+
+def _images(geometry: Geometry, x: Array, w: Array) -> int:
+    """Images of a block."""
+    high, wide = (ops.out_size(*axis) for axis in zip(x.shape[1:3], *geometry, strict=True))
+    return max(1, WINDOWS // (high * wide * w.shape[0]))

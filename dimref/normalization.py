@@ -1,0 +1,138 @@
+"""Batch norm's columns in training: their moments, and gain·x̂ + shift with or without a ReLU, as one primitive.
+
+The plain form is gain · `ops.standardize`(x, 0, ε) + shift, then `ops.relu`. Here the rows come in blocks that stay in a
+core's cache through the passes, and threads share the blocks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from autograd.extend import defvjp_argnums
+from autograd.tracer import isbox
+
+from dimref import kernels, parallel
+from dimref.backend import Array
+from dimref.ops import column_sums, gate
+from dimref.tape import primitive, stop_gradient
+
+BLOCK = 1 << 17  # numbers
+SOME = 64  # rows, from all over a matrix
+
+
+def moments(x: Array) -> tuple[Array, Array]:
+    """μ and the (biased) σ² of the columns of a matrix, off the tape.
+
+    In one pass, from a near μ, the mean of some rows: with d = mean(x − a), μ = a + d and σ² = mean((x − a)²) − d². As d is
+    small beside σ, next to nothing cancels.
+    """
+    x = stop_gradient(x)
+    n = x.shape[0]
+    some = x[:: max(1, n // SOME)]
+    near = column_sums(some) * (1 / some.shape[0])
+
+    def of_block(window: slice) -> tuple[Array, Array]:
+        shifted = x[window] - near
+        sums = column_sums(shifted)
+        shifted *= shifted
+        return sums, column_sums(shifted)
+
+    sums, squares = zip(*parallel.over_blocks(of_block, n, _rows(x)), strict=True)
+    d = sum(sums[1:], sums[0]) * (1 / n)
+    return near + d, np.maximum(sum(squares[1:], squares[0]) * (1 / n) - d * d, 0)
+
+
+@primitive
+def normalize_columns(
+    x: Array, gain: Array, shift: Array, mu: Array, variance: Array, epsilon: float, rectified: bool
+) -> Array:
+    """gain·x̂ + shift with x̂ = (x − μ)/√(σ² + ε) along the rows of a matrix; `mu` and `variance` are x's `moments`.
+
+    Rectified: max(·, 0) of it. The gradient through the moments is part of its VJP.
+    """
+    device = kernels.of(x)
+    if device is not None:
+        out = device.normalize(x, mu, gain, shift, variance, epsilon)
+        return out.clip(0, math.inf) if rectified else out
+    scale = gain / np.sqrt(variance + epsilon)
+    out = np.empty_like(x, dtype=np.result_type(x, scale), order="C")
+
+    def of_block(window: slice) -> None:
+        rows = np.subtract(x[window], mu, out=out[window])
+        rows *= scale
+        rows += shift
+        if rectified:
+            rows.clip(0, math.inf, out=rows)
+
+    parallel.over_blocks(of_block, x.shape[0], _rows(x))
+    return out
+
+
+def _vjp(argnums: Sequence[int], ans: Array, args: Sequence[Any], kwargs: dict[str, Any]) -> Callable[[Array], Any]:
+    x, gain, _, mu, variance, epsilon, rectified = args
+    nested = any(isbox(a) for a in args)
+
+    def vjp(g: Array) -> list[Array]:
+        """gain/√(σ² + ε) · (g − mean g − x̂·mean(g·x̂)), Σ g·x̂ and Σ g, of g behind the ReLU."""
+        if nested or isbox(g):
+            raise ValueError("normalize_columns: its VJP is fused, so it has no second derivative")
+        device, scale = kernels.of(g), 1 / np.sqrt(variance + epsilon)
+        if device is None:
+            g, products, of_shift = _behind_the_relu(g, ans, x, mu, rectified)
+        else:
+            g = gate(g, ans) if rectified else g
+            products, of_shift = device.centred_products(g, x, mu), column_sums(g)
+        of_gain = products * scale
+        found = {1: of_gain, 2: of_shift}
+        if 0 in argnums and device is not None:
+            found[0] = device.normalize_gradient(g, x, mu, gain, variance, of_gain, of_shift, epsilon)
+        elif 0 in argnums:
+            found[0] = _of_x(g, x, mu, gain * scale, gain * scale**2 * of_gain, gain * scale * of_shift)
+        return [found[k] for k in argnums]
+
+    return vjp
+
+
+defvjp_argnums(normalize_columns, _vjp)
+
+
+def _behind_the_relu(g: Array, ans: Array, x: Array, mu: Array, rectified: bool) -> tuple[Array, Array, Array]:
+    """g behind the ReLU in memory of its own, Σ g·(x − μ) and Σ g."""
+    behind = np.empty_like(x, dtype=g.dtype, order="C")
+
+    def of_block(window: slice) -> tuple[Array, Array]:
+        rows, centred = behind[window], x[window] - mu
+        if rectified:
+            rows[...] = ans[window] > 0  # as `ops.gate`
+            rows *= g[window]
+        else:
+            rows[...] = g[window]
+        centred *= rows
+        return column_sums(centred), column_sums(rows)
+
+    products, sums = zip(*parallel.over_blocks(of_block, x.shape[0], _rows(x)), strict=True)
+    return behind, sum(products[1:], products[0]), sum(sums[1:], sums[0])
+
+
+def _of_x(g: Array, x: Array, mu: Array, factor: Array, along: Array, level: Array) -> Array:
+    """factor·g − (along·(x − μ) + level)/n, over g itself."""
+    n = x.shape[0]
+    along, level = along * (1 / n), level * (1 / n)
+
+    def of_block(window: slice) -> None:
+        rows, centred = g[window], x[window] - mu
+        rows *= factor
+        centred *= along
+        rows -= centred
+        rows -= level
+
+    parallel.over_blocks(of_block, n, _rows(x))
+    return g
+
+
+def _rows(x: Array) -> int:
+    """Rows of a block; a device takes all at once."""
+    return max(1, BLOCK // x.shape[1]) if isinstance(x, np.ndarray) else x.shape[0]
