@@ -6,6 +6,7 @@ them all; here the way back gathers them anew, which costs less time than memory
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -37,8 +38,8 @@ def has_blocks(geometry: Geometry, x: Array, w: Array, b: Array | None) -> bool:
 
 
 @primitive
-def convolve(geometry: Geometry, x: Array, w: Array, b: Array | None) -> Array:
-    """im2col(x)·w + b, (B, H, W, C_in) → (B, H', W', C_out), in blocks of images that threads share."""
+def convolve(geometry: Geometry, x: Array, w: Array, b: Array | None, rectified: bool) -> Array:
+    """im2col(x)·w + b, or max(·, 0) of it, (B, H, W, C_in) → (B, H', W', C_out), in blocks of images that threads share."""
     sizes = [ops.out_size(*axis) for axis in zip(x.shape[1:3], *geometry, strict=True)]
     out = np.empty((x.shape[0], *sizes, w.shape[1]), np.result_type(x, w))
 
@@ -47,20 +48,26 @@ def convolve(geometry: Geometry, x: Array, w: Array, b: Array | None) -> Array:
         multiply(_columns(geometry, x[window]), w, rows)
         if b is not None:
             rows += b
+        if rectified:
+            rows.clip(0, math.inf, out=rows)
 
     parallel.over_blocks(of_block, x.shape[0], _images(geometry, x, w))
     return out
 
 
 def _vjp(argnums: Sequence[int], ans: Array, args: Sequence[Any], kwargs: dict[str, Any]) -> Callable[[Array], Any]:
-    geometry, x, w, _ = args
-    return lambda g: _gradients(argnums, geometry, x, w, g)
+    geometry, x, w, _, rectified = args
+
+    def vjp(g: Array) -> list[Array]:
+        if isbox(g):
+            raise ValueError("conv2d: its VJP is fused, so it has no second derivative through what comes after it")
+        return _gradients(argnums, geometry, x, w, ops.gate(g, ans) if rectified else g)
+
+    return vjp
 
 
 def _gradients(argnums: Sequence[int], geometry: Geometry, x: Array, w: Array, g: Array) -> list[Array]:
     """Of x, w and b, those that are wanted: col2im(g·wᵀ), im2col(x)ᵀ·g summed over blocks, and the sum of g's rows."""
-    if isbox(g):
-        raise ValueError("conv2d: its VJP is fused, so it has no second derivative through what comes after it")
     of_x = np.empty(x.shape, g.dtype) if 1 in argnums else None
 
     def work(windows: list[slice]) -> Array | None:

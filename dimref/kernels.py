@@ -1,4 +1,6 @@
-"""Chains of elementwise operations as single kernels of a device, in CUDA C. Their plain forms are in `ops` and `optim`.
+"""Chains of elementwise operations as single kernels of a device, in CUDA C.
+
+Their plain forms are in `ops`, `normalization` and `optim`.
 
 A pass over memory costs a device as much as the arithmetic of many, and a launch costs the same for any array. So what NumPy
 does in several passes is one kernel here: Adam, 12 passes; normalization and its gradient, 2 and 6; a sigmoid, 4. Sums

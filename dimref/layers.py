@@ -57,11 +57,18 @@ def init_conv2d(rng: np.random.Generator, c_in: int, c_out: int, kernel: int | P
     return init_linear(rng, kh * kw * c_in, c_out, bias)
 
 
-def conv2d(parameters: Tree, x: Array, kernel: int | Pair, stride: int | Pair = 1, padding: int | Pair = 0) -> Array:
+def conv2d(
+    parameters: Tree,
+    x: Array,
+    kernel: int | Pair,
+    stride: int | Pair = 1,
+    padding: int | Pair = 0,
+    rectified: bool = False,
+) -> Array:
     """Cross-correlation, as every framework's convolution is: (B, H, W, C_in) → (B, H', W', C_out).
 
     out[b, p, q, o] = Σ_{i, j, c} x̃[b, p·sh + i, q·sw + j, c] · w[(i, j, c), o] + bias[o], x̃ being x padded with zeros;
-    H' = ⌊(H + 2·padding − kh)/sh⌋ + 1.
+    H' = ⌊(H + 2·padding − kh)/sh⌋ + 1. Rectified: with a ReLU after it, while the sums are still in the cache.
 
     Raises:
         ValueError: x is not (B, H, W, C), its channels are not the weight's, or no window fits.
@@ -76,8 +83,9 @@ def conv2d(parameters: Tree, x: Array, kernel: int | Pair, stride: int | Pair = 
     w, b = parameters["w"], parameters.get("b")
     geometry = Geometry(kernel, stride, padding)
     if convolution.has_blocks(geometry, x, w, b):
-        return convolution.convolve(geometry, x, w, b)
-    return linear(parameters, ops.im2col(x, *geometry))
+        return convolution.convolve(geometry, x, w, b, rectified)
+    out = linear(parameters, ops.im2col(x, *geometry))
+    return ops.relu(out) if rectified else out
 
 
 def init_conv_transpose2d(

@@ -198,7 +198,7 @@ def _maps(parameters: Tree, images: Array, layout: Layout) -> dict[int, Array]:
     expected = (layout.padded, layout.padded, layout.channels)
     if images.ndim != 4 or images.shape[1:] != expected:
         raise ValueError(f"encode: images must be (B, {', '.join(map(str, expected))}), were {images.shape}")
-    x = ops.relu(layers.conv2d(parameters["first"], images, FIRST))
+    x = layers.conv2d(parameters["first"], images, FIRST, rectified=True)
     maps = {}
     for side, stage in layout.stages.items():
         for layer in stage:

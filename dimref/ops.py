@@ -415,7 +415,8 @@ def _pad(x: Array, padding: Pair) -> Array:
     if ph == pw == 0:
         return x
     b, h, w, c = x.shape
-    out = np.zeros_like(x, shape=(b, h + 2 * ph, w + 2 * pw, c), order="C")
+    out = np.empty_like(x, shape=(b, h + 2 * ph, w + 2 * pw, c), order="C")
+    out[:, :ph] = out[:, ph + h :] = out[:, :, :pw] = out[:, :, pw + w :] = 0
     out[:, ph : ph + h, pw : pw + w] = x
     return out
 

@@ -1,5 +1,7 @@
 """A convolution in blocks of images equals the plain one: value, gradients, shapes, on one thread and on several."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from helpers import draw, gradients
@@ -14,13 +16,14 @@ from dimref.tape import value_and_gradients
 GEOMETRY = ((2, 3), (1, 2), (0, 1))  # kernel, stride, padding
 
 
-def plain(x, w, b=None):
+def plain(x, w, b=None, rectified=False):
     """The form that a reader reads."""
-    return layers.linear({"w": w} if b is None else {"w": w, "b": b}, ops.im2col(x, *GEOMETRY))
+    out = layers.linear({"w": w} if b is None else {"w": w, "b": b}, ops.im2col(x, *GEOMETRY))
+    return ops.relu(out) if rectified else out
 
 
-def conv2d(x, w, b=None):
-    return layers.conv2d({"w": w} if b is None else {"w": w, "b": b}, x, *GEOMETRY)
+def conv2d(x, w, b=None, rectified=False):
+    return layers.conv2d({"w": w} if b is None else {"w": w, "b": b}, x, *GEOMETRY, rectified)
 
 
 def arrays(n=5, dtype=np.float64):
@@ -32,13 +35,19 @@ def same(found, expected, tolerance=1e-12):
     np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
 
 
-@given(windows=st.integers(1, 600), threads=st.integers(1, 3), n=st.integers(1, 7), bias=st.booleans())
-def test_blocks_are_the_plain_convolution(windows, threads, n, bias):
+@given(
+    windows=st.integers(1, 600),
+    threads=st.integers(1, 3),
+    n=st.integers(1, 7),
+    bias=st.booleans(),
+    rectified=st.booleans(),
+)
+def test_blocks_are_the_plain_convolution(windows, threads, n, bias, rectified):
     given_ = arrays(n)[: 3 if bias else 2]
-    value, slopes = gradients(plain, *given_)
+    value, slopes = gradients(partial(plain, rectified=rectified), *given_)
     with pytest.MonkeyPatch.context() as patch, shared(patch, threads):
         patch.setattr(convolution, "WINDOWS", windows)
-        found, others = gradients(conv2d, *given_)
+        found, others = gradients(partial(conv2d, rectified=rectified), *given_)
     same(found, value)
     for other, slope in zip(others, slopes, strict=True):
         same(other, slope)

@@ -101,6 +101,7 @@ def test_conv2d(geometry):
     x, w, b = convolution_arrays(size, rest[0])
     same(layers.conv2d({"w": w, "b": b}, x, *rest), naive_conv2d(x, w, b, *rest))
     same(layers.conv2d({"w": w}, x, *rest), naive_conv2d(x, w, 0, *rest))
+    same(layers.conv2d({"w": w}, x, *rest, rectified=True), naive_conv2d(x, w, 0, *rest).clip(0))
     check_all(lambda x, w, b: with_bias(layers.conv2d, x, w, b, *rest), x, w, b)
 
 

@@ -92,7 +92,9 @@ def _profile(profile: dict[str, Any]) -> Iterator[str]:
     if rest:
         forward, backward = (sum(row[sweep] for row in rest) for sweep in ("forward", "backward"))
         yield _profile_row(f"{len(rest)} more", forward, backward, total)
-    yield "  " + ", ".join(f"{name} {100 * seconds / total:.1f} %" for name, seconds in profile["groups"].items())
+    shares = [f"{name} {100 * seconds / total:.1f} %" for name, seconds in profile["groups"].items()]
+    yield "  " + ", ".join(shares[:3]) + ","
+    yield "  " + ", ".join(shares[3:])
 
 
 def _profile_row(name: str, forward: float, backward: float, total: float) -> str:
@@ -105,7 +107,8 @@ vs dimref    this side's time over dimref's: at 1.30 dimref is 1.3 times as fast
 products     the bare matrix products of the same step, by each side's own BLAS
 of products  their time over the step's, so how near the step comes to their rate
 peak         what building one side and three steps add to its imports, in a process of its own
-tape         what is neither a primitive nor Adam: boxes, nodes, checks, memory given back"""
+tape         what is neither a primitive nor Adam: boxes, nodes, checks, memory given back
+stopwatch    what looking at the clock takes, measured alone"""
 
 
 # ---- growth

@@ -29,7 +29,7 @@ def test_the_parts_sum_to_the_step(make, preset):
     names = {row.name for row in found.rows}
     backward = {row.name for row in found.rows if row.backward}
     if preset == "encode":
-        assert {"affine", "im2col", "relu in place", "tape"} <= names
+        assert {"affine", "im2col", "relu", "tape"} <= names
         assert backward == set()
         assert found.groups["Adam"] == 0
     else:
@@ -89,6 +89,23 @@ def test_no_primitive_of_ops_is_overlooked():
         assert profile._cell_of_raw(f).cell_contents is f.fun
         assert not profile._name(f).startswith("np.")
     assert set(profile.MATRIX) | set(profile.MOVING) <= {profile._name(f) for f in own}
+
+
+def test_the_stopwatch_is_not_taken_for_the_tape(make, monkeypatch):
+    free = profiled(make, "local-jsd")
+    assert 0 < free.groups["stopwatch"] < free.total
+    assert [row.total for row in free.rows if row.name == "stopwatch"] == [free.groups["stopwatch"]]
+    monkeypatch.setattr(profile, "_seconds_of_a_span", lambda synchronize: 1.0)  # more than there is
+    found = profiled(make, "local-jsd")
+    assert found.groups["tape"] == 0
+    assert found.groups["stopwatch"] > 0
+
+
+def test_a_span_takes_as_long_as_its_clock(monkeypatch):
+    ticks = iter(range(10**6))
+    monkeypatch.setattr(profile.time, "perf_counter", lambda: float(next(ticks)))
+    # two looks for each span, and one when the outer one is left
+    assert profile._seconds_of_a_span(lambda: None, repeats=100) == pytest.approx(2 + 1 / 100)
 
 
 def test_a_clock_gives_each_moment_to_the_innermost(monkeypatch):

@@ -61,7 +61,7 @@ def _positional(function: str, name: str, inputs: Tree, options: dict[str, Any])
 def _convolutions(draw: Draw) -> Iterator[Case]:
     seen = ("parameters", "x")
     for kernel, stride, padding in ((4, 2, 1), (3, 1, 1), (2, 3, 0)):
-        options = {"kernel": kernel, "stride": stride, "padding": padding}
+        options: dict[str, Any] = {"kernel": kernel, "stride": stride, "padding": padding}
         x = draw.uniform(2, 6, 6, 2)
         parameters = draw.like(layers.init_conv2d(ANY, 2, 3, kernel))
         shape = layers.conv2d(parameters, x, **options).shape
