@@ -85,24 +85,17 @@ class Kernels:
     matmul: Callable[[Array, Array], Array]
     named: dict[str, Callable[..., Array]]
 
-    def standardize(self, x: Array, axis: int, epsilon: float) -> Array:
-        """See `ops.standardize`."""
-        mean, squares = self._deviation(x, axis)
-        return self.named["standardize"](x, mean, squares, float(x.shape[axis]), epsilon)
+    def standardize(self, x: Array, axis: int, epsilon: float) -> tuple[Array, Array]:
+        """See `ops.standardize`; and Σ (x − μ)² along the axis, which is kept, for the gradient."""
+        mean = x.mean(axis=axis, keepdims=True)
+        squares = self.named["sum_of_squared_deviations"](x, mean, axis=axis, keepdims=True)
+        return self.named["standardize"](x, mean, squares, float(x.shape[axis]), epsilon), squares
 
     def standardize_gradient(self, g: Array, standard: Array, squares: Array, axis: int, epsilon: float) -> Array:
         """Its VJP, from g, x̂ and x's squared deviations."""
         along = self.named["sum_of_products"](g, standard, axis=axis, keepdims=True)
         g_mean = g.mean(axis=axis, keepdims=True)
         return self.named["standardize_gradient"](g, standard, g_mean, along, squares, float(g.shape[axis]), epsilon)
-
-    def squared_deviations(self, x: Array, axis: int) -> Array:
-        """Σ (x − μ)² along an axis, which is kept."""
-        return self._deviation(x, axis)[1]
-
-    def _deviation(self, x: Array, axis: int) -> tuple[Array, Array]:
-        mean = x.mean(axis=axis, keepdims=True)
-        return mean, self.named["sum_of_squared_deviations"](x, mean, axis=axis, keepdims=True)
 
     def normalize(self, x: Array, mean: Array, gain: Array, shift: Array, variance: Array, epsilon: float) -> Array:
         """See `normalization.normalize_columns`."""

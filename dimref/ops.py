@@ -341,46 +341,53 @@ defvjp(sigmoid, lambda ans, x: lambda g: multiply(g, multiply(ans, sigmoid(-x)))
 # ---- standardization: layer norm, and the plain form of `normalization`
 
 
-@primitive
 def standardize(x: Array, axis: int, epsilon: float) -> Array:
     """x̂ = (x − μ) / √(σ² + ε), with the mean μ and the (biased) variance σ² of x along one axis."""
+    return _standardize(x, axis, epsilon, [])
+
+
+@primitive
+def _standardize(x: Array, axis: int, epsilon: float, squares: list[Array]) -> Array:
+    """Appends Σ (x − μ)² to `squares`, for the way back: x itself is not kept."""
     device = kernels.of(x)
     if device is not None:
-        return device.standardize(x, axis, epsilon)
+        out, found = device.standardize(x, axis, epsilon)
+        squares.append(found)
+        return out
     out = x - x.mean(axis=axis, keepdims=True)
-    out *= 1 / np.sqrt((out * out).mean(axis=axis, keepdims=True) + epsilon)
+    squares.append(_sum_of_products(out, out, axis))
+    out *= 1 / np.sqrt(squares[0] * (1 / x.shape[axis]) + epsilon)
     return out
 
 
 def _standardize_vjp(argnums: Any, ans: Array, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-    x, axis, epsilon = args
-    squares = None if isbox(x) else _squared_deviations(x, axis)  # taken now, so that x is not kept
+    x, axis, epsilon, (squares,) = args
+    nested = isbox(x)
 
     def vjp(g: Array) -> tuple[Array]:
         """(g − mean g − x̂·mean(g·x̂)) / √(σ² + ε): what is left of g is orthogonal to 1 and (for ε = 0) to x̂."""
-        if squares is None or isbox(g):
+        if nested or isbox(g):
             raise ValueError("standardize: its VJP is fused, so it has no second derivative")
         device = kernels.of(g)
         if device is not None:
             return (device.standardize_gradient(g, ans, squares, axis, epsilon),)
-        along = (g * ans).mean(axis=axis, keepdims=True)
-        out = g - g.mean(axis=axis, keepdims=True)
-        out -= ans * along
-        out /= np.sqrt(squares * (1 / ans.shape[axis]) + epsilon)
+        n = ans.shape[axis]
+        out = ans * (_sum_of_products(g, ans, axis) * (-1 / n))
+        out += g
+        out -= g.mean(axis=axis, keepdims=True)
+        out *= 1 / np.sqrt(squares * (1 / n) + epsilon)
         return (out,)
 
     return vjp
 
 
-def _squared_deviations(x: Array, axis: int) -> Array:
-    device = kernels.of(x)
-    if device is not None:
-        return device.squared_deviations(x, axis)
-    centred = x - x.mean(axis=axis, keepdims=True)
-    return (centred * centred).sum(axis=axis, keepdims=True)
+def _sum_of_products(x: Array, y: Array, axis: int) -> Array:
+    """(x·y).sum(axis, keepdims=True), without an array of the products."""
+    axes = "abcdefgh"[: x.ndim]
+    return np.expand_dims(np.einsum(f"{axes},{axes}->{axes.replace(axes[axis], '')}", x, y), axis)
 
 
-defvjp_argnums(standardize, _standardize_vjp)
+defvjp_argnums(_standardize, _standardize_vjp)
 
 
 # ---- convolution: a gather of windows and a matrix product

@@ -68,6 +68,7 @@ FUNCTIONS = {  # accepted parameters, in CuPy's order
     "argmax": ("a", "axis"),
     "tensordot": ("a", "b", "axes"),
     "dot": ("a", "b"),
+    "einsum": ("*operands",),
     "shape": ("a",),
     "ndim": ("a",),
     "size": ("a",),
