@@ -15,7 +15,7 @@ from dimref import blocks, layers, ops
 from dimref.backend import Array, Tree
 from dimref.tape import value_and_gradients
 
-ROWS = 512  # of the hidden layers in a block: an array of them stays in a core's cache
+ROWS = 1024  # of the hidden layers in a block: an array of them stays in a core's cache
 
 # ---- concat-and-convolve: T(f, y) = MLP([f, y]), by 1×1 convolutions
 
