@@ -21,6 +21,7 @@ from dimref.ops import Pair
 from dimref.tape import primitive
 
 WINDOWS = 1 << 20  # numbers in the windows of a block of images
+WORTH = 1 << 17  # numbers that a thread must have to be worth its start
 
 
 class Geometry(NamedTuple):
@@ -104,6 +105,8 @@ def multiply(x: Array, w: Array, out: Array) -> None:
 
 
 def _images(geometry: Geometry, x: Array, w: Array) -> int:
-    """Images of a block."""
+    """Images of a block: as many as fit, but so few that every thread has a block that is worth its start."""
     high, wide = (ops.out_size(*axis) for axis in zip(x.shape[1:3], *geometry, strict=True))
-    return max(1, WINDOWS // (high * wide * w.shape[0]))
+    numbers = high * wide * w.shape[0]  # of one image's windows
+    threads = max(1, min(parallel.threads(), x.shape[0] * numbers // WORTH))
+    return max(1, min(WINDOWS // numbers, -(-x.shape[0] // threads)))

@@ -65,6 +65,19 @@ def test_a_block_has_at_most_so_many_numbers(monkeypatch, windows, blocks):
     assert sum(calls) == len(x) * len(calls) // blocks
 
 
+@pytest.mark.parametrize(("worth", "blocks"), [(541, 1), (540, 1), (270, 2), (180, 3), (1, 3)])
+def test_every_thread_has_a_block_where_that_is_worth_it(monkeypatch, worth, blocks):
+    x, w, _ = arrays()  # 5 · 108 numbers
+    calls = []
+    im2col = ops.im2col
+    monkeypatch.setattr(ops, "im2col", lambda x, *rest: calls.append(len(x)) or im2col(x, *rest))
+    monkeypatch.setattr(convolution, "WORTH", worth)
+    with shared(monkeypatch, 3):
+        same(conv2d(x, w), plain(x, w))
+    assert len(calls) == blocks + 1
+    assert max(calls[:-1]) <= -(-5 // blocks)
+
+
 @pytest.mark.parametrize("which", ["x", "w", "b", "xb"])
 def test_what_is_not_on_the_tape_has_no_gradient_computed(monkeypatch, which):
     monkeypatch.setattr(convolution, "WINDOWS", 108)
