@@ -20,8 +20,8 @@ from dimref.backend import Array
 from dimref.ops import Pair
 from dimref.tape import primitive
 
-WINDOWS = 1 << 20  # numbers in the windows of a block of images
-WORTH = 1 << 17  # numbers that a thread must have to be worth its start
+WINDOWS = 1_000_000  # numbers in the windows of a block of images
+WORTH = 100_000  # numbers that a thread must have to be worth its start
 
 
 class Geometry(NamedTuple):

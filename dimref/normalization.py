@@ -19,7 +19,7 @@ from dimref.backend import Array
 from dimref.ops import column_sums, gate
 from dimref.tape import primitive, stop_gradient
 
-BLOCK = 1 << 17  # numbers
+BLOCK = 131_072  # numbers, half a MiB of float32
 SOME = 64  # rows, from all over a matrix
 
 

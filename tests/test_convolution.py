@@ -139,6 +139,25 @@ def test_second_derivatives_take_the_plain_form(monkeypatch):
     same(penalty(conv2d), expected)
 
 
+def test_so_do_third_derivatives(monkeypatch):
+    """Three tapes at once."""
+    x, w, b = arrays(2)
+
+    def squared(function, of):
+        def inner(at):
+            out = function(at)
+            return ops.total(ops.multiply(out, out)), None
+
+        return value_and_gradients(inner, of)[1]
+
+    def penalty(function):
+        return squared(lambda b: squared(lambda w: squared(lambda x: function(x, w, b), x), w), b)
+
+    expected = penalty(plain)
+    monkeypatch.setattr(convolution, "WINDOWS", 108)
+    same(penalty(conv2d), expected)
+
+
 def test_a_second_derivative_of_what_comes_after_is_refused(monkeypatch):
     monkeypatch.setattr(convolution, "WINDOWS", 108)
     x, w, _ = arrays()

@@ -60,8 +60,16 @@ def test_moments_survive_a_batch_that_is_sorted(monkeypatch):
     same(variance, x.astype(np.float64).var(0), 1e-5)
 
 
+def test_moments_survive_a_row_that_is_far_from_all_others():
+    x = draw(3, (1000, 2), dtype=np.float32)[0]
+    x[0] = 1e4
+    _, variance = normalization.moments(x)
+    same(variance / x.astype(np.float64).var(0), np.ones(2), 2e-6)
+
+
 def test_the_variance_of_a_constant_is_zero_and_never_below():
-    x = np.full((1000, 3), [1 / 3, 1e4 / 7, -1e-30], np.float32)
+    constants = [1 / 3, 1e4 / 7, -1e-30, *1e3 * draw(3, (500,))[0]]
+    x = np.full((1000, len(constants)), constants, np.float32)
     mu, variance = normalization.moments(x)
     np.testing.assert_allclose(mu, x[0], rtol=1e-6)
     assert (variance >= 0).all()

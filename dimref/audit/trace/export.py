@@ -132,7 +132,7 @@ def _hold_against(task: Task, loss: Array, gradients: dict[str, Array], official
         error, scale = np.abs(found - expected).max(), np.abs(expected).max()
         # Training sums over rows in blocks, the pieces in one go; no more than that may tell the two apart. What is
         # left of a gradient that is 0 but for rounding, as DV's in the last bias, is measured by the largest.
-        if error > np.finfo(expected.dtype).eps * (512 * scale + 256 * largest):
+        if error > np.finfo(expected.dtype).eps * (512 * scale + 1024 * largest):
             raise RuntimeError(f"the step spelled out gives another gradient of {path}: by {error} of {scale}")
 
 
