@@ -300,6 +300,41 @@ def test_a_large_transposed_matrix_is_multiplied_by_its_rows(monkeypatch, thread
             assert found.flags.c_contiguous
 
 
+@pytest.mark.parametrize(
+    ("m", "n", "large", "threads", "turned"),
+    [
+        (4, 64, 192, 1, True),  # as large and as tall as it must be, and no more
+        (4, 64, 193, 1, False),
+        (5, 64, 192, 1, False),
+        (3, 64, 191, 1, True),
+        (80, 64, 1, 1, False),
+        (4, 64, 10**9, 2, True),
+        (63, 64, 10**9, 2, True),
+        (64, 64, 1, 2, False),
+        (65, 64, 1, 2, False),
+    ],
+)
+def test_which_products_are_taken_transposed(monkeypatch, m, n, large, threads, turned):
+    x, y = draw(5, (m, 3), (n, 3))
+    seen = []
+    monkeypatch.setattr(ops, "LARGE", large)
+    monkeypatch.setattr(ops, "WORTH", 1)
+    monkeypatch.setattr(ops, "_by_threads", lambda x, y, count: seen.append((len(x), count)) or x @ y)
+    with shared(monkeypatch, threads):
+        same(ops.matmul(x, y.T), np.einsum("ik,jk->ij", x, y))
+        assert seen == ([(n, threads)] if turned else [(m, threads)] if threads > 1 else [])
+        seen.clear()
+        same(ops.matmul(x, np.ascontiguousarray(y.T)), np.einsum("ik,jk->ij", x, y))
+        assert seen == ([(m, threads)] if threads > 1 else [])
+
+
+def test_a_product_of_rank_one_needs_no_blas_and_one_of_rank_zero_is_zero(monkeypatch):
+    x, y = draw(5, (4, 1), (1, 3))
+    same(ops.matmul(np.ones((2, 0)), np.ones((0, 3))), np.zeros((2, 3)))
+    monkeypatch.setattr(ops.kernels, "product", None)  # whoever calls it fails
+    np.testing.assert_array_equal(ops.matmul(x, y), x * y)
+
+
 def test_relu():
     (x,) = draw(7, (3, 4))
     np.testing.assert_array_equal(ops.relu(x), np.where(x > 0, x, 0))
