@@ -3,6 +3,11 @@
 import contextlib
 import os
 
+if (
+    "PYTEST_XDIST_WORKER" in os.environ
+):  # the tests share the cores: threads of BLAS beside them would wait awake for each other
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import pytest
 import tiny
 from hypothesis import HealthCheck, settings
