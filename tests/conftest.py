@@ -3,9 +3,8 @@
 import contextlib
 import os
 
-if (
-    "PYTEST_XDIST_WORKER" in os.environ
-):  # the tests share the cores: threads of BLAS beside them would wait awake for each other
+# Tests that share the cores: BLAS's threads would wait awake, in each other's way. Read when NumPy is loaded.
+if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
