@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import partial, reduce
+from operator import add
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +32,10 @@ class Geometry(NamedTuple):
     stride: Pair
     padding: Pair
 
+    def sides(self, x: Array) -> tuple[int, ...]:
+        """H' and W': how many windows images (B, H, W, C) have along each axis."""
+        return tuple(ops.out_size(*axis) for axis in zip(x.shape[1:3], *self, strict=True))
+
 
 def has_blocks(geometry: Geometry, x: Array, w: Array, b: Array | None) -> bool:
     """Whether `convolve` is another way than the plain one: on the host, in more than one block, under one tape."""
@@ -41,8 +46,7 @@ def has_blocks(geometry: Geometry, x: Array, w: Array, b: Array | None) -> bool:
 @primitive
 def convolve(geometry: Geometry, x: Array, w: Array, b: Array | None, rectified: bool) -> Array:
     """im2col(x)·w + b, or max(·, 0) of it, (B, H, W, C_in) → (B, H', W', C_out), in blocks of images that threads share."""
-    sizes = [ops.out_size(*axis) for axis in zip(x.shape[1:3], *geometry, strict=True)]
-    out = np.empty((x.shape[0], *sizes, w.shape[1]), np.result_type(x, w))
+    out = np.empty((x.shape[0], *geometry.sides(x), w.shape[1]), np.result_type(x, w))
 
     def of_block(window: slice) -> None:
         rows = out[window].reshape(-1, w.shape[1])
@@ -85,7 +89,7 @@ def _gradients(argnums: Sequence[int], geometry: Geometry, x: Array, w: Array, g
 
     found = parallel.run([partial(work, windows) for windows in parallel.blocks(x.shape[0], _images(geometry, x, w))])
     parts = [part for part in found if part is not None]
-    gradient_of = {1: of_x, 2: sum(parts[1:], parts[0]) if parts else None}
+    gradient_of = {1: of_x, 2: reduce(add, parts) if parts else None}
     if 3 in argnums:
         gradient_of[3] = ops.column_sums(g.reshape(-1, w.shape[1]))
     return [gradient_of[k] for k in argnums]
@@ -106,7 +110,6 @@ def multiply(x: Array, w: Array, out: Array) -> None:
 
 def _images(geometry: Geometry, x: Array, w: Array) -> int:
     """Images of a block: as many as fit, but so few that every thread has a block that is worth its start."""
-    high, wide = (ops.out_size(*axis) for axis in zip(x.shape[1:3], *geometry, strict=True))
-    numbers = high * wide * w.shape[0]  # of one image's windows
+    numbers = math.prod(geometry.sides(x)) * w.shape[0]  # of one image's windows
     threads = max(1, min(parallel.threads(), x.shape[0] * numbers // WORTH))
     return max(1, min(WINDOWS // numbers, -(-x.shape[0] // threads)))

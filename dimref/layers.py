@@ -73,7 +73,8 @@ def conv2d(
     Raises:
         ValueError: x is not (B, H, W, C), its channels are not the weight's, or no window fits.
     """
-    kernel, stride, padding = _geometry("conv2d", x, kernel, stride, padding)
+    geometry = _geometry("conv2d", x, kernel, stride, padding)
+    kernel, _, padding = geometry
     c_in = parameters["w"].shape[0] // (kernel[0] * kernel[1])
     if x.shape[3] != c_in:
         raise ValueError(f"conv2d: x must have {c_in} channels on its last axis, was {x.shape}")
@@ -81,7 +82,6 @@ def conv2d(
         if size + 2 * p < k:
             raise ValueError(f"conv2d: x with padding must be at least the kernel {kernel}, was {x.shape}, {padding}")
     w, b = parameters["w"], parameters.get("b")
-    geometry = Geometry(kernel, stride, padding)
     if convolution.has_blocks(geometry, x, w, b):
         return convolution.convolve(geometry, x, w, b, rectified)
     out = linear(parameters, ops.im2col(x, *geometry))
@@ -127,13 +127,13 @@ def _pair(value: int | Pair) -> Pair:
     return (value, value) if isinstance(value, int) else value
 
 
-def _geometry(name: str, x: Array, kernel: int | Pair, stride: int | Pair, padding: int | Pair) -> tuple[Pair, ...]:
+def _geometry(name: str, x: Array, kernel: int | Pair, stride: int | Pair, padding: int | Pair) -> Geometry:
     if x.ndim != 4:
         raise ValueError(f"{name}: x must be (B, H, W, C), was {x.shape}")
     kernel, stride, padding = _pair(kernel), _pair(stride), _pair(padding)
     if min(kernel) < 1 or min(stride) < 1 or min(padding) < 0:
         raise ValueError(f"{name}: kernel and stride must be ≥ 1 and padding ≥ 0, was {kernel}, {stride}, {padding}")
-    return kernel, stride, padding
+    return Geometry(kernel, stride, padding)
 
 
 # ---- normalization

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -40,9 +42,9 @@ def moments(x: Array) -> tuple[Array, Array]:
         shifted *= shifted
         return sums, column_sums(shifted)
 
-    sums, squares = zip(*parallel.over_blocks(of_block, n, _rows(x)), strict=True)
-    d = sum(sums[1:], sums[0]) * (1 / n)
-    return near + d, np.maximum(sum(squares[1:], squares[0]) * (1 / n) - d * d, 0)
+    sums, squares = _summed(parallel.over_blocks(of_block, n, _rows(x)))
+    d = sums * (1 / n)
+    return near + d, np.maximum(squares * (1 / n) - d * d, 0)
 
 
 @primitive
@@ -113,8 +115,8 @@ def _behind_the_relu(g: Array, ans: Array, x: Array, mu: Array, rectified: bool)
         centred *= rows
         return column_sums(centred), column_sums(rows)
 
-    products, sums = zip(*parallel.over_blocks(of_block, x.shape[0], _rows(x)), strict=True)
-    return behind, sum(products[1:], products[0]), sum(sums[1:], sums[0])
+    products, sums = _summed(parallel.over_blocks(of_block, x.shape[0], _rows(x)))
+    return behind, products, sums
 
 
 def _of_x(g: Array, x: Array, mu: Array, factor: Array, along: Array, level: Array) -> Array:
@@ -131,6 +133,11 @@ def _of_x(g: Array, x: Array, mu: Array, factor: Array, along: Array, level: Arr
 
     parallel.over_blocks(of_block, n, _rows(x))
     return g
+
+
+def _summed(parts: list[tuple[Array, Array]]) -> tuple[Array, ...]:
+    """The sum over blocks, in their order, of each of the two that a block has found."""
+    return tuple(reduce(add, of_one) for of_one in zip(*parts, strict=True))
 
 
 def _rows(x: Array) -> int:

@@ -10,9 +10,8 @@ import numpy as np
 from dimref import kernels, parallel
 from dimref.backend import Array, Tree, leaves, map_tree
 
-BLOCK = (
-    1 << 17
-)  # elements: few enough for the cache that cores share, and so many that threads seldom wait for Python's lock
+# Elements: few enough for the cache that cores share, and so many that threads seldom wait for Python's lock.
+BLOCK = 1 << 17
 
 
 def init_adam(parameters: Tree) -> Tree:

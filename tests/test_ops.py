@@ -288,7 +288,7 @@ def test_column_sums(n, c, seed):
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_large_transposed_matrix_is_multiplied_by_its_rows(monkeypatch, threads):
-    """(4, 3)·(7, 3)ᵀ in any of the ways that a product can take is the same, in one piece."""
+    """(4, 3)·(64, 3)ᵀ in any of the ways that a product can take is the same, in one piece."""
     x, y = draw(5, (4, 3), (64, 3))
     expected = np.einsum("ik,jk->ij", x, y)
     for large in (1, 192, 193):
