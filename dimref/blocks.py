@@ -46,7 +46,7 @@ class _Blocks:
     ) -> None:
         self.function, self.shape, self.on_tape = function, parameters, on_tape
         self.first_row = len(on_tape) - rows  # of the arguments, the first that is cut
-        self.shares = parallel.blocks(n, block)
+        self.windows = parallel.tapered(n, block)
         self.n = n
         # By a block's first row; none of a block whose result does not depend on what is on the tape.
         self.tapes: dict[int, tuple[VJPNode | None, list[VJPNode | None]]] = {}
@@ -56,16 +56,15 @@ class _Blocks:
         out: list[Array] = []
         lock = Lock()
 
-        def work(windows: list[slice], trace: int) -> None:
-            for window in windows:
-                value = self._block(arguments, window, trace)
-                with lock:
-                    if not out:  # the first block to end tells the shape
-                        out.append(np.empty((self.n, *value.shape[1:]), value.dtype))
-                out[0][window] = value
+        def work(window: slice, trace: int) -> None:
+            value = self._block(arguments, window, trace)
+            with lock:
+                if not out:  # the first block to end tells the shape
+                    out.append(np.empty((self.n, *value.shape[1:]), value.dtype))
+            out[0][window] = value
 
         with trace_stack.new_trace() as trace:  # one number for all blocks: what counts traces knows no threads
-            parallel.run([partial(work, windows, trace) for windows in self.shares])
+            parallel.run([partial(work, window, trace) for window in self.windows])
         return out[0]
 
     def _block(self, arguments: tuple[Array, ...], window: slice, trace: int) -> Array:
@@ -84,21 +83,17 @@ class _Blocks:
             raise ValueError("by_rows: its VJP is fused, so it has no second derivative through what comes after it")
         out = {k: np.empty_like(arguments[k], order="C") for k in wanted if k >= self.first_row}
 
-        def work(windows: list[slice]) -> dict[int, Any]:
-            sums: dict[int, Any] = {}
-            for window in windows:
-                found = self._sweep(window, g)
-                for k in wanted:
-                    gradient = found.get(k)
-                    if k >= self.first_row:
-                        out[k][window] = 0 if gradient is None else gradient
-                    elif gradient is not None:
-                        sums[k] = add_outgrads(sums.get(k), gradient)
-            return sums
+        def work(window: slice) -> dict[int, Array]:
+            found = self._sweep(window, g)
+            for k, of_rows in out.items():
+                of_rows[window] = found.pop(k, 0)
+            return found
 
-        for sums in parallel.run([partial(work, windows) for windows in self.shares]):
-            for k, (gradient, _) in sums.items():
-                out[k] = out[k] + gradient if k in out else gradient
+        sums: dict[int, Any] = {}
+        for found in parallel.in_order([partial(work, window) for window in self.windows]):
+            for k, gradient in found.items():
+                sums[k] = add_outgrads(sums.get(k), gradient)
+        out |= {k: gradient for k, (gradient, _) in sums.items()}
         return [out[k] if k in out else np.zeros_like(arguments[k]) for k in wanted]
 
     def _sweep(self, window: slice, g: Array) -> dict[int, Array]:

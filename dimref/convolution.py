@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial, reduce
-from operator import add
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,7 +55,7 @@ def convolve(geometry: Geometry, x: Array, w: Array, b: Array | None, rectified:
         if rectified:
             rows.clip(0, math.inf, out=rows)
 
-    parallel.over_blocks(of_block, x.shape[0], _images(geometry, x, w))
+    parallel.run([partial(of_block, window) for window in _blocks(geometry, x, w)])
     return out
 
 
@@ -75,21 +74,17 @@ def _gradients(argnums: Sequence[int], geometry: Geometry, x: Array, w: Array, g
     """Of x, w and b, those that are wanted: col2im(g·wᵀ), im2col(x)ᵀ·g summed over blocks, and the sum of g's rows."""
     of_x = np.empty(x.shape, g.dtype) if 1 in argnums else None
 
-    def work(windows: list[slice]) -> Array | None:
-        of_w = None
-        for window in windows:
-            rows = g[window].reshape(-1, w.shape[1])
-            if 2 in argnums:
-                part = ops.matmul(_columns(geometry, x[window]).T, rows)
-                of_w = part if of_w is None else np.add(of_w, part, out=of_w)
-            if of_x is not None:
-                columns = ops.matmul(rows, w.T).reshape(*g[window].shape[:3], w.shape[0])
-                of_x[window] = ops.col2im(columns, x[window].shape, *geometry)
-        return of_w
+    def of_block(window: slice) -> Array | None:
+        rows = g[window].reshape(-1, w.shape[1])
+        if of_x is not None:
+            columns = ops.matmul(rows, w.T).reshape(*g[window].shape[:3], w.shape[0])
+            of_x[window] = ops.col2im(columns, x[window].shape, *geometry)
+        return ops.matmul(_columns(geometry, x[window]).T, rows) if 2 in argnums else None
 
-    found = parallel.run([partial(work, windows) for windows in parallel.blocks(x.shape[0], _images(geometry, x, w))])
-    parts = [part for part in found if part is not None]
-    gradient_of = {1: of_x, 2: reduce(add, parts) if parts else None}
+    of_w = None
+    for part in parallel.in_order([partial(of_block, window) for window in _blocks(geometry, x, w)]):
+        of_w = part if of_w is None or part is None else np.add(of_w, part, out=of_w)
+    gradient_of = {1: of_x, 2: of_w}
     if 3 in argnums:
         gradient_of[3] = ops.column_sums(g.reshape(-1, w.shape[1]))
     return [gradient_of[k] for k in argnums]
@@ -101,6 +96,10 @@ defvjp_argnums(convolve, _vjp)
 def _columns(geometry: Geometry, x: Array) -> Array:
     columns = ops.im2col(x, *geometry)
     return columns.reshape(-1, columns.shape[3])
+
+
+def _blocks(geometry: Geometry, x: Array, w: Array) -> list[slice]:
+    return parallel.tapered(x.shape[0], _images(geometry, x, w))
 
 
 def multiply(x: Array, w: Array, out: Array) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from typing import Any
 
@@ -42,7 +42,7 @@ def moments(x: Array) -> tuple[Array, Array]:
         shifted *= shifted
         return sums, column_sums(shifted)
 
-    sums, squares = _summed(parallel.over_blocks(of_block, n, _rows(x)))
+    sums, squares = _summed(parallel.run([partial(of_block, window) for window in _blocks(x)]))
     d = sums * (1 / n)
     return near + d, np.maximum(squares * (1 / n) - d * d, 0)
 
@@ -69,7 +69,7 @@ def normalize_columns(
         if rectified:
             rows.clip(0, math.inf, out=rows)
 
-    parallel.over_blocks(of_block, x.shape[0], _rows(x))
+    parallel.run([partial(of_block, window) for window in _blocks(x)])
     return out
 
 
@@ -115,7 +115,7 @@ def _behind_the_relu(g: Array, ans: Array, x: Array, mu: Array, rectified: bool)
         centred *= rows
         return column_sums(centred), column_sums(rows)
 
-    products, sums = _summed(parallel.over_blocks(of_block, x.shape[0], _rows(x)))
+    products, sums = _summed(parallel.run([partial(of_block, window) for window in _blocks(x)]))
     return behind, products, sums
 
 
@@ -131,7 +131,7 @@ def _of_x(g: Array, x: Array, mu: Array, factor: Array, along: Array, level: Arr
         rows -= centred
         rows -= level
 
-    parallel.over_blocks(of_block, n, _rows(x))
+    parallel.run([partial(of_block, window) for window in _blocks(x)])
     return g
 
 
@@ -140,6 +140,7 @@ def _summed(parts: list[tuple[Array, Array]]) -> tuple[Array, ...]:
     return tuple(reduce(add, of_one) for of_one in zip(*parts, strict=True))
 
 
-def _rows(x: Array) -> int:
-    """Rows of a block; a device takes all at once."""
-    return max(1, BLOCK // x.shape[1]) if isinstance(x, np.ndarray) else x.shape[0]
+def _blocks(x: Array) -> list[slice]:
+    """Of the rows; a device takes all at once."""
+    n, columns = x.shape
+    return parallel.blocks(n, max(1, BLOCK // columns) if isinstance(x, np.ndarray) else n)

@@ -50,8 +50,7 @@ def adam_step(
                 raise ValueError(f"adam_step: {path} must be C-contiguous, to be overwritten through a flat view")
             pieces += _pieces(parameter, gradient_of[path], first[path], second[path])
     update = partial(_update, rate=rate, floor=floor, betas=betas)
-    count = parallel.threads()
-    parallel.run([partial(update, pieces[k::count]) for k in range(count)])  # dealt out: large blocks lie side by side
+    parallel.run([partial(update, *piece) for piece in pieces])
     return parameters, {"step": t, "m": state["m"], "v": state["v"]}
 
 
@@ -77,26 +76,28 @@ def corrections(
 
 
 def _update(
-    pieces: list[tuple[Array, ...]],
+    p: Array,
+    g: Array,
+    m: Array,
+    v: Array,
     rate: float | Array,
     floor: float | Array,
     betas: tuple[float, float],
 ) -> None:
-    """Twelve passes over each block and one block of scratch; on a device one kernel where it has one."""
-    for p, g, m, v in pieces:
-        device = kernels.of(p)
-        if device is not None:
-            device.adam(p, g, m, v, (rate, floor), betas)
-            continue
-        t = (1 - betas[0]) * g
-        m *= betas[0]
-        m += t
-        np.multiply(g, g, out=t)
-        t *= 1 - betas[1]
-        v *= betas[1]
-        v += t
-        np.sqrt(v, out=t)
-        t += floor
-        np.divide(m, t, out=t)
-        t *= rate
-        p -= t
+    """Twelve passes over a block and one block of scratch; on a device one kernel where it has one."""
+    device = kernels.of(p)
+    if device is not None:
+        device.adam(p, g, m, v, (rate, floor), betas)
+        return
+    t = (1 - betas[0]) * g
+    m *= betas[0]
+    m += t
+    np.multiply(g, g, out=t)
+    t *= 1 - betas[1]
+    v *= betas[1]
+    v += t
+    np.sqrt(v, out=t)
+    t += floor
+    np.divide(m, t, out=t)
+    t *= rate
+    p -= t

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
-from functools import cache, partial
+from functools import cache
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -52,41 +53,81 @@ def shares(n: int, count: int) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
-def blocks(n: int, size: int) -> list[list[slice]]:
-    """0..n−1 cut into blocks of nearly equal length, of `size` at most, dealt in runs to the threads."""
-    windows = shares(n, -(-n // size))
-    return [windows[share] for share in shares(len(windows), threads())]
+def blocks(n: int, size: int) -> list[slice]:
+    """0..n−1 cut into blocks of nearly equal length, of `size` at most."""
+    return shares(n, -(-n // size))
 
 
-def over_blocks(function: Callable[[slice], Result], n: int, size: int) -> list[Result]:
-    """function(block) of each of the `blocks`, in their order: what is summed over them knows nothing of threads."""
+def tapered(n: int, size: int) -> list[slice]:
+    """0..n−1 cut into blocks of `size` at most that get smaller toward the end, so that all threads end at nearly one time.
 
-    def work(windows: list[slice]) -> list[Result]:
-        return [function(window) for window in windows]
-
-    return [result for results in run([partial(work, windows) for windows in blocks(n, size)]) for result in results]
+    Each round gives every thread a block, half of what is left together, down to a quarter of `size`. For one thread alone
+    they are `blocks`.
+    Source: Hummel, Schonberg & Flynn 1992, Factoring, Communications of the ACM 35(8).
+    """
+    count = threads()
+    if count == 1:
+        return blocks(n, size)
+    edges, least = [0], max(1, size // 4)
+    while edges[-1] < n:
+        length = max(least, min(size, -(-(n - edges[-1]) // (2 * count))))
+        for _ in range(count):
+            edges.append(min(n, edges[-1] + length))
+    return [slice(start, stop) for start, stop in pairwise(edges) if start < stop]
 
 
 def run(calls: Sequence[Callable[[], Result]]) -> list[Result]:
-    """The results of at most `threads()` calls, in their order, each on a thread of its own, in the context of this one.
+    """The results of the calls, in their order: all of `in_order`."""
+    return list(in_order(calls))
 
-    Every call has ended when this returns or raises: they may write into arrays of their caller.
+
+def in_order(calls: Sequence[Callable[[], Result]]) -> Iterator[Result]:
+    """The results of the calls, in their order, each once it and all before it are there.
+
+    `threads()` calls run at once, in the context of this one, and a thread that is free takes the next: cores are seldom
+    equally fast. What the caller does with a result it does between two calls of its own, in an order that no thread has a
+    say in. When this ends, raises or is given up, no call is running (they may write into arrays of their caller), and
+    after an error none begins. One call alone keeps all threads for itself.
     """
-    if len(calls) == 1:
-        return [calls[0]()]
-    others = [_pool(threads()).submit(copy_context().run, _share, call) for call in calls[1:]]
+    count = min(threads(), len(calls))
+    if count < 2:
+        yield from (call() for call in calls)
+        return
+    left, results = deque(enumerate(calls)), dict[int, Result]()
+    others = [_pool(threads()).submit(copy_context().run, _work, left, results) for _ in range(count - 1)]
+    context, ready = copy_context(), 0
+    context.run(_threads.set, 1)
     try:
-        first = copy_context().run(_share, calls[0])
+        while context.run(_take, left, results):
+            while ready in results:
+                yield results.pop(ready)
+                ready += 1
     finally:
+        left.clear()
         failed = [error for error in (other.exception() for other in others) if error is not None]
     if failed:
         raise failed[0]
-    return [first, *(other.result() for other in others)]
+    yield from (results.pop(k) for k in range(ready, len(calls)))
 
 
-def _share(call: Callable[[], Any]) -> Any:
+def _work(left: deque[tuple[int, Callable[[], Result]]], results: dict[int, Result]) -> None:
     _threads.set(1)
-    return call()
+    while _take(left, results):
+        pass
+
+
+def _take(left: deque[tuple[int, Callable[[], Result]]], results: dict[int, Result]) -> bool:
+    """Do the next call that nobody has taken; false where none is left."""
+    try:
+        k, call = left.popleft()
+    except IndexError:
+        return False
+    try:
+        results[k] = call()
+    except BaseException:
+        left.clear()
+        raise
+    return True
 
 
 @cache

@@ -69,47 +69,112 @@ def test_shares_cover_everything_once_and_evenly(n, count, sizes):
 
 
 @pytest.mark.parametrize(
-    ("n", "size", "threads", "lengths"),
+    ("n", "size", "sizes"), [(7, 3, [2, 2, 3]), (4, 4, [4]), (4, 9, [4]), (0, 3, [0]), (5, 2, [1, 2, 2])]
+)
+def test_blocks_have_at_most_their_size_and_are_even(n, size, sizes):
+    assert [window.stop - window.start for window in parallel.blocks(n, size)] == sizes
+
+
+@pytest.mark.parametrize(
+    ("n", "size", "threads", "sizes"),
     [
-        (7, 3, 1, [[2, 2, 3]]),
-        (7, 3, 2, [[2], [2, 3]]),
-        (4, 4, 2, [[4]]),
-        (4, 9, 2, [[4]]),
-        (0, 3, 2, [[0]]),
-        (5, 2, 9, [[1], [2], [2]]),
+        (64, 16, 2, [16, 16, 8, 8, 4, 4, 4, 4]),  # half of what is left, in a block a thread, each round
+        (80, 16, 2, [16, 16, 12, 12, 6, 6, 4, 4, 4]),  # never more than the size, nor less than its quarter
+        (13, 4, 3, [3, 3, 3, 1, 1, 1, 1]),
+        (5, 2, 2, [2, 2, 1]),
+        (3, 9, 4, [2, 1]),
+        (0, 3, 2, []),
+        (64, 15, 1, [12, 13, 13, 13, 13]),  # one thread waits for nobody
     ],
 )
-def test_blocks_have_at_most_their_size_and_are_dealt_in_runs(monkeypatch, n, size, threads, lengths):
+def test_tapered_blocks_get_smaller_toward_the_end(monkeypatch, n, size, threads, sizes):
     with shared(monkeypatch, threads):
-        blocks = parallel.blocks(n, size)
-    assert [[window.stop - window.start for window in run] for run in blocks] == lengths
-    assert [k for run in blocks for window in run for k in range(n)[window]] == list(range(n))
+        windows = parallel.tapered(n, size)
+    assert [window.stop - window.start for window in windows] == sizes
+    assert [k for window in windows for k in range(n)[window]] == list(range(n))
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_what_is_made_of_blocks_comes_in_their_order(monkeypatch, threads):
-    names = []
-
-    def function(window):
-        names.append(threading.current_thread().name)
-        return window.start, window.stop
-
-    with shared(monkeypatch, threads):
-        found = parallel.over_blocks(function, 7, 2)
-    assert found == [(0, 1), (1, 3), (3, 5), (5, 7)]
-    assert len(set(names)) <= threads
-
-
-def test_calls_run_at_the_same_time_in_their_order_and_share_nothing_further(monkeypatch):
-    gate = threading.Barrier(3)
+@pytest.mark.parametrize("way", [parallel.run, parallel.in_order])
+def test_results_come_in_the_order_of_their_calls(monkeypatch, threads, way):
+    names = set()
 
     def call(k):
+        names.add(threading.current_thread().name)
+        time.sleep(0.01 * (7 - k) if k < 3 else 0)  # the first take longest
+        return k
+
+    with shared(monkeypatch, threads):
+        assert list(way([partial(call, k) for k in range(7)])) == list(range(7))
+    assert len(names) <= threads
+    assert list(way([])) == []
+
+
+def test_calls_run_at_the_same_time_and_share_nothing_further(monkeypatch):
+    gate = threading.Barrier(3)
+
+    def call():
         gate.wait(10)  # ends only if all three are running
-        return k, parallel.threads(), threading.current_thread() is threading.main_thread()
+        return parallel.threads(), threading.current_thread() is threading.main_thread()
 
     with shared(monkeypatch, 3):
-        assert parallel.run([partial(call, k) for k in range(3)]) == [(0, 1, True), (1, 1, False), (2, 1, False)]
+        assert sorted(parallel.run([call] * 3)) == [(1, False), (1, False), (1, True)]
         assert parallel.threads() == 3
+
+
+@pytest.mark.parametrize("slow", ["the caller's", "the other"])
+def test_a_free_thread_takes_what_the_slow_one_has_not_begun(monkeypatch, slow):
+    done, both, others = {True: 0, False: 0}, threading.Barrier(2), threading.Event()
+
+    def call():
+        mine = threading.current_thread() is threading.main_thread()
+        done[mine] += 1
+        if done[mine] == 1:
+            both.wait(10)
+        if mine == (slow == "the caller's"):
+            assert others.wait(10)  # until the other one has done all the rest
+        elif sum(done.values()) == 6:
+            others.set()
+
+    with shared(monkeypatch, 2):
+        parallel.run([call] * 6)
+    assert done[slow == "the caller's"] == 1
+
+
+def test_a_result_comes_between_two_calls_of_the_caller(monkeypatch):
+    there = threading.Event()
+
+    def call(k):
+        if k and threading.current_thread() is not threading.main_thread():
+            assert there.wait(10)  # for the first result
+        return k
+
+    results = []
+    with shared(monkeypatch, 2):
+        for result in parallel.in_order([partial(call, k) for k in range(3)]):
+            results.append(result)
+            there.set()
+    assert results == [0, 1, 2]
+
+
+def test_when_given_up_no_call_is_running_and_none_begins(monkeypatch):
+    running, begun = [], []
+
+    def call(k):
+        begun.append(k)
+        running.append(k)
+        time.sleep(0.03)
+        running.remove(k)
+        return k
+
+    with shared(monkeypatch, 2):
+        results = parallel.in_order([partial(call, k) for k in range(20)])
+        assert next(results) == 0
+        results.close()
+        assert not running
+        assert len(begun) < 6
+        time.sleep(0.05)
+        assert len(begun) < 6
 
 
 def test_one_call_keeps_the_threads_for_itself(monkeypatch):
@@ -125,19 +190,23 @@ def test_calls_see_how_numpy_was_told_to_treat_errors(monkeypatch):
         parallel.run([lambda: 0, lambda: big * big])
 
 
-@pytest.mark.parametrize("failing", [0, 1])
-def test_an_error_comes_when_every_call_has_ended(monkeypatch, failing):
-    ended = []
+@pytest.mark.parametrize("failing", [True, False])
+def test_an_error_comes_when_no_call_is_running_and_none_begins(monkeypatch, failing):
+    both, begun, ended = threading.Barrier(2), [], []
 
     def call(k):
-        if k == failing:
-            raise ZeroDivisionError(k)
+        begun.append(k)
+        if k < 2:
+            both.wait(10)
+        if (threading.current_thread() is threading.main_thread()) == failing:
+            raise ZeroDivisionError("of this thread")
         time.sleep(0.05)
         ended.append(k)
 
-    with shared(monkeypatch, 2), pytest.raises(ZeroDivisionError, match=str(failing)):
-        parallel.run([partial(call, k) for k in range(2)])
-    assert ended == [1 - failing]
+    with shared(monkeypatch, 2), pytest.raises(ZeroDivisionError, match="of this thread"):
+        parallel.run([partial(call, k) for k in range(9)])
+    assert sorted(begun) == [0, 1]
+    assert len(ended) == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
