@@ -14,22 +14,23 @@ memory does not grow with their number.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
 from autograd.extend import defvjp, defvjp_argnums
 from autograd.tracer import isbox
 
-from dimref import augment, bounds, multiscale, names, ops
+from dimref import augment, blocks, bounds, multiscale, names, ops, parallel
 from dimref.backend import Array, Tree
 from dimref.multiscale import Encoding, Layout
 from dimref.tape import primitive, stop_gradient
 
-BLOCK = 1 << 20  # scores that are in memory at a time
+BLOCK = 1 << 20  # scores that a thread has in memory at a time
+IMAGES = 32  # of a block that is augmented
 LOCATIONS = {"5": 25, "7": 49}  # of the map that candidates come from
 
 
@@ -153,7 +154,12 @@ def views(images: Array, noise: Tree) -> tuple[Array, Array]:
 def _view(images: Array, noise: Tree, name: str) -> Array:
     if name not in noise:
         return images
-    return 2 * augment.augment(np.clip(0.5 * images + 0.5, 0, 1), noise[name]) - 1
+    view = noise[name]
+    return blocks.by_rows(partial(_augmented, list(view)), {}, images, *view.values(), block=IMAGES)
+
+
+def _augmented(names: list[str], _: Tree, images: Array, *view: Array) -> Array:
+    return 2 * augment.augment(np.clip(0.5 * images + 0.5, 0, 1), dict(zip(names, view, strict=True))) - 1
 
 
 def _anchors(encoding: Encoding, noise: Tree, term: str, view: str) -> Array:
@@ -251,33 +257,36 @@ def contrast(anchors: Array, candidates: Array, clip: float, penalty: float) -> 
 
 def _score(y: Array, f: Array, clip: float) -> Scores:
     n, locations, _ = f.shape
-    positives, others, squares, beyond = [], [], [], []
-    for _, s, own in _blocks(y, f):
+
+    def of_block(window: slice) -> tuple[Array, ...]:
+        s, own = _scores(y, f, window)
         t = soft_clip(s, clip)
-        positives.append(np.where(own, t, np.zeros_like(t)).sum(axis=2))
-        rest = np.where(own, np.full_like(t, -np.inf), t)
-        others.append(ops.logsumexp(rest.reshape(s.shape[0] * locations, n), axis=0))
-        squares.append((s * s).sum())
-        beyond.append((np.abs(s) > clip).sum() if clip else 0 * squares[-1])
+        rest = np.where(own, np.full_like(t, -np.inf), t).reshape(-1, n)
+        squares = (s * s).sum()
+        beyond = (np.abs(s) > clip).sum() if clip else 0 * squares
+        return np.where(own, t, np.zeros_like(t)).sum(axis=2), ops.logsumexp(rest, axis=0), squares, beyond
+
+    found = parallel.run([partial(of_block, window) for window in _blocks(f)])
+    positives, others, squares, beyond = zip(*found, strict=True)
     count = n * n * locations
     return Scores(
-        np.concatenate(positives),
-        functools.reduce(np.logaddexp, others),
-        sum(squares) * (1 / count),
-        sum(beyond) * (1 / count),
+        np.concatenate(positives), reduce(np.logaddexp, others), sum(squares) * (1 / count), sum(beyond) * (1 / count)
     )
 
 
-def _blocks(y: Array, f: Array) -> Iterator[tuple[slice, Array, Array]]:
-    """Blocks of images: their slice, their scores s (b, L, N), and which of these are an anchor's own, (b, 1, N)."""
+def _blocks(f: Array) -> list[slice]:
+    """Of the images whose features are scored."""
+    n, locations, _ = f.shape
+    return parallel.tapered(n, max(1, BLOCK // (locations * n)))
+
+
+def _scores(y: Array, f: Array, window: slice) -> tuple[Array, Array]:
+    """The scores s of a block of images, (b, L, N), and which of these are an anchor's own, (b, 1, N)."""
     n, locations, units = f.shape
-    size = max(1, BLOCK // (locations * n))
+    rows = f[window].reshape(-1, units)
+    s = (ops.matmul(rows, y.T) * (1 / math.sqrt(units))).reshape(-1, locations, n)
     everyone = np.arange(n, like=y)
-    for start in range(0, n, size):
-        block = slice(start, min(start + size, n))
-        rows = f[block].reshape(-1, units)
-        s = (ops.matmul(rows, y.T) * (1 / math.sqrt(units))).reshape(-1, locations, n)
-        yield block, s, (everyone[block].reshape(-1, 1) == everyone).reshape(-1, 1, n)
+    return s, (everyone[window].reshape(-1, 1) == everyone).reshape(-1, 1, n)
 
 
 @primitive
@@ -296,18 +305,23 @@ def _contrast_vjp(argnums: Sequence[int], ans: Array, args: Sequence[Any], kwarg
         n, locations, units = f.shape
         missing = ops.sigmoid(scores.others.reshape(n, 1) - scores.positives) * (1 / (n * locations))  # p/NL
         pull = missing.sum(axis=1)
-        of_y, of_f = np.zeros_like(y), []
-        for block, s, own in _blocks(y, f):
+        of_y, of_f = np.zeros_like(y), np.empty_like(f, order="C")
+
+        def of_block(window: slice) -> Array:
+            s, own = _scores(y, f, window)
             t = soft_clip(s, clip)
             share = np.exp(np.minimum(t - scores.others, 0))  # at most 1, but for the positives, which are not meant
-            slope = np.where(own, -missing[block].reshape(-1, locations, 1), share * pull)
+            slope = np.where(own, -missing[window].reshape(-1, locations, 1), share * pull)
             if clip:
                 slope = slope * _clip_slope(t, clip)
             slope = (slope + s * (2 * penalty / (n * n * locations))) * g
             rows = slope.reshape(-1, n) * (1 / math.sqrt(units))
-            of_y += ops.matmul(rows.T, f[block].reshape(-1, units))
-            of_f.append(ops.matmul(rows, y).reshape(-1, locations, units))
-        gradients = of_y, np.concatenate(of_f)
+            of_f[window] = ops.matmul(rows, y).reshape(-1, locations, units)
+            return ops.matmul(rows.T, f[window].reshape(-1, units))
+
+        for part in parallel.in_order([partial(of_block, window) for window in _blocks(f)]):
+            of_y += part
+        gradients = of_y, of_f
         return tuple(gradients[k] for k in argnums)
 
     return vjp

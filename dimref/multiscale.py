@@ -20,16 +20,18 @@ black to 32×32, 64×64, 128×128, … The maps of 7×7 and 5×5 are embedded by
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from dimref import layers, ops
+from dimref import blocks, layers, ops
 from dimref.backend import Array, Tree
 
 FIRST = 3  # side of the first convolution's kernel
 SMALLEST = 32  # pixels along a side
 WIDEST = 8  # times ndf: the most channels of a map
 SIDES = (7, 5, 1)  # of the maps that are embedded
+IMAGES = 16  # of a block that goes all the way to the 7×7 map, with the maps before it in a core's cache
 
 
 @dataclass(frozen=True)
@@ -198,27 +200,39 @@ def _maps(parameters: Tree, images: Array, layout: Layout) -> dict[int, Array]:
     expected = (layout.padded, layout.padded, layout.channels)
     if images.ndim != 4 or images.shape[1:] != expected:
         raise ValueError(f"encode: images must be (B, {', '.join(map(str, expected))}), were {images.shape}")
-    x = layers.conv2d(parameters["first"], images, FIRST, rectified=True)
-    maps = {}
-    for side, stage in layout.stages.items():
-        for layer in stage:
-            x = residual(parameters[layer.name], x, layer.kernel, layer.stride)
+    names = ("first", *(layer.name for layer in layout.stages[SIDES[0]]))
+    early = {name: parameters[name] for name in names}
+    x = blocks.by_rows(partial(_largest, layout=layout), early, images, block=IMAGES)
+    maps = {SIDES[0]: x}
+    for side in SIDES[1:]:
+        x = _stage(parameters, x, layout.stages[side])
         maps[side] = x
     return maps
+
+
+def _largest(parameters: Tree, images: Array, layout: Layout) -> Array:
+    """The 7×7 map of some images."""
+    x = layers.conv2d(parameters["first"], images, FIRST, rectified=True)
+    return _stage(parameters, x, layout.stages[SIDES[0]])
+
+
+def _stage(parameters: Tree, x: Array, stage: tuple[Layer, ...]) -> Array:
+    for layer in stage:
+        x = residual(parameters[layer.name], x, layer.kernel, layer.stride)
+    return x
 
 
 def residual(parameters: Tree, x: Array, kernel: int, stride: int) -> Array:
     """out·ReLU(conv(x)) + the mean over each window of x, with zeros for the channels that x lacks.
 
-    The windows are gathered once, for the convolution and for the mean. (B, H, W, C_in) → (B, H', W', C_out).
+    (B, H, W, C_in) → (B, H', W', C_out).
 
     Source: arXiv 1906.00910, section 3.6; public code's ConvResNxN.
     """
-    columns = ops.im2col(x, (kernel, kernel), (stride, stride), (0, 0)) if kernel > 1 else x
-    b, high, wide, _ = columns.shape
     c_in = x.shape[3]
-    mean = ops.mean(ops.reshape(columns, (b, high, wide, kernel * kernel, c_in)), axis=3) if kernel > 1 else x
-    out = layers.linear(parameters["out"], ops.relu(layers.linear(parameters["conv"], columns)))
+    hidden = layers.conv2d(parameters["conv"], x, kernel, stride, rectified=True)
+    out = layers.linear(parameters["out"], hidden)
+    mean = ops.window_sums(x, (kernel, kernel), (stride, stride)) * (1 / kernel**2) if kernel > 1 else x
     if out.shape[3] > c_in:
         mean = ops.paste(mean, out.shape, (slice(None), slice(None), slice(None), slice(0, c_in)))
     return ops.add(out, mean)

@@ -459,3 +459,37 @@ defvjp(
     col2im,
     lambda ans, columns, shape, kernel, stride, padding: lambda g: im2col(g, kernel, stride, padding),
 )
+
+
+@primitive
+def window_sums(x: Array, kernel: Pair, stride: Pair) -> Array:
+    """The sum of each channel over every window of images: (B, H, W, C) → (B, H', W', C), along one axis after the other."""
+    for axis, k, s in zip((1, 2), kernel, stride, strict=True):
+        count = out_size(x.shape[axis], k, s, 0)
+        total_ = x[_every(axis, 0, s, count)].copy()
+        for i in range(1, k):
+            total_ += x[_every(axis, i, s, count)]
+        x = total_
+    return x
+
+
+defvjp(window_sums, lambda ans, x, kernel, stride: lambda g, s=x.shape: spread_windows(g, s, kernel, stride))
+
+
+@primitive
+def spread_windows(g: Array, shape: Shape, kernel: Pair, stride: Pair) -> Array:
+    """The adjoint of `window_sums`: add each window's number to every pixel that it sees; (B, H', W', C) → (B, H, W, C)."""
+    for axis, k, s in zip((2, 1), kernel[::-1], stride[::-1], strict=True):
+        canvas = np.zeros_like(g, shape=(*g.shape[:axis], shape[axis], *g.shape[axis + 1 :]), order="C")
+        for i in range(k):
+            canvas[_every(axis, i, s, g.shape[axis])] += g
+        g = canvas
+    return g
+
+
+defvjp(spread_windows, lambda ans, g, shape, kernel, stride: lambda h: window_sums(h, kernel, stride))
+
+
+def _every(axis: int, start: int, step: int, count: int) -> tuple[slice, ...]:
+    """`count` positions along an axis, each `step` after the one before it."""
+    return (slice(None),) * axis + (slice(start, start + step * (count - 1) + 1, step),)

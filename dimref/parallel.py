@@ -61,14 +61,14 @@ def blocks(n: int, size: int) -> list[slice]:
 def tapered(n: int, size: int) -> list[slice]:
     """0..n−1 cut into blocks of `size` at most that get smaller toward the end, so that all threads end at nearly one time.
 
-    Each round gives every thread a block, half of what is left together, down to a quarter of `size`. For one thread alone
-    they are `blocks`.
+    Each round gives every thread a block, half of what is left together, down to half of `size`. One thread alone has the
+    even `blocks`.
     Source: Hummel, Schonberg & Flynn 1992, Factoring, Communications of the ACM 35(8).
     """
     count = threads()
     if count == 1:
         return blocks(n, size)
-    edges, least = [0], max(1, size // 4)
+    edges, least = [0], max(1, min(size, n) // 2)
     while edges[-1] < n:
         length = max(least, min(size, -(-(n - edges[-1]) // (2 * count))))
         for _ in range(count):

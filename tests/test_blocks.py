@@ -121,7 +121,7 @@ def test_every_block_has_at_most_its_rows(threads):
         return network(tree, x, *rows)
 
     blocks.by_rows(watched, parameters, x, here, index, block=4)
-    assert sorted(seen) == {1: [3, 3, 4], 2: [1, 1, 1, 1, 3, 3], 3: [1, 1, 1, 1, 2, 2, 2]}[threads]
+    assert sorted(seen) == {1: [3, 3, 4], 2: [2, 2, 3, 3], 3: [2, 2, 2, 2, 2]}[threads]
     seen.clear()
     blocks.by_rows(watched, parameters, x, here, index, block=10)
     assert seen == [10]

@@ -537,6 +537,38 @@ def test_a_1x1_window_of_every_pixel_is_the_image_itself():
     assert np.shares_memory(columns, x)
 
 
+def check_window_sums(x, kernel, stride, seed=13):
+    windows = naive_im2col(x, kernel, stride, (0, 0))
+    sums = windows.reshape(*windows.shape[:3], -1, x.shape[3]).sum(axis=3)
+    before = x.copy()
+    found = ops.window_sums(x, kernel, stride)
+    same(found, sums)
+    assert not np.shares_memory(found, x)
+    (g,) = draw(seed, sums.shape)
+    spread = ops.spread_windows(g, x.shape, kernel, stride)
+    every = np.tile(g, (1, 1, 1, math.prod(kernel)))  # each window's number for each of its pixels
+    same(spread, naive_col2im(every, x.shape, kernel, stride, (0, 0)))
+    np.testing.assert_array_equal(x, before)
+    return g
+
+
+@pytest.mark.parametrize(("size", "kernel", "stride", "padding"), GEOMETRIES)
+def test_window_sums_and_their_spread(size, kernel, stride, padding):
+    size = [n + 2 * p for n, p in zip(size, padding, strict=True)]
+    (x,) = draw(13, (2, *size, 3))
+    g = check_window_sums(x, kernel, stride)
+    check_all(lambda x: ops.window_sums(x, kernel, stride), x)
+    check_all(lambda g: ops.spread_windows(g, x.shape, kernel, stride), g)
+
+
+@given(st.data(), seeds)
+def test_window_sums_of_any_geometry(data, seed):
+    kernel, stride = data.draw(st.tuples(small, small)), data.draw(st.tuples(small, small))
+    size = [data.draw(st.integers(k, 8)) for k in kernel]
+    (x,) = draw(seed, (data.draw(st.integers(1, 2)), *size, data.draw(st.integers(1, 3))))
+    check_window_sums(x, kernel, stride, seed)
+
+
 def test_float32_meets_python_scalars_only():
     """A NumPy scalar among the constants would turn every later array into float64."""
     (x,) = draw(12, (3, 4), dtype=np.float32)

@@ -78,11 +78,12 @@ def test_blocks_have_at_most_their_size_and_are_even(n, size, sizes):
 @pytest.mark.parametrize(
     ("n", "size", "threads", "sizes"),
     [
-        (64, 16, 2, [16, 16, 8, 8, 4, 4, 4, 4]),  # half of what is left, in a block a thread, each round
-        (80, 16, 2, [16, 16, 12, 12, 6, 6, 4, 4, 4]),  # never more than the size, nor less than its quarter
-        (13, 4, 3, [3, 3, 3, 1, 1, 1, 1]),
+        (80, 20, 2, [20, 20, 10, 10, 10, 10]),  # half of what is left, in a block a thread, each round
+        (80, 16, 2, [16, 16, 12, 12, 8, 8, 8]),  # never more than the size, nor less than its half
+        (13, 4, 3, [3, 3, 3, 2, 2]),
         (5, 2, 2, [2, 2, 1]),
-        (3, 9, 4, [2, 1]),
+        (3, 9, 4, [1, 1, 1]),
+        (9, 90, 2, [4, 4, 1]),
         (0, 3, 2, []),
         (64, 15, 1, [12, 13, 13, 13, 13]),  # one thread waits for nobody
     ],

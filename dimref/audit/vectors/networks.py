@@ -50,6 +50,11 @@ def _ops(draw: Draw) -> Iterator[Case]:
     yield _positional("ops.im2col", "2×3, stride 1×2", inputs, windows)
     inputs = {"columns": draw.uniform(2, 4, 2, 12), "weight": draw.uniform(2, 3, 5, 2)}
     yield _positional("ops.col2im", "2×3, stride 1×2", inputs, {"shape": (2, 3, 5, 2), **windows})
+    windows = {"kernel": (2, 3), "stride": (1, 2)}
+    inputs = {"x": draw.uniform(2, 3, 6, 2), "weight": draw.uniform(2, 2, 2, 2)}
+    yield _positional("ops.window_sums", "2×3, stride 1×2", inputs, windows)
+    inputs = {"g": draw.uniform(2, 2, 2, 2), "weight": draw.uniform(2, 3, 6, 2)}
+    yield _positional("ops.spread_windows", "2×3, stride 1×2", inputs, {"shape": (2, 3, 6, 2), **windows})
 
 
 def _positional(function: str, name: str, inputs: Tree, options: dict[str, Any]) -> Case:
