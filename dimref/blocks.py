@@ -18,7 +18,7 @@ from autograd.tracer import getval, isbox, new_box, trace_stack
 
 from dimref import parallel
 from dimref.backend import Array, Tree, leaves, map_tree
-from dimref.tape import primitive, sweep
+from dimref.tape import fusable, primitive, sweep
 
 
 def by_rows(function: Callable[..., Array], parameters: Tree, *rows: Array, block: int) -> Array:
@@ -32,8 +32,7 @@ def by_rows(function: Callable[..., Array], parameters: Tree, *rows: Array, bloc
     """
     n = rows[0].shape[0]
     arguments = [*(leaf for _, leaf in leaves(parameters)), *rows]
-    tapes = {a._trace for a in arguments if isbox(a)}
-    if n <= block or len(tapes) > 1 or not all(isinstance(getval(a), np.ndarray) for a in arguments):
+    if n <= block or not fusable(*arguments):
         return function(parameters, *rows)
     return _by_rows(_Blocks(function, parameters, [isbox(a) for a in arguments], len(rows), n, block), *arguments)
 

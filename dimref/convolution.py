@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from autograd.extend import defvjp_argnums
-from autograd.tracer import getval, isbox
+from autograd.tracer import isbox
 
 from dimref import ops, parallel
 from dimref.backend import Array
 from dimref.ops import Pair
-from dimref.tape import primitive
+from dimref.tape import fusable, primitive
 
 WINDOWS = 1_000_000  # numbers in the windows of a block of images
 WORTH = 100_000  # numbers that a thread must have to be worth its start
@@ -38,8 +38,7 @@ class Geometry(NamedTuple):
 
 def has_blocks(geometry: Geometry, x: Array, w: Array, b: Array | None) -> bool:
     """Whether `convolve` is another way than the plain one: on the host, in more than one block, under one tape."""
-    tapes = {a._trace for a in (x, w, b) if a is not None and isbox(a)}
-    return isinstance(getval(x), np.ndarray) and len(tapes) < 2 and x.shape[0] > _images(geometry, x, w)
+    return fusable(x, w, *([] if b is None else [b])) and x.shape[0] > _images(geometry, x, w)
 
 
 @primitive

@@ -1,8 +1,8 @@
 """Threads that share the rows of one array. NumPy releases Python's lock while it computes.
 
 BLAS has threads of its own, but elementwise passes between two products have none. Within `sharing()` BLAS is held to one
-thread, and as many threads as it had take a share of the rows each, through products and passes alike. Outside of it nothing
-is shared; nor is it where nobody can hold BLAS back: threadpoolctl is not installed, or does not know this BLAS.
+thread, and as many threads as it had take blocks of rows each, through products and passes alike. Outside of it nothing is
+shared; nor is it where nobody can hold BLAS back: threadpoolctl is not installed, or does not know this BLAS.
 """
 
 from __future__ import annotations

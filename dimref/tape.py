@@ -15,12 +15,17 @@ from autograd.tracer import getval, isbox, new_box, primitive, toposort, trace_s
 
 from dimref.backend import Array, Tree, map_tree
 
-__all__ = ["primitive", "stop_gradient", "sweep", "value_and_gradients"]
+__all__ = ["fusable", "primitive", "stop_gradient", "sweep", "value_and_gradients"]
 
 
 def stop_gradient(x: Array) -> Array:
     """The value of x off the tape: x forward, zero gradient backward."""
     return getval(x)
+
+
+def fusable(*arrays: Array) -> bool:
+    """Whether what has a VJP of its own, for the host alone and once differentiable, can take these arrays."""
+    return all(isinstance(getval(a), np.ndarray) for a in arrays) and len({a._trace for a in arrays if isbox(a)}) < 2
 
 
 def value_and_gradients(

@@ -12,7 +12,7 @@ from helpers import away_from_zero, draw, gradients
 from strict import STRICT, DeviceArray
 
 from dimref import ops, tape
-from dimref.tape import primitive, stop_gradient, value_and_gradients
+from dimref.tape import fusable, primitive, stop_gradient, value_and_gradients
 
 
 def half_square(x):
@@ -216,8 +216,33 @@ def test_what_the_forward_pass_kept_is_freed_during_the_pass_back():
     assert alive == [False, False]
 
 
+def test_what_is_fusable_is_on_the_host_and_on_one_tape_at_most():
+    host, device, found = np.ones(2), STRICT.to_device(np.ones(2)), {}
+
+    def inner(q, p):
+        found["two tapes"] = fusable(q, p), fusable(p, host, q)
+        found["one of two"] = fusable(q, host), fusable(p)
+        return ops.total(q * p), None
+
+    def outer(p):
+        found["one tape"] = fusable(p), fusable(p, host, p)
+        found["a device's"] = fusable(p, device), fusable(device)
+        return value_and_gradients(inner, np.ones(2), p)[0], None
+
+    value_and_gradients(outer, np.ones(2))
+    value_and_gradients(lambda p: (ops.total(p), found.update(boxed=(fusable(p),))), device)
+    assert fusable() and fusable(host, host)  # noqa: PT018
+    assert found == {
+        "two tapes": (False, False),
+        "one of two": (True, True),
+        "one tape": (True, True),
+        "a device's": (False, False),
+        "boxed": (False,),
+    }
+
+
 def test_what_the_module_offers_is_there():
-    assert tape.__all__ == ["primitive", "stop_gradient", "sweep", "value_and_gradients"]
+    assert tape.__all__ == ["fusable", "primitive", "stop_gradient", "sweep", "value_and_gradients"]
     assert all(hasattr(tape, name) for name in tape.__all__)
 
 
