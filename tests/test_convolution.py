@@ -79,18 +79,18 @@ def test_a_block_has_at_most_so_many_numbers(monkeypatch, windows, blocks):
     assert sum(calls) == len(x) * len(calls) // blocks
 
 
-@pytest.mark.parametrize(("worth", "largest"), [(541, 5), (540, 5), (270, 3), (180, 2), (1, 2)])
-def test_every_thread_has_a_block_where_that_is_worth_it(monkeypatch, worth, largest):
-    x, w, _ = arrays()  # 5 · 108 numbers
+@pytest.mark.parametrize(
+    ("worth", "sizes"), [(2593, [24]), (2592, [24]), (1296, [6] * 4), (1000, [6] * 4), (864, [4] * 6), (1, [4] * 6)]
+)
+def test_every_thread_has_blocks_where_that_is_worth_it(monkeypatch, worth, sizes):
+    x, w, _ = arrays(24)  # 24 · 108 numbers
     calls = []
     im2col = ops.im2col
     monkeypatch.setattr(ops, "im2col", lambda x, *rest: calls.append(len(x)) or im2col(x, *rest))
     monkeypatch.setattr(convolution, "WORTH", worth)
     with shared(monkeypatch, 3):
         same(conv2d(x, w), plain(x, w))
-    *of_blocks, of_plain = calls
-    assert sum(of_blocks) == of_plain == 5
-    assert of_blocks == [5] if largest == 5 else len(of_blocks) > 1 and max(of_blocks) <= largest
+    assert calls == [*sizes, 24]
 
 
 @pytest.mark.parametrize("which", ["x", "w", "b", "xb"])
