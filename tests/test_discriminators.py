@@ -130,7 +130,7 @@ def test_scores_in_blocks_and_on_threads_are_the_same(monkeypatch, rows, threads
         np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-12)
         for slope, other in zip(slopes, others, strict=True):
             np.testing.assert_allclose(slope, other, rtol=1e-9, atol=1e-12)
-    of_y = 5 if rows == 1 else 2 if rows < 5 else 0  # y is embedded in rows of its own
+    of_y = {1: 5, 3: 1 + threads, 4: 1 + threads, 100: 0}[rows]  # y is embedded in rows of its own: 2 + 3, or 2 + 2 + 1
     assert len(blocks) == {1: 10, 3: 10, 4: 6, 100: 0}[rows] + of_y
 
 
