@@ -266,7 +266,7 @@ def _score(y: Array, f: Array, clip: float) -> Scores:
         beyond = (np.abs(s) > clip).sum() if clip else 0 * squares
         return np.where(own, t, np.zeros_like(t)).sum(axis=2), ops.logsumexp(rest, axis=0), squares, beyond
 
-    found = parallel.run([partial(of_block, window) for window in _blocks(f)])
+    found = parallel.run(of_block, _blocks(f))
     positives, others, squares, beyond = zip(*found, strict=True)
     count = n * n * locations
     return Scores(
@@ -319,7 +319,7 @@ def _contrast_vjp(argnums: Sequence[int], ans: Array, args: Sequence[Any], kwarg
             of_f[window] = ops.matmul(rows, y).reshape(-1, locations, units)
             return ops.matmul(rows.T, f[window].reshape(-1, units))
 
-        for part in parallel.in_order([partial(of_block, window) for window in _blocks(f)]):
+        for part in parallel.in_order(of_block, _blocks(f)):
             of_y += part
         gradients = of_y, of_f
         return tuple(gradients[k] for k in argnums)

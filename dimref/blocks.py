@@ -7,7 +7,6 @@ threads (`parallel.py`), each on a tape of its own, and adds up what the blocks 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -55,7 +54,7 @@ class _Blocks:
         out: list[Array] = []
         lock = Lock()
 
-        def work(window: slice, trace: int) -> None:
+        def work(window: slice) -> None:
             value = self._block(arguments, window, trace)
             with lock:
                 if not out:  # the first block to end tells the shape
@@ -63,7 +62,7 @@ class _Blocks:
             out[0][window] = value
 
         with trace_stack.new_trace() as trace:  # one number for all blocks: what counts traces knows no threads
-            parallel.run([partial(work, window, trace) for window in self.windows])
+            parallel.run(work, self.windows)
         return out[0]
 
     def _block(self, arguments: tuple[Array, ...], window: slice, trace: int) -> Array:
@@ -89,7 +88,7 @@ class _Blocks:
             return found
 
         sums: dict[int, Any] = {}
-        for found in parallel.in_order([partial(work, window) for window in self.windows]):
+        for found in parallel.in_order(work, self.windows):
             for k, gradient in found.items():
                 sums[k] = add_outgrads(sums.get(k), gradient)
         out |= {k: gradient for k, (gradient, _) in sums.items()}

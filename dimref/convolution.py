@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,7 +53,7 @@ def convolve(geometry: Geometry, x: Array, w: Array, b: Array | None, rectified:
         if rectified:
             rows.clip(0, math.inf, out=rows)
 
-    parallel.run([partial(of_block, window) for window in _blocks(geometry, x, w)])
+    parallel.run(of_block, _blocks(geometry, x, w))
     return out
 
 
@@ -81,7 +80,7 @@ def _gradients(argnums: Sequence[int], geometry: Geometry, x: Array, w: Array, g
         return ops.matmul(_columns(geometry, x[window]).T, rows) if 2 in argnums else None
 
     of_w = None
-    for part in parallel.in_order([partial(of_block, window) for window in _blocks(geometry, x, w)]):
+    for part in parallel.in_order(of_block, _blocks(geometry, x, w)):
         of_w = part if of_w is None or part is None else np.add(of_w, part, out=of_w)
     gradient_of = {1: of_x, 2: of_w}
     if 3 in argnums:

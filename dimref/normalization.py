@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial, reduce
+from functools import reduce
 from operator import add
 from typing import Any
 
@@ -42,7 +42,7 @@ def moments(x: Array) -> tuple[Array, Array]:
         shifted *= shifted
         return sums, column_sums(shifted)
 
-    sums, squares = _summed(parallel.run([partial(of_block, window) for window in _blocks(x)]))
+    sums, squares = _summed(parallel.run(of_block, _blocks(x)))
     d = sums * (1 / n)
     return near + d, np.maximum(squares * (1 / n) - d * d, 0)
 
@@ -69,7 +69,7 @@ def normalize_columns(
         if rectified:
             rows.clip(0, math.inf, out=rows)
 
-    parallel.run([partial(of_block, window) for window in _blocks(x)])
+    parallel.run(of_block, _blocks(x))
     return out
 
 
@@ -115,7 +115,7 @@ def _behind_the_relu(g: Array, ans: Array, x: Array, mu: Array, rectified: bool)
         centred *= rows
         return column_sums(centred), column_sums(rows)
 
-    products, sums = _summed(parallel.run([partial(of_block, window) for window in _blocks(x)]))
+    products, sums = _summed(parallel.run(of_block, _blocks(x)))
     return behind, products, sums
 
 
@@ -131,7 +131,7 @@ def _of_x(g: Array, x: Array, mu: Array, factor: Array, along: Array, level: Arr
         rows -= centred
         rows -= level
 
-    parallel.run([partial(of_block, window) for window in _blocks(x)])
+    parallel.run(of_block, _blocks(x))
     return g
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import autograd.numpy as anp
@@ -249,9 +248,9 @@ def _by_threads(x: Array, y: Array, count: int) -> Array:
     m, n = x.shape[0], y.shape[1]
     out = np.empty((m, n), np.result_type(x, y))
     if m >= n:
-        parallel.run([partial(np.matmul, x[rows], y, out[rows]) for rows in parallel.shares(m, count)])
+        parallel.run(lambda rows: np.matmul(x[rows], y, out[rows]), parallel.shares(m, count))
     else:
-        parallel.run([partial(np.matmul, x, y[:, part], out[:, part]) for part in parallel.shares(n, count)])
+        parallel.run(lambda part: np.matmul(x, y[:, part], out[:, part]), parallel.shares(n, count))
     return out
 
 
@@ -466,10 +465,10 @@ def window_sums(x: Array, kernel: Pair, stride: Pair) -> Array:
     """The sum of each channel over every window of images: (B, H, W, C) → (B, H', W', C), along one axis after the other."""
     for axis, k, s in zip((1, 2), kernel, stride, strict=True):
         count = out_size(x.shape[axis], k, s, 0)
-        total_ = x[_every(axis, 0, s, count)].copy()
+        sums = x[_every(axis, 0, s, count)].copy()
         for i in range(1, k):
-            total_ += x[_every(axis, i, s, count)]
-        x = total_
+            sums += x[_every(axis, i, s, count)]
+        x = sums
     return x
 
 

@@ -50,7 +50,7 @@ def adam_step(
                 raise ValueError(f"adam_step: {path} must be C-contiguous, to be overwritten through a flat view")
             pieces += _pieces(parameter, gradient_of[path], first[path], second[path])
     update = partial(_update, rate=rate, floor=floor, betas=betas)
-    parallel.run([partial(update, *piece) for piece in pieces])
+    parallel.run(lambda piece: update(*piece), pieces)
     return parameters, {"step": t, "m": state["m"], "v": state["v"]}
 
 

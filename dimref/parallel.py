@@ -17,6 +17,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Any, TypeVar
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _threads: ContextVar[int] = ContextVar("threads", default=1)
@@ -76,29 +77,29 @@ def tapered(n: int, size: int) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise(edges) if start < stop]
 
 
-def run(calls: Sequence[Callable[[], Result]]) -> list[Result]:
-    """The results of the calls, in their order: all of `in_order`."""
-    return list(in_order(calls))
+def run(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """function(item) of each item, in their order: all of `in_order`."""
+    return list(in_order(function, items))
 
 
-def in_order(calls: Sequence[Callable[[], Result]]) -> Iterator[Result]:
-    """The results of the calls, in their order, each once it and all before it are there.
+def in_order(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """function(item) of each item, in their order, each once it and all before it are there.
 
     `threads()` calls run at once, in the context of this one, and a thread that is free takes the next: cores are seldom
     equally fast. What the caller does with a result it does between two calls of its own, in an order that no thread has a
     say in. When this ends, raises or is given up, no call is running (they may write into arrays of their caller), and
-    after an error none begins. One call alone keeps all threads for itself.
+    after an error none begins. One item alone has all threads for itself.
     """
-    count = min(threads(), len(calls))
+    count = min(threads(), len(items))
     if count < 2:
-        yield from (call() for call in calls)
+        yield from map(function, items)
         return
-    left, results = deque(enumerate(calls)), dict[int, Result]()
-    others = [_pool(threads()).submit(copy_context().run, _work, left, results) for _ in range(count - 1)]
+    left, results = deque(enumerate(items)), dict[int, Result]()
+    others = [_pool(threads()).submit(copy_context().run, _work, function, left, results) for _ in range(count - 1)]
     context, ready = copy_context(), 0
     context.run(_threads.set, 1)
     try:
-        while context.run(_take, left, results):
+        while context.run(_take, function, left, results):
             while ready in results:
                 yield results.pop(ready)
                 ready += 1
@@ -107,23 +108,23 @@ def in_order(calls: Sequence[Callable[[], Result]]) -> Iterator[Result]:
         failed = [error for error in (other.exception() for other in others) if error is not None]
     if failed:
         raise failed[0]
-    yield from (results.pop(k) for k in range(ready, len(calls)))
+    yield from (results.pop(k) for k in range(ready, len(items)))
 
 
-def _work(left: deque[tuple[int, Callable[[], Result]]], results: dict[int, Result]) -> None:
+def _work(function: Callable[[Item], Result], left: deque[tuple[int, Item]], results: dict[int, Result]) -> None:
     _threads.set(1)
-    while _take(left, results):
+    while _take(function, left, results):
         pass
 
 
-def _take(left: deque[tuple[int, Callable[[], Result]]], results: dict[int, Result]) -> bool:
-    """Do the next call that nobody has taken; false where none is left."""
+def _take(function: Callable[[Item], Result], left: deque[tuple[int, Item]], results: dict[int, Result]) -> bool:
+    """Call it with the next item that nobody has taken; false where none is left."""
     try:
-        k, call = left.popleft()
+        k, item = left.popleft()
     except IndexError:
         return False
     try:
-        results[k] = call()
+        results[k] = function(item)
     except BaseException:
         left.clear()
         raise

@@ -246,7 +246,9 @@ def test_products_of_threads_are_the_same(monkeypatch, m, k, n, threads):
     x, y, b = draw(3, (m, k), (k, n), (n,))
     calls = []
     monkeypatch.setattr(ops, "WORTH", 1)
-    monkeypatch.setattr(parallel, "run", lambda calls_, run=parallel.run: calls.append(len(calls_)) or run(calls_))
+    monkeypatch.setattr(
+        parallel, "run", lambda function, items, run=parallel.run: calls.append(len(items)) or run(function, items)
+    )
     with shared(monkeypatch, threads):
         same(ops.matmul(x, y), x @ y)
         same(ops.affine(x, y, b), x @ y + b)
@@ -273,7 +275,9 @@ def test_a_product_has_no_more_threads_than_it_is_worth(monkeypatch):
     x, y = draw(3, (5, 2), (2, 1))  # worth two and a half
     monkeypatch.setattr(ops, "WORTH", 4)
     calls = []
-    monkeypatch.setattr(parallel, "run", lambda calls_, run=parallel.run: calls.append(len(calls_)) or run(calls_))
+    monkeypatch.setattr(
+        parallel, "run", lambda function, items, run=parallel.run: calls.append(len(items)) or run(function, items)
+    )
     with shared(monkeypatch, 3):
         same(ops.matmul(x, y), x @ y)
     assert calls == [2]

@@ -174,7 +174,7 @@ def _watched(clock: Clock) -> Iterator[None]:
     """Every primitive with a VJP, and the work off the tape, on the clock."""
     with ExitStack() as undo:
         undo.callback(setattr, parallel, "in_order", parallel.in_order)
-        parallel.in_order = lambda calls: (call() for call in calls)  # one clock: what threads share, one after another
+        parallel.in_order = lambda function, items: map(function, items)  # one clock: what threads share, one by one
         for primitive, maker in list(primitive_vjps.items()):
             name = _name(primitive)
             if primitive is blocks._by_rows:  # it calls other primitives: the time is theirs
