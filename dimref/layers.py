@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from dimref import convolution, normalization, ops
+from dimref import convolution, kernels, normalization, ops
 from dimref.backend import Array, Tree
 from dimref.convolution import Geometry
 from dimref.ops import Pair
@@ -173,14 +173,17 @@ def batch_norm(
     if n < 2:
         raise ValueError(f"batch_norm: training needs at least 2 values per channel, x was {x.shape}")
     mu, variance = normalization.moments(rows)
-    unbiased = variance * (n / (n - 1))
-    moved = {
-        "mean": (1 - MOMENTUM) * running["mean"] + MOMENTUM * mu,
-        "variance": (1 - MOMENTUM) * running["variance"] + MOMENTUM * unbiased,
-    }
+    moved = {"mean": _toward(running["mean"], mu, 1.0), "variance": _toward(running["variance"], variance, n / (n - 1))}
     gain, shift = parameters["gain"], parameters["shift"]
     out = normalization.normalize_columns(rows, gain, shift, mu, variance, EPSILON, rectified)
     return ops.reshape(out, x.shape), moved
+
+
+def _toward(running: Array, newest: Array, factor: float) -> Array:
+    device = kernels.of(running)
+    if device is not None:
+        return device.toward(running, newest, MOMENTUM, factor)
+    return (1 - MOMENTUM) * running + MOMENTUM * (newest * factor)
 
 
 def inference_scale(parameters: Tree, running: Tree) -> tuple[Array, Array]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from typing import Any
 
@@ -18,7 +18,7 @@ from autograd.tracer import isbox
 
 from dimref import kernels, parallel
 from dimref.backend import Array
-from dimref.ops import column_sums, gate
+from dimref.ops import column_sums
 from dimref.tape import primitive, stop_gradient
 
 BLOCK = 131_072  # numbers, half a MiB of float32
@@ -33,6 +33,9 @@ def moments(x: Array) -> tuple[Array, Array]:
     """
     x = stop_gradient(x)
     n = x.shape[0]
+    device = kernels.of(x)
+    if device is not None:
+        return device.moments(x)
     some = x[:: max(1, n // SOME)]
     near = column_sums(some) * (1 / some.shape[0])
 
@@ -57,8 +60,7 @@ def normalize_columns(
     """
     device = kernels.of(x)
     if device is not None:
-        out = device.normalize(x, mu, gain, shift, variance, epsilon)
-        return out.clip(0, math.inf) if rectified else out
+        return device.normalize(x, mu, gain, shift, variance, epsilon, rectified)
     scale = gain / np.sqrt(variance + epsilon)
     out = np.empty_like(x, dtype=np.result_type(x, scale), order="C")
 
@@ -81,18 +83,17 @@ def _vjp(argnums: Sequence[int], ans: Array, args: Sequence[Any], kwargs: dict[s
         """gain/√(σ² + ε) · (g − mean g − x̂·mean(g·x̂)), Σ g·x̂ and Σ g, of g behind the ReLU."""
         if nested or isbox(g):
             raise ValueError("normalize_columns: its VJP is fused, so it has no second derivative")
-        device, scale = kernels.of(g), 1 / np.sqrt(variance + epsilon)
-        if device is None:
-            g, products, of_shift = _behind_the_relu(g, ans, x, mu, rectified)
+        device = kernels.of(g)
+        if device is not None:
+            of_x, of_gain, of_shift = device.normalize_gradient(g, ans, x, mu, gain, variance, epsilon, rectified)
         else:
-            g = gate(g, ans) if rectified else g
-            products, of_shift = device.centred_products(g, x, mu), column_sums(g)
-        of_gain = products * scale
+            scale = 1 / np.sqrt(variance + epsilon)
+            g, products, of_shift = _behind_the_relu(g, ans, x, mu, rectified)
+            of_gain = products * scale
+            of_x = partial(_of_x, g, x, mu, gain * scale, gain * scale**2 * of_gain, gain * scale * of_shift)
         found = {1: of_gain, 2: of_shift}
-        if 0 in argnums and device is not None:
-            found[0] = device.normalize_gradient(g, x, mu, gain, variance, of_gain, of_shift, epsilon)
-        elif 0 in argnums:
-            found[0] = _of_x(g, x, mu, gain * scale, gain * scale**2 * of_gain, gain * scale * of_shift)
+        if 0 in argnums:
+            found[0] = of_x()
         return [found[k] for k in argnums]
 
     return vjp

@@ -105,7 +105,11 @@ def scatter_add(g: Array, index: Array, rows: int) -> Array:
 
     A product with a one-hot matrix: unlike atomic additions, the same sum in the same order on every run of a device.
     """
-    one_hot = (np.arange(rows, like=index).reshape(rows, 1) == index.reshape(1, -1)).astype(g.dtype)
+    device = kernels.of(g)
+    if device is None:
+        one_hot = (np.arange(rows, like=index).reshape(rows, 1) == index.reshape(1, -1)).astype(g.dtype)
+    else:
+        one_hot = device.one_hot(index, rows, g)
     tail = g.shape[index.ndim :]
     return kernels.product(one_hot, g.reshape(index.size, math.prod(tail))).reshape(rows, *tail)
 
@@ -270,7 +274,8 @@ defvjp(
 @primitive
 def column_sums(x: Array) -> Array:
     """The sum of the rows of a matrix, by a product with ones: BLAS takes a quarter of the time of `x.sum(axis=0)`."""
-    return _product(np.ones_like(x, shape=(1, x.shape[0])), x)[0]
+    device = kernels.of(x)
+    return _product(np.ones_like(x, shape=(1, x.shape[0])), x)[0] if device is None else device.column_sums(x)
 
 
 defvjp(column_sums, lambda ans, x: lambda g, s=x.shape: broadcast_to(g, s))
@@ -407,6 +412,9 @@ def im2col(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
     (kh, kw), (sh, sw) = kernel, stride
     b, h, w, c = x.shape
     high, wide = out_size(h, kh, sh, padding[0]), out_size(w, kw, sw, padding[1])
+    device = kernels.of(x)
+    if device is not None:
+        return device.im2col(x, (high, wide), kernel, stride, padding)
     merged = _pad(x, padding).reshape(b, h + 2 * padding[0], (w + 2 * padding[1]) * c)
     runs = np.lib.stride_tricks.sliding_window_view(merged, kw * c, axis=2)[:, :, :: sw * c]
     windows = np.lib.stride_tricks.sliding_window_view(runs, kh, axis=1)[:, ::sh]  # (B, H', W', kw·C, kh)
@@ -435,6 +443,9 @@ def col2im(columns: Array, shape: Shape, kernel: Pair, stride: Pair, padding: Pa
     canvas that is cut into stride × stride tiles: ⌈kh/sh⌉·⌈kw/sw⌉ additions in place of kh·kw.
     """
     (kh, kw), (sh, sw), (ph, pw) = kernel, stride, padding
+    device = kernels.of(columns)
+    if device is not None:
+        return device.col2im(columns, shape, kernel, stride, padding)
     b, h, w, c = shape
     high, wide = columns.shape[1:3]
     columns = columns.reshape(b, high, wide, kh, kw, c)

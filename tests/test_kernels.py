@@ -1,6 +1,8 @@
 """The fused kernels' texts: compiled for the host they compute what the plain forms do, and nvcc takes them."""
 
 import dataclasses
+import functools
+import re
 import shutil
 import subprocess
 
@@ -18,7 +20,7 @@ from dimref.tape import value_and_gradients
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory):
-    return compiled.host_kernels(compiled.build(tmp_path_factory.mktemp("kernels"), compiled.source()))
+    return compiled.host_kernels(tmp_path_factory.mktemp("kernels"))
 
 
 DTYPES = {np.float32: 1e-5, np.float64: 1e-13}
@@ -57,21 +59,26 @@ def test_standardization_and_its_gradient(host, dtype, tolerance, axis):
 
 
 @BOTH
-def test_normalization_of_columns_and_its_gradient(host, dtype, tolerance):
+@pytest.mark.parametrize("rectified", [False, True])
+def test_normalization_of_columns_and_its_gradient(host, dtype, tolerance, rectified):
     x, g, gain, shift = draw(5, (9, 6), (9, 6), (6,), (6,), dtype=dtype)
     x = 3 * x + 5
     mu, variance = normalization.moments(x)
 
-    def plain(x):
-        return normalization.normalize_columns(x, gain, shift, mu, variance, 1e-5, False)
+    def plain(leaves):
+        x, gain, shift = (leaves[name] for name in ("x", "gain", "shift"))
+        return normalization.normalize_columns(x, gain, shift, mu, variance, 1e-5, rectified)
 
-    np.testing.assert_allclose(
-        host.normalize(x, mu, gain, shift, variance, 1e-5), plain(x), rtol=tolerance, atol=10 * tolerance
-    )
-    _, gradient, _ = value_and_gradients(lambda x: (ops.total(ops.multiply(plain(x), g)), {}), x)
-    of_gain = host.centred_products(g, x, mu) / np.sqrt(variance + dtype(1e-5))
-    found = host.normalize_gradient(g, x, mu, gain, variance, of_gain, g.sum(axis=0), 1e-5)
-    np.testing.assert_allclose(found, gradient, rtol=10 * tolerance, atol=10 * tolerance)
+    for found, expected in zip(host.moments(x), (mu, variance), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=10 * tolerance)
+    ans = host.normalize(x, mu, gain, shift, variance, 1e-5, rectified)
+    leaves = {"x": x, "gain": gain, "shift": shift}
+    np.testing.assert_allclose(ans, plain(leaves), rtol=tolerance, atol=10 * tolerance)
+    assert rectified == (ans.min() == 0)
+    _, gradients, _ = value_and_gradients(lambda leaves: (ops.total(ops.multiply(plain(leaves), g)), {}), leaves)
+    of_x, of_gain, of_shift = host.normalize_gradient(g, ans, x, mu, gain, variance, 1e-5, rectified)
+    for name, found in {"x": of_x(), "gain": of_gain, "shift": of_shift}.items():
+        np.testing.assert_allclose(found, gradients[name], rtol=10 * tolerance, atol=10 * tolerance)
 
 
 @BOTH
@@ -97,9 +104,46 @@ def test_sums(host, dtype, tolerance):
     found = host.named["sum_of_products"](x, y, axis=0, keepdims=True)
     np.testing.assert_allclose(found, (x * y).sum(axis=0, keepdims=True), rtol=10 * tolerance, atol=tolerance)
     assert found.shape == (1, 4)
-    mean = y.mean(axis=0)
-    expected = (x * (y - mean)).sum(axis=0)
-    np.testing.assert_allclose(host.centred_products(x, y, mean), expected, rtol=10 * tolerance, atol=tolerance)
+    np.testing.assert_allclose(host.column_sums(x), x.sum(axis=0), rtol=10 * tolerance, atol=tolerance)
+    np.testing.assert_allclose(host.column_sums(x, 0.5), 0.5 * x.sum(axis=0), rtol=10 * tolerance, atol=tolerance)
+
+
+@BOTH
+def test_running_statistics(host, dtype, tolerance):
+    running, newest = draw(6, (5,), (5,), dtype=dtype)
+    found = host.toward(running, newest, 0.1, 1.25)
+    np.testing.assert_allclose(found, 0.9 * running + 0.1 * 1.25 * newest, rtol=10 * tolerance)
+
+
+@BOTH
+def test_one_hot(host, dtype, tolerance):
+    index = np.array([[2, 0, 1], [1, 1, 2]])
+    found = host.one_hot(index, 4, np.zeros(1, dtype))
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found, np.arange(4)[:, None] == index.ravel())
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("shape", "kernel", "stride", "padding"),
+    [
+        ((2, 8, 8, 3), (4, 4), (2, 2), (1, 1)),
+        ((3, 7, 5, 2), (3, 2), (1, 2), (0, 1)),
+        ((2, 6, 9, 1), (2, 3), (3, 1), (2, 0)),
+        ((1, 5, 5, 4), (1, 1), (1, 1), (0, 0)),
+        ((2, 9, 7, 2), (3, 3), (4, 5), (0, 0)),
+    ],
+)
+def test_windows(host, dtype, tolerance, shape, kernel, stride, padding):
+    (x,) = draw(7, shape, dtype=dtype)
+    sides = tuple(ops.out_size(*axis) for axis in zip(shape[1:3], kernel, stride, padding, strict=True))
+    expected = ops.im2col(x, kernel, stride, padding)
+    turned = np.asfortranarray(x)  # not as a kernel reads it
+    np.testing.assert_array_equal(host.im2col(turned, sides, kernel, stride, padding), expected, strict=True)
+    (g,) = draw(8, expected.shape, dtype=dtype)
+    found = host.col2im(g, shape, kernel, stride, padding)
+    np.testing.assert_allclose(found, ops.col2im(g, shape, kernel, stride, padding), rtol=tolerance, atol=tolerance)
+    assert found.dtype == dtype
 
 
 def test_an_array_of_the_host_has_no_kernels():
@@ -110,7 +154,7 @@ def test_a_type_has_the_kernels_that_it_was_registered_with(monkeypatch):
     class Foreign:
         pass
 
-    found = kernels.Kernels(lambda x, y: None, {})
+    found = kernels.Kernels(*[lambda *_: None] * 4)
     monkeypatch.setattr(kernels, "_OF", {})
     kernels.register(Foreign, found)
     assert kernels.of(Foreign()) is found
@@ -126,6 +170,10 @@ def test_cupy_takes_the_texts():
     for name in kernels.SUMS:
         assert isinstance(found.named[name], cupy.ReductionKernel)
     assert (found.named["adam"].nin, found.named["adam"].nout) == (5, 3)
+    geometry = (8, 8, 3, 4, 4, 4, 4, 2, 2, 1, 1)
+    for name in kernels.WINDOWS:
+        assert isinstance(found.windows(name, geometry), cupy.ElementwiseKernel)
+        assert found.windows(name, geometry) is found.windows(name, geometry)
 
 
 def test_nvcc_compiles_the_texts(tmp_path):
@@ -133,7 +181,10 @@ def test_nvcc_compiles_the_texts(tmp_path):
     compiler = shutil.which("nvcc")
     if compiler is None:
         pytest.skip("needs nvcc")
-    functions = compiled.source().replace('extern "C" void', "__device__ void").replace("#include <cmath>", "")
+    geometry = (8, 8, 3, 4, 4, 4, 4, 2, 2, 1, 1)
+    windows = [f"namespace {name} {{{compiled.window_source(name, geometry)}}}" for name in kernels.WINDOWS]
+    functions = "\n".join([compiled.source(), *windows]).replace("#include <cmath>", "")
+    functions = re.sub(r'(extern "C" )?void', "__device__ void", functions)
     path = tmp_path / "kernels.cu"
     path.write_text(functions)
     done = subprocess.run(
@@ -166,6 +217,30 @@ def strict_kernels(calls):
         v[...] = v * beta2 + (g * g) * (1 - beta2)
         p -= m * rate / (np.sqrt(v) + floor)
 
+    def behind(g, kept, x, mean, rectified):
+        g = g * (kept > 0) if rectified else g
+        return g, g * (x - mean)
+
+    def one_hot(index, count, out):
+        rows = np.arange(out.shape[0], like=index).reshape(-1, 1)
+        out[...] = (rows == index.reshape(1, count)).astype(out.dtype)
+        return out
+
+    def windows(name, geometry):
+        h, w, c, _, _, *rest = geometry
+        sides = [(rest[k], rest[k + 1]) for k in (0, 2, 4)]
+
+        def call(read, out):
+            calls.append(name)
+            found = {
+                "im2col": lambda a: ops.im2col(a.reshape(-1, h, w, c), *sides),
+                "col2im": lambda a: ops.col2im(a, out.shape, *sides),
+            }[name]
+            out[...] = strict._compute(lambda a: found(a).reshape(out.shape), read)
+            return out
+
+        return call
+
     functions = {
         "gate": lambda g, kept: g * (kept > 0),
         "sigmoid": lambda x: np.exp(-np.logaddexp(-x, 0)),
@@ -173,20 +248,25 @@ def strict_kernels(calls):
         "standardize_gradient": lambda g, standard, g_mean, along, squares, count, epsilon: (
             (g - g_mean - standard * (along / count)) * (1 / np.sqrt(squares / count + epsilon))
         ),
-        "normalize": lambda x, mean, gain, shift, variance, epsilon: (
+        "squared_deviations": lambda x, mean: (x - mean) * (x - mean),
+        "normalize": lambda x, mean, gain, shift, variance, epsilon, rectified: (
             (x - mean) * (gain / np.sqrt(variance + epsilon)) + shift
-        ),
+        ).clip(0 if rectified else -np.inf, np.inf),
+        "behind": behind,
+        "per_deviation": lambda x, variance, epsilon: x / np.sqrt(variance + epsilon),
         "normalize_gradient": lambda g, x, mean, gain, variance, of_gain, of_shift, count, epsilon: (
             (g - ((x - mean) * (1 / np.sqrt(variance + epsilon)) * of_gain + of_shift) / count)
             * (gain * (1 / np.sqrt(variance + epsilon)))
         ),
+        "toward": lambda running, newest, momentum, factor: running * (1 - momentum) + newest * (momentum * factor),
+        "one_hot": one_hot,
         "adam": adam,
         "sum_of_squares": lambda x: (x * x).sum(),
         "sum_of_squared_deviations": lambda x, mean, axis, keepdims: ((x - mean) ** 2).sum(axis, keepdims=keepdims),
         "sum_of_products": lambda x, y, axis, keepdims=False: (x * y).sum(axis, keepdims=keepdims),
-        "sum_of_centred_products": lambda g, x, mean, axis: (g * (x - mean)).sum(axis),
     }
-    return kernels.Kernels(product, {name: note(name, function) for name, function in functions.items()})
+    rows = functools.cache(lambda n, dtype, number: strict.to_device(np.full((1, n), number, dtype)))
+    return kernels.Kernels(product, {name: note(name, function) for name, function in functions.items()}, windows, rows)
 
 
 @pytest.fixture
@@ -222,7 +302,7 @@ def test_a_run_calls_every_kernel_and_is_the_hosts_to_rounding(prepare, calls, g
             state = steps.run(state)
         found = steps.look()
     assert told == []
-    assert set(calls) == {"matmul", *kernels.ELEMENTWISE, *kernels.SUMS}
+    assert set(calls) == {"matmul", *kernels.ELEMENTWISE, *kernels.SUMS, *kernels.WINDOWS}
     assert graph == (len(calls) < 2 * count)
     np.testing.assert_allclose(found["gradient_norm"], seen["gradient_norm"], rtol=1e-3)
     for (path, a), (_, b) in zip(leaves(host.parameters), leaves(state.parameters), strict=True):
