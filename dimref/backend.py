@@ -8,7 +8,6 @@ here alone: how an array gets to the device, how it gets back, and how autograd'
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -157,13 +156,13 @@ def _cupy_backend(tf32: bool) -> Backend:
     )
 
 
-def _products(cupy: Any, tf32: bool) -> Callable[[Array, Array], Array]:
+def _products(cupy: Any, tf32: bool) -> Callable[..., Array]:
     """How this device multiplies matrices: by cuBLAS itself, or, where that cannot be had, by CuPy.
 
     Raises:
         BackendError: TF32 was asked for, which CuPy's own products take from the environment alone.
     """
-    from dimref.cublas import Cublas
+    from dimref.cublas import Cublas, plain_matmul
 
     try:
         from cupy_backends.cuda.libs import cublas
@@ -172,7 +171,7 @@ def _products(cupy: Any, tf32: bool) -> Callable[[Array, Array], Array]:
     except Exception as error:  # of the loader, of CuPy or of cuBLAS
         if tf32:
             raise BackendError(f"--tf32: expected cuBLAS to be opened, found: {_first_line(error)}") from None
-        return operator.matmul
+        return plain_matmul
 
 
 def _cuda_version(cupy: Any) -> str:

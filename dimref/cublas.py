@@ -24,6 +24,14 @@ WORKSPACE = 32 << 20  # bytes: what NVIDIA recommends for Hopper, and more than 
 _GEMM = {"float32": ("cublasSgemm_v2", ctypes.c_float), "float64": ("cublasDgemm_v2", ctypes.c_double)}
 
 
+def plain_matmul(x: Array, y: Array, onto: Array | None = None) -> Array:
+    """x·y by the array library itself, or onto + x·y over `onto`."""
+    if onto is None:
+        return x @ y
+    onto += x @ y
+    return onto
+
+
 class CublasError(RuntimeError):
     """A call of cuBLAS returned a status other than success."""
 
@@ -57,26 +65,33 @@ class Cublas:
         name = f"cublas64_{major}.dll" if sys.platform == "win32" else f"libcublas.so.{major}"
         return cls(cupy, ctypes.CDLL(name), handle, tf32)
 
-    def matmul(self, x: Array, y: Array) -> Array:
-        """x·y of two matrices of one type, float32 or float64; anything else is CuPy's."""
-        if x.ndim != 2 or y.ndim != 2 or x.dtype != y.dtype or x.dtype.name not in self._gemm:
-            return x @ y
-        if x.shape[1] != y.shape[0] or 0 in x.shape or 0 in y.shape:
-            return x @ y  # CuPy's error, or its empty result
+    def matmul(self, x: Array, y: Array, onto: Array | None = None) -> Array:
+        """x·y of two matrices of one type, float32 or float64, or onto + x·y over `onto`; anything else is CuPy's."""
+        if not self._takes(x, y, onto):
+            return plain_matmul(x, y, onto)
         self._follow_stream()
         (m, k), n = x.shape, y.shape[1]
         x, x_turned, x_lead = self._laid_out(x)
         y, y_turned, y_lead = self._laid_out(y)
-        out = self._cupy.empty((m, n), x.dtype)
+        out = self._cupy.empty((m, n), x.dtype) if onto is None else onto
         gemm, one, zero = self._gemm[x.dtype.name]
         # cuBLAS counts columns first: what lies there row by row is to it the transpose, and outᵀ = yᵀ·xᵀ.
         status = gemm(
-            self._handle, y_turned, x_turned, n, m, k, one, y.data.ptr, y_lead, x.data.ptr, x_lead, zero,
-            out.data.ptr, n,
+            self._handle, y_turned, x_turned, n, m, k, one, y.data.ptr, y_lead, x.data.ptr, x_lead,
+            zero if onto is None else one, out.data.ptr, n,
         )  # fmt: skip
         if status:
             raise CublasError(f"cuBLAS: expected the product of {x.shape} and {y.shape}, found status {status}")
         return out
+
+    def _takes(self, x: Array, y: Array, onto: Array | None) -> bool:
+        """Whether the product is one of those; CuPy has the error, or the empty result, of shapes that do not fit."""
+        if x.ndim != 2 or y.ndim != 2 or x.dtype != y.dtype or x.dtype.name not in self._gemm:
+            return False
+        if x.shape[1] != y.shape[0] or 0 in x.shape or 0 in y.shape:
+            return False
+        shape = x.shape[0], y.shape[1]
+        return onto is None or (onto.shape == shape and onto.dtype == x.dtype and bool(onto.flags.c_contiguous))
 
     def _laid_out(self, a: Array) -> tuple[Array, int, int]:
         """A matrix as cuBLAS can read it: itself or a copy, whether its columns lie in a row, and its leading dimension."""

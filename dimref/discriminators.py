@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from dimref import blocks, layers, ops
+from dimref import blocks, layers, ops, pairs
 from dimref.backend import Array, Tree
 from dimref.tape import value_and_gradients
 
@@ -57,8 +57,7 @@ def concat_pairs(parameters: Tree, features: Array, y: Array, index: Array) -> t
 def _pairs(parameters: Tree, features: Array, here: Array, index: Array) -> Array:
     """Joint and product scores of some images, side by side: (n, 2L)."""
     feature = layers.linear(parameters["feature"], features)
-    partner = ops.gather(parameters["others"], index)
-    return _score(parameters, ops.concatenate([feature + _every_location(here), feature + partner], axis=1))
+    return _score(parameters, pairs.side_by_side(feature, here, parameters["others"], index))
 
 
 def concat_square(parameters: Tree, features: Array, y: Array) -> Array:
@@ -71,7 +70,7 @@ def concat_square(parameters: Tree, features: Array, y: Array) -> Array:
     feature, representation = _project(parameters, features, y)
     n, locations, hidden = feature.shape
     left = ops.reshape(feature, (n, 1, locations, hidden))
-    return _score(parameters, left + ops.reshape(representation, (1, n, 1, hidden)))
+    return _score(parameters, ops.relu(left + ops.reshape(representation, (1, n, 1, hidden))))
 
 
 def concat_candidates(parameters: Tree, features: Array, y: Array, shifts: np.ndarray) -> tuple[Array, Array]:
@@ -91,8 +90,8 @@ def concat_candidates(parameters: Tree, features: Array, y: Array, shifts: np.nd
     negatives = []
     for shift in shifts.tolist():
         turned = ops.concatenate([ops.cut(feature, (slice(shift, n),)), ops.cut(feature, (slice(0, shift),))])
-        negatives.append(ops.reshape(_score(parameters, turned + here), (1, *features.shape[:2])))
-    return _score(parameters, feature + here), ops.concatenate(negatives)
+        negatives.append(ops.reshape(_score(parameters, ops.relu(turned + here)), (1, *features.shape[:2])))
+    return _score(parameters, ops.relu(feature + here)), ops.concatenate(negatives)
 
 
 def _project(parameters: Tree, features: Array, y: Array) -> tuple[Array, Array]:
@@ -106,8 +105,8 @@ def _every_location(representation: Array) -> Array:
 
 
 def _score(parameters: Tree, first: Array) -> Array:
-    """The layers above the first: (..., H) before its ReLU → (...)."""
-    hidden = ops.relu(layers.linear(parameters["hidden"], ops.relu(first)))
+    """The layers above the first: (..., H) after its ReLU → (...)."""
+    hidden = layers.linear(parameters["hidden"], first, rectified=True)
     return ops.reshape(layers.linear(parameters["score"], hidden), first.shape[:-1])
 
 
@@ -166,8 +165,8 @@ def _embed(parameters: Tree, x: Array) -> Array:
 
 
 def _two_layers(parameters: Tree, x: Array) -> Array:
-    hidden = ops.relu(layers.linear(parameters["hidden"], x))
-    return layers.linear(parameters["out"], hidden) + layers.linear(parameters["shortcut"], x)
+    hidden = layers.linear(parameters["hidden"], x, rectified=True)
+    return layers.linear_pair(parameters["out"], hidden, parameters["shortcut"], x)
 
 
 def _check(name: str, features: Array, y: Array) -> None:
@@ -198,8 +197,8 @@ def prior_logits(parameters: Tree, y: Array) -> Array:
     """
     if y.ndim != 2:
         raise ValueError(f"prior_logits: y must be (B, D), was {y.shape}")
-    hidden = ops.relu(layers.linear(parameters["first"], y))
-    hidden = ops.relu(layers.linear(parameters["second"], hidden))
+    hidden = layers.linear(parameters["first"], y, rectified=True)
+    hidden = layers.linear(parameters["second"], hidden, rectified=True)
     return ops.reshape(layers.linear(parameters["score"], hidden), (y.shape[0],))
 
 

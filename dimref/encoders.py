@@ -150,7 +150,7 @@ def encode_folded(folded: Tree, images: Array, layout: Layout) -> Encoding:
     maps = [images]
     for k in range(1, layout.depth + 1):
         maps.append(layers.conv2d(folded[f"conv{k}"], maps[-1], KERNEL, STRIDE, PADDING, rectified=True))
-    fc = ops.relu(layers.linear(folded["fc"], flatten(maps[-1])))
+    fc = layers.linear(folded["fc"], flatten(maps[-1]), rectified=True)
     return Encoding(maps[-2], maps[-1], fc, layers.linear(folded["y"], fc))
 
 

@@ -1,16 +1,16 @@
 """Chains of elementwise operations as single kernels of a device, in CUDA C.
 
-Their plain forms are in `ops`, `normalization` and `optim`.
+Their plain forms are in `ops`, `normalization`, `pairs` and `optim`.
 
 A pass over memory costs a device as much as the arithmetic of many, and a launch costs the same for any array. So what NumPy
-does in several passes is one kernel here: Adam, 12 passes; normalization and its gradient, 2 and 6; a sigmoid, 4. Sums
-are CuPy's own reductions. `of(array)` is the only place that asks what an array is: None for NumPy's.
+does in several passes is one kernel here. `of(array)` is the only place that asks what an array is: None for NumPy's.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,15 @@ Pair = tuple[int, int]
 
 # Name → parameters, results, what is done with each element. T is the arrays' type. A result that is given is overwritten.
 ELEMENTWISE = {
+    # out + b, or max(·, 0) of it
+    "biased": (
+        "T b, bool rectified",
+        "T out",
+        """
+        const T y = out + b;
+        out = rectified && y < T(0) ? T(0) : y
+        """,
+    ),
     # g·[kept > 0], the gradient of relu; a product, so that what is not finite does not vanish
     "gate": ("T g, T kept", "T out", "out = g * T(kept > T(0))"),
     # 1/(1 + e⁻ˣ) for x ≥ 0, eˣ/(1 + eˣ) below: eˣ never overflows, and both ends keep full relative accuracy
@@ -30,20 +39,6 @@ ELEMENTWISE = {
         """
         T e = exp(x < T(0) ? x : -x);
         out = (x < T(0) ? e : T(1)) / (T(1) + e)
-        """,
-    ),
-    # (x − μ)/√(σ² + ε) from the sum of squared deviations
-    "standardize": (
-        "T x, T mean, T squares, float64 count, float64 epsilon",
-        "T out",
-        "out = (x - mean) * (T(1) / sqrt(squares / T(count) + T(epsilon)))",
-    ),
-    # (g − mean g − x̂·mean(g·x̂))/√(σ² + ε), from the sum of g·x̂
-    "standardize_gradient": (
-        "T g, T standard, T g_mean, T along, T squares, float64 count, float64 epsilon",
-        "T out",
-        """
-        out = (g - g_mean - standard * (along / T(count))) * (T(1) / sqrt(squares / T(count) + T(epsilon)))
         """,
     ),
     "squared_deviations": ("T x, T mean", "T out", "out = (x - mean) * (x - mean)"),
@@ -82,8 +77,6 @@ ELEMENTWISE = {
         "T out",
         "out = T(1 - momentum) * running + T(momentum * factor) * newest",
     ),
-    # [index = row], of a row for each index there can be
-    "one_hot": ("raw I index, int64 count", "T out", "out = T(index[i % count] == I(i / count))"),
     # rate and floor of `optim.corrections`: one number each, or an array of one
     "adam": (
         "T g, T rate, T floor, float64 beta1, float64 beta2",
@@ -97,18 +90,15 @@ ELEMENTWISE = {
 }
 
 # Name → parameters, what is summed.
-SUMS = {
-    "sum_of_squares": ("T x", "x * x"),
-    "sum_of_squared_deviations": ("T x, T mean", "(x - mean) * (x - mean)"),
-    "sum_of_products": ("T x, T y", "x * y"),
-}
+SUMS = {"sum_of_squares": ("T x", "x * x")}
 
-# Of images (·, H, W, C) and their windows (·, HIGH, WIDE, KH, KW, C): constants of a kernel, or its divisions would be
-# most of its work.
+# Name → constants, parameters, results, text. Sizes are constants, or divisions by them would be most of a kernel's work.
+# Images are (·, H, W, C), their windows (·, HIGH, WIDE, KH, KW, C).
 GEOMETRY = ("H", "W", "C", "HIGH", "WIDE", "KH", "KW", "SH", "SW", "PH", "PW")
-WINDOWS = {
+SHAPED = {
     # each number of a window is looked up in the image
     "im2col": (
+        GEOMETRY,
         "raw T x",
         "T out",
         """
@@ -123,6 +113,7 @@ WINDOWS = {
     ),
     # each number of an image adds up the windows that see it, the last first
     "col2im": (
+        GEOMETRY,
         "raw T columns",
         "T out",
         """
@@ -139,7 +130,98 @@ WINDOWS = {
         out = sum
         """,
     ),
+    # max(0, feature + here) and max(0, feature + others[index]), (·, 2·L, UNITS) in turns of L
+    "pairs": (
+        ("L", "UNITS"),
+        "raw T feature, raw T here, raw T others, raw I index",
+        "T out",
+        """
+        const long long image = i / (2 * L * UNITS);
+        const int at = int(i % (2 * L * UNITS)), unit = at % UNITS, l = at / UNITS % L;
+        const long long place = image * L + l;
+        const T other = at < L * UNITS ? here[image * UNITS + unit] : others[index[place] * UNITS + unit];
+        const T y = feature[place * UNITS + unit] + other;
+        out = y < T(0) ? T(0) : y
+        """,
+    ),
 }
+
+# Kernels in full: a block of threads for each row, of n numbers or of a result. T is defined before them.
+ROWS = """
+__device__ T sum_of(T mine) {
+    __shared__ T parts[THREADS];
+    parts[threadIdx.x] = mine;
+    __syncthreads();
+    for (int half = blockDim.x / 2; half > 0; half /= 2) {
+        if (threadIdx.x < half) parts[threadIdx.x] += parts[threadIdx.x + half];
+        __syncthreads();
+    }
+    const T sum = parts[0];
+    __syncthreads();  // the next sum overwrites it
+    return sum;
+}
+
+// x̂ = (x − μ)/√(σ² + ε), and the sum of squared deviations
+extern "C" __global__ void standardize(const T* x, T* out, T* squares, int n, T epsilon) {
+    const long long row = (long long)blockIdx.x * n;
+    T sum = 0, square = 0;
+    for (int k = threadIdx.x; k < n; k += blockDim.x) sum += x[row + k];
+    const T mean = sum_of(sum) / n;
+    for (int k = threadIdx.x; k < n; k += blockDim.x) square += (x[row + k] - mean) * (x[row + k] - mean);
+    square = sum_of(square);
+    const T scale = 1 / sqrt(square / n + epsilon);
+    for (int k = threadIdx.x; k < n; k += blockDim.x) out[row + k] = (x[row + k] - mean) * scale;
+    if (threadIdx.x == 0) squares[blockIdx.x] = square;
+}
+
+// (g − mean g − x̂·mean(g·x̂))/√(σ² + ε)
+extern "C" __global__ void standardize_gradient(
+    const T* g, const T* standard, const T* squares, T* out, int n, T epsilon) {
+    const long long row = (long long)blockIdx.x * n;
+    T level = 0, along = 0;
+    for (int k = threadIdx.x; k < n; k += blockDim.x) {
+        level += g[row + k];
+        along += g[row + k] * standard[row + k];
+    }
+    level = sum_of(level) / n;
+    along = sum_of(along) / n;
+    const T scale = 1 / sqrt(squares[blockIdx.x] / n + epsilon);
+    for (int k = threadIdx.x; k < n; k += blockDim.x)
+        out[row + k] = (g[row + k] - level - standard[row + k] * along) * scale;
+}
+
+// out[r] = Σ g[p] over all p with index[p] = r, in their order: the same sum on every run, unlike atomic additions.
+// A block scans the index, a few for each thread at a time, and lists the places it has met; then each thread adds up
+// its own column.
+extern "C" __global__ void scatter(const T* g, const long long* index, T* out, int count, int width) {
+    __shared__ int places[EACH * THREADS];
+    __shared__ unsigned met[EACH * THREADS];
+    const int column = blockIdx.y * blockDim.x + threadIdx.x;
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = (blockDim.x + 31) / 32;
+    T sum = 0;
+    for (int start = 0; start < count; start += EACH * blockDim.x) {
+        for (int k = 0; k < EACH; ++k) {
+            const int p = start + k * blockDim.x + threadIdx.x;
+            const unsigned ballot = __ballot_sync(~0u, p < count && index[p] == blockIdx.x);
+            if (lane == 0) met[k * warps + warp] = ballot;
+        }
+        __syncthreads();
+        int many = 0;
+        for (int k = 0; k < EACH * warps; ++k) {
+            if (k % warps == warp && (met[k] >> lane & 1))
+                places[many + __popc(met[k] & ((1u << lane) - 1))] = start + k / warps * blockDim.x + threadIdx.x;
+            many += __popc(met[k]);
+        }
+        __syncthreads();
+        if (column < width)
+            for (int k = 0; k < many; ++k) sum += g[(long long)places[k] * width + column];
+    }
+    if (column < width) out[(long long)blockIdx.x * width + column] = sum;
+}
+"""
+THREADS = 256  # of a block, a power of two
+EACH = 4  # numbers of an index that a thread looks at before the block adds
+C_TYPES = {"float32": "float", "float64": "double"}
 
 
 @dataclass(frozen=True)
@@ -147,48 +229,72 @@ class Kernels:
     """A device's kernels.
 
     Args:
-        matmul: the product of two matrices. named: each of ELEMENTWISE and SUMS, as CuPy calls them.
-        windows: those of WINDOWS by name and geometry, called with the array that is read and the one that is written.
+        matmul: the product of two matrices; over a third array, which it is added to, where one is given.
+        named: each of ELEMENTWISE and SUMS, as CuPy calls them.
+        shaped: those of SHAPED by name and constants, called with what is read and the array that is written.
+        rows: those of ROWS by name and type, called with the numbers of blocks and the arguments.
         row: (1, n) times a number, by n, type and number; always the same array, since captured work may know its place.
     """
 
-    matmul: Callable[[Array, Array], Array]
+    matmul: Callable[..., Array]
     named: dict[str, Callable[..., Any]]
-    windows: Callable[[str, tuple[int, ...]], Callable[[Array, Array], Array]]
+    shaped: Callable[[str, tuple[int, ...]], Callable[..., Array]]
+    rows: Callable[[str, str], Callable[[tuple[int, ...], tuple[Any, ...]], None]]
     row: Callable[[int, Any, float], Array]
 
-    def column_sums(self, x: Array, factor: float = 1.0) -> Array:
-        """factor·Σ over the rows of a matrix, as a product: CuPy's own sum over rows takes up to 20 times as long."""
-        return self.matmul(self.row(x.shape[0], x.dtype, factor), x)[0]
+    def biased(self, out: Array, b: Array, rectified: bool) -> Array:
+        """See `ops.affine`: over `out` itself."""
+        return self.named["biased"](b, rectified, out)
 
-    def one_hot(self, index: Array, rows: int, like: Array) -> Array:
-        """[index[p] = r] for each r in 0..rows−1 and each p: (rows, indices), in the type of `like`."""
-        out = np.empty_like(like, shape=(rows, index.size), order="C")
-        return self.named["one_hot"](_contiguous(index), index.size, out)
+    def pairs(self, feature: Array, here: Array, others: Array, index: Array) -> Array:
+        """See `pairs.side_by_side`."""
+        n, locations, hidden = feature.shape
+        out = np.empty_like(feature, shape=(n, 2 * locations, hidden), order="C")
+        return self.shaped("pairs", (locations, hidden))(*map(_contiguous, (feature, here, others, index)), out)
 
     def im2col(self, x: Array, sides: Pair, kernel: Pair, stride: Pair, padding: Pair) -> Array:
         """See `ops.im2col`; `sides`: how many windows there are along each axis."""
-        out = np.empty_like(x, shape=(x.shape[0], *sides, kernel[0] * kernel[1] * x.shape[3]), order="C")
-        geometry = (*x.shape[1:], *sides, *kernel, *stride, *padding)
-        return self.windows("im2col", geometry)(_contiguous(x), out)
+        b, h, w, c = x.shape
+        out = np.empty_like(x, shape=(b, *sides, kernel[0] * kernel[1] * c), order="C")
+        x, to, c = _wide(_contiguous(x), out, c)
+        self.shaped("im2col", (h, w, c, *sides, *kernel, *stride, *padding))(x, to)
+        return out
 
     def col2im(self, columns: Array, shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair) -> Array:
         """See `ops.col2im`."""
         out = np.empty_like(columns, shape=shape, order="C")
         geometry = (*shape[1:], *columns.shape[1:3], *kernel, *stride, *padding)
-        return self.windows("col2im", geometry)(_contiguous(columns), out)
+        return self.shaped("col2im", geometry)(_contiguous(columns), out)
+
+    def column_sums(self, x: Array, factor: float = 1.0) -> Array:
+        """factor·Σ over the rows of a matrix, as a product: CuPy's own sum over rows takes up to 20 times as long."""
+        return self.matmul(self.row(x.shape[0], x.dtype, factor), x)[0]
+
+    def scatter_add(self, g: Array, index: Array, rows: int) -> Array:
+        """See `ops.scatter_add`."""
+        tail = g.shape[index.ndim :]
+        out, width = np.empty_like(g, shape=(rows, *tail), order="C"), math.prod(tail)
+        blocks = rows, -(-width // THREADS)
+        arguments = (_contiguous(g), _contiguous(index), out, np.int32(index.size), np.int32(width))
+        self.rows("scatter", g.dtype.name)(blocks, arguments)
+        return out
 
     def standardize(self, x: Array, axis: int, epsilon: float) -> tuple[Array, Array]:
         """See `ops.standardize`; and Σ (x − μ)² along the axis, which is kept, for the gradient."""
-        mean = x.mean(axis=axis, keepdims=True)
-        squares = self.named["sum_of_squared_deviations"](x, mean, axis=axis, keepdims=True)
-        return self.named["standardize"](x, mean, squares, float(x.shape[axis]), epsilon), squares
+        x = _contiguous(x.swapaxes(axis, -1))
+        out, squares = np.empty_like(x), np.empty_like(x, shape=(*x.shape[:-1], 1))
+        n, number = x.shape[-1], x.dtype.type
+        self.rows("standardize", x.dtype.name)((squares.size,), (x, out, squares, np.int32(n), number(epsilon)))
+        return out.swapaxes(axis, -1), squares.swapaxes(axis, -1)
 
     def standardize_gradient(self, g: Array, standard: Array, squares: Array, axis: int, epsilon: float) -> Array:
         """Its VJP, from g, x̂ and x's squared deviations."""
-        along = self.named["sum_of_products"](g, standard, axis=axis, keepdims=True)
-        g_mean = g.mean(axis=axis, keepdims=True)
-        return self.named["standardize_gradient"](g, standard, g_mean, along, squares, float(g.shape[axis]), epsilon)
+        g, standard, squares = (_contiguous(a.swapaxes(axis, -1)) for a in (g, standard, squares))
+        out, n, number = np.empty_like(g), g.shape[-1], g.dtype.type
+        self.rows("standardize_gradient", g.dtype.name)(
+            (squares.size,), (g, standard, squares, out, np.int32(n), number(epsilon))
+        )
+        return out.swapaxes(axis, -1)
 
     def moments(self, x: Array) -> tuple[Array, Array]:
         """See `normalization.moments`; in two passes, which cost a device less than the arithmetic of one."""
@@ -247,6 +353,13 @@ def _contiguous(x: Array) -> Array:
     return x if x.flags.c_contiguous else x.copy()
 
 
+def _wide(x: Array, out: Array, channels: int) -> tuple[Array, Array, int]:
+    """Two arrays that are only moved between, with the numbers of four channels as one of 16 bytes, where they are four."""
+    if channels % 4 or x.dtype.name != "float32":
+        return x, out, channels
+    return x.view(np.complex128), out.view(np.complex128), channels // 4
+
+
 _OF: dict[type, Kernels] = {}
 
 
@@ -266,23 +379,34 @@ def product(x: Array, y: Array) -> Array:
     return x @ y if found is None else found.matmul(x, y)
 
 
-def cupy_kernels(cupy: Any, matmul: Callable[[Array, Array], Array]) -> Kernels:
+def cupy_kernels(cupy: Any, matmul: Callable[..., Array]) -> Kernels:
     """The kernels as CuPy's; each is compiled when it is first called."""
     named = {name: cupy.ElementwiseKernel(*text, f"dimref_{name}") for name, text in ELEMENTWISE.items()}
     for name, (parameters, summed) in SUMS.items():
         named[name] = cupy.ReductionKernel(parameters, "T out", summed, "a + b", "out = a", "0", f"dimref_{name}")
 
     @functools.cache
-    def windows(name: str, geometry: tuple[int, ...]) -> Callable[[Array, Array], Array]:
-        return cupy.ElementwiseKernel(*WINDOWS[name], f"dimref_{name}", preamble=constants(geometry))
+    def shaped(name: str, sizes: tuple[int, ...]) -> Callable[..., Array]:
+        names, *text = SHAPED[name]
+        return cupy.ElementwiseKernel(*text, f"dimref_{name}", preamble=constants(names, sizes))
+
+    @functools.cache
+    def rows(name: str, dtype: str) -> Callable[[tuple[int, ...], tuple[Any, ...]], None]:
+        kernel = cupy.RawKernel(rows_text(dtype), name)
+        return lambda blocks, arguments: kernel(blocks, (THREADS,), arguments)
 
     @functools.cache
     def row(n: int, dtype: Any, number: float) -> Array:
         return cupy.full((1, n), number, dtype)
 
-    return Kernels(matmul, named, windows, row)
+    return Kernels(matmul, named, shaped, rows, row)
 
 
-def constants(geometry: tuple[int, ...]) -> str:
-    """A geometry as C, for a kernel of WINDOWS."""
-    return "".join(f"constexpr int {name} = {number};\n" for name, number in zip(GEOMETRY, geometry, strict=True))
+def constants(names: Sequence[str], numbers: Sequence[int]) -> str:
+    """Sizes as C, for a kernel of SHAPED."""
+    return "".join(f"constexpr int {name} = {number};\n" for name, number in zip(names, numbers, strict=True))
+
+
+def rows_text(dtype: str) -> str:
+    """ROWS for float32 or float64."""
+    return f"typedef {C_TYPES[dtype]} T;\n{constants(('THREADS', 'EACH'), (THREADS, EACH))}{ROWS}"

@@ -34,18 +34,41 @@ def init_linear(rng: np.random.Generator, n_in: int, n_out: int, bias: bool = Tr
     return parameters
 
 
-def linear(parameters: Tree, x: Array) -> Array:
+def linear(parameters: Tree, x: Array, rectified: bool = False) -> Array:
     """x·w + b over the last axis: (..., n_in) → (..., n_out). A layer without "b" adds none.
+
+    Rectified: with a ReLU after it, in the same pass over memory.
 
     Raises:
         ValueError: the last axis of x is not n_in.
     """
-    w = parameters["w"]
-    if x.shape[-1] != w.shape[0]:
-        raise ValueError(f"linear: x must have {w.shape[0]} features on its last axis, was {x.shape}")
-    rows = x if x.ndim == 2 else ops.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
-    out = ops.affine(rows, w, parameters["b"]) if "b" in parameters else ops.matmul(rows, w)
+    w, rows = parameters["w"], _rows("linear", parameters, x)
+    if "b" in parameters:
+        out = ops.affine(rows, w, parameters["b"], rectified)
+    else:
+        out = ops.matmul(rows, w)
+        out = ops.relu(out) if rectified else out
     return out if x.ndim == 2 else ops.reshape(out, (*x.shape[:-1], w.shape[1]))
+
+
+def linear_pair(first: Tree, x: Array, second: Tree, y: Array) -> Array:
+    """linear(first, x) + linear(second, y), in one memory: (..., n_in), (..., m_in) → (..., n_out). One of them has a "b".
+
+    Raises:
+        ValueError: the last axis of x or y is not that of its layer.
+    """
+    b, *more = [layer["b"] for layer in (first, second) if "b" in layer]
+    b = ops.add(b, *more) if more else b
+    rows = _rows("linear_pair", first, x), _rows("linear_pair", second, y)
+    out = ops.affine_pair(rows[0], first["w"], rows[1], second["w"], b)
+    return ops.reshape(out, (*x.shape[:-1], first["w"].shape[1]))
+
+
+def _rows(name: str, parameters: Tree, x: Array) -> Array:
+    n_in = parameters["w"].shape[0]
+    if x.shape[-1] != n_in:
+        raise ValueError(f"{name}: x must have {n_in} features on its last axis, was {x.shape}")
+    return x if x.ndim == 2 else ops.reshape(x, (math.prod(x.shape[:-1]), n_in))
 
 
 # ---- convolution
@@ -84,8 +107,7 @@ def conv2d(
     w, b = parameters["w"], parameters.get("b")
     if convolution.has_blocks(geometry, x, w, b):
         return convolution.convolve(geometry, x, w, b, rectified)
-    out = linear(parameters, ops.im2col(x, *geometry))
-    return ops.relu(out) if rectified else out
+    return linear(parameters, ops.im2col(x, *geometry), rectified)
 
 
 def init_conv_transpose2d(

@@ -243,5 +243,5 @@ def embed(parameters: Tree, x: Array) -> Array:
 
     Source: arXiv 1906.00910, section 3.6 (embedding functions φ); public code's FakeRKHSConvNet.
     """
-    hidden = ops.relu(layers.linear(parameters["hidden"], x))
-    return ops.add(layers.linear(parameters["out"], hidden), layers.linear(parameters["shortcut"], x))
+    hidden = layers.linear(parameters["hidden"], x, rectified=True)
+    return layers.linear_pair(parameters["out"], hidden, parameters["shortcut"], x)

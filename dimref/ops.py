@@ -103,13 +103,12 @@ defvjp(gather, lambda ans, x, index: lambda g, n=x.shape[0]: scatter_add(g, inde
 def scatter_add(g: Array, index: Array, rows: int) -> Array:
     """The adjoint of `gather`: result[r] = the sum of g[p] over all p with index[p] = r; index values in 0..rows−1.
 
-    A product with a one-hot matrix: unlike atomic additions, the same sum in the same order on every run of a device.
+    A product with a one-hot matrix, which BLAS does faster than NumPy adds row by row.
     """
     device = kernels.of(g)
-    if device is None:
-        one_hot = (np.arange(rows, like=index).reshape(rows, 1) == index.reshape(1, -1)).astype(g.dtype)
-    else:
-        one_hot = device.one_hot(index, rows, g)
+    if device is not None:
+        return device.scatter_add(g, index, rows)
+    one_hot = (np.arange(rows, like=index).reshape(rows, 1) == index.reshape(1, -1)).astype(g.dtype)
     tail = g.shape[index.ndim :]
     return kernels.product(one_hot, g.reshape(index.size, math.prod(tail))).reshape(rows, *tail)
 
@@ -282,18 +281,58 @@ defvjp(column_sums, lambda ans, x: lambda g, s=x.shape: broadcast_to(g, s))
 
 
 @primitive
-def affine(x: Array, w: Array, b: Array) -> Array:
-    """x·w + b for a matrix x of rows: the bias is added in place, into the product's own memory."""
-    out = _product(x, w)
+def affine(x: Array, w: Array, b: Array, rectified: bool = False) -> Array:
+    """x·w + b for a matrix x of rows, or max(·, 0) of it, in the product's own memory."""
+    return _biased(_product(x, w), b, rectified)
+
+
+def _biased(out: Array, b: Array, rectified: bool) -> Array:
+    """out + b, or max(·, 0) of it, over `out` itself."""
+    device = kernels.of(out)
+    if device is not None:
+        return device.biased(out, b, rectified)
     out += b
-    return out
+    return out.clip(0, math.inf, out=out) if rectified else out
+
+
+def _affine_vjp(argnums: Sequence[int], ans: Array, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    x, w, _, *rectified = args
+    kept = stop_gradient(ans) if rectified == [True] else None
+
+    def vjp(g: Array) -> list[Array]:
+        g = g if kept is None else gate(g, kept)
+        gradients = {
+            0: lambda: matmul(g, transpose(w, (1, 0))),
+            1: lambda: matmul(transpose(x, (1, 0)), g),
+            2: lambda: column_sums(g),
+        }
+        return [gradients[k]() for k in argnums]
+
+    return vjp
+
+
+defvjp_argnums(affine, _affine_vjp)
+
+
+@primitive
+def affine_pair(x: Array, w: Array, y: Array, v: Array, b: Array) -> Array:
+    """x·w + y·v + b for two matrices of rows, in the first product's own memory."""
+    out = _product(x, w)
+    device = kernels.of(out)
+    if device is None:
+        out += _product(y, v)
+    else:
+        out = device.matmul(y, v, out)
+    return _biased(out, b, False)
 
 
 defvjp(
-    affine,
-    lambda ans, x, w, b: lambda g: matmul(g, transpose(w, (1, 0))),
-    lambda ans, x, w, b: lambda g: matmul(transpose(x, (1, 0)), g),
-    lambda ans, x, w, b: column_sums,
+    affine_pair,
+    lambda ans, x, w, y, v, b: lambda g: matmul(g, transpose(w, (1, 0))),
+    lambda ans, x, w, y, v, b: lambda g: matmul(transpose(x, (1, 0)), g),
+    lambda ans, x, w, y, v, b: lambda g: matmul(g, transpose(v, (1, 0))),
+    lambda ans, x, w, y, v, b: lambda g: matmul(transpose(y, (1, 0)), g),
+    lambda ans, x, w, y, v, b: column_sums,
 )
 
 

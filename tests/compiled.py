@@ -8,13 +8,25 @@ import functools
 import itertools
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from dimref.kernels import ELEMENTWISE, SUMS, WINDOWS, Kernels, constants
+from dimref.cublas import plain_matmul
+from dimref.kernels import ELEMENTWISE, SHAPED, SUMS, THREADS, Kernels, constants, rows_text
 
-HEADER = "#include <cmath>\nusing std::exp; using std::sqrt;\n"
+HEADER = """#include <cmath>
+using std::exp; using std::sqrt;
+struct Complex {
+    double re, im;
+    explicit Complex(int re = 0) : re(re), im(0) {}
+    Complex operator+(const Complex& z) const { Complex s; s.re = re + z.re; s.im = im + z.im; return s; }
+    void operator+=(const Complex& z) { *this = *this + z; }
+    bool operator<(const Complex&) const { return false; }
+};
+typedef long I;
+"""
 C_TYPES = {"float32": ctypes.c_float, "float64": ctypes.c_double}
 
 
@@ -26,6 +38,7 @@ def parameters(text):
 
 SCALARS = {"float64": ("double", ctypes.c_double), "int64": ("long", ctypes.c_long), "bool": ("bool", ctypes.c_bool)}
 TYPES = {"T": "T", "I": "long"}  # of arrays: T is float32 or float64, I the host's index
+REAL = {"float32": "float", "float64": "double", "complex128": "Complex"}  # complex numbers are only moved
 
 
 def elementwise_source(name):
@@ -43,11 +56,11 @@ def elementwise_source(name):
         arguments.append(f"T* _{word}")
         locals_.append(f"T& {word} = _{word}[i];")
     loop = f"for (long i = 0; i < n; ++i) {{ {' '.join(locals_)} {body}; }}"
-    code = f"template <typename T, typename I> void of_{name}(long n, {', '.join(arguments)}) {{ {loop} }}\n"
+    code = f"template <typename T> void of_{name}(long n, {', '.join(arguments)}) {{ {loop} }}\n"
     words = ", ".join(argument.split()[-1].lstrip("*") for argument in arguments)
     for word, c in (("float32", "float"), ("float64", "double")):
         given = ", ".join(argument.replace("T*", f"{c}*") for argument in arguments)
-        code += f'extern "C" void {name}_{word}(long n, {given}) {{ of_{name}<{c}, long>(n, {words}); }}\n'
+        code += f'extern "C" void {name}_{word}(long n, {given}) {{ of_{name}<{c}>(n, {words}); }}\n'
     return code
 
 
@@ -63,16 +76,53 @@ def sum_source(name):
     )
 
 
-def window_source(name, geometry):
-    """The text of a geometry: one loop over the numbers that are written."""
-    ins, outs, body = WINDOWS[name]
-    ((raw, _, read),), ((_, _, out),) = parameters(ins), parameters(outs)
-    assert raw
-    code = f"for (long i = 0; i < n; ++i) {{ T& {out} = _{out}[i]; {body}; }}"
-    return constants(geometry) + "\n".join(
-        f'extern "C" void {name}_{word}(long n, const {c}* {read}, {c}* _{out}) {{ typedef {c} T; {code} }}\n'
-        for word, c in (("float32", "float"), ("float64", "double"))
-    )
+def shaped_source(name, sizes):
+    """The text of SHAPED with these constants: one loop over the numbers that are written."""
+    names, ins, outs, body = SHAPED[name]
+    ((_, _, out),) = parameters(outs)
+    assert all(raw for raw, _, _ in parameters(ins))
+    arguments = ", ".join(f"const {TYPES[kind]}* {word}" for _, kind, word in parameters(ins))
+    words = ", ".join(word for _, _, word in parameters(ins))
+    loop = f"for (long i = 0; i < n; ++i) {{ T& {out} = _{out}[i]; {body}; }}"
+    code = constants(names, sizes) + f"template <typename T> void of(long n, {arguments}, T* _{out}) {{ {loop} }}\n"
+    for word, c in REAL.items():
+        given = arguments.replace("T*", f"{c}*")
+        code += f'extern "C" void {name}_{word}(long n, {given}, {c}* _{out}) {{ of<{c}>(n, {words}, _{out}); }}\n'
+    return code
+
+
+LANES = 64  # threads of a block on the host: two warps
+BLOCK = f"""
+#include <cmath>
+#include <pthread.h>
+#define __global__
+#define __device__ static
+#define __shared__ static
+struct Place {{ int x, y; }};
+static thread_local Place threadIdx;
+static Place blockIdx, blockDim = {{{LANES}, 1}};
+static pthread_barrier_t barrier;
+static bool flags[{LANES}];
+using std::sqrt;
+static void __syncthreads() {{ pthread_barrier_wait(&barrier); }}
+static unsigned __ballot_sync(unsigned, bool mine) {{
+    unsigned bits = 0;
+    flags[threadIdx.x] = mine;
+    __syncthreads();
+    for (int lane = 0; lane < 32; ++lane) bits |= unsigned(flags[threadIdx.x / 32 * 32 + lane]) << lane;
+    __syncthreads();
+    return bits;
+}}
+static int __popc(unsigned bits) {{ return __builtin_popcount(bits); }}
+extern "C" void block(int x, int y) {{ blockIdx.x = x; blockIdx.y = y; }}
+extern "C" void lane(int x) {{ threadIdx.x = x; }}
+extern "C" void ready() {{ pthread_barrier_init(&barrier, 0, {LANES}); }}
+"""
+
+
+def rows_source(dtype):
+    """ROWS for blocks of LANES threads of the host, each of which tells its place before it begins."""
+    return BLOCK + rows_text(dtype)
 
 
 def source():
@@ -88,8 +138,8 @@ def build(directory, text, name="kernels"):
     path = directory / f"{name}.cpp"
     path.write_text(text)
     subprocess.run(
-        [compiler, "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-Wall", "-Werror", "-Wno-unused-function", str(path),
-         "-o", str(path.with_suffix(".so"))],
+        [compiler, "-O1", "-pthread", "-ffp-contract=off", "-shared", "-fPIC", "-Wall", "-Werror", "-Wno-unused-function",
+         str(path), "-o", str(path.with_suffix(".so"))],
         check=True,
     )  # fmt: skip
     return ctypes.CDLL(str(path.with_suffix(".so")))
@@ -148,17 +198,48 @@ def host_kernels(directory):
         return call
 
     @functools.cache
-    def windows(name, geometry):
-        compiled = build(directory, HEADER + window_source(name, geometry), f"{name}_{'_'.join(map(str, geometry))}")
+    def shaped(name, sizes):
+        text = HEADER + shaped_source(name, sizes)
+        compiled = build(directory, text, f"{name}_{'_'.join(map(str, sizes))}")
 
-        def call(read, out):
-            assert read.flags.c_contiguous
-            assert out.flags.c_contiguous
-            assert read.dtype == out.dtype
-            getattr(compiled, f"{name}_{read.dtype}")(ctypes.c_long(out.size), pointer(read), pointer(out))
+        def call(*arrays):
+            *read, out = arrays
+            assert all(a.flags.c_contiguous for a in arrays)
+            assert {a.dtype for a in read} <= {out.dtype, np.dtype(np.int64)}
+            getattr(compiled, f"{name}_{out.dtype}")(ctypes.c_long(out.size), *map(pointer, arrays))
             return out
 
         return call
 
+    @functools.cache
+    def rows(name, dtype):
+        compiled = build(directory, rows_source(dtype), f"rows_{name}_{dtype}")
+
+        def call(blocks, arguments):
+            passed = []
+            for a in arguments:
+                if isinstance(a, np.ndarray):
+                    assert a.flags.c_contiguous
+                    assert a.dtype in (dtype, np.int64)
+                    passed.append(pointer(a))
+                else:
+                    assert a.dtype in (dtype, np.int32)
+                    passed.append(ctypes.c_int(a) if a.dtype == np.int32 else C_TYPES[dtype](a))
+            kernel = getattr(compiled, name)
+
+            def of_lane(lane):
+                compiled.lane(ctypes.c_int(lane))
+                kernel(*passed)
+
+            # Fewer threads than a device's block has: more blocks across, where threads have columns.
+            across = blocks[1] * THREADS // LANES if len(blocks) > 1 else 1
+            compiled.ready()
+            with ThreadPoolExecutor(LANES) as lanes:  # each waits for all others
+                for x, y in itertools.product(range(blocks[0]), range(across)):
+                    compiled.block(ctypes.c_int(x), ctypes.c_int(y))
+                    list(lanes.map(of_lane, range(LANES)))
+
+        return call
+
     named = {**{name: elementwise(name) for name in ELEMENTWISE}, **{name: summed(name) for name in SUMS}}
-    return Kernels(lambda x, y: x @ y, named, windows, lambda n, dtype, number: np.full((1, n), number, dtype))
+    return Kernels(plain_matmul, named, shaped, rows, lambda n, dtype, number: np.full((1, n), number, dtype))

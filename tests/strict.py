@@ -84,6 +84,7 @@ METHODS = {  # accepted parameters, in CuPy's order
     "flatten": (),
     "copy": (),
     "astype": ("dtype",),
+    "view": ("dtype",),
     "squeeze": ("axis",),
     "swapaxes": ("axis1", "axis2"),
     "repeat": ("repeats", "axis"),

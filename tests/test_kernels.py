@@ -13,7 +13,7 @@ import simulated
 import strict
 from helpers import draw
 
-from dimref import device_steps, kernels, normalization, ops, optim, training
+from dimref import device_steps, kernels, normalization, ops, optim, pairs, training
 from dimref.backend import leaves
 from dimref.tape import value_and_gradients
 
@@ -23,6 +23,11 @@ def host(tmp_path_factory):
     return compiled.host_kernels(tmp_path_factory.mktemp("kernels"))
 
 
+SIZES = {  # of each of SHAPED
+    "im2col": (8, 8, 3, 4, 4, 4, 4, 2, 2, 1, 1),
+    "col2im": (8, 8, 3, 4, 4, 4, 4, 2, 2, 1, 1),
+    "pairs": (4, 5),
+}
 DTYPES = {np.float32: 1e-5, np.float64: 1e-13}
 BOTH = pytest.mark.parametrize(("dtype", "tolerance"), DTYPES.items(), ids=["float32", "float64"])
 
@@ -99,11 +104,8 @@ def test_adam(host, dtype, tolerance):
 
 @BOTH
 def test_sums(host, dtype, tolerance):
-    x, y = draw(4, (3, 4), (3, 4), dtype=dtype)
+    (x,) = draw(4, (3, 4), dtype=dtype)
     np.testing.assert_allclose(host.sum_of_squares(x), (x * x).sum(), rtol=tolerance)
-    found = host.named["sum_of_products"](x, y, axis=0, keepdims=True)
-    np.testing.assert_allclose(found, (x * y).sum(axis=0, keepdims=True), rtol=10 * tolerance, atol=tolerance)
-    assert found.shape == (1, 4)
     np.testing.assert_allclose(host.column_sums(x), x.sum(axis=0), rtol=10 * tolerance, atol=tolerance)
     np.testing.assert_allclose(host.column_sums(x, 0.5), 0.5 * x.sum(axis=0), rtol=10 * tolerance, atol=tolerance)
 
@@ -116,11 +118,14 @@ def test_running_statistics(host, dtype, tolerance):
 
 
 @BOTH
-def test_one_hot(host, dtype, tolerance):
-    index = np.array([[2, 0, 1], [1, 1, 2]])
-    found = host.one_hot(index, 4, np.zeros(1, dtype))
-    assert found.dtype == dtype
-    np.testing.assert_array_equal(found, np.arange(4)[:, None] == index.ravel())
+def test_scattering_rows(host, dtype, tolerance):
+    """More places than a block looks at at once, more columns than it has threads, and a row that nothing falls on."""
+    (g,) = draw(11, (3, 101, 70), dtype=dtype)
+    index = np.random.default_rng(0).choice([0, 1, 2, 5], (3, 101))
+    expected = np.zeros((6, 70), dtype)
+    np.add.at(expected, index, g)
+    found = host.scatter_add(np.asfortranarray(g), index.T.copy().T, 6)
+    np.testing.assert_array_equal(found, expected, strict=True)  # in the same order
 
 
 @BOTH
@@ -132,6 +137,7 @@ def test_one_hot(host, dtype, tolerance):
         ((2, 6, 9, 1), (2, 3), (3, 1), (2, 0)),
         ((1, 5, 5, 4), (1, 1), (1, 1), (0, 0)),
         ((2, 9, 7, 2), (3, 3), (4, 5), (0, 0)),
+        ((2, 5, 4, 8), (3, 2), (2, 1), (1, 1)),
     ],
 )
 def test_windows(host, dtype, tolerance, shape, kernel, stride, padding):
@@ -146,6 +152,25 @@ def test_windows(host, dtype, tolerance, shape, kernel, stride, padding):
     assert found.dtype == dtype
 
 
+@BOTH
+@pytest.mark.parametrize("rectified", [False, True])
+def test_a_bias_over_what_it_is_added_to(host, dtype, tolerance, rectified):
+    x, b = draw(9, (4, 3), (3,), dtype=dtype)
+    x[0, 0] = np.nan
+    expected = x + b
+    found = host.biased(x, b, rectified)
+    assert found is x
+    np.testing.assert_array_equal(found, expected.clip(0) if rectified else expected)
+
+
+@BOTH
+def test_pairs_side_by_side(host, dtype, tolerance):
+    feature, here, others = draw(10, (3, 4, 5), (3, 5), (6, 5), dtype=dtype)
+    index = np.random.default_rng(0).integers(0, 6, (3, 4))
+    found = host.pairs(feature, here, others, index.T.copy().T)
+    np.testing.assert_array_equal(found, pairs.side_by_side(feature, here, others, index), strict=True)
+
+
 def test_an_array_of_the_host_has_no_kernels():
     assert kernels.of(np.ones(3)) is None
 
@@ -154,7 +179,7 @@ def test_a_type_has_the_kernels_that_it_was_registered_with(monkeypatch):
     class Foreign:
         pass
 
-    found = kernels.Kernels(*[lambda *_: None] * 4)
+    found = kernels.Kernels(*[lambda *_: None] * 5)
     monkeypatch.setattr(kernels, "_OF", {})
     kernels.register(Foreign, found)
     assert kernels.of(Foreign()) is found
@@ -170,10 +195,9 @@ def test_cupy_takes_the_texts():
     for name in kernels.SUMS:
         assert isinstance(found.named[name], cupy.ReductionKernel)
     assert (found.named["adam"].nin, found.named["adam"].nout) == (5, 3)
-    geometry = (8, 8, 3, 4, 4, 4, 4, 2, 2, 1, 1)
-    for name in kernels.WINDOWS:
-        assert isinstance(found.windows(name, geometry), cupy.ElementwiseKernel)
-        assert found.windows(name, geometry) is found.windows(name, geometry)
+    for name, sizes in SIZES.items():
+        assert isinstance(found.shaped(name, sizes), cupy.ElementwiseKernel)
+        assert found.shaped(name, sizes) is found.shaped(name, sizes)
 
 
 def test_nvcc_compiles_the_texts(tmp_path):
@@ -181,10 +205,13 @@ def test_nvcc_compiles_the_texts(tmp_path):
     compiler = shutil.which("nvcc")
     if compiler is None:
         pytest.skip("needs nvcc")
-    geometry = (8, 8, 3, 4, 4, 4, 4, 2, 2, 1, 1)
-    windows = [f"namespace {name} {{{compiled.window_source(name, geometry)}}}" for name in kernels.WINDOWS]
-    functions = "\n".join([compiled.source(), *windows]).replace("#include <cmath>", "")
-    functions = re.sub(r'(extern "C" )?void', "__device__ void", functions)
+    shaped = [f"namespace {name} {{{compiled.shaped_source(name, sizes)}}}" for name, sizes in SIZES.items()]
+    functions = "\n".join([compiled.source(), *shaped]).replace("#include <cmath>", "")
+    functions = functions.replace("using std::exp; using std::sqrt;", "")
+    functions = re.sub(r'(extern "C" )?(?<!explicit )\bvoid (?!operator)', "__device__ void ", functions)
+    functions = re.sub(r"(explicit Complex|Complex operator|void operator|bool operator)", r"__device__ \1", functions)
+    rows = [f"namespace rows_{dtype} {{{kernels.rows_text(dtype)}}}" for dtype in kernels.C_TYPES]
+    functions += "\n".join(rows).replace('extern "C" ', "")
     path = tmp_path / "kernels.cu"
     path.write_text(functions)
     done = subprocess.run(
@@ -196,14 +223,55 @@ def test_nvcc_compiles_the_texts(tmp_path):
 # ---- where they are called from
 
 
+def plain_windows(primitive):
+    def call(sizes, shape, a):
+        h, w, c, _, _, *rest = sizes
+        at = [(rest[k], rest[k + 1]) for k in (0, 2, 4)]
+        return (
+            ops.im2col(a.reshape(-1, h, w, c), *at).reshape(shape)
+            if primitive == "im2col"
+            else ops.col2im(a, shape, *at)
+        )
+
+    return call
+
+
+def plain_standardize(epsilon, x):
+    squares = ((x - x.mean(axis=-1, keepdims=True)) ** 2).sum(axis=-1, keepdims=True)
+    return ops.standardize(x, -1, epsilon), squares
+
+
+def plain_standardize_gradient(epsilon, g, standard, squares):
+    along = (g * standard).mean(axis=-1, keepdims=True)
+    level = g.mean(axis=-1, keepdims=True)
+    return ((g - level - standard * along) / np.sqrt(squares / g.shape[-1] + epsilon),)
+
+
+def plain_scatter(rows, g, index):
+    return (ops.scatter_add(g, index, rows),)
+
+
+PLAIN = {  # of host arrays
+    "im2col": plain_windows("im2col"),
+    "col2im": plain_windows("col2im"),
+    "pairs": lambda sizes, shape, *a: pairs.side_by_side(*a),
+    "standardize": plain_standardize,
+    "standardize_gradient": plain_standardize_gradient,
+    "scatter": plain_scatter,
+}
+
+
 def strict_kernels(calls):
     """Kernels of the strict type, in its own operations, each call noted by name."""
 
     own = strict.DeviceArray.__matmul__
 
-    def product(x, y):
-        calls.append("matmul")
-        return own(x, y)
+    def product(x, y, onto=None):
+        calls.append("matmul" if onto is None else "matmul onto")
+        if onto is None:
+            return own(x, y)
+        onto += own(x, y)
+        return onto
 
     def note(name, function):
         def call(*values, **options):
@@ -221,33 +289,34 @@ def strict_kernels(calls):
         g = g * (kept > 0) if rectified else g
         return g, g * (x - mean)
 
-    def one_hot(index, count, out):
-        rows = np.arange(out.shape[0], like=index).reshape(-1, 1)
-        out[...] = (rows == index.reshape(1, count)).astype(out.dtype)
-        return out
+    def biased(b, rectified, out):
+        out += b
+        return out.clip(0, np.inf, out=out) if rectified else out
 
-    def windows(name, geometry):
-        h, w, c, _, _, *rest = geometry
-        sides = [(rest[k], rest[k + 1]) for k in (0, 2, 4)]
-
-        def call(read, out):
+    def shaped(name, sizes):
+        def call(*arrays):
             calls.append(name)
-            found = {
-                "im2col": lambda a: ops.im2col(a.reshape(-1, h, w, c), *sides),
-                "col2im": lambda a: ops.col2im(a, out.shape, *sides),
-            }[name]
-            out[...] = strict._compute(lambda a: found(a).reshape(out.shape), read)
+            *read, out = arrays
+            out[...] = strict._compute(lambda *a: PLAIN[name](sizes, out.shape, *a), *read)
             return out
+
+        return call
+
+    def rows(name, dtype):
+        def call(blocks, arguments):
+            calls.append(name)
+            *arrays, _, second = arguments
+            count = {"standardize": 1, "standardize_gradient": 3, "scatter": 2}[name]
+            number = {"scatter": blocks[0]}.get(name, float(second))
+            for k, out in enumerate(arrays[count:]):
+                out[...] = strict._compute(lambda *a, k=k: PLAIN[name](number, *a)[k], *arrays[:count])
 
         return call
 
     functions = {
         "gate": lambda g, kept: g * (kept > 0),
         "sigmoid": lambda x: np.exp(-np.logaddexp(-x, 0)),
-        "standardize": lambda x, mean, squares, count, epsilon: (x - mean) * (1 / np.sqrt(squares / count + epsilon)),
-        "standardize_gradient": lambda g, standard, g_mean, along, squares, count, epsilon: (
-            (g - g_mean - standard * (along / count)) * (1 / np.sqrt(squares / count + epsilon))
-        ),
+        "biased": biased,
         "squared_deviations": lambda x, mean: (x - mean) * (x - mean),
         "normalize": lambda x, mean, gain, shift, variance, epsilon, rectified: (
             (x - mean) * (gain / np.sqrt(variance + epsilon)) + shift
@@ -259,14 +328,12 @@ def strict_kernels(calls):
             * (gain * (1 / np.sqrt(variance + epsilon)))
         ),
         "toward": lambda running, newest, momentum, factor: running * (1 - momentum) + newest * (momentum * factor),
-        "one_hot": one_hot,
         "adam": adam,
         "sum_of_squares": lambda x: (x * x).sum(),
-        "sum_of_squared_deviations": lambda x, mean, axis, keepdims: ((x - mean) ** 2).sum(axis, keepdims=keepdims),
-        "sum_of_products": lambda x, y, axis, keepdims=False: (x * y).sum(axis, keepdims=keepdims),
     }
-    rows = functools.cache(lambda n, dtype, number: strict.to_device(np.full((1, n), number, dtype)))
-    return kernels.Kernels(product, {name: note(name, function) for name, function in functions.items()}, windows, rows)
+    row = functools.cache(lambda n, dtype, number: strict.to_device(np.full((1, n), number, dtype)))
+    named = {name: note(name, function) for name, function in functions.items()}
+    return kernels.Kernels(product, named, shaped, rows, row)
 
 
 @pytest.fixture
@@ -302,7 +369,7 @@ def test_a_run_calls_every_kernel_and_is_the_hosts_to_rounding(prepare, calls, g
             state = steps.run(state)
         found = steps.look()
     assert told == []
-    assert set(calls) == {"matmul", *kernels.ELEMENTWISE, *kernels.SUMS, *kernels.WINDOWS}
+    assert set(calls) == {"matmul", "matmul onto", *kernels.ELEMENTWISE, *kernels.SUMS, *PLAIN}
     assert graph == (len(calls) < 2 * count)
     np.testing.assert_allclose(found["gradient_norm"], seen["gradient_norm"], rtol=1e-3)
     for (path, a), (_, b) in zip(leaves(host.parameters), leaves(state.parameters), strict=True):

@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 
 from autograd.core import primitive_vjps
 
-from dimref import amdim, blocks, convolution, normalization, objectives, ops, optim, parallel, tape
+from dimref import amdim, blocks, convolution, normalization, objectives, ops, optim, pairs, parallel, tape
 
 MATRIX = ("matmul", "affine")
 MOVING = (
     "reshape", "transpose", "cut", "paste", "concatenate", "gather", "scatter_add", "broadcast_to", "im2col", "col2im",
 )  # fmt: skip
-OWN = (ops, amdim, convolution, normalization)  # the modules of dimref's primitives
+OWN = (ops, amdim, convolution, normalization, pairs)  # the modules of dimref's primitives
 GROUPS = ("matrix products", "elementwise", "moving elements", "Adam", "tape", "stopwatch")
 STATISTICS = ("moments", "saturated scores")
 # Work that is done off the tape, by name: batch norm's moments, the share of saturated scores, AMDIM's views and its scores,

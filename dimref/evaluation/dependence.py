@@ -158,8 +158,7 @@ def _init_statistics_network(rng: np.random.Generator, layout: Layout, represent
 def _image_features(parameters: Tree, x: Array) -> Array:
     """Images (B, H, W, C) in [−1, 1] → (B, 1, M²·channels): one location, as the concat scorer has it."""
     for k in range(1, len(parameters)):
-        x = layers.conv2d(parameters[f"conv{k}"], x, encoders.KERNEL, encoders.STRIDE, encoders.PADDING)
-        x = ops.relu(x)
+        x = layers.conv2d(parameters[f"conv{k}"], x, encoders.KERNEL, encoders.STRIDE, encoders.PADDING, rectified=True)
     return ops.reshape(x, (x.shape[0], 1, math.prod(x.shape[1:])))
 
 

@@ -60,7 +60,7 @@ def _penalized_cross_entropy(parameters: Tree, x: Array, one_hot: Array, kept: A
 
 
 def _forward(parameters: Tree, x: Array, kept: Array | None = None) -> Array:
-    hidden = ops.relu(layers.linear(parameters["hidden"], x))
+    hidden = layers.linear(parameters["hidden"], x, rectified=True)
     return layers.linear(parameters["out"], hidden if kept is None else ops.multiply(hidden, kept))
 
 
