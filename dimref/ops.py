@@ -297,6 +297,7 @@ def _biased(out: Array, b: Array, rectified: bool) -> Array:
 
 def _affine_vjp(argnums: Sequence[int], ans: Array, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     x, w, _, *rectified = args
+    x, w = x if 1 in argnums else None, w if 0 in argnums else None  # what no gradient needs is not kept
     kept = stop_gradient(ans) if rectified == [True] else None
 
     def vjp(g: Array) -> list[Array]:

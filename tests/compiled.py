@@ -1,4 +1,4 @@
-"""The texts of `dimref.kernels` as functions of host arrays: the same C, compiled for the host, in plain loops.
+"""The texts of `dimref.kernel_texts` as functions of host arrays: the same C, compiled for the host, in plain loops.
 
 It proves the arithmetic of the texts, not CuPy's wrapping of them nor a device's rounding.
 """
@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from dimref.cublas import plain_matmul
-from dimref.kernels import ELEMENTWISE, SHAPED, SUMS, THREADS, Kernels, constants, rows_text
+from dimref.kernel_texts import ELEMENTWISE, SHAPED, SUMS, THREADS, constants, rows_text
+from dimref.kernels import Kernels
 
 HEADER = """#include <cmath>
 using std::exp; using std::sqrt;

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from dimref import kernels
 from dimref.backend import Backend, register_array_type
 
 UFUNCS = (
@@ -42,7 +43,6 @@ FUNCTIONS = {  # accepted parameters, in CuPy's order
     "full_like": ("a", "fill_value", *_LIKE),
     "empty_like": ("prototype", *_LIKE),
     "arange": ("start", "stop", "step", "dtype"),
-    "ascontiguousarray": ("a", "dtype"),
     "broadcast_to": ("array", "shape"),
     "expand_dims": ("a", "axis"),
     "squeeze": ("a", "axis"),
@@ -76,6 +76,8 @@ FUNCTIONS = {  # accepted parameters, in CuPy's order
     "iscomplexobj": ("x",),
     "lib.stride_tricks.sliding_window_view": ("x", "window_shape", "axis"),
 }
+
+MOVES = ("lib.stride_tricks.sliding_window_view",)  # CuPy's puts the window's shape on the device and reads it back
 
 METHODS = {  # accepted parameters, in CuPy's order
     "reshape": ("*shape",),
@@ -141,6 +143,8 @@ class DeviceArray:
         if path not in FUNCTIONS or not all(issubclass(t, (DeviceArray, np.ndarray)) for t in types):
             return NotImplemented
         _check_parameters(path, FUNCTIONS[path], args, kwargs)
+        if path in MOVES and kernels.of(self) is not None:  # without kernels a plain form may have no other way
+            _refuse_while_capturing()
         return _compute(function, *args, **kwargs)
 
     # ---- methods and attributes

@@ -112,6 +112,34 @@ def test_products_of_every_layout(library, sizes, seed, how, dtype):
     np.testing.assert_allclose(out, np.asarray(x) @ np.asarray(y), rtol=1e-5, atol=1e-5)
 
 
+@given(
+    sizes=st.tuples(*[st.integers(1, 6)] * 3),
+    seed=st.integers(0, 2**32),
+    how=st.tuples(st.sampled_from(LAYOUTS), st.sampled_from(LAYOUTS)),
+)
+def test_products_onto_what_is_there(library, sizes, seed, how):
+    cublas, _ = opened(library)
+    rng, (m, k, n) = np.random.default_rng(seed), sizes
+    x, y = laid_out(rng, m, k, np.float32, how[0]), laid_out(rng, k, n, np.float32, how[1])
+    onto = laid_out(rng, m, n, np.float32, "rows")
+    expected, before = np.array(onto) + np.asarray(x) @ np.asarray(y), library.products()
+    assert cublas.matmul(x, y, onto) is onto
+    assert library.products() == before + 1
+    np.testing.assert_allclose(onto, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("how", ["columns", "part"])
+def test_what_is_no_matrix_to_add_to_is_left_to_cupy(library, how):
+    cublas, _ = opened(library)
+    rng = np.random.default_rng(0)
+    x, y = laid_out(rng, 3, 4, np.float32, "rows"), laid_out(rng, 4, 2, np.float32, "rows")
+    onto, before = laid_out(rng, 3, 2, np.float32, how), library.products()
+    expected = np.array(onto) + np.asarray(x) @ np.asarray(y)
+    assert cublas.matmul(x, y, onto) is onto
+    assert library.products() == before
+    np.testing.assert_allclose(onto, expected, rtol=1e-5, atol=1e-5)
+
+
 def test_what_is_no_product_of_two_such_matrices_is_left_to_cupy(library):
     cublas, _ = opened(library)
     before = library.products()

@@ -13,7 +13,7 @@ import simulated
 import strict
 from helpers import draw
 
-from dimref import device_steps, kernels, normalization, ops, optim, pairs, training
+from dimref import device_steps, kernel_texts, kernels, normalization, ops, optim, pairs, training
 from dimref.backend import leaves
 from dimref.tape import value_and_gradients
 
@@ -124,8 +124,9 @@ def test_scattering_rows(host, dtype, tolerance):
     index = np.random.default_rng(0).choice([0, 1, 2, 5], (3, 101))
     expected = np.zeros((6, 70), dtype)
     np.add.at(expected, index, g)
-    found = host.scatter_add(np.asfortranarray(g), index.T.copy().T, 6)
-    np.testing.assert_array_equal(found, expected, strict=True)  # in the same order
+    for kind in (np.int64, np.int32):
+        found = host.scatter_add(np.asfortranarray(g), index.astype(kind).T.copy().T, 6)
+        np.testing.assert_array_equal(found, expected, strict=True)  # in the same order
 
 
 @BOTH
@@ -189,10 +190,10 @@ def test_cupy_takes_the_texts():
     """CuPy reads the parameter lists when a kernel is made, and compiles only when it is called."""
     cupy = pytest.importorskip("cupy")
     found = kernels.cupy_kernels(cupy, lambda x, y: x @ y)
-    assert found.named.keys() == {*kernels.ELEMENTWISE, *kernels.SUMS}
-    for name in kernels.ELEMENTWISE:
+    assert found.named.keys() == {*kernel_texts.ELEMENTWISE, *kernel_texts.SUMS}
+    for name in kernel_texts.ELEMENTWISE:
         assert isinstance(found.named[name], cupy.ElementwiseKernel)
-    for name in kernels.SUMS:
+    for name in kernel_texts.SUMS:
         assert isinstance(found.named[name], cupy.ReductionKernel)
     assert (found.named["adam"].nin, found.named["adam"].nout) == (5, 3)
     for name, sizes in SIZES.items():
@@ -210,7 +211,7 @@ def test_nvcc_compiles_the_texts(tmp_path):
     functions = functions.replace("using std::exp; using std::sqrt;", "")
     functions = re.sub(r'(extern "C" )?(?<!explicit )\bvoid (?!operator)', "__device__ void ", functions)
     functions = re.sub(r"(explicit Complex|Complex operator|void operator|bool operator)", r"__device__ \1", functions)
-    rows = [f"namespace rows_{dtype} {{{kernels.rows_text(dtype)}}}" for dtype in kernels.C_TYPES]
+    rows = [f"namespace rows_{dtype} {{{kernel_texts.rows_text(dtype)}}}" for dtype in kernel_texts.C_TYPES]
     functions += "\n".join(rows).replace('extern "C" ', "")
     path = tmp_path / "kernels.cu"
     path.write_text(functions)
@@ -369,7 +370,7 @@ def test_a_run_calls_every_kernel_and_is_the_hosts_to_rounding(prepare, calls, g
             state = steps.run(state)
         found = steps.look()
     assert told == []
-    assert set(calls) == {"matmul", "matmul onto", *kernels.ELEMENTWISE, *kernels.SUMS, *PLAIN}
+    assert set(calls) == {"matmul", "matmul onto", *kernel_texts.ELEMENTWISE, *kernel_texts.SUMS, *PLAIN}
     assert graph == (len(calls) < 2 * count)
     np.testing.assert_allclose(found["gradient_norm"], seen["gradient_norm"], rtol=1e-3)
     for (path, a), (_, b) in zip(leaves(host.parameters), leaves(state.parameters), strict=True):

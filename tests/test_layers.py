@@ -62,6 +62,33 @@ def test_linear_refuses_other_features():
         layers.linear({"w": np.zeros((3, 4))}, np.zeros((5, 2)))
 
 
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_rectified_linear_layer_has_a_relu(bias):
+    x, w, b = draw(1, (2, 3, 4), (4, 5), (5,))
+    layer = {"w": w, "b": b} if bias else {"w": w}
+    same(layers.linear(layer, x, rectified=True), np.maximum(layers.linear(layer, x), 0))
+
+
+@pytest.mark.parametrize("biases", [("first",), ("second",), ("first", "second")])
+def test_a_pair_of_linear_layers_is_their_sum(biases):
+    x, w, y, v, b, c = draw(2, (2, 3, 4), (4, 5), (2, 3, 6), (6, 5), (5,), (5,))
+    first = {"w": w, "b": b} if "first" in biases else {"w": w}
+    second = {"w": v, "b": c} if "second" in biases else {"w": v}
+    same(layers.linear_pair(first, x, second, y), layers.linear(first, x) + layers.linear(second, y))
+    check_all(lambda x, w, b, y, v, c: layers.linear_pair({"w": w, "b": b}, x, {"w": v, "b": c}, y), x, w, b, y, v, c)
+
+
+@pytest.mark.parametrize("wrong", [0, 1])
+def test_a_pair_of_linear_layers_refuses_other_features(wrong):
+    x, y = np.zeros((5, 3)), np.zeros((5, 2))
+    given = [(x, y), (y, y)][wrong] if wrong else (x, x)
+    n = [2, 3][wrong]
+    with pytest.raises(
+        ValueError, match=rf"^linear_pair: x must have {n} features on its last axis, was \(5, {5 - n}\)$"
+    ):
+        layers.linear_pair({"w": np.zeros((3, 4)), "b": np.zeros(4)}, given[0], {"w": np.zeros((2, 4))}, given[1])
+
+
 # ---- convolution
 
 

@@ -237,6 +237,24 @@ def test_matmul_and_affine():
     np.testing.assert_array_equal(b, kept)
 
 
+def test_a_rectified_affine_is_relu_of_affine():
+    x, w, b = draw(7, (5, 4), (4, 3), (3,))
+    expected, slopes = gradients(lambda x, w, b: ops.relu(ops.affine(x, w, b)), x, w, b)
+    assert 0 < (expected == 0).sum() < expected.size
+    found, of = gradients(lambda x, w, b: ops.affine(x, w, b, True), x, w, b)
+    for a, e in zip([found, *of], [expected, *slopes], strict=True):
+        np.testing.assert_array_equal(a, e)
+    check_all(lambda x, w, b: ops.affine(x, w, b, True), x, w, b)
+    x[0, 0] = np.nan
+    assert np.isnan(ops.affine(x, w, b, True)[0]).all()
+
+
+def test_a_sum_of_two_products_and_a_bias():
+    x, w, y, v, b = draw(8, (3, 4), (4, 2), (3, 5), (5, 2), (2,))
+    same(ops.affine_pair(x, w, y, v, b), x @ w + y @ v + b)
+    check_all(ops.affine_pair, x, w, y, v, b)
+
+
 # ---- elementwise functions
 
 
@@ -610,6 +628,9 @@ NOT_KEPT = {
     "col2im": lambda x: ops.col2im(ops.reshape(x, (1, 2, 3, 4)), (1, 4, 6, 1), (2, 2), (2, 2), (0, 0)),
     "relu": ops.relu,
     "standardize": lambda x: ops.standardize(x, -1, 1e-5),
+    "affine": lambda x: ops.affine(x, np.ones((6, 3)), np.zeros(3)),
+    "affine, rectified": lambda x: ops.affine(x, np.ones((6, 3)), np.zeros(3), True),
+    "affine_pair": lambda x: ops.affine_pair(x, np.ones((6, 3)), x, np.ones((6, 3)), np.zeros(3)),
 }
 
 

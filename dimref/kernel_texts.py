@@ -1,0 +1,219 @@
+"""The kernels of a device, in CUDA C. `kernels.py` says what each is called with, and which plain form it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+# Name → parameters, results, what is done with each element. T is the arrays' type. A result that is given is overwritten.
+ELEMENTWISE = {
+    # out + b, or max(·, 0) of it
+    "biased": (
+        "T b, bool rectified",
+        "T out",
+        """
+        const T y = out + b;
+        out = rectified && y < T(0) ? T(0) : y
+        """,
+    ),
+    # g·[kept > 0], the gradient of relu; a product, so that what is not finite does not vanish
+    "gate": ("T g, T kept", "T out", "out = g * T(kept > T(0))"),
+    # 1/(1 + e⁻ˣ) for x ≥ 0, eˣ/(1 + eˣ) below: eˣ never overflows, and both ends keep full relative accuracy
+    "sigmoid": (
+        "T x",
+        "T out",
+        """
+        T e = exp(x < T(0) ? x : -x);
+        out = (x < T(0) ? e : T(1)) / (T(1) + e)
+        """,
+    ),
+    "squared_deviations": ("T x, T mean", "T out", "out = (x - mean) * (x - mean)"),
+    # gain·(x − μ)/√(σ² + ε) + shift, or max(·, 0) of it
+    "normalize": (
+        "T x, T mean, T gain, T shift, T variance, float64 epsilon, bool rectified",
+        "T out",
+        """
+        const T y = (x - mean) * (gain / sqrt(variance + T(epsilon))) + shift;
+        out = rectified && y < T(0) ? T(0) : y
+        """,
+    ),
+    # g behind that ReLU, and g·(x − μ)
+    "behind": (
+        "T g, T kept, T x, T mean, bool rectified",
+        "T behind, T along",
+        """
+        behind = rectified ? g * T(kept > T(0)) : g;
+        along = behind * (x - mean)
+        """,
+    ),
+    # x/√(σ² + ε)
+    "per_deviation": ("T x, T variance, float64 epsilon", "T out", "out = x / sqrt(variance + T(epsilon))"),
+    # gain/√(σ² + ε)·(g − mean g − x̂·mean(g·x̂)), from Σ g·x̂ and Σ g
+    "normalize_gradient": (
+        "T g, T x, T mean, T gain, T variance, T of_gain, T of_shift, float64 count, float64 epsilon",
+        "T out",
+        """
+        T scale = T(1) / sqrt(variance + T(epsilon));
+        out = gain * scale * (g - ((x - mean) * scale * of_gain + of_shift) / T(count))
+        """,
+    ),
+    # (1 − m)·running + m·factor·newest
+    "toward": (
+        "T running, T newest, float64 momentum, float64 factor",
+        "T out",
+        "out = T(1 - momentum) * running + T(momentum * factor) * newest",
+    ),
+    # rate and floor of `optim.corrections`: one number each, or an array of one
+    "adam": (
+        "T g, T rate, T floor, float64 beta1, float64 beta2",
+        "T p, T m, T v",
+        """
+        m = T(beta1) * m + T(1 - beta1) * g;
+        v = T(beta2) * v + T(1 - beta2) * (g * g);
+        p -= rate * m / (sqrt(v) + floor)
+        """,
+    ),
+}
+
+# Name → parameters, what is summed.
+SUMS = {"sum_of_squares": ("T x", "x * x")}
+
+# Name → constants, parameters, results, text. Sizes are constants, or divisions by them would be most of a kernel's work.
+# Images are (·, H, W, C), their windows (·, HIGH, WIDE, KH, KW, C).
+GEOMETRY = ("H", "W", "C", "HIGH", "WIDE", "KH", "KW", "SH", "SW", "PH", "PW")
+SHAPED = {
+    # each number of a window is looked up in the image
+    "im2col": (
+        GEOMETRY,
+        "raw T x",
+        "T out",
+        """
+        const long long image = i / (HIGH * WIDE * KH * KW * C);
+        int at = int(i % (HIGH * WIDE * KH * KW * C));
+        const int c = at % C; at /= C;
+        const int column = at / KW / KH % WIDE * SW + at % KW - PW;
+        const int row = at / KW / KH / WIDE * SH + at / KW % KH - PH;
+        const bool inside = row >= 0 && row < H && column >= 0 && column < W;
+        out = inside ? x[((image * H + row) * W + column) * C + c] : T(0)
+        """,
+    ),
+    # each number of an image adds up the windows that see it, the last first
+    "col2im": (
+        GEOMETRY,
+        "raw T columns",
+        "T out",
+        """
+        const long long image = i / (H * W * C);
+        int at = int(i % (H * W * C));
+        const int c = at % C; at /= C;
+        const int row = at / W + PH, column = at % W + PW;
+        T sum = T(0);
+        for (int p = row / SH; p >= 0 && row - p * SH < KH; --p)
+            for (int q = column / SW; q >= 0 && column - q * SW < KW; --q)
+                if (p < HIGH && q < WIDE)
+                    sum += columns[(((image * HIGH + p) * WIDE + q) * KH + row - p * SH) * (KW * C)
+                                   + (column - q * SW) * C + c];
+        out = sum
+        """,
+    ),
+    # max(0, feature + here) and max(0, feature + others[index]), (·, 2·L, UNITS) in turns of L
+    "pairs": (
+        ("L", "UNITS"),
+        "raw T feature, raw T here, raw T others, raw I index",
+        "T out",
+        """
+        const long long image = i / (2 * L * UNITS);
+        const int at = int(i % (2 * L * UNITS)), unit = at % UNITS, l = at / UNITS % L;
+        const long long place = image * L + l;
+        const T other = at < L * UNITS ? here[image * UNITS + unit] : others[index[place] * UNITS + unit];
+        const T y = feature[place * UNITS + unit] + other;
+        out = y < T(0) ? T(0) : y
+        """,
+    ),
+}
+
+# Kernels in full: a block of threads for each row, of n numbers or of a result. T is defined before them.
+ROWS = """
+__device__ T sum_of(T mine) {
+    __shared__ T parts[THREADS];
+    parts[threadIdx.x] = mine;
+    __syncthreads();
+    for (int half = blockDim.x / 2; half > 0; half /= 2) {
+        if (threadIdx.x < half) parts[threadIdx.x] += parts[threadIdx.x + half];
+        __syncthreads();
+    }
+    const T sum = parts[0];
+    __syncthreads();  // the next sum overwrites it
+    return sum;
+}
+
+// x̂ = (x − μ)/√(σ² + ε), and the sum of squared deviations
+extern "C" __global__ void standardize(const T* x, T* out, T* squares, int n, T epsilon) {
+    const long long row = (long long)blockIdx.x * n;
+    T sum = 0, square = 0;
+    for (int k = threadIdx.x; k < n; k += blockDim.x) sum += x[row + k];
+    const T mean = sum_of(sum) / n;
+    for (int k = threadIdx.x; k < n; k += blockDim.x) square += (x[row + k] - mean) * (x[row + k] - mean);
+    square = sum_of(square);
+    const T scale = 1 / sqrt(square / n + epsilon);
+    for (int k = threadIdx.x; k < n; k += blockDim.x) out[row + k] = (x[row + k] - mean) * scale;
+    if (threadIdx.x == 0) squares[blockIdx.x] = square;
+}
+
+// (g − mean g − x̂·mean(g·x̂))/√(σ² + ε)
+extern "C" __global__ void standardize_gradient(
+    const T* g, const T* standard, const T* squares, T* out, int n, T epsilon) {
+    const long long row = (long long)blockIdx.x * n;
+    T level = 0, along = 0;
+    for (int k = threadIdx.x; k < n; k += blockDim.x) {
+        level += g[row + k];
+        along += g[row + k] * standard[row + k];
+    }
+    level = sum_of(level) / n;
+    along = sum_of(along) / n;
+    const T scale = 1 / sqrt(squares[blockIdx.x] / n + epsilon);
+    for (int k = threadIdx.x; k < n; k += blockDim.x)
+        out[row + k] = (g[row + k] - level - standard[row + k] * along) * scale;
+}
+
+// out[r] = Σ g[p] over all p with index[p] = r, in their order: the same sum on every run, unlike atomic additions.
+// A block scans the index, a few for each thread at a time, and lists the places it has met; then each thread adds up
+// its own column.
+extern "C" __global__ void scatter(const T* g, const long long* index, T* out, int count, int width) {
+    __shared__ int places[EACH * THREADS];
+    __shared__ unsigned met[EACH * THREADS];
+    const int column = blockIdx.y * blockDim.x + threadIdx.x;
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = (blockDim.x + 31) / 32;
+    T sum = 0;
+    for (int start = 0; start < count; start += EACH * blockDim.x) {
+        for (int k = 0; k < EACH; ++k) {
+            const int p = start + k * blockDim.x + threadIdx.x;
+            const unsigned ballot = __ballot_sync(~0u, p < count && index[p] == blockIdx.x);
+            if (lane == 0) met[k * warps + warp] = ballot;
+        }
+        __syncthreads();
+        int many = 0;
+        for (int k = 0; k < EACH * warps; ++k) {
+            if (k % warps == warp && (met[k] >> lane & 1))
+                places[many + __popc(met[k] & ((1u << lane) - 1))] = start + k / warps * blockDim.x + threadIdx.x;
+            many += __popc(met[k]);
+        }
+        __syncthreads();
+        if (column < width)
+            for (int k = 0; k < many; ++k) sum += g[(long long)places[k] * width + column];
+    }
+    if (column < width) out[(long long)blockIdx.x * width + column] = sum;
+}
+"""
+THREADS = 256  # of a block, a power of two
+EACH = 4  # numbers of an index that a thread looks at before the block adds
+C_TYPES = {"float32": "float", "float64": "double"}
+
+
+def constants(names: Sequence[str], numbers: Sequence[int]) -> str:
+    """Sizes as C, for a kernel of SHAPED."""
+    return "".join(f"constexpr int {name} = {number};\n" for name, number in zip(names, numbers, strict=True))
+
+
+def rows_text(dtype: str) -> str:
+    """ROWS for float32 or float64."""
+    return f"typedef {C_TYPES[dtype]} T;\n{constants(('THREADS', 'EACH'), (THREADS, EACH))}{ROWS}"
