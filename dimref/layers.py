@@ -42,7 +42,7 @@ def linear(parameters: Tree, x: Array, rectified: bool = False) -> Array:
     Raises:
         ValueError: the last axis of x is not n_in.
     """
-    w, rows = parameters["w"], _rows("linear", parameters, x)
+    w, rows = parameters["w"], _rows("linear: x", parameters, x)
     if "b" in parameters:
         out = ops.affine(rows, w, parameters["b"], rectified)
     else:
@@ -59,7 +59,7 @@ def linear_pair(first: Tree, x: Array, second: Tree, y: Array) -> Array:
     """
     b, *more = [layer["b"] for layer in (first, second) if "b" in layer]
     b = ops.add(b, *more) if more else b
-    rows = _rows("linear_pair", first, x), _rows("linear_pair", second, y)
+    rows = _rows("linear_pair: x", first, x), _rows("linear_pair: y", second, y)
     out = ops.affine_pair(rows[0], first["w"], rows[1], second["w"], b)
     return ops.reshape(out, (*x.shape[:-1], first["w"].shape[1]))
 
@@ -67,7 +67,7 @@ def linear_pair(first: Tree, x: Array, second: Tree, y: Array) -> Array:
 def _rows(name: str, parameters: Tree, x: Array) -> Array:
     n_in = parameters["w"].shape[0]
     if x.shape[-1] != n_in:
-        raise ValueError(f"{name}: x must have {n_in} features on its last axis, was {x.shape}")
+        raise ValueError(f"{name} must have {n_in} features on its last axis, was {x.shape}")
     return x if x.ndim == 2 else ops.reshape(x, (math.prod(x.shape[:-1]), n_in))
 
 

@@ -78,15 +78,13 @@ def test_a_pair_of_linear_layers_is_their_sum(biases):
     check_all(lambda x, w, b, y, v, c: layers.linear_pair({"w": w, "b": b}, x, {"w": v, "b": c}, y), x, w, b, y, v, c)
 
 
-@pytest.mark.parametrize("wrong", [0, 1])
-def test_a_pair_of_linear_layers_refuses_other_features(wrong):
-    x, y = np.zeros((5, 3)), np.zeros((5, 2))
-    given = [(x, y), (y, y)][wrong] if wrong else (x, x)
-    n = [2, 3][wrong]
-    with pytest.raises(
-        ValueError, match=rf"^linear_pair: x must have {n} features on its last axis, was \(5, {5 - n}\)$"
-    ):
-        layers.linear_pair({"w": np.zeros((3, 4)), "b": np.zeros(4)}, given[0], {"w": np.zeros((2, 4))}, given[1])
+@pytest.mark.parametrize(("wrong", "n", "found"), [("x", 3, 2), ("y", 2, 3)])
+def test_a_pair_of_linear_layers_refuses_other_features(wrong, n, found):
+    given_ = {"x": np.zeros((5, 3)), "y": np.zeros((5, 2)), wrong: np.zeros((5, found))}
+    first, second = {"w": np.zeros((3, 4)), "b": np.zeros(4)}, {"w": np.zeros((2, 4))}
+    message = rf"^linear_pair: {wrong} must have {n} features on its last axis, was \(5, {found}\)$"
+    with pytest.raises(ValueError, match=message):
+        layers.linear_pair(first, given_["x"], second, given_["y"])
 
 
 # ---- convolution

@@ -18,7 +18,7 @@ from autograd.core import primitive_vjps
 
 from dimref import amdim, blocks, convolution, normalization, objectives, ops, optim, pairs, parallel, tape
 
-MATRIX = ("matmul", "affine")
+MATRIX = ("matmul", "affine", "affine_pair")  # with the bias and the ReLU that share the product's memory
 MOVING = (
     "reshape", "transpose", "cut", "paste", "concatenate", "gather", "scatter_add", "broadcast_to", "im2col", "col2im",
 )  # fmt: skip

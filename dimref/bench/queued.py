@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from dimref import optim
 from dimref.backend import Array, Backend, map_tree
+from dimref.bench import products
+from dimref.bench.products import Shape
 from dimref.bench.reference import LR, Reference
 from dimref.bench.work import Work
 from dimref.device import Feed, Replayed, assign
@@ -70,3 +73,18 @@ class Queued(Reference):
 def reference(work: Work, backend: Backend, graph: bool) -> Reference:
     """dimref's side: queued where the backend has a queue."""
     return Reference(work, backend) if backend.queue is None else Queued(work, backend, graph)
+
+
+def bare_products(shapes: list[Shape], backend: Backend, graph: bool) -> Callable[[], None]:
+    """`products.bare_products` on a backend; where it has a queue they are queued as the step is, replayed as one graph."""
+    multiply = products.bare_products(shapes, backend.to_device)
+    if backend.queue is None:
+        return multiply
+    queue = backend.queue()
+    replayed = Replayed(queue, multiply, graph, lambda line: None)
+
+    def call() -> None:
+        with queue.compute:
+            replayed()
+
+    return call

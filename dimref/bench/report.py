@@ -42,17 +42,18 @@ def preset(found: dict[str, Any]) -> Iterator[str]:
     yield f"  {'':<20} {'ms/step':>9} {'images/s':>9} {'vs dimref':>10} {'GFLOP/s':>8} {'of products':>12} {'peak MiB':>9}"
     for side, row in found["sides"].items():
         yield _row(LABELS[side], row, found["peak_bytes"].get(side))
-    for side, name in (("dimref", "NumPy"), ("eager", "PyTorch")):
+    on_device = bool(found["graph"])
+    for side, name in (("dimref", "dimref" if on_device else "NumPy"), ("eager", "PyTorch")):
         if side in found["sides"]:
             row = found["sides"][side]
             yield (
-                f"  {f'products, {name}':<20} {row['products_ms']:>9.1f} {'':>9} {'':>10} "
+                f"  {f'products, {name}':<20} {_ms(row['products_ms']):>9} {'':>9} {'':>10} "
                 f"{row['products_gflop_per_second']:>8.0f}"
             )
     if found["unsettled_turns"]:
         yield f"  note: after {found['unsettled_turns']} turns a side's threads did not come to rest; run it again"
     yield ""
-    yield from _profile(found["profile"])
+    yield from _profile(found["profile"], on_device)
 
 
 def _agreement(found: dict[str, Any]) -> Iterator[str]:
@@ -69,9 +70,14 @@ def _agreement(found: dict[str, Any]) -> Iterator[str]:
 def _row(label: str, row: dict[str, Any], peak: int | None) -> str:
     ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f}"
     return (
-        f"  {label:<20} {row['step_ms']:>9.1f} {row['images_per_second']:>9.0f} {ratio:>10} "
+        f"  {label:<20} {_ms(row['step_ms']):>9} {row['images_per_second']:>9.0f} {ratio:>10} "
         f"{row['gflop_per_second']:>8.0f} {100 * row['share_of_products']:>10.0f} % {mebibytes(peak):>9}"
     )
+
+
+def _ms(milliseconds: float) -> str:
+    """A device's steps are so short that a tenth would not tell them apart."""
+    return f"{milliseconds:.2f}" if milliseconds < 10 else f"{milliseconds:.1f}"
 
 
 def mebibytes(count: int | None) -> str:
@@ -79,10 +85,11 @@ def mebibytes(count: int | None) -> str:
     return "–" if count is None else f"{count / MIB:,.0f}"
 
 
-def _profile(profile: dict[str, Any]) -> Iterator[str]:
+def _profile(profile: dict[str, Any], on_device: bool) -> Iterator[str]:
     """Rows of the primitives that take a share worth a line, and the groups."""
     total = profile["total"]
-    yield f"  where dimref's step goes, in ms: {1e3 * total:.1f} under the stopwatch, threads one after another"
+    how = "each primitive waited for, not as a graph" if on_device else "threads one after another"
+    yield f"  where dimref's step goes, in ms: {1e3 * total:.1f} under the stopwatch, {how}"
     yield f"  {'':<20} {'forward':>9} {'backward':>9} {'share':>10}"
     rows = profile["rows"]
     large = [row for row in rows if row["forward"] + row["backward"] >= SMALL * total]

@@ -60,12 +60,11 @@ class Server:
         if side == "dimref":
             self.reference = queued.reference(self.work, device, graph)
             self.calls, self.synchronize = {"step": self.reference.step}, self.reference.synchronize
-            make: Callable[[Any], Any] = device.to_device
+            self.calls["products"] = queued.bare_products(shapes, device, graph)
         else:
             self.twin = _twin(self.work, backend, threads, side == "compiled", tf32)
             self.calls, self.synchronize = {"step": self.twin.step}, self.twin.synchronize
-            make = self.twin.tensor
-        self.calls["products"] = products.bare_products(shapes, make)
+            self.calls["products"] = products.bare_products(shapes, self.twin.tensor)
         return {"gflop": products.gflop(shapes), "text": works.describe(preset)}
 
     def graph(self) -> str:

@@ -29,13 +29,13 @@ def test_the_parts_sum_to_the_step(make, preset):
     names = {row.name for row in found.rows}
     backward = {row.name for row in found.rows if row.backward}
     if preset == "encode":
-        assert {"affine", "im2col", "relu", "tape"} <= names
+        assert {"affine", "im2col", "tape"} <= names
         assert backward == set()
         assert found.groups["Adam"] == 0
     else:
-        assert {"affine", "matmul", "im2col", "relu", "tape", "moments", "normalize_columns"} <= names
+        assert {"affine", "matmul", "im2col", "tape", "moments", "normalize_columns"} <= names
         assert ({"views", "scores", "contrast"} <= names) == (preset == "amdim")
-        assert {"affine", "matmul", "im2col", "relu", "normalize_columns", "sum of gradients"} <= backward
+        assert {"affine", "matmul", "im2col", "normalize_columns", "sum of gradients"} <= backward
         assert found.groups["Adam"] > 0
 
 

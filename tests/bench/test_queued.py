@@ -7,7 +7,7 @@ from strict import DeviceArray
 
 from dimref import device, parallel
 from dimref.backend import NUMPY, leaves
-from dimref.bench import proof, queued, worker
+from dimref.bench import products, proof, queued, worker
 from dimref.bench.reference import Reference
 from dimref.names import BENCH_PRESETS
 
@@ -44,6 +44,29 @@ def test_wide_work_is_stepped_in_float64(make):
 
 def test_a_backend_without_a_queue_steps_as_it_did(make):
     assert type(queued.reference(make("global"), NUMPY, True)) is Reference
+
+
+@pytest.mark.parametrize("graph", [True, False])
+def test_bare_products_are_replayed_as_the_step_is(monkeypatch, graph):
+    made, multiplied = [], []
+    there = simulated.device()
+    monkeypatch.setattr(
+        device.Queue, "capture", lambda self, f, own=device.Queue.capture: made.append(1) or own(self, f)
+    )
+    own = DeviceArray.__matmul__
+    monkeypatch.setattr(DeviceArray, "__matmul__", lambda x, y: multiplied.append((x.shape, y.shape)) or own(x, y))
+    call = queued.bare_products([(2, 3, 4), (5, 2, 1)], there, graph)
+    for _ in range(6):
+        call()
+    assert len(made) == graph
+    assert multiplied == [((2, 3), (3, 4)), ((5, 2), (2, 1))] * (device.WARM_UP + 1 if graph else 6)
+
+
+def test_bare_products_of_the_host_are_just_called(monkeypatch):
+    multiplied = []
+    monkeypatch.setattr(products, "product", lambda x, y: multiplied.append((x.shape, y.shape)))
+    queued.bare_products([(2, 3, 4)], NUMPY, True)()
+    assert multiplied == [((2, 3), (3, 4))]
 
 
 def test_a_worker_says_how_the_step_was_queued_and_profiles_it_without_the_graph(monkeypatch, local, tiny_layouts):

@@ -28,7 +28,9 @@ BROKEN = [
     (discriminators, "dot_square", lambda good: lambda p, f, y: good(p, f, y) * 2,
      ["dot_square_is_every_inner_product"]),
     (layers, "layer_norm", lambda good: lambda p, x: x, ["dot_square_is_every_inner_product"]),
-    (ops, "relu", lambda good: lambda x: x, ["split_layer_is_the_literal_one", "dot_square_is_every_inner_product"]),
+    (ops, "relu", lambda good: lambda x: x, ["split_layer_is_the_literal_one"]),
+    (ops, "_biased", lambda good: lambda out, b, rectified: good(out, b, False),
+     ["split_layer_is_the_literal_one", "dot_square_is_every_inner_product"]),
 ]  # fmt: skip
 
 

@@ -22,6 +22,7 @@ def cases() -> Iterator[Case]:
     yield _inference(Draw(26))
     yield from _scorers(Draw(24))
     yield from _prior(Draw(25))
+    yield _pair_of_layers(Draw(27))
 
 
 def of_arguments(function: Callable[..., Any], *names: str, **options: Any) -> Callable[[Tree], Tree]:
@@ -109,6 +110,18 @@ def _layers(draw: Draw) -> Iterator[Case]:
         yield Case("layers.batch_norm", name, inputs, norm, {"training": training}, seen, float32=True)
     yield Case("layers.init_norm", "3", {}, lambda _: layers.init_norm(3), {"features": 3})
     yield Case("layers.init_running", "3", {}, lambda _: layers.init_running(3), {"features": 3})
+
+
+def _pair_of_layers(draw: Draw) -> Case:
+    inputs = {
+        "first": draw.like(layers.init_linear(ANY, 3, 2)),
+        "x": draw.uniform(4, 3),
+        "second": draw.like(layers.init_linear(ANY, 5, 2, bias=False)),
+        "y": draw.uniform(4, 5),
+        "weight": draw.uniform(4, 2),
+    }
+    seen = ("first", "x", "second", "y")
+    return Case("layers.linear_pair", "rows", inputs, of_arguments(layers.linear_pair, *seen), {}, seen)
 
 
 def _inference(draw: Draw) -> Case:
