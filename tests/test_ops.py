@@ -249,6 +249,14 @@ def test_a_rectified_affine_is_relu_of_affine():
     assert np.isnan(ops.affine(x, w, b, True)[0]).all()
 
 
+@pytest.mark.parametrize("wanted", ["x", "w", "b"])
+def test_an_affine_needs_no_more_on_the_tape_than_one_of_its_arrays(wanted):
+    arrays = dict(zip("xwb", draw(9, (5, 4), (4, 3), (3,)), strict=True))
+    _, every = gradients(ops.affine, *arrays.values())
+    _, (found,) = gradients(lambda a: ops.affine(*{**arrays, wanted: a}.values()), arrays[wanted])
+    np.testing.assert_array_equal(found, every["xwb".index(wanted)])
+
+
 def test_a_sum_of_two_products_and_a_bias():
     x, w, y, v, b = draw(8, (3, 4), (4, 2), (3, 5), (5, 2), (2,))
     same(ops.affine_pair(x, w, y, v, b), x @ w + y @ v + b)

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SESSIONS = ROOT / "build" / "mutation"
 CONFIG = Path(__file__).with_name("cosmic-ray.toml")
 MODULES = ["negatives", "bounds", "discriminators", "objectives", "information", "tables", "f_divergences", "channels"]
-MODULES += ["gaussian", "layers", "convolution", "normalization", "ops"]
+MODULES += ["gaussian", "layers", "convolution", "normalization", "ops", "pairs"]
 MEMORY = 8 << 30  # a mutant of a size may ask for any number of bytes
 LEAST_TIMEOUT = 10
 QUIET = ("-q", "-x", "--tb=line", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:unraisableexception")
