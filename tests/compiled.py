@@ -21,12 +21,8 @@ HEADER = """#include <cmath>
 using std::exp; using std::sqrt;
 struct Complex {
     double re, im;
-    explicit Complex(int re = 0) : re(re), im(0) {}
-    Complex operator+(const Complex& z) const { Complex s; s.re = re + z.re; s.im = im + z.im; return s; }
-    void operator+=(const Complex& z) { *this = *this + z; }
-    bool operator<(const Complex&) const { return false; }
+    explicit Complex(int) : re(0), im(0) {}
 };
-typedef long I;
 """
 C_TYPES = {"float32": ctypes.c_float, "float64": ctypes.c_double}
 
@@ -37,9 +33,10 @@ def parameters(text):
     return [(words[0] == "raw", words[-2], words[-1]) for words in split]
 
 
-SCALARS = {"float64": ("double", ctypes.c_double), "int64": ("long", ctypes.c_long), "bool": ("bool", ctypes.c_bool)}
-TYPES = {"T": "T", "I": "long"}  # of arrays: T is float32 or float64, I the host's index
-REAL = {"float32": "float", "float64": "double", "complex128": "Complex"}  # complex numbers are only moved
+SCALARS = {"float64": ("double", ctypes.c_double), "bool": ("bool", ctypes.c_bool)}
+TYPES = {"T": "T", "I": "long"}  # of arrays: T is one of these, I the host's index
+REAL = {"float32": "float", "float64": "double"}
+MOVED = {**REAL, "complex128": "Complex"}  # of what is moved and not computed with
 
 
 def elementwise_source(name):
@@ -47,19 +44,19 @@ def elementwise_source(name):
     ins, outs, body = ELEMENTWISE[name]
     arguments, locals_ = [], []
     for raw, kind, word in parameters(ins):
+        assert not raw
         if kind in SCALARS:
             arguments.append(f"{SCALARS[kind][0]} {word}")
         else:
-            arguments.append(f"const {TYPES[kind]}* {word if raw else '_' + word}")
-            if not raw:
-                locals_.append(f"const {TYPES[kind]}& {word} = _{word}[i];")
+            arguments.append(f"const {kind}* _{word}")
+            locals_.append(f"const {kind}& {word} = _{word}[i];")
     for _, _, word in parameters(outs):
         arguments.append(f"T* _{word}")
         locals_.append(f"T& {word} = _{word}[i];")
     loop = f"for (long i = 0; i < n; ++i) {{ {' '.join(locals_)} {body}; }}"
     code = f"template <typename T> void of_{name}(long n, {', '.join(arguments)}) {{ {loop} }}\n"
-    words = ", ".join(argument.split()[-1].lstrip("*") for argument in arguments)
-    for word, c in (("float32", "float"), ("float64", "double")):
+    words = ", ".join(argument.split()[-1] for argument in arguments)
+    for word, c in REAL.items():
         given = ", ".join(argument.replace("T*", f"{c}*") for argument in arguments)
         code += f'extern "C" void {name}_{word}(long n, {given}) {{ of_{name}<{c}>(n, {words}); }}\n'
     return code
@@ -73,7 +70,7 @@ def sum_source(name):
     code = f"T a = 0; for (long i = 0; i < n; ++i) {{ {locals_} a = a + ({body}); }} *out = a;"
     return "\n".join(
         f'extern "C" void {name}_{word}(long n, {arguments.replace("T", c)}, {c}* out) {{ typedef {c} T; {code} }}'
-        for word, c in (("float32", "float"), ("float64", "double"))
+        for word, c in REAL.items()
     )
 
 
@@ -86,7 +83,7 @@ def shaped_source(name, sizes):
     words = ", ".join(word for _, _, word in parameters(ins))
     loop = f"for (long i = 0; i < n; ++i) {{ T& {out} = _{out}[i]; {body}; }}"
     code = constants(names, sizes) + f"template <typename T> void of(long n, {arguments}, T* _{out}) {{ {loop} }}\n"
-    for word, c in REAL.items():
+    for word, c in (MOVED if name == "im2col" else REAL).items():
         given = arguments.replace("T*", f"{c}*")
         code += f'extern "C" void {name}_{word}(long n, {given}, {c}* _{out}) {{ of<{c}>(n, {words}, _{out}); }}\n'
     return code
@@ -161,21 +158,20 @@ def host_kernels(directory):
 
         def call(*values):
             given = dict(zip([word for _, _, word in ins + outs], values, strict=False))
-            dtype = next(v.dtype for v in reversed(values) if isinstance(v, np.ndarray) and v.dtype.kind == "f")
+            dtype = values[0].dtype
             given = {w: np.array([x], dtype) if isinstance(x, float) and w in tensors else x for w, x in given.items()}
-            arrays = [given[w] for raw, kind, w in ins if kind == "T" and not raw]
-            assert all(a.dtype == dtype for a in arrays)  # T is one type
+            arrays = [given[w] for w in tensors]
+            assert {a.dtype for a in arrays} == {dtype}  # T is one type
             results = [given.get(word) for _, _, word in outs]
-            shape = np.broadcast_shapes(*(a.shape for a in [*arrays, *(r for r in results if r is not None)]))
+            shape = np.broadcast_shapes(*(a.shape for a in [*arrays, *results] if a is not None))
             results = [np.empty(shape, dtype) if r is None else r for r in results]
             assert all(r.shape == shape and r.dtype == dtype and r.flags.c_contiguous for r in results)
             passed, kept = [ctypes.c_long(results[0].size)], []
-            for raw, kind, word in ins:
+            for _, kind, word in ins:
                 if kind in SCALARS:
                     passed.append(SCALARS[kind][1](given[word]))
                     continue
-                kept.append(np.ascontiguousarray(given[word] if raw else np.broadcast_to(given[word], shape)))
-                assert kept[-1].dtype == (dtype if kind == "T" else np.int64)
+                kept.append(np.ascontiguousarray(np.broadcast_to(given[word], shape)))
                 passed.append(pointer(kept[-1]))
             getattr(library, f"{name}_{dtype}")(*passed, *map(pointer, results))
             return results[0] if len(results) == 1 else tuple(results)
@@ -183,18 +179,11 @@ def host_kernels(directory):
         return call
 
     def summed(name):
-        def call(*values, axis=None, keepdims=False):
-            shape, dtype = np.broadcast_shapes(*(v.shape for v in values)), values[0].dtype
-            values = [np.broadcast_to(v, shape) for v in values]
-            axes = range(len(shape)) if axis is None else [axis % len(shape)]
-            out = np.empty([1 if k in axes else n for k, n in enumerate(shape)], dtype)
-            for place in itertools.product(*(range(n) for n in out.shape)):
-                where = tuple(slice(None) if k in axes else p for k, p in enumerate(place))
-                rows = [np.ascontiguousarray(v[where]).ravel() for v in values]
-                one = np.empty(1, dtype)
-                getattr(library, f"{name}_{dtype}")(ctypes.c_long(rows[0].size), *map(pointer, rows), pointer(one))
-                out[place] = one[0]
-            return out if keepdims else out.reshape([n for k, n in enumerate(shape) if k not in axes])
+        def call(*values):
+            out = np.empty((), values[0].dtype)
+            rows = [np.ascontiguousarray(v).ravel() for v in values]
+            getattr(library, f"{name}_{out.dtype}")(ctypes.c_long(rows[0].size), *map(pointer, rows), pointer(out))
+            return out
 
         return call
 

@@ -209,8 +209,8 @@ def test_nvcc_compiles_the_texts(tmp_path):
     shaped = [f"namespace {name} {{{compiled.shaped_source(name, sizes)}}}" for name, sizes in SIZES.items()]
     functions = "\n".join([compiled.source(), *shaped]).replace("#include <cmath>", "")
     functions = functions.replace("using std::exp; using std::sqrt;", "")
-    functions = re.sub(r'(extern "C" )?(?<!explicit )\bvoid (?!operator)', "__device__ void ", functions)
-    functions = re.sub(r"(explicit Complex|Complex operator|void operator|bool operator)", r"__device__ \1", functions)
+    functions = re.sub(r'(extern "C" )?void ', "__device__ void ", functions)
+    functions = functions.replace("explicit Complex", "__device__ explicit Complex")
     rows = [f"namespace rows_{dtype} {{{kernel_texts.rows_text(dtype)}}}" for dtype in kernel_texts.C_TYPES]
     functions += "\n".join(rows).replace('extern "C" ', "")
     path = tmp_path / "kernels.cu"
@@ -224,17 +224,10 @@ def test_nvcc_compiles_the_texts(tmp_path):
 # ---- where they are called from
 
 
-def plain_windows(primitive):
-    def call(sizes, shape, a):
-        h, w, c, _, _, *rest = sizes
-        at = [(rest[k], rest[k + 1]) for k in (0, 2, 4)]
-        return (
-            ops.im2col(a.reshape(-1, h, w, c), *at).reshape(shape)
-            if primitive == "im2col"
-            else ops.col2im(a, shape, *at)
-        )
-
-    return call
+def windows_of(sizes):
+    """Kernel, stride and padding of a geometry."""
+    *_, kh, kw, sh, sw, ph, pw = sizes
+    return (kh, kw), (sh, sw), (ph, pw)
 
 
 def plain_standardize(epsilon, x):
@@ -253,8 +246,8 @@ def plain_scatter(rows, g, index):
 
 
 PLAIN = {  # of host arrays
-    "im2col": plain_windows("im2col"),
-    "col2im": plain_windows("col2im"),
+    "im2col": lambda sizes, shape, x: ops.im2col(x.reshape(-1, *sizes[:3]), *windows_of(sizes)).reshape(shape),
+    "col2im": lambda sizes, shape, columns: ops.col2im(columns, shape, *windows_of(sizes)),
     "pairs": lambda sizes, shape, *a: pairs.side_by_side(*a),
     "standardize": plain_standardize,
     "standardize_gradient": plain_standardize_gradient,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import strict
 from autograd.tracer import getval
-from helpers import check_all, draw, gradients
+from helpers import check_all, gradients
 from hypothesis import given
 from hypothesis import strategies as st
 from strict import DeviceArray
@@ -13,9 +13,14 @@ from dimref import negatives, ops, pairs
 
 
 def arrays(seed, n, locations, hidden, rows):
-    """Sums away from the ReLU's kink: each array is one of two halves of a grid."""
-    feature, here, others = draw(seed, (n, locations, hidden), (n, hidden), (rows, hidden))
-    return feature, here, others, np.random.default_rng(seed).integers(0, rows, (n, locations))
+    """Features near whole numbers, the others near halves: no sum comes within 0.3 of the ReLU's kink."""
+    rng = np.random.default_rng(seed)
+
+    def near(offset, *shape):
+        return rng.integers(-2, 2, shape) + offset + rng.uniform(-0.1, 0.1, shape)
+
+    index = rng.integers(0, rows, (n, locations))
+    return near(0, n, locations, hidden), near(0.5, n, hidden), near(0.5, rows, hidden), index
 
 
 def plain(feature, here, others, index):

@@ -78,8 +78,8 @@ def decode(parameters: Tree, running: Tree, y: Array, layout: Layout, training: 
     for k in range(layout.depth - 1):
         if k:
             x = layers.conv_transpose2d(parameters[f"up{k}"], x, KERNEL, STRIDE, PADDING)
-        x, moved[f"norm{k}"] = layers.batch_norm(parameters[f"norm{k}"], running[f"norm{k}"], x, training)
-        x = ops.relu(x)
+        norm = f"norm{k}"
+        x, moved[norm] = layers.batch_norm(parameters[norm], running[norm], x, training, rectified=True)
     x = ops.sigmoid(layers.conv_transpose2d(parameters["image"], x, KERNEL, STRIDE, PADDING))
     before = (layout.padded - layout.size) // 2
     inner = slice(before, before + layout.size)
