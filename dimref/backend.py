@@ -40,6 +40,7 @@ class Backend:
     to_host: Callable[[Array], np.ndarray]
     synchronize: Callable[[], None]
     queue: Callable[[], Queue] | None = None  # of a device that can be ahead of the host
+    memory_in_use: Callable[[], int] | None = None  # bytes of a device that has a memory of its own, by all processes
 
     def tree_to_device(self, tree: Tree) -> Tree:
         """Move every leaf of nested dicts to the device."""
@@ -153,7 +154,12 @@ def _cupy_backend(tf32: bool) -> Backend:
         to_host=cupy.asnumpy,
         synchronize=lambda: cupy.cuda.get_current_stream().synchronize(),
         queue=lambda: Queue(cupy, empty_pinned),
+        memory_in_use=lambda: _in_use(*cupy.cuda.runtime.memGetInfo()),
     )
+
+
+def _in_use(free: int, total: int) -> int:
+    return total - free
 
 
 def _products(cupy: Any, tf32: bool) -> Callable[..., Array]:

@@ -102,8 +102,8 @@ class DeviceSteps:
         """The first step: what it returns becomes the buffers of the model state (MINE has an average from here on)."""
         found = self._compute()
         self._model = found["state"]
-        self._numbers = Numbers(self._task.backend, _named(found))
-        self._numbers.record(_named(found))
+        self._numbers = Numbers(self._task.backend, *_names(found))
+        self._numbers.record(_scalars(found))
         return found["y"]
 
     def _again(self) -> Array:
@@ -111,7 +111,7 @@ class DeviceSteps:
         found = self._compute()
         map_tree(assign, self._model, found["state"])
         assert self._numbers is not None
-        self._numbers.record(_named(found))
+        self._numbers.record(_scalars(found))
         return found["y"]
 
     def _compute(self) -> dict[str, Any]:
@@ -121,24 +121,27 @@ class DeviceSteps:
         loss, gradients, found = value_and_gradients(
             methods.loss, self._parameters, self._model, images, noise, self._task.objective, self._task.layout
         )
-        squares = {path: _sum_of_squares(g) for path, g in leaves(gradients) if g is not None}
-        rate, floor = fed["corrections"][0:1], fed["corrections"][1:2]
-        optim.adam_step(self._parameters, gradients, self._adam, self._task.config.lr, corrected=(rate, floor))
-        return {**found, "loss": loss, "squares": squares}
+        guarded = {path: g for path, g in leaves(gradients) if g is not None}
+        squares = _sums_of_squares(list(guarded.values()))
+        optim.adam_step(self._parameters, gradients, self._adam, self._task.config.lr, corrected=fed["corrections"])
+        return {**found, "loss": loss, "paths": list(guarded), "squares": squares}
 
 
-def _sum_of_squares(g: Array) -> Array:
-    device = kernels.of(g)
-    return (g * g).sum() if device is None else device.sum_of_squares(g)
+def _sums_of_squares(arrays: list[Array]) -> list[Array]:
+    """Σ x² of each array, one by one; or all of them in one array, by a device's kernel."""
+    device = kernels.of(arrays[0])
+    return [(a * a).sum() for a in arrays] if device is None else [device.sums_of_squares(arrays)]
 
 
-def _named(found: dict[str, Any]) -> dict[str, Array]:
-    """The scalars of a step by name: first those that must be finite, the loss and the squares of the gradients."""
-    kinds = {"squares": found["squares"], "terms": found["terms"], "saturated": found["saturated"]}
-    return {
-        "loss": found["loss"],
-        **{f"{kind}/{name}": v for kind, named in kinds.items() for name, v in named.items()},
-    }
+def _names(found: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Of a step's scalars: of those that must be finite, the loss and the squares of the gradients, and of the others."""
+    others = [f"{kind}/{name}" for kind in ("terms", "saturated") for name in found[kind]]
+    return ["loss", *(f"squares/{path}" for path in found["paths"])], others
+
+
+def _scalars(found: dict[str, Any]) -> list[Array]:
+    """Those scalars, in that order."""
+    return [found["loss"], *found["squares"], *found["terms"].values(), *found["saturated"].values()]
 
 
 class Numbers:
@@ -147,18 +150,19 @@ class Numbers:
     kept ← where(alive, fresh, kept); alive ← alive ∧ (|loss + Σ squares| ≤ float32's largest); good ← good + alive.
     """
 
-    def __init__(self, backend: Backend, example: dict[str, Array]) -> None:
-        self._backend, self._names = backend, list(example)
-        self._guarded = sum(name == "loss" or name.startswith("squares/") for name in self._names)
+    def __init__(self, backend: Backend, guarded: list[str], others: list[str]) -> None:
+        self._backend, self._names, self._guarded = backend, [*guarded, *others], len(guarded)
         self._kept = backend.to_device(np.zeros(len(self._names)))
         self._fresh = backend.to_device(np.zeros(len(self._names)))
         self._alive = backend.to_device(np.ones(1, bool))
         self._good = backend.to_device(np.zeros(1, np.int64))
 
-    def record(self, values: dict[str, Array]) -> None:
-        """Queue the keeping of a step's scalars, in the order of the example's."""
-        for k, value in enumerate(values.values()):
-            self._fresh[k] = value
+    def record(self, scalars: list[Array]) -> None:
+        """Queue the keeping of a step's scalars in the order of the names; an array with an axis holds several."""
+        start = 0
+        for some in scalars:
+            self._fresh[start : start + some.size] = some
+            start += some.size
         # One comparison that NaN and both infinities fail, and that a norm beyond float32 fails as on the host.
         finite = np.abs(self._fresh[: self._guarded].sum()) <= FLOAT32_MAX
         self._kept[...] = np.where(self._alive, self._fresh, self._kept)

@@ -62,20 +62,7 @@ ELEMENTWISE = {
         "T out",
         "out = T(1 - momentum) * running + T(momentum * factor) * newest",
     ),
-    # rate and floor of `optim.corrections`: one number each, or an array of one
-    "adam": (
-        "T g, T rate, T floor, float64 beta1, float64 beta2",
-        "T p, T m, T v",
-        """
-        m = T(beta1) * m + T(1 - beta1) * g;
-        v = T(beta2) * v + T(1 - beta2) * (g * g);
-        p -= rate * m / (sqrt(v) + floor)
-        """,
-    ),
 }
-
-# Name → parameters, what is summed.
-SUMS = {"sum_of_squares": ("T x", "x * x")}
 
 # Name → constants, parameters, results, text. Sizes are constants, or divisions by them would be most of a kernel's work.
 # Images are (·, H, W, C), their windows (·, HIGH, WIDE, KH, KW, C).
@@ -131,8 +118,8 @@ SHAPED = {
     ),
 }
 
-# Kernels in full: a block of threads for each row, of n numbers or of a result. T is defined before them.
-ROWS = """
+# Kernels in full, for blocks of threads that add up together. T is defined before them.
+SUM = """
 __device__ T sum_of(T mine) {
     __shared__ T parts[THREADS];
     parts[threadIdx.x] = mine;
@@ -145,7 +132,10 @@ __device__ T sum_of(T mine) {
     __syncthreads();  // the next sum overwrites it
     return sum;
 }
+"""
 
+# A block for each row, of n numbers or of a result.
+ROWS = """
 // x̂ = (x − μ)/√(σ² + ε), and the sum of squared deviations
 extern "C" __global__ void standardize(const T* x, T* out, T* squares, int n, T epsilon) {
     const long long row = (long long)blockIdx.x * n;
@@ -204,8 +194,70 @@ extern "C" __global__ void scatter(const T* g, const long long* index, T* out, i
     if (column < width) out[(long long)blockIdx.x * width + column] = sum;
 }
 """
+
+# Many arrays at once, in blocks of PIECE numbers: a launch costs as much as the work on a small array.
+# Lists holds up to MANY groups of arrays by value: where they lie, how many numbers each has, and how many blocks there
+# are up to its last.
+LISTS = """
+struct Lists {
+    T* places[4][MANY];
+    long long sizes[MANY];
+    long long ends[MANY];
+};
+
+// Which group a block works on, from which number, up to which.
+struct Piece {
+    int group;
+    long long start, stop;
+    __device__ explicit Piece(const Lists& lists) : group(0) {
+        while (lists.ends[group] <= blockIdx.x) ++group;
+        const long long before = group ? lists.ends[group - 1] : 0, size = lists.sizes[group];
+        start = (blockIdx.x - before) * PIECE;
+        stop = start + PIECE < size ? start + PIECE : size;
+    }
+};
+
+// Of (p, g, m, v); rate and floor of `optim.corrections` as numbers, or where they were fed to.
+extern "C" __global__ void adam(const Lists lists, const T* fed, T rate, T floor, double beta1, double beta2) {
+    const Piece piece(lists);
+    T* p = lists.places[0][piece.group];
+    const T* g = lists.places[1][piece.group];
+    T* m = lists.places[2][piece.group];
+    T* v = lists.places[3][piece.group];
+    if (fed) {
+        rate = fed[0];
+        floor = fed[1];
+    }
+    for (long long k = piece.start + threadIdx.x; k < piece.stop; k += blockDim.x) {
+        m[k] = T(beta1) * m[k] + T(1 - beta1) * g[k];
+        v[k] = T(beta2) * v[k] + T(1 - beta2) * (g[k] * g[k]);
+        p[k] -= rate * m[k] / (sqrt(v[k]) + floor);
+    }
+}
+
+// Σ x² of each block's piece
+extern "C" __global__ void squares(const Lists lists, T* parts) {
+    const Piece piece(lists);
+    const T* x = lists.places[0][piece.group];
+    T mine = 0;
+    for (long long k = piece.start + threadIdx.x; k < piece.stop; k += blockDim.x) mine += x[k] * x[k];
+    const T sum = sum_of(mine);
+    if (threadIdx.x == 0) parts[blockIdx.x] = sum;
+}
+
+// Their sums, a block for each array
+extern "C" __global__ void totals(const Lists lists, const T* parts, T* out) {
+    T mine = 0;
+    long long part = blockIdx.x ? lists.ends[blockIdx.x - 1] : 0;
+    for (part += threadIdx.x; part < lists.ends[blockIdx.x]; part += blockDim.x) mine += parts[part];
+    const T sum = sum_of(mine);
+    if (threadIdx.x == 0) out[blockIdx.x] = sum;
+}
+"""
 THREADS = 256  # of a block, a power of two
 EACH = 4  # numbers of an index that a thread looks at before the block adds
+PIECE = 4096  # numbers of a list's array that a block works on
+MANY = 80  # groups that Lists has place for: CUDA passes 4096 bytes by value
 C_TYPES = {"float32": "float", "float64": "double"}
 
 
@@ -214,6 +266,7 @@ def constants(names: Sequence[str], numbers: Sequence[int]) -> str:
     return "".join(f"constexpr int {name} = {number};\n" for name, number in zip(names, numbers, strict=True))
 
 
-def rows_text(dtype: str) -> str:
-    """ROWS for float32 or float64."""
-    return f"typedef {C_TYPES[dtype]} T;\n{constants(('THREADS', 'EACH'), (THREADS, EACH))}{ROWS}"
+def block_text(dtype: str) -> str:
+    """ROWS and LISTS for float32 or float64."""
+    sizes = constants(("THREADS", "EACH", "PIECE", "MANY"), (THREADS, EACH, PIECE, MANY))
+    return f"typedef {C_TYPES[dtype]} T;\n{sizes}{SUM}{ROWS}{LISTS}"

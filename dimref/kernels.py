@@ -8,17 +8,22 @@ does in several passes is one kernel there (`kernel_texts.py`). The plain forms 
 from __future__ import annotations
 
 import functools
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from dimref.kernel_texts import ELEMENTWISE, SHAPED, SUMS, THREADS, constants, rows_text
+from dimref.kernel_texts import ELEMENTWISE, MANY, PIECE, SHAPED, THREADS, block_text, constants
 
 Array = Any
 Pair = tuple[int, int]
+Groups = Sequence[tuple[Array, ...]]  # of equal size within a group
+
+LISTS = np.dtype([("places", np.uint64, (4, MANY)), ("sizes", np.int64, (MANY,)), ("ends", np.int64, (MANY,))])
+NOWHERE = np.uint64(0)
 
 
 @dataclass(frozen=True)
@@ -27,9 +32,10 @@ class Kernels:
 
     Args:
         matmul: the product of two matrices; over a third array, which it is added to, where one is given.
-        named: each of ELEMENTWISE and SUMS, as CuPy calls them.
+        named: each of ELEMENTWISE, as CuPy calls them.
         shaped: those of SHAPED by name and constants, called with what is read and the array that is written.
         rows: those of ROWS by name and type, called with the numbers of blocks and the arguments.
+        lists: those of LISTS likewise, called with groups of arrays, the number of blocks and further arguments.
         row: (1, n) times a number, by n, type and number; always the same array, since captured work may know its place.
     """
 
@@ -37,6 +43,7 @@ class Kernels:
     named: dict[str, Callable[..., Any]]
     shaped: Callable[[str, tuple[int, ...]], Callable[..., Array]]
     rows: Callable[[str, str], Callable[[tuple[int, ...], tuple[Any, ...]], None]]
+    lists: Callable[[str, str], Callable[[Groups, int, tuple[Any, ...]], None]]
     row: Callable[[int, Any, float], Array]
 
     def biased(self, out: Array, b: Array, rectified: bool) -> Array:
@@ -130,21 +137,49 @@ class Kernels:
         """See `ops.sigmoid`."""
         return self.named["sigmoid"](x)
 
-    def sum_of_squares(self, x: Array) -> Array:
-        """Σ x²."""
-        return self.named["sum_of_squares"](x)
+    def sums_of_squares(self, arrays: Sequence[Array]) -> Array:
+        """Σ x² of each array of one type, (len(arrays),); the same sums on every run."""
+        groups = [(_contiguous(x),) for x in arrays]
+        out = np.empty_like(arrays[0], shape=(len(groups),))
+        for start in range(0, len(groups), MANY):
+            some = groups[start : start + MANY]
+            parts = np.empty_like(out, shape=(_ends(some)[-1],))
+            self._launch("squares", some, parts.size, parts)
+            self._launch("totals", some, len(some), parts, out[start : start + len(some)])
+        return out
 
-    def adam(
-        self,
-        p: Array,
-        g: Array,
-        m: Array,
-        v: Array,
-        corrected: tuple[Any, Any],
-        betas: tuple[float, float],
-    ) -> None:
-        """Overwrite p, m and v by a step of `optim.adam_step`; corrected: what `optim.corrections` returns."""
-        self.named["adam"](g, *corrected, *betas, p, m, v)
+    def adam(self, groups: Groups, corrected: Array | tuple[float, float], betas: tuple[float, float]) -> None:
+        """Overwrite p, m and v of each (p, g, m, v), all of one type, by a step of `optim.adam_step`.
+
+        Args:
+            corrected: what `optim.corrections` returns, as numbers or as an array.
+        """
+        fed, rate, floor = (NOWHERE, *corrected) if isinstance(corrected, tuple) else (corrected, 0.0, 0.0)
+        number = groups[0][0].dtype.type
+        for start in range(0, len(groups), MANY):
+            some = groups[start : start + MANY]
+            self._launch("adam", some, _ends(some)[-1], fed, number(rate), number(floor), *map(np.float64, betas))
+
+    def _launch(self, name: str, groups: Groups, blocks: int, *more: Any) -> None:
+        """A kernel of LISTS, which reads all arrays as of one type; none where all are empty."""
+        (dtype,) = {a.dtype.name for group in groups for a in group}
+        if blocks:
+            self.lists(name, dtype)(groups, blocks, more)
+
+
+def _ends(groups: Groups) -> list[int]:
+    """How many blocks of PIECE numbers there are up to the end of each group."""
+    return list(itertools.accumulate(-(-group[0].size // PIECE) for group in groups))
+
+
+def table(groups: Groups, place: Callable[[Array], int]) -> np.ndarray:
+    """`Lists` of the kernels, as an array of one record; place: the address of an array's first number."""
+    lists = np.zeros(1, LISTS)
+    for k, group in enumerate(groups):
+        lists["places"][0, : len(group), k] = [place(a) for a in group]
+        lists["sizes"][0, k] = group[0].size
+    lists["ends"][0, : len(groups)] = _ends(groups)
+    return lists
 
 
 def _contiguous(x: Array) -> Array:
@@ -180,8 +215,6 @@ def product(x: Array, y: Array) -> Array:
 def cupy_kernels(cupy: Any, matmul: Callable[..., Array]) -> Kernels:
     """The kernels as CuPy's; each is compiled when it is first called."""
     named = {name: cupy.ElementwiseKernel(*text, f"dimref_{name}") for name, text in ELEMENTWISE.items()}
-    for name, (parameters, summed) in SUMS.items():
-        named[name] = cupy.ReductionKernel(parameters, "T out", summed, "a + b", "out = a", "0", f"dimref_{name}")
 
     @functools.cache
     def shaped(name: str, sizes: tuple[int, ...]) -> Callable[..., Array]:
@@ -189,12 +222,20 @@ def cupy_kernels(cupy: Any, matmul: Callable[..., Array]) -> Kernels:
         return cupy.ElementwiseKernel(*text, f"dimref_{name}", preamble=constants(names, sizes))
 
     @functools.cache
+    def module(dtype: str) -> Any:
+        return cupy.RawModule(code=block_text(dtype))
+
+    @functools.cache
     def rows(name: str, dtype: str) -> Callable[[tuple[int, ...], tuple[Any, ...]], None]:
-        kernel = cupy.RawKernel(rows_text(dtype), name)
+        kernel = module(dtype).get_function(name)
         return lambda blocks, arguments: kernel(blocks, (THREADS,), arguments)
+
+    def lists(name: str, dtype: str) -> Callable[[Groups, int, tuple[Any, ...]], None]:
+        kernel = rows(name, dtype)
+        return lambda groups, blocks, more: kernel((blocks,), (table(groups, lambda a: a.data.ptr), *more))
 
     @functools.cache
     def row(n: int, dtype: Any, number: float) -> Array:
         return cupy.full((1, n), number, dtype)
 
-    return Kernels(matmul, named, shaped, rows, row)
+    return Kernels(matmul, named, shaped, rows, lists, row)

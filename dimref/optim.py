@@ -26,7 +26,7 @@ def adam_step(
     lr: float = 1e-4,
     betas: tuple[float, float] = (0.9, 0.999),
     epsilon: float = 1e-8,
-    corrected: tuple[Array, Array] | None = None,
+    corrected: Array | None = None,
 ) -> tuple[Tree, Tree]:
     """One step of Adam: m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², θ ← θ − lr·m̂/(√v̂ + ε), with m̂, v̂ bias-corrected.
 
@@ -34,32 +34,37 @@ def adam_step(
     gradient is None (nothing depends on it) stays as it is.
 
     Args:
-        corrected: what `corrections` returns, as arrays on the device, where a captured step must not be given numbers.
+        corrected: what `corrections` returns, as an array on the device: a captured step must not be given numbers.
     Raises:
         ValueError: a parameter is not C-contiguous, so that its flat view would be a copy and the step lost.
     Source: Kingma & Ba 2015, arXiv 1412.6980, algorithm 1.
     """
     t = state["step"] + 1
-    rate, floor = corrected or corrections(t, lr, betas, epsilon)
     gradient_of = dict(leaves(gradients))
     first, second = dict(leaves(state["m"])), dict(leaves(state["v"]))
-    pieces = []
+    groups = []
     for path, parameter in leaves(parameters):
         if gradient_of[path] is not None:
             if not parameter.flags.c_contiguous:
                 raise ValueError(f"adam_step: {path} must be C-contiguous, to be overwritten through a flat view")
-            pieces += _pieces(parameter, gradient_of[path], first[path], second[path])
-    update = partial(_update, rate=rate, floor=floor, betas=betas)
-    parallel.run(lambda piece: update(*piece), pieces)
+            arrays = parameter, gradient_of[path], first[path], second[path]
+            groups.append(tuple(a.reshape(-1) for a in arrays))
+    by = corrections(t, lr, betas, epsilon) if corrected is None else corrected
+    device = kernels.of(groups[0][0]) if groups else None
+    if device is None:
+        rate, floor = by if corrected is None else (by[0:1], by[1:2])
+        update = partial(_update, rate=rate, floor=floor, betas=betas)
+        parallel.run(lambda piece: update(*piece), [piece for arrays in groups for piece in _pieces(arrays)])
+    else:
+        device.adam(groups, by, betas)
     return parameters, {"step": t, "m": state["m"], "v": state["v"]}
 
 
-def _pieces(*arrays: Array) -> list[tuple[Array, ...]]:
+def _pieces(arrays: tuple[Array, ...]) -> list[tuple[Array, ...]]:
     """The four arrays of a parameter in blocks on the host; a device gets one block."""
-    flat = [a.reshape(-1) for a in arrays]
-    size = flat[0].size
-    step = BLOCK if isinstance(flat[0], np.ndarray) else max(size, 1)
-    return [tuple(a[start : start + step] for a in flat) for start in range(0, size, step)]
+    size = arrays[0].size
+    step = BLOCK if isinstance(arrays[0], np.ndarray) else max(size, 1)
+    return [tuple(a[start : start + step] for a in arrays) for start in range(0, size, step)]
 
 
 def corrections(
@@ -84,11 +89,7 @@ def _update(
     floor: float | Array,
     betas: tuple[float, float],
 ) -> None:
-    """Twelve passes over a block and one block of scratch; on a device one kernel where it has one."""
-    device = kernels.of(p)
-    if device is not None:
-        device.adam(p, g, m, v, (rate, floor), betas)
-        return
+    """Twelve passes over a block and one block of scratch."""
     t = (1 - betas[0]) * g
     m *= betas[0]
     m += t

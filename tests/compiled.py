@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from dimref.cublas import plain_matmul
-from dimref.kernel_texts import ELEMENTWISE, SHAPED, SUMS, THREADS, constants, rows_text
-from dimref.kernels import Kernels
+from dimref.kernel_texts import ELEMENTWISE, SHAPED, THREADS, block_text, constants
+from dimref.kernels import LISTS, Kernels, table
 
 HEADER = """#include <cmath>
 using std::exp; using std::sqrt;
@@ -62,18 +62,6 @@ def elementwise_source(name):
     return code
 
 
-def sum_source(name):
-    ins, body = SUMS[name]
-    names = [word for _, _, word in parameters(ins)]
-    arguments = ", ".join(f"const T* _{word}" for word in names)
-    locals_ = " ".join(f"const T& {word} = _{word}[i];" for word in names)
-    code = f"T a = 0; for (long i = 0; i < n; ++i) {{ {locals_} a = a + ({body}); }} *out = a;"
-    return "\n".join(
-        f'extern "C" void {name}_{word}(long n, {arguments.replace("T", c)}, {c}* out) {{ typedef {c} T; {code} }}'
-        for word, c in REAL.items()
-    )
-
-
 def shaped_source(name, sizes):
     """The text of SHAPED with these constants: one loop over the numbers that are written."""
     names, ins, outs, body = SHAPED[name]
@@ -94,7 +82,7 @@ BLOCK = f"""
 #include <cmath>
 #include <pthread.h>
 #define __global__
-#define __device__ static
+#define __device__
 #define __shared__ static
 struct Place {{ int x, y; }};
 static thread_local Place threadIdx;
@@ -118,14 +106,13 @@ extern "C" void ready() {{ pthread_barrier_init(&barrier, 0, {LANES}); }}
 """
 
 
-def rows_source(dtype):
-    """ROWS for blocks of LANES threads of the host, each of which tells its place before it begins."""
-    return BLOCK + rows_text(dtype)
+def block_source(dtype):
+    """ROWS and LISTS for blocks of LANES threads of the host, each of which tells its place before it begins."""
+    return BLOCK + block_text(dtype)
 
 
 def source():
-    parts = [elementwise_source(name) for name in ELEMENTWISE] + [sum_source(name) for name in SUMS]
-    return HEADER + "\n".join(parts) + "\n"
+    return HEADER + "\n".join(map(elementwise_source, ELEMENTWISE)) + "\n"
 
 
 def build(directory, text, name="kernels"):
@@ -178,15 +165,6 @@ def host_kernels(directory):
 
         return call
 
-    def summed(name):
-        def call(*values):
-            out = np.empty((), values[0].dtype)
-            rows = [np.ascontiguousarray(v).ravel() for v in values]
-            getattr(library, f"{name}_{out.dtype}")(ctypes.c_long(rows[0].size), *map(pointer, rows), pointer(out))
-            return out
-
-        return call
-
     @functools.cache
     def shaped(name, sizes):
         text = HEADER + shaped_source(name, sizes)
@@ -202,24 +180,32 @@ def host_kernels(directory):
         return call
 
     @functools.cache
+    def blocks_of(dtype):
+        return build(directory, block_source(dtype), f"blocks_{dtype}")
+
+    def passed(value, dtype):
+        """An argument as C takes it."""
+        if isinstance(value, np.ndarray) and value.dtype == LISTS:
+            return ByValue.from_buffer_copy(value)
+        if isinstance(value, np.ndarray):
+            assert value.flags.c_contiguous
+            assert value.dtype in (dtype, np.int64)
+            return pointer(value)
+        if value.dtype == np.uint64:  # an address
+            return ctypes.c_void_p(int(value))
+        number = {np.dtype(np.int32): ctypes.c_int, np.dtype(np.float64): ctypes.c_double}
+        return {**number, np.dtype(dtype): C_TYPES[dtype]}[value.dtype](value)
+
     def rows(name, dtype):
-        compiled = build(directory, rows_source(dtype), f"rows_{name}_{dtype}")
+        compiled = blocks_of(dtype)
 
         def call(blocks, arguments):
-            passed = []
-            for a in arguments:
-                if isinstance(a, np.ndarray):
-                    assert a.flags.c_contiguous
-                    assert a.dtype in (dtype, np.int64)
-                    passed.append(pointer(a))
-                else:
-                    assert a.dtype in (dtype, np.int32)
-                    passed.append(ctypes.c_int(a) if a.dtype == np.int32 else C_TYPES[dtype](a))
+            given = [passed(a, dtype) for a in arguments]
             kernel = getattr(compiled, name)
 
             def of_lane(lane):
                 compiled.lane(ctypes.c_int(lane))
-                kernel(*passed)
+                kernel(*given)
 
             # Fewer threads than a device's block has: more blocks across, where threads have columns.
             across = blocks[1] * THREADS // LANES if len(blocks) > 1 else 1
@@ -231,5 +217,20 @@ def host_kernels(directory):
 
         return call
 
-    named = {**{name: elementwise(name) for name in ELEMENTWISE}, **{name: summed(name) for name in SUMS}}
-    return Kernels(plain_matmul, named, shaped, rows, lambda n, dtype, number: np.full((1, n), number, dtype))
+    def lists(name, dtype):
+        def call(groups, blocks, more):
+            for group in groups:
+                assert len({a.size for a in group}) == 1
+                assert all(a.flags.c_contiguous and a.dtype == dtype for a in group)
+            rows(name, dtype)((blocks,), (table(groups, lambda a: a.ctypes.data), *more))
+
+        return call
+
+    named = {name: elementwise(name) for name in ELEMENTWISE}
+    return Kernels(plain_matmul, named, shaped, rows, lists, lambda n, dtype, number: np.full((1, n), number, dtype))
+
+
+class ByValue(ctypes.Structure):
+    """`Lists` as an argument."""
+
+    _fields_ = (("bytes", ctypes.c_byte * LISTS.itemsize),)

@@ -68,6 +68,7 @@ def fake_cupy(device_count):
         getDeviceCount=device_count,
         getDeviceProperties=lambda index: {"name": f"Imaginary {index}".encode()},
         runtimeGetVersion=lambda: 12040,
+        memGetInfo=lambda: (30, 100),  # free, all
     )
     module.waits = []
     module.ElementwiseKernel = module.ReductionKernel = lambda *text: None
@@ -116,6 +117,7 @@ def test_cupy_with_a_device(monkeypatch):
     np.testing.assert_array_equal(backend.to_host(x), np.ones(3))
     backend.synchronize()
     assert module.waits == [1]
+    assert backend.memory_in_use() == 70
     assert kernels.of(x).matmul is cublas.plain_matmul  # no cuBLAS lies behind the imaginary CuPy
     with pytest.raises(BackendError, match="--tf32: expected cuBLAS to be opened, found: "):
         get_backend("cupy", tf32=True)

@@ -199,14 +199,14 @@ def test_nothing_that_diverged_is_saved_when_the_user_stops(prepare, tmp_path, m
 
 def test_gradients_beyond_float32s_range_are_no_finite_norm():
     backend = simulated.device()
-    example = {"loss": backend.to_device(np.float32(1)), "squares/w": backend.to_device(np.float32(1))}
-    numbers = device_steps.Numbers(backend, example)
-    rows = [(1.0, 2.0), (3.0, 3e38), (5.0, 3.5e38), (7.0, 1.0)]
-    for loss, square in rows:
-        numbers.record({"loss": backend.to_device(np.array(loss)), "squares/w": backend.to_device(np.array(square))})
+    numbers = device_steps.Numbers(backend, ["loss", "squares/w", "squares/b"], ["terms/local"])
+    rows = [(1.0, (2.0, 0.0), -1.0), (3.0, (1.0, 3e38), 5.0), (5.0, (2e38, 1.5e38), math.inf), (7.0, (1.0, 1.0), 0.0)]
+    for row in rows:
+        numbers.record([backend.to_device(np.array(scalars)) for scalars in row])
     found, good = numbers.read()
     assert good == 2
-    assert found == {"loss": 5.0, "squares/w": 3.5e38}  # the first that was not finite stays
+    # The first that was not finite stays; what is not guarded may be anything.
+    assert found == {"loss": 5.0, "squares/w": 2e38, "squares/b": 1.5e38, "terms/local": math.inf}
 
 
 def test_progress_shows_the_terms_of_the_last_look(prepare, tmp_path):

@@ -86,26 +86,58 @@ def test_normalization_of_columns_and_its_gradient(host, dtype, tolerance, recti
         np.testing.assert_allclose(found, gradients[name], rtol=10 * tolerance, atol=10 * tolerance)
 
 
+SHAPES = ((4, 5), (), (kernel_texts.PIECE - 1,), (2, kernel_texts.PIECE), (0,), (kernel_texts.PIECE + 1,), (3, 1, 2))
+
+
 @BOTH
-def test_adam(host, dtype, tolerance):
-    shape = (4, 5)
-    p, *gradients = draw(3, *[shape] * 5, dtype=dtype)
-    m, v, q = np.zeros_like(p), np.zeros_like(p), p.copy()
-    state = optim.init_adam({"w": p})
+@pytest.mark.parametrize("many", [2, kernel_texts.MANY])
+def test_adam_of_many_parameters(host, monkeypatch, dtype, tolerance, many):
+    monkeypatch.setattr(kernels, "MANY", many)  # so that there is more than one launch
+    p = dict(zip("abcdefg", draw(3, *SHAPES, dtype=dtype), strict=True))
+    gradients = [dict(zip(p, draw(seed, *SHAPES, dtype=dtype), strict=True)) for seed in range(4, 8)]
+    groups = {name: [a.copy().ravel(), None, *np.zeros((2, a.size), dtype)] for name, a in p.items()}
+    state = optim.init_adam(p)
     for t, g in enumerate(gradients, start=1):
-        _, state = optim.adam_step({"w": p}, {"w": g}, state, 1e-2)
-        corrected = optim.corrections(t, 1e-2)
-        if t % 2:  # as arrays, as a captured step has them
-            corrected = tuple(np.array([c], dtype) for c in corrected)
-        host.adam(q, g, m, v, corrected, (0.9, 0.999))
-    for found, expected in ((q, p), (m, state["m"]["w"]), (v, state["v"]["w"])):
-        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+        p, state = optim.adam_step(p, g, state, 1e-2, (0.8, 0.95))
+        corrected = optim.corrections(t, 1e-2, (0.8, 0.95))
+        for name, group in groups.items():
+            group[1] = g[name].ravel()
+        # as an array, as a captured step has them, and as numbers
+        host.adam([tuple(a) for a in groups.values()], np.array(corrected, dtype) if t % 2 else corrected, (0.8, 0.95))
+    for name, (found, _, m, v) in groups.items():
+        for one, expected in ((found, p[name]), (m, state["m"][name]), (v, state["v"][name])):
+            np.testing.assert_allclose(one, expected.ravel(), rtol=10 * tolerance, atol=tolerance, err_msg=name)
 
 
 @BOTH
-def test_sums(host, dtype, tolerance):
+@pytest.mark.parametrize("many", [2, kernel_texts.MANY])
+def test_sums_of_squares(host, monkeypatch, dtype, tolerance, many):
+    monkeypatch.setattr(kernels, "MANY", many)
+    arrays = draw(4, *SHAPES, dtype=dtype)
+    arrays[0] = np.asfortranarray(arrays[0])
+    found = host.sums_of_squares(arrays)
+    assert found.shape == (len(SHAPES),)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, [(x.astype(np.float64) ** 2).sum() for x in arrays], rtol=tolerance)
+
+
+def test_lists_of_nothing_and_of_two_types(host):
+    """No block would be no launch; and a kernel reads all places as numbers of one type."""
+    (nothing,) = host.sums_of_squares([np.zeros((0, 3), np.float32)])
+    assert nothing == 0
+    with pytest.raises(ValueError, match="too many values"):
+        host.sums_of_squares([np.zeros(3), np.zeros(3, np.float32)])
+
+
+def test_the_table_of_lists_is_small_enough_to_be_passed_by_value():
+    numbers = 8 + 2 * 8 + 2 * 8  # the address and the four numbers that Adam is given beside it
+    assert kernels.LISTS.itemsize + numbers <= 4096
+    assert kernels.LISTS.itemsize == 8 * 6 * kernel_texts.MANY  # as C lays it out: nothing between
+
+
+@BOTH
+def test_sums_of_columns(host, dtype, tolerance):
     (x,) = draw(4, (3, 4), dtype=dtype)
-    np.testing.assert_allclose(host.sum_of_squares(x), (x * x).sum(), rtol=tolerance)
     np.testing.assert_allclose(host.column_sums(x), x.sum(axis=0), rtol=10 * tolerance, atol=tolerance)
     np.testing.assert_allclose(host.column_sums(x, 0.5), 0.5 * x.sum(axis=0), rtol=10 * tolerance, atol=tolerance)
 
@@ -180,7 +212,7 @@ def test_a_type_has_the_kernels_that_it_was_registered_with(monkeypatch):
     class Foreign:
         pass
 
-    found = kernels.Kernels(*[lambda *_: None] * 5)
+    found = kernels.Kernels(*[lambda *_: None] * 6)
     monkeypatch.setattr(kernels, "_OF", {})
     kernels.register(Foreign, found)
     assert kernels.of(Foreign()) is found
@@ -190,12 +222,10 @@ def test_cupy_takes_the_texts():
     """CuPy reads the parameter lists when a kernel is made, and compiles only when it is called."""
     cupy = pytest.importorskip("cupy")
     found = kernels.cupy_kernels(cupy, lambda x, y: x @ y)
-    assert found.named.keys() == {*kernel_texts.ELEMENTWISE, *kernel_texts.SUMS}
+    assert found.named.keys() == kernel_texts.ELEMENTWISE.keys()
     for name in kernel_texts.ELEMENTWISE:
         assert isinstance(found.named[name], cupy.ElementwiseKernel)
-    for name in kernel_texts.SUMS:
-        assert isinstance(found.named[name], cupy.ReductionKernel)
-    assert (found.named["adam"].nin, found.named["adam"].nout) == (5, 3)
+    assert (found.named["behind"].nin, found.named["behind"].nout) == (5, 2)
     for name, sizes in SIZES.items():
         assert isinstance(found.shaped(name, sizes), cupy.ElementwiseKernel)
         assert found.shaped(name, sizes) is found.shaped(name, sizes)
@@ -211,8 +241,8 @@ def test_nvcc_compiles_the_texts(tmp_path):
     functions = functions.replace("using std::exp; using std::sqrt;", "")
     functions = re.sub(r'(extern "C" )?void ', "__device__ void ", functions)
     functions = functions.replace("explicit Complex", "__device__ explicit Complex")
-    rows = [f"namespace rows_{dtype} {{{kernel_texts.rows_text(dtype)}}}" for dtype in kernel_texts.C_TYPES]
-    functions += "\n".join(rows).replace('extern "C" ', "")
+    blocks = [f"namespace blocks_{dtype} {{{kernel_texts.block_text(dtype)}}}" for dtype in kernel_texts.C_TYPES]
+    functions += "\n".join(blocks).replace('extern "C" ', "")
     path = tmp_path / "kernels.cu"
     path.write_text(functions)
     done = subprocess.run(
@@ -274,10 +304,17 @@ def strict_kernels(calls):
 
         return call
 
-    def adam(g, rate, floor, beta1, beta2, p, m, v):
-        m[...] = m * beta1 + g * (1 - beta1)
-        v[...] = v * beta2 + (g * g) * (1 - beta2)
-        p -= m * rate / (np.sqrt(v) + floor)
+    def adam(groups, blocks, more):
+        fed, rate, floor, beta1, beta2 = more
+        rate, floor = (fed[0:1], fed[1:2]) if isinstance(fed, strict.DeviceArray) else (rate, floor)
+        for p, g, m, v in groups:
+            m[...] = m * beta1 + g * (1 - beta1)
+            v[...] = v * beta2 + (g * g) * (1 - beta2)
+            p -= m * rate / (np.sqrt(v) + floor)
+
+    def totals(groups, blocks, more):
+        for k, (x,) in enumerate(groups):
+            more[1][k] = (x * x).sum()
 
     def behind(g, kept, x, mean, rectified):
         g = g * (kept > 0) if rectified else g
@@ -322,12 +359,11 @@ def strict_kernels(calls):
             * (gain * (1 / np.sqrt(variance + epsilon)))
         ),
         "toward": lambda running, newest, momentum, factor: running * (1 - momentum) + newest * (momentum * factor),
-        "adam": adam,
-        "sum_of_squares": lambda x: (x * x).sum(),
     }
+    many = {"adam": adam, "squares": lambda groups, blocks, more: None, "totals": totals}
     row = functools.cache(lambda n, dtype, number: strict.to_device(np.full((1, n), number, dtype)))
     named = {name: note(name, function) for name, function in functions.items()}
-    return kernels.Kernels(product, named, shaped, rows, row)
+    return kernels.Kernels(product, named, shaped, rows, lambda name, dtype: note(name, many[name]), row)
 
 
 @pytest.fixture
@@ -363,7 +399,7 @@ def test_a_run_calls_every_kernel_and_is_the_hosts_to_rounding(prepare, calls, g
             state = steps.run(state)
         found = steps.look()
     assert told == []
-    assert set(calls) == {"matmul", "matmul onto", *kernel_texts.ELEMENTWISE, *kernel_texts.SUMS, *PLAIN}
+    assert set(calls) == {"matmul", "matmul onto", *kernel_texts.ELEMENTWISE, *PLAIN, "adam", "squares", "totals"}
     assert graph == (len(calls) < 2 * count)
     np.testing.assert_allclose(found["gradient_norm"], seen["gradient_norm"], rtol=1e-3)
     for (path, a), (_, b) in zip(leaves(host.parameters), leaves(state.parameters), strict=True):

@@ -168,11 +168,9 @@ def summary(turns: dict[str, dict[str, list[float]]], batch: int, gflop: float) 
 def _peaks(options: Options, preset: str, batch: int, tell: Tell, start: Start) -> dict[str, int | None]:
     """Peak memory of a few steps of each side, each in a process of its own.
 
-    Not of torch.compile, whose peak is that of its compiler, and not on a device, whose memory the system does not tell.
+    Not of torch.compile, whose peak is that of its compiler.
     """
     peaks: dict[str, int | None] = {}
-    if options.backend != "numpy":
-        return peaks
     for side in ("dimref", "eager") if options.against == "torch" else ("dimref",):
         tell(f"{preset}, batch {batch}: memory of {side}")
         with start(options.threads) as fresh:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -61,8 +60,7 @@ class Queued(Reference):
         if not self.trains:
             return self._encode().y
         _, gradients, found = self._differentiate()
-        corrections: Any = self._feed.buffers
-        optim.adam_step(self.parameters, gradients, self.adam, LR, corrected=(corrections[0:1], corrections[1:2]))
+        optim.adam_step(self.parameters, gradients, self.adam, LR, corrected=self._feed.buffers)
         map_tree(assign, self.state, found["state"])
         return None
 

@@ -113,7 +113,8 @@ LEGEND = """\
 vs dimref    this side's time over dimref's: at 1.30 dimref is 1.3 times as fast
 products     the bare matrix products of the same step, by each side's own BLAS
 of products  their time over the step's, so how near the step comes to their rate
-peak         what building one side and three steps add to its imports, in a process of its own
+peak         what building one side and three steps add to its imports, in a process of its own;
+             on a device, to the memory in use there
 tape         what is neither a primitive nor Adam: boxes, nodes, checks, memory given back
 stopwatch    what looking at the clock takes, measured alone"""
 

@@ -55,9 +55,10 @@ class Server:
         tf32: bool = False,
     ) -> dict[str, Any]:
         """Build one side of a piece of work, "dimref", "eager" or "compiled", to be called in turns."""
-        self.work, device = works.make(preset, batch, seed, works.layout_of(preset, layout)), get_backend(backend, tf32)
+        self.work = works.make(preset, batch, seed, works.layout_of(preset, layout))
         shapes = products.product_shapes(self.work)
         if side == "dimref":
+            device = get_backend(backend, tf32)
             self.reference = queued.reference(self.work, device, graph)
             self.calls, self.synchronize = {"step": self.reference.step}, self.reference.synchronize
             self.calls["products"] = queued.bare_products(shapes, device, graph)
@@ -90,17 +91,20 @@ class Server:
     def peak(self, steps: int = 3, **opening: Any) -> int | None:
         """Bytes that building a side and some of its steps add to the high-water mark of the imports.
 
-        The answer of a fresh process: a high-water mark does not fall.
+        The answer of a fresh process: a high-water mark does not fall. On a device they are what the libraries have come to
+        hold of its memory, of which they give nothing back.
         """
         if opening["side"] != "dimref":
             torch_machine(opening["backend"], opening["threads"])
             from dimref.bench import twin  # noqa: F401 (the last of the imports)
-        before = memory.high_water()
+        in_use = _memory_in_use(opening["side"], opening["backend"])
+        before = in_use()
         self.open(**opening)
         self.work = None  # each side has its own copy
         for _ in range(steps):
             self.calls["step"]()
-        after = memory.high_water()
+        self.synchronize()
+        after = in_use()
         return None if before is None or after is None else after - before
 
     def profile(self) -> dict[str, Any]:
@@ -147,6 +151,21 @@ def torch_machine(backend: str, threads: int) -> dict[str, str]:
         "threads": str(torch.get_num_threads()),
         "adam": f"torch.optim.Adam, foreach={settings['foreach']}, fused={settings['fused']}",
     }
+
+
+def _memory_in_use(side: str, backend: str) -> Callable[[], int | None]:
+    """How much memory there is in use: the most that this process had, or what all processes have on the device."""
+    if side == "dimref":
+        return get_backend(backend).memory_in_use or memory.high_water
+    if DEVICES[backend] == "cpu":
+        return memory.high_water
+    import torch
+
+    def in_use() -> int:
+        free, total = torch.cuda.mem_get_info()
+        return int(total - free)
+
+    return in_use
 
 
 def _twin(work: Work, backend: str, threads: int, compiled: bool, tf32: bool) -> Any:

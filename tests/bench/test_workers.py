@@ -1,5 +1,6 @@
 """Worker processes: they answer, refuse, fail and die in one line each, and leave nothing behind."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import pytest
 
 from dimref import children
+from dimref.backend import NUMPY
 from dimref.bench import worker, workers
 from dimref.errors import DimrefError
 from dimref.names import THREAD_VARIABLES
@@ -58,6 +60,25 @@ def test_the_peak_is_what_comes_on_top_of_the_imports(monkeypatch):
     assert worker.Server().peak(**OPENING) == 250
     monkeypatch.setattr(worker.memory, "high_water", lambda: None)
     assert worker.Server().peak(**OPENING) is None
+
+
+def test_a_devices_peak_is_what_all_processes_have_come_to_hold_there(monkeypatch):
+    marks = iter([1000, 4000])
+    device = dataclasses.replace(NUMPY, memory_in_use=lambda: next(marks))
+    monkeypatch.setattr(worker, "get_backend", lambda name, tf32=False: device)
+    monkeypatch.setattr(worker.memory, "high_water", lambda: pytest.fail("the host was asked"))
+    assert worker.Server().peak(**OPENING) == 3000
+
+
+@pytest.mark.parametrize(("backend", "expected"), [("numpy", 5), ("cupy", 70)])
+def test_pytorchs_peak_is_of_where_it_computes(monkeypatch, backend, expected):
+    torch = pytest.importorskip("torch")
+    marks = {"host": iter([10, 15]), "device": iter([(90, 100), (20, 100)])}
+    monkeypatch.setattr(worker.memory, "high_water", lambda: next(marks["host"]))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: next(marks["device"]))
+    monkeypatch.setattr(worker, "torch_machine", lambda backend, threads: {})
+    monkeypatch.setattr(worker.Server, "open", lambda self, **opening: self.calls.update(step=lambda: None))
+    assert worker.Server().peak(**{**OPENING, "side": "eager", "backend": backend}) == expected
 
 
 def test_a_refusal_keeps_its_line_and_its_code(process, monkeypatch):

@@ -36,7 +36,7 @@ def test_products_and_a_product_that_rounds_its_factors(there, monkeypatch):
 
         return rounded(x) @ rounded(y)
 
-    monkeypatch.setattr(kernels, "_OF", {strict.DeviceArray: kernels.Kernels(tf32, {}, None, None, None)})
+    monkeypatch.setattr(kernels, "_OF", {strict.DeviceArray: kernels.Kernels(tf32, {}, None, None, None, None)})
     found = parts.products(there, True)
     assert not found["ok"]
     assert "float32" in found["said"]
