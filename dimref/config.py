@@ -39,7 +39,7 @@ class Config:
     """The options of `dimref train`, with the defaults of the preset dim-local.
 
     `local_scorer` and `negatives` None mean the cheapest choice that fits; `augmentation` None means the one for the size;
-    `steps` None means all of the epochs.
+    `steps` None means all of the epochs; `checkpoint_every` None means as often as costs little.
     """
 
     data: str = "shapes"
@@ -72,7 +72,7 @@ class Config:
     seed: int = 0
     threads: int | None = None
     log_every: int = 20
-    checkpoint_every: int = 200
+    checkpoint_every: int | None = None
     graph: bool = True  # on a GPU
     tf32: bool = False  # on a GPU
 
@@ -86,6 +86,11 @@ class Config:
     def scorer(self) -> str:
         """The local scorer: the one asked for; else dot for infonce, since it affords all pairs, and concat."""
         return self.local_scorer or ("dot" if self.bound == "infonce" else "concat")
+
+    @property
+    def checkpoint_steps(self) -> int:
+        """Steps between checkpoints: as asked for; else about a minute's on a CPU, and a few seconds' on a GPU."""
+        return self.checkpoint_every or (200 if self.backend == "numpy" else 5000)
 
     @property
     def samples_candidates(self) -> bool:

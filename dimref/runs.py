@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +114,12 @@ def replace(path: Path, content: bytes) -> None:
     """Write a whole file or leave the old one."""
     with writing(path) as file:
         file.write(content)
+
+
+def copy(source: Path, path: Path) -> None:
+    """Write what another file holds, as a whole, or leave the old one."""
+    with writing(path) as file, open(source, "rb") as found:
+        shutil.copyfileobj(found, file, 1 << 20)
 
 
 @contextlib.contextmanager

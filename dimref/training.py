@@ -225,7 +225,7 @@ def _train(
                 held = held_out_terms(task, state)
                 _end_epoch(task, run, state, epoch, held)
                 saved = state.step
-            elif state.step % task.config.checkpoint_every == 0:
+            elif state.step % task.config.checkpoint_steps == 0:
                 steps.look()
                 save(task, run / runs.NEWEST, state)
                 saved = state.step
@@ -265,7 +265,9 @@ def _end_epoch(task: Task, run: Path, state: State, epoch: int, held: dict[str, 
     runs.append_metrics(run / runs.METRICS, line)
     if better:
         save(task, run / runs.BEST, state)
-    save(task, run / runs.NEWEST, state)
+        runs.copy(run / runs.BEST, run / runs.NEWEST)
+    else:
+        save(task, run / runs.NEWEST, state)
 
 
 def machine_of(task: Task) -> dict[str, str]:

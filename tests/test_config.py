@@ -201,3 +201,11 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path):
     assert "directory" in refusal(configs.read, tmp_path)
     (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
     assert "expected JSON" in refusal(configs.read, tmp_path / "bytes")
+
+
+def test_a_gpu_saves_less_often():
+    """A step there takes a hundredth of the time, a checkpoint as long."""
+    assert Config().checkpoint_steps == 200
+    assert Config(backend="cupy").checkpoint_steps == 5000
+    for backend in ("numpy", "cupy"):
+        assert Config(backend=backend, checkpoint_every=7).checkpoint_steps == 7

@@ -125,6 +125,18 @@ def test_a_file_is_replaced(old):
     assert [p.name for p in old.parent.iterdir()] == ["file"]
 
 
+def test_a_file_is_copied_whole_or_not_at_all(old, tmp_path):
+    (tmp_path / "from").mkdir()
+    source = tmp_path / "from" / "new"
+    source.write_bytes(bytes(range(256)) * 10_000)  # more than a piece
+    runs.copy(source, old)
+    assert old.read_bytes() == source.read_bytes()
+    source.unlink()
+    assert refusal(runs.copy, source, old) == f"{old}: expected to write it, found: No such file or directory"
+    assert len(old.read_bytes()) == 2_560_000
+    assert sorted(p.name for p in old.parent.iterdir()) == ["file", "from"]
+
+
 def test_an_error_while_writing_leaves_the_old_file(old):
     for error in (ValueError, KeyboardInterrupt, MemoryError):
         with pytest.raises(error), runs.writing(old) as file:  # noqa: PT012

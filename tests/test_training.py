@@ -147,6 +147,15 @@ def test_the_best_checkpoint_is_that_of_the_best_held_out_bound(prepare, tmp_pat
     best = runs.load_checkpoint(tmp_path / "run" / runs.BEST)
     assert (best.step, best.best) == (26, 3.0)
     assert state.best == 3.0
+    newest = runs.load_checkpoint(tmp_path / "run" / runs.NEWEST)
+    assert (newest.step, newest.best) == (52, 3.0)
+
+
+def test_at_the_best_epoch_both_checkpoints_are_the_same(prepare, tmp_path):
+    run(prepare(), tmp_path / "run")
+    newest, last = runs.load_checkpoint(tmp_path / "run" / runs.NEWEST), tiny.metrics(tmp_path / "run")[-1]
+    assert (newest.step, newest.best) == (last["step"], last["bound"])
+    assert (tmp_path / "run" / runs.NEWEST).read_bytes() == (tmp_path / "run" / runs.BEST).read_bytes()
 
 
 def test_the_best_so_far_is_remembered_by_a_resumed_run(prepare, tmp_path, monkeypatch):
