@@ -122,12 +122,12 @@ class DeviceSteps:
             methods.loss, self._parameters, self._model, images, noise, self._task.objective, self._task.layout
         )
         guarded = {path: g for path, g in leaves(gradients) if g is not None}
-        squares = _sums_of_squares(list(guarded.values()))
+        squares = sums_of_squares(list(guarded.values()))
         optim.adam_step(self._parameters, gradients, self._adam, self._task.config.lr, corrected=fed["corrections"])
         return {**found, "loss": loss, "paths": list(guarded), "squares": squares}
 
 
-def _sums_of_squares(arrays: list[Array]) -> list[Array]:
+def sums_of_squares(arrays: list[Array]) -> list[Array]:
     """Σ x² of each array, one by one; or all of them in one array, by a device's kernel."""
     device = kernels.of(arrays[0])
     return [(a * a).sum() for a in arrays] if device is None else [device.sums_of_squares(arrays)]
