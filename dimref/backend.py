@@ -130,12 +130,12 @@ def _cupy_backend(tf32: bool) -> Backend:
     except ImportError as error:
         raise BackendError(
             "backend cupy: CuPy is not installed; install it with pip install 'dimref[cuda12]' (CUDA 12) "
-            f"or 'dimref[cuda13]' (CUDA 13) ({_first_line(error)})"
+            f"or 'dimref[cuda13]' (CUDA 13) ({first_line(error)})"
         ) from None
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except Exception as error:  # a RuntimeError of CuPy's own, or an OSError of a library that is not there
-        raise BackendError(_no_device(cupy.__version__, _first_line(error))) from None
+        raise BackendError(_no_device(cupy.__version__, first_line(error))) from None
     if count == 0:
         raise BackendError(_no_device(cupy.__version__, "0 devices"))
     from cupyx import empty_pinned
@@ -176,7 +176,7 @@ def _products(cupy: Any, tf32: bool) -> Callable[..., Array]:
         return Cublas.open(cupy, cublas, tf32).matmul
     except Exception as error:  # of the loader, of CuPy or of cuBLAS
         if tf32:
-            raise BackendError(f"--tf32: expected cuBLAS to be opened, found: {_first_line(error)}") from None
+            raise BackendError(f"--tf32: expected cuBLAS to be opened, found: {first_line(error)}") from None
         return plain_matmul
 
 
@@ -193,5 +193,6 @@ def _no_device(version: str, found: str) -> str:
     )
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What an error says, on one line; its type where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].strip()

@@ -6,11 +6,11 @@ information, sp(t) = log(1 + eᵗ). A score T = T(x, y) is a critic's opinion th
 `dv`, `nwj`, `jsd` and `mine` take the scores of pairs from P (`joint`, (N,) or (N, L)) and from Q (`product`, (P,) or
 (P, L)). `infonce` takes the square scores[i, j] = T(x_i, y_j), (N, N) or (N, N, L): row = image, column =
 representation, the diagonal from P. With a last axis of L locations every bound is computed per location, then
-averaged; pooling all locations into one expectation, as some public code does, changes DV alone (log is concave) and
-never raises it.
+averaged; pooling all locations into one expectation, as some public code does, changes what takes the logarithm of a
+mean, DV, MINE and SMILE, and never raises it (log is concave).
 
 Every value is in nats and larger is better: a loss is its negative. Values stay finite for scores of ±1e4, except where
-e^T itself leaves the number range: then NWJ is −inf, its right limit.
+e^T itself leaves the number range: then NWJ, TUBA and the plug-in are −inf, their right limit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import math
 import autograd.numpy as anp
 import numpy as np
 
-from dimref import ops
+from dimref import negatives, ops
 from dimref.backend import Array
 from dimref.tape import stop_gradient
 
@@ -30,8 +30,9 @@ LOG_4 = math.log(4)
 def dv(joint: Array, product: Array) -> Array:
     """Donsker–Varadhan's bound, E_P[T] − log E_Q[e^T] ≤ I; tight at T = R + c.
 
-    In expectation a bound for every T, but the logarithm of a batch's mean is biased low, so the value of one batch may
-    exceed I. With all N² pairs as `product` it is ≤ log N; with the off-diagonal pairs alone it has no ceiling.
+    With exact expectations a bound for every T. The logarithm of a batch's mean is biased low, so the value of a batch is
+    biased high: it may exceed I, and so may its mean over batches. With all N² pairs as `product` it is ≤ log N; with the
+    off-diagonal pairs alone it has no ceiling.
 
     Args:
         joint: scores of pairs from P, (N,) or (N, L).
@@ -103,7 +104,7 @@ def jsd(joint: Array, product: Array) -> Array:
 
     JS is weighted ½, ½. A bound on a divergence, not on I itself: it saturates at log 4 where I goes on; what a value
     certifies of I is `information.information_from_js(value / 2)`. Public code often drops the constant 2 log 2, or
-    adds it once instead of twice: the gradient is the same, the value is not.
+    adds log 2 once: the gradient is the same, the value is not.
 
     Args:
         joint, product: as for `dv`.
@@ -299,11 +300,9 @@ def _positives_and_others(scores: Array) -> tuple[Array, Array]:
     n = scores.shape[0]
     square = scores if scores.ndim == 3 else ops.reshape(scores, (n, n, 1))
     locations = square.shape[2]
-    # Drop the first element, cut the rest into rows of N + 1: each row ends on a diagonal element.
-    flat = ops.reshape(ops.transpose(square, (1, 0, 2)), (n * n, locations))
-    rows = ops.reshape(ops.cut(flat, (slice(1, None),)), (n - 1, n + 1, locations))
-    others = ops.reshape(ops.cut(rows, (slice(None), slice(None, -1))), (n, n - 1, locations))  # row j: images i ≠ j
+    joint, product = negatives.all_pairs(ops.transpose(square, (1, 0, 2)))
+    others = ops.reshape(product, (n, n - 1, locations))  # row j: images i ≠ j
     return (
-        ops.transpose(_diagonal(square), (1, 0)),
+        ops.transpose(joint, (1, 0)),
         ops.reshape(ops.transpose(others, (1, 2, 0)), ((n - 1) * locations, n)),
     )

@@ -47,7 +47,7 @@ def convolve(geometry: Geometry, x: Array, w: Array, b: Array | None, rectified:
 
     def of_block(window: slice) -> None:
         rows = out[window].reshape(-1, w.shape[1])
-        multiply(_columns(geometry, x[window]), w, rows)
+        product_into(_columns(geometry, x[window]), w, rows)
         if b is not None:
             rows += b
         if rectified:
@@ -100,8 +100,8 @@ def _blocks(geometry: Geometry, x: Array, w: Array) -> list[slice]:
     return parallel.tapered(x.shape[0], _images(geometry, x, w))
 
 
-def multiply(x: Array, w: Array, out: Array) -> None:
-    """x @ w, into memory that is there."""
+def product_into(x: Array, w: Array, out: Array) -> None:
+    """x @ w, into memory that is there; a function of its own so that `bench.profile` can time it."""
     np.matmul(x, w, out=out)
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from dimref.backend import Array, Tree, map_tree
+from dimref.backend import Array, Tree, first_line, map_tree
 
 WARM_UP = 2  # runs before the capture: they compile kernels, load libraries and fill the pool
 SLOTS = 2  # batches that may be on their way at a time
@@ -184,5 +184,5 @@ class Replayed:
             self._graph, self._returned = self._queue.capture(self._function)
         except Exception as error:  # CUDA's, CuPy's or cuBLAS's: whatever it is, the step can be queued as before
             self._graph_wanted = False
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            self._tell(f"graph: expected the step to be captured, found: {reason}; its kernels are queued one by one")
+            found = first_line(error)
+            self._tell(f"graph: expected the step to be captured, found: {found}; its kernels are queued one by one")

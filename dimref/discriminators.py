@@ -41,7 +41,7 @@ def concat_pairs(parameters: Tree, features: Array, y: Array, index: Array) -> t
         features: (N, L, F). y: (N, D). index: (N,) or (N, L), from `negatives.roll` or `negatives.derangements`.
     Raises:
         ValueError: the shapes do not fit each other.
-    Source: arXiv 1808.06670, section 4.1 and figure 6 (concat-and-convolve); eq. (6) for the local pairs.
+    Source: arXiv 1808.06670, appendix A.2 and figure 6 (concat-and-convolve); eq. (6) for the local pairs.
     """
     _check("concat", features, y)
     if index.shape not in ((y.shape[0],), features.shape[:2]):
@@ -49,7 +49,8 @@ def concat_pairs(parameters: Tree, features: Array, y: Array, index: Array) -> t
     representation = layers.linear(parameters["representation"], y)
     locations = features.shape[1]
     index = index if index.ndim == 2 else np.broadcast_to(index[:, None], features.shape[:2])
-    shared = {**parameters, "others": representation}
+    above = {name: parameters[name] for name in ("feature", "hidden", "score")}
+    shared = {**above, "others": representation}  # whole: the partner of an image may lie in any block
     scores = blocks.by_rows(_pairs, shared, features, representation, index, block=-(-ROWS // locations))
     return ops.cut(scores, (slice(None), slice(0, locations))), ops.cut(scores, (slice(None), slice(locations, None)))
 
@@ -65,7 +66,7 @@ def concat_square(parameters: Tree, features: Array, y: Array) -> Array:
 
     Raises:
         ValueError: the shapes do not fit each other.
-    Source: arXiv 1808.06670, section 4.1 (concat-and-convolve); eq. (5) for the square of pairs.
+    Source: arXiv 1808.06670, appendix A.2 (concat-and-convolve); eq. (5) for the square of pairs.
     """
     feature, representation = _project(parameters, features, y)
     n, locations, hidden = feature.shape
@@ -95,7 +96,7 @@ def concat_candidates(parameters: Tree, features: Array, y: Array, shifts: np.nd
 
 
 def _project(parameters: Tree, features: Array, y: Array) -> tuple[Array, Array]:
-    """The two halves of the first layer: W_f·f + b, (N, L, H), and W_y·y, (N, H)."""
+    """The two halves of the first layer: W_f·f + b, (N, L, U) for U units, and W_y·y, (N, U)."""
     _check("concat", features, y)
     return layers.linear(parameters["feature"], features), layers.linear(parameters["representation"], y)
 
@@ -105,7 +106,7 @@ def _every_location(representation: Array) -> Array:
 
 
 def _score(parameters: Tree, first: Array) -> Array:
-    """The layers above the first: (..., H) after its ReLU → (...)."""
+    """The layers above the first: (..., U) after its ReLU → (...)."""
     hidden = layers.linear(parameters["hidden"], first, rectified=True)
     return ops.reshape(layers.linear(parameters["score"], hidden), first.shape[:-1])
 
@@ -131,7 +132,7 @@ def dot_square(parameters: Tree, features: Array, y: Array) -> Array:
         features: (N, L, F). y: (N, D).
     Raises:
         ValueError: the shapes do not fit each other.
-    Source: arXiv 1808.06670, section 4.1 and figure 7 (encode-and-dot-product); eq. (5).
+    Source: arXiv 1808.06670, appendix A.2 and figure 7 (encode-and-dot-product); eq. (5).
     """
     _check("dot", features, y)
     b = blocks.by_rows(_embed, parameters["representation"], y, block=ROWS)

@@ -16,7 +16,7 @@ class Diverged(DimrefError):
 def diverged(step: int, terms: dict[str, float], squares: dict[str, float]) -> Diverged:
     """The error of a step, counted from 0: its terms in nats, the loss among them, and each gradient's sum of squares."""
     bad = [f"the {name} term ({value})" for name, value in terms.items() if not math.isfinite(value)]
-    bad += [f"the gradient of {path}" for path, square in squares.items() if not math.isfinite(square)]
-    # Squares of finite gradients can leave float32's range before the gradients themselves do.
-    found = (bad or ["a gradient norm beyond float32"])[0]
+    # The squares, and their sum, can leave float32's range before the gradients themselves do.
+    bad += [f"the squared norm of the gradient of {path}" for path, s in squares.items() if not math.isfinite(s)]
+    found = (bad or ["the squared norm of all gradients"])[0]
     return Diverged(f"step {step + 1}: expected finite numbers, found {found} not finite")

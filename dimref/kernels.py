@@ -2,7 +2,7 @@
 
 A pass over memory costs a device as much as the arithmetic of many, and a launch costs the same for any array. So what NumPy
 does in several passes is one kernel there (`kernel_texts.py`). The plain forms are in `ops`, `normalization`, `pairs` and
-`optim`, beside their calls. `of(array)` is the only place that asks what an array is: None for NumPy's.
+`optim`, beside their calls. `of(array)` is the only place that asks for a device's kernels: None for NumPy's arrays.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Kernels:
         return out.swapaxes(axis, -1)
 
     def moments(self, x: Array) -> tuple[Array, Array]:
-        """See `normalization.moments`; in two passes, which cost a device less than the arithmetic of one."""
+        """See `normalization.moments`; in two passes, so that no number near μ is needed."""
         mean = self.column_sums(x, 1 / x.shape[0])
         return mean, self.column_sums(self.named["squared_deviations"](x, mean), 1 / x.shape[0])
 
@@ -187,7 +187,7 @@ def _contiguous(x: Array) -> Array:
 
 
 def _wide(x: Array, out: Array, channels: int) -> tuple[Array, Array, int]:
-    """Two arrays that are only moved between, with the numbers of four channels as one of 16 bytes, where they are four."""
+    """Both arrays with every four channels of float32 seen as one number of 16 bytes, where channels come in fours."""
     if channels % 4 or x.dtype.name != "float32":
         return x, out, channels
     return x.view(np.complex128), out.view(np.complex128), channels // 4

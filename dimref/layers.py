@@ -1,7 +1,7 @@
 """Layers as plain functions of (parameters, input), and the initial values of their parameters.
 
 Parameters are dicts of arrays drawn on the host; nothing here keeps state. Channels last: images are (B, H, W, C), and a
-convolution's weight is a matrix (kh·kw·C_in, C_out) whose rows run over (kh, kw, C_in), PyTorch's OIHW seen from the side.
+convolution's weight is a matrix (kh·kw·C_in, C_out) whose rows run over (kh, kw, C_in), PyTorch's OIHW as (H, W, I) × O.
 
 Initial weights are uniform on ±1/√fan_in, biases too: the default of PyTorch's Linear and Conv2d (kaiming_uniform with
 a = √5), so that a comparison with a PyTorch twin starts level. TensorFlow's Glorot default is another valid choice.
@@ -52,13 +52,12 @@ def linear(parameters: Tree, x: Array, rectified: bool = False) -> Array:
 
 
 def linear_pair(first: Tree, x: Array, second: Tree, y: Array) -> Array:
-    """linear(first, x) + linear(second, y), in one memory: (..., n_in), (..., m_in) → (..., n_out). One of them has a "b".
+    """linear(first, x) + linear(second, y), in one memory: (..., n_in), (..., m_in) → (..., n_out). One alone has a "b".
 
     Raises:
         ValueError: the last axis of x or y is not that of its layer.
     """
-    b, *more = [layer["b"] for layer in (first, second) if "b" in layer]
-    b = ops.add(b, *more) if more else b
+    b = (first if "b" in first else second)["b"]
     rows = _rows("linear_pair: x", first, x), _rows("linear_pair: y", second, y)
     out = ops.affine_pair(rows[0], first["w"], rows[1], second["w"], b)
     return ops.reshape(out, (*x.shape[:-1], first["w"].shape[1]))

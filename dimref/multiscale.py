@@ -1,8 +1,8 @@
 """The residual encoder of Augmented Multiscale Deep InfoMax: images → embeddings of a 7×7, a 5×5 and a 1×1 map.
 
 No convolution pads, and only a few see more than their own pixel, so that the features of a map look at windows that overlap
-little: in 32×32 pixels a feature of the 7×7 map sees 8×8, every 4; one of the 5×5 map 16×16. Both are 1×1 residual blocks
-deep, which cost nothing in overlap. For 32×32:
+little: in 32×32 pixels a feature of the 7×7 map sees 8×8, every 4; one of the 5×5 map 16×16. Depth comes
+from 1×1 residual layers, which widen no window. For 32×32:
 
 | | side | channels |
 |---|---|---|

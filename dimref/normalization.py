@@ -52,7 +52,7 @@ def moments(x: Array) -> tuple[Array, Array]:
 
 @primitive
 def normalize_columns(
-    x: Array, gain: Array, shift: Array, mu: Array, variance: Array, epsilon: float, rectified: bool
+    x: Array, gain: Array, shift: Array, mu: Array, variance: Array, epsilon: float, rectified: bool, /
 ) -> Array:
     """gain·x̂ + shift with x̂ = (x − μ)/√(σ² + ε) along the rows of a matrix; `mu` and `variance` are x's `moments`.
 
@@ -142,6 +142,6 @@ def _summed(parts: list[tuple[Array, Array]]) -> tuple[Array, ...]:
 
 
 def _blocks(x: Array) -> list[slice]:
-    """Of the rows; a device takes all at once."""
+    """Of the rows; an array that is neither NumPy's nor has kernels takes all at once."""
     n, columns = x.shape
     return parallel.blocks(n, max(1, BLOCK // columns) if isinstance(x, np.ndarray) else n)

@@ -1,8 +1,8 @@
 """Deep InfoMax's objective: max over encoder and scorers of α·I_global + β·I_local, and the game of the prior, γ.
 
-The only file where a bound changes its sign to become a loss. A term of weight 0 has no parameters and no draws, and
-costs nothing. The prior is a game of two players, so it enters twice: the discriminator's term sees y stopped, the
-encoder's term sees the discriminator's parameters stopped.
+The only file of Deep InfoMax's training where a bound changes its sign to become a loss. A term of weight 0 has no
+parameters and no draws, and costs nothing. The prior is a game of two players, so it enters twice: the discriminator's
+term sees y stopped, the encoder's term sees the discriminator's parameters stopped.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from dimref.backend import Array, Tree, map_tree
 from dimref.encoders import Encoding, Layout
 from dimref.tape import stop_gradient
 
-SATURATED = math.log(99)  # |T| beyond this: σ(T) is within 1 % of 0 or 1, and JSD's gradient nearly gone
+# |T| beyond this: σ(T) is within 1 % of 0 or 1, and where the sign is right JSD's gradient is nearly gone.
+SATURATED = math.log(99)
 
 
 @dataclass(frozen=True)

@@ -281,7 +281,7 @@ defvjp(column_sums, lambda ans, x: lambda g, s=x.shape: broadcast_to(g, s))
 
 
 @primitive
-def affine(x: Array, w: Array, b: Array, rectified: bool = False) -> Array:
+def affine(x: Array, w: Array, b: Array, rectified: bool, /) -> Array:
     """x·w + b for a matrix x of rows, or max(·, 0) of it, in the product's own memory."""
     return _biased(_product(x, w), b, rectified)
 
@@ -296,9 +296,9 @@ def _biased(out: Array, b: Array, rectified: bool) -> Array:
 
 
 def _affine_vjp(argnums: Sequence[int], ans: Array, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-    x, w, _, *rectified = args
+    x, w, _, rectified = args
     x, w = x if 1 in argnums else None, w if 0 in argnums else None  # what no gradient needs is not kept
-    kept = stop_gradient(ans) if rectified == [True] else None
+    kept = stop_gradient(ans) if rectified else None
 
     def vjp(g: Array) -> list[Array]:
         g = g if kept is None else gate(g, kept)

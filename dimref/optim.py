@@ -52,8 +52,7 @@ def adam_step(
     by = corrections(t, lr, betas, epsilon) if corrected is None else corrected
     device = kernels.of(groups[0][0]) if groups else None
     if device is None:
-        rate, floor = by if corrected is None else (by[0:1], by[1:2])
-        update = partial(_update, rate=rate, floor=floor, betas=betas)
+        update = partial(_update, rate=by[0], floor=by[1], betas=betas)
         parallel.run(lambda piece: update(*piece), [piece for arrays in groups for piece in _pieces(arrays)])
     else:
         device.adam(groups, by, betas)
@@ -61,7 +60,7 @@ def adam_step(
 
 
 def _pieces(arrays: tuple[Array, ...]) -> list[tuple[Array, ...]]:
-    """The four arrays of a parameter in blocks on the host; a device gets one block."""
+    """The four arrays of a parameter in blocks on the host; what is neither NumPy's nor has kernels gets one block."""
     size = arrays[0].size
     step = BLOCK if isinstance(arrays[0], np.ndarray) else max(size, 1)
     return [tuple(a[start : start + step] for a in arrays) for start in range(0, size, step)]

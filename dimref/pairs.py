@@ -22,9 +22,9 @@ def side_by_side(feature: Array, here: Array, others: Array, index: Array) -> Ar
     relu(concatenate([feature + here[:, None], feature + others[index]], axis=1)).
 
     Args:
-        feature: (n, L, H). here: (n, H). others: (N, H). index: (n, L), values in 0..N−1.
+        feature: (n, L, U), U units. here: (n, U). others: (N, U). index: (n, L), values in 0..N−1.
     Returns:
-        (n, 2L, H): the joint pairs first.
+        (n, 2L, U): the joint pairs first.
     """
     device = kernels.of(feature)
     if device is not None:

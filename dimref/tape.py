@@ -24,8 +24,13 @@ def stop_gradient(x: Array) -> Array:
 
 
 def fusable(*arrays: Array) -> bool:
-    """Whether what has a VJP of its own, for the host alone and once differentiable, can take these arrays."""
-    return all(isinstance(getval(a), np.ndarray) for a in arrays) and len({a._trace for a in arrays if isbox(a)}) < 2
+    """Whether a fused primitive (host only, differentiable once) can take these arrays: NumPy's, on one tape at most."""
+    on_tape = [a for a in arrays if isbox(a)]
+    return (
+        all(isinstance(getval(a), np.ndarray) for a in arrays)
+        and not any(isbox(a._value) for a in on_tape)  # on two tapes at once
+        and len({a._trace for a in on_tape}) < 2
+    )
 
 
 def value_and_gradients(

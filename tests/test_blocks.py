@@ -23,7 +23,7 @@ def threads(request, monkeypatch):
 
 def network(parameters, x, here, index):
     """Row i of the result depends on row i of x, `here` and `index`, and on the parameters whole."""
-    first = ops.affine(x, parameters["layer"]["w"], parameters["layer"]["b"])
+    first = ops.affine(x, parameters["layer"]["w"], parameters["layer"]["b"], False)
     return ops.relu(first) * here + ops.gather(parameters["others"], index)
 
 
@@ -159,6 +159,26 @@ def test_second_derivatives_take_the_plain_call():
 
     plain, blocked = penalty(network), penalty(in_blocks(2))
     np.testing.assert_allclose(blocked["w"], plain["w"])
+
+
+def test_second_derivatives_in_one_leaf_take_the_plain_call():
+    """d/dw of ‖∂/∂w Σ f²‖²: one leaf on two tapes at once."""
+    parameters, x, here, index = arguments(5, 6)
+
+    def penalty(call):
+        def squares(tree):
+            out = call({**parameters, "layer": tree}, x, here, index)
+            return ops.total(out * out), None
+
+        def outer(tree):
+            slope = value_and_gradients(squares, tree)[1]
+            return ops.total(slope["w"] * slope["w"]) + ops.total(slope["b"] * slope["b"]), None
+
+        return value_and_gradients(outer, parameters["layer"])[1]
+
+    plain, blocked = penalty(network), penalty(in_blocks(2))
+    for name in ("w", "b"):
+        np.testing.assert_allclose(blocked[name], plain[name])
 
 
 def test_a_second_derivative_of_what_comes_after_is_refused():

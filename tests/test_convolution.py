@@ -154,6 +154,27 @@ def test_second_derivatives_take_the_plain_form(monkeypatch):
     same(penalty(conv2d), expected)
 
 
+@pytest.mark.parametrize("rectified", [False, True])
+def test_so_do_second_derivatives_in_one_leaf(monkeypatch, rectified):
+    """d/dw of ‖∂/∂w Σ conv(x, w)²‖²: one leaf on two tapes at once."""
+    x, w, _ = arrays()
+
+    def penalty(function):
+        def squares(w):
+            out = function(x, w)
+            return ops.total(ops.multiply(out, out)), None
+
+        def outer(w):
+            slope = value_and_gradients(squares, w)[1]
+            return ops.total(ops.multiply(slope, slope)), None
+
+        return value_and_gradients(outer, w)[1]
+
+    expected = penalty(lambda x, w: ops.relu(plain(x, w)) if rectified else plain(x, w))
+    monkeypatch.setattr(convolution, "WINDOWS", 108)
+    same(penalty(lambda x, w: conv2d(x, w, rectified=rectified)), expected)
+
+
 def test_so_do_third_derivatives(monkeypatch):
     """Three tapes at once."""
     x, w, b = arrays(2)

@@ -69,13 +69,21 @@ def test_a_rectified_linear_layer_has_a_relu(bias):
     same(layers.linear(layer, x, rectified=True), np.maximum(layers.linear(layer, x), 0))
 
 
-@pytest.mark.parametrize("biases", [("first",), ("second",), ("first", "second")])
-def test_a_pair_of_linear_layers_is_their_sum(biases):
-    x, w, y, v, b, c = draw(2, (2, 3, 4), (4, 5), (2, 3, 6), (6, 5), (5,), (5,))
-    first = {"w": w, "b": b} if "first" in biases else {"w": w}
-    second = {"w": v, "b": c} if "second" in biases else {"w": v}
+@pytest.mark.parametrize("biased", ["first", "second"])
+def test_a_pair_of_linear_layers_is_their_sum(biased):
+    x, w, y, v, b = draw(2, (2, 3, 4), (4, 5), (2, 3, 6), (6, 5), (5,))
+
+    def pair(w, v, b):
+        return [{"w": m, "b": b} if name == biased else {"w": m} for name, m in (("first", w), ("second", v))]
+
+    first, second = pair(w, v, b)
     same(layers.linear_pair(first, x, second, y), layers.linear(first, x) + layers.linear(second, y))
-    check_all(lambda x, w, b, y, v, c: layers.linear_pair({"w": w, "b": b}, x, {"w": v, "b": c}, y), x, w, b, y, v, c)
+
+    def loss(x, w, y, v, b):
+        first, second = pair(w, v, b)
+        return layers.linear_pair(first, x, second, y)
+
+    check_all(loss, x, w, y, v, b)
 
 
 @pytest.mark.parametrize(("wrong", "n", "found"), [("x", 3, 2), ("y", 2, 3)])

@@ -229,17 +229,17 @@ def test_matmul_and_affine():
     x, w, b = draw(6, (3, 4), (4, 2), (2,))
     naive = np.array([[math.fsum(x[i, k] * w[k, j] for k in range(4)) for j in range(2)] for i in range(3)])
     same(ops.matmul(x, w), naive)
-    same(ops.affine(x, w, b), naive + b)
+    same(ops.affine(x, w, b, False), naive + b)
     check_all(ops.matmul, x, w)
-    check_all(ops.affine, x, w, b)
+    check_all(lambda x, w, b: ops.affine(x, w, b, False), x, w, b)
     kept = b.copy()
-    ops.affine(x, w, b)
+    ops.affine(x, w, b, False)
     np.testing.assert_array_equal(b, kept)
 
 
 def test_a_rectified_affine_is_relu_of_affine():
     x, w, b = draw(7, (5, 4), (4, 3), (3,))
-    expected, slopes = gradients(lambda x, w, b: ops.relu(ops.affine(x, w, b)), x, w, b)
+    expected, slopes = gradients(lambda x, w, b: ops.relu(ops.affine(x, w, b, False)), x, w, b)
     assert 0 < (expected == 0).sum() < expected.size
     found, of = gradients(lambda x, w, b: ops.affine(x, w, b, True), x, w, b)
     for a, e in zip([found, *of], [expected, *slopes], strict=True):
@@ -252,8 +252,8 @@ def test_a_rectified_affine_is_relu_of_affine():
 @pytest.mark.parametrize("wanted", ["x", "w", "b"])
 def test_an_affine_needs_no_more_on_the_tape_than_one_of_its_arrays(wanted):
     arrays = dict(zip("xwb", draw(9, (5, 4), (4, 3), (3,)), strict=True))
-    _, every = gradients(ops.affine, *arrays.values())
-    _, (found,) = gradients(lambda a: ops.affine(*{**arrays, wanted: a}.values()), arrays[wanted])
+    _, every = gradients(lambda *arrays: ops.affine(*arrays, False), *arrays.values())
+    _, (found,) = gradients(lambda a: ops.affine(*{**arrays, wanted: a}.values(), False), arrays[wanted])
     np.testing.assert_array_equal(found, every["xwb".index(wanted)])
 
 
@@ -277,13 +277,13 @@ def test_products_of_threads_are_the_same(monkeypatch, m, k, n, threads):
     )
     with shared(monkeypatch, threads):
         same(ops.matmul(x, y), x @ y)
-        same(ops.affine(x, y, b), x @ y + b)
+        same(ops.affine(x, y, b, False), x @ y + b)
         turned = ops.matmul(x, np.asfortranarray(y))
         same(turned, x @ y)
         assert turned.flags.c_contiguous
         assert ops.matmul(x.astype(np.float32), y.astype(np.float32)).dtype == np.float32
         check_gradient(ops.matmul, x, y)
-        check_gradient(ops.affine, x, y, b)
+        check_gradient(lambda x, y, b: ops.affine(x, y, b, False), x, y, b)
     assert set(calls[:4]) == {min(threads, max(m, n))}
 
 
@@ -636,7 +636,7 @@ NOT_KEPT = {
     "col2im": lambda x: ops.col2im(ops.reshape(x, (1, 2, 3, 4)), (1, 4, 6, 1), (2, 2), (2, 2), (0, 0)),
     "relu": ops.relu,
     "standardize": lambda x: ops.standardize(x, -1, 1e-5),
-    "affine": lambda x: ops.affine(x, np.ones((6, 3)), np.zeros(3)),
+    "affine": lambda x: ops.affine(x, np.ones((6, 3)), np.zeros(3), False),
     "affine, rectified": lambda x: ops.affine(x, np.ones((6, 3)), np.zeros(3), True),
     "affine_pair": lambda x: ops.affine_pair(x, np.ones((6, 3)), x, np.ones((6, 3)), np.zeros(3)),
 }

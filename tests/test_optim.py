@@ -1,6 +1,7 @@
 """Adam against the textbook's loop and against PyTorch, in blocks, in place, on every backend."""
 
 import math
+import types
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from sharing import shared
 from strict import STRICT, DeviceArray
 
-from dimref import optim
+from dimref import kernels, optim
 from dimref.backend import leaves, map_tree
 
 
@@ -40,15 +41,16 @@ def run_adam(theta, gradients, backend=None, **settings):
     return parameters["net"]["theta"], state
 
 
-SETTINGS = [{}, {"lr": 0.1}, {"lr": 0.01, "betas": (0.5, 0.9), "epsilon": 0.1}]
+SETTINGS = [{}, {"lr": 0.1}, {"lr": 0.01, "betas": (0.5, 0.9), "epsilon": 0.1}, {"betas": (0.4, 0.3)}]
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("shape", [(), (1,), (3, 2), (0,), (2, 1, 3)])
 def test_adam_is_algorithm_1(shape, settings):
     theta, *gradients = draw(0, shape, *[shape] * 5)
-    found, _ = run_adam(theta, gradients, **settings)
-    np.testing.assert_allclose(found, naive_adam(theta, gradients, **settings), rtol=1e-12)
+    expected = naive_adam(theta, gradients, **settings)
+    np.testing.assert_allclose(run_adam(theta, gradients, **settings)[0], expected, rtol=1e-12)
+    np.testing.assert_allclose(run_adam(theta, gradients, STRICT, **settings)[0].get(), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -99,6 +101,51 @@ def test_blocks_of_any_size(size, block, seed):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(optim, "BLOCK", block)
         np.testing.assert_array_equal(run_adam(theta, gradients)[0], whole)
+
+
+def test_corrections_divide_the_bias_out():
+    """lr·m̂/(√v̂ + ε) = rate·m/(√v + floor), m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ)."""
+    m, v, epsilon = 0.3, 0.2, 0.05
+    for t in (1, 2, 7, 1000):
+        for betas in ((0.9, 0.999), (0.4, 0.3)):
+            expected = 0.1 * m / (1 - betas[0] ** t) / (math.sqrt(v / (1 - betas[1] ** t)) + epsilon)
+            rate, floor = optim.corrections(t, 0.1, betas, epsilon)
+            assert math.isclose(rate * m / (math.sqrt(v) + floor), expected, rel_tol=1e-12)
+        assert optim.corrections(t, 0.1) == optim.corrections(t, 0.1, (0.9, 0.999), 1e-8)
+
+
+def test_corrections_may_be_given_as_an_array(backend):
+    """As a captured step has them: the same to the last bit, and what they would be at this step does not matter."""
+    theta, gradient = draw(5, (3, 2), (3, 2))
+    moved = backend.tree_to_device({"theta": theta.copy(), "gradient": gradient})
+    expected, _ = run_adam(theta, [gradient], lr=0.1)
+    parameters = {"a": moved["theta"]}
+    corrected = backend.to_device(np.array(optim.corrections(1, 0.1)))
+    found, _ = optim.adam_step(
+        parameters, {"a": moved["gradient"]}, optim.init_adam(parameters), lr=7.0, corrected=corrected
+    )
+    np.testing.assert_array_equal(backend.to_host(found["a"]), expected)
+
+
+def test_a_devices_kernel_gets_everything_in_one_call(monkeypatch):
+    calls = []
+    device = types.SimpleNamespace(adam=lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(kernels, "_OF", {DeviceArray: device})
+    trees = [STRICT.tree_to_device({"a": np.full((2, 3), x), "b": np.full(4, x), "c": np.full(1, x)}) for x in (1, 2)]
+    trees[1]["b"] = None
+    state = optim.init_adam(trees[0])
+    found, state = optim.adam_step(*trees, {**state, "step": 4}, 0.1, (0.5, 0.75), 0.25)
+    assert found is trees[0]
+    assert state["step"] == 5
+    corrected = STRICT.to_device(np.array([7.0, 8.0]))
+    optim.adam_step(*trees, state, 0.1, (0.5, 0.75), corrected=corrected)
+    optim.adam_step({"a": trees[0]["a"]}, {"a": None}, optim.init_adam({"a": trees[0]["a"]}))  # nothing to do: no call
+    (groups, numbers, betas), (_, array, _) = calls
+    assert [[a.shape for a in group] for group in groups] == [[(6,)] * 4, [(1,)] * 4]
+    assert [[float(a.get()[0]) for a in group] for group in groups] == [[1, 2, 0, 0]] * 2
+    assert numbers == optim.corrections(5, 0.1, (0.5, 0.75), 0.25)
+    assert array is corrected
+    assert betas == (0.5, 0.75)
 
 
 class Watched(np.ndarray):

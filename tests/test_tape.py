@@ -224,9 +224,14 @@ def test_what_is_fusable_is_on_the_host_and_on_one_tape_at_most():
         found["one of two"] = fusable(q, host), fusable(p)
         return ops.total(q * p), None
 
+    def of_the_same(p):
+        found["one leaf on both"] = fusable(p), fusable(host, p)
+        return ops.total(p * p), None
+
     def outer(p):
         found["one tape"] = fusable(p), fusable(p, host, p)
         found["a device's"] = fusable(p, device), fusable(device)
+        value_and_gradients(of_the_same, p)
         return value_and_gradients(inner, np.ones(2), p)[0], None
 
     value_and_gradients(outer, np.ones(2))
@@ -235,6 +240,7 @@ def test_what_is_fusable_is_on_the_host_and_on_one_tape_at_most():
     assert found == {
         "two tapes": (False, False),
         "one of two": (True, True),
+        "one leaf on both": (False, False),
         "one tape": (True, True),
         "a device's": (False, False),
         "boxed": (False,),

@@ -189,8 +189,8 @@ def _watched(clock: Clock) -> Iterator[None]:
             function = getattr(module, attribute)
             undo.callback(setattr, module, attribute, function)
             setattr(module, attribute, _timed_off_tape(clock, name, function))
-        undo.callback(setattr, convolution, "multiply", convolution.multiply)
-        convolution.multiply = _timed_raw(clock, "matmul", convolution.multiply)
+        undo.callback(setattr, convolution, "product_into", convolution.product_into)
+        convolution.product_into = _timed_raw(clock, "matmul", convolution.product_into)
         yield
 
 

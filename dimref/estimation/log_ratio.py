@@ -14,14 +14,12 @@ network wrongly gives e^20 would be all of E_Q[e^T].
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from dimref import negatives, ops
+from dimref import negatives, ops, parallel
 from dimref.backend import Tree
 from dimref.estimation.blocks import Columns
 from dimref.estimation.critics import Critic
@@ -75,13 +73,8 @@ class LogRatio:
 
     def read(self, x: np.ndarray, y: np.ndarray, names: tuple[str, ...]) -> dict[str, list[Reading]]:
         """Readings of samples that were not trained on, a list with one for each square that they are cut into."""
-        parts = list(self._squares(len(x)))
+        parts = parallel.blocks(len(x), self.critics.family.square)
         return {name: [READINGS[name](self(x[part], y[part]), len(x[part])) for part in parts] for name in names}
-
-    def _squares(self, n: int) -> Iterator[slice]:
-        count = -(-n // self.critics.family.square)
-        edges = [n * k // count for k in range(count + 1)]
-        return (slice(start, stop) for start, stop in itertools.pairwise(edges))
 
 
 def calibrate(critics: Critics, objective: str, train: tuple[Tree, Tree], validation: tuple[Tree, Tree]) -> LogRatio:

@@ -1,7 +1,7 @@
 """Dependence in nats: of the representation on the image (MINE), and of its dimensions on each other (NDM).
 
 Both are Donsker–Varadhan bounds, E_P[T] − log E_Q[e^T], of a critic T that is trained on training images by MINE's
-corrected gradient, stopped where a fifth of them that was left out is told best, and judged once on test images.
+corrected gradient, stopped where DV is largest on a fifth of them that was left out, and judged once on test images.
 
 **What the numbers are.** A lower bound on the divergence for *this* critic on *these* images. I(x; E(x)) of a
 deterministic encoder is the entropy of x itself, infinite on continuous images, so the value says how much of it the

@@ -16,7 +16,7 @@ from dimref.data import DataError
 from dimref.methods import LAYOUTS, AnyLayout
 from dimref.task import INIT, ORDER, generator
 
-BATCH = 100  # images of 32×32: their largest intermediate, the columns of the second convolution, is 26 MB
+BATCH = 100  # images; of 32×32, the columns of their second convolution are 26 MB where they are not made in blocks
 WARM_UP = 50  # batches that an untrained encoder's running statistics are measured on
 
 

@@ -34,7 +34,7 @@ def reconstruction(
     Args:
         train, test: images (N, H, W, C) uint8, H at least 11, and their representations (N, D).
     Raises:
-        ValueError: no SSIM window fits into the images, or one of the sets is empty.
+        ValueError: no SSIM window fits into the images, or there are fewer than two images in one of the sets.
     Source: arXiv 1808.06670, section 4.1 (MS-SSIM of a decoder from y).
     """
     (images, y), (images_test, y_test) = train, test

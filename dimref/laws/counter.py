@@ -39,7 +39,7 @@ def _infonce(case: Case, backend: Backend, k: int) -> float:
 
 @law("counterexample", "DV_off ≤ I for every batch", pinned(TWO_PAIRS), "arXiv 1801.04062, section 3.2")
 def dv_off_below_information(case: Case, backend: Backend) -> Slack:
-    """One batch of the two pairs of a copied bit: I = log 2, DV_off = 30. Only the expectation of e^T is a bound's."""
+    """One batch of the two pairs of a copied bit: I = log 2, DV_off = 30. Only with the exact E_Q[e^T] is it a bound."""
     scores = case["critic"][np.ix_(case["x"], case["y"])]
     value = number(backend, bounds.dv(*negatives.all_pairs(backend.to_device(scores))))
     return at_most(value, information.mutual_information(table(case)), TOLERANCE)

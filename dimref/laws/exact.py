@@ -93,35 +93,35 @@ def urn_with_baseline(rng: np.random.Generator, sizes: Sizes) -> Case:
 
 @law("inequality", "DV(T) ≤ I", urn, f"{BELGHAZI}, eq. (5)")
 def dv_below_information(case: Case, backend: Backend) -> Slack:
-    """In expectation, for any finite T: Donsker and Varadhan's representation is a supremum."""
+    """Exact expectations, for any finite T: Donsker and Varadhan's representation is a supremum."""
     value = _value(backend, bounds.dv, *population(case, case["critic"]))
     return at_most(value, information.mutual_information(table(case)), rounding(case["critic"]))
 
 
 @law("inequality", "NWJ(T) ≤ I", urn, f"{BELGHAZI}, eq. (8); {NOWOZIN}, eq. (4)")
 def nwj_below_information(case: Case, backend: Backend) -> Slack:
-    """In expectation, for any finite T: convex duality."""
+    """Exact expectations, for any finite T: convex duality."""
     value = _value(backend, bounds.nwj, *population(case, case["critic"]))
     return at_most(value, information.mutual_information(table(case)), rounding(case["critic"]))
 
 
 @law("inequality", "TUBA(T, a) ≤ I for every a(y) > 0", urn_with_baseline, f"{POOLE}, eq. (6)")
 def tuba_below_information(case: Case, backend: Backend) -> Slack:
-    """In expectation: log u ≤ u/a + log a − 1 for each y, with u = E_{p(x)}[e^T]."""
+    """Exact expectations: log u ≤ u/a + log a − 1 for each y, with u = E_{p(x)}[e^T]."""
     value = _value(backend, bounds.tuba, *population(case, case["critic"]), *_baseline(case))
     return at_most(value, information.mutual_information(table(case)), rounding(case["critic"], case["log_a"]))
 
 
 @law("inequality", "1 + E_P[T] − E_Q[e^T] ≤ I", urn, f"{POOLE}, eq. (6)")
 def plug_in_below_information(case: Case, backend: Backend) -> Slack:
-    """In expectation, for any finite T; the reading of a critic that was trained with JSD."""
+    """Exact expectations, for any finite T; the reading of a critic that was trained with JSD."""
     value = _value(backend, bounds.plug_in, *population(case, case["critic"]))
     return at_most(value, information.mutual_information(table(case)), rounding(case["critic"]))
 
 
 @law("inequality", "JSD(T) ≤ 2·JS(P‖Q)", urn, f"{HJELM}, eq. (4); {NOWOZIN}, eq. (4)")
 def jsd_below_divergence(case: Case, backend: Backend) -> Slack:
-    """In expectation, for any finite T; JS is weighted ½, ½."""
+    """Exact expectations, for any finite T; JS is weighted ½, ½."""
     p = table(case)
     value = _value(backend, bounds.jsd, *population(case, case["critic"]))
     q = np.outer(p.sum(axis=1), p.sum(axis=0))

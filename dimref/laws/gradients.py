@@ -41,17 +41,12 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
     return np.exp(-np.logaddexp(0, -x.astype(np.float64)))
 
 
-def _weights(*arrays: np.ndarray) -> float:
-    """Tolerance for weights of at most 1, from scores that large."""
-    return rounding(*arrays)
-
-
 @law("identity", "∂DV/∂T = P's weights − Q's weights tilted by e^T; they sum to 0", pairs, f"{BELGHAZI}, section 3.2")
 def gradient_of_dv(case: Case, backend: Backend) -> Slack:
     """At each location the weights 1/N of P against softmax over Q."""
     (n, locations), product = case["joint"].shape, case["product"]
     of_joint, of_product = gradients(backend, bounds.dv, case["joint"], product)
-    tolerance = _weights(case["joint"], product)
+    tolerance = rounding(case["joint"], product)
     return tightest(
         equal(of_joint, np.full((n, locations), 1 / (n * locations)), tolerance),
         equal(of_product, -_softmax(product) / locations, tolerance),
@@ -77,19 +72,19 @@ def gradient_of_nwj(case: Case, backend: Backend) -> Slack:
 def gradient_of_jsd(case: Case, backend: Backend) -> Slack:
     """The errors of a classifier of pairs: it stops learning from what it is sure of."""
     of_joint, of_product = gradients(backend, bounds.jsd, case["joint"], case["product"])
-    tolerance = _weights(*case.values())
+    tolerance = rounding(*case.values())
     return tightest(
         equal(of_joint, _sigmoid(-case["joint"]) / case["joint"].size, tolerance),
         equal(of_product, -_sigmoid(case["product"]) / case["product"].size, tolerance),
     )
 
 
-@law("identity", "∂InfoNCE/∂S = (1 − softmax over x')/N; each column sums to 0", square, f"{OORD}, eq. (4)")
+@law("identity", "∂InfoNCE/∂S = ([i = j] − softmax over x')/N; each column sums to 0", square, f"{OORD}, eq. (4)")
 def gradient_of_infonce(case: Case, backend: Backend) -> Slack:
     """The candidates of a column; rows do not sum to 0. Over all locations the columns sum to 0 with their locations."""
     scores = case["scores"]
     n, _, locations = scores.shape
-    tolerance = _weights(scores)
+    tolerance = rounding(scores)
     (slope,) = gradients(backend, bounds.infonce, scores)
     slacks = [equal(slope, (np.eye(n)[:, :, None] - _softmax(scores)) / (n * locations), tolerance)]
     for infonce in (lambda s: bounds.infonce(s, "all-locations"), bounds.infonce_certified):

@@ -125,7 +125,7 @@ def test_work_within_a_vjp_is_the_owners_but_of_its_own_group(make):
     x, w, b = np.ones((3, 4)), np.ones((4, 5)), np.ones(5)
     with profile._watched(clock), clock.on(profile.TAPE):
         tape.value_and_gradients(
-            lambda p: (ops.total(ops.affine(p["x"], p["w"], p["b"])), None), {"x": x, "w": w, "b": b}
+            lambda p: (ops.total(ops.affine(p["x"], p["w"], p["b"], False)), None), {"x": x, "w": w, "b": b}
         )
     keys = {tuple(key) for key in clock.seconds}
     assert {

@@ -21,7 +21,7 @@ from dimref.audit.contract import Contract, Form, Sizes, Variant
 from dimref.backend import Array, Tree
 from dimref.tape import stop_gradient
 
-HJELM = "arXiv 1808.06670, section 4.1"
+HJELM = "arXiv 1808.06670, appendix A.2"
 CONCAT, DOT = f"{HJELM} and figure 6", f"{HJELM} and figure 7"
 Change = Callable[[Array], Array]
 
