@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from typing import Any
 
 import click
@@ -17,13 +20,28 @@ from dimref.commands.evaluate import evaluate
 from dimref.commands.export import export
 from dimref.commands.hardware import hardware
 from dimref.commands.info import info
+from dimref.commands.options import stopped_by_signals
 from dimref.commands.plot import plot
 from dimref.commands.train import train
 from dimref.errors import DimrefError
 
+BROKEN_PIPE = 141  # what a shell says of a program that the signal of a broken pipe has ended
+
 
 class Group(click.Group):
     """A group of commands that tells a mistake in one line and exits with its code, never with a traceback."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Parse and run, whatever a name has in it that the terminal cannot show; a signal ends it as Ctrl-C does."""
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")
+        with stopped_by_signals():
+            try:
+                return super().main(*args, **options)
+            except OSError as error:  # of the group's own help, which is printed before a command is invoked
+                _tell(f"output: expected to write it, found: {error.strerror or error}")
+                sys.exit(2)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -37,8 +55,10 @@ class Group(click.Group):
         except MemoryError:
             _tell("memory: expected enough for the arrays, found none left; lower --batch-size or --limit")
             ctx.exit(2)
-        except BrokenPipeError:
-            raise  # the reader of a pipe is gone, as in `dimref train | head`: click ends quietly
+        except BrokenPipeError:  # the reader of a pipe is gone, as in `dimref train | head`
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would try once more
+            ctx.exit(BROKEN_PIPE)
         except OSError as error:
             _tell(f"{error.filename or 'output'}: expected to read or write it, found: {error.strerror or error}")
             ctx.exit(2)
@@ -46,7 +66,8 @@ class Group(click.Group):
 
 def _tell(text: str) -> None:
     """One line, whatever line breaks a path in it may have."""
-    click.echo("dimref: " + " ".join(text.splitlines()), err=True)
+    with contextlib.suppress(OSError):  # nobody can be told
+        click.echo("dimref: " + " ".join(text.splitlines()), err=True)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

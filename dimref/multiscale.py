@@ -30,6 +30,7 @@ from dimref.backend import Array, Tree
 FIRST = 3  # side of the first convolution's kernel
 SMALLEST = 32  # pixels along a side
 WIDEST = 8  # times ndf: the most channels of a map
+DEEPEST = 1000  # layers of a block at most: a hundred times the paper's
 SIDES = (7, 5, 1)  # of the maps that are embedded
 IMAGES = 16  # of a block that goes all the way to the 7×7 map, with the maps before it in a core's cache
 
@@ -65,6 +66,8 @@ class Layout:
                 f"encoder: ndf and ndepth must be at least 1 and nrkhs at least the {self.map_channels} channels of the "
                 f"maps before it, were {found}"
             )
+        if self.ndepth > DEEPEST:
+            raise ValueError(f"encoder: ndepth must be at most {DEEPEST}, was {self.ndepth}")
 
     @property
     def padded(self) -> int:

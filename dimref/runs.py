@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import re
 import shlex
 import shutil
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,8 @@ from dimref.config import Config
 from dimref.errors import DimrefError
 
 FORMAT = 2
+LONGEST = 230  # bytes of a name that can be made longer
+PARTS = ("parameters", "state", "adam")  # of a checkpoint
 CONFIG, METRICS, NEWEST, BEST, CURVES = "config.json", "metrics.jsonl", "newest.npz", "best.npz", "curves.png"
 
 
@@ -110,6 +114,12 @@ def locked(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def need_file(path: Path) -> None:
+    """Raise RunError where something else than a file lies: a pipe could be waited for without end, a device be lost."""
+    if path.exists() and not path.is_file():
+        raise RunError(f"{path}: expected a file, found {'a directory' if path.is_dir() else 'a device or a pipe'}")
+
+
 def replace(path: Path, content: bytes) -> None:
     """Write a whole file or leave the old one."""
     with writing(path) as file:
@@ -124,12 +134,15 @@ def copy(source: Path, path: Path) -> None:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[BinaryIO]:
-    """A temporary file that takes the place of `path` once it is complete and on the disk.
+    """A temporary file that takes the place of `path`, or of the file that it links to, once it is complete and on the disk.
 
     Raises:
-        RunError: the disk is full, the directory is gone or not writable; the old file stays as it was.
+        RunError: the disk is full, the directory is gone or not writable, or a device lies there; the old file stays.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    need_file(path)
+    path = Path(os.path.realpath(path))
+    short = path.name if len(os.fsencode(path.name)) < LONGEST else f"{zlib.crc32(os.fsencode(path.name)):08x}"
+    temporary = path.with_name(f".{short}.{os.getpid()}.tmp")
     try:
         with _told(path):
             with open(temporary, "wb") as file:
@@ -184,6 +197,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises:
         RunError: it is missing, damaged, or of another format.
     """
+    need_file(path)
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
@@ -196,11 +210,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except Exception as error:  # a damaged archive, or a damaged array in one, fails in many ways
         raise _damaged(path, error) from None
     if version != FORMAT:
-        raise RunError(f"{path}: expected checkpoint format {FORMAT}, found {version}")
+        raise RunError(f"{path}: expected checkpoint format {FORMAT}, found {version!r}")
     try:
         step, best, options, trees = int(meta.pop("step")), float(meta.pop("best")), meta.pop("config"), _nested(arrays)
     except Exception as error:
         raise _damaged(path, error) from None
+    if step < 0 or math.isnan(best) or not all(isinstance(trees.get(part, {}), dict) for part in PARTS):
+        raise RunError(f"{path}: expected a step, a bound and trees of arrays, found step {step}, bound {best}")
     return Checkpoint(step, trees, Config(**configs.checked_types(options, str(path))), best, meta)
 
 
@@ -234,9 +250,12 @@ def check_same_shapes(path: Path, found: Tree, expected: Tree) -> None:
     """Raise RunError unless both trees have the same arrays, by name, shape and type."""
     shapes = {name: (np.shape(a), np.asarray(a).dtype) for name, a in leaves(found)}
     for name, array in leaves(expected):
-        if shapes.pop(name, None) != (np.shape(array), np.asarray(array).dtype):
+        wanted = np.shape(array), np.asarray(array).dtype
+        there = shapes.pop(name, None)
+        if there != wanted:
+            words = f"{there[1]} {there[0]}" if there else "none"
             raise RunError(
-                f"{path}: expected {name} of shape {np.shape(array)}, found a checkpoint of another configuration"
+                f"{path}: expected {name} as {wanted[1]} {wanted[0]}, found {words}: a checkpoint of another configuration"
             )
     if shapes:
         raise RunError(f"{path}: expected no {next(iter(shapes))}, found a checkpoint of another configuration")
@@ -259,6 +278,7 @@ def _finite(value: Any) -> Any:
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """Every complete line; an incomplete last one, of a process that was killed while writing it, is left out."""
+    need_file(path)
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
@@ -267,9 +287,10 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(text.splitlines(keepends=True), start=1):
         try:
             found = json.loads(line)
-            found["step"] + 0
+            if not 0 <= found["step"] + 0 < 1 << 63:
+                raise ValueError("step")
             lines.append(found)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             if not line.endswith("\n"):
                 return lines
             raise RunError(

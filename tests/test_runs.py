@@ -1,10 +1,13 @@
 """The run directory: whatever happens while a file is written, a complete one is there and loads."""
 
+import dataclasses
 import errno
 import json
+import math
 import os
 import random
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -180,12 +183,34 @@ def test_a_process_killed_before_the_rename_leaves_the_old_checkpoint(saved):
     assert runs.load_checkpoint(saved).step == 4
 
 
-def test_a_link_is_replaced_and_its_target_kept(tmp_path, old):
-    link = tmp_path / "link"
+def test_a_link_stays_and_its_target_is_replaced(tmp_path, old):
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "elsewhere" / "link"
     link.symlink_to(old)
     runs.replace(link, b"new")
-    assert link.read_bytes() == b"new"
-    assert old.read_bytes() == b"old"
+    assert link.is_symlink()
+    assert old.read_bytes() == b"new"
+    assert [p.name for p in link.parent.iterdir()] == ["link"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+def test_a_pipe_is_neither_replaced_nor_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for function, *arguments in (
+        (runs.replace, tmp_path / "pipe", b"new"),
+        (runs.load_checkpoint, tmp_path / "pipe"),
+        (runs.read_metrics, tmp_path / "pipe"),
+    ):
+        assert refusal(function, *arguments) == f"{tmp_path / 'pipe'}: expected a file, found a device or a pipe"
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    assert refusal(runs.replace, tmp_path, b"new") == f"{tmp_path}: expected a file, found a directory"
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "ü" * 127])
+def test_a_name_may_be_as_long_as_the_system_takes(tmp_path, name):
+    runs.replace(tmp_path / name, b"new")
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_bytes() == b"new"
 
 
 # ---- checkpoints
@@ -291,6 +316,22 @@ def test_a_pickle_in_a_checkpoint_is_never_run(saved, tmp_path):
     rewrite(saved, **{"parameters/x": np.array([Bomb()], dtype=object)})
     assert "damaged" in refusal(runs.load_checkpoint, saved)
     assert not (tmp_path / "boom").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"step": -1}, "found step -1, bound -inf"),
+        ({"best": math.nan}, "found step 3, bound nan"),
+        ({"trees": {**checkpoint().trees, "parameters": np.ones(2)}}, "expected a step, a bound and trees of arrays"),
+        ({"trees": {**checkpoint().trees, "state": np.ones(2)}}, "expected a step, a bound and trees of arrays"),
+    ],
+)
+def test_a_checkpoint_that_no_run_writes_is_refused(tmp_path, change, words):
+    runs.save_checkpoint(tmp_path / "c.npz", dataclasses.replace(checkpoint(), **change))
+    line = refusal(runs.load_checkpoint, tmp_path / "c.npz")
+    assert line.startswith(f"{tmp_path / 'c.npz'}: ")
+    assert words in line
 
 
 @pytest.mark.parametrize(

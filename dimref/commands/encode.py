@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from dimref import names
-from dimref.commands.options import other_data, set_threads, stopped_by_sigterm
+from dimref.commands.options import other_data, refuse_unwritable, set_threads
 from dimref.errors import DimrefError
 
 
@@ -46,14 +46,15 @@ def encode(
     if out.suffix != ".npy":
         raise DimrefError(f"--out: expected a name that ends in .npy, found {out}")
     encoder, found = frozen.load(run, get_backend(backend), f"{checkpoint}.npz")
+    for file in (out, encoding.labels_path(out)):
+        refuse_unwritable("--out", file)
     if kind not in encoder.kinds:
         raise DimrefError(f"--features {kind}: the encoder of {run} has {', '.join(encoder.kinds)} alone")
     config = other_data(found.config, data, data_dir, noise, None)  # its limit is not asked for
     images = readers.load(config.data, split, config.data_dir, limit, config.noise)
     start = time.perf_counter()
-    with stopped_by_sigterm(), click.progressbar(
-        length=len(images.images), label="encoding", file=sys.stderr, hidden=not sys.stderr.isatty()
-    ) as bar:  # fmt: skip
+    hidden = sys.stderr is None or not sys.stderr.isatty()
+    with click.progressbar(length=len(images.images), label="encoding", file=sys.stderr, hidden=hidden) as bar:
         labels = encoding.write_features(encoder, images, kind, out, bar.update)
     seconds = time.perf_counter() - start
     click.echo(f"encoder   {run / checkpoint}.npz, step {found.step}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dimref import names
-from dimref.commands.options import json_option, other_data, printer, set_threads, stopped_by_sigterm, write_json
+from dimref.commands.options import json_option, other_data, printer, refuse_unwritable, set_threads, write_json
 from dimref.errors import DimrefError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _words(allowed: tuple[str, ...], empty: bool = True) -> Callable[..., tuple[
               help="Classifiers of the features; or none.  [default: linear,mlp]")  # fmt: skip
 @click.option("--measures", callback=_words(names.MEASURES), metavar="mine,ndm,ms-ssim",
               help="Measures of y; or none.  [default: all three]")  # fmt: skip
-@click.option("--seeds", type=click.IntRange(min=1), default=1, metavar="N",
+@click.option("--seeds", type=click.IntRange(min=1, max=1000), default=1, metavar="N",
               help="Each probe and critic N times, from the run's seed on.  [default: 1]")  # fmt: skip
 @click.option("--checkpoint", type=click.Choice(names.CHECKPOINTS), default="newest", help="Which.  [default: newest]")
 @click.option("--backend", type=click.Choice(names.BACKENDS), default="numpy", help="CPU or GPU.  [default: numpy]")
@@ -81,6 +81,7 @@ def evaluate(
 
     path = run / f"{checkpoint}.npz"
     encoder, found = frozen.load(run, get_backend(backend), path.name)
+    refuse_unwritable("RUN", run / EVALUATION)
     config = other_data(found.config, data, data_dir, noise, limit)
     images = labelled_images(config, limit)
     encoder.refuse_other_images(images.train[0], images.source)
@@ -89,7 +90,7 @@ def evaluate(
     say = printer(json_file)
     for line in scores.opening(path, found.step, images, wanted, encoder):
         say(line)
-    with stopped_by_sigterm(), _progress(wanted.count(encoders=2)) as watch:
+    with _progress(wanted.count(encoders=2)) as watch:
         watch("the untrained encoder's batch statistics", 0)
         judged = {
             "trained": encoder,

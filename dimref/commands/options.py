@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -51,21 +51,31 @@ def other_data(
     return dataclasses.replace(config, **{name: value for name, value in given.items() if value is not None})
 
 
+Handler = Callable[[int, FrameType | None], None]
+
+
 @contextmanager
-def stopped_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends the command as Ctrl-C does, so that the half-written file is taken away."""
+def handled(handler: Handler, *names: str) -> Iterator[None]:
+    """Have signals handled, those of the names that the system has and nobody has it ignore, as nohup does SIGHUP."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    previous = {n: signal.signal(n, handler) for n in numbers if signal.getsignal(n) != signal.SIG_IGN}
+    try:
+        yield
+    finally:
+        for number, before in previous.items():
+            signal.signal(number, before)
+
+
+def stopped_by_signals() -> AbstractContextManager[None]:
+    """SIGTERM and SIGHUP end a command as Ctrl-C does, so that a half-written file is taken away."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    previous = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+    return handled(stop, "SIGTERM", "SIGHUP")
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -97,6 +107,8 @@ def refuse_unwritable(option: str, file: Path) -> None:
     parent = file.absolute().parent
     if file.is_dir() or not parent.is_dir():
         raise DimrefError(f"{option} {file}: expected a file in a directory that exists, found none")
+    if file.exists() and not file.is_file():
+        raise DimrefError(f"{option} {file}: expected a file, found a device or a pipe")
     if not os.access(parent, os.W_OK):
         raise DimrefError(f"{option} {file}: expected a directory that can be written to, found none")
 

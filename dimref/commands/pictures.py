@@ -15,6 +15,7 @@ from dimref.evaluation.frozen import Frozen
 from dimref.evaluation.labelled import LABELLED
 from dimref.methods import AnyLayout, AnyObjective
 from dimref.plots.neighbours import queries
+from dimref.runs import RunError
 from dimref.task import HELD, INIT, generator
 
 IMAGES = 1000  # test images in the pictures that show some
@@ -77,9 +78,15 @@ def _views(run: Path, layout: AnyLayout, config: Config, found: Dataset) -> Path
 
 
 def told(draw: Callable[[], Path]) -> str:
-    """Where a picture lies, or the line that says why it does not."""
+    """Where a picture lies, or the line that says why there is nothing to draw.
+
+    Raises:
+        RunError: it cannot be written.
+    """
     try:
         return str(draw())
+    except RunError:
+        raise
     except DimrefError as error:
         return f"none: {error}"
 

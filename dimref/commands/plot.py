@@ -36,6 +36,8 @@ def plot(run: Path, data_dir: str | None, checkpoint: str, backend: str, threads
     encoder, found = frozen.load(run, get_backend(backend), f"{checkpoint}.npz")
     config = found.config if data_dir is None else dataclasses.replace(found.config, data_dir=data_dir)
     n = found.meta.get("held_out_batch", config.batch_size)
+    if type(n) is not int or n < 2:
+        raise DimrefError(f"{run / checkpoint}.npz: expected a held-out batch of at least 2 images, found {n!r}")
     ceilings = pictures.ceilings(config.objective(), n, encoder.layout.local[0] ** 2)
     title = pictures.title_of(config)
     click.echo(f"{'curves':<13} {pictures.told(lambda: plots.curves(run, ceilings, title, n))}")

@@ -12,6 +12,7 @@ from dimref import amdim, multiscale, plots, training
 from dimref.commands import pictures, scores
 from dimref.config import Config
 from dimref.data import DataError
+from dimref.errors import DimrefError
 from dimref.evaluation.frozen import Frozen, untrained
 from dimref.evaluation.judge import Wanted, judge
 from dimref.evaluation.labelled import labelled_images
@@ -91,13 +92,21 @@ def closing(task: Task, run: Path, state: State, plot: bool | None, quiet: bool)
         if "prior" in held:
             _row("prior", f"{held['prior']:.3f} nats, {-math.log(4):.3f} when y cannot be told from the prior")
         _print_probes(task, state)
-    if plot or (plot is None and plots.available()):
+    if _drawable() if plot is None else plot:
         _row("curves", str(plots.curves(run, ceilings, pictures.title_of(task.config), n)))
         if not quiet:
             for name, text in pictures.of_encoder(run, _trained(task, state), task.config, state.step):
                 _row(name, text)
     _row("run", str(run))
     _row("next", f"dimref train --resume {shlex.quote(str(run))} {_twice_as_long(task, state)}")
+
+
+def _drawable() -> bool:
+    try:
+        return plots.available()
+    except DimrefError as error:
+        _row("pictures", f"none: {error}")
+        return False
 
 
 def _twice_as_long(task: Task, state: State) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from click.core import ParameterSource
 
 from dimref import config as configs
 from dimref import names
-from dimref.commands.options import set_threads
+from dimref.commands.options import handled, set_threads
 from dimref.config import PRESETS, Config
 from dimref.errors import DimrefError
 
@@ -141,6 +140,7 @@ def _start(config: Config, out: Path | None, plot: bool | None, quiet: bool) -> 
     from dimref.task import prepare
 
     task = prepare(config)
+    _refuse_too_large(task)
     _refuse_missing_matplotlib(plot)
     run = out or runs.make_next(Path("runs"), f"{_name(config)}-{config.data}")
     runs.create(run, config)
@@ -187,6 +187,20 @@ def _refuse_earlier_end(task: Task, run: Path, checkpoint: Checkpoint) -> None:
         )
 
 
+def _refuse_too_large(task: Task) -> None:
+    """An encoder that cannot be trained here is told before it is drawn: the system may not say no, but stop."""
+    from dimref.bench import memory
+
+    numbers, free = task.layout.numbers, memory.available()
+    needed = 16 * numbers  # bytes: parameters, gradients and both moments of Adam
+    if free is not None and needed > free:
+        what = "--ndf, --ndepth or --nrkhs" if task.config.method == "amdim" else "the size of the images"
+        raise DimrefError(
+            f"encoder: expected to find {needed / 1e9:.1f} GB of memory for its {numbers:,} numbers, their gradients and "
+            f"Adam's moments, found {free / 1e9:.1f} GB; lower {what}"
+        )
+
+
 def _refuse_missing_matplotlib(plot: bool | None) -> None:
     """A picture that was asked for and cannot be drawn is told before the training, not after."""
     from dimref import plots
@@ -222,23 +236,20 @@ def _go(task: Task, run: Path, checkpoint: Checkpoint | None, plot: bool | None,
 
 @contextmanager
 def _signals() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C and SIGTERM end the run after the step at hand; a second Ctrl-C ends it at once."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
+    """Ctrl-C, SIGTERM and SIGHUP end the run after the step at hand; a second one, or one before any step, at once."""
+    stepped, asked = threading.Event(), threading.Event()
+
+    def stopped() -> bool:  # asked after each step
+        stepped.set()
+        return asked.is_set()
 
     def ask(number: int, frame: FrameType | None) -> None:
-        if asked.is_set():
+        if asked.is_set() or not stepped.is_set():
             raise KeyboardInterrupt
         asked.set()
 
-    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked.is_set
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    with handled(ask, "SIGINT", "SIGTERM", "SIGHUP"):
+        yield stopped
 
 
 @contextmanager

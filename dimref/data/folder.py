@@ -33,7 +33,8 @@ def read(name: str, split: str, data_dir: Path, limit: int | None) -> Dataset:
     folder, classes = _find_split(need_folder(data_dir), split)
     paths, labels = _mix([_images(folder / label) for label in classes if (folder / label).is_dir()], folder, classes)
     images = _decode_all(paths[:limit], _pillow())
-    return make(name, split, images, labels[: len(images)], tuple(classes), f"of {len(paths)} from {folder}")
+    printable = tuple(os.fsencode(label).decode("utf-8", "replace") for label in classes)
+    return make(name, split, images, labels[: len(images)], printable, f"of {len(paths)} from {folder}")
 
 
 def _find_split(root: Path, split: str) -> tuple[Path, list[str]]:

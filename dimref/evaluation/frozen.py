@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -77,23 +78,26 @@ def load(run: Path, backend: Backend, checkpoint: str = runs.NEWEST) -> tuple[Fr
     """The encoder in a run's newest.npz or best.npz, on the backend, and the checkpoint that it came from.
 
     Raises:
-        RunError: there is no such checkpoint, it is damaged, or its arrays are not those of its layout.
+        RunError: there is no such checkpoint, it is damaged, or its arrays are not those of its layout, or not finite.
     """
     path = run / checkpoint
     found = runs.load_checkpoint(path)
     trees = [found.trees.get(part, {}).get("encoder", {}) for part in ("parameters", "state")]
     there = sum(np.size(array) for _, array in leaves(trees[0]))
     try:
-        layout = LAYOUTS[found.config.method](**found.meta["layout"])
+        layout = LAYOUTS[found.config.method](**{name: operator.index(n) for name, n in found.meta["layout"].items()})
         if layout.numbers > 2 * there:  # it would take memory that its arrays do not
             raise ValueError(f"one of {layout.numbers:,} numbers beside arrays of {there:,}")
         expected = methods.init_encoder(np.random.default_rng(0), layout)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise runs.RunError(
             f"{path}: expected the layout of an encoder, found {type(error).__name__}: {error}"
         ) from None
     for tree, fresh in zip(trees, expected, strict=True):
         runs.check_same_shapes(path, tree, fresh)
+        for name, array in leaves(tree):
+            if not np.isfinite(array).all() or (name.endswith("/variance") and (array < 0).any()):
+                raise runs.RunError(f"{path}: expected finite numbers and no variance below 0, found others in {name}")
     return Frozen(layout, backend, *map(backend.tree_to_device, trees)), found
 
 

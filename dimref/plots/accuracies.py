@@ -7,8 +7,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from dimref import names
 from dimref.errors import DimrefError
-from dimref.names import FEATURES
 from dimref.plots.style import BLUE, GREY, ORANGE, new_figure, save, tidy
 
 EVALUATION = "evaluation.json"
@@ -43,7 +43,7 @@ def accuracies(run: Path, title: str) -> Path:
 
 
 def _draw_probe(axes: Any, cells: dict[tuple[str, str], tuple[float, float]], chance: float) -> None:
-    features = [name for name in FEATURES if any(key[1] == name for key in cells)]
+    features = [name for name in names.FEATURES if any(key[1] == name for key in cells)]
     for side, (encoder, style) in zip((-0.5, 0.5), ENCODERS.items(), strict=True):
         for place, feature in enumerate(features):
             if (encoder, feature) not in cells:
@@ -72,6 +72,8 @@ def read_probes(path: Path) -> tuple[Cells, float]:
     Raises:
         DimrefError: the file is missing, damaged or holds no probe.
     """
+    if path.exists() and not path.is_file():
+        raise DimrefError(f"{path}: expected the results of dimref evaluate, found no file but something else")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -86,13 +88,14 @@ def read_probes(path: Path) -> tuple[Cells, float]:
                 100 * float(cell["mean"]), 100 * float(cell["std"] or 0)
             )
             for cell in content["results"]
-            if cell["kind"] == "probe"
+            if cell["kind"] == "probe" and cell["name"] in names.PROBES
         }  # fmt: skip
         chance = 100 * float(content["data"]["chance"] or 0)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DimrefError(
             f"{path}: expected results as dimref evaluate writes them, found a fault at {error}"
         ) from None
-    if not cells or not all(math.isfinite(v) for value in (*cells.values(), (chance,)) for v in value):
-        raise DimrefError(f"{path}: expected at least one probe with finite numbers, found none")
+    numbers = [v for value in (*cells.values(), (chance,)) for v in value]
+    if not cells or not all(0 <= v < math.inf for v in numbers):
+        raise DimrefError(f"{path}: expected at least one known probe with finite numbers of at least 0, found none")
     return cells, chance

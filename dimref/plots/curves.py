@@ -49,10 +49,13 @@ def _read(path: Path, terms: tuple[str, ...]) -> tuple[list[dict], list[dict]]:
             for line in lines
             if line["kind"] == "epoch"
         ]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DimrefError(f"{path}: expected the metrics of a run, found a fault at {error}") from None
     if not steps:
         raise DimrefError(f"{path}: expected at least one line of metrics, found none")
+    for nats in (*(line["nats"] for line in steps), *(line["held_out_nats"] for line in epochs)):
+        if nats.keys() != steps[0]["nats"].keys():
+            raise DimrefError(f"{path}: expected the same terms on every line, found {', '.join(nats)} on one")
     return steps, epochs
 
 

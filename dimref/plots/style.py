@@ -19,11 +19,17 @@ DPI = 110
 
 
 def available() -> bool:
-    """Whether matplotlib is installed."""
+    """Whether matplotlib is installed.
+
+    Raises:
+        DimrefError: it is, and cannot be loaded: a setting of its own is damaged.
+    """
     try:
         import matplotlib  # noqa: F401
     except ImportError:
         return False
+    except Exception as error:
+        raise DimrefError(f"pictures: expected matplotlib to load, found {type(error).__name__}: {error}") from None
     return True
 
 

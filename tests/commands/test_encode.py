@@ -96,7 +96,7 @@ def test_what_is_no_run_is_refused(tmp_path):
     ("options", "words"),
     [
         (("--out", "features.txt"), "--out: expected a name that ends in .npy, found features.txt"),
-        (("--out", "nowhere/at/all.npy"), "expected to write it, found: No such file or directory"),
+        (("--out", "nowhere/at/all.npy"), "expected a file in a directory that exists, found none"),
         (("--limit", 0), "limit: expected at least 1 image, found 0"),
         (("--noise", 0.5), "only shapes are drawn with noise"),
         (("--data-dir", "nowhere"), "nowhere: expected a directory, found no such directory"),
@@ -120,13 +120,24 @@ def test_a_checkpoint_of_another_layout_is_refused(run):
     meta = json.loads(str(arrays["meta"]))
     meta["layout"]["fc"] = 17
     np.savez(run / "newest.npz", **{**arrays, "meta": np.array(json.dumps(meta))})
-    assert "found a checkpoint of another configuration" in tiny.refused("encode", run)
+    assert "fc/w as float32 (32, 17), found float32 (32, 16): a checkpoint of another configuration" in tiny.refused(
+        "encode", run
+    )
+
+
+def test_a_place_that_cannot_be_written_to_is_told_before_the_work(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(Frozen, "batches", lambda *_: pytest.fail("images were encoded"))
+    (tmp_path / "f.npy").write_text("old")
+    (tmp_path / "f.labels.npy").mkdir()
+    line = tiny.refused("encode", run, "--out", tmp_path / "f.npy")
+    assert line.startswith(f"dimref: --out {tmp_path / 'f.labels.npy'}: expected a file")
+    assert (tmp_path / "f.npy").read_text() == "old"
 
 
 # ---- ends before the end
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stopped_command_leaves_nothing(run, monkeypatch, number):
     batches = Frozen.batches
 

@@ -292,8 +292,16 @@ def test_an_encoder_that_diverged_is_told(run):
         arrays = {name: archive[name] for name in archive.files}
     arrays["parameters/encoder/y/b"][0] = np.nan
     np.savez(run / "newest.npz", **arrays)
-    assert "found NaN or infinity in y" in tiny.refused("evaluate", run, *QUICK)
+    assert "expected finite numbers and no variance below 0, found others in y/b" in tiny.refused(
+        "evaluate", run, *QUICK
+    )
     assert not (run / "evaluation.json").exists()
+
+
+def test_a_run_that_cannot_be_written_to_is_told_before_the_work(run, monkeypatch):
+    monkeypatch.setattr(linear, "_fit", lambda *_: pytest.fail("a probe was trained"))
+    (run / "evaluation.json").mkdir()
+    assert "evaluation.json: expected a file" in tiny.refused("evaluate", run, *QUICK)
 
 
 # ---- ends before the end

@@ -1,5 +1,6 @@
 """`dimref plot`: every picture of a run, and a line for each that cannot be drawn."""
 
+import dataclasses
 import json
 import shutil
 
@@ -8,7 +9,7 @@ import pytest
 import tiny
 from drawing import size
 
-from dimref import plots
+from dimref import plots, runs
 
 pytest.importorskip("matplotlib")
 
@@ -49,6 +50,24 @@ def test_without_an_evaluation_its_picture_is_left_out_and_said_why(run, light):
     assert not (run / "accuracies.png").exists()
     (run / "evaluation.json").write_text("{")
     assert rows("plot", run)["accuracies"].startswith(f"none: {run / 'evaluation.json'}: expected JSON")
+
+
+def test_a_place_that_cannot_be_written_to_is_no_success(run):
+    """As a process with files of at most 2 kB, which no picture fits into."""
+    resource = pytest.importorskip("resource")
+    limits = (2000, 2000)
+    child = tiny.process("plot", run, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits))
+    assert child.returncode == 2
+    assert child.stderr_text == f"dimref: {run / 'curves.png'}: expected to write it, found: File too large\n"
+    assert not list(run.glob("*.png"))
+
+
+@pytest.mark.parametrize("found", ["3", None, 0, 2.5, True])
+def test_a_held_out_batch_that_no_run_has_is_refused(run, light, found):
+    saved = runs.load_checkpoint(run / "newest.npz")
+    meta = {**saved.meta, "held_out_batch": found}
+    runs.save_checkpoint(run / "newest.npz", dataclasses.replace(saved, meta=meta))
+    assert f"newest.npz: expected a held-out batch of at least 2 images, found {found!r}" in tiny.refused("plot", run)
 
 
 def test_data_that_moved_can_be_pointed_at(run, light, images, tmp_path):

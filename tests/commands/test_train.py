@@ -21,7 +21,7 @@ import simulated
 import tiny
 
 from dimref import config as configs
-from dimref import device, names, runs, task
+from dimref import device, names, runs, task, training
 from dimref.commands import report
 from dimref.config import PRESETS, Config
 from dimref.evaluation import labelled
@@ -569,9 +569,9 @@ def lines(run):
     return path.read_text().count("\n") if path.exists() else 0
 
 
-def begin(whole, run, at_line):
+def begin(whole, run, at_line, **options):
     """Start the run of `whole` anew, and wait until its metrics have so many lines."""
-    child = tiny.start(*tiny.small(whole.parent / "images.npz", *LONG, "--out", run))
+    child = tiny.start(*tiny.small(whole.parent / "images.npz", *LONG, "--out", run), **options)
     wait_for(lambda: lines(run) >= at_line, child)
     return child
 
@@ -595,7 +595,7 @@ def test_a_run_killed_in_the_middle_of_an_epoch_resumes_to_the_same_bits(whole, 
     assert_resumes_to(whole, run)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_run_that_is_stopped_saves_its_state_says_how_to_go_on_and_does(whole, tmp_path, number):
     run = tmp_path / "a run"
     child = begin(whole, run, 7)
@@ -608,6 +608,26 @@ def test_a_run_that_is_stopped_saves_its_state_says_how_to_go_on_and_does(whole,
     )
     assert step >= 7
     assert_resumes_to(whole, run)
+
+
+def test_a_hangup_that_is_ignored_stays_so(whole, tmp_path):
+    """As after nohup."""
+    child = begin(whole, tmp_path / "run", 7, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    child.send_signal(signal.SIGHUP)
+    child.communicate(timeout=60)
+    assert child.returncode == 0
+    assert runs.load_checkpoint(tmp_path / "run" / "newest.npz").step == 40
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_before_the_first_step_a_run_ends_at_once(images, tmp_path, monkeypatch, number):
+    def drawn(task):
+        os.kill(os.getpid(), number)
+        pytest.fail("went on")
+
+    monkeypatch.setattr(training, "initial_state", drawn)
+    line = tiny.refused(*tiny.small(images, "--out", tmp_path / "run"), code=130)
+    assert line.splitlines()[-1] == "dimref: stopped"
 
 
 def test_a_second_interrupt_ends_the_run_at_once_with_the_last_checkpoint(whole, tmp_path):
@@ -734,3 +754,34 @@ def test_a_run_is_not_resumed_to_an_end_that_lies_behind_it(tmp_path):
     line = tiny.refused("train", "--resume", tmp_path / "run", "--steps", 2)
     assert "at or after the checkpoint's step 3, found an end at 2" in line
     assert (tmp_path / "run" / "config.json").read_bytes() == before
+
+
+# ---- what cannot be
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        (("--ndepth", 10**6), "encoder: ndepth must be at most 1000, was 1000000"),
+        (("--ndepth", 10**29), "encoder: ndepth must be at most 1000"),
+        (("--ndf", 10**5, "--nrkhs", 10**6), "GB; lower --ndf, --ndepth or --nrkhs"),
+        (("--ndf", 10**29, "--nrkhs", 10**30), "encoder: expected to find "),
+    ],
+)
+def test_an_encoder_beyond_memory_is_refused_before_it_is_drawn(images, tmp_path, sizes, words):
+    line = tiny.refused("train", "--data", "npz", "--data-dir", images, "--preset", "amdim", "--batch-size", 4,
+                        *sizes, "--out", tmp_path / "run")  # fmt: skip
+    assert words in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_matplotlib_that_cannot_be_loaded_costs_the_pictures_alone(images, tmp_path):
+    pytest.importorskip("matplotlib")
+    broken = {"MPLBACKEND": "garbage"}
+    child = tiny.process(*tiny.small(images, "--out", tmp_path / "run", "--quiet"), env=broken)
+    assert child.returncode == 0
+    assert "pictures      none: pictures: expected matplotlib to load, found ValueError: " in child.stdout_text
+    assert runs.load_checkpoint(tmp_path / "run" / "newest.npz").step == 3
+    child = tiny.process("plot", tmp_path / "run", env=broken)
+    assert child.returncode == 2
+    assert child.stderr_text.startswith("dimref: pictures: expected matplotlib to load, found ValueError: ")

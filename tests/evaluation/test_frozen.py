@@ -103,6 +103,8 @@ def test_the_best_checkpoint_is_read_where_it_is_asked_for(run):
         lambda meta: meta["layout"].update(channels=2),
         lambda meta: meta["layout"].update(size="8"),
         lambda meta: meta["layout"].update(width=4.5),
+        lambda meta: meta["layout"].update(size=float("nan")),
+        lambda meta: meta["layout"].update(fc=float("inf")),
         lambda meta: meta["layout"].update(fc=-3),
         lambda meta: meta["layout"].update(fc=10**9),  # would take all memory
         lambda meta: meta["layout"].update(size=10**9),
@@ -116,13 +118,32 @@ def test_a_checkpoint_without_a_sound_layout_is_refused(run, change):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("parameters/encoder/y/w", r"expected y/w of shape \(16, 8\)"),
-        ("state/encoder/norm1/mean", r"expected norm1/mean of shape \(4,\)"),
+        ("parameters/encoder/y/w", r"expected y/w as float32 \(16, 8\), found float32 \(16, 1\)"),
+        ("state/encoder/norm1/mean", r"expected norm1/mean as float32 \(4,\), found float32 \(1,\)"),
     ],
 )
 def test_arrays_of_another_layout_are_refused(run, name, words):
     with pytest.raises(RunError, match=words):
         frozen.load(changed(run, name, lambda array: array[..., :1]), NUMPY)
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("parameters/encoder/conv1/w", np.nan),
+        ("state/encoder/norm2/mean", -np.inf),
+        ("state/encoder/norm_fc/variance", -1e-3),
+    ],
+)
+def test_numbers_that_no_encoder_computes_with_are_refused(run, name, number):
+    def spoil(array):
+        array = array.copy()
+        array.flat[-1] = number
+        return array
+
+    words = rf"expected finite numbers and no variance below 0, found others in {name.split('/', 2)[2]}$"
+    with pytest.raises(RunError, match=words):
+        frozen.load(changed(run, name, spoil), NUMPY)
 
 
 def test_the_untrained_baseline_has_initial_parameters_and_measured_statistics(prepare, encoder):

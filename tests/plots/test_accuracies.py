@@ -74,7 +74,12 @@ def test_bars_whiskers_and_lines_are_the_cells(tmp_path, drawn):
         (json.dumps({"results": [cell("linear", "trained", "y", "high")], "data": {"chance": 0}}), "found a fault at"),
         (json.dumps({"results": [cell("linear", "trained", "y", 10**400)], "data": {"chance": 0}}), "found a fault at"),
         (json.dumps({"results": [cell("linear", "trained", "y", "nan")], "data": {"chance": 0}}), "found none"),
-        (json.dumps({"results": [], "data": {"chance": 0.1}}), "expected at least one probe with finite numbers"),
+        (
+            json.dumps({"results": [cell("linear", "trained", "y", -0.1)], "data": {"chance": 0}}),
+            "at least 0, found none",
+        ),
+        (json.dumps({"results": [cell("$", "trained", "y", 0.5)], "data": {"chance": 0}}), "one known probe"),
+        (json.dumps({"results": [], "data": {"chance": 0.1}}), "expected at least one known probe with finite numbers"),
     ],
 )
 def test_a_missing_or_damaged_file_is_refused(tmp_path, content, words):

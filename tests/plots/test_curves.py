@@ -128,6 +128,15 @@ def test_a_run_without_metrics_is_refused(tmp_path):
         plots.curves(tmp_path, {"local": 1.386}, "title", 64)
 
 
+@pytest.mark.parametrize("more", [("local",), ("local", "prior", "global", "local_certified")])
+def test_metrics_of_other_terms_in_between_are_refused(tmp_path, more):
+    metrics(tmp_path)
+    line = {"nats": dict.fromkeys(more, 0.5), "gradient_norm": 1.0, "effective_rank": 1.0, "epoch": 1}
+    runs.append_metrics(tmp_path / runs.METRICS, {"kind": "step", "step": 7, **line})
+    with pytest.raises(DimrefError, match=r"metrics.jsonl: expected the same terms on every line, found local"):
+        plots.curves(tmp_path, {"local": 1.386}, "title", 64)
+
+
 def test_a_picture_is_drawn_anew_and_a_failed_one_leaves_the_old(tmp_path, monkeypatch):
     path = plots.curves(metrics(tmp_path), {"local": 1.386}, "title", 64)
     first = path.read_bytes()
@@ -153,6 +162,7 @@ def test_a_picture_is_drawn_anew_and_a_failed_one_leaves_the_old(tmp_path, monke
         {"step": 1, "kind": "step", "nats": {"local": "high"}, "effective_rank": 1, "gradient_norm": 1},
         {"step": 1, "kind": "step", "nats": {"global": 1}, "effective_rank": 1, "gradient_norm": 1},
         {"step": 1, "kind": "step", "nats": [], "effective_rank": 1, "gradient_norm": 1},
+        {"step": 1, "kind": "step", "nats": {"local": 10**400}, "effective_rank": 1, "gradient_norm": 1},
         {"step": 1, "kind": "epoch", "held_out_nats": {}},
     ],
 )
