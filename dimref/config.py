@@ -216,8 +216,6 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         DimrefError: the file cannot be read, is not a JSON object, or has an unknown option or a value of another type.
     """
-    if path.name == "config.json" and path.exists() and not path.is_file():  # what lies in a run is a file
-        raise DimrefError(f"{path}: expected a file, found something else")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -103,10 +103,10 @@ def evaluate(
         say(scores.row("left out", f"{name}: {reason}"))
     content = scores.as_json(path, found.step, images, wanted, cells, left_out, encoder)
     write_json(run / EVALUATION, content)
+    write_json(json_file, content)
     say(scores.row("results", str(run / EVALUATION)))
     if wanted.probes:
         say(scores.row("accuracies", _picture(run, config, found.step)))
-    write_json(json_file, content)
 
 
 def _wanted(

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from dimref import names
+from dimref import names, runs
 from dimref.errors import DimrefError
 from dimref.plots.style import BLUE, GREY, ORANGE, new_figure, save, tidy
 
@@ -72,8 +72,7 @@ def read_probes(path: Path) -> tuple[Cells, float]:
     Raises:
         DimrefError: the file is missing, damaged or holds no probe.
     """
-    if path.exists() and not path.is_file():
-        raise DimrefError(f"{path}: expected the results of dimref evaluate, found no file but something else")
+    runs.need_file(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
