@@ -14,6 +14,7 @@ from dimref.errors import DimrefError
 
 PICTURE = Path("runs") / "scale.png"
 LONGEST = 3600  # seconds
+MOST = 10**9  # images or candidates: as many as nobody has memory for
 
 
 def _backend_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -89,11 +90,11 @@ def bench(
 
 
 @click.command()
-@click.option("--candidates", type=click.IntRange(min=2), default=16_384, metavar="N",
+@click.option("--candidates", type=click.IntRange(2, MOST), default=16_384, metavar="N",
               help="The largest batch of InfoNCE.  [default: 16384]")  # fmt: skip
-@click.option("--train-images", type=click.IntRange(min=2), default=1_048_576, metavar="N",
+@click.option("--train-images", type=click.IntRange(2, MOST), default=1_048_576, metavar="N",
               help="The largest dataset to train on.  [default: 1048576]")  # fmt: skip
-@click.option("--encode-images", type=click.IntRange(min=2), default=8192, metavar="N",
+@click.option("--encode-images", type=click.IntRange(2, MOST), default=8192, metavar="N",
               help="The largest dataset to encode.  [default: 8192]")  # fmt: skip
 @click.option("--batch-size", "batch", type=click.IntRange(2, 16_384), default=64, metavar="N",
               help="Images per training step.  [default: 64]")  # fmt: skip

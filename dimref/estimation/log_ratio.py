@@ -23,7 +23,7 @@ from dimref import negatives, ops, parallel
 from dimref.backend import Tree
 from dimref.estimation.blocks import Columns
 from dimref.estimation.critics import Critic
-from dimref.estimation.preparation import Preparation
+from dimref.estimation.preparation import Preparation, rows_of
 from dimref.estimation.readings import READINGS, Reading
 
 REFERENCES = 2000  # training samples at most that a(y) is the mean over
@@ -63,7 +63,7 @@ class LogRatio:
         left, right = self.critics.preparation.sides(x, y, self.critics.factor)
 
         def columns(block: slice) -> np.ndarray:
-            part = _rows(right, block)
+            part = rows_of(right, block)
             scores = self.critics.scores(left, part) - self.constant
             if self.references is not None:
                 scores -= ops.logmeanexp(self.critics.scores(self.references, part), axis=0)
@@ -86,9 +86,5 @@ def calibrate(critics: Critics, objective: str, train: tuple[Tree, Tree], valida
     elif objective == "dv":
         constant = float(ops.logmeanexp(negatives.all_pairs(critics.scores(*validation))[1]))
     elif objective == "infonce":
-        references = _rows(train[0], slice(0, REFERENCES))
+        references = rows_of(train[0], slice(0, REFERENCES))
     return LogRatio(critics, constant, references, math.log(n))
-
-
-def _rows(side: Tree, rows: slice) -> Tree:
-    return {name: values[rows] for name, values in side.items()}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dimref.backend import Backend, Tree
+from dimref.backend import Array, Backend, Tree
 from dimref.estimation import canonical
 from dimref.estimation.canonical import Canonical
 from dimref.estimation.transforms import TRANSFORMS, Transform
@@ -39,3 +39,8 @@ def fit(x: np.ndarray, y: np.ndarray, transform: str, backend: Backend) -> Prepa
     """Transforms and canonical correlations of a training part x (N, D), y (N, D')."""
     x_transform, y_transform = TRANSFORMS[transform](x), TRANSFORMS[transform](y)
     return Preparation(x_transform, y_transform, canonical.fit(x_transform(x), y_transform(y)), backend)
+
+
+def rows_of(side: Tree, rows: Array | slice) -> Tree:
+    """Some of the samples of one of the two `sides`."""
+    return {name: values[rows] for name, values in side.items()}

@@ -17,7 +17,7 @@ from dimref.backend import Array, Backend, Tree, leaves, map_tree
 from dimref.estimation import log_ratio, preparation
 from dimref.estimation.critics import Critic
 from dimref.estimation.log_ratio import Critics, LogRatio
-from dimref.estimation.preparation import Preparation
+from dimref.estimation.preparation import Preparation, rows_of
 from dimref.estimation.samples import Split
 from dimref.optim import adam_step, init_adam
 from dimref.tape import value_and_gradients
@@ -124,7 +124,7 @@ def _maximize(
             order = rng.permutation(n)
         rows, order = backend.to_device(order[:batch]), order[batch:]
         with np.errstate(over="ignore", invalid="ignore"):  # told by the gradient, below
-            _, gradients, _ = value_and_gradients(_loss, parameters, settings, *(_rows(side, rows) for side in train))
+            _, gradients, _ = value_and_gradients(_loss, parameters, settings, *(rows_of(side, rows) for side in train))
         if _steepest(gradients, backend) < TOO_STEEP:
             parameters, adam = adam_step(parameters, gradients, adam, LR)
         memory = min(MEMORY, step / (step + 10))
@@ -148,10 +148,6 @@ def _steepest(gradients: Tree, backend: Backend) -> float:
     """The largest entry of the gradient; inf where the bound left the number range."""
     tops = [float(backend.to_host(np.abs(leaf).max())) for _, leaf in leaves(gradients) if leaf is not None]
     return max(top if math.isfinite(top) else math.inf for top in tops)
-
-
-def _rows(side: Tree, rows: Array) -> Tree:
-    return {name: values[rows] for name, values in side.items()}
 
 
 def _copy(leaf: Array) -> Array:

@@ -189,3 +189,11 @@ def test_options_of_a_device_are_refused_on_the_host(option):
     assert tiny.refused("bench", "--against", "none", option) == (
         f"dimref: {option}: has no effect, since --backend is numpy; leave it out"
     )
+
+
+@pytest.mark.parametrize("option", ["--candidates", "--train-images", "--encode-images"])
+def test_sizes_beyond_any_memory_are_refused(option):
+    result = tiny.invoke("scale", option, 10**29)
+    assert result.exit_code == 2
+    assert f"Invalid value for '{option}'" in result.stderr
+    assert "is not in the range 2<=x<=1000000000" in result.stderr
