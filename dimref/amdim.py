@@ -91,8 +91,8 @@ def draw_noise(rng: np.random.Generator, objective: Objective, layout: Layout, n
     if augmentation != "none":
         noise["first"], noise["second"] = augment.draw_views(rng, n, layout.padded, augmentation)
     if "5-5" in objective.scales:
-        first, locations = np.arange(n) * LOCATIONS["5"], LOCATIONS["5"]
-        noise["anchors"] = {view: first + rng.integers(0, locations, n) for view in ("first", "second")}
+        locations = LOCATIONS["5"]
+        noise["anchors"] = {v: np.arange(n) * locations + rng.integers(0, locations, n) for v in ("first", "second")}
     return noise
 
 
