@@ -17,10 +17,10 @@ from autograd.extend import VSpace
 from autograd.numpy.numpy_boxes import ArrayBox
 
 from dimref.errors import DimrefError
-from dimref.names import BACKENDS
+from dimref.training.choices import BACKENDS
 
 if TYPE_CHECKING:
-    from dimref.device import Queue
+    from dimref.engine.cuda_graph import Queue
 
 Array = Any  # numpy.ndarray, cupy.ndarray, or autograd's box of either
 Tree = Any  # an array, or a dict of trees: parameters, model state, gradients
@@ -140,8 +140,8 @@ def _cupy_backend(tf32: bool) -> Backend:
         raise BackendError(_no_device(cupy.__version__, "0 devices"))
     from cupyx import empty_pinned
 
-    from dimref import kernels
-    from dimref.device import Queue
+    from dimref.engine import kernels
+    from dimref.engine.cuda_graph import Queue
 
     register_array_type(cupy.ndarray, cupy.asarray)
     kernels.register(cupy.ndarray, kernels.cupy_kernels(cupy, _products(cupy, tf32)))
@@ -168,7 +168,7 @@ def _products(cupy: Any, tf32: bool) -> Callable[..., Array]:
     Raises:
         BackendError: TF32 was asked for, which CuPy's own products take from the environment alone.
     """
-    from dimref.cublas import Cublas, plain_matmul
+    from dimref.engine.cublas import Cublas, plain_matmul
 
     try:
         from cupy_backends.cuda.libs import cublas

@@ -11,8 +11,9 @@ import math
 
 import numpy as np
 
-from dimref import blocks, layers, ops, pairs
+from dimref import layers, ops
 from dimref.backend import Array, Tree
+from dimref.engine import pair_layer, row_blocks
 from dimref.tape import value_and_gradients
 
 ROWS = 1024  # of the hidden layers in a block: an array of them stays in a core's cache
@@ -51,14 +52,14 @@ def concat_pairs(parameters: Tree, features: Array, y: Array, index: Array) -> t
     index = index if index.ndim == 2 else np.broadcast_to(index[:, None], features.shape[:2])
     above = {name: parameters[name] for name in ("feature", "hidden", "score")}
     shared = {**above, "others": representation}  # whole: the partner of an image may lie in any block
-    scores = blocks.by_rows(_pairs, shared, features, representation, index, block=-(-ROWS // locations))
+    scores = row_blocks.by_rows(_pairs, shared, features, representation, index, block=-(-ROWS // locations))
     return ops.cut(scores, (slice(None), slice(0, locations))), ops.cut(scores, (slice(None), slice(locations, None)))
 
 
 def _pairs(parameters: Tree, features: Array, here: Array, index: Array) -> Array:
     """Joint and product scores of some images, side by side: (n, 2L)."""
     feature = layers.linear(parameters["feature"], features)
-    return _score(parameters, pairs.side_by_side(feature, here, parameters["others"], index))
+    return _score(parameters, pair_layer.side_by_side(feature, here, parameters["others"], index))
 
 
 def concat_square(parameters: Tree, features: Array, y: Array) -> Array:
@@ -135,13 +136,13 @@ def dot_square(parameters: Tree, features: Array, y: Array) -> Array:
     Source: arXiv 1808.06670, appendix A.2 and figure 7 (encode-and-dot-product); eq. (5).
     """
     _check("dot", features, y)
-    b = blocks.by_rows(_embed, parameters["representation"], y, block=ROWS)
+    b = row_blocks.by_rows(_embed, parameters["representation"], y, block=ROWS)
     b = b * (1 / math.sqrt(b.shape[1]))
     # ⟨gain·x̂ + shift, b⟩ = ⟨x̂, gain·b⟩ + ⟨shift, b⟩: a's norm ends on N rows in place of N·L.
     norm = parameters["feature"]["norm"]
     dot = {"w": ops.transpose(ops.multiply(b, norm["gain"]), (1, 0)), "b": ops.total(ops.multiply(b, norm["shift"]), 1)}
     shared = {**parameters["feature"], "dot": dot}
-    scores = blocks.by_rows(_dots, shared, features, block=-(-ROWS // features.shape[1]))
+    scores = row_blocks.by_rows(_dots, shared, features, block=-(-ROWS // features.shape[1]))
     return ops.transpose(scores, (0, 2, 1))
 
 

@@ -13,9 +13,11 @@ import math
 
 import numpy as np
 
-from dimref import convolution, kernels, normalization, ops
+from dimref import ops
 from dimref.backend import Array, Tree
-from dimref.convolution import Geometry
+from dimref.engine import batch_norm as batch_norm_module
+from dimref.engine import convolution, kernels
+from dimref.engine.convolution import Geometry
 from dimref.ops import Pair
 
 EPSILON = 1e-5  # added to a variance before its root, as in PyTorch
@@ -193,10 +195,10 @@ def batch_norm(
     n = rows.shape[0]
     if n < 2:
         raise ValueError(f"batch_norm: training needs at least 2 values per channel, x was {x.shape}")
-    mu, variance = normalization.moments(rows)
+    mu, variance = batch_norm_module.moments(rows)
     moved = {"mean": _toward(running["mean"], mu, 1.0), "variance": _toward(running["variance"], variance, n / (n - 1))}
     gain, shift = parameters["gain"], parameters["shift"]
-    out = normalization.normalize_columns(rows, gain, shift, mu, variance, EPSILON, rectified)
+    out = batch_norm_module.normalize_columns(rows, gain, shift, mu, variance, EPSILON, rectified)
     return ops.reshape(out, x.shape), moved
 
 

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from dimref import bounds, discriminators, encoders, names, negatives, ops
+from dimref import bounds, discriminators, encoders, negatives, ops
 from dimref.backend import Array, Tree, map_tree
 from dimref.encoders import Encoding, Layout
 from dimref.tape import stop_gradient
+from dimref.training import choices
 
 # |T| beyond this: σ(T) is within 1 % of 0 or 1, and where the sign is right JSD's gradient is nearly gone.
 SATURATED = math.log(99)
@@ -44,17 +45,17 @@ class Objective:
 
     def __post_init__(self) -> None:
         known = {
-            "bound": names.BOUNDS,
-            "local_scorer": names.SCORERS,
-            "prior": names.PRIORS,
-            "prior_loss": names.PRIOR_LOSSES,
+            "bound": choices.BOUNDS,
+            "local_scorer": choices.SCORERS,
+            "prior": choices.PRIORS,
+            "prior_loss": choices.PRIOR_LOSSES,
         }
         for argument, allowed in known.items():
             if getattr(self, argument) not in allowed:
                 found = getattr(self, argument)
                 raise ValueError(f"Objective: {argument} must be one of {', '.join(allowed)}, was {found!r}")
         for term, weight in (("local", self.local_weight), ("global", self.global_weight)):
-            fits: tuple[str, ...] = names.CANDIDATE_NEGATIVES if self.bound == "infonce" else names.PAIR_NEGATIVES
+            fits: tuple[str, ...] = choices.CANDIDATE_NEGATIVES if self.bound == "infonce" else choices.PAIR_NEGATIVES
             if self.scorer(term) == "dot":  # it scores the whole square: nothing is drawn before
                 fits = tuple(kind for kind in fits if kind not in ("shuffle", "roll", "sampled"))
             if weight and self.negatives(term) not in fits:

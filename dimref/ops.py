@@ -21,8 +21,8 @@ import numpy as np
 from autograd.extend import defvjp, defvjp_argnum, defvjp_argnums
 from autograd.tracer import isbox
 
-from dimref import kernels, parallel
 from dimref.backend import Array
+from dimref.engine import kernels, threads
 from dimref.tape import primitive, stop_gradient
 
 Shape = tuple[int, ...]
@@ -240,7 +240,7 @@ def _product(x: Array, y: Array) -> Array:
         return x * y  # of rank one: no sums, and BLAS takes three times as long
     if not isinstance(x, np.ndarray):
         return kernels.product(x, y)
-    count = min(parallel.threads(), m * k * n // WORTH)
+    count = min(threads.threads(), m * k * n // WORTH)
     if m < n and y.flags.f_contiguous and (count > 1 or (y.size >= LARGE and 16 * m <= n)):
         # Rows of yᵀ, each in one piece: up to twice as fast as columns of y.
         return np.ascontiguousarray(_by_threads(y.T, x.T, count).T)
@@ -251,9 +251,9 @@ def _by_threads(x: Array, y: Array, count: int) -> Array:
     m, n = x.shape[0], y.shape[1]
     out = np.empty((m, n), np.result_type(x, y))
     if m >= n:
-        parallel.run(lambda rows: np.matmul(x[rows], y, out[rows]), parallel.shares(m, count))
+        threads.run(lambda rows: np.matmul(x[rows], y, out[rows]), threads.shares(m, count))
     else:
-        parallel.run(lambda part: np.matmul(x, y[:, part], out[:, part]), parallel.shares(n, count))
+        threads.run(lambda part: np.matmul(x, y[:, part], out[:, part]), threads.shares(n, count))
     return out
 
 

@@ -7,8 +7,8 @@ from functools import partial
 
 import numpy as np
 
-from dimref import kernels, parallel
 from dimref.backend import Array, Tree, leaves, map_tree
+from dimref.engine import kernels, threads
 
 # Elements: few enough for the cache that cores share, and so many that threads seldom wait for Python's lock.
 BLOCK = 1 << 17
@@ -53,7 +53,7 @@ def adam_step(
     device = kernels.of(groups[0][0]) if groups else None
     if device is None:
         update = partial(_update, rate=by[0], floor=by[1], betas=betas)
-        parallel.run(lambda piece: update(*piece), [piece for arrays in groups for piece in _pieces(arrays)])
+        threads.run(lambda piece: update(*piece), [piece for arrays in groups for piece in _pieces(arrays)])
     else:
         device.adam(groups, by, betas)
     return parameters, {"step": t, "m": state["m"], "v": state["v"]}

@@ -12,11 +12,11 @@ import numpy as np
 from global_versus_local import accuracy, trained
 
 from dimref.backend import NUMPY
-from dimref.config import Config
 from dimref.evaluation.frozen import Frozen, untrained
 from dimref.evaluation.labelled import Labelled, labelled_images
 from dimref.evaluation.reconstruction import reconstruction
-from dimref.task import prepare
+from dimref.training.config import Config
+from dimref.training.task import prepare
 
 PANELS = ("linear probe on y, accuracy (%)", "reconstruction from y, MS-SSIM")
 

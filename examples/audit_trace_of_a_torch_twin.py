@@ -123,9 +123,9 @@ class Twin:
 
 def main() -> None:
     from dimref.audit.trace import compare, export, report
-    from dimref.config import Config
     from dimref.encoders import Layout
-    from dimref.task import prepare
+    from dimref.training.config import Config
+    from dimref.training.task import prepare
 
     # An encoder of a quarter of the paper's widths, so that the files are small. `dimref audit trace export` has them all.
     task = replace(prepare(Config(batch_size=8, limit=64)), layout=Layout(32, 3, width=16, fc=256, representation=64))

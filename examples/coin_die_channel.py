@@ -7,8 +7,14 @@ import math
 
 import numpy as np
 
-from dimref.channels import binary_erasure_channel, binary_symmetric_channel, capacity, channel_information, z_channel
-from dimref.information import conditional_entropy, entropy, joint_entropy, mutual_information
+from dimref.theory.channels import (
+    binary_erasure_channel,
+    binary_symmetric_channel,
+    capacity,
+    channel_information,
+    z_channel,
+)
+from dimref.theory.information import conditional_entropy, entropy, joint_entropy, mutual_information
 
 
 def show(what: str, nats: float, note: str = "") -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from dimref.estimation import MutualInformation
-from dimref.information import mutual_information
+from dimref.theory.information import mutual_information
 
 Task = tuple[str, np.ndarray, np.ndarray, float]  # name, x, y, nats
 

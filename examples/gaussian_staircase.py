@@ -12,7 +12,7 @@ import numpy as np
 from bounds_of_a_gaussian import log_ratio
 
 from dimref import bounds, negatives
-from dimref.information import information_from_js
+from dimref.theory.information import information_from_js
 
 DIMENSIONS, SAMPLES, BATCHES, STEPS = 20, 128, 40, (2, 4, 6, 8, 10)
 

@@ -9,13 +9,13 @@ import argparse
 
 import numpy as np
 
-from dimref import training
-from dimref.config import PRESETS, Config
 from dimref.data import shapes
 from dimref.evaluation.frozen import Frozen, untrained
 from dimref.evaluation.labelled import Labelled, labelled_images
 from dimref.evaluation.probes import linear_probe
-from dimref.task import Task, prepare
+from dimref.training import loop
+from dimref.training.config import PRESETS, Config
+from dimref.training.task import Task, prepare
 
 STYLES = {"DIM(L)": ("#0072B2", "o-"), "DIM(G)": ("#D55E00", "s-"), "untrained": ("#666666", "^--")}
 MEASURES = {
@@ -28,9 +28,9 @@ Scores = dict[str, float]
 
 def trained(task: Task) -> Frozen:
     """The encoder after all of the task's steps."""
-    state = training.initial_state(task)
+    state = loop.initial_state(task)
     while state.step < task.total_steps:
-        state, _ = training.train_step(task, state)
+        state, _ = loop.train_step(task, state)
     return Frozen(task.layout, task.backend, state.parameters["encoder"], state.model["encoder"])
 
 

@@ -9,7 +9,7 @@ import itertools
 
 import numpy as np
 
-from dimref.gaussian import gaussian_mutual_information
+from dimref.theory.gaussian import gaussian_mutual_information
 
 CORRELATION = 0.6
 INPUT = np.array([[1.0, CORRELATION], [CORRELATION, 1.0]])  # strongest along 45°, variance 1.6; weakest along 135°, 0.4

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from dimref import layouts
 from dimref.backend import NUMPY
 from dimref.evaluation import frozen
+from dimref.export import torch_layout
 
 
 class Encoder(nn.Module):
@@ -54,11 +54,11 @@ def main(run: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
     before = (layout.padded - layout.size) // 2
     after = layout.padded - layout.size - before
-    scaled = torch.from_numpy(layouts.channels_first(images)).float() * (2 / 255) - 1
+    scaled = torch.from_numpy(torch_layout.channels_first(images)).float() * (2 / 255) - 1
     with torch.no_grad():
         found = theirs(nn.functional.pad(scaled, (before, after, before, after), value=-1))
     expected = ours.features(images)
-    expected["conv"] = layouts.flat_channels_first(expected["conv"], layout.last[0])
+    expected["conv"] = torch_layout.flat_channels_first(expected["conv"], layout.last[0])
     for name, tensor in found.items():
         apart = np.abs(tensor.numpy() - expected[name]).max()
         print(

@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from dimref.cublas import plain_matmul
-from dimref.kernel_texts import ELEMENTWISE, SHAPED, THREADS, block_text, constants
-from dimref.kernels import LISTS, Kernels, table
+from dimref.engine.cublas import plain_matmul
+from dimref.engine.cuda_source import ELEMENTWISE, SHAPED, THREADS, block_text, constants
+from dimref.engine.kernels import LISTS, Kernels, table
 
 HEADER = """#include <cmath>
 using std::exp; using std::sqrt;

@@ -12,8 +12,8 @@ import tiny
 from hypothesis import HealthCheck, settings
 from strict import STRICT
 
-from dimref import task
 from dimref.backend import NUMPY, BackendError, get_backend
+from dimref.training import task
 
 SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("ci", max_examples=30, derandomize=True, deadline=None, suppress_health_check=SLOW_IS_FINE)

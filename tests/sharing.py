@@ -2,7 +2,7 @@
 
 import contextlib
 
-from dimref import parallel
+from dimref.engine import threads as engine_threads
 
 
 class Blas:
@@ -26,6 +26,6 @@ def shared(monkeypatch, *threads):
     """`parallel.sharing()` as where BLAS has so many threads."""
     blas = Blas(threads)
     with monkeypatch.context() as patch:
-        patch.setattr(parallel, "_blas", lambda: blas)
-        with parallel.sharing():
+        patch.setattr(engine_threads, "_blas", lambda: blas)
+        with engine_threads.sharing():
             yield blas

@@ -19,7 +19,7 @@ import strict
 from strict import DeviceArray, Recording
 
 from dimref.backend import Backend
-from dimref.device import Queue
+from dimref.engine.cuda_graph import Queue
 
 
 class Event:

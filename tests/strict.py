@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from dimref import kernels
 from dimref.backend import Backend, register_array_type
+from dimref.engine import kernels
 
 UFUNCS = (
     np.add, np.subtract, np.multiply, np.true_divide, np.power, np.remainder, np.floor_divide, np.matmul, np.negative,

@@ -15,7 +15,7 @@ from autograd.tracer import new_box
 from helpers import draw
 from strict import STRICT, DeviceArray
 
-from dimref import cublas, kernels, ops
+from dimref import ops
 from dimref.backend import (
     NUMPY,
     Backend,
@@ -26,6 +26,7 @@ from dimref.backend import (
     map_tree,
     register_array_type,
 )
+from dimref.engine import cublas, kernels
 from dimref.errors import DimrefError
 
 # ---- which backend

@@ -10,10 +10,11 @@ import pytest
 import tiny
 from click.testing import CliRunner
 
-from dimref import __version__, cli, names
+from dimref import __version__, cli
 from dimref.cli import Group, main
-from dimref.config import PRESETS
 from dimref.errors import DimrefError
+from dimref.training import choices
+from dimref.training.config import PRESETS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -56,8 +57,8 @@ def test_every_option_has_help_and_the_specified_ones_are_there():
 def test_help_lists_every_choice():
     text = " ".join(tiny.invoke("train", "--help").output.split())
     for values in (
-        tuple(PRESETS), names.DATA, names.BACKENDS, names.BOUNDS, names.SCORERS, names.NEGATIVES, names.PRIORS,
-        names.PRIOR_LOSSES,
+        tuple(PRESETS), choices.DATA, choices.BACKENDS, choices.BOUNDS, choices.SCORERS, choices.NEGATIVES, choices.PRIORS,
+        choices.PRIOR_LOSSES,
     ):  # fmt: skip
         for value in values:
             assert value in text

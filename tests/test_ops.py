@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from sharing import shared
 from strict import STRICT, DeviceArray
 
-from dimref import ops, parallel
+from dimref import ops
+from dimref.engine import threads as engine_threads
 from dimref.tape import stop_gradient, value_and_gradients
 
 seeds = st.integers(0, 2**32 - 1)
@@ -273,7 +274,9 @@ def test_products_of_threads_are_the_same(monkeypatch, m, k, n, threads):
     calls = []
     monkeypatch.setattr(ops, "WORTH", 1)
     monkeypatch.setattr(
-        parallel, "run", lambda function, items, run=parallel.run: calls.append(len(items)) or run(function, items)
+        engine_threads,
+        "run",
+        lambda function, items, run=engine_threads.run: calls.append(len(items)) or run(function, items),
     )
     with shared(monkeypatch, threads):
         same(ops.matmul(x, y), x @ y)
@@ -289,7 +292,7 @@ def test_products_of_threads_are_the_same(monkeypatch, m, k, n, threads):
 
 def test_a_small_product_is_not_shared(monkeypatch):
     x, y = draw(3, (64, 64), (64, 64))
-    monkeypatch.setattr(parallel, "run", None)  # whoever calls it fails
+    monkeypatch.setattr(engine_threads, "run", None)  # whoever calls it fails
     with shared(monkeypatch, 2):
         same(ops.matmul(x, y), x @ y)
     many = draw(3, (1 << 10, 1 << 5))[0]
@@ -302,7 +305,9 @@ def test_a_product_has_no_more_threads_than_it_is_worth(monkeypatch):
     monkeypatch.setattr(ops, "WORTH", 4)
     calls = []
     monkeypatch.setattr(
-        parallel, "run", lambda function, items, run=parallel.run: calls.append(len(items)) or run(function, items)
+        engine_threads,
+        "run",
+        lambda function, items, run=engine_threads.run: calls.append(len(items)) or run(function, items),
     )
     with shared(monkeypatch, 3):
         same(ops.matmul(x, y), x @ y)

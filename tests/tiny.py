@@ -9,11 +9,12 @@ import sys
 import numpy as np
 from click.testing import CliRunner
 
-from dimref import discriminators, encoders, task
+from dimref import discriminators, encoders
 from dimref.cli import main
-from dimref.config import Config
 from dimref.evaluation import dependence, reconstruction
 from dimref.evaluation.probes import descent, mlp
+from dimref.training import task
+from dimref.training.config import Config
 
 DIMREF = (sys.executable, "-m", "dimref")
 

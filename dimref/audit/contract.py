@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dimref import names
 from dimref.audit.answer import Answer, Inputs, Signature
 from dimref.backend import Tree
 from dimref.errors import DimrefError
 from dimref.laws.law import Sizes as LawSizes
 from dimref.laws.law import Slack
+from dimref.training import choices
 
-KINDS = names.AUDIT_KINDS
+KINDS = choices.AUDIT_KINDS
 CORE = ("mild", "ties", "separated", "tiny")  # here every correct formula gives the number, naive ones too
 REGIMES = (*CORE, "moderate", "shifted", "large")
 

@@ -11,7 +11,7 @@ from typing import Any
 from dimref import __version__
 from dimref.bench.timing import median_ratio
 from dimref.bench.workers import Worker, WorkerFailed
-from dimref.names import BENCH_METHODS
+from dimref.training.choices import BENCH_METHODS
 
 SIDES = ("dimref", "eager", "compiled")
 Start = Callable[[int], Worker]

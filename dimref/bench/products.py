@@ -12,18 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from dimref import amdim, multiscale
+from dimref import amdim
+from dimref.amdim import encoder as amdim_encoder
 from dimref.backend import Tree
 from dimref.bench.work import Work
 from dimref.encoders import Layout
-from dimref.kernels import product
+from dimref.engine.kernels import product
 
 Shape = tuple[int, int, int]  # (m, k, n): (m, k) @ (k, n)
 
 
 def product_shapes(work: Work) -> list[Shape]:
     """(m, k, n) of each matrix product of one step of a piece of work."""
-    if isinstance(work.layout, multiscale.Layout):
+    if isinstance(work.layout, amdim_encoder.Layout):
         return list(_amdim(work, work.layout))
     shapes = list(_encoder(work, work.layout))
     locations = {"local": work.layout.local[0] ** 2, "global": 1}
@@ -105,7 +106,7 @@ def _prior(prior: Tree, n: int) -> Iterator[Shape]:
         yield from _layer(n, prior[name], weight=False)
 
 
-def _amdim(work: Work, layout: multiscale.Layout) -> Iterator[Shape]:
+def _amdim(work: Work, layout: amdim_encoder.Layout) -> Iterator[Shape]:
     """Both views through the encoder, and each direction of each pair of scales.
 
     That the scores are made once more on the way back spares memory; the floor has them once.
@@ -119,8 +120,8 @@ def _amdim(work: Work, layout: multiscale.Layout) -> Iterator[Shape]:
             yield from ((m, layout.nrkhs, n), (n, m, layout.nrkhs), (m, n, layout.nrkhs))
 
 
-def _multiscale(n: int, encoder: Tree, layout: multiscale.Layout) -> Iterator[Shape]:
-    side = layout.padded - multiscale.FIRST + 1
+def _multiscale(n: int, encoder: Tree, layout: amdim_encoder.Layout) -> Iterator[Shape]:
+    side = layout.padded - amdim_encoder.FIRST + 1
     yield from _layer(n * side**2, encoder["first"], inputs=False)
     for reached, stage in layout.stages.items():
         for layer in stage:

@@ -16,25 +16,26 @@ from typing import Any, NamedTuple
 
 from autograd.core import primitive_vjps
 
-from dimref import amdim, blocks, convolution, normalization, objectives, ops, optim, pairs, parallel, tape
+from dimref import amdim, objectives, ops, optim, tape
+from dimref.engine import batch_norm, convolution, pair_layer, row_blocks, threads
 
 MATRIX = ("matmul", "affine", "affine_pair")  # with the bias and the ReLU that share the product's memory
 MOVING = (
     "reshape", "transpose", "cut", "paste", "concatenate", "gather", "scatter_add", "broadcast_to", "im2col", "col2im",
 )  # fmt: skip
-OWN = (ops, amdim, convolution, normalization, pairs)  # the modules of dimref's primitives
+OWN = (ops, amdim, convolution, batch_norm, pair_layer)  # the modules of dimref's primitives
 GROUPS = ("matrix products", "elementwise", "moving elements", "Adam", "tape", "stopwatch")
 STATISTICS = ("moments", "saturated scores")
 # Work that is done off the tape, by name: batch norm's moments, the share of saturated scores, AMDIM's views and its scores,
 # Adam, and the sums of gradients that come together at one node or from several blocks.
 OFF_TAPE = (
-    (normalization, "moments", STATISTICS[0]),
+    (batch_norm, "moments", STATISTICS[0]),
     (objectives, "_saturated", STATISTICS[1]),
     (amdim, "_view", "views"),
     (amdim, "_score", "scores"),
     (optim, "adam_step", "Adam"),
     (tape, "add_outgrads", "sum of gradients"),
-    (blocks, "add_outgrads", "sum of gradients"),
+    (row_blocks, "add_outgrads", "sum of gradients"),
 )
 
 
@@ -173,11 +174,11 @@ def group_of(leaf: str) -> str:
 def _watched(clock: Clock) -> Iterator[None]:
     """Every primitive with a VJP, and the work off the tape, on the clock."""
     with ExitStack() as undo:
-        undo.callback(setattr, parallel, "in_order", parallel.in_order)
-        parallel.in_order = lambda function, items: map(function, items)  # one clock: what threads share, one by one
+        undo.callback(setattr, threads, "in_order", threads.in_order)
+        threads.in_order = lambda function, items: map(function, items)  # one clock: what threads share, one by one
         for primitive, maker in list(primitive_vjps.items()):
             name = _name(primitive)
-            if primitive is blocks._by_rows:  # it calls other primitives: the time is theirs
+            if primitive is row_blocks._by_rows:  # it calls other primitives: the time is theirs
                 continue
             primitive_vjps[primitive] = _timed_maker(clock, name, maker)
             undo.callback(primitive_vjps.__setitem__, primitive, maker)

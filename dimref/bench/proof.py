@@ -22,12 +22,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dimref import layouts, optim
+from dimref import optim
 from dimref.backend import Backend, map_tree
 from dimref.bench.reference import LR, Reference
 from dimref.bench.twin import Twin, named_arrays
 from dimref.bench.work import Work
 from dimref.errors import DimrefError
+from dimref.export import torch_layout
 
 FLOAT64, FLOAT32, TF32 = 1e-9, 5e-2, 1e-1  # admitted distances; TF32 has 10 bits where float32 has 23
 ADAM = 1e-6  # admitted difference of two weights after updates by the same gradients, in learning rates
@@ -90,7 +91,7 @@ def _both(work: Work, backend: Backend, twin: Twin) -> tuple[Named, Named]:
 
 
 def _channels_first(encodings: Named) -> Named:
-    return {name: layouts.channels_first(a) if a.ndim == 4 else a for name, a in encodings.items()}
+    return {name: torch_layout.channels_first(a) if a.ndim == 4 else a for name, a in encodings.items()}
 
 
 def _farthest(both: tuple[Named, Named], where: str, admitted: float) -> tuple[float, str]:

@@ -12,7 +12,7 @@ from dimref.bench import products
 from dimref.bench.products import Shape
 from dimref.bench.reference import LR, Reference
 from dimref.bench.work import Work
-from dimref.device import Feed, Replayed, assign
+from dimref.engine.cuda_graph import Feed, Replayed, assign
 
 
 class Queued(Reference):

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from dimref import allocator, encoders, methods, optim, parallel
+from dimref import encoders, optim
 from dimref.backend import Backend, Tree, map_tree
 from dimref.bench.work import Work
+from dimref.engine import malloc, threads
 from dimref.tape import value_and_gradients
+from dimref.training import methods
 
 LR = 1e-4
 
@@ -21,7 +23,7 @@ class Reference:
     """
 
     def __init__(self, work: Work, backend: Backend) -> None:
-        allocator.keep_freed_memory()
+        malloc.keep_freed_memory()
         self.trains, self.objective, self.layout, self.backend = work.trains, work.objective, work.layout, backend
         own = map_tree(np.array, work.parameters)  # Adam overwrites them
         self.parameters, self.state = backend.tree_to_device(own), backend.tree_to_device(work.state)
@@ -31,7 +33,7 @@ class Reference:
 
     def step(self) -> None:
         """Loss, gradient and Adam; or one encoding."""
-        with parallel.sharing():
+        with threads.sharing():
             if not self.trains:
                 self._encode()
                 return

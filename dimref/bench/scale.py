@@ -13,14 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from dimref import bounds, encoders, ops, training
+from dimref import bounds, encoders, ops
 from dimref.backend import Array, Backend, Tree, get_backend
 from dimref.bench import memory
-from dimref.config import Config
 from dimref.encoders import Layout
 from dimref.evaluation.frozen import Frozen
 from dimref.tape import value_and_gradients
-from dimref.task import Task
+from dimref.training import loop
+from dimref.training.config import Config
+from dimref.training.task import Task
 
 WIDTH = 64  # of the embeddings whose products are the scores: the paper's D
 
@@ -49,11 +50,11 @@ def train(n: int, backend: str, batch: int, seconds: float, layout: dict[str, in
     before, device, sizes = memory.high_water(), get_backend(backend), Layout(**layout)
     config = Config(batch_size=batch)
     task = Task(config, config.objective(), sizes, device, "windows", windows(n, sizes), windows(0, sizes))
-    state = training.initial_state(task)
+    state = loop.initial_state(task)
 
     def step() -> None:
         nonlocal state
-        state, _ = training.train_step(task, state)
+        state, _ = loop.train_step(task, state)
 
     return {"step": _median(step, device, seconds), "peak": _since(before, device)}
 

@@ -18,15 +18,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dimref import amdim, layouts, multiscale
+from dimref import amdim
+from dimref.amdim import encoder as amdim_encoder
 from dimref.backend import Tree, map_tree
 from dimref.bench import twin_amdim
 from dimref.bench.reference import LR
 from dimref.bench.work import Work
 from dimref.encoders import KERNEL, PADDING, STRIDE, Layout
+from dimref.export import torch_layout
 from dimref.layers import EPSILON, MOMENTUM
-from dimref.methods import AnyLayout
 from dimref.objectives import Objective
+from dimref.training.methods import AnyLayout
 
 RENAMED = {"global": "global_"}
 
@@ -186,7 +188,7 @@ def _prior_game(prior: nn.Module, y: Tensor, z: Tensor) -> Tensor:
 
 def _model(work: Work) -> nn.Module:
     """The module of a piece of work, its weights not yet dimref's."""
-    if isinstance(work.layout, multiscale.Layout):
+    if isinstance(work.layout, amdim_encoder.Layout):
         assert isinstance(work.objective, amdim.Objective)
         return twin_amdim.Model(work.layout, work.objective)
     assert isinstance(work.objective, Objective)
@@ -205,7 +207,7 @@ class Twin:
         self.model = _model(work).to(self.device, dtype)
         nn.utils.convert_conv2d_weight_memory_format(self.model, torch.channels_last)
         self.load(work.parameters, work.state)
-        self.images = self.tensor(layouts.channels_first(work.images)).to(memory_format=torch.channels_last)
+        self.images = self.tensor(torch_layout.channels_first(work.images)).to(memory_format=torch.channels_last)
         self.noise = map_tree(self.tensor, work.noise)
         self.optimizer = torch.optim.Adam(self.model.parameters(), LR)
         self.model.train(work.trains)
@@ -282,7 +284,7 @@ class Twin:
 
 def named_arrays(layout: AnyLayout, parameters: Tree, state: Tree | None = None) -> dict[str, np.ndarray]:
     """dimref's parameters (or gradients of them) and running statistics by the twin's names, in PyTorch's layout."""
-    named = layouts.torch_names(parameters, layout, state)
+    named = torch_layout.torch_names(parameters, layout, state)
     for term in ("local", "global"):
         joined = named.pop(f"{term}.concat.weight", None)
         if joined is not None:  # the twin keeps the two halves of the first layer apart, too

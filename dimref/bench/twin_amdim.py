@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dimref import amdim, augment
+from dimref import amdim
+from dimref.amdim import augmentation as amdim_augmentation
+from dimref.amdim.encoder import FIRST, SIDES, Layer, Layout
 from dimref.layers import EPSILON, MOMENTUM
-from dimref.multiscale import FIRST, SIDES, Layer, Layout
 
 Draws = dict[str, Tensor]
 
@@ -44,7 +45,7 @@ def _read(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 def _grey(x: Tensor) -> Tensor:
     if x.shape[1] == 1:
         return x
-    weights = x.new_tensor(augment.LUMA).view(1, 3, 1, 1)
+    weights = x.new_tensor(amdim_augmentation.LUMA).view(1, 3, 1, 1)
     return (x * weights).sum(1, keepdim=True).clamp(max=1)
 
 

@@ -14,7 +14,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from dimref import machine
 from dimref.backend import get_backend
 from dimref.bench import memory, products, queued, scale, timing
 from dimref.bench import profile as profiles
@@ -22,6 +21,7 @@ from dimref.bench import work as works
 from dimref.bench.reference import Reference
 from dimref.bench.work import Work
 from dimref.errors import DimrefError
+from dimref.training import machine
 
 DEVICES = {"numpy": "cpu", "cupy": "cuda"}  # PyTorch's name for where a backend computes
 

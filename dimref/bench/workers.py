@@ -10,9 +10,9 @@ import tempfile
 from types import TracebackType
 from typing import Any
 
-from dimref.children import environment
 from dimref.errors import DimrefError
-from dimref.names import THREAD_VARIABLES
+from dimref.training.choices import THREAD_VARIABLES
+from dimref.training.processes import environment
 
 
 class WorkerFailed(DimrefError):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from dimref import names
 from dimref.commands import audit_callable
 from dimref.commands.audit_catalogue import adapter, catalogue
 from dimref.commands.audit_trace import trace
 from dimref.commands.audit_vectors import vectors
+from dimref.training import choices
 
 
 @click.group()
@@ -16,7 +16,7 @@ def audit() -> None:
     """Hold another implementation against this one."""
 
 
-for kind in names.AUDIT_KINDS:
+for kind in choices.AUDIT_KINDS:
     audit.add_command(audit_callable.command(kind))
 for command in (catalogue, adapter, trace, vectors):
     audit.add_command(command)

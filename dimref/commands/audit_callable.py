@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from dimref import names
 from dimref.commands.options import json_option, printer, status, write_json
 from dimref.errors import DimrefError
+from dimref.training import choices
 
 WHAT = {
     "bound": "a bound on information, or a loss that is one",
@@ -45,7 +45,7 @@ def command(kind: str) -> click.Command:
     @click.argument("name")
     @click.argument("target")
     @click.option(
-        "--framework", type=click.Choice(names.FRAMEWORKS), default=None, help="Its framework.  [default: found out]"
+        "--framework", type=click.Choice(choices.FRAMEWORKS), default=None, help="Its framework.  [default: found out]"
     )
     @click.option("--adapter", default="", metavar="FILE.py:FUNCTION", help="Calls TARGET as it wants to be called.")
     @click.option("--form", default="", help="How it is called.  [default: the first of NAME's]")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dimref import names
 from dimref.commands.options import json_option, printer, write_json
+from dimref.training import choices
 
 if TYPE_CHECKING:
     from dimref.audit.contract import Contract, Variant
@@ -18,7 +18,7 @@ WIDTH = 98
 
 
 @click.command("list", short_help="Print the catalogue of known mistakes.")
-@click.option("--kind", type=click.Choice(names.AUDIT_KINDS), default=None, help="Only these.  [default: all]")
+@click.option("--kind", type=click.Choice(choices.AUDIT_KINDS), default=None, help="Only these.  [default: all]")
 @json_option
 def catalogue(kind: str | None, json_file: Path | None) -> None:
     """Print the catalogue: what can be audited, other valid conventions, and the known mistakes with their mends."""
@@ -99,7 +99,7 @@ def adapt(target, {arguments}):
 
 
 @click.command(short_help="Print a file to begin an --adapter with.")
-@click.argument("kind", type=click.Choice(names.AUDIT_KINDS))
+@click.argument("kind", type=click.Choice(choices.AUDIT_KINDS))
 @click.argument("name")
 @click.option("--form", default="", help="How it is called.  [default: the first of NAME's]")
 def adapter(kind: str, name: str, form: str) -> None:

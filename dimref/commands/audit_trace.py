@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from dimref import config as configs
-from dimref import names
 from dimref.commands.options import json_option, printer, write_json
-from dimref.config import PRESETS, Config
+from dimref.training import choices
+from dimref.training import config as configs
+from dimref.training.config import PRESETS, Config
 
 
 @click.group()
@@ -38,7 +38,7 @@ def trace() -> None:
     default="float32",
     help="Precision of the step.  [default: float32]",
 )
-@click.option("--backend", type=click.Choice(names.BACKENDS), help="CPU or CUDA GPU.  [default: the configuration's]")
+@click.option("--backend", type=click.Choice(choices.BACKENDS), help="CPU or CUDA GPU.  [default: the configuration's]")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="The .npz to write.")
 @click.option(
     "--manifest",
@@ -53,9 +53,9 @@ def export(
 ) -> None:  # fmt: skip
     """Write weights, a batch, the noise, and every intermediate array and gradient of one training step."""
     config = _config(source, {"seed": seed, "batch_size": batch_size, "backend": backend})
-    from dimref import runs
     from dimref.audit.trace import export as exporter
-    from dimref.task import prepare
+    from dimref.training import checkpoints
+    from dimref.training.task import prepare
 
     found = exporter.trace(prepare(config), dtype, after)
     size = exporter.write(out, found)
@@ -64,7 +64,7 @@ def export(
         click.echo(text, nl=False)
         return
     if manifest_file is not None:
-        runs.replace(manifest_file, text.encode())
+        checkpoints.replace(manifest_file, text.encode())
     click.echo(
         f"{out}  {len(found.arrays)} arrays, {size / 1e6:.0f} MB: step {after + 1} with seed {config.seed}, {dtype}"
     )

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from dimref import names
 from dimref.commands.options import json_option, printer, status, write_json
 from dimref.errors import DimrefError
+from dimref.training import choices
 
 PICTURE = Path("runs") / "scale.png"
 LONGEST = 3600  # seconds
@@ -19,7 +19,7 @@ MOST = 10**9  # images or candidates: as many as nobody has memory for
 
 def _backend_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
-        "--backend", type=click.Choice(names.BACKENDS), default="numpy", help="CPU or CUDA GPU.  [default: numpy]"
+        "--backend", type=click.Choice(choices.BACKENDS), default="numpy", help="CPU or CUDA GPU.  [default: numpy]"
     )(function)
 
 
@@ -34,7 +34,7 @@ def _threads_option(function: Callable[..., Any]) -> Callable[..., Any]:
     "--against", type=click.Choice(["torch", "none"]), help="The other side.  [default: torch, where installed]"
 )
 @click.option(
-    "--preset", "presets", type=click.Choice([*names.BENCH_PRESETS, "all"]), multiple=True, default=["local-jsd"],
+    "--preset", "presets", type=click.Choice([*choices.BENCH_PRESETS, "all"]), multiple=True, default=["local-jsd"],
     help="What a step computes; more than one may be given.  [default: local-jsd]",
 )  # fmt: skip
 @click.option(
@@ -65,7 +65,7 @@ def bench(
         written = "--tf32" if tf32 else "--no-graph"
         raise DimrefError(f"{written}: has no effect, since --backend is numpy; leave it out")
     options = compare.Options(
-        presets=names.BENCH_PRESETS if "all" in presets else tuple(dict.fromkeys(presets)),
+        presets=choices.BENCH_PRESETS if "all" in presets else tuple(dict.fromkeys(presets)),
         batch_sizes=tuple(dict.fromkeys(batch_sizes)),
         against=against or ("torch" if _torch_installed() else "none"),
         compiled=compiled,
@@ -148,7 +148,7 @@ def _torch_installed() -> bool:
 
 
 def _cores() -> int:
-    from dimref.machine import available_cores
+    from dimref.training.machine import available_cores
 
     return available_cores()
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import click
 
-from dimref import __version__, names
+from dimref import __version__
 from dimref.commands.options import json_option, printer, write_json
+from dimref.training import choices
 
 
 @click.command()
 @click.option(
-    "--backend", type=click.Choice(names.BACKENDS), default="numpy", help="CPU or CUDA GPU.  [default: numpy]"
+    "--backend", type=click.Choice(choices.BACKENDS), default="numpy", help="CPU or CUDA GPU.  [default: numpy]"
 )
 @click.option(
     "--laws", "pattern", default="", metavar="PATTERN", help="Only laws whose name contains this; * and ? match."

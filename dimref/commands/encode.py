@@ -8,25 +8,27 @@ from pathlib import Path
 
 import click
 
-from dimref import names
 from dimref.commands.options import other_data, refuse_unwritable, set_threads
 from dimref.errors import DimrefError
+from dimref.training import choices
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--data", type=click.Choice(names.DATA), help="The dataset.  [default: the run's]")
+@click.option("--data", type=click.Choice(choices.DATA), help="The dataset.  [default: the run's]")
 @click.option("--data-dir", metavar="PATH", help="Where its files lie.  [default: the run's, for its dataset]")
 @click.option("--noise", type=float, help="Pixel noise of shapes.  [default: the run's]")
 @click.option("--split", type=click.Choice(("train", "test")), default="train", help="Which part.  [default: train]")
 @click.option("--limit", type=int, metavar="N", help="At most N images.  [default: all, whatever the run's limit]")
 @click.option(
-    "--features", "kind", type=click.Choice(names.FEATURES), default="y",
+    "--features", "kind", type=click.Choice(choices.FEATURES), default="y",
     help="The last map flattened, the layer above it, or the representation.  [default: y]",
 )  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="The .npy file.  [default: RUN/SPLIT-FEATURES.npy]")
-@click.option("--checkpoint", type=click.Choice(names.CHECKPOINTS), default="newest", help="Which.  [default: newest]")
-@click.option("--backend", type=click.Choice(names.BACKENDS), default="numpy", help="CPU or GPU.  [default: numpy]")
+@click.option(
+    "--checkpoint", type=click.Choice(choices.CHECKPOINTS), default="newest", help="Which.  [default: newest]"
+)
+@click.option("--backend", type=click.Choice(choices.BACKENDS), default="numpy", help="CPU or GPU.  [default: numpy]")
 @click.option("--threads", type=click.IntRange(min=1), help="BLAS threads.  [default: all cores]")
 def encode(
     run: Path, data: str | None, data_dir: str | None, noise: float | None, split: str, limit: int | None, kind: str,

@@ -11,7 +11,7 @@ import click
 @click.argument("paper", default="", metavar="[PAPER[:NUMBER]]")
 def equations(paper: str) -> None:
     """Print which functions, laws and tests stand for each equation: 1905.06922, or 1905.06922:10 for one of them."""
-    from dimref.equations import TESTS, select
+    from dimref.laws.equations import TESTS, select
 
     before = None
     for entry in select(paper):

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dimref import __version__, names
+from dimref import __version__
 from dimref.commands.options import json_option, printer, refuse_unwritable, set_threads, write_json
 from dimref.errors import DimrefError
+from dimref.training import choices
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,11 +27,11 @@ TRAINED = ("infonce", "jsd", "dv", "nwj")  # what "all" trains; SMILE is read fr
 @click.command()
 @click.argument("x_file", metavar="X", type=click.Path(path_type=Path))
 @click.argument("y_file", metavar="[Y]", type=click.Path(path_type=Path), required=False)
-@click.option("--bound", type=click.Choice((*names.ESTIMATED, "all")), default="infonce",
+@click.option("--bound", type=click.Choice((*choices.ESTIMATED, "all")), default="infonce",
               help="What critics are trained with.  [default: infonce]")  # fmt: skip
-@click.option("--critic", type=click.Choice(names.CRITICS), default="separable",
+@click.option("--critic", type=click.Choice(choices.CRITICS), default="separable",
               help="Dot product of two networks, or one on [x, y].  [default: separable]")  # fmt: skip
-@click.option("--transform", type=click.Choice(names.TRANSFORMS), default="rank",
+@click.option("--transform", type=click.Choice(choices.TRANSFORMS), default="rank",
               help="Of every column, fitted on the training part.  [default: rank]")  # fmt: skip
 @click.option("--steps", type=click.IntRange(min=0), default=3000, help="For one critic, at most.  [default: 3000]")
 @click.option("--batch-size", type=click.IntRange(min=2), metavar="N",
@@ -39,7 +40,7 @@ TRAINED = ("infonce", "jsd", "dv", "nwj")  # what "all" trains; SMILE is read fr
 @click.option("--restarts", type=click.IntRange(min=1), default=1,
               help="Critics in each fold, their scores averaged.  [default: 1]")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of every draw.  [default: 0]")
-@click.option("--backend", type=click.Choice(names.BACKENDS), default="numpy", help="CPU or GPU.  [default: numpy]")
+@click.option("--backend", type=click.Choice(choices.BACKENDS), default="numpy", help="CPU or GPU.  [default: numpy]")
 @click.option("--threads", type=click.IntRange(min=1), help="BLAS threads.  [default: 1]")
 @click.option("--plot", "picture", type=click.Path(path_type=Path), metavar="PNG", help="Draw the training there.")
 @json_option
@@ -83,14 +84,14 @@ def estimate(
 
 def _use_threads(count: int | None) -> None:
     """One thread unless the user says otherwise: the products are small, and threads would wait for each other."""
-    if count is None and ("numpy" in sys.modules or any(name in os.environ for name in names.THREAD_VARIABLES)):
+    if count is None and ("numpy" in sys.modules or any(name in os.environ for name in choices.THREAD_VARIABLES)):
         return
     set_threads(count or 1)
 
 
 def _read(x_file: Path, y_file: Path | None) -> tuple[np.ndarray, np.ndarray]:
-    from dimref.arrays import npz_names, open_npz, read_npy, read_npz_array
     from dimref.data.dataset import fault
+    from dimref.data.npy import npz_names, open_npz, read_npy, read_npz_array
 
     if y_file is not None:
         return read_npy(x_file), read_npy(y_file)

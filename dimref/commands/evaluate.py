@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dimref import names
 from dimref.commands.options import json_option, other_data, printer, refuse_unwritable, set_threads, write_json
 from dimref.errors import DimrefError
+from dimref.training import choices
 
 if TYPE_CHECKING:
-    from dimref.config import Config
     from dimref.evaluation.frozen import Frozen
     from dimref.evaluation.judge import Wanted
     from dimref.evaluation.labelled import Labelled
+    from dimref.training.config import Config
 
 DEFAULT_PROBES = ("linear", "mlp")
 NOTHING = "none"
@@ -44,21 +44,23 @@ def _words(allowed: tuple[str, ...], empty: bool = True) -> Callable[..., tuple[
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--data", type=click.Choice(names.DATA), help="The dataset.  [default: the run's]")
+@click.option("--data", type=click.Choice(choices.DATA), help="The dataset.  [default: the run's]")
 @click.option("--data-dir", metavar="PATH", help="Where its files lie.  [default: the run's, for its dataset]")
 @click.option("--noise", type=float, help="Pixel noise of shapes.  [default: the run's]")
 @click.option("--limit", type=int, metavar="N",
               help="At most N training and N test images.  [default: 10000, and the run's limit]")  # fmt: skip
-@click.option("--features", callback=_words(names.FEATURES, empty=False), metavar="conv,fc,y",
+@click.option("--features", callback=_words(choices.FEATURES, empty=False), metavar="conv,fc,y",
               help="What the probes see.  [default: all there are]")  # fmt: skip
-@click.option("--probe", "probes", callback=_words(names.PROBES), metavar="linear,mlp,svm,knn",
+@click.option("--probe", "probes", callback=_words(choices.PROBES), metavar="linear,mlp,svm,knn",
               help="Classifiers of the features; or none.  [default: linear,mlp]")  # fmt: skip
-@click.option("--measures", callback=_words(names.MEASURES), metavar="mine,ndm,ms-ssim",
+@click.option("--measures", callback=_words(choices.MEASURES), metavar="mine,ndm,ms-ssim",
               help="Measures of y; or none.  [default: all three]")  # fmt: skip
 @click.option("--seeds", type=click.IntRange(min=1, max=1000), default=1, metavar="N",
               help="Each probe and critic N times, from the run's seed on.  [default: 1]")  # fmt: skip
-@click.option("--checkpoint", type=click.Choice(names.CHECKPOINTS), default="newest", help="Which.  [default: newest]")
-@click.option("--backend", type=click.Choice(names.BACKENDS), default="numpy", help="CPU or GPU.  [default: numpy]")
+@click.option(
+    "--checkpoint", type=click.Choice(choices.CHECKPOINTS), default="newest", help="Which.  [default: newest]"
+)
+@click.option("--backend", type=click.Choice(choices.BACKENDS), default="numpy", help="CPU or GPU.  [default: numpy]")
 @click.option("--threads", type=click.IntRange(min=1), help="BLAS threads.  [default: all cores]")
 @json_option
 def evaluate(
@@ -121,7 +123,7 @@ def _wanted(
     from dimref.evaluation import judge
 
     kept, left_out = {}, {}
-    for option, asked, default in (("probe", probes, DEFAULT_PROBES), ("measures", measures, names.MEASURES)):
+    for option, asked, default in (("probe", probes, DEFAULT_PROBES), ("measures", measures, choices.MEASURES)):
         faults = {name: judge.fault(name, found, encoder.layout) for name in (default if asked is None else asked)}
         for name, reason in faults.items():
             if reason and asked is not None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from dimref import names
 from dimref.errors import DimrefError
+from dimref.training import choices
 
 SUFFIX = {"safetensors": ".safetensors", "torch-layout-npz": ".npz"}
 
@@ -15,11 +15,13 @@ SUFFIX = {"safetensors": ".safetensors", "torch-layout-npz": ".npz"}
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
-    "--format", "form", type=click.Choice(names.WEIGHT_FORMATS), default="torch-layout-npz",
+    "--format", "form", type=click.Choice(choices.WEIGHT_FORMATS), default="torch-layout-npz",
     help="dimref's names and layouts, or PyTorch's.  [default: torch-layout-npz]",
 )  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="The file.  [default: RUN/weights.safetensors or .npz]")
-@click.option("--checkpoint", type=click.Choice(names.CHECKPOINTS), default="newest", help="Which.  [default: newest]")
+@click.option(
+    "--checkpoint", type=click.Choice(choices.CHECKPOINTS), default="newest", help="Which.  [default: newest]"
+)
 @click.option("--scorers", is_flag=True, help="Also the scorers and the prior's discriminator.")
 @click.option("--list", "listed", is_flag=True, help="Print the name and the shape of each array.")
 def export(run: Path, form: str, out: Path | None, checkpoint: str, scorers: bool, listed: bool) -> None:
@@ -28,7 +30,7 @@ def export(run: Path, form: str, out: Path | None, checkpoint: str, scorers: boo
     safetensors: dimref's names and shapes (encoder/conv1/w, encoder/norm1/mean). torch-layout-npz: those of a PyTorch
     state dict (encoder.conv1.weight in OIHW, encoder.fc.weight with its inputs in the order channel, row, column).
     """
-    from dimref.export import write_weights
+    from dimref.export.weights import write_weights
 
     out = out or run / f"weights{SUFFIX[form]}"
     if out.suffix != SUFFIX[form]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from dimref import hardware as parts
+from dimref.bench import hardware as parts
 from dimref.commands.options import json_option, printer, write_json
 
 

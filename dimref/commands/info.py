@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import click
 
-from dimref import names
+from dimref.training import choices
 
 
 @click.command()
 @click.option(
-    "--backend", type=click.Choice(names.BACKENDS), default="numpy", help="The one to describe.  [default: numpy]"
+    "--backend", type=click.Choice(choices.BACKENDS), default="numpy", help="The one to describe.  [default: numpy]"
 )
 def info(backend: str) -> None:
     """Print backend, device, BLAS, threads and versions."""
-    from dimref import machine
     from dimref.backend import get_backend
+    from dimref.training import machine
 
     for name, value in machine.description(backend, get_backend(backend).device).items():
         click.echo(f"{name:<10} {value}")

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dimref.errors import DimrefError
-from dimref.names import THREAD_VARIABLES
+from dimref.training.choices import THREAD_VARIABLES
 
 if TYPE_CHECKING:
-    from dimref.config import Config
+    from dimref.training.config import Config
 
 ALONE = Path("-")  # what --json without a file stands for
 
@@ -126,9 +126,9 @@ def write_json(json_file: Path | None, content: Any) -> None:
     if json_file == ALONE:
         click.echo(text, nl=False)
     else:
-        from dimref import runs
+        from dimref.training import checkpoints
 
-        runs.replace(json_file, text.encode())
+        checkpoints.replace(json_file, text.encode())
 
 
 @contextmanager

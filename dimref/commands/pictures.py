@@ -7,16 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from dimref import amdim, data, encoders, methods, multiscale, plots
-from dimref.config import Config
+from dimref import amdim, data, encoders, plots
+from dimref.amdim import encoder as amdim_encoder
 from dimref.data import Dataset, MissingSplit
 from dimref.errors import DimrefError
 from dimref.evaluation.frozen import Frozen
 from dimref.evaluation.labelled import LABELLED
-from dimref.methods import AnyLayout, AnyObjective
 from dimref.plots.neighbours import queries
-from dimref.runs import RunError
-from dimref.task import HELD, INIT, generator
+from dimref.training import methods
+from dimref.training.checkpoints import RunError
+from dimref.training.config import Config
+from dimref.training.methods import AnyLayout, AnyObjective
+from dimref.training.task import HELD, INIT, generator
 
 IMAGES = 1000  # test images in the pictures that show some
 VIEWED = 8  # images whose views are shown
@@ -54,7 +56,7 @@ def of_encoder(run: Path, encoder: Frozen, config: Config, step: int) -> Iterato
             told(lambda: plots.neighbours(run, found.images, found.labels, found.classes, spaces, of)),
         )
     yield "components", told(lambda: plots.components(run, y, found.labels, found.classes, of))
-    if isinstance(encoder.layout, multiscale.Layout):
+    if isinstance(encoder.layout, amdim_encoder.Layout):
         yield "views", told(lambda: _views(run, encoder.layout, config, found))
 
 
@@ -66,7 +68,7 @@ def how_augmented(kind: str) -> str:
 def _views(run: Path, layout: AnyLayout, config: Config, found: Dataset) -> Path:
     objective = config.objective()
     assert isinstance(objective, amdim.Objective)
-    assert isinstance(layout, multiscale.Layout)
+    assert isinstance(layout, amdim_encoder.Layout)
     asked = queries(found.labels, VIEWED)
     images = encoders.scale(found.images[asked], layout)
     noise = methods.draw_noise(generator(config, HELD, 0), objective, layout, len(asked))

@@ -7,16 +7,18 @@ from pathlib import Path
 
 import click
 
-from dimref import names
 from dimref.commands.options import set_threads
 from dimref.errors import DimrefError
+from dimref.training import choices
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--data-dir", metavar="PATH", help="Where the dataset's files lie.  [default: where they lay]")
-@click.option("--checkpoint", type=click.Choice(names.CHECKPOINTS), default="newest", help="Which.  [default: newest]")
-@click.option("--backend", type=click.Choice(names.BACKENDS), default="numpy", help="CPU or GPU.  [default: numpy]")
+@click.option(
+    "--checkpoint", type=click.Choice(choices.CHECKPOINTS), default="newest", help="Which.  [default: newest]"
+)
+@click.option("--backend", type=click.Choice(choices.BACKENDS), default="numpy", help="CPU or GPU.  [default: numpy]")
 @click.option("--threads", type=click.IntRange(min=1), help="BLAS threads.  [default: all cores]")
 def plot(run: Path, data_dir: str | None, checkpoint: str, backend: str, threads: int | None) -> None:
     """Draw a run's pictures into its directory: curves, filters, neighbours, components, views, accuracies.

@@ -8,24 +8,26 @@ from pathlib import Path
 
 import click
 
-from dimref import amdim, multiscale, plots, training
+from dimref import amdim, plots
+from dimref.amdim import encoder as amdim_encoder
 from dimref.commands import pictures, scores
-from dimref.config import Config
 from dimref.data import DataError
 from dimref.errors import DimrefError
 from dimref.evaluation.frozen import Frozen, untrained
 from dimref.evaluation.judge import Wanted, judge
 from dimref.evaluation.labelled import labelled_images
-from dimref.runs import Checkpoint
-from dimref.task import Task
-from dimref.training import State
+from dimref.training import loop
+from dimref.training.checkpoints import Checkpoint
+from dimref.training.config import Config
+from dimref.training.loop import State
+from dimref.training.task import Task
 
 
 def opening(task: Task, run: Path, checkpoint: Checkpoint | None) -> None:
     """Say what is about to be trained on what."""
     config = task.config
     _row("data", f"{task.source}; {len(task.images)} to train on, {len(task.held_out)} held out")
-    if isinstance(task.layout, multiscale.Layout):
+    if isinstance(task.layout, amdim_encoder.Layout):
         _amdim(config, task.layout)
     else:
         _row("objective", _terms(config))
@@ -35,7 +37,7 @@ def opening(task: Task, run: Path, checkpoint: Checkpoint | None) -> None:
         f"{task.backend.name} on {task.backend.device}, seed {config.seed}, batches of {config.batch_size}{graph}",
     )
     _row("run", f"{run}, {task.total_steps} steps" + (f", going on from step {checkpoint.step}" if checkpoint else ""))
-    if checkpoint and checkpoint.meta.get("machine") != training.machine_of(task):
+    if checkpoint and checkpoint.meta.get("machine") != loop.machine_of(task):
         click.echo("note: this machine, BLAS or number of threads is not the one the run was started with; the result is "
                    "as good, but not equal bit for bit")  # fmt: skip
 
@@ -53,7 +55,7 @@ def _terms(config: Config) -> str:
     return " + ".join(terms)
 
 
-def _amdim(config: Config, layout: multiscale.Layout) -> None:
+def _amdim(config: Config, layout: amdim_encoder.Layout) -> None:
     """The objective, the views and the encoder of Augmented Multiscale Deep InfoMax."""
     objective = config.objective()
     assert isinstance(objective, amdim.Objective)
@@ -67,7 +69,7 @@ def _amdim(config: Config, layout: multiscale.Layout) -> None:
 
 def closing(task: Task, run: Path, state: State, plot: bool | None, quiet: bool) -> None:
     """Bounds with their ceilings, probes beside their baselines, the pictures, the run and what to type next."""
-    held = training.held_out_terms(task, state)
+    held = loop.held_out_terms(task, state)
     n = task.held_out_batch
     m = len(task.held_out) // n * n  # what fills no batch is not judged
     ceilings = pictures.ceilings(task.objective, n, task.locations)

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from dimref import __version__, machine
+from dimref import __version__
 from dimref.evaluation.frozen import Frozen
 from dimref.evaluation.judge import PIXELS, RAW, Cell, Wanted
 from dimref.evaluation.labelled import Labelled
 from dimref.evaluation.ssim import scales
-from dimref.names import FEATURES
+from dimref.training import machine
+from dimref.training.choices import FEATURES
 
 NAMES = {
     "linear": "linear", "mlp": "mlp", "svm": "linear SVM", "knn": "k-NN",

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from dimref import config as configs
-from dimref import names
 from dimref.commands.options import handled, set_threads
-from dimref.config import PRESETS, Config
 from dimref.errors import DimrefError
+from dimref.training import choices
+from dimref.training import config as configs
+from dimref.training.config import PRESETS, Config
 
 if TYPE_CHECKING:
-    from dimref.runs import Checkpoint
-    from dimref.task import Task
-    from dimref.training import Progress
+    from dimref.training.checkpoints import Checkpoint
+    from dimref.training.loop import Progress
+    from dimref.training.task import Task
 
 # What may change when a run is resumed: how long it goes on, and how it is watched. Everything else is the run.
 RESUMABLE = ("epochs", "steps", "threads", "backend", "graph", "tf32", "data_dir", "log_every", "checkpoint_every")
@@ -39,25 +39,25 @@ def choice(name: str, values: tuple[str, ...], text: str) -> Callable[..., Any]:
 
 @click.command(context_settings={"show_default": False})
 @choice("--preset", tuple(PRESETS), "DIM(L) (the default), DIM(G), or both; AMDIM, small or as large as its paper's.")
-@choice("--data", names.DATA, "The dataset.  [default: shapes]")
+@choice("--data", choices.DATA, "The dataset.  [default: shapes]")
 @click.option("--data-dir", metavar="PATH", help="Where the dataset's files lie (not for shapes).")
 @click.option("--limit", type=int, metavar="N", help="Train on at most N images.")
 @click.option("--noise", type=float, help="Pixel noise of shapes, as a standard deviation in [0, 1].  [default: 0.25]")
-@choice("--backend", names.BACKENDS, "CPU or CUDA GPU.  [default: numpy]")
+@choice("--backend", choices.BACKENDS, "CPU or CUDA GPU.  [default: numpy]")
 @click.option("--graph/--no-graph", default=True, help="On a GPU: replay the step as one CUDA graph.  [default: graph]")
 @click.option("--tf32", is_flag=True, help="On a GPU: matrix products of float32 rounded to TF32.")
-@choice("--bound", names.BOUNDS, "The bound that is maximized.  [default: jsd]")
-@choice("--local-scorer", names.SCORERS, "The local critic.  [default: dot for infonce, else concat]")
-@choice("--negatives", names.NEGATIVES, "Which pairs stand for the product.  [default: the cheapest that fits]")
+@choice("--bound", choices.BOUNDS, "The bound that is maximized.  [default: jsd]")
+@choice("--local-scorer", choices.SCORERS, "The local critic.  [default: dot for infonce, else concat]")
+@choice("--negatives", choices.NEGATIVES, "Which pairs stand for the product.  [default: the cheapest that fits]")
 @click.option("--candidates", type=int, metavar="K", help="Candidates of --negatives sampled.  [default: 8]")
 @click.option("--global-weight", type=float, metavar="α", help="Weight of the global bound.  [default: 0]")
 @click.option("--local-weight", type=float, metavar="β", help="Weight of the local bound.  [default: 1]")
 @click.option("--prior-weight", type=float, metavar="γ", help="Weight of the prior's game.  [default: 0.1]")
-@choice("--prior", names.PRIORS, "The prior that y is matched to.  [default: uniform]")
-@choice("--prior-loss", names.PRIOR_LOSSES, "The encoder's side of the game.  [default: minimax]")
+@choice("--prior", choices.PRIORS, "The prior that y is matched to.  [default: uniform]")
+@choice("--prior-loss", choices.PRIOR_LOSSES, "The encoder's side of the game.  [default: minimax]")
 @click.option("--gradient-penalty", type=float, help="Weight of R1 on the prior's discriminator.  [default: 0]")
 @click.option("--scales", metavar="A-B,…", help="Of amdim: maps that predict maps.  [default: 1-5,1-7,5-5]")
-@choice("--augmentation", names.AUGMENTATIONS, "Of amdim: the views.  [default: shift at 32×32 or less, else crop]")
+@choice("--augmentation", choices.AUGMENTATIONS, "Of amdim: the views.  [default: shift at 32×32 or less, else crop]")
 @click.option("--clip", type=float, metavar="C", help="Of amdim: scores are clipped to ±C; 0: not.  [default: 20]")
 @click.option("--score-penalty", type=float, metavar="λ", help="Of amdim: of the mean squared score.  [default: 0.05]")
 @click.option("--ndf", type=int, metavar="N", help="Of amdim: channels of the first map.  [default: 32]")
@@ -136,15 +136,15 @@ def _no_graph(config: Config) -> str:
 
 
 def _start(config: Config, out: Path | None, plot: bool | None, quiet: bool) -> None:
-    from dimref import runs
-    from dimref.task import prepare
+    from dimref.training import checkpoints
+    from dimref.training.task import prepare
 
     task = prepare(config)
     _refuse_too_large(task)
     _refuse_missing_matplotlib(plot)
-    run = out or runs.make_next(Path("runs"), f"{_name(config)}-{config.data}")
-    runs.create(run, config)
-    with runs.locked(run):
+    run = out or checkpoints.make_next(Path("runs"), f"{_name(config)}-{config.data}")
+    checkpoints.create(run, config)
+    with checkpoints.locked(run):
         _go(task, run, None, plot, quiet)
 
 
@@ -160,22 +160,22 @@ def _name(config: Config) -> str:
 def _continue(run: Path, given: dict[str, Any], plot: bool | None, quiet: bool) -> None:
     started_with = Config(**configs.read(run / "config.json"))
     set_threads(given.get("threads", started_with.threads))
-    from dimref import runs, training
-    from dimref.task import prepare
+    from dimref.training import checkpoints, loop
+    from dimref.training.task import prepare
 
-    with runs.locked(run):
-        checkpoint = runs.newest_checkpoint(run)
+    with checkpoints.locked(run):
+        checkpoint = checkpoints.newest_checkpoint(run)
         _refuse_other_run(run, given, started_with, "; start a new run for another configuration")
         config = dataclasses.replace(started_with, **given)
         task = prepare(config)
         if checkpoint is not None:  # one that does not fit must not touch the run
             of_checkpoint = dataclasses.asdict(checkpoint.config)
             _refuse_other_run(run, of_checkpoint, started_with, "; the checkpoint is another run's")
-            training.restore(task, run / runs.NEWEST, checkpoint)
+            loop.restore(task, run / checkpoints.NEWEST, checkpoint)
             _refuse_earlier_end(task, run, checkpoint)
         _refuse_missing_matplotlib(plot)
-        runs.cut_metrics(run / runs.METRICS, checkpoint.step if checkpoint else 0)
-        runs.replace(run / runs.CONFIG, configs.write(config).encode())
+        checkpoints.cut_metrics(run / checkpoints.METRICS, checkpoint.step if checkpoint else 0)
+        checkpoints.replace(run / checkpoints.CONFIG, configs.write(config).encode())
         _go(task, run, checkpoint, plot, quiet)
 
 
@@ -220,18 +220,18 @@ def _refuse_other_run(run: Path, options: dict[str, Any], started_with: Config, 
 
 def _go(task: Task, run: Path, checkpoint: Checkpoint | None, plot: bool | None, quiet: bool) -> None:
     """Train with progress on the terminal, then report."""
-    from dimref import training
     from dimref.commands import report
+    from dimref.training import loop
 
     if not quiet:
         report.opening(task, run, checkpoint)
     with _signals() as stopped, _progress(task, quiet) as watch:
-        state = training.train(task, run, watch, stopped, checkpoint, lambda line: click.echo(line, err=True))
+        state = loop.train(task, run, watch, stopped, checkpoint, lambda line: click.echo(line, err=True))
     try:
         report.closing(task, run, state, plot, quiet)
     except KeyboardInterrupt:
         again = f"dimref train --resume {shlex.quote(str(run))}"
-        raise training.Interrupted(f"stopped after training; the run is saved, judge it with: {again}") from None
+        raise loop.Interrupted(f"stopped after training; the run is saved, judge it with: {again}") from None
 
 
 @contextmanager

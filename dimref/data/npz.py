@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dimref.arrays import npz_names, open_npz, read_npz_array
 from dimref.data.dataset import UNLABELLED, DataError, Dataset, MissingSplit, fault, make
 from dimref.data.files import need_file, need_folder
+from dimref.data.npy import npz_names, open_npz, read_npz_array
 
 KEYS = {
     "train": (("images", "labels"), ("x_train", "y_train"), ("train_images", "train_labels")),

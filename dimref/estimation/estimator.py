@@ -19,8 +19,8 @@ from dimref.estimation.readings import NORMAL_95, TAU, Reading, combine
 from dimref.estimation.samples import SampleError, as_pairs, splits
 from dimref.estimation.training import History, Settings
 from dimref.estimation.transforms import TRANSFORMS
-from dimref.information import LOG_2, information_from_js
-from dimref.names import BACKENDS, ESTIMATED
+from dimref.theory.information import LOG_2, information_from_js
+from dimref.training.choices import BACKENDS, ESTIMATED
 
 # What a critic that was trained with a bound is read as; the first is the estimate. SMILE is trained as JSD.
 READ_AS = {

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dimref import negatives, ops, parallel
+from dimref import negatives, ops
 from dimref.backend import Tree
+from dimref.engine import threads
 from dimref.estimation.blocks import Columns
 from dimref.estimation.critics import Critic
 from dimref.estimation.preparation import Preparation, rows_of
@@ -73,7 +74,7 @@ class LogRatio:
 
     def read(self, x: np.ndarray, y: np.ndarray, names: tuple[str, ...]) -> dict[str, list[Reading]]:
         """Readings of samples that were not trained on, a list with one for each square that they are cut into."""
-        parts = parallel.blocks(len(x), self.critics.family.square)
+        parts = threads.blocks(len(x), self.critics.family.square)
         return {name: [READINGS[name](self(x[part], y[part]), len(x[part])) for part in parts] for name in names}
 
 

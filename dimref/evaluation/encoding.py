@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dimref import runs
 from dimref.data import Dataset
 from dimref.evaluation.frozen import Frozen
+from dimref.training import checkpoints
 
 
 def write_features(
@@ -31,7 +31,7 @@ def write_features(
     """
     encoder.refuse_other_images(found.images, found.source)
     labels = labels_path(out)
-    with runs.writing(labels) as label_file, runs.writing(out) as file:
+    with checkpoints.writing(labels) as label_file, checkpoints.writing(out) as file:
         np.lib.format.write_array(label_file, found.labels, allow_pickle=False)
         done = 0
         for batch in encoder.batches(found.images):

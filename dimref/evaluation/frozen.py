@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from dimref import encoders, methods, parallel, runs
+from dimref import encoders
 from dimref.backend import Array, Backend, Tree, leaves
-from dimref.config import Config
 from dimref.data import DataError
-from dimref.methods import LAYOUTS, AnyLayout
-from dimref.task import INIT, ORDER, generator
+from dimref.engine import threads
+from dimref.training import checkpoints, methods
+from dimref.training.config import Config
+from dimref.training.methods import LAYOUTS, AnyLayout
+from dimref.training.task import INIT, ORDER, generator
 
 BATCH = 100  # images; of 32×32, the columns of their second convolution are 26 MB where they are not made in blocks
 WARM_UP = 50  # batches that an untrained encoder's running statistics are measured on
@@ -63,7 +65,7 @@ class Frozen:
         size = max(1, min(BATCH, BATCH * 32**2 // self.layout.padded**2))  # larger images in smaller batches
         for start in range(0, len(images), size):
             batch = self.backend.to_device(encoders.scale(images[start : start + size], self.layout))
-            with parallel.sharing():
+            with threads.sharing():
                 found = self._inference(batch)
             yield {name: self.backend.to_host(value) for name, value in found.items()}
 
@@ -74,14 +76,14 @@ class Frozen:
         return {kind: np.concatenate([part.pop(kind) for part in parts]) for kind in kinds}
 
 
-def load(run: Path, backend: Backend, checkpoint: str = runs.NEWEST) -> tuple[Frozen, runs.Checkpoint]:
+def load(run: Path, backend: Backend, checkpoint: str = checkpoints.NEWEST) -> tuple[Frozen, checkpoints.Checkpoint]:
     """The encoder in a run's newest.npz or best.npz, on the backend, and the checkpoint that it came from.
 
     Raises:
         RunError: there is no such checkpoint, it is damaged, or its arrays are not those of its layout, or not finite.
     """
     path = run / checkpoint
-    found = runs.load_checkpoint(path)
+    found = checkpoints.load_checkpoint(path)
     trees = [found.trees.get(part, {}).get("encoder", {}) for part in ("parameters", "state")]
     there = sum(np.size(array) for _, array in leaves(trees[0]))
     try:
@@ -90,14 +92,16 @@ def load(run: Path, backend: Backend, checkpoint: str = runs.NEWEST) -> tuple[Fr
             raise ValueError(f"one of {layout.numbers:,} numbers beside arrays of {there:,}")
         expected = methods.init_encoder(np.random.default_rng(0), layout)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise runs.RunError(
+        raise checkpoints.RunError(
             f"{path}: expected the layout of an encoder, found {type(error).__name__}: {error}"
         ) from None
     for tree, fresh in zip(trees, expected, strict=True):
-        runs.check_same_shapes(path, tree, fresh)
+        checkpoints.check_same_shapes(path, tree, fresh)
         for name, array in leaves(tree):
             if not np.isfinite(array).all() or (name.endswith("/variance") and (array < 0).any()):
-                raise runs.RunError(f"{path}: expected finite numbers and no variance below 0, found others in {name}")
+                raise checkpoints.RunError(
+                    f"{path}: expected finite numbers and no variance below 0, found others in {name}"
+                )
     return Frozen(layout, backend, *map(backend.tree_to_device, trees)), found
 
 

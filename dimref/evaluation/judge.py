@@ -25,8 +25,8 @@ from dimref.evaluation.labelled import Labelled
 from dimref.evaluation.probes import PROBES, problem
 from dimref.evaluation.probes.problem import MISSING
 from dimref.evaluation.ssim import WINDOW
-from dimref.methods import AnyLayout
-from dimref.names import FEATURES
+from dimref.training.choices import FEATURES
+from dimref.training.methods import AnyLayout
 
 RAW, PIXELS = "raw", "pixels"  # the baseline without an encoder: its only feature
 BY_SCIKIT_LEARN = ("svm", "knn")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dimref import data
-from dimref.config import Config
 from dimref.data import DataError, MissingSplit
 from dimref.evaluation.probes.problem import FEWEST
+from dimref.training.config import Config
 
 LIMIT = 10_000  # training images, and test images, unless told otherwise
 LABELLED = {"stl10-unlabeled": "stl10"}  # where the labels of an unlabelled set come from

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from dimref import bounds, information, negatives
+from dimref import bounds, negatives
 from dimref.backend import Backend
 from dimref.laws.law import (
     FAR,
@@ -28,6 +28,7 @@ from dimref.laws.law import (
     split_all,
     square,
 )
+from dimref.theory import information
 
 POOLE, OORD, HJELM = "arXiv 1905.06922", "arXiv 1807.03748", "arXiv 1808.06670"
 BELGHAZI, NOWOZIN = "arXiv 1801.04062", "arXiv 1606.00709"

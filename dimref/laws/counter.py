@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from dimref import bounds, information, negatives
+from dimref import bounds, negatives
 from dimref.backend import Backend
 from dimref.laws.exact import batches, population, table
 from dimref.laws.law import Case, Sizes, Slack, at_most, equal, law, number
+from dimref.theory import information
 
 POOLE, OORD, HJELM = "arXiv 1905.06922", "arXiv 1807.03748", "arXiv 1808.06670"
 TOLERANCE = 1e-3  # far above rounding in float32

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from dimref import bounds, f_divergences, negatives
+from dimref import bounds, negatives
 from dimref.backend import Backend
 from dimref.laws.law import (
     Case,
@@ -25,6 +25,7 @@ from dimref.laws.law import (
     square,
     tightest,
 )
+from dimref.theory import f_divergences
 
 POOLE, OORD, HJELM = "arXiv 1905.06922", "arXiv 1807.03748", "arXiv 1808.06670"
 BELGHAZI, NOWOZIN = "arXiv 1801.04062", "arXiv 1606.00709"

@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 
-from dimref import bounds, gaussian
+from dimref import bounds
 from dimref.backend import Backend
 from dimref.laws.law import Case, Sizes, Slack, at_most, equal, law, number
+from dimref.theory import gaussian
 
 COVER = "Cover & Thomas 2006"
 EXACT = 1e-9  # a Cholesky factor of a matrix whose condition is at most some 1e3

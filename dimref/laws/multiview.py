@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from dimref import amdim, augment, bounds
-from dimref.amdim import Objective, Scores
+from dimref import amdim, bounds
+from dimref.amdim import augmentation as amdim_augmentation
+from dimref.amdim.encoder import Layout
+from dimref.amdim.objective import Objective, Scores
 from dimref.backend import Array, Backend
 from dimref.laws.law import (
     Case,
@@ -24,7 +26,6 @@ from dimref.laws.law import (
     rounding,
     tightest,
 )
-from dimref.multiscale import Layout
 
 BACHMAN, POOLE, OORD = "arXiv 1906.00910", "arXiv 1905.06922", "arXiv 1807.03748"
 
@@ -194,7 +195,7 @@ def _images(rng: np.random.Generator, sizes: Sizes) -> Case:
     side, channels = 4 + sizes.extra[0], int(rng.choice([1, 3]))
     images = rng.random((sizes.n, side, side, channels)).astype(sizes.dtype)
     images[rng.random(images.shape[:3]) < 0.2] = float(rng.integers(2))
-    first, second = augment.draw_views(rng, sizes.n, side, str(rng.choice(["shift", "crop"])))
+    first, second = amdim_augmentation.draw_views(rng, sizes.n, side, str(rng.choice(["shift", "crop"])))
     return {"images": images, "first": first, "second": second}
 
 
@@ -210,8 +211,13 @@ def views_stay_in_the_unit_range(case: Case, backend: Backend) -> Slack:
     coloured = ("saturation", "hue") if images.shape[3] == 3 else ()
     for name in ("first", "second"):
         view = backend.tree_to_device(case[name])
-        found += [augment.augment(images, view), augment.resample(images, view["rows"], view["columns"])]
-        found += [getattr(augment, kind)(images, view[kind]) for kind in ("brightness", "contrast", *coloured)]
+        found += [
+            amdim_augmentation.augment(images, view),
+            amdim_augmentation.resample(images, view["rows"], view["columns"]),
+        ]
+        found += [
+            getattr(amdim_augmentation, kind)(images, view[kind]) for kind in ("brightness", "contrast", *coloured)
+        ]
     views = [backend.to_host(x) for x in found]
     return tightest(*(slack for x in views for slack in (at_most(0.0, x, 0.0), at_most(x, 1.0, 0.0))))
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from dimref import layers, normalization, ops
+from dimref import layers, ops
 from dimref.backend import Array, Backend
+from dimref.engine import batch_norm
 from dimref.laws.law import (
     Case,
     Sizes,
@@ -222,7 +223,7 @@ def batch_norm_gradient_is_orthogonal(case: Case, backend: Backend) -> Slack:
     gain, shift = (backend.to_device(np.full(case["x"].shape[1], c, case["x"].dtype)) for c in (1, 0))
 
     def along(x: Array) -> Array:
-        normal = normalization.normalize_columns(x, gain, shift, *normalization.moments(x), 0.0, False)
+        normal = batch_norm.normalize_columns(x, gain, shift, *batch_norm.moments(x), 0.0, False)
         return ops.total(ops.multiply(normal, g))
 
     (slope,) = gradients(backend, along, case["x"])

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from dimref import channels, f_divergences, information
 from dimref.backend import Backend
 from dimref.laws.law import Case, Sizes, Slack, at_most, distribution, equal, law, mild, tightest
+from dimref.theory import channels, f_divergences, information
 
 COVER, NOWOZIN = "Cover & Thomas 2006", "arXiv 1606.00709"
 EXACT = 1e-12  # sums of a few products in float64

@@ -7,9 +7,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from dimref import names, runs
 from dimref.errors import DimrefError
 from dimref.plots.style import BLUE, GREY, ORANGE, new_figure, save, tidy
+from dimref.training import checkpoints, choices
 
 EVALUATION = "evaluation.json"
 TITLES = {"linear": "linear", "mlp": "one hidden layer", "svm": "linear SVM", "knn": "k nearest neighbours"}
@@ -43,7 +43,7 @@ def accuracies(run: Path, title: str) -> Path:
 
 
 def _draw_probe(axes: Any, cells: dict[tuple[str, str], tuple[float, float]], chance: float) -> None:
-    features = [name for name in names.FEATURES if any(key[1] == name for key in cells)]
+    features = [name for name in choices.FEATURES if any(key[1] == name for key in cells)]
     for side, (encoder, style) in zip((-0.5, 0.5), ENCODERS.items(), strict=True):
         for place, feature in enumerate(features):
             if (encoder, feature) not in cells:
@@ -72,7 +72,7 @@ def read_probes(path: Path) -> tuple[Cells, float]:
     Raises:
         DimrefError: the file is missing, damaged or holds no probe.
     """
-    runs.need_file(path)
+    checkpoints.need_file(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -87,7 +87,7 @@ def read_probes(path: Path) -> tuple[Cells, float]:
                 100 * float(cell["mean"]), 100 * float(cell["std"] or 0)
             )
             for cell in content["results"]
-            if cell["kind"] == "probe" and cell["name"] in names.PROBES
+            if cell["kind"] == "probe" and cell["name"] in choices.PROBES
         }  # fmt: skip
         chance = 100 * float(content["data"]["chance"] or 0)
     except (KeyError, TypeError, ValueError, OverflowError) as error:

@@ -6,9 +6,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from dimref import runs
 from dimref.errors import DimrefError
 from dimref.plots.style import BLUE, GREEN, GREY, ORANGE, legend_below, new_figure, save, tidy
+from dimref.training import checkpoints
 
 EQUILIBRIUM = -math.log(4)  # of the prior's game, when its discriminator cannot tell
 
@@ -26,7 +26,7 @@ def curves(run: Path, ceilings: dict[str, float], title: str, n: int) -> Path:
     Raises:
         DimrefError: matplotlib is missing, or the run has no metrics yet.
     """
-    steps, epochs = _read(run / runs.METRICS, tuple(ceilings))
+    steps, epochs = _read(run / checkpoints.METRICS, tuple(ceilings))
     figure = new_figure(12, 4.2)
     left, middle, right = figure.subplots(1, 3)
     _draw_bounds(left, steps, epochs, ceilings)
@@ -36,12 +36,12 @@ def curves(run: Path, ceilings: dict[str, float], title: str, n: int) -> Path:
         axes.set_xlabel("step")
         tidy(axes)
     figure.suptitle(title)
-    return save(figure, run / runs.CURVES)
+    return save(figure, run / checkpoints.CURVES)
 
 
 def _read(path: Path, terms: tuple[str, ...]) -> tuple[list[dict], list[dict]]:
     """The lines of steps and of ends of epochs, every number that is drawn as a float ("inf" and "nan" are text there)."""
-    lines = runs.read_metrics(path)
+    lines = checkpoints.read_metrics(path)
     try:
         steps = [_step(line, terms) for line in lines if line["kind"] == "step"]
         epochs = [

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from dimref.bench import work, worker, workers
-from dimref.methods import LAYOUTS
-from dimref.names import BENCH_METHODS
+from dimref.training.choices import BENCH_METHODS
+from dimref.training.methods import LAYOUTS
 
 TINY = {
     "dim": {"size": 8, "channels": 1, "width": 4, "fc": 16, "representation": 8},

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from dimref.bench import compare, report, workers
-from dimref.names import BENCH_PRESETS
+from dimref.training.choices import BENCH_PRESETS
 
 
 @pytest.fixture
@@ -66,11 +66,11 @@ def test_with_pytorch_every_side_has_its_row(options, local):
 
 def test_a_wrong_twin_is_refused_before_anything_is_timed(options, local, monkeypatch):
     pytest.importorskip("torch")
-    from dimref import layouts
     from dimref.errors import DimrefError
+    from dimref.export import torch_layout
 
-    linear_weight = layouts.linear_weight
-    monkeypatch.setattr(layouts, "linear_weight", lambda w: 1.001 * linear_weight(w))
+    linear_weight = torch_layout.linear_weight
+    monkeypatch.setattr(torch_layout, "linear_weight", lambda w: 1.001 * linear_weight(w))
     asked = []
 
     class Asked(local):

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from dimref import convolution, ops
+from dimref import ops
 from dimref.backend import NUMPY
 from dimref.bench import products, work
 from dimref.bench.reference import Reference
 from dimref.encoders import Layout
-from dimref.names import BENCH_PRESETS
+from dimref.engine import convolution
+from dimref.training.choices import BENCH_PRESETS
 
 
 @pytest.fixture

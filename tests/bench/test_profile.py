@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from autograd.core import primitive_vjps
 
-from dimref import convolution, layers, objectives, ops, optim, tape
+from dimref import layers, objectives, ops, optim, tape
 from dimref.backend import NUMPY
 from dimref.bench import profile
 from dimref.bench.reference import Reference
-from dimref.names import BENCH_PRESETS
+from dimref.engine import convolution
+from dimref.training.choices import BENCH_PRESETS
 
 
 def profiled(make, preset):

@@ -13,7 +13,7 @@ from dimref.backend import NUMPY, leaves
 from dimref.bench import proof
 from dimref.bench.reference import LR
 from dimref.bench.twin import Twin, named_arrays
-from dimref.names import BENCH_PRESETS
+from dimref.training.choices import BENCH_PRESETS
 
 
 @pytest.fixture(autouse=True)
@@ -140,10 +140,10 @@ def test_a_twin_that_is_wrong_in_float32_alone_is_refused(make):
 
 
 def test_a_kernel_that_is_turned_over_is_refused(monkeypatch, make):
-    from dimref import layouts
+    from dimref.export import torch_layout
 
-    conv_weight = layouts.conv_weight
-    monkeypatch.setattr(layouts, "conv_weight", lambda w, kernel: conv_weight(w, kernel)[..., ::-1].copy())
+    conv_weight = torch_layout.conv_weight
+    monkeypatch.setattr(torch_layout, "conv_weight", lambda w, kernel: conv_weight(w, kernel)[..., ::-1].copy())
     found = make("global")
     with pytest.raises(proof.Disagreement):
         proof.prove(found, NUMPY, Twin(found))

@@ -5,17 +5,17 @@ import pytest
 import simulated
 from strict import DeviceArray
 
-from dimref import device, parallel
 from dimref.backend import NUMPY, leaves
 from dimref.bench import products, proof, queued, worker
 from dimref.bench.reference import Reference
-from dimref.names import BENCH_PRESETS
+from dimref.engine import cuda_graph, threads
+from dimref.training.choices import BENCH_PRESETS
 
 
 @pytest.mark.parametrize("graph", [True, False])
 @pytest.mark.parametrize("preset", BENCH_PRESETS)
 def test_steps_are_the_hosts(monkeypatch, make, preset, graph):
-    monkeypatch.setattr(parallel, "_blas", lambda: None)  # threads of the host's own would sum in another order
+    monkeypatch.setattr(threads, "_blas", lambda: None)  # threads of the host's own would sum in another order
     found = make(preset)
     host, there = Reference(found, NUMPY), queued.reference(found, simulated.device(), graph)
     reads = DeviceArray.transfers
@@ -51,7 +51,7 @@ def test_bare_products_are_replayed_as_the_step_is(monkeypatch, graph):
     made, multiplied = [], []
     there = simulated.device()
     monkeypatch.setattr(
-        device.Queue, "capture", lambda self, f, own=device.Queue.capture: made.append(1) or own(self, f)
+        cuda_graph.Queue, "capture", lambda self, f, own=cuda_graph.Queue.capture: made.append(1) or own(self, f)
     )
     own = DeviceArray.__matmul__
     monkeypatch.setattr(DeviceArray, "__matmul__", lambda x, y: multiplied.append((x.shape, y.shape)) or own(x, y))
@@ -59,7 +59,7 @@ def test_bare_products_are_replayed_as_the_step_is(monkeypatch, graph):
     for _ in range(6):
         call()
     assert len(made) == graph
-    assert multiplied == [((2, 3), (3, 4)), ((5, 2), (2, 1))] * (device.WARM_UP + 1 if graph else 6)
+    assert multiplied == [((2, 3), (3, 4)), ((5, 2), (2, 1))] * (cuda_graph.WARM_UP + 1 if graph else 6)
 
 
 def test_bare_products_of_the_host_are_just_called(monkeypatch):
@@ -84,7 +84,7 @@ def test_a_worker_says_how_the_step_was_queued_and_profiles_it_without_the_graph
         def failing(self, function):
             raise RuntimeError("no capture")
 
-        monkeypatch.setattr(device.Queue, "capture", failing)
+        monkeypatch.setattr(cuda_graph.Queue, "capture", failing)
         side.ask("open", **opening, layout=tiny_layouts["dim"])
         for _ in range(3):
             side.server.reference.step()

@@ -8,9 +8,9 @@ from dimref import objectives
 from dimref.backend import NUMPY, leaves, map_tree
 from dimref.bench import products, profile
 from dimref.bench.reference import LR, Reference
-from dimref.names import BENCH_PRESETS
 from dimref.optim import adam_step, init_adam
 from dimref.tape import value_and_gradients
+from dimref.training.choices import BENCH_PRESETS
 
 
 @pytest.mark.parametrize("preset", BENCH_PRESETS)

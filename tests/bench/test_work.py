@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
-from dimref import amdim, encoders, multiscale
+from dimref import encoders
+from dimref.amdim import encoder as amdim_encoder
+from dimref.amdim import objective as amdim_objective
 from dimref.backend import leaves
 from dimref.bench import work
-from dimref.names import BENCH_PRESETS
 from dimref.objectives import Objective
+from dimref.training.choices import BENCH_PRESETS
 
 
 def test_the_presets_are_the_objectives_that_their_names_say():
@@ -17,12 +19,12 @@ def test_the_presets_are_the_objectives_that_their_names_say():
     infonce = work.objective_of("local-infonce")
     assert (infonce.bound, infonce.local_scorer, infonce.local_negatives) == ("infonce", "dot", "same-location")
     assert (infonce.global_weight, infonce.local_weight, infonce.prior_weight) == (0, 1, 0)
-    assert work.objective_of("amdim") == amdim.Objective()
+    assert work.objective_of("amdim") == amdim_objective.Objective()
 
 
 def test_the_encoders_are_those_of_training_at_32_pixels():
     for preset in BENCH_PRESETS:
-        expected = multiscale.Layout(32, 3) if preset == "amdim" else encoders.Layout(32, 3)
+        expected = amdim_encoder.Layout(32, 3) if preset == "amdim" else encoders.Layout(32, 3)
         assert work.layout_of(preset) == expected
 
 

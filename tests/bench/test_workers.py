@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from dimref import children
 from dimref.backend import NUMPY
 from dimref.bench import worker, workers
 from dimref.errors import DimrefError
-from dimref.names import THREAD_VARIABLES
+from dimref.training import processes
+from dimref.training.choices import THREAD_VARIABLES
 
 OPENING = {
     "side": "dimref", "preset": "encode", "batch": 2, "seed": 0, "backend": "numpy", "threads": 1,
@@ -118,7 +118,7 @@ def test_a_worker_that_cannot_start_says_why(monkeypatch, tmp_path):
     """Its last line on the error stream is told."""
     (tmp_path / "dimref").mkdir()
     (tmp_path / "dimref" / "__init__.py").write_text("raise ImportError('a library is missing')")
-    monkeypatch.setattr(children, "PACKAGE", tmp_path)
+    monkeypatch.setattr(processes, "PACKAGE", tmp_path)
     with (
         workers.Worker(threads=1) as lost,
         pytest.raises(workers.WorkerFailed, match=r"exit code 1, .*a library is missing"),
@@ -154,7 +154,7 @@ def test_every_library_is_told_the_number_of_threads(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", "elsewhere")
     workers.Worker(threads=3).printed.close()
     assert {seen[name] for name in THREAD_VARIABLES} == {"3"}
-    assert seen["PYTHONPATH"].split(os.pathsep) == [str(children.PACKAGE), "elsewhere"]
+    assert seen["PYTHONPATH"].split(os.pathsep) == [str(processes.PACKAGE), "elsewhere"]
 
 
 def test_pytorch_that_is_not_there_is_one_line(monkeypatch):

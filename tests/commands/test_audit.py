@@ -10,8 +10,8 @@ import pytest
 import tiny
 
 from dimref import audit as auditing
-from dimref import names
 from dimref.audit import contract
+from dimref.training import choices
 
 GOOD = """
 import numpy as np
@@ -166,7 +166,7 @@ def test_the_list_names_every_mistake_and_its_mend():
     assert {entry["kind"] for entry in only} == {"layer"}
 
 
-@pytest.mark.parametrize("kind", names.AUDIT_KINDS)
+@pytest.mark.parametrize("kind", choices.AUDIT_KINDS)
 def test_help_ends_with_the_names(kind):
     done = tiny.invoke("audit", kind, "--help")
     assert done.exit_code == 0

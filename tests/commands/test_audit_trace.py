@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tiny
 
-from dimref import config as configs
+from dimref.training import config as configs
 
 pytestmark = pytest.mark.usefixtures("narrow")
 

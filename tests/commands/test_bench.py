@@ -8,7 +8,7 @@ import pytest
 import tiny
 
 from dimref.bench import timing, worker, workers
-from dimref.names import BENCH_PRESETS
+from dimref.training.choices import BENCH_PRESETS
 
 
 class Local(workers.Worker):
@@ -88,10 +88,10 @@ def test_options_that_are_given_twice_count_once(local):
 
 def test_a_wrong_twin_is_one_line_and_code_1(local, monkeypatch, tmp_path):
     pytest.importorskip("torch")
-    from dimref import layouts
+    from dimref.export import torch_layout
 
-    conv_weight = layouts.conv_weight
-    monkeypatch.setattr(layouts, "conv_weight", lambda w, kernel: conv_weight(w, kernel) + 1e-4)
+    conv_weight = torch_layout.conv_weight
+    monkeypatch.setattr(torch_layout, "conv_weight", lambda w, kernel: conv_weight(w, kernel) + 1e-4)
     file = tmp_path / "b.json"
     line = tiny.refused("bench", "--against", "torch", "--no-compile", *QUICK, "--json", file, code=1)
     assert "twin in float64: expected" in line

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import tiny
 
-from dimref import data, runs
+from dimref import data
 from dimref.backend import NUMPY
 from dimref.evaluation import frozen
 from dimref.evaluation.frozen import Frozen
+from dimref.training import checkpoints
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ def test_noise_of_shapes_is_the_runs_unless_said(narrow, tmp_path):
 
 def test_what_is_no_run_is_refused(tmp_path):
     assert "newest.npz: expected a checkpoint, found no such file" in tiny.refused("encode", tmp_path)
-    (tmp_path / runs.NEWEST).write_bytes(b"PK no archive")
+    (tmp_path / checkpoints.NEWEST).write_bytes(b"PK no archive")
     assert "newest.npz: expected a complete checkpoint, found a damaged file" in tiny.refused("encode", tmp_path)
     tiny.refused("encode", tmp_path / "nowhere")
 

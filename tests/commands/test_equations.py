@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from dimref import equations
 from dimref.cli import main
+from dimref.laws import equations
 
 # What states no equation of a paper: initial values, draws of indices, shapes, and the step from a term to its function.
 WITHOUT_SOURCE = {

@@ -8,8 +8,9 @@ import pytest
 import simulated
 import tiny
 
-from dimref import backend, hardware
+from dimref import backend
 from dimref.backend import BackendError, get_backend
+from dimref.bench import hardware
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import sys
 
 import tiny
 
-from dimref import machine
-from dimref.names import THREAD_VARIABLES
+from dimref.training import machine
+from dimref.training.choices import THREAD_VARIABLES
 
 
 def test_every_line_of_the_description_is_printed():

@@ -6,19 +6,20 @@ import numpy as np
 import pytest
 import tiny
 
-from dimref import encoders, objectives, training
+from dimref import encoders, objectives
 from dimref.backend import NUMPY
 from dimref.commands import pictures
 from dimref.errors import DimrefError
 from dimref.evaluation.frozen import Frozen
 from dimref.objectives import Objective
+from dimref.training import loop
 
 
 @pytest.fixture
 def encoder(prepare):
     task = prepare()
-    state = training.initial_state(task)
-    state, _ = training.train_step(task, state)
+    state = loop.initial_state(task)
+    state, _ = loop.train_step(task, state)
     return Frozen(task.layout, NUMPY, state.parameters["encoder"], state.model["encoder"])
 
 
@@ -44,9 +45,7 @@ def test_every_picture_is_drawn_from_the_encoder_and_test_images(encoder, images
     assert title == "npz, jsd, seed 0"
     np.testing.assert_array_equal(now, encoder.parameters["conv1"]["w"])
     np.testing.assert_array_equal(change, now - first)
-    fresh, _ = objectives.init_parameters(
-        training.generator(config, training.INIT, 0), encoder.layout, Objective(0, 1, 0)
-    )
+    fresh, _ = objectives.init_parameters(loop.generator(config, loop.INIT, 0), encoder.layout, Objective(0, 1, 0))
     np.testing.assert_array_equal(first, fresh["encoder"]["conv1"]["w"])
     assert np.abs(change).max() > 0
     shown, labels, classes, spaces, _ = drawn["neighbours"]

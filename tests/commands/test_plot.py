@@ -9,7 +9,8 @@ import pytest
 import tiny
 from drawing import size
 
-from dimref import plots, runs
+from dimref import plots
+from dimref.training import checkpoints
 
 pytest.importorskip("matplotlib")
 
@@ -64,9 +65,9 @@ def test_a_place_that_cannot_be_written_to_is_no_success(run):
 
 @pytest.mark.parametrize("found", ["3", None, 0, 2.5, True])
 def test_a_held_out_batch_that_no_run_has_is_refused(run, light, found):
-    saved = runs.load_checkpoint(run / "newest.npz")
+    saved = checkpoints.load_checkpoint(run / "newest.npz")
     meta = {**saved.meta, "held_out_batch": found}
-    runs.save_checkpoint(run / "newest.npz", dataclasses.replace(saved, meta=meta))
+    checkpoints.save_checkpoint(run / "newest.npz", dataclasses.replace(saved, meta=meta))
     assert f"newest.npz: expected a held-out batch of at least 2 images, found {found!r}" in tiny.refused("plot", run)
 
 

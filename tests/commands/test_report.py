@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tiny
 
-from dimref import plots, training
+from dimref import plots
+from dimref.training import loop
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +64,7 @@ def test_all_locations_is_printed_with_what_it_certifies(printed):
     ("bound", "value", "warned"), [("dv", 1.39, 1), ("nwj", 1.39, 1), ("dv", 1.38, 0), ("jsd", 9, 0)]
 )
 def test_a_bound_above_log_of_the_held_out_count_is_warned_of(printed, monkeypatch, bound, value, warned):
-    monkeypatch.setattr(training, "held_out_terms", lambda task, state: {"local": value, "prior": -1.4})
+    monkeypatch.setattr(loop, "held_out_terms", lambda task, state: {"local": value, "prior": -1.4})
     rows, _ = printed("--bound", bound)
     assert ("warning" in rows) == warned
     if warned:

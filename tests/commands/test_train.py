@@ -20,11 +20,12 @@ import pytest
 import simulated
 import tiny
 
-from dimref import config as configs
-from dimref import device, names, runs, task, training
 from dimref.commands import report
-from dimref.config import PRESETS, Config
+from dimref.engine import cuda_graph
 from dimref.evaluation import labelled
+from dimref.training import checkpoints, choices, loop, task
+from dimref.training import config as configs
+from dimref.training.config import PRESETS, Config
 
 ONE = {"OPENBLAS_NUM_THREADS": "1"}  # these matrices are too small to share among threads
 
@@ -153,7 +154,7 @@ def test_a_step_that_is_not_captured_is_told_in_one_line(images, tmp_path, monke
         raise RuntimeError("no capture")
 
     monkeypatch.setattr(task, "get_backend", lambda name, tf32: simulated.device())
-    monkeypatch.setattr(device.Queue, "capture", failing)
+    monkeypatch.setattr(cuda_graph.Queue, "capture", failing)
     small = tiny.small(images, "--backend", "cupy", "--out", tmp_path / "run", "--no-plot", "--steps", 5)
     lines = tiny.invoke(*small).stderr.splitlines()
     assert [line for line in lines if line.startswith("graph")] == [
@@ -175,17 +176,17 @@ def test_threads_after_numpy_is_loaded_are_refused(images, tmp_path):
 
 def combinations():
     """Every bound, scorer and negatives that exist together."""
-    for bound in names.BOUNDS:
-        for scorer in names.SCORERS:
-            for negatives in names.NEGATIVES:
+    for bound in choices.BOUNDS:
+        for scorer in choices.SCORERS:
+            for negatives in choices.NEGATIVES:
                 with contextlib.suppress(configs.DimrefError):
                     Config(bound=bound, local_scorer=scorer, negatives=negatives)
                     yield bound, scorer, negatives
 
 
 def test_the_combinations_are_those_of_the_paper_and_its_codes():
-    pairs = {(b, "concat", n) for b in names.PAIR_BOUNDS for n in ("shuffle", "roll")}
-    pairs |= {(b, "dot", "all-pairs") for b in names.PAIR_BOUNDS}
+    pairs = {(b, "concat", n) for b in choices.PAIR_BOUNDS for n in ("shuffle", "roll")}
+    pairs |= {(b, "dot", "all-pairs") for b in choices.PAIR_BOUNDS}
     candidates = {("dot", "same-location"), ("dot", "all-locations"), ("concat", "sampled")}
     assert set(combinations()) == pairs | {("infonce", *rest) for rest in candidates}
 
@@ -328,7 +329,7 @@ def test_the_run_directory_is_complete(images, tmp_path):
     assert stored(run).steps == 3
     for name in ("newest.npz", "best.npz"):
         assert tiny.arrays(run / name)
-        assert runs.load_checkpoint(run / name).step == 3
+        assert checkpoints.load_checkpoint(run / name).step == 3
     assert f"run           {run}" in result.stdout
 
 
@@ -366,7 +367,7 @@ def test_any_name_will_do_and_the_next_command_can_be_typed(images, tmp_path, na
     assert found.split("|")[:4] == ["dimref", "train", "--resume", str(run)]
     again = tiny.invoke(*found.split("|")[1:-1], "--no-plot")
     assert again.exit_code == 0
-    assert runs.load_checkpoint(run / "newest.npz").step == 6
+    assert checkpoints.load_checkpoint(run / "newest.npz").step == 6
 
 
 def test_a_run_behind_a_link_is_written_and_resumed(images, tmp_path):
@@ -374,7 +375,7 @@ def test_a_run_behind_a_link_is_written_and_resumed(images, tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "real")
     assert tiny.invoke(*tiny.small(images, "--out", tmp_path / "link", "--no-plot")).exit_code == 0
     assert tiny.invoke("train", "--resume", tmp_path / "link", "--steps", 4, "--no-plot").exit_code == 0
-    assert runs.load_checkpoint(tmp_path / "real" / "newest.npz").step == 4
+    assert checkpoints.load_checkpoint(tmp_path / "real" / "newest.npz").step == 4
     assert (tmp_path / "link").is_symlink()
 
 
@@ -396,7 +397,7 @@ def test_the_next_command_goes_on_for_as_long_again(train):
     run, result = train("--epochs", 1, "--steps", 5)
     assert result.stdout.splitlines()[-1] == f"next          dimref train --resume {run} --epochs 1 --steps 10"
     again = tiny.invoke("train", "--resume", run, "--no-plot", "--epochs", 1, "--steps", 10)
-    assert runs.load_checkpoint(run / "newest.npz").step == 10
+    assert checkpoints.load_checkpoint(run / "newest.npz").step == 10
     assert again.stdout.splitlines()[-1].endswith("--epochs 2 --steps 20")
 
 
@@ -404,7 +405,7 @@ def test_a_resumed_run_records_its_new_length(train):
     run, _ = train()
     tiny.invoke("train", "--resume", run, "--steps", 7, "--log-every", 2, "--no-plot")
     assert (stored(run).steps, stored(run).log_every) == (7, 2)
-    assert runs.load_checkpoint(run / "newest.npz").config == stored(run)
+    assert checkpoints.load_checkpoint(run / "newest.npz").config == stored(run)
 
 
 @pytest.mark.parametrize(
@@ -463,7 +464,7 @@ def test_metrics_ahead_of_the_checkpoint_are_cut_back(train):
 
 def test_a_run_that_another_process_holds_is_refused(train):
     run, _ = train()
-    with runs.locked(run):
+    with checkpoints.locked(run):
         assert "another process" in tiny.refused("train", "--resume", run)
 
 
@@ -534,9 +535,9 @@ def test_threads_take_effect_and_are_recorded(images, tmp_path):
     for count in (1, 2):
         run = tmp_path / f"run{count}"
         args = map(str, tiny.small(images, "--threads", count, "--out", run, "--no-plot", "--quiet", "--steps", 1))
-        env = {name: value for name, value in os.environ.items() if name not in names.THREAD_VARIABLES}
+        env = {name: value for name, value in os.environ.items() if name not in choices.THREAD_VARIABLES}
         found = subprocess.run([sys.executable, script, *args], capture_output=True, text=True, check=True, env=env)
-        assert runs.load_checkpoint(run / "newest.npz").meta["machine"]["threads"].startswith(f"{count} (")
+        assert checkpoints.load_checkpoint(run / "newest.npz").meta["machine"]["threads"].startswith(f"{count} (")
         if os.path.isdir("/proc/self/task") and count <= os.cpu_count():
             assert found.stdout.splitlines()[-1] == f"threads {2 * count - 1 if sharing else count}"
 
@@ -588,7 +589,7 @@ def test_a_run_killed_in_the_middle_of_an_epoch_resumes_to_the_same_bits(whole, 
     child = begin(whole, run, 18)
     child.send_signal(signal.SIGKILL)
     child.communicate()
-    step = runs.load_checkpoint(run / "newest.npz").step
+    step = checkpoints.load_checkpoint(run / "newest.npz").step
     assert 0 < step < 40
     for name in ("newest.npz", "filters.png"):
         (run / f".{name}.{child.pid}.tmp").write_bytes(b"what was being written when it was killed")
@@ -602,7 +603,7 @@ def test_a_run_that_is_stopped_saves_its_state_says_how_to_go_on_and_does(whole,
     child.send_signal(number)
     _, errors = child.communicate(timeout=60)
     assert child.returncode == 130
-    step = runs.load_checkpoint(run / "newest.npz").step
+    step = checkpoints.load_checkpoint(run / "newest.npz").step
     assert errors.splitlines()[-1] == (
         f"dimref: stopped after step {step} of 40; go on with: dimref train --resume '{run}'"
     )
@@ -616,7 +617,7 @@ def test_a_hangup_that_is_ignored_stays_so(whole, tmp_path):
     child.send_signal(signal.SIGHUP)
     child.communicate(timeout=60)
     assert child.returncode == 0
-    assert runs.load_checkpoint(tmp_path / "run" / "newest.npz").step == 40
+    assert checkpoints.load_checkpoint(tmp_path / "run" / "newest.npz").step == 40
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -625,7 +626,7 @@ def test_before_the_first_step_a_run_ends_at_once(images, tmp_path, monkeypatch,
         os.kill(os.getpid(), number)
         pytest.fail("went on")
 
-    monkeypatch.setattr(training, "initial_state", drawn)
+    monkeypatch.setattr(loop, "initial_state", drawn)
     line = tiny.refused(*tiny.small(images, "--out", tmp_path / "run"), code=130)
     assert line.splitlines()[-1] == "dimref: stopped"
 
@@ -652,7 +653,7 @@ def test_a_second_interrupt_ends_the_run_at_once_with_the_last_checkpoint(whole,
     _, errors = child.communicate(timeout=20)
     assert child.returncode == 130
     assert errors == "dimref: stopped\n"
-    assert runs.load_checkpoint(run / "newest.npz").step == 4
+    assert checkpoints.load_checkpoint(run / "newest.npz").step == 4
     assert_resumes_to(whole, run)
 
 
@@ -663,7 +664,7 @@ def test_an_interrupt_while_the_end_is_judged_says_that_the_run_is_saved(images,
     monkeypatch.setattr(report, "_print_probes", interrupted)
     line = tiny.refused(*tiny.small(images, "--out", tmp_path / "run", "--no-plot"), code=130)
     assert "stopped after training; the run is saved" in line
-    assert runs.load_checkpoint(tmp_path / "run" / "newest.npz").step == 3
+    assert checkpoints.load_checkpoint(tmp_path / "run" / "newest.npz").step == 3
 
 
 def test_a_disk_that_takes_no_more_leaves_the_old_checkpoint(whole, tmp_path):
@@ -714,7 +715,7 @@ def test_a_learning_rate_beyond_all_bounds_ends_with_one_line(images, tmp_path):
     assert line.startswith("dimref: step ")
     assert "the local term" in line
     assert str(tmp_path / "run" / "newest.npz") in line
-    assert runs.load_checkpoint(tmp_path / "run" / "newest.npz").step < 3
+    assert checkpoints.load_checkpoint(tmp_path / "run" / "newest.npz").step < 3
 
 
 def test_a_run_killed_before_its_first_checkpoint_starts_again(tmp_path):
@@ -735,7 +736,7 @@ def test_a_stored_configuration_still_chooses_the_scorer_that_fits_another_bound
     tiny.invoke(*tiny.small(path, "--out", tmp_path / "jsd", "--quiet", "--no-plot"))
     stored = tmp_path / "jsd" / "config.json"
     tiny.invoke("train", "--config", stored, "--bound", "infonce", "--out", tmp_path / "nce", "--quiet", "--no-plot")
-    found = runs.load_checkpoint(tmp_path / "nce" / "newest.npz").config
+    found = checkpoints.load_checkpoint(tmp_path / "nce" / "newest.npz").config
     assert (found.bound, found.scorer) == ("infonce", "dot")
 
 
@@ -781,7 +782,7 @@ def test_a_matplotlib_that_cannot_be_loaded_costs_the_pictures_alone(images, tmp
     child = tiny.process(*tiny.small(images, "--out", tmp_path / "run", "--quiet"), env=broken)
     assert child.returncode == 0
     assert "pictures      none: pictures: expected matplotlib to load, found ValueError: " in child.stdout_text
-    assert runs.load_checkpoint(tmp_path / "run" / "newest.npz").step == 3
+    assert checkpoints.load_checkpoint(tmp_path / "run" / "newest.npz").step == 3
     child = tiny.process("plot", tmp_path / "run", env=broken)
     assert child.returncode == 2
     assert child.stderr_text.startswith("dimref: pictures: expected matplotlib to load, found ValueError: ")

@@ -8,10 +8,12 @@ import pytest
 import tiny
 from strict import STRICT
 
-from dimref import encoders, methods, multiscale, runs, task, training
+from dimref import encoders
+from dimref.amdim import encoder as amdim_encoder
 from dimref.backend import NUMPY, leaves
-from dimref.config import AMDIM_OPTIONS, DIM_OPTIONS, PRESETS, Config
 from dimref.evaluation import frozen, reconstruction
+from dimref.training import checkpoints, loop, methods, task
+from dimref.training.config import AMDIM_OPTIONS, DIM_OPTIONS, PRESETS, Config
 
 SMALL = ("--preset", "amdim", "--ndf", 2, "--nrkhs", 8, "--no-plot")
 
@@ -112,7 +114,7 @@ def test_every_option_belongs_to_one_method_or_to_both():
 
 def test_the_large_preset_is_the_papers():
     large = Config(**PRESETS["amdim-large"])
-    layout = multiscale.Layout(64, 3, large.ndf, large.ndepth, large.nrkhs)
+    layout = amdim_encoder.Layout(64, 3, large.ndf, large.ndepth, large.nrkhs)
     assert (layout.ndf, layout.ndepth, layout.nrkhs, layout.map_channels) == (320, 10, 2560, 2560)
 
 
@@ -142,10 +144,10 @@ def test_a_run_cannot_be_resumed_as_another(run):
 def test_two_steps_on_the_strict_device_are_those_of_numpy(images, options):
     host_task = task.prepare(config(images, **options))
     device_task = dataclasses.replace(host_task, backend=STRICT)
-    host, device = training.initial_state(host_task), training.initial_state(device_task)
+    host, device = loop.initial_state(host_task), loop.initial_state(device_task)
     for _ in range(2):
-        host, seen = training.train_step(host_task, host)
-        device, device_seen = training.train_step(device_task, device)
+        host, seen = loop.train_step(host_task, host)
+        device, device_seen = loop.train_step(device_task, device)
     assert seen["terms"] == device_seen["terms"]
     assert seen["saturated"] == device_seen["saturated"]
     np.testing.assert_array_equal(seen["y"], device_seen["y"])
@@ -154,15 +156,15 @@ def test_two_steps_on_the_strict_device_are_those_of_numpy(images, options):
     for path, array in leaves(trees[0]):
         assert array.dtype == np.float32, path
         np.testing.assert_array_equal(found[path], array, err_msg=path)
-    assert training.held_out_terms(host_task, host) == training.held_out_terms(device_task, device)
+    assert loop.held_out_terms(host_task, host) == loop.held_out_terms(device_task, device)
 
 
 def test_training_learns_which_views_belong_together(images):
     """In a few dozen steps on three grey levels each bound leaves 0, and the certified form with it."""
     prepared = task.prepare(config(images, steps=60, batch_size=8, ndf=4, nrkhs=16, lr=3e-3, augmentation="none"))
-    state, seen = training.initial_state(prepared), []
+    state, seen = loop.initial_state(prepared), []
     for _ in range(40):
-        state, step = training.train_step(prepared, state)
+        state, step = loop.train_step(prepared, state)
         seen.append(step["terms"])
     for name in ("1-5", "1-7", "5-5", "1-5_certified", "1-7_certified", "5-5_certified"):
         before, after = (np.mean([terms[name] for terms in part]) for part in (seen[:5], seen[-5:]))
@@ -248,10 +250,10 @@ def test_plot_draws_its_pictures(run):
 
 
 def test_a_checkpoint_of_another_layout_is_refused(run):
-    checkpoint = runs.load_checkpoint(run / "newest.npz")
+    checkpoint = checkpoints.load_checkpoint(run / "newest.npz")
     for layout in ({"size": 8, "channels": 1}, {**checkpoint.meta["layout"], "nrkhs": 9}, {"size": "x"}):
         changed = dataclasses.replace(checkpoint, meta={**checkpoint.meta, "layout": layout})
-        runs.save_checkpoint(run / "best.npz", changed)
+        checkpoints.save_checkpoint(run / "best.npz", changed)
         assert str(run / "best.npz") in tiny.refused("encode", run, "--checkpoint", "best")
 
 
@@ -262,7 +264,7 @@ def test_its_step_is_traced_from_its_configuration(run, tmp_path):
 
 
 def test_methods_agree_with_their_modules():
-    layout = multiscale.Layout(32, 3, 2, 1, 8)
+    layout = amdim_encoder.Layout(32, 3, 2, 1, 8)
     assert methods.kinds(layout) == ("y",)
     assert methods.first_layer(layout) == ("first", 3)
     parameters, state = methods.init_encoder(np.random.default_rng(0), layout)

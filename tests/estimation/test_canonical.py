@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dimref.estimation import canonical
-from dimref.gaussian import gaussian_mutual_information
+from dimref.theory.gaussian import gaussian_mutual_information
 
 
 def gaussian(seed, n, d_x, d_y):

@@ -9,7 +9,7 @@ from dimref.backend import NUMPY
 from dimref.estimation import MutualInformation, estimator, training
 from dimref.estimation.estimator import READ_AS
 from dimref.estimation.samples import SampleError, splits
-from dimref.information import mutual_information
+from dimref.theory.information import mutual_information
 
 N = 400
 

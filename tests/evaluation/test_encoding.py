@@ -11,7 +11,7 @@ from dimref.data import DataError
 from dimref.data.dataset import Dataset
 from dimref.evaluation import encoding, frozen
 from dimref.evaluation.frozen import Frozen
-from dimref.runs import RunError
+from dimref.training.checkpoints import RunError
 
 
 @pytest.fixture

@@ -7,11 +7,12 @@ import pytest
 import tiny
 from strict import STRICT
 
-from dimref import encoders, runs, training
+from dimref import encoders
 from dimref.backend import NUMPY, leaves
 from dimref.data import DataError
 from dimref.evaluation import frozen
-from dimref.runs import RunError
+from dimref.training import checkpoints, loop
+from dimref.training.checkpoints import RunError
 
 
 @pytest.fixture
@@ -77,9 +78,9 @@ def test_features_do_not_depend_on_the_backend(encoder):
 def test_a_run_is_read_back_bit_for_bit(run, prepare):
     judged, checkpoint = frozen.load(run, NUMPY)
     task = prepare()
-    state = training.initial_state(task)
+    state = loop.initial_state(task)
     for _ in range(3):
-        state, _ = training.train_step(task, state)
+        state, _ = loop.train_step(task, state)
     assert checkpoint.step == 3
     assert judged.layout == task.layout
     for tree, expected in ((judged.parameters, state.parameters), (judged.running, state.model)):
@@ -88,10 +89,10 @@ def test_a_run_is_read_back_bit_for_bit(run, prepare):
 
 
 def test_the_best_checkpoint_is_read_where_it_is_asked_for(run):
-    assert frozen.load(run, NUMPY, runs.BEST)[1].step == 3
-    (run / runs.BEST).unlink()
+    assert frozen.load(run, NUMPY, checkpoints.BEST)[1].step == 3
+    (run / checkpoints.BEST).unlink()
     with pytest.raises(RunError, match=r"best\.npz: expected a checkpoint, found no such file"):
-        frozen.load(run, NUMPY, runs.BEST)
+        frozen.load(run, NUMPY, checkpoints.BEST)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +149,7 @@ def test_numbers_that_no_encoder_computes_with_are_refused(run, name, number):
 
 def test_the_untrained_baseline_has_initial_parameters_and_measured_statistics(prepare, encoder):
     judged, images = encoder
-    fresh = training.initial_state(prepare())
+    fresh = loop.initial_state(prepare())
     for (path, first), (_, second) in zip(leaves(fresh.parameters["encoder"]), leaves(judged.parameters), strict=True):
         np.testing.assert_array_equal(first, second, err_msg=path)
     assert 0.2 < judged.features(images)["fc"].std() < 2  # normalized by what was measured

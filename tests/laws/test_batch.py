@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from lawful import is_caught, laws_of
 
-from dimref import bounds, information, ops
+from dimref import bounds, ops
 from dimref.laws import batch
+from dimref.theory import information
 
 LAWS = laws_of(batch)
 

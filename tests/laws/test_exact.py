@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from lawful import is_caught, laws_of
 
-from dimref import bounds, information, negatives, ops
+from dimref import bounds, negatives, ops
 from dimref.laws import exact
+from dimref.theory import information
 
 LAWS = laws_of(exact)
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from lawful import is_caught, laws_of
 
-from dimref import bounds, f_divergences, negatives, ops
+from dimref import bounds, negatives, ops
 from dimref.laws import forms
+from dimref.theory import f_divergences
 
 LAWS = laws_of(forms)
 

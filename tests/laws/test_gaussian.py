@@ -7,8 +7,8 @@ import pytest
 from lawful import is_caught, laws_of
 
 from dimref import bounds
-from dimref import gaussian as closed_forms
 from dimref.laws import gaussian
+from dimref.theory import gaussian as closed_forms
 
 LAWS = laws_of(gaussian)
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from lawful import some_sizes
 
-from dimref import equations, laws
+from dimref import laws
 from dimref.errors import DimrefError
+from dimref.laws import equations
 from dimref.laws import law as parts
 from dimref.laws.law import Slack
 from dimref.laws.search import search, seeds, sizes

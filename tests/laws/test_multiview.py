@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from lawful import is_caught, laws_of
 
-from dimref import amdim, augment, ops
+from dimref import ops
+from dimref.amdim import augmentation as amdim_augmentation
+from dimref.amdim import objective as amdim_objective
 from dimref.laws import multiview
 
 LAWS = laws_of(multiview)
@@ -22,7 +24,7 @@ def clipped_before_the_penalty(good):
     def contrast(y, f, clip, penalty):
         value, scores = good(y, f, clip, penalty)
         square = np.einsum("ile,je->ijl", f, y) / math.sqrt(y.shape[1])
-        return value + penalty * ((amdim.soft_clip(square, clip) ** 2).mean() - scores.mean_square), scores
+        return value + penalty * ((amdim_objective.soft_clip(square, clip) ** 2).mean() - scores.mean_square), scores
 
     return contrast
 
@@ -57,23 +59,24 @@ def anchors_of_the_first_view(good):
 
 
 BROKEN = [
-    (amdim, "contrast", clipped_before_the_penalty, ["direction_is_the_double_loop"]),
-    (amdim, "contrast", without_root, ["direction_is_the_double_loop", "gradient_of_a_direction"]),
-    (amdim, "_score", own_locations_among_the_negatives, ["direction_is_the_double_loop"]),
-    (amdim, "_score", half_the_negatives, ["direction_is_the_double_loop"]),
-    (amdim, "_score", lambda good: lambda y, f, clip: good(y, f, 0.0),
+    (amdim_objective, "contrast", clipped_before_the_penalty, ["direction_is_the_double_loop"]),
+    (amdim_objective, "contrast", without_root, ["direction_is_the_double_loop", "gradient_of_a_direction"]),
+    (amdim_objective, "_score", own_locations_among_the_negatives, ["direction_is_the_double_loop"]),
+    (amdim_objective, "_score", half_the_negatives, ["direction_is_the_double_loop"]),
+    (amdim_objective, "_score", lambda good: lambda y, f, clip: good(y, f, 0.0),
      ["clipping_bounds_the_loss", "direction_is_the_double_loop"]),
-    (amdim.Scores, "cross_entropy", no_own_candidates, ["direction_below_log_k", "clipping_bounds_the_loss"]),
-    (amdim.Scores, "certified_nats", lambda good: property(lambda self: self.nats), ["certified_direction_below_log_n"]),
-    (amdim.Scores, "certified_nats", lambda good: property(lambda self: good.fget(self) - 5),
+    (amdim_objective.Scores, "cross_entropy", no_own_candidates, ["direction_below_log_k", "clipping_bounds_the_loss"]),
+    (amdim_objective.Scores, "certified_nats", lambda good: property(lambda self: self.nats),
+     ["certified_direction_below_log_n"]),
+    (amdim_objective.Scores, "certified_nats", lambda good: property(lambda self: good.fget(self) - 5),
      ["certified_direction_is_the_smaller"]),
-    (amdim, "soft_clip", lambda good: lambda s, clip: np.tanh(s), ["soft_clip_is_bounded"]),
-    (amdim, "soft_clip", lambda good: lambda s, clip: np.clip(s, -clip, clip), ["direction_is_the_double_loop"]),
-    (amdim, "soft_clip", lambda good: lambda s, clip: clip * s, ["soft_clip_is_bounded"]),
-    (amdim, "_anchors", anchors_of_the_first_view, ["views_are_alike"]),
-    (augment, "resample", lambda good: lambda x, r, c: good(x, r, c) * 1.01, ["views_stay_in_the_unit_range"]),
-    (augment, "hue", lambda good: lambda x, turns: good(x, turns) - 1e-3, ["views_stay_in_the_unit_range"]),
-    (augment, "brightness", lambda good: lambda x, factor: x * factor[:, None, None, None],
+    (amdim_objective, "soft_clip", lambda good: lambda s, clip: np.tanh(s), ["soft_clip_is_bounded"]),
+    (amdim_objective, "soft_clip", lambda good: lambda s, clip: np.clip(s, -clip, clip), ["direction_is_the_double_loop"]),
+    (amdim_objective, "soft_clip", lambda good: lambda s, clip: clip * s, ["soft_clip_is_bounded"]),
+    (amdim_objective, "_anchors", anchors_of_the_first_view, ["views_are_alike"]),
+    (amdim_augmentation, "resample", lambda good: lambda x, r, c: good(x, r, c) * 1.01, ["views_stay_in_the_unit_range"]),
+    (amdim_augmentation, "hue", lambda good: lambda x, turns: good(x, turns) - 1e-3, ["views_stay_in_the_unit_range"]),
+    (amdim_augmentation, "brightness", lambda good: lambda x, factor: x * factor[:, None, None, None],
      ["views_stay_in_the_unit_range"]),
 ]  # fmt: skip
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from lawful import is_caught, laws_of
 
-from dimref import channels, f_divergences, information
 from dimref.laws import tables
+from dimref.theory import channels, f_divergences, information
 
 LAWS = laws_of(tables)
 

@@ -5,8 +5,9 @@ import math
 import pytest
 from drawing import size
 
-from dimref import plots, runs
+from dimref import plots
 from dimref.errors import DimrefError
+from dimref.training import checkpoints
 
 pytest.importorskip("matplotlib")
 from matplotlib.figure import Figure
@@ -17,9 +18,11 @@ def metrics(path, steps=6, terms=("local", "prior"), value=None):
     for step in range(1, steps + 1):
         nats = {name: value if value is not None else step / 10 - (name == "prior") for name in terms}
         line = {"nats": nats, "gradient_norm": 2.0 / step, "effective_rank": 1.0 + step, "epoch": 1}
-        runs.append_metrics(path / runs.METRICS, {"kind": "step", "step": step, **line})
+        checkpoints.append_metrics(path / checkpoints.METRICS, {"kind": "step", "step": step, **line})
         if step % 3 == 0:
-            runs.append_metrics(path / runs.METRICS, {"kind": "epoch", "step": step, "held_out_nats": nats})
+            checkpoints.append_metrics(
+                path / checkpoints.METRICS, {"kind": "epoch", "step": step, "held_out_nats": nats}
+            )
     return path
 
 
@@ -132,7 +135,7 @@ def test_a_run_without_metrics_is_refused(tmp_path):
 def test_metrics_of_other_terms_in_between_are_refused(tmp_path, more):
     metrics(tmp_path)
     line = {"nats": dict.fromkeys(more, 0.5), "gradient_norm": 1.0, "effective_rank": 1.0, "epoch": 1}
-    runs.append_metrics(tmp_path / runs.METRICS, {"kind": "step", "step": 7, **line})
+    checkpoints.append_metrics(tmp_path / checkpoints.METRICS, {"kind": "step", "step": 7, **line})
     with pytest.raises(DimrefError, match=r"metrics.jsonl: expected the same terms on every line, found local"):
         plots.curves(tmp_path, {"local": 1.386}, "title", 64)
 
@@ -167,6 +170,6 @@ def test_a_picture_is_drawn_anew_and_a_failed_one_leaves_the_old(tmp_path, monke
     ],
 )
 def test_metrics_with_a_fault_are_refused(tmp_path, line):
-    runs.append_metrics(tmp_path / runs.METRICS, line)
+    checkpoints.append_metrics(tmp_path / checkpoints.METRICS, line)
     with pytest.raises(DimrefError, match=r"metrics.jsonl: expected the metrics of a run, found a fault at"):
         plots.curves(tmp_path, {"local": 1.386}, "title", 64)

@@ -11,7 +11,7 @@ from drawing import size
 from dimref import plots
 from dimref.errors import DimrefError
 from dimref.plots import style
-from dimref.runs import RunError
+from dimref.training.checkpoints import RunError
 
 pytest.importorskip("matplotlib")
 

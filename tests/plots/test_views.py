@@ -5,10 +5,11 @@ import pytest
 import tiny
 from drawing import size
 
-from dimref import plots, task
+from dimref import plots
 from dimref.backend import NUMPY
 from dimref.commands import pictures
 from dimref.evaluation.frozen import untrained
+from dimref.training import task
 
 pytest.importorskip("matplotlib")
 

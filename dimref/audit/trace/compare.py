@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from dimref.arrays import MOST_BYTES, npz_header, npz_names, open_npz, read_npz_array
 from dimref.audit.trace import manifest
 from dimref.audit.trace.graph import Graph
 from dimref.audit.trace.layouts import LAYOUTS, recipe
@@ -23,6 +22,7 @@ from dimref.audit.trace.relations import Finding
 from dimref.audit.trace.search import diagnose
 from dimref.audit.trace.tolerance import LOOSE, Tolerance
 from dimref.data.dataset import fault
+from dimref.data.npy import MOST_BYTES, npz_header, npz_names, open_npz, read_npz_array
 from dimref.errors import DimrefError
 from dimref.objectives import Objective
 

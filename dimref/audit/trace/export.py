@@ -17,15 +17,16 @@ from typing import Any
 import numpy as np
 from autograd.extend import defvjp
 
-from dimref import encoders, methods, runs, training
+from dimref import encoders
 from dimref.audit.trace import manifest
 from dimref.audit.trace.layouts import recipe
 from dimref.audit.trace.pieces import Piece, evaluate, forward
 from dimref.backend import Array, Tree, leaves, map_tree
 from dimref.optim import adam_step
 from dimref.tape import primitive, stop_gradient, value_and_gradients
-from dimref.task import STEP, Task, batch_at, noise_at
-from dimref.training import State
+from dimref.training import checkpoints, loop, methods
+from dimref.training.loop import State
+from dimref.training.task import STEP, Task, batch_at, noise_at
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,9 @@ def trace(task: Task, dtype: str = "float32", after: int = 0) -> Trace:
     Raises:
         Diverged: a gradient or a term of the loss is not finite.
     """
-    state = training.initial_state(task)
+    state = loop.initial_state(task)
     for _ in range(after):
-        state, _ = training.train_step(task, state)
+        state, _ = loop.train_step(task, state)
     images = batch_at(task, state.step)
     objective = task.objective_for(len(images))
     cast = _caster(dtype)
@@ -122,7 +123,7 @@ def _hold_against(task: Task, loss: Array, gradients: dict[str, Array], official
     host = task.backend.to_host
     value = float(host(official[0]))
     if not np.isfinite(value) or any(not np.isfinite(host(g)).all() for _, g in leaves(official[1]) if g is not None):
-        raise training.Diverged("trace: expected a finite loss and finite gradients, found some that are not")
+        raise loop.Diverged("trace: expected a finite loss and finite gradients, found some that are not")
     if abs(float(host(loss)) - value) > 64 * np.finfo(host(loss).dtype).eps * max(1.0, abs(value)):
         raise RuntimeError(f"the step spelled out gives the loss {float(host(loss))!r}, training's own {value!r}")
     expected_of = {path: host(g) for path, g in leaves(official[1]) if g is not None}
@@ -171,6 +172,6 @@ def write(path: Path, found: Trace) -> int:
         RunError: the file cannot be written.
     """
     text = np.frombuffer(json.dumps(found.manifest, ensure_ascii=False, indent=1).encode(), np.uint8)
-    with runs.writing(path) as file:
+    with checkpoints.writing(path) as file:
         np.savez(file, **{"manifest": text, **found.arrays, **in_pytorch(found)})  # type: ignore[arg-type]
     return path.stat().st_size

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dimref import multiscale
+from dimref.amdim import encoder as amdim_encoder
 from dimref.encoders import KERNEL
-from dimref.methods import AnyLayout
+from dimref.training.methods import AnyLayout
 
 LAYOUTS = {
     "plain": "the same in PyTorch",
@@ -53,7 +53,7 @@ def parameter_layout(name: str, encoder: AnyLayout) -> str:
     """The layout of a parameter by its name below parameters/."""
     if not name.endswith("/w"):
         return "plain"
-    if isinstance(encoder, multiscale.Layout):
+    if isinstance(encoder, amdim_encoder.Layout):
         k = _kernel(name.split("/")[1:-1], encoder)
         return f"conv {k}×{k}"
     if re.fullmatch(r"encoder/conv\d+/w", name):
@@ -61,10 +61,10 @@ def parameter_layout(name: str, encoder: AnyLayout) -> str:
     return "linear on flat" if name in ("encoder/fc/w", "global/feature/w") else "linear"
 
 
-def _kernel(path: list[str], encoder: multiscale.Layout) -> int:
+def _kernel(path: list[str], encoder: amdim_encoder.Layout) -> int:
     """The side of the kernel of a weight of the multi-scale encoder: there every weight is a convolution's."""
     if path == ["first"]:
-        return multiscale.FIRST
+        return amdim_encoder.FIRST
     kernels = {layer.name: layer.kernel for stage in encoder.stages.values() for layer in stage}
     return kernels.get(path[0], 1) if path[1:] == ["conv"] else 1
 

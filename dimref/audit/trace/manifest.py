@@ -8,16 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from dimref import __version__, amdim, machine, multiscale
-from dimref import config as configs
+from dimref import __version__, amdim
+from dimref.amdim import encoder as amdim_encoder
 from dimref.audit.trace.layouts import LAYOUTS, parameter_layout, recipe
 from dimref.audit.trace.pieces import Piece, forward, state_after
-from dimref.config import Config
 from dimref.errors import DimrefError
-from dimref.methods import LAYOUTS as ENCODERS
-from dimref.methods import AnyLayout, AnyObjective
 from dimref.objectives import Objective
-from dimref.task import Task
+from dimref.training import config as configs
+from dimref.training import machine
+from dimref.training.config import Config
+from dimref.training.methods import LAYOUTS as ENCODERS
+from dimref.training.methods import AnyLayout, AnyObjective
+from dimref.training.task import Task
 
 FORMAT = 2
 MOST = 1 << 20  # of any size in a manifest
@@ -82,7 +84,7 @@ def describe(
 
 
 def _sizes(layout: AnyLayout, n: int) -> dict[str, int]:
-    if isinstance(layout, multiscale.Layout):
+    if isinstance(layout, amdim_encoder.Layout):
         five, seven = amdim.LOCATIONS["5"], amdim.LOCATIONS["7"]
         return {"B": n, "N": n, "L5": five, "L7": seven, "F": layout.map_channels, "E": layout.nrkhs, "last_side": 1}
     m, features = layout.local

@@ -13,11 +13,12 @@ from functools import partial
 
 import autograd.numpy as anp
 
-from dimref import amdim, augment, layers, negatives, ops
-from dimref.amdim import LOCATIONS, Objective
+from dimref import amdim, layers, negatives, ops
+from dimref.amdim import augmentation as amdim_augmentation
+from dimref.amdim.encoder import FIRST, SIDES, Layer, Layout
+from dimref.amdim.objective import LOCATIONS, Objective
 from dimref.audit.trace.pieces import Piece, batch_norm, linear, relu, running
 from dimref.backend import Array
-from dimref.multiscale import FIRST, SIDES, Layer, Layout
 from dimref.tape import stop_gradient
 
 VIEWS = ("first", "second")
@@ -61,9 +62,9 @@ def _view(view: str, objective: Objective, layout: Layout) -> Iterator[Piece]:
     steps = ["brightness", "contrast", *(["saturation", "hue"] if layout.channels == 3 else [])]
     x = f"{view}/resampled"
     meaning = "read at rows and columns, between pixels by linear interpolation: shift or crop, and flip"
-    yield _transform(x, (f"{view}/unit", f"{draws}/rows", f"{draws}/columns"), augment.resample, meaning)
+    yield _transform(x, (f"{view}/unit", f"{draws}/rows", f"{draws}/columns"), amdim_augmentation.resample, meaning)
     for step in steps:
-        yield _transform(f"{view}/{step}", (x, f"{draws}/{step}"), getattr(augment, step), _COLOURS[step])
+        yield _transform(f"{view}/{step}", (x, f"{draws}/{step}"), getattr(amdim_augmentation, step), _COLOURS[step])
         x = f"{view}/{step}"
     if layout.channels == 3:
         yield _transform(f"{view}/greyed", (x, f"{draws}/grey"), _greyed, "greyscale where `grey` says so")
@@ -90,7 +91,7 @@ def _to_unit(images: Array) -> Array:
 
 def _greyed(images: Array, grey: Array) -> Array:
     chosen = grey.reshape(grey.shape[0], 1, 1, 1).astype(images.dtype)
-    return chosen * augment.greyscale(images) + (1 - chosen) * images
+    return chosen * amdim_augmentation.greyscale(images) + (1 - chosen) * images
 
 
 # ---- encoder

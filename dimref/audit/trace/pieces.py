@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from dimref import amdim, discriminators, encoders, layers, multiscale, ops
+from dimref import amdim, discriminators, encoders, layers, ops
+from dimref.amdim import encoder as amdim_encoder
 from dimref.backend import Array
 from dimref.encoders import KERNEL, PADDING, STRIDE, Layout
-from dimref.methods import AnyLayout, AnyObjective
 from dimref.objectives import Objective
 from dimref.tape import stop_gradient
+from dimref.training.methods import AnyLayout, AnyObjective
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def forward(objective: AnyObjective, layout: AnyLayout) -> list[Piece]:
     from dimref.audit.trace import multiview, scorers  # they need Piece
 
     if isinstance(objective, amdim.Objective):
-        assert isinstance(layout, multiscale.Layout)
+        assert isinstance(layout, amdim_encoder.Layout)
         return multiview.forward(objective, layout)
     assert isinstance(layout, Layout)
     found = encoder(layout)
@@ -145,7 +146,7 @@ def state_after(objective: AnyObjective, layout: AnyLayout) -> list[Piece]:
     from dimref.audit.trace import multiview, scorers
 
     if isinstance(objective, amdim.Objective):
-        assert isinstance(layout, multiscale.Layout)
+        assert isinstance(layout, amdim_encoder.Layout)
         return multiview.state_after(objective, layout)
     assert isinstance(layout, Layout)
     found = []

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from dimref import amdim, augment, multiscale, ops
-from dimref.amdim import Objective
+from dimref import amdim, ops
+from dimref.amdim import augmentation as amdim_augmentation
+from dimref.amdim import encoder as amdim_encoder
+from dimref.amdim.encoder import Layout
+from dimref.amdim.objective import Objective
 from dimref.audit.vectors.case import Case, Draw
 from dimref.audit.vectors.networks import ANY, of_arguments
 from dimref.backend import Array, Tree
-from dimref.multiscale import Layout
 
 LAYOUT = Layout(size=6, channels=1, ndf=1, ndepth=2, nrkhs=4)  # padded to 32×32
 
@@ -28,13 +30,15 @@ def cases() -> Iterator[Case]:
 def _views(draw: Draw) -> Iterator[Case]:
     images = {"images": draw.uniform(2, 3, 4, 3, low=0.0, high=1.0)}
     places = {"rows": draw.uniform(2, 5, low=0.0), "columns": draw.uniform(2, 2, low=0.0, high=3.0)}
-    yield Case("augment.resample", "3×4 to 5×2", images | places, of_arguments(augment.resample, "images", *places))
-    yield Case("augment.greyscale", "3 channels", images, of_arguments(augment.greyscale, "images"))
+    yield Case(
+        "augment.resample", "3×4 to 5×2", images | places, of_arguments(amdim_augmentation.resample, "images", *places)
+    )
+    yield Case("augment.greyscale", "3 channels", images, of_arguments(amdim_augmentation.greyscale, "images"))
     factor = draw.uniform(2, low=0.0)
     for name in ("brightness", "contrast", "saturation"):
-        run = of_arguments(getattr(augment, name), "images", "factor")
+        run = of_arguments(getattr(amdim_augmentation, name), "images", "factor")
         yield Case(f"augment.{name}", "3 channels", {**images, "factor": factor}, run)
-    run = of_arguments(augment.hue, "images", "turns")
+    run = of_arguments(amdim_augmentation.hue, "images", "turns")
     yield Case("augment.hue", "3 channels", {**images, "turns": draw.uniform(2, low=-1.0, high=1.0)}, run)
     view = {
         **places,
@@ -42,9 +46,14 @@ def _views(draw: Draw) -> Iterator[Case]:
         "hue": draw.uniform(2, low=-0.25, high=0.25),
         "grey": np.array([1, 0], np.uint8),
     }
-    yield Case("augment.augment", "all of it", images | {"view": view}, of_arguments(augment.augment, "images", "view"))
+    yield Case(
+        "augment.augment",
+        "all of it",
+        images | {"view": view},
+        of_arguments(amdim_augmentation.augment, "images", "view"),
+    )
     shapes = {"starts": np.array([0, 1, 3]), "sides": np.array([5, 3, 2])}
-    crops = of_arguments(augment.crop_positions, *shapes, size=5)
+    crops = of_arguments(amdim_augmentation.crop_positions, *shapes, size=5)
     yield Case("augment.crop_positions", "of 5", shapes, crops, {"size": 5})
 
 
@@ -54,19 +63,21 @@ def _encoder(draw: Draw) -> Iterator[Case]:
         parameters = {"conv": {"w": draw.uniform(2 * kernel**2, c_out)}, "out": {"w": draw.uniform(c_out, c_out)}}
         x = draw.uniform(2, 6, 6, 2)
         inputs = {"parameters": parameters, "x": x}
-        run = of_arguments(multiscale.residual, "parameters", "x", **options)
+        run = of_arguments(amdim_encoder.residual, "parameters", "x", **options)
         inputs["weight"] = draw.uniform(*run(inputs)["value"].shape)
         yield Case("multiscale.residual", name, inputs, run, options, ("parameters", "x"))
     parameters = {"hidden": {"w": draw.uniform(2, 3)}, "out": {"w": draw.uniform(3, 3)}}
     parameters["shortcut"] = {"w": draw.uniform(2, 3), "b": draw.uniform(3)}
     inputs = {"parameters": parameters, "x": draw.uniform(2, 2, 2, 2), "weight": draw.uniform(2, 2, 2, 3)}
-    run = of_arguments(multiscale.embed, "parameters", "x")
+    run = of_arguments(amdim_encoder.embed, "parameters", "x")
     yield Case("multiscale.embed", "2 to 3", inputs, run, {}, ("parameters", "x"))
     network = _network(draw)
     for training in (True, False):
 
         def encode(inputs: Tree, training: bool = training) -> Tree:
-            found, moved = multiscale.encode(inputs["parameters"], inputs["state"], inputs["images"], LAYOUT, training)
+            found, moved = amdim_encoder.encode(
+                inputs["parameters"], inputs["state"], inputs["images"], LAYOUT, training
+            )
             return {"seven": found.seven, "five": found.five, "one": found.one, "state": moved}
 
         inputs = {**network, "weight": draw.uniform(2, 49, LAYOUT.nrkhs)}
@@ -75,14 +86,14 @@ def _encoder(draw: Draw) -> Iterator[Case]:
         yield Case("multiscale.encode", name, inputs, encode, options, ("parameters",), of="seven")
 
     def features(inputs: Tree) -> Tree:
-        return {"value": multiscale.features(inputs["parameters"], inputs["state"], inputs["images"], LAYOUT)}
+        return {"value": amdim_encoder.features(inputs["parameters"], inputs["state"], inputs["images"], LAYOUT)}
 
     inputs = {**network, "weight": draw.uniform(2, LAYOUT.nrkhs)}
     yield Case("multiscale.features", "inference", inputs, features, _sizes(), ("parameters",))
 
 
 def _network(draw: Draw) -> Tree:
-    parameters, state = multiscale.init_encoder(ANY, LAYOUT)
+    parameters, state = amdim_encoder.init_encoder(ANY, LAYOUT)
     drawn = {name: {part: draw.uniform(4, low=0.5) for part in running} for name, running in state.items()}
     return {
         "parameters": draw.like(parameters, 0.5),

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from dimref import channels, f_divergences, gaussian, information
 from dimref.audit.vectors.case import Case, Draw
 from dimref.backend import Tree
+from dimref.theory import channels, f_divergences, gaussian, information
 
 
 def cases() -> Iterator[Case]:

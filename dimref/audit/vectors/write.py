@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from dimref import __version__, equations, runs
+from dimref import ROOMS, __version__
 from dimref.audit.vectors import EXCEPTIONS, multiview, networks, scores, tables, training
 from dimref.audit.vectors.case import Case, compute
 from dimref.backend import leaves
+from dimref.laws import equations
+from dimref.training import checkpoints
 
 FORMAT = 1  # of names and layout of the files; the numbers themselves do not change with versions, up to rounding
 MANIFEST = "manifest.json"
@@ -30,6 +32,12 @@ HOW_TO_READ = (
     "multiples of 1/1024, exact in float32, except probability tables, channels and covariances (float64). Infinite outputs "
     "are meant. Compare float64 to about 1e-12 and float32 to about 1e-5 of the array's largest element."
 )
+
+HOMES = {  # of functions whose published names are shorter than their modules'
+    "augment": "amdim.augmentation",
+    "multiscale": "amdim.encoder",
+    **{name: f"{room}.{name}" for name, room in ROOMS.items()},
+}
 
 
 def every_case() -> Iterator[Case]:
@@ -74,10 +82,10 @@ def write(folder: Path) -> tuple[int, int]:
     for name, file in files.items():
         stream = io.BytesIO()
         np.savez(stream, **file)  # type: ignore[arg-type]
-        runs.replace(folder / name, stream.getvalue())
+        checkpoints.replace(folder / name, stream.getvalue())
     content = {"format": FORMAT, "dimref": __version__, "how_to_read": HOW_TO_READ}
     content |= {"not_here": EXCEPTIONS, "functions": functions, "cases": entries}
-    runs.replace(folder / MANIFEST, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+    checkpoints.replace(folder / MANIFEST, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
     return len(entries), sum(map(len, files.values()))
 
 
@@ -102,6 +110,6 @@ def key_of(case: Case, role: str, name: str) -> str:
 
 def _describe(function: str) -> dict[str, Any]:
     module, _, name = function.partition(".")
-    found = getattr(importlib.import_module(f"dimref.{module}"), name)
+    found = getattr(importlib.import_module(f"dimref.{HOMES.get(module, module)}"), name)
     text = inspect.getdoc(found) or ""
     return {"file": f"{module}.npz", "meaning": text, "source": equations.source_of(found)}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from catalogued import SIZES, drawn, forms, refuse_two_alike, same
 
-from dimref import amdim
+from dimref.amdim import objective as amdim_objective
 from dimref.audit.answering import evaluate
 from dimref.audit.catalogue.multiview import CONTRACTS
 from dimref.tape import value_and_gradients
@@ -50,7 +50,7 @@ def test_it_is_trainings_own_with_its_gradients(sizes):
     inputs = drawn(form, sizes)
     embeddings = {name: inputs[name] for name in ("anchors", "candidates")}
     value, gradients, _ = value_and_gradients(
-        lambda e: amdim.contrast(e["anchors"], e["candidates"], inputs["clip"], inputs["penalty"]),
+        lambda e: amdim_objective.contrast(e["anchors"], e["candidates"], inputs["clip"], inputs["penalty"]),
         embeddings,
     )
     found = evaluate(form.reference, form.signature, inputs)

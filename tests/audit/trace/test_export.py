@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from traces import graph_of
 
-from dimref import objectives, training
-from dimref.arrays import read_npz
+from dimref import objectives
 from dimref.audit.trace import export
 from dimref.audit.trace.pieces import forward
 from dimref.backend import leaves
+from dimref.data.npy import read_npz
+from dimref.training import loop
 
 
 @pytest.mark.parametrize("name", ["encoder/conv1", "encoder/y", "local/feature", "local/joint/hidden", "local/scores"])
@@ -34,9 +35,9 @@ def test_parameters_and_state_after_are_those_of_training(after, prepare):
     found = export.trace(task, after=after)
     assert found.manifest["steps_before"] == after
     assert ("adam/m/encoder/y/w" in found.arrays) == ("state/mine/local" in found.arrays) == (after > 0)
-    state = training.initial_state(task)
+    state = loop.initial_state(task)
     for _ in range(after + 1):
-        state, seen = training.train_step(task, state)
+        state, seen = loop.train_step(task, state)
     moments = {"m": state.adam["m"], "v": state.adam["v"]}
     expected = dict(leaves({"after": {"state": state.model, "parameters": state.parameters, "adam": moments}}))
     for name, array in expected.items():
@@ -114,13 +115,13 @@ def test_a_gradient_that_is_not_trainings_is_no_trace(prepare, monkeypatch):
 
 
 def test_a_loss_that_is_not_finite_is_told(prepare, monkeypatch):
-    right = training.initial_state
+    right = loop.initial_state
 
     def broken(task):
         state = right(task)
         state.parameters["encoder"]["y"]["w"][:] = np.nan
         return state
 
-    monkeypatch.setattr(training, "initial_state", broken)
-    with pytest.raises(training.Diverged, match="finite"):
+    monkeypatch.setattr(loop, "initial_state", broken)
+    with pytest.raises(loop.Diverged, match="finite"):
         export.trace(prepare())

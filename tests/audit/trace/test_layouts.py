@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from dimref import encoders, layouts, multiscale
+from dimref import encoders
+from dimref.amdim import encoder as amdim_encoder
 from dimref.audit.trace.layouts import LAYOUTS, parameter_layout, recipe
 from dimref.backend import leaves
+from dimref.export import torch_layout
 
 SIDE, C = 2, 3
 
@@ -83,14 +85,14 @@ def test_parameters(name, layout):
 )  # fmt: skip
 def test_parameters_of_the_multi_scale_encoder(name, layout):
     """There every weight is a convolution's, as `layouts.torch_multiscale` has it."""
-    encoder = multiscale.Layout(32, 3, ndf=2, ndepth=2, nrkhs=8)
+    encoder = amdim_encoder.Layout(32, 3, ndf=2, ndepth=2, nrkhs=8)
     assert parameter_layout(name, encoder) == layout
 
 
 def test_weights_lie_as_they_are_exported():
-    encoder = multiscale.Layout(32, 3, ndf=2, nrkhs=8)
-    parameters, _ = multiscale.init_encoder(np.random.default_rng(0), encoder)
-    named = layouts.torch_multiscale(parameters, encoder)
+    encoder = amdim_encoder.Layout(32, 3, ndf=2, nrkhs=8)
+    parameters, _ = amdim_encoder.init_encoder(np.random.default_rng(0), encoder)
+    named = torch_layout.torch_multiscale(parameters, encoder)
     for path, array in leaves(parameters):
         how = recipe(parameter_layout(f"encoder/{path}", encoder), array.shape, 1)
         *module, leaf = path.split("/")

@@ -6,14 +6,15 @@ import tiny
 from strict import STRICT
 from traces import graph_of
 
-from dimref import methods, ops, training
-from dimref.amdim import LOCATIONS
+from dimref import ops
+from dimref.amdim.objective import LOCATIONS
 from dimref.audit.trace import export, manifest
 from dimref.audit.trace.layouts import LAYOUTS, recipe
 from dimref.audit.trace.pieces import evaluate, forward, state_after
 from dimref.backend import leaves
 from dimref.errors import DimrefError
-from dimref.task import STEP, noise_at
+from dimref.training import loop, methods
+from dimref.training.task import STEP, noise_at
 
 CONFIGURATIONS = [
     {}, {"clip": 0.0, "scales": "1-7"}, {"augmentation": "none", "scales": "5-5,1-5"}, {"augmentation": "crop"},
@@ -53,7 +54,7 @@ def traced(amdim):
 def test_the_loss_is_trainings_own(options, amdim):
     task = amdim(**options)
     found = export.trace(task)
-    state = training.initial_state(task)
+    state = loop.initial_state(task)
     batch, noise = found.arrays["batch/scaled"], noise_at(task, STEP, 0, 4)
     value, rest = methods.loss(state.parameters, state.model, batch, noise, task.objective, task.layout)
     assert found.arrays["loss"] == pytest.approx(value, rel=1e-5)
@@ -73,7 +74,7 @@ def test_the_loss_is_trainings_own(options, amdim):
 
 
 def test_the_views_are_those_that_training_encodes(amdim):
-    from dimref import amdim as method
+    from dimref.amdim import objective as method
 
     for options in ({}, {"augmentation": "crop"}, {"augmentation": "none"}, {"channels": 1}):
         task = amdim(**options)
@@ -87,9 +88,9 @@ def test_the_views_are_those_that_training_encodes(amdim):
 def test_parameters_and_state_after_are_those_of_training(after, amdim):
     task = amdim()
     found = export.trace(task, after=after)
-    state = training.initial_state(task)
+    state = loop.initial_state(task)
     for _ in range(after + 1):
-        state, seen = training.train_step(task, state)
+        state, seen = loop.train_step(task, state)
     moments = {"m": state.adam["m"], "v": state.adam["v"]}
     expected = dict(leaves({"after": {"state": state.model, "parameters": state.parameters, "adam": moments}}))
     for name, array in expected.items():
@@ -118,7 +119,7 @@ def test_gradients_of_intermediates_against_central_differences(name, traced):
 
 def test_the_strict_device_gives_the_same(amdim, monkeypatch):
     expected = export.trace(amdim(), "float64")
-    monkeypatch.setattr("dimref.task.get_backend", lambda name, *more: STRICT)
+    monkeypatch.setattr("dimref.training.loop.task.get_backend", lambda name, *more: STRICT)
     found = export.trace(amdim(), "float64")
     assert found.arrays.keys() == expected.arrays.keys()
     for name, array in expected.arrays.items():
@@ -127,7 +128,7 @@ def test_the_strict_device_gives_the_same(amdim, monkeypatch):
 
 
 def test_a_loss_that_is_not_trainings_is_no_trace(amdim, monkeypatch):
-    from dimref import amdim as method
+    from dimref.amdim import objective as method
 
     right = method.loss
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dimref import equations
 from dimref.audit.vectors import EXCEPTIONS, write
+from dimref.laws import equations
 
 DIGESTS = Path(__file__).with_name("digests.json")
 TABLES = {"p", "q", "p_x", "p_xy", "p_xyz", "channel", "cov", "cov_p", "cov_q"}

@@ -1,0 +1,25 @@
+"""Augmented Multiscale Deep InfoMax (arXiv 1906.00910), as plain as Deep InfoMax beside it."""
+
+from dimref.amdim.objective import (
+    LOCATIONS,
+    Objective,
+    Scores,
+    contrast,
+    draw_noise,
+    init_parameters,
+    loss,
+    soft_clip,
+    views,
+)
+
+__all__ = [
+    "LOCATIONS",
+    "Objective",
+    "Scores",
+    "contrast",
+    "draw_noise",
+    "init_parameters",
+    "loss",
+    "soft_clip",
+    "views",
+]

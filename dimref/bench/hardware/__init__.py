@@ -1,0 +1,57 @@
+"""Everything that only a real device can tell, in parts, each in a process of its own: `dimref hardware`.
+
+Loads no NumPy: the parts do, in their processes (`dimref.hardware.parts`).
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from dimref import __version__
+from dimref.training.processes import environment
+
+PARTS = {
+    "products": "cuBLAS's products, in every layout, against NumPy's in float64",
+    "kernels": "the fused kernels against their plain forms",
+    "gradients": "loss and gradients of every objective, NumPy against this device",
+    "graph": "steps replayed as a graph against steps queued kernel by kernel",
+    "laws": "the laws of the theory (dimref check)",
+    "training": "a short run against NumPy's, step by step (dimref train)",
+    "bench": "a step beside PyTorch's, float32 in full (dimref bench)",
+    "bench-tf32": "the same with TF32 on both sides",
+}
+PATIENCE = 1800  # seconds a part may take
+
+Found = dict[str, Any]  # {"ok": bool, "said": one line, and numbers}
+Start = Callable[[str, bool], Found]
+
+
+def run(names: tuple[str, ...], quick: bool, start: Start) -> Iterator[tuple[str, Found]]:
+    """Each part by name and what it found; one that fails, crashes or hangs takes no other with it."""
+    for name in names:
+        yield name, start(name, quick)
+
+
+def report(device: str, parts: dict[str, Found]) -> dict[str, Any]:
+    """All of it as plain data, as --json writes it."""
+    return {"version": __version__, "device": device, "ok": all(p["ok"] for p in parts.values()), "parts": parts}
+
+
+def in_a_process(name: str, quick: bool, backend: str = "cupy", patience: float = PATIENCE) -> Found:
+    """A part in a process of its own."""
+    command = [sys.executable, "-P", "-m", "dimref.bench.hardware.parts", name, backend, "quick" if quick else "full"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=patience, env=environment())
+    except subprocess.TimeoutExpired:
+        return {"ok": False, "said": f"expected an end within {patience:g} s, found none"}
+    printed = done.stdout.strip().splitlines()
+    try:
+        return json.loads(printed[-1])
+    except (IndexError, ValueError):
+        how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
+        last = (done.stderr.strip().splitlines() or ["nothing was printed"])[-1]
+        return {"ok": False, "said": f"expected a result, found {how}: {last[:200]}"}

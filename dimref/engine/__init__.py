@@ -1,0 +1,1 @@
+"""How the same numbers are computed fast."""

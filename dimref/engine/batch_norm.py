@@ -1,0 +1,147 @@
+"""Batch norm's columns in training: their moments, and gain·x̂ + shift with or without a ReLU, as one primitive.
+
+The plain form is gain · `ops.standardize`(x, 0, ε) + shift, then `ops.relu`. Here the rows come in blocks that stay in a
+core's cache through the passes, and threads share the blocks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial, reduce
+from operator import add
+from typing import Any
+
+import numpy as np
+from autograd.extend import defvjp_argnums
+from autograd.tracer import isbox
+
+from dimref.backend import Array
+from dimref.engine import kernels, threads
+from dimref.ops import column_sums
+from dimref.tape import primitive, stop_gradient
+
+BLOCK = 131_072  # numbers, half a MiB of float32
+SOME = 64  # rows, from all over a matrix
+
+
+def moments(x: Array) -> tuple[Array, Array]:
+    """μ and the (biased) σ² of the columns of a matrix, off the tape.
+
+    In one pass, from a near μ, the mean of some rows: with d = mean(x − a), μ = a + d and σ² = mean((x − a)²) − d². As d is
+    small beside σ, next to nothing cancels.
+    """
+    x = stop_gradient(x)
+    n = x.shape[0]
+    device = kernels.of(x)
+    if device is not None:
+        return device.moments(x)
+    some = x[:: max(1, n // SOME)]
+    near = column_sums(some) * (1 / some.shape[0])
+
+    def of_block(window: slice) -> tuple[Array, Array]:
+        shifted = x[window] - near
+        sums = column_sums(shifted)
+        shifted *= shifted
+        return sums, column_sums(shifted)
+
+    sums, squares = _summed(threads.run(of_block, _blocks(x)))
+    d = sums * (1 / n)
+    return near + d, np.maximum(squares * (1 / n) - d * d, 0)
+
+
+@primitive
+def normalize_columns(
+    x: Array, gain: Array, shift: Array, mu: Array, variance: Array, epsilon: float, rectified: bool, /
+) -> Array:
+    """gain·x̂ + shift with x̂ = (x − μ)/√(σ² + ε) along the rows of a matrix; `mu` and `variance` are x's `moments`.
+
+    Rectified: max(·, 0) of it. The gradient through the moments is part of its VJP.
+    """
+    device = kernels.of(x)
+    if device is not None:
+        return device.normalize(x, mu, gain, shift, variance, epsilon, rectified)
+    scale = gain / np.sqrt(variance + epsilon)
+    out = np.empty_like(x, dtype=np.result_type(x, scale), order="C")
+
+    def of_block(window: slice) -> None:
+        rows = np.subtract(x[window], mu, out=out[window])
+        rows *= scale
+        rows += shift
+        if rectified:
+            rows.clip(0, math.inf, out=rows)
+
+    threads.run(of_block, _blocks(x))
+    return out
+
+
+def _vjp(argnums: Sequence[int], ans: Array, args: Sequence[Any], kwargs: dict[str, Any]) -> Callable[[Array], Any]:
+    x, gain, _, mu, variance, epsilon, rectified = args
+    nested = any(isbox(a) for a in args)
+
+    def vjp(g: Array) -> list[Array]:
+        """gain/√(σ² + ε) · (g − mean g − x̂·mean(g·x̂)), Σ g·x̂ and Σ g, of g behind the ReLU."""
+        if nested or isbox(g):
+            raise ValueError("normalize_columns: its VJP is fused, so it has no second derivative")
+        device = kernels.of(g)
+        if device is not None:
+            of_x, of_gain, of_shift = device.normalize_gradient(g, ans, x, mu, gain, variance, epsilon, rectified)
+        else:
+            scale = 1 / np.sqrt(variance + epsilon)
+            g, products, of_shift = _behind_the_relu(g, ans, x, mu, rectified)
+            of_gain = products * scale
+            of_x = partial(_of_x, g, x, mu, gain * scale, gain * scale**2 * of_gain, gain * scale * of_shift)
+        found = {1: of_gain, 2: of_shift}
+        if 0 in argnums:
+            found[0] = of_x()
+        return [found[k] for k in argnums]
+
+    return vjp
+
+
+defvjp_argnums(normalize_columns, _vjp)
+
+
+def _behind_the_relu(g: Array, ans: Array, x: Array, mu: Array, rectified: bool) -> tuple[Array, Array, Array]:
+    """g behind the ReLU in memory of its own, Σ g·(x − μ) and Σ g."""
+    behind = np.empty_like(x, dtype=g.dtype, order="C")
+
+    def of_block(window: slice) -> tuple[Array, Array]:
+        rows, centred = behind[window], x[window] - mu
+        if rectified:
+            rows[...] = ans[window] > 0  # as `ops.gate`
+            rows *= g[window]
+        else:
+            rows[...] = g[window]
+        centred *= rows
+        return column_sums(centred), column_sums(rows)
+
+    products, sums = _summed(threads.run(of_block, _blocks(x)))
+    return behind, products, sums
+
+
+def _of_x(g: Array, x: Array, mu: Array, factor: Array, along: Array, level: Array) -> Array:
+    """factor·g − (along·(x − μ) + level)/n, over g itself."""
+    n = x.shape[0]
+    along, level = along * (1 / n), level * (1 / n)
+
+    def of_block(window: slice) -> None:
+        rows, centred = g[window], x[window] - mu
+        rows *= factor
+        centred *= along
+        rows -= centred
+        rows -= level
+
+    threads.run(of_block, _blocks(x))
+    return g
+
+
+def _summed(parts: list[tuple[Array, Array]]) -> tuple[Array, ...]:
+    """The sum over blocks, in their order, of each of the two that a block has found."""
+    return tuple(reduce(add, of_one) for of_one in zip(*parts, strict=True))
+
+
+def _blocks(x: Array) -> list[slice]:
+    """Of the rows; an array that is neither NumPy's nor has kernels takes all at once."""
+    n, columns = x.shape
+    return threads.blocks(n, max(1, BLOCK // columns) if isinstance(x, np.ndarray) else n)

@@ -1,0 +1,114 @@
+"""A function of rows, block by block: what an elementwise pass needs is still in the cache from the product before it.
+
+The plain function stays what a reader reads; this only calls it on blocks of rows, several at once where there are
+threads (`parallel.py`), each on a tape of its own, and adds up what the blocks say of the parameters' gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from autograd.core import VJPNode, add_outgrads
+from autograd.extend import defvjp_argnums
+from autograd.tracer import getval, isbox, new_box, trace_stack
+
+from dimref.backend import Array, Tree, leaves, map_tree
+from dimref.engine import threads
+from dimref.tape import fusable, primitive, sweep
+
+
+def by_rows(function: Callable[..., Array], parameters: Tree, *rows: Array, block: int) -> Array:
+    """function(parameters, *rows), for a function whose row i depends on row i of each of `rows` and on the parameters.
+
+    Equal to the plain call up to the order in which the parameters' gradient is summed. On a device, under a second tape
+    (for second derivatives) and where there is one block alone, it is the plain call.
+
+    Args:
+        parameters: nested dicts, whole for every block. rows: arrays of n rows each. block: rows of a block.
+    """
+    n = rows[0].shape[0]
+    arguments = [*(leaf for _, leaf in leaves(parameters)), *rows]
+    if n <= block or not fusable(*arguments):
+        return function(parameters, *rows)
+    return _by_rows(_Blocks(function, parameters, [isbox(a) for a in arguments], len(rows), n, block), *arguments)
+
+
+class _Blocks:
+    """One call of `by_rows`: its blocks and, once it has run, their tapes."""
+
+    def __init__(
+        self, function: Callable[..., Array], parameters: Tree, on_tape: list[bool], rows: int, n: int, block: int
+    ) -> None:
+        self.function, self.shape, self.on_tape = function, parameters, on_tape
+        self.first_row = len(on_tape) - rows  # of the arguments, the first that is cut
+        self.windows = threads.tapered(n, block)
+        self.n = n
+        # By a block's first row; none of a block whose result does not depend on what is on the tape.
+        self.tapes: dict[int, tuple[VJPNode | None, list[VJPNode | None]]] = {}
+
+    def forward(self, arguments: tuple[Array, ...]) -> Array:
+        """Every block's result, in its place."""
+        out: list[Array] = []
+        lock = Lock()
+
+        def work(window: slice) -> None:
+            value = self._block(arguments, window, trace)
+            with lock:
+                if not out:  # the first block to end tells the shape
+                    out.append(np.empty((self.n, *value.shape[1:]), value.dtype))
+            out[0][window] = value
+
+        with trace_stack.new_trace() as trace:  # one number for all blocks: what counts traces knows no threads
+            threads.run(work, self.windows)
+        return out[0]
+
+    def _block(self, arguments: tuple[Array, ...], window: slice, trace: int) -> Array:
+        pieces = [a[window] if k >= self.first_row else a for k, a in enumerate(arguments)]
+        roots = [VJPNode.new_root() if on_tape else None for on_tape in self.on_tape]
+        boxed = [p if root is None else new_box(p, trace, root) for p, root in zip(pieces, roots, strict=True)]
+        left = iter(boxed)
+        value = self.function(map_tree(lambda _: next(left), self.shape), *left)
+        if isbox(value):
+            self.tapes[window.start] = (value._node, roots)
+        return getval(value)
+
+    def backward(self, g: Array, wanted: list[int], arguments: tuple[Array, ...]) -> list[Array]:
+        """Gradients of the wanted arguments: those of parameters summed over blocks, those of rows in their places."""
+        if isbox(g):
+            raise ValueError("by_rows: its VJP is fused, so it has no second derivative through what comes after it")
+        out = {k: np.empty_like(arguments[k], order="C") for k in wanted if k >= self.first_row}
+
+        def work(window: slice) -> dict[int, Array]:
+            found = self._sweep(window, g)
+            for k, of_rows in out.items():
+                of_rows[window] = found.pop(k, 0)
+            return found
+
+        sums: dict[int, Any] = {}
+        for found in threads.in_order(work, self.windows):
+            for k, gradient in found.items():
+                sums[k] = add_outgrads(sums.get(k), gradient)
+        out |= {k: gradient for k, (gradient, _) in sums.items()}
+        return [out[k] if k in out else np.zeros_like(arguments[k]) for k in wanted]
+
+    def _sweep(self, window: slice, g: Array) -> dict[int, Array]:
+        """What a block says of the gradient, by argument; its tape is freed."""
+        end, roots = self.tapes.pop(window.start, (None, []))
+        at_roots = sweep(end, g[window]) if end else {}
+        return {k: at_roots[root] for k, root in enumerate(roots) if root in at_roots}
+
+
+@primitive
+def _by_rows(blocks: _Blocks, *arguments: Array) -> Array:
+    return blocks.forward(arguments)
+
+
+def _vjp(argnums: Any, ans: Array, args: Any, kwargs: dict[str, Any]) -> Callable[[Array], list[Array]]:
+    blocks, *arguments = args
+    return lambda g: blocks.backward(g, [k - 1 for k in argnums], tuple(arguments))
+
+
+defvjp_argnums(_by_rows, _vjp)

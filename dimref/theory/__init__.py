@@ -1,0 +1,1 @@
+"""Exact quantities of discrete tables, Gaussians and channels: what the bounds are held against."""

@@ -1,0 +1,305 @@
+"""The run directory: config.json, metrics.jsonl, newest.npz and best.npz.
+
+Every file but the metrics is written beside its place, flushed to the disk and renamed over it, so that whatever happens
+the complete old one or the complete new one is there. Metrics are appended a line at a time and cut back to the
+checkpoint's step when a run is resumed. Checkpoints hold arrays alone, no pickle.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import re
+import shlex
+import shutil
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+from dimref.backend import Tree, leaves
+from dimref.errors import DimrefError
+from dimref.training import config as configs
+from dimref.training.config import Config
+
+FORMAT = 2
+LONGEST = 230  # bytes of a name that can be made longer
+PARTS = ("parameters", "state", "adam")  # of a checkpoint
+CONFIG, METRICS, NEWEST, BEST, CURVES = "config.json", "metrics.jsonl", "newest.npz", "best.npz", "curves.png"
+
+
+class RunError(DimrefError):
+    """A run directory that cannot be written, read or resumed."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a run after `step` steps, on the host, and what is needed to go on from there."""
+
+    step: int
+    trees: Tree  # {"parameters", "state", "adam"}
+    config: Config
+    best: float  # the best held-out bound so far
+    meta: dict[str, Any]  # what else to know about the run: its machine, its images, the encoder's layout
+
+
+# ---- directories
+
+
+def make_next(root: Path, stem: str) -> Path:
+    """Make the first directory of root/stem-001, root/stem-002, … that is above every one there."""
+    pattern = re.compile(re.escape(stem) + r"-(\d+)")
+    with _told(root):
+        root.mkdir(parents=True, exist_ok=True)
+    while True:
+        taken = [int(m[1]) for p in root.iterdir() if (m := pattern.fullmatch(p.name))]
+        path = root / f"{stem}-{max(taken, default=0) + 1:03d}"
+        with _told(path), contextlib.suppress(FileExistsError):  # a run that started at the same moment took it
+            path.mkdir()
+            return path
+
+
+def create(path: Path, config: Config) -> None:
+    """Make the run directory and write its configuration.
+
+    Raises:
+        RunError: a run is there already, or the directory cannot be written.
+    """
+    if any((path / name).exists() for name in (CONFIG, METRICS, NEWEST, BEST)):
+        raise RunError(
+            f"{path}: expected a new run directory, found a run; continue it with --resume {shlex.quote(str(path))}"
+        )
+    with _told(path):
+        path.mkdir(parents=True, exist_ok=True)
+    replace(path / CONFIG, configs.write(config).encode())
+    replace(path / METRICS, b"")
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the run directory for this process alone, where the system can lock one; a lock ends with its process.
+
+    Raises:
+        RunError: another process holds it; two of them would mix their metrics and checkpoints.
+    """
+    if fcntl is None:
+        yield
+        return
+    with _told(path):
+        handle = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for name in (CONFIG, METRICS, NEWEST, BEST, "*.png"):
+                for left in path.glob(f".{name}.*.tmp"):  # half a file, of a process that was killed
+                    left.unlink(missing_ok=True)
+        except BlockingIOError:
+            raise RunError(
+                f"{path}: expected a run at rest, found another process training it; wait or stop it"
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+        yield
+    finally:
+        os.close(handle)
+
+
+def need_file(path: Path) -> None:
+    """Raise RunError where something else than a file lies: a pipe could be waited for without end, a device be lost."""
+    if path.exists() and not path.is_file():
+        raise RunError(f"{path}: expected a file, found {'a directory' if path.is_dir() else 'a device or a pipe'}")
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write a whole file or leave the old one."""
+    with writing(path) as file:
+        file.write(content)
+
+
+def copy(source: Path, path: Path) -> None:
+    """Write what another file holds, as a whole, or leave the old one."""
+    with writing(path) as file, open(source, "rb") as found:
+        shutil.copyfileobj(found, file, 1 << 20)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """A temporary file that takes the place of `path`, or of the file that it links to, once it is complete and on the disk.
+
+    Raises:
+        RunError: the disk is full, the directory is gone or not writable, or a device lies there; the old file stays.
+    """
+    need_file(path)
+    path = Path(os.path.realpath(path))
+    short = path.name if len(os.fsencode(path.name)) < LONGEST else f"{zlib.crc32(os.fsencode(path.name)):08x}"
+    temporary = path.with_name(f".{short}.{os.getpid()}.tmp")
+    try:
+        with _told(path):
+            with open(temporary, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+            _sync_directory(path.parent)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _sync_directory(path: Path) -> None:
+    """Make the rename itself durable, where the system lets a directory be opened."""
+    with contextlib.suppress(OSError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{path}: expected to write it, found: {error.strerror or error}") from None
+
+
+# ---- checkpoints
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint as an uncompressed .npz: arrays by path, and "meta", a JSON text."""
+    arrays = {name: np.asarray(array) for name, array in leaves(checkpoint.trees)}
+    meta = {
+        "format": FORMAT,
+        "step": checkpoint.step,
+        "config": json.loads(configs.write(checkpoint.config)),
+        "best": str(checkpoint.best),  # may be -inf, which JSON has no name for
+        **checkpoint.meta,
+    }
+    with writing(path) as file:
+        np.savez(file, meta=np.array(json.dumps(meta)), **arrays)  # type: ignore[arg-type]
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint back.
+
+    Raises:
+        RunError: it is missing, damaged, or of another format.
+    """
+    need_file(path)
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        meta = json.loads(str(arrays.pop("meta")))
+        version = meta.pop("format")
+    except FileNotFoundError:
+        raise RunError(f"{path}: expected a checkpoint, found no such file; start the run anew") from None
+    except OSError as error:
+        raise RunError(f"{path}: expected a checkpoint, found: {error.strerror or error}") from None
+    except Exception as error:  # a damaged archive, or a damaged array in one, fails in many ways
+        raise _damaged(path, error) from None
+    if version != FORMAT:
+        raise RunError(f"{path}: expected checkpoint format {FORMAT}, found {version!r}")
+    try:
+        step, best, options, trees = int(meta.pop("step")), float(meta.pop("best")), meta.pop("config"), _nested(arrays)
+    except Exception as error:
+        raise _damaged(path, error) from None
+    if step < 0 or math.isnan(best) or not all(isinstance(trees.get(part, {}), dict) for part in PARTS):
+        raise RunError(f"{path}: expected a step, a bound and trees of arrays, found step {step}, bound {best}")
+    return Checkpoint(step, trees, Config(**configs.checked_types(options, str(path))), best, meta)
+
+
+def newest_checkpoint(run: Path) -> Checkpoint | None:
+    """The run's newest checkpoint; None where the run was killed before its first, with nothing to lose yet.
+
+    Raises:
+        RunError: as `load_checkpoint`; also where there are metrics but no checkpoint that they belong to.
+    """
+    if not (run / NEWEST).exists() and not read_metrics(run / METRICS):
+        return None
+    return load_checkpoint(run / NEWEST)
+
+
+def _damaged(path: Path, error: Exception) -> RunError:
+    return RunError(f"{path}: expected a complete checkpoint, found a damaged file ({type(error).__name__})")
+
+
+def _nested(arrays: dict[str, np.ndarray]) -> Tree:
+    tree: Tree = {}
+    for path, array in arrays.items():
+        *parents, name = path.split("/")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[name] = array
+    return tree
+
+
+def check_same_shapes(path: Path, found: Tree, expected: Tree) -> None:
+    """Raise RunError unless both trees have the same arrays, by name, shape and type."""
+    shapes = {name: (np.shape(a), np.asarray(a).dtype) for name, a in leaves(found)}
+    for name, array in leaves(expected):
+        wanted = np.shape(array), np.asarray(array).dtype
+        there = shapes.pop(name, None)
+        if there != wanted:
+            words = f"{there[1]} {there[0]}" if there else "none"
+            raise RunError(
+                f"{path}: expected {name} as {wanted[1]} {wanted[0]}, found {words}: a checkpoint of another configuration"
+            )
+    if shapes:
+        raise RunError(f"{path}: expected no {next(iter(shapes))}, found a checkpoint of another configuration")
+
+
+# ---- metrics
+
+
+def append_metrics(path: Path, line: dict[str, Any]) -> None:
+    """Add one line; numbers that JSON has no name for are written as "inf", "-inf" and "nan"."""
+    with _told(path), open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(_finite(line)) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return str(value) if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Every complete line; an incomplete last one, of a process that was killed while writing it, is left out."""
+    need_file(path)
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise RunError(f"{path}: expected the run's metrics, found: {error.strerror or error}") from None
+    lines = []
+    for number, line in enumerate(text.splitlines(keepends=True), start=1):
+        try:
+            found = json.loads(line)
+            if not 0 <= found["step"] + 0 < 1 << 63:
+                raise ValueError("step")
+            lines.append(found)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            if not line.endswith("\n"):
+                return lines
+            raise RunError(
+                f"{path}: expected a JSON object with a step on line {number}, found {line.strip()[:60]!r}"
+            ) from None
+    return lines
+
+
+def cut_metrics(path: Path, step: int) -> None:
+    """Drop every line after `step`, so that a resumed run writes them again."""
+    kept = [line for line in read_metrics(path) if line["step"] <= step]
+    replace(path, "".join(json.dumps(line) + "\n" for line in kept).encode())

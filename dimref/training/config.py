@@ -1,0 +1,261 @@
+"""A run's configuration: every option of `dimref train`, checked, written to the run and read back from it.
+
+Loads no NumPy, since one of the options says with how many threads NumPy is to start.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dimref.errors import DimrefError
+from dimref.training import choices as choices_module
+
+if TYPE_CHECKING:
+    from dimref.training.methods import AnyObjective
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "dim-local": {"global_weight": 0.0, "local_weight": 1.0, "prior_weight": 0.1},
+    "dim-global": {"global_weight": 1.0, "local_weight": 0.0, "prior_weight": 1.0},
+    "dim-mixed": {"global_weight": 0.5, "local_weight": 1.0, "prior_weight": 0.1},
+    "amdim": {"method": "amdim", "lr": 2e-4},
+    "amdim-large": {"method": "amdim", "lr": 2e-4, "ndf": 320, "ndepth": 10, "nrkhs": 2560},
+}
+
+# The options that only one method has.
+DIM_OPTIONS = (
+    "bound", "local_scorer", "negatives", "candidates", "global_weight", "local_weight", "prior_weight", "prior",
+    "prior_loss", "gradient_penalty",
+)  # fmt: skip
+AMDIM_OPTIONS = ("ndf", "ndepth", "nrkhs", "scales", "clip", "score_penalty", "augmentation")
+
+
+@dataclass(frozen=True)
+class Config:
+    """The options of `dimref train`, with the defaults of the preset dim-local.
+
+    `local_scorer` and `negatives` None mean the cheapest choice that fits; `augmentation` None means the one for the size;
+    `steps` None means all of the epochs; `checkpoint_every` None means as often as costs little.
+    """
+
+    data: str = "shapes"
+    data_dir: str | None = None
+    limit: int | None = None
+    noise: float | None = None  # that of the dataset: 0.25 for shapes
+    backend: str = "numpy"
+    method: str = "dim"
+    bound: str = "jsd"
+    local_scorer: str | None = None
+    negatives: str | None = None
+    candidates: int = 8
+    global_weight: float = 0.0
+    local_weight: float = 1.0
+    prior_weight: float = 0.1
+    prior: str = "uniform"
+    prior_loss: str = "minimax"
+    gradient_penalty: float = 0.0
+    ndf: int = 32
+    ndepth: int = 1
+    nrkhs: int = 256
+    scales: str = ",".join(choices_module.SCALES)
+    clip: float = 20.0
+    score_penalty: float = 0.05
+    augmentation: str | None = None
+    epochs: int = 2
+    steps: int | None = None
+    batch_size: int = 64
+    lr: float = 1e-4
+    seed: int = 0
+    threads: int | None = None
+    log_every: int = 20
+    checkpoint_every: int | None = None
+    graph: bool = True  # on a GPU
+    tf32: bool = False  # on a GPU
+
+    def __post_init__(self) -> None:
+        _check_values(self)
+        if self.method == "dim":
+            _check_weights(self)
+            _check_negatives(self)
+
+    @property
+    def scorer(self) -> str:
+        """The local scorer: the one asked for; else dot for infonce, since it affords all pairs, and concat."""
+        return self.local_scorer or ("dot" if self.bound == "infonce" else "concat")
+
+    @property
+    def checkpoint_steps(self) -> int:
+        """Steps between checkpoints: as asked for; else about a minute's on a CPU, and a few seconds' on a GPU."""
+        return self.checkpoint_every or (200 if self.backend == "numpy" else 5000)
+
+    @property
+    def samples_candidates(self) -> bool:
+        """Whether a term of weight above 0 draws its candidates."""
+        return self.method == "dim" and "sampled" in [
+            self.negatives_of(t) for t in ("local", "global") if getattr(self, f"{t}_weight")
+        ]
+
+    def objective(self) -> AnyObjective:
+        """The part of the configuration that the mathematics sees."""
+        if self.method == "amdim":
+            from dimref import amdim
+
+            return amdim.Objective(tuple(self.scales.split(",")), self.clip, self.score_penalty, self.augmentation)
+        from dimref.objectives import Objective
+
+        return Objective(
+            global_weight=self.global_weight,
+            local_weight=self.local_weight,
+            prior_weight=self.prior_weight,
+            bound=self.bound,
+            local_scorer=self.scorer,
+            local_negatives=self.negatives_of("local"),
+            global_negatives=self.negatives_of("global"),
+            candidates=self.candidates,
+            prior=self.prior,
+            prior_loss=self.prior_loss,
+            gradient_penalty=self.gradient_penalty,
+        )
+
+    def negatives_of(self, term: str) -> str:
+        """The negatives of the "local" or the "global" term: those asked for, or the cheapest that fit bound and scorer."""
+        if self.negatives is not None:
+            return self.negatives
+        scorer = self.scorer if term == "local" else "concat"
+        if self.bound != "infonce":
+            return "all-pairs" if scorer == "dot" else "shuffle"
+        return "sampled" if scorer == "concat" and term == "local" else "same-location"
+
+
+def _check_values(config: Config) -> None:
+    choices = {
+        "data": choices_module.DATA,
+        "backend": choices_module.BACKENDS,
+        "bound": choices_module.BOUNDS,
+        "local_scorer": (None, *choices_module.SCORERS),
+        "negatives": (None, *choices_module.NEGATIVES),
+        "prior": choices_module.PRIORS,
+        "prior_loss": choices_module.PRIOR_LOSSES,
+        "method": choices_module.METHODS,
+        "augmentation": (None, *choices_module.AUGMENTATIONS),
+    }
+    for name, allowed in choices.items():
+        if getattr(config, name) not in allowed:
+            listed = ", ".join(str(a) for a in allowed if a)
+            raise DimrefError(f"{_option(name)}: expected one of {listed}, found {getattr(config, name)!r}")
+    smallest = {
+        "limit": 1, "noise": 0, "candidates": 2, "global_weight": 0, "local_weight": 0, "prior_weight": 0,
+        "gradient_penalty": 0, "epochs": 1, "steps": 1, "batch_size": 2, "seed": 0, "threads": 1, "log_every": 1,
+        "checkpoint_every": 1, "ndf": 1, "ndepth": 1, "nrkhs": 1, "clip": 0, "score_penalty": 0,
+    }  # fmt: skip
+    for name, least in smallest.items():
+        value = getattr(config, name)
+        if value is not None and not least <= value < math.inf:
+            raise DimrefError(f"{_option(name)}: expected a number of at least {least}, found {value}")
+    if not 0 < config.lr < math.inf:
+        raise DimrefError(f"--lr: expected a number above 0, found {config.lr}")
+    scales = config.scales.split(",")
+    if not set(scales) <= set(choices_module.SCALES) or len(set(scales)) < len(scales):
+        raise DimrefError(
+            f"--scales: expected some of {', '.join(choices_module.SCALES)}, with commas between, found {config.scales!r}"
+        )
+
+
+def _check_weights(config: Config) -> None:
+    if config.global_weight == config.local_weight == 0:
+        raise DimrefError(
+            "--global-weight and --local-weight: one of them must be above 0, or there is nothing to learn"
+        )
+    if config.prior_weight == 0 and config.gradient_penalty:
+        raise DimrefError("--gradient-penalty: it regularizes the prior's discriminator, but --prior-weight is 0")
+
+
+def _check_negatives(config: Config) -> None:
+    kind = config.negatives
+    fits = choices_module.CANDIDATE_NEGATIVES if config.bound == "infonce" else choices_module.PAIR_NEGATIVES
+    if kind is not None and kind not in fits:
+        raise DimrefError(f"--negatives {kind}: --bound {config.bound} takes {', '.join(fits)}")
+    if config.samples_candidates and config.candidates > config.batch_size:
+        raise DimrefError(
+            f"--candidates: expected at most the batch size ({config.batch_size}), since a batch has no more images, "
+            f"found {config.candidates}"
+        )
+    if not config.local_weight:
+        return
+    if config.scorer == "dot" and kind in ("shuffle", "roll", "sampled"):
+        raise DimrefError(
+            f"--negatives {kind}: the dot scorer has all N² scores at the price of one matrix product; drawing some of them "
+            f"saves nothing: use {'same-location' if config.bound == 'infonce' else 'all-pairs'}"
+        )
+    if config.scorer == "concat" and kind in ("all-pairs", "same-location", "all-locations"):
+        rows = config.batch_size**2 * 64
+        # Of the 512×512 layer alone: two operations each, three times for forward and both gradients.
+        gflop = rows * 512 * 512 * 2 * 3 / 1e9
+        instead = "sampled" if config.bound == "infonce" else "shuffle"
+        raise DimrefError(
+            f"--negatives {kind}: the concat scorer would evaluate {rows:,} pairs a step at 64 locations, about "
+            f"{gflop:,.0f} GFLOP; use --local-scorer dot, or --negatives {instead}"
+        )
+
+
+# ---- files
+
+
+def write(config: Config) -> str:
+    """The configuration as JSON text, one option a line."""
+    return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The options in a JSON file, checked by name and type; some or all of them.
+
+    Raises:
+        DimrefError: the file cannot be read, is not a JSON object, or has an unknown option or a value of another type.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DimrefError(f"{path}: expected a configuration file, found: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise DimrefError(f"{path}: expected JSON, found: {error}") from None
+    return checked_types(found, str(path))
+
+
+def checked_types(found: Any, source: str) -> dict[str, Any]:
+    """`found` if it is a dict of options of the right types."""
+    if not isinstance(found, dict):
+        raise DimrefError(f"{source}: expected a JSON object of options, found {type(found).__name__}")
+    kinds = {field.name: str(field.type) for field in dataclasses.fields(Config)}
+    for name, value in found.items():
+        if name not in kinds:
+            raise DimrefError(f"{source}: expected options of dimref train, found the unknown option {name!r}")
+        if not _fits(value, kinds[name]):
+            raise DimrefError(f"{source}: {name}: expected {kinds[name]}, found {repr(value)[:60]}")
+    return found
+
+
+def _fits(value: Any, kind: str) -> bool:
+    if value is None:
+        return kind.endswith("| None")
+    if isinstance(value, bool) or kind == "bool":
+        return isinstance(value, bool) and kind == "bool"
+    if kind.startswith("str"):
+        return isinstance(value, str)
+    return isinstance(value, int if kind.startswith("int") else (int, float)) and _is_moderate(value)
+
+
+def _is_moderate(value: float) -> bool:
+    """Whether a number is one a float can hold; JSON's integers have no limit."""
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")

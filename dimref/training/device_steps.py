@@ -1,0 +1,177 @@
+"""Training steps on a device: queued, not waited for, and from the fourth on replayed as one graph.
+
+The step is the one of `training.train_step`: the same loss, gradient and Adam. What differs is where things lie. Parameters,
+model state and Adam's moments are overwritten where they are. Images, draws and Adam's two corrected numbers, the only
+numbers that a step is given anew, reach it through buffers (`device.Feed`). Nothing is read inside a step: its numbers
+stay on the device until `look`, and those of the first step that was not finite stay there for good.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dimref import encoders, optim
+from dimref.backend import Array, Backend, Tree, leaves, map_tree
+from dimref.engine import kernels
+from dimref.engine.cuda_graph import WARM_UP, Feed, Queue, Replayed, assign
+from dimref.tape import value_and_gradients
+from dimref.training import methods
+from dimref.training.nonfinite import diverged
+from dimref.training.task import STEP, Task, batch_at, host_noise_at
+
+if TYPE_CHECKING:
+    from dimref.training.loop import State
+
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+class DeviceSteps:
+    """The steps of a run on a device, from a state on; to be used while the queue is running."""
+
+    def __init__(self, task: Task, state: State, queue: Queue, tell: Callable[[str], None]) -> None:
+        self._task, self._first, self._done = task, state.step, 0
+        self._parameters, self._model, self._adam = state.parameters, state.model, state.adam
+        images, fed, self._on_host = self._draw(state.step)
+        self._batches = [images]  # those that were put and not stepped on
+        self._feed = Feed(queue, fed)
+        self._feed.put(fed)
+        self._numbers: Numbers | None = None
+        self._images, self._y = images, images
+        self._replayed = Replayed(queue, self._again, task.graph, tell)
+        self._queue = queue
+        self.terms: dict[str, float] = {}  # nats, as last looked at
+
+    def run(self, state: State) -> State:
+        """Queue the step after `state`, then draw the one after it and send it on its way."""
+        self._feed.take()
+        if self._numbers is None:
+            with self._queue.memory():
+                self._y = self._start()
+        else:
+            self._y = self._replayed()
+        self._images = self._batches.pop()
+        self._done += 1
+        step = state.step + 1
+        if step < self._task.total_steps:
+            images, fed, self._on_host = self._draw(step)
+            self._batches.append(images)
+            self._feed.put(fed)
+        if self._done <= WARM_UP:  # what fails at once is told at once, and a watcher has numbers from the start
+            self.look()
+        return dataclasses.replace(state, step=step, model=self._model, adam={**self._adam, "step": step})
+
+    def look(self) -> dict[str, Any]:
+        """Wait for the steps that are queued; what `training.train_step` returns of the last.
+
+        Raises:
+            Diverged: a step since the last look was not finite. The state is lost then.
+        """
+        assert self._numbers is not None
+        found, good = self._numbers.read()
+        terms = {path.split("/", 1)[1]: value for path, value in found.items() if path.startswith("terms/")}
+        squares = {path.split("/", 1)[1]: value for path, value in found.items() if path.startswith("squares/")}
+        if good < self._done:
+            raise diverged(self._first + good, {**terms, "loss": found["loss"]}, squares)
+        self.terms = terms
+        total = sum(np.float32(square) for square in squares.values())  # in float32 and in order, as on the host
+        return {
+            "terms": terms,
+            "saturated": {p.split("/", 1)[1]: value for p, value in found.items() if p.startswith("saturated/")},
+            "gradient_norm": math.sqrt(total),
+            "y": self._task.backend.to_host(self._y),
+            "images": self._images,
+        }
+
+    # ---- drawing, on the host
+
+    def _draw(self, step: int) -> tuple[np.ndarray, Tree, Tree]:
+        """A step's images; what the feed carries; and the shifts of sampled negatives, which stay on the host."""
+        images = batch_at(self._task, step)
+        noise = host_noise_at(self._task, STEP, step, len(images))
+        corrections = np.array(optim.corrections(step + 1, self._task.config.lr), np.float32)
+        on_host = {term: {k: a for k, a in draws.items() if k == "shifts"} for term, draws in noise.items()}
+        carried = {term: {k: a for k, a in draws.items() if k != "shifts"} for term, draws in noise.items()}
+        return images, {"images": images, "noise": carried, "corrections": corrections}, on_host
+
+    # ---- one step, from buffers to buffers
+
+    def _start(self) -> Array:
+        """The first step: what it returns becomes the buffers of the model state (MINE has an average from here on)."""
+        found = self._compute()
+        self._model = found["state"]
+        self._numbers = Numbers(self._task.backend, *_names(found))
+        self._numbers.record(_scalars(found))
+        return found["y"]
+
+    def _again(self) -> Array:
+        """Every other step; this is what is captured."""
+        found = self._compute()
+        map_tree(assign, self._model, found["state"])
+        assert self._numbers is not None
+        self._numbers.record(_scalars(found))
+        return found["y"]
+
+    def _compute(self) -> dict[str, Any]:
+        fed = self._feed.buffers
+        noise = {term: {**draws, **self._on_host[term]} for term, draws in fed["noise"].items()}
+        images = encoders.scale(fed["images"], self._task.layout)
+        loss, gradients, found = value_and_gradients(
+            methods.loss, self._parameters, self._model, images, noise, self._task.objective, self._task.layout
+        )
+        guarded = {path: g for path, g in leaves(gradients) if g is not None}
+        squares = sums_of_squares(list(guarded.values()))
+        optim.adam_step(self._parameters, gradients, self._adam, self._task.config.lr, corrected=fed["corrections"])
+        return {**found, "loss": loss, "paths": list(guarded), "squares": squares}
+
+
+def sums_of_squares(arrays: list[Array]) -> list[Array]:
+    """Σ x² of each array, one by one; or all of them in one array, by a device's kernel."""
+    device = kernels.of(arrays[0])
+    return [(a * a).sum() for a in arrays] if device is None else [device.sums_of_squares(arrays)]
+
+
+def _names(found: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Of a step's scalars: of those that must be finite, the loss and the squares of the gradients, and of the others."""
+    others = [f"{kind}/{name}" for kind in ("terms", "saturated") for name in found[kind]]
+    return ["loss", *(f"squares/{path}" for path in found["paths"])], others
+
+
+def _scalars(found: dict[str, Any]) -> list[Array]:
+    """Those scalars, in that order."""
+    return [found["loss"], *found["squares"], *found["terms"].values(), *found["saturated"].values()]
+
+
+class Numbers:
+    """Scalars of the newest step, kept on the device; once a step was not finite, those of that step.
+
+    kept ← where(alive, fresh, kept); alive ← alive ∧ (|loss + Σ squares| ≤ float32's largest); good ← good + alive.
+    """
+
+    def __init__(self, backend: Backend, guarded: list[str], others: list[str]) -> None:
+        self._backend, self._names, self._guarded = backend, [*guarded, *others], len(guarded)
+        self._kept = backend.to_device(np.zeros(len(self._names)))
+        self._fresh = backend.to_device(np.zeros(len(self._names)))
+        self._alive = backend.to_device(np.ones(1, bool))
+        self._good = backend.to_device(np.zeros(1, np.int64))
+
+    def record(self, scalars: list[Array]) -> None:
+        """Queue the keeping of a step's scalars in the order of the names; an array with an axis holds several."""
+        start = 0
+        for some in scalars:
+            self._fresh[start : start + some.size] = some
+            start += some.size
+        # One comparison that NaN and both infinities fail, and that a norm beyond float32 fails as on the host.
+        finite = np.abs(self._fresh[: self._guarded].sum()) <= FLOAT32_MAX
+        self._kept[...] = np.where(self._alive, self._fresh, self._kept)
+        self._alive &= finite
+        self._good += self._alive
+
+    def read(self) -> tuple[dict[str, float], int]:
+        """The scalars by name, and how many steps were finite before the first that was not: waits for the device."""
+        kept, good = self._backend.to_host(self._kept), self._backend.to_host(self._good)
+        return dict(zip(self._names, kept.tolist(), strict=True)), int(good[0])

@@ -1,0 +1,161 @@
+"""What a run trains on: images, their split, the sizes that follow, and every draw of the run.
+
+All randomness is drawn on the host from (seed, stream, position), never from a generator that lives on between steps: a
+resumed run needs no generator's state, and both backends see the same draws.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from dimref import data
+from dimref.amdim import encoder as amdim_encoder
+from dimref.backend import Backend, Tree, get_backend
+from dimref.data import Dataset
+from dimref.encoders import Layout
+from dimref.errors import DimrefError
+from dimref.training import methods
+from dimref.training.config import Config
+from dimref.training.methods import AnyLayout, AnyObjective
+
+HELD_OUT = 512  # images kept out of training for the held-out bound, at most a tenth
+INIT, ORDER, STEP, HELD = range(4)  # streams of randomness
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a configuration trains on: images, their split, and the sizes that follow."""
+
+    config: Config
+    objective: AnyObjective
+    layout: AnyLayout
+    backend: Backend
+    source: str
+    images: np.ndarray  # (n, H, W, C) uint8, to train on
+    held_out: np.ndarray  # (h, H, W, C) uint8, for the held-out bound
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole batches in the images to train on."""
+        return len(self.images) // self.config.batch_size
+
+    @property
+    def total_steps(self) -> int:
+        """Where the run ends: after the epochs, or after --steps if that is earlier."""
+        everything = self.config.epochs * self.steps_per_epoch
+        return min(everything, self.config.steps or everything)
+
+    def objective_for(self, n: int) -> AnyObjective:
+        """The objective with no more candidates than a batch of n has images."""
+        return self.objective.for_batch(n)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Tells the images from others: their count, size and checksum."""
+        total = zlib.crc32(self.held_out.data, zlib.crc32(self.images.data))
+        return f"{len(self.images)} of {'×'.join(map(str, self.images.shape[1:]))}, CRC {total:08x}"
+
+    @property
+    def locations(self) -> int:
+        """L of the local map."""
+        return self.layout.local[0] ** 2
+
+    @property
+    def graph(self) -> bool:
+        """Whether a device is to replay its steps as a graph; the shifts of sampled negatives, on the host, forbid it."""
+        return self.config.graph and not self.config.samples_candidates
+
+    @property
+    def held_out_batch(self) -> int:
+        """N of the held-out bound: the batch size, or all held-out images if they are fewer."""
+        return min(self.config.batch_size, len(self.held_out))
+
+
+def prepare(config: Config) -> Task:
+    """Load the data and work out the sizes.
+
+    Raises:
+        DimrefError: the backend, the data or their combination with the configuration cannot work.
+    """
+    backend = get_backend(config.backend, config.tf32)
+    wanted = None if config.limit is None else config.limit + HELD_OUT
+    found = data.load(config.data, "train", config.data_dir, wanted, config.noise)
+    layout = layout_of(found, config)
+    held = _held_out_indices(len(found.images))
+    kept = np.setdiff1d(np.arange(len(found.images)), held)[: config.limit]
+    if len(held) < 2:
+        raise DimrefError(
+            f"{found.source}: expected at least 20 images, to hold out a tenth of them, found {len(found.images)}"
+        )
+    if len(kept) < config.batch_size:
+        raise DimrefError(
+            f"{found.source}: expected at least one batch of {config.batch_size} images beside the {len(held)} held out, "
+            f"found {len(kept)}; use a smaller --batch-size or more images"
+        )
+    return Task(config, config.objective(), layout, backend, found.source, found.images[kept], found.images[held])
+
+
+def layout_of(found: Dataset, config: Config) -> AnyLayout:
+    """The encoder's layout for a dataset's images.
+
+    Raises:
+        DimrefError: the images are not square, or too small, or the encoder's widths do not fit each other.
+    """
+    _, high, wide, channels = found.images.shape
+    if high != wide:
+        raise DimrefError(f"{found.source}: expected square images, found {high}×{wide}; crop or resize them first")
+    try:
+        if config.method == "amdim":
+            return amdim_encoder.Layout(high, channels, config.ndf, config.ndepth, config.nrkhs)
+        return Layout(high, channels)
+    except ValueError as error:
+        raise DimrefError(f"{found.source}: {error}") from None
+
+
+def _held_out_indices(n: int) -> np.ndarray:
+    """Evenly spaced, so that files sorted by class are held out class by class."""
+    count = min(HELD_OUT, n // 10)
+    return np.linspace(0, n - 1, count).astype(np.int64)
+
+
+# ---- draws
+
+
+def generator(config: Config, stream: int, position: int) -> np.random.Generator:
+    """The generator of one position of one stream of the run's seed."""
+    return _generator(config.seed, stream, position)
+
+
+def _generator(seed: int, stream: int, position: int) -> np.random.Generator:
+    return np.random.default_rng([seed, stream, position])
+
+
+def batch_at(task: Task, step: int) -> np.ndarray:
+    """The uint8 images of a step: every epoch goes through a new order, and drops what does not fill a batch."""
+    epoch, position = divmod(step, task.steps_per_epoch)
+    size = task.config.batch_size
+    return task.images[_order(task.config.seed, epoch, len(task.images))[position * size : (position + 1) * size]]
+
+
+@lru_cache(maxsize=2)  # an epoch's order is drawn once, not once a step
+def _order(seed: int, epoch: int, n: int) -> np.ndarray:
+    order = _generator(seed, ORDER, epoch).permutation(n)
+    order.flags.writeable = False
+    return order
+
+
+def noise_at(task: Task, stream: int, position: int, n: int) -> Tree:
+    """A step's draws, on the device; the shifts of sampled negatives only cut arrays, and stay on the host."""
+    return {
+        term: {name: array if name == "shifts" else task.backend.to_device(array) for name, array in draws.items()}
+        for term, draws in host_noise_at(task, stream, position, n).items()
+    }
+
+
+def host_noise_at(task: Task, stream: int, position: int, n: int) -> Tree:
+    """A step's draws, on the host."""
+    return methods.draw_noise(generator(task.config, stream, position), task.objective_for(n), task.layout, n)

@@ -1,0 +1,213 @@
+"""Batch norm's columns: moments and normalization against NumPy and the plain form, in blocks, on threads, on a device."""
+
+import numpy as np
+import pytest
+from helpers import check_all, check_gradient, draw, gradients
+from hypothesis import given
+from hypothesis import strategies as st
+from sharing import shared
+
+from dimref import ops
+from dimref.engine import batch_norm
+from dimref.tape import value_and_gradients
+
+seeds = st.integers(0, 2**32 - 1)
+BOTH = pytest.mark.parametrize("rectified", [False, True], ids=["", "rectified"])
+
+
+def same(found, expected, tolerance=1e-12):
+    assert np.shape(found) == np.shape(expected)
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+
+
+def normalized(x, gain, shift, rectified=False, epsilon=1e-2):
+    """What batch norm does: the moments are x's own."""
+    return batch_norm.normalize_columns(x, gain, shift, *batch_norm.moments(x), epsilon, rectified)
+
+
+def plain(x, gain, shift, rectified=False):
+    """The form that a reader reads."""
+    out = ops.add(ops.multiply(ops.standardize(x, 0, 1e-2), gain), shift)
+    return ops.relu(out) if rectified else out
+
+
+@given(st.integers(2, 9), st.integers(1, 4), st.integers(1, 40), st.integers(1, 3), seeds)
+def test_moments(n, c, block, threads, seed):
+    (x,) = draw(seed, (n, c))
+    with pytest.MonkeyPatch.context() as patch, shared(patch, threads):
+        patch.setattr(batch_norm, "BLOCK", block)
+        mu, variance = batch_norm.moments(x)
+        single = batch_norm.moments(x.astype(np.float32))
+    same(mu, x.mean(0))
+    same(variance, x.var(0))
+    assert {a.dtype for a in single} == {np.dtype("float32")}
+
+
+@pytest.mark.parametrize("block", [64, 1 << 20])
+@pytest.mark.parametrize("rows", [50, 1000])
+def test_moments_far_from_zero_lose_no_more_than_the_numbers_do(monkeypatch, rows, block):
+    monkeypatch.setattr(batch_norm, "BLOCK", block)
+    x = (1e4 + draw(3, (rows, 2))[0]).astype(np.float32)
+    mu, variance = batch_norm.moments(x)
+    same(mu, x.astype(np.float64).mean(0), 1e-7)
+    same(variance, x.astype(np.float64).var(0), 2e-6)
+
+
+def test_moments_survive_a_batch_that_is_sorted(monkeypatch):
+    """The rows from which the mean is guessed are from all over it."""
+    monkeypatch.setattr(batch_norm, "BLOCK", 64)
+    x = np.sort((1e4 + 10 * draw(3, (1000, 2))[0]).astype(np.float32), axis=0)
+    _, variance = batch_norm.moments(x)
+    same(variance, x.astype(np.float64).var(0), 1e-5)
+
+
+def test_moments_survive_a_row_that_is_far_from_all_others():
+    x = draw(3, (1000, 2), dtype=np.float32)[0]
+    x[0] = 1e4
+    _, variance = batch_norm.moments(x)
+    same(variance / x.astype(np.float64).var(0), np.ones(2), 2e-6)
+
+
+def test_the_variance_of_a_constant_is_zero_and_never_below():
+    constants = [1 / 3, 1e4 / 7, -1e-30, *1e3 * draw(3, (500,))[0]]
+    x = np.full((1000, len(constants)), constants, np.float32)
+    mu, variance = batch_norm.moments(x)
+    np.testing.assert_allclose(mu, x[0], rtol=1e-6)
+    assert (variance >= 0).all()
+    np.testing.assert_allclose(variance, 0, atol=1e-6)
+
+
+def test_moments_are_off_the_tape(backend):
+    (x,) = draw(7, (4, 3))
+
+    def of_moments(p):
+        return ops.total(ops.multiply(p, p)) + ops.total(batch_norm.moments(p)[0]), None
+
+    _, g, _ = value_and_gradients(of_moments, backend.to_device(x))
+    same(backend.to_host(g), 2 * x)
+
+
+@BOTH
+@given(n=st.integers(2, 9), c=st.integers(1, 4), block=st.integers(1, 40), threads=st.integers(1, 3), seed=seeds)
+def test_normalize_columns_is_the_plain_form(rectified, n, c, block, threads, seed):
+    x, gain, shift = draw(seed, (n, c), (c,), (c,))
+    with pytest.MonkeyPatch.context() as patch, shared(patch, threads):
+        patch.setattr(batch_norm, "BLOCK", block)
+        found, slopes = gradients(lambda *given: normalized(*given, rectified), x, gain, shift)
+    value, expected = gradients(lambda *given: plain(*given, rectified), x, gain, shift)
+    same(found, value)
+    for slope, other in zip(slopes, expected, strict=True):
+        same(slope, other, 1e-10)
+
+
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_normalize_columns_against_differences(monkeypatch, blocks):
+    x, gain, shift = draw(8, (6, 3), (3,), (3,))
+    monkeypatch.setattr(batch_norm, "BLOCK", x.size // blocks)
+    if blocks == 1:
+        check_all(normalized, x, gain, shift, second=False)
+    for k in range(3):  # each alone on the tape
+
+        def alone(a, k=k):
+            given = [x, gain, shift]
+            given[k] = a
+            return normalized(*given)
+
+        check_gradient(alone, (x, gain, shift)[k])
+
+
+@pytest.mark.parametrize(("size", "rows"), [(6, [1] * 6), (12, [2] * 3), (13, [2] * 3), (18, [3] * 2), (36, [6])])
+def test_a_block_has_at_most_so_many_numbers(monkeypatch, size, rows):
+    monkeypatch.setattr(batch_norm, "BLOCK", size)
+    x, gain, shift = draw(1, (6, 6), (6,), (6,))
+    seen = []
+    sums = batch_norm.column_sums
+    monkeypatch.setattr(batch_norm, "column_sums", lambda x: seen.append(len(x)) or sums(x))
+    batch_norm.moments(x)
+    assert seen[1::2] == rows
+    assert seen[2::2] == rows
+    seen.clear()
+    gradients(normalized, x, gain, shift)
+    assert len(seen) == 1 + 4 * len(rows)
+
+
+@BOTH
+def test_what_comes_in_is_left_as_it_was(monkeypatch, rectified):
+    monkeypatch.setattr(batch_norm, "BLOCK", 8)
+    x, gain, shift = draw(8, (5, 4), (4,), (4,))
+    kept = x.copy()
+    gradients(lambda *given: normalized(*given, rectified), x, gain, shift)
+    np.testing.assert_array_equal(x, kept)
+    # two uses of one value share its gradient: overwriting it would spoil the other's
+    check_gradient(lambda x: ops.add(normalized(x, gain, shift, rectified), ops.multiply(x, x)), x)
+
+
+@BOTH
+def test_float32_stays_float32_and_rows_stay_in_their_order(monkeypatch, rectified):
+    monkeypatch.setattr(batch_norm, "BLOCK", 8)
+    x, gain, shift = draw(8, (5, 4), (4,), (4,), dtype=np.float32)
+    out, slopes = gradients(lambda *given: normalized(*given, rectified), np.asfortranarray(x), gain, shift)
+    assert {out.dtype, *(s.dtype for s in slopes)} == {np.dtype("float32")}
+    assert out.flags.c_contiguous
+    same(out, plain(x, gain, shift, rectified), 1e-5)
+
+
+class Kernels:
+    """A device's, in NumPy, that tells which of them were asked for."""
+
+    def __init__(self):
+        self.asked = []
+
+    def moments(self, x):
+        self.asked.append("moments")
+        return x.mean(axis=0), x.var(axis=0)
+
+    def normalize(self, x, mean, gain, shift, variance, epsilon, rectified):
+        self.asked.append("normalize")
+        return (gain * (x - mean) / np.sqrt(variance + epsilon) + shift).clip(0 if rectified else -np.inf)
+
+    def normalize_gradient(self, g, ans, x, mean, gain, variance, epsilon, rectified):
+        self.asked.append("normalize_gradient")
+        g, scale = g * (ans > 0) if rectified else g, 1 / np.sqrt(variance + epsilon)
+        of_gain, of_shift = (g * (x - mean) * scale).sum(axis=0), g.sum(axis=0)
+
+        def of_x():
+            self.asked.append("of_x")
+            return gain * scale * (g - ((x - mean) * scale * of_gain + of_shift) / len(g))
+
+        return of_x, of_gain, of_shift
+
+
+@BOTH
+@pytest.mark.parametrize("leaves", [("x", "gain", "shift"), ("gain", "shift")])
+def test_normalize_columns_asks_a_device_for_its_kernels(monkeypatch, leaves, rectified):
+    g, *arrays = draw(4, (5, 3), (5, 3), (3,), (3,))
+    given_ = dict(zip(("x", "gain", "shift"), arrays, strict=True))
+
+    def function(parameters):
+        all_ = {**given_, **parameters}
+        return ops.total(ops.multiply(normalized(all_["x"], all_["gain"], all_["shift"], rectified), g)), {}
+
+    parameters = {name: given_[name] for name in leaves}
+    value, expected, _ = value_and_gradients(function, parameters)
+    device = Kernels()
+    monkeypatch.setattr(batch_norm.kernels, "of", lambda array: device)
+    on_device, found, _ = value_and_gradients(function, parameters)
+    same(on_device, value)
+    for name in leaves:
+        same(found[name], expected[name])
+    assert device.asked == ["moments", "normalize", "normalize_gradient", *["of_x"] * ("x" in leaves)]
+
+
+@pytest.mark.parametrize("which", ["x", "gain"])
+def test_normalize_columns_has_no_second_derivative_and_says_so(which):
+    x, gain, shift, c = draw(9, (5, 3), (3,), (3,), (5, 3))
+
+    def slope(p):
+        given = {"x": x, "gain": gain, which: p}
+        inner = lambda at: (ops.total(ops.multiply(normalized(at, given["gain"], shift), c)), None)  # noqa: E731
+        _, g, _ = value_and_gradients(inner, given["x"])
+        return ops.total(ops.multiply(g, c)), None
+
+    with pytest.raises(ValueError, match=r"^normalize_columns: its VJP is fused, so it has no second derivative$"):
+        value_and_gradients(slope, {"x": x, "gain": gain}[which])

@@ -1,0 +1,396 @@
+"""The loop: what a step sees, what a run leaves behind, and that a run that was cut in two is the same run."""
+
+import dataclasses
+import functools
+import math
+
+import numpy as np
+import pytest
+import tiny
+from strict import STRICT, DeviceArray
+
+from dimref import bounds, objectives
+from dimref.backend import leaves
+from dimref.training import checkpoints, loop
+from dimref.training.loop import Diverged, Interrupted
+
+pytestmark = pytest.mark.usefixtures("narrow")
+
+
+def run(task, path, stop_after=math.inf, resume=None):
+    """Train in a run directory, and stop after a step."""
+    if resume is None:
+        checkpoints.create(path, task.config)
+    seen = []
+    state = loop.train(task, path, seen.append, lambda: len(seen) >= stop_after, resume)
+    return state, seen
+
+
+def resumed(task, path):
+    """Go on from the newest checkpoint, as the command does."""
+    checkpoint = checkpoints.load_checkpoint(path / checkpoints.NEWEST)
+    checkpoints.cut_metrics(path / checkpoints.METRICS, checkpoint.step)
+    return run(task, path, resume=checkpoint)
+
+
+# ---- a step
+
+
+@pytest.mark.parametrize("options", [{}, {"bound": "mine"}, {"bound": "infonce", "prior": "gaussian"}])
+def test_two_steps_on_the_strict_device_are_those_of_numpy_bit_for_bit(prepare, options):
+    """Proves that nothing but explicit moves leaves the device; the kernels are NumPy's."""
+    host_task = prepare(global_weight=0.5, **options)
+    device_task = dataclasses.replace(host_task, backend=STRICT)
+    host, device = loop.initial_state(host_task), loop.initial_state(device_task)
+    for _ in range(2):
+        host, seen = loop.train_step(host_task, host)
+        device, device_seen = loop.train_step(device_task, device)
+    assert seen["terms"] == device_seen["terms"]
+    assert seen["gradient_norm"] == device_seen["gradient_norm"]
+    assert seen["saturated"] == device_seen["saturated"]
+    np.testing.assert_array_equal(seen["y"], device_seen["y"])
+    found = dict(leaves({"p": device.parameters, "s": device.model, "a": device.adam}))
+    for path, array in leaves({"p": host.parameters, "s": host.model, "a": host.adam}):
+        if path != "a/step":
+            assert isinstance(found[path], DeviceArray), path
+            assert found[path].dtype == array.dtype == np.float32, path
+            np.testing.assert_array_equal(found[path].get(), array, err_msg=path)
+    assert loop.held_out_terms(host_task, host) == loop.held_out_terms(device_task, device)
+
+
+def test_a_whole_run_on_the_strict_device_is_numpys(prepare, tmp_path):
+    task = prepare(bound="mine", steps=4, log_every=2)
+    run(task, tmp_path / "host")
+    run(dataclasses.replace(task, backend=STRICT), tmp_path / "device")
+    tiny.assert_same_run(tmp_path / "device", tmp_path / "host")
+
+
+def test_a_step_moves_every_parameter_and_the_model_state(prepare):
+    task = prepare(global_weight=1.0)
+    state = loop.initial_state(task)
+    before = {path: array.copy() for path, array in leaves({"p": state.parameters, "s": state.model})}
+    state, _ = loop.train_step(task, state)
+    assert state.step == 1
+    for path, array in leaves({"p": state.parameters, "s": state.model}):
+        assert not np.array_equal(array, before[path]), path
+
+
+def test_held_out_terms_are_the_same_each_time_and_leave_the_state_alone(prepare):
+    task = prepare(bound="mine", global_weight=1.0)
+    state, _ = loop.train_step(task, loop.initial_state(task))
+    before = {path: np.array(array) for path, array in leaves({"p": state.parameters, "s": state.model})}
+    assert loop.held_out_terms(task, state) == loop.held_out_terms(task, state)
+    for path, array in leaves({"p": state.parameters, "s": state.model}):
+        np.testing.assert_array_equal(array, before[path])
+
+
+def test_held_out_draws_do_not_depend_on_the_step(prepare):
+    task = prepare(global_weight=1.0)
+    state = loop.initial_state(task)
+    assert loop.held_out_terms(task, dataclasses.replace(state, step=7)) == loop.held_out_terms(task, state)
+
+
+def test_held_out_terms_are_means_over_batches_in_inference_mode(prepare, monkeypatch):
+    task = prepare()
+    task = dataclasses.replace(task, held_out=task.images[:9])  # two batches of 4; the ninth fills none
+    calls = []
+
+    def loss(parameters, state, images, noise, objective, layout, training=True):
+        calls.append((len(images), training))
+        return 0.0, {"terms": {"local": float(len(calls))}}
+
+    monkeypatch.setattr(objectives, "loss", loss)
+    assert loop.held_out_terms(task, loop.initial_state(task)) == {"local": 1.5}
+    assert calls == [(4, False), (4, False)]
+
+
+def test_fewer_held_out_images_than_candidates_make_fewer_candidates(prepare):
+    task = prepare(bound="infonce", local_scorer="concat", batch_size=8, candidates=8)  # 6 are held out
+    assert math.isfinite(loop.held_out_terms(task, loop.initial_state(task))["local"])
+    assert task.objective_for(6).ceiling("local", 6, task.locations) == math.log(6)
+    assert task.objective_for(8).ceiling("local", 8, task.locations) == math.log(8)
+
+
+@pytest.mark.parametrize(("alpha", "beta", "value"), [(0.0, 1.0, 2.0), (1.0, 0.0, 3.0), (0.5, 1.0, 3.5)])
+def test_best_is_judged_by_the_weighted_bounds_without_the_prior(prepare, alpha, beta, value):
+    objective = prepare(global_weight=alpha, local_weight=beta).objective
+    assert loop.weighted_bound(objective, {"local": 2.0, "global": 3.0, "prior": -9.0}) == value
+
+
+# ---- a run
+
+
+def test_metrics_have_a_line_every_so_many_steps_and_one_for_each_epoch(prepare, tmp_path):
+    state, seen = run(prepare(steps=15, log_every=5, global_weight=1.0), tmp_path / "run")
+    lines = checkpoints.read_metrics(tmp_path / "run" / checkpoints.METRICS)
+    assert [(line["kind"], line["step"], line["epoch"]) for line in lines] == [
+        ("step", 5, 1), ("step", 10, 1), ("epoch", 13, 1), ("step", 15, 2), ("epoch", 15, 2),
+    ]  # fmt: skip
+    step, epoch = lines[0], lines[2]
+    assert step["nats"].keys() == {"global", "local", "prior"}
+    assert step["saturated"].keys() == {"global", "local"}
+    assert step["gradient_norm"] > 0
+    assert step["images_per_second"] > 0
+    assert 1 <= step["effective_rank"] <= 8
+    assert step["variance"] > 0
+    assert epoch["held_out_nats"].keys() == step["nats"].keys()
+    assert epoch["bound"] == epoch["held_out_nats"]["global"] + epoch["held_out_nats"]["local"]
+    assert state.step == 15
+    assert [p.step for p in seen] == list(range(1, 16))
+    assert [p.step for p in seen if p.held_out] == [13, 15]
+
+
+def test_the_best_checkpoint_is_that_of_the_best_held_out_bound(prepare, tmp_path, monkeypatch):
+    values = iter([1.0, 3.0, 2.0, 2.5])
+    monkeypatch.setattr(loop, "held_out_terms", lambda task, state: {"local": next(values)})
+    state, _ = run(prepare(steps=None, epochs=4), tmp_path / "run")
+    assert [line["best"] for line in tiny.metrics(tmp_path / "run") if line["kind"] == "epoch"] == [1, 1, 0, 0]
+    best = checkpoints.load_checkpoint(tmp_path / "run" / checkpoints.BEST)
+    assert (best.step, best.best) == (26, 3.0)
+    assert state.best == 3.0
+    newest = checkpoints.load_checkpoint(tmp_path / "run" / checkpoints.NEWEST)
+    assert (newest.step, newest.best) == (52, 3.0)
+
+
+def test_at_the_best_epoch_both_checkpoints_are_the_same(prepare, tmp_path):
+    run(prepare(), tmp_path / "run")
+    newest, last = (
+        checkpoints.load_checkpoint(tmp_path / "run" / checkpoints.NEWEST),
+        tiny.metrics(tmp_path / "run")[-1],
+    )
+    assert (newest.step, newest.best) == (last["step"], last["bound"])
+    assert (tmp_path / "run" / checkpoints.NEWEST).read_bytes() == (tmp_path / "run" / checkpoints.BEST).read_bytes()
+
+
+def test_the_best_so_far_is_remembered_by_a_resumed_run(prepare, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "held_out_terms", lambda task, state: {"local": -float(state.step)})
+    task = prepare(steps=39, epochs=3)
+    with pytest.raises(Interrupted):
+        run(task, tmp_path / "run", stop_after=15)
+    state, _ = resumed(task, tmp_path / "run")
+    assert state.best == -13.0
+    assert [line["best"] for line in tiny.metrics(tmp_path / "run") if line["kind"] == "epoch"] == [1, 0, 0]
+    assert checkpoints.load_checkpoint(tmp_path / "run" / checkpoints.BEST).step == 13
+
+
+def test_a_held_out_bound_of_minus_infinity_is_written_and_is_no_best(prepare, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "held_out_terms", lambda task, state: {"local": -math.inf})
+    run(prepare(), tmp_path / "run")
+    assert tiny.metrics(tmp_path / "run")[-1]["bound"] == "-inf"
+    assert not (tmp_path / "run" / checkpoints.BEST).exists()
+    assert checkpoints.load_checkpoint(tmp_path / "run" / checkpoints.NEWEST).best == -math.inf
+
+
+def test_checkpoints_hold_float32_alone_and_all_that_a_run_is(prepare, tmp_path):
+    run(prepare(bound="mine", global_weight=1.0), tmp_path / "run")
+    arrays = tiny.arrays(tmp_path / "run" / checkpoints.NEWEST)
+    assert {array.dtype for array in arrays.values()} == {np.dtype(np.float32)}
+    assert {path.split("/")[0] for path in arrays} == {"parameters", "state", "adam"}
+    assert {"state/mine/local", "state/mine/global", "state/encoder/norm1/mean"} <= arrays.keys()
+    parameters = {path.split("/", 1)[1] for path in arrays if path.startswith("parameters/")}
+    for moment in ("m", "v"):
+        assert {path.split("/", 2)[2] for path in arrays if path.startswith(f"adam/{moment}/")} == parameters
+
+
+def test_the_checkpoint_records_the_machine_and_the_images(prepare, tmp_path):
+    task = prepare()
+    run(task, tmp_path / "run")
+    meta = checkpoints.load_checkpoint(tmp_path / "run" / checkpoints.NEWEST).meta
+    assert meta["machine"] == loop.machine_of(task)
+    assert meta["images"].startswith("54 of 8×8×1")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"bound": "mine", "global_weight": 1.0}, {"bound": "infonce"}, {"prior": "gaussian", "gradient_penalty": 1.0}],
+)
+@pytest.mark.parametrize("stop", [1, 6, 13, 14, 17])
+def test_a_run_stopped_anywhere_and_resumed_is_the_uninterrupted_one(prepare, tmp_path, options, stop):
+    task = prepare(steps=18, log_every=4, checkpoint_every=5, **options)
+    whole, _ = run(task, tmp_path / "whole")
+    with pytest.raises(Interrupted, match=f"after step {stop} of 18; go on with: dimref train --resume"):
+        run(task, tmp_path / "cut", stop_after=stop)
+    assert checkpoints.load_checkpoint(tmp_path / "cut" / checkpoints.NEWEST).step == stop
+    state, _ = resumed(task, tmp_path / "cut")
+    assert (state.step, state.best) == (whole.step, whole.best)
+    tiny.assert_same_run(tmp_path / "cut", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("crash", [3, 12, 15])
+def test_a_run_that_crashed_between_checkpoints_is_the_uninterrupted_one(prepare, tmp_path, monkeypatch, crash):
+    """The newest checkpoint is some steps old then, and the metrics run ahead of it."""
+    task = prepare(steps=18, log_every=1, checkpoint_every=5)
+    run(task, tmp_path / "whole")
+    step = loop.train_step
+
+    def crashing(task, state):
+        if state.step == crash:
+            raise ZeroDivisionError
+        return step(task, state)
+
+    monkeypatch.setattr(loop, "train_step", crashing)
+    with pytest.raises(ZeroDivisionError):
+        run(task, tmp_path / "cut")
+    monkeypatch.setattr(loop, "train_step", step)
+    resumed(task, tmp_path / "cut")
+    tiny.assert_same_run(tmp_path / "cut", tmp_path / "whole")
+
+
+def test_more_epochs_go_on_as_if_there_had_been_no_end(prepare, tmp_path):
+    run(prepare(steps=None, epochs=1), tmp_path / "run")
+    resumed(prepare(steps=None, epochs=2), tmp_path / "run")
+    run(prepare(steps=None, epochs=2), tmp_path / "whole")
+    for name in (checkpoints.NEWEST, checkpoints.BEST):
+        found, expected = tiny.arrays(tmp_path / "run" / name), tiny.arrays(tmp_path / "whole" / name)
+        for path, array in found.items():
+            np.testing.assert_array_equal(array, expected[path])
+    # The run that ended once has one line more: the last step of its first end.
+    extra = [line for line in tiny.metrics(tmp_path / "run") if line not in tiny.metrics(tmp_path / "whole")]
+    assert [(line["kind"], line["step"]) for line in extra] == [("step", 13)]
+
+
+def test_a_finished_run_resumed_does_nothing(prepare, tmp_path):
+    task = prepare()
+    run(task, tmp_path / "run")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    state, seen = resumed(task, tmp_path / "run")
+    assert (state.step, seen) == (3, [])
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+
+
+# ---- checkpoints that do not fit
+
+
+def test_a_checkpoint_of_another_layout_or_objective_is_refused(prepare, tmp_path):
+    run(prepare(), tmp_path / "run")
+    checkpoint = checkpoints.load_checkpoint(tmp_path / "run" / checkpoints.NEWEST)
+    wider = tiny.write_npz(tmp_path / "colour.npz", channels=3)
+    for task in (
+        dataclasses.replace(prepare(), layout=dataclasses.replace(prepare().layout, fc=20)),
+        prepare(global_weight=1.0),
+        prepare(prior_weight=0.0),
+        prepare(local_scorer="dot"),
+    ):
+        with pytest.raises(checkpoints.RunError, match="another configuration"):
+            loop.restore(task, tmp_path / "newest.npz", checkpoint)
+    with pytest.raises(checkpoints.RunError, match=r"the images it was trained on \(54 of 8×8×1, .*found 54 of 8×8×3"):
+        loop.restore(prepare(data_dir=str(wider)), tmp_path / "newest.npz", checkpoint)
+
+
+@pytest.mark.parametrize("branch", ["parameters", "adam", "state"])
+def test_a_checkpoint_with_a_branch_missing_is_refused(prepare, tmp_path, branch):
+    run(prepare(), tmp_path / "run")
+    checkpoint = checkpoints.load_checkpoint(tmp_path / "run" / checkpoints.NEWEST)
+    del checkpoint.trees[branch]
+    with pytest.raises(checkpoints.RunError, match="another configuration"):
+        loop.restore(prepare(), tmp_path / "newest.npz", checkpoint)
+
+
+@pytest.mark.parametrize("average", [np.zeros(3, np.float32), np.zeros(16), np.float32(0)], ids=["3", "float64", "()"])
+def test_an_average_of_mine_that_does_not_fit_is_refused(prepare, tmp_path, average):
+    task = prepare(bound="mine")
+    run(task, tmp_path / "run")
+    checkpoint = checkpoints.load_checkpoint(tmp_path / "run" / checkpoints.NEWEST)
+    checkpoint.trees["state"]["mine"]["local"] = np.asarray(average)
+    with pytest.raises(checkpoints.RunError, match="another configuration"):
+        loop.restore(task, tmp_path / "newest.npz", checkpoint)
+
+
+def test_images_that_changed_since_are_refused(prepare, tmp_path, images):
+    run(prepare(), tmp_path / "run")
+    checkpoint = checkpoints.load_checkpoint(tmp_path / "run" / checkpoints.NEWEST)
+    with np.load(images) as archive:
+        arrays = dict(archive)
+    arrays["images"][17, 3, 3] ^= 1
+    np.savez(images, **arrays)
+    with pytest.raises(checkpoints.RunError, match="the images it was trained on"):
+        loop.restore(prepare(), tmp_path / "newest.npz", checkpoint)
+
+
+# ---- divergence
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_term_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(prepare, tmp_path, monkeypatch, value):
+    task = prepare(steps=8, checkpoint_every=3)
+    step, jsd = loop.train_step, bounds.jsd
+
+    def fail_at_5(task, state):
+        if state.step == 4:
+            monkeypatch.setattr(bounds, "jsd", lambda joint, product: jsd(joint, product) * value)
+        return step(task, state)
+
+    monkeypatch.setattr(loop, "train_step", fail_at_5)
+    words = (
+        r"step 5: expected finite numbers, found the local term \(.*\) not finite; the last good checkpoint is .*newest"
+    )
+    with pytest.raises(Diverged, match=words) as caught:
+        run(task, tmp_path / "run")
+    assert caught.value.exit_code == 1
+    checkpoint = checkpoints.load_checkpoint(tmp_path / "run" / checkpoints.NEWEST)
+    assert checkpoint.step == 3
+    assert loop.restore(task, tmp_path, checkpoint).step == 3
+
+
+def test_a_gradient_that_is_not_finite_is_named(prepare, monkeypatch):
+    task = prepare()
+    real = loop.value_and_gradients
+
+    def spoiled(*args):
+        value, gradients, found = real(*args)
+        gradients["encoder"]["conv2"]["w"] = gradients["encoder"]["conv2"]["w"] * np.float32(np.nan)
+        return value, gradients, found
+
+    monkeypatch.setattr(loop, "value_and_gradients", spoiled)
+    state = loop.initial_state(task)
+    before = {path: array.copy() for path, array in leaves(state.parameters)}
+    with pytest.raises(Diverged, match="the gradient of encoder/conv2/w"):
+        loop.train_step(task, state)
+    for path, array in leaves(state.parameters):
+        np.testing.assert_array_equal(array, before[path])
+
+
+def test_a_learning_rate_beyond_all_bounds_stops_without_a_warning(prepare, tmp_path):
+    """Warnings are errors in these tests: the line of `Diverged` is all that is said."""
+    for name, options in {"jsd": {"lr": 1e300}, "nwj": {"lr": 1e3, "bound": "nwj"}}.items():
+        with pytest.raises(Diverged, match=r"step \d+: expected finite numbers"):
+            run(prepare(steps=12, checkpoint_every=1, **options), tmp_path / name)
+        for array in tiny.arrays(tmp_path / name / checkpoints.NEWEST).values():
+            assert np.isfinite(array).all()
+
+
+def test_a_state_that_is_not_finite_is_never_saved(prepare, tmp_path):
+    task = prepare()
+    state = loop.initial_state(task)
+    loop.save(task, tmp_path / "newest.npz", state)
+    state.parameters["encoder"]["y"]["b"][0] = np.inf
+    with pytest.raises(Diverged, match="encoder/y/b not finite"):
+        loop.save(task, tmp_path / "newest.npz", state)
+    assert np.isfinite(tiny.arrays(tmp_path / "newest.npz")["parameters/encoder/y/b"]).all()
+
+
+def test_a_full_disk_keeps_the_old_checkpoint_and_leaves_nothing_else(prepare, tmp_path, monkeypatch):
+    task = prepare(steps=8, checkpoint_every=3)
+    save = checkpoints.np.savez
+
+    def full(file, **arrays):
+        save(file, **{name: array for name, array in list(arrays.items())[:3]})
+        raise OSError(28, "No space left on device")
+
+    def fill(progress):
+        if progress.step == 4:
+            monkeypatch.setattr(checkpoints.np, "savez", full)
+
+    checkpoints.create(tmp_path / "run", task.config)
+    with pytest.raises(checkpoints.RunError, match=r"newest.npz: expected to write it, found: No space left on device"):
+        loop.train(task, tmp_path / "run", fill, lambda: False)
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"config.json", "metrics.jsonl", "newest.npz"}
+    assert checkpoints.load_checkpoint(tmp_path / "run" / checkpoints.NEWEST).step == 3
+    monkeypatch.undo()
+
+
+def test_the_clock_counts_the_images_of_this_process(monkeypatch):
+    now = iter([100.0, 102.0, 102.0])
+    monkeypatch.setattr(loop.time, "perf_counter", functools.partial(next, now))
+    clock = loop.Clock(step=10, batch_size=4)
+    assert clock.images_per_second(15) == 10.0
