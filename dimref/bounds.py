@@ -21,8 +21,8 @@ import autograd.numpy as anp
 import numpy as np
 
 from dimref import negatives, ops
-from dimref.backend import Array
 from dimref.tape import stop_gradient
+from dimref.trees import Array
 
 LOG_4 = math.log(4)
 
@@ -197,13 +197,12 @@ def infonce(scores: Array, candidates: str = "same-location") -> Array:
         ValueError: scores is not (N, N) or (N, N, L) with N ≥ 2, or `candidates` is neither name.
     Source: arXiv 1808.06670, eq. (5); arXiv 1807.03748, eq. (4); arXiv 1905.06922, eq. (10).
     """
-    n, locations = _check_square("infonce", scores)
+    positive, others = _candidates("infonce", scores)
+    n, _, locations = others.shape
     if candidates == "same-location":
-        return math.log(n) + ops.mean(_diagonal(scores) - ops.logsumexp(scores, axis=0))
+        return _infonce(positive, ops.logsumexp(others, axis=1), n)
     if candidates == "all-locations":
-        positive, others = _positives_and_others(scores)
-        everything = anp.logaddexp(positive, ops.logsumexp(others, axis=0))
-        return math.log(1 + (n - 1) * locations) + ops.mean(positive - everything)
+        return _infonce(positive, _over_locations(others), 1 + (n - 1) * locations)
     raise ValueError(f"infonce: candidates must be 'same-location' or 'all-locations', was {candidates!r}")
 
 
@@ -223,10 +222,9 @@ def infonce_certified(scores: Array) -> Array:
         ValueError: scores is not (N, N) or (N, N, L) with N ≥ 2.
     Source: arXiv 1905.06922, eq. (10), with the mean over L locations as the critic's weight of one image.
     """
-    n, locations = _check_square("infonce_certified", scores)
-    positive, others = _positives_and_others(scores)
-    averaged = ops.logsumexp(others, axis=0) - math.log(locations)
-    return math.log(n) + ops.mean(positive - anp.logaddexp(positive, averaged))
+    positive, others = _candidates("infonce_certified", scores)
+    n, _, locations = others.shape
+    return _infonce(positive, _over_locations(others) - math.log(locations), n)
 
 
 def infonce_sampled(positives: Array, negatives: Array) -> Array:
@@ -245,8 +243,28 @@ def infonce_sampled(positives: Array, negatives: Array) -> Array:
         raise ValueError(f"infonce_sampled: positives must be (N,) or (N, L) and not empty, was {positives.shape}")
     if negatives.shape[1:] != positives.shape or 0 in negatives.shape:
         raise ValueError(f"infonce_sampled: negatives must be (K−1, *{positives.shape}), K ≥ 2, was {negatives.shape}")
-    everything = anp.logaddexp(positives, ops.logsumexp(negatives, axis=0))
-    return math.log(1 + negatives.shape[0]) + ops.mean(positives - everything)
+    return _infonce(positives, ops.logsumexp(negatives, axis=0), 1 + negatives.shape[0])
+
+
+def _infonce(positive: Array, others: Array, k: int) -> Array:
+    """log K + the mean of log softmax of the positive; others: log Σ e^T over its K − 1 negatives."""
+    return math.log(k) + ops.mean(positive - anp.logaddexp(positive, others))
+
+
+def _candidates(name: str, scores: Array) -> tuple[Array, Array]:
+    """For each y_j: its positive at every location, (N, L), and the scores of the images i ≠ j there, (N, N − 1, L)."""
+    if scores.ndim not in (2, 3) or scores.shape[0] != scores.shape[1] or scores.shape[0] < 2 or 0 in scores.shape:
+        raise ValueError(f"{name}: scores must be (N, N) or (N, N, L) with N ≥ 2, was {scores.shape}")
+    n, _, locations = (*scores.shape, 1)[:3]
+    by_y = ops.transpose(ops.reshape(scores, (n, n, locations)), (1, 0, 2))
+    positive, others = negatives.all_pairs(by_y)
+    return positive, ops.reshape(others, (n, n - 1, locations))
+
+
+def _over_locations(others: Array) -> Array:
+    """log Σ e^T over all images and locations of each y's negatives: (N, N − 1, L) → (N, 1)."""
+    n = others.shape[0]
+    return ops.logsumexp(ops.reshape(others, (n, math.prod(others.shape[1:]))), axis=1, keepdims=True)
 
 
 def ceiling(bound: str, candidates: int | None = None) -> float:
@@ -280,29 +298,3 @@ def _check_pairs(name: str, joint: Array, product: Array) -> None:
         raise ValueError(f"{name}: joint must be (N,) or (N, L) and not empty, was {joint.shape}")
     if product.ndim != joint.ndim or product.shape[1:] != joint.shape[1:] or 0 in product.shape:
         raise ValueError(f"{name}: product must be (P, *{joint.shape[1:]}) and not empty, was {product.shape}")
-
-
-def _check_square(name: str, scores: Array) -> tuple[int, int]:
-    """N and L of a square of scores."""
-    if scores.ndim not in (2, 3) or scores.shape[0] != scores.shape[1] or scores.shape[0] < 2 or 0 in scores.shape:
-        raise ValueError(f"{name}: scores must be (N, N) or (N, N, L) with N ≥ 2, was {scores.shape}")
-    return scores.shape[0], scores.shape[2] if scores.ndim == 3 else 1
-
-
-def _diagonal(scores: Array) -> Array:
-    """scores[i, i(, l)]: (N,) or (N, L). The diagonal of a matrix is every (N+1)-th of its N² elements."""
-    n = scores.shape[0]
-    return ops.cut(ops.reshape(scores, (n * n, *scores.shape[2:])), (slice(None, None, n + 1),))
-
-
-def _positives_and_others(scores: Array) -> tuple[Array, Array]:
-    """For each y_j: its positives at every location (L, N), and the scores of all other images there ((N−1)·L, N)."""
-    n = scores.shape[0]
-    square = scores if scores.ndim == 3 else ops.reshape(scores, (n, n, 1))
-    locations = square.shape[2]
-    joint, product = negatives.all_pairs(ops.transpose(square, (1, 0, 2)))
-    others = ops.reshape(product, (n, n - 1, locations))  # row j: images i ≠ j
-    return (
-        ops.transpose(joint, (1, 0)),
-        ops.reshape(ops.transpose(others, (1, 2, 0)), ((n - 1) * locations, n)),
-    )

@@ -1,7 +1,7 @@
-"""Scorers of pairs (feature, representation), and the discriminator of the prior.
+"""Critics: scores of pairs (feature, representation). And the discriminator of the prior.
 
-Features are (N, L, F): the local map has L = M² locations, the global scorer sees one, the flattened last map. So one
-concat scorer serves both, and a local score on a 1×1 map *is* a global score. No ReLU on a final score: a critic needs
+Features are (N, L, F): the local map has L = M² locations, the global critic sees one, the flattened last map. So one
+concat critic serves both, and a local score on a 1×1 map *is* a global score. No ReLU on a final score: a critic needs
 both signs.
 """
 
@@ -12,17 +12,14 @@ import math
 import numpy as np
 
 from dimref import layers, ops
-from dimref.backend import Array, Tree
-from dimref.engine import pair_layer, row_blocks
-from dimref.tape import value_and_gradients
-
-ROWS = 1024  # of the hidden layers in a block: an array of them stays in a core's cache
+from dimref.tape import region, value_and_gradients
+from dimref.trees import Array, Tree
 
 # ---- concat-and-convolve: T(f, y) = MLP([f, y]), by 1×1 convolutions
 
 
 def init_concat(rng: np.random.Generator, features: int, representation: int, hidden: int = 512) -> Tree:
-    """Parameters of the concat scorer F + D → 512 → 512 → 1; the first layer's weight is kept as its two halves."""
+    """Parameters of the concat critic F + D → 512 → 512 → 1; the first layer's weight is kept as its two halves."""
     fan_in = features + representation
     return {
         "feature": layers.init_linear(rng, features, hidden, fan_in=fan_in),
@@ -32,6 +29,7 @@ def init_concat(rng: np.random.Generator, features: int, representation: int, hi
     }
 
 
+@region
 def concat_pairs(parameters: Tree, features: Array, y: Array, index: Array) -> tuple[Array, Array]:
     """Scores of the joint pairs and of one pair of the product for each: (N, L), (N, L).
 
@@ -44,112 +42,73 @@ def concat_pairs(parameters: Tree, features: Array, y: Array, index: Array) -> t
         ValueError: the shapes do not fit each other.
     Source: arXiv 1808.06670, appendix A.2 and figure 6 (concat-and-convolve); eq. (6) for the local pairs.
     """
-    _check("concat", features, y)
+    index = by_location(features, y, index)
+    a = layers.linear(parameters["feature"], features)  # W_f·f + b, (N, L, U)
+    c = layers.linear(parameters["representation"], y)  # W_y·y, (N, U)
+    joint = score(parameters, ops.relu(ops.add(a, ops.reshape(c, (c.shape[0], 1, c.shape[1])))))
+    product = score(parameters, ops.relu(ops.add(a, ops.gather(c, index))))
+    return joint, product
+
+
+def by_location(features: Array, y: Array, index: Array) -> Array:
+    """The index of each location's partner, (N, L)."""
+    check("concat", features, y)
     if index.shape not in ((y.shape[0],), features.shape[:2]):
         raise ValueError(f"concat_pairs: index must be {(y.shape[0],)} or {features.shape[:2]}, was {index.shape}")
-    representation = layers.linear(parameters["representation"], y)
-    locations = features.shape[1]
-    index = index if index.ndim == 2 else np.broadcast_to(index[:, None], features.shape[:2])
-    above = {name: parameters[name] for name in ("feature", "hidden", "score")}
-    shared = {**above, "others": representation}  # whole: the partner of an image may lie in any block
-    scores = row_blocks.by_rows(_pairs, shared, features, representation, index, block=-(-ROWS // locations))
-    return ops.cut(scores, (slice(None), slice(0, locations))), ops.cut(scores, (slice(None), slice(locations, None)))
-
-
-def _pairs(parameters: Tree, features: Array, here: Array, index: Array) -> Array:
-    """Joint and product scores of some images, side by side: (n, 2L)."""
-    feature = layers.linear(parameters["feature"], features)
-    return _score(parameters, pair_layer.side_by_side(feature, here, parameters["others"], index))
+    return index if index.ndim == 2 else np.broadcast_to(index[:, None], features.shape[:2])
 
 
 def concat_square(parameters: Tree, features: Array, y: Array) -> Array:
-    """Every pair's score, scores[i, j, l] = T(f_il, y_j): (N, N, L), at the cost of N²·L evaluations.
+    """The score matrix of all pairs, scores[i, j, l] = T(f_il, y_j): (N, N, L), at the cost of N²·L evaluations.
 
     Raises:
         ValueError: the shapes do not fit each other.
-    Source: arXiv 1808.06670, appendix A.2 (concat-and-convolve); eq. (5) for the square of pairs.
+    Source: arXiv 1808.06670, appendix A.2 (concat-and-convolve); eq. (5) for all pairs.
     """
-    feature, representation = _project(parameters, features, y)
-    n, locations, hidden = feature.shape
-    left = ops.reshape(feature, (n, 1, locations, hidden))
-    return _score(parameters, ops.relu(left + ops.reshape(representation, (1, n, 1, hidden))))
+    check("concat", features, y)
+    a = layers.linear(parameters["feature"], features)
+    c = layers.linear(parameters["representation"], y)
+    (n, locations, units) = a.shape
+    a, c = ops.reshape(a, (n, 1, locations, units)), ops.reshape(c, (1, n, 1, units))
+    return score(parameters, ops.relu(ops.add(a, c)))
 
 
-def concat_candidates(parameters: Tree, features: Array, y: Array, shifts: np.ndarray) -> tuple[Array, Array]:
-    """Scores for `bounds.infonce_sampled`: positives (N, L) and, for each y_j, those of x_{(j+s) mod N}, (K−1, N, L).
+def concat_candidates(parameters: Tree, features: Array, y: Array, index: Array) -> tuple[Array, Array]:
+    """Scores for `bounds.infonce_sampled`: positives (N, L) and, for each y_j, those of x_{index[k, j]}, (K−1, N, L).
 
     Args:
-        features: (N, L, F). y: (N, D). shifts: (K−1,) on the host, from `negatives.distinct_shifts`.
+        features: (N, L, F). y: (N, D). index: (K−1, N), from `negatives.sampled`.
     Raises:
-        ValueError: the shapes do not fit each other, or a shift is not in 1..N−1.
+        ValueError: the shapes do not fit each other.
     Source: arXiv 1808.06670, eq. (5) with K − 1 sampled negatives.
     """
-    feature, representation = _project(parameters, features, y)
-    here = _every_location(representation)
+    check("concat", features, y)
     n = y.shape[0]
-    if shifts.ndim != 1 or shifts.size == 0 or shifts.min() < 1 or shifts.max() >= n:
-        raise ValueError(f"concat_candidates: shifts must be (K−1,) in 1..{n - 1}, were {shifts.tolist()}")
-    negatives = []
-    for shift in shifts.tolist():
-        turned = ops.concatenate([ops.cut(feature, (slice(shift, n),)), ops.cut(feature, (slice(0, shift),))])
-        negatives.append(ops.reshape(_score(parameters, ops.relu(turned + here)), (1, *features.shape[:2])))
-    return _score(parameters, ops.relu(feature + here)), ops.concatenate(negatives)
+    if index.ndim != 2 or index.shape[1] != n:
+        raise ValueError(f"concat_candidates: index must be (K−1, {n}), was {index.shape}")
+    a = layers.linear(parameters["feature"], features)
+    c = layers.linear(parameters["representation"], y)
+    c = ops.reshape(c, (n, 1, c.shape[1]))
+    negatives = [score(parameters, ops.relu(ops.add(ops.gather(a, of_k), c))) for of_k in index]
+    joined = ops.concatenate([ops.reshape(scores, (1, *scores.shape)) for scores in negatives])
+    return score(parameters, ops.relu(ops.add(a, c))), joined
 
 
-def _project(parameters: Tree, features: Array, y: Array) -> tuple[Array, Array]:
-    """The two halves of the first layer: W_f·f + b, (N, L, U) for U units, and W_y·y, (N, U)."""
-    _check("concat", features, y)
-    return layers.linear(parameters["feature"], features), layers.linear(parameters["representation"], y)
-
-
-def _every_location(representation: Array) -> Array:
-    return ops.reshape(representation, (representation.shape[0], 1, representation.shape[1]))
-
-
-def _score(parameters: Tree, first: Array) -> Array:
+def score(parameters: Tree, hidden: Array) -> Array:
     """The layers above the first: (..., U) after its ReLU → (...)."""
-    hidden = layers.linear(parameters["hidden"], first, rectified=True)
-    return ops.reshape(layers.linear(parameters["score"], hidden), first.shape[:-1])
+    hidden = layers.linear(parameters["hidden"], hidden, relu=True)
+    return ops.reshape(layers.linear(parameters["score"], hidden), hidden.shape[:-1])
 
 
 # ---- encode-and-dot-product: T(f, y) = ⟨a(f), b(y)⟩ / √E
 
 
 def init_dot(rng: np.random.Generator, features: int, representation: int, units: int = 2048) -> Tree:
-    """Parameters of the two embeddings F → E and D → E of the dot scorer, E = 2048."""
+    """Parameters of the two embeddings F → E and D → E of the dot critic, E = 2048."""
     return {
         "feature": _init_embedding(rng, features, units),
         "representation": _init_embedding(rng, representation, units),
     }
-
-
-def dot_square(parameters: Tree, features: Array, y: Array) -> Array:
-    """Every pair's score, scores[i, j, l] = ⟨a(f_il), b(y_j)⟩ / √E: (N, N, L), by one matrix product.
-
-    Layer norm starts both embeddings at the length √E, so 1/√E keeps the first scores of order 1. Public code for this
-    paper leaves the factor out, and starts with its softmax saturated; that of its successor, arXiv 1906.00910, has it.
-
-    Args:
-        features: (N, L, F). y: (N, D).
-    Raises:
-        ValueError: the shapes do not fit each other.
-    Source: arXiv 1808.06670, appendix A.2 and figure 7 (encode-and-dot-product); eq. (5).
-    """
-    _check("dot", features, y)
-    b = row_blocks.by_rows(_embed, parameters["representation"], y, block=ROWS)
-    b = b * (1 / math.sqrt(b.shape[1]))
-    # ⟨gain·x̂ + shift, b⟩ = ⟨x̂, gain·b⟩ + ⟨shift, b⟩: a's norm ends on N rows in place of N·L.
-    norm = parameters["feature"]["norm"]
-    dot = {"w": ops.transpose(ops.multiply(b, norm["gain"]), (1, 0)), "b": ops.total(ops.multiply(b, norm["shift"]), 1)}
-    shared = {**parameters["feature"], "dot": dot}
-    scores = row_blocks.by_rows(_dots, shared, features, block=-(-ROWS // features.shape[1]))
-    return ops.transpose(scores, (0, 2, 1))
-
-
-def _dots(parameters: Tree, features: Array) -> Array:
-    """⟨a(f_il), b(y_j)⟩ / √E of some images and every y: (n, L, N). a is never there as a whole."""
-    standard = ops.standardize(_two_layers(parameters, features), -1, layers.EPSILON)
-    return layers.linear(parameters["dot"], standard)
 
 
 def _init_embedding(rng: np.random.Generator, n_in: int, units: int) -> Tree:
@@ -161,21 +120,38 @@ def _init_embedding(rng: np.random.Generator, n_in: int, units: int) -> Tree:
     }
 
 
-def _embed(parameters: Tree, x: Array) -> Array:
+@region
+def dot_square(parameters: Tree, features: Array, y: Array) -> Array:
+    """The score matrix of all pairs, scores[i, j, l] = ⟨a(f_il), b(y_j)⟩ / √E: (N, N, L), by one matrix product.
+
+    Layer norm starts both embeddings at the length √E, so 1/√E keeps the first scores of order 1. Public code for this
+    paper leaves the factor out, and starts with its softmax saturated; that of its successor, arXiv 1906.00910, has it.
+
+    Args:
+        features: (N, L, F). y: (N, D).
+    Raises:
+        ValueError: the shapes do not fit each other.
+    Source: arXiv 1808.06670, appendix A.2 and figure 7 (encode-and-dot-product); eq. (5).
+    """
+    check("dot", features, y)
+    a = embed(parameters["feature"], features)
+    b = embed(parameters["representation"], y)
+    n, locations, units = a.shape
+    products = ops.matmul(ops.reshape(a, (n * locations, units)), ops.transpose(b, (1, 0)))
+    return ops.transpose(ops.reshape(products * (1 / math.sqrt(units)), (n, locations, n)), (0, 2, 1))
+
+
+def embed(parameters: Tree, x: Array) -> Array:
     """Two layers with a linear shortcut and layer norm: (..., n_in) → (..., E)."""
-    return layers.layer_norm(parameters["norm"], _two_layers(parameters, x))
+    return layers.layer_norm(parameters["norm"], layers.mlp_with_shortcut(parameters, x))
 
 
-def _two_layers(parameters: Tree, x: Array) -> Array:
-    hidden = layers.linear(parameters["hidden"], x, rectified=True)
-    return layers.linear_pair(parameters["out"], hidden, parameters["shortcut"], x)
-
-
-def _check(name: str, features: Array, y: Array) -> None:
+def check(name: str, features: Array, y: Array) -> None:
+    """Raise ValueError unless features are (N, L, F) and y (N, D)."""
     if features.ndim != 3:
-        raise ValueError(f"{name} scorer: features must be (N, L, F), was {features.shape}")
+        raise ValueError(f"{name} critic: features must be (N, L, F), was {features.shape}")
     if y.ndim != 2 or y.shape[0] != features.shape[0]:
-        raise ValueError(f"{name} scorer: y must be (N, D) with N = {features.shape[0]}, was {y.shape}")
+        raise ValueError(f"{name} critic: y must be (N, D) with N = {features.shape[0]}, was {y.shape}")
 
 
 # ---- the prior's discriminator
@@ -199,8 +175,8 @@ def prior_logits(parameters: Tree, y: Array) -> Array:
     """
     if y.ndim != 2:
         raise ValueError(f"prior_logits: y must be (B, D), was {y.shape}")
-    hidden = layers.linear(parameters["first"], y, rectified=True)
-    hidden = layers.linear(parameters["second"], hidden, rectified=True)
+    hidden = layers.linear(parameters["first"], y, relu=True)
+    hidden = layers.linear(parameters["second"], hidden, relu=True)
     return ops.reshape(layers.linear(parameters["score"], hidden), (y.shape[0],))
 
 

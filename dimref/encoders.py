@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from dimref import layers, ops
-from dimref.backend import Array, Tree
+from dimref.trees import Array, Tree
 
 KERNEL, STRIDE, PADDING = 4, 2, 1
 
@@ -111,47 +111,11 @@ def encode(parameters: Tree, state: Tree, images: Array, layout: Layout, trainin
     maps = [images]
     for k in range(1, layout.depth + 1):
         x = layers.conv2d(parameters[f"conv{k}"], maps[-1], KERNEL, STRIDE, PADDING)
-        x, moved[f"norm{k}"] = layers.batch_norm(parameters[f"norm{k}"], state[f"norm{k}"], x, training, rectified=True)
+        x, moved[f"norm{k}"] = layers.batch_norm(parameters[f"norm{k}"], state[f"norm{k}"], x, training, relu=True)
         maps.append(x)
     fc = layers.linear(parameters["fc"], flatten(maps[-1]))
-    fc, moved["norm_fc"] = layers.batch_norm(parameters["norm_fc"], state["norm_fc"], fc, training, rectified=True)
+    fc, moved["norm_fc"] = layers.batch_norm(parameters["norm_fc"], state["norm_fc"], fc, training, relu=True)
     return Encoding(maps[-2], maps[-1], fc, layers.linear(parameters["y"], fc)), moved
-
-
-# ---- inference: the same function, with fewer passes over memory
-
-
-def fold(parameters: Tree, state: Tree) -> Tree:
-    """Parameters of the same encoder in inference, without its norms: each is folded into the layer below it.
-
-    gain·(W·x − mean)/√(variance + ε) + shift = W'·x + b' with W' = W·s, b' = shift − mean·s, s = gain/√(variance + ε).
-
-    Returns:
-        {"conv1": {"w", "b"}, …, "fc": {"w", "b"}, "y": {"w", "b"}}, for `encode_folded`.
-    Source: Ioffe & Szegedy 2015, arXiv 1502.03167, algorithm 2 (batch norm in inference is linear in its input).
-    """
-    norm_of = {name.replace("norm_", "").replace("norm", "conv"): name for name in state}
-    folded = {"y": parameters["y"]}
-    for name, norm in norm_of.items():
-        s, offset = layers.inference_scale(parameters[norm], state[norm])
-        folded[name] = {"w": ops.multiply(parameters[name]["w"], s), "b": offset}
-    return folded
-
-
-def encode_folded(folded: Tree, images: Array, layout: Layout) -> Encoding:
-    """What `encode` returns in inference, from `fold`'s parameters: equal to rounding, and off the tape.
-
-    A product, its bias and its ReLU share one block of memory, so that a layer costs little more than its product.
-
-    Args:
-        folded: from `fold`. images: (B, H, W, C), float in [−1, 1] from `scale`.
-    Source: arXiv 1808.06670, section 4 and appendix A.2 (encoder architecture).
-    """
-    maps = [images]
-    for k in range(1, layout.depth + 1):
-        maps.append(layers.conv2d(folded[f"conv{k}"], maps[-1], KERNEL, STRIDE, PADDING, rectified=True))
-    fc = layers.linear(folded["fc"], flatten(maps[-1]), rectified=True)
-    return Encoding(maps[-2], maps[-1], fc, layers.linear(folded["y"], fc))
 
 
 # ---- shapes
@@ -180,8 +144,8 @@ class Padded(Protocol):
     def padded(self) -> int: ...
 
 
-def scale(images: np.ndarray, layout: Padded) -> np.ndarray:
-    """uint8 images (B, H, W, C) on the host → float32 in [−1, 1], padded with black to the layout's size.
+def scale(images: Array, layout: Padded) -> Array:
+    """uint8 images (B, H, W, C), on the host or a device → float32 in [−1, 1], padded with black to the layout's size.
 
     Raises:
         ValueError: images are not uint8 of the layout's size and channels.

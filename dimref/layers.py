@@ -2,6 +2,7 @@
 
 Parameters are dicts of arrays drawn on the host; nothing here keeps state. Channels last: images are (B, H, W, C), and a
 convolution's weight is a matrix (kh·kw·C_in, C_out) whose rows run over (kh, kw, C_in), PyTorch's OIHW as (H, W, I) × O.
+`relu=True` puts a ReLU after a layer.
 
 Initial weights are uniform on ±1/√fan_in, biases too: the default of PyTorch's Linear and Conv2d (kaiming_uniform with
 a = √5), so that a comparison with a PyTorch twin starts level. TensorFlow's Glorot default is another valid choice.
@@ -14,11 +15,9 @@ import math
 import numpy as np
 
 from dimref import ops
-from dimref.backend import Array, Tree
-from dimref.engine import batch_norm as batch_norm_module
-from dimref.engine import convolution, kernels
-from dimref.engine.convolution import Geometry
 from dimref.ops import Pair
+from dimref.tape import region, stop_gradient
+from dimref.trees import Array, Tree
 
 EPSILON = 1e-5  # added to a variance before its root, as in PyTorch
 MOMENTUM = 0.1  # weight of the newest batch in the running statistics, as in PyTorch (Keras writes 1 − this)
@@ -36,40 +35,38 @@ def init_linear(rng: np.random.Generator, n_in: int, n_out: int, bias: bool = Tr
     return parameters
 
 
-def linear(parameters: Tree, x: Array, rectified: bool = False) -> Array:
+def linear(parameters: Tree, x: Array, relu: bool = False) -> Array:
     """x·w + b over the last axis: (..., n_in) → (..., n_out). A layer without "b" adds none.
-
-    Rectified: with a ReLU after it, in the same pass over memory.
 
     Raises:
         ValueError: the last axis of x is not n_in.
     """
-    w, rows = parameters["w"], _rows("linear: x", parameters, x)
-    if "b" in parameters:
-        out = ops.affine(rows, w, parameters["b"], rectified)
-    else:
-        out = ops.matmul(rows, w)
-        out = ops.relu(out) if rectified else out
-    return out if x.ndim == 2 else ops.reshape(out, (*x.shape[:-1], w.shape[1]))
-
-
-def linear_pair(first: Tree, x: Array, second: Tree, y: Array) -> Array:
-    """linear(first, x) + linear(second, y), in one memory: (..., n_in), (..., m_in) → (..., n_out). One alone has a "b".
-
-    Raises:
-        ValueError: the last axis of x or y is not that of its layer.
-    """
-    b = (first if "b" in first else second)["b"]
-    rows = _rows("linear_pair: x", first, x), _rows("linear_pair: y", second, y)
-    out = ops.affine_pair(rows[0], first["w"], rows[1], second["w"], b)
-    return ops.reshape(out, (*x.shape[:-1], first["w"].shape[1]))
-
-
-def _rows(name: str, parameters: Tree, x: Array) -> Array:
-    n_in = parameters["w"].shape[0]
+    n_in, n_out = parameters["w"].shape
     if x.shape[-1] != n_in:
-        raise ValueError(f"{name} must have {n_in} features on its last axis, was {x.shape}")
-    return x if x.ndim == 2 else ops.reshape(x, (math.prod(x.shape[:-1]), n_in))
+        raise ValueError(f"linear: x must have {n_in} features on its last axis, was {x.shape}")
+    rows = x if x.ndim == 2 else ops.reshape(x, (math.prod(x.shape[:-1]), n_in))
+    out = affine(rows, parameters["w"], parameters.get("b"), relu)
+    return out if x.ndim == 2 else ops.reshape(out, (*x.shape[:-1], n_out))
+
+
+@region
+def affine(x: Array, w: Array, b: Array | None, relu: bool) -> Array:
+    """x·w + b for a matrix of rows (b None: x·w); with relu, max(·, 0) of it."""
+    out = ops.matmul(x, w)
+    out = out if b is None else ops.add(out, b)
+    return ops.relu(out) if relu else out
+
+
+def mlp_with_shortcut(parameters: Tree, x: Array) -> Array:
+    """out·ReLU(hidden·x) + shortcut·x over the last axis, each a linear layer: (..., n_in) → (..., n_out)."""
+    hidden = linear(parameters["hidden"], x, relu=True)
+    return linear_sum(parameters["out"], hidden, parameters["shortcut"], x)
+
+
+@region
+def linear_sum(first: Tree, x: Array, second: Tree, y: Array) -> Array:
+    """linear(first, x) + linear(second, y): (..., n_in), (..., m_in) → (..., n_out)."""
+    return ops.add(linear(first, x), linear(second, y))
 
 
 # ---- convolution
@@ -82,33 +79,30 @@ def init_conv2d(rng: np.random.Generator, c_in: int, c_out: int, kernel: int | P
 
 
 def conv2d(
-    parameters: Tree,
-    x: Array,
-    kernel: int | Pair,
-    stride: int | Pair = 1,
-    padding: int | Pair = 0,
-    rectified: bool = False,
+    parameters: Tree, x: Array, kernel: int | Pair, stride: int | Pair = 1, padding: int | Pair = 0, relu: bool = False
 ) -> Array:
     """Cross-correlation, as every framework's convolution is: (B, H, W, C_in) → (B, H', W', C_out).
 
     out[b, p, q, o] = Σ_{i, j, c} x̃[b, p·sh + i, q·sw + j, c] · w[(i, j, c), o] + bias[o], x̃ being x padded with zeros;
-    H' = ⌊(H + 2·padding − kh)/sh⌋ + 1. Rectified: with a ReLU after it, while the sums are still in the cache.
+    H' = ⌊(H + 2·padding − kh)/sh⌋ + 1.
 
     Raises:
         ValueError: x is not (B, H, W, C), its channels are not the weight's, or no window fits.
     """
-    geometry = _geometry("conv2d", x, kernel, stride, padding)
-    kernel, _, padding = geometry
+    kernel, stride, padding = _geometry("conv2d", x, kernel, stride, padding)
     c_in = parameters["w"].shape[0] // (kernel[0] * kernel[1])
     if x.shape[3] != c_in:
         raise ValueError(f"conv2d: x must have {c_in} channels on its last axis, was {x.shape}")
-    for size, k, p in zip(x.shape[1:3], kernel, padding, strict=True):
-        if size + 2 * p < k:
-            raise ValueError(f"conv2d: x with padding must be at least the kernel {kernel}, was {x.shape}, {padding}")
-    w, b = parameters["w"], parameters.get("b")
-    if convolution.has_blocks(geometry, x, w, b):
-        return convolution.convolve(geometry, x, w, b, rectified)
-    return linear(parameters, ops.im2col(x, *geometry), rectified)
+    if min(ops.out_sizes(x.shape, kernel, stride, padding)) < 1:
+        raise ValueError(f"conv2d: x with padding must be at least the kernel {kernel}, was {x.shape}, {padding}")
+    return convolution(x, parameters["w"], parameters.get("b"), kernel, stride, padding, relu)
+
+
+@region
+def convolution(x: Array, w: Array, b: Array | None, kernel: Pair, stride: Pair, padding: Pair, relu: bool) -> Array:
+    """A gather of windows and a matrix product: im2col(x)·w + b; with relu, max(·, 0) of it."""
+    columns = ops.im2col(x, kernel, stride, padding)
+    return linear({"w": w} if b is None else {"w": w, "b": b}, columns, relu)
 
 
 def init_conv_transpose2d(
@@ -146,17 +140,25 @@ def conv_transpose2d(
     return ops.add(out, parameters["b"]) if "b" in parameters else out
 
 
+@region
+def window_mean(x: Array, kernel: Pair, stride: Pair) -> Array:
+    """The mean of each channel over every window of images: (B, H, W, C) → (B, H', W', C)."""
+    columns = ops.im2col(x, kernel, stride, (0, 0))
+    taps = math.prod(kernel)
+    return ops.mean(ops.reshape(columns, (*columns.shape[:3], taps, x.shape[3])), axis=3)
+
+
 def _pair(value: int | Pair) -> Pair:
     return (value, value) if isinstance(value, int) else value
 
 
-def _geometry(name: str, x: Array, kernel: int | Pair, stride: int | Pair, padding: int | Pair) -> Geometry:
+def _geometry(name: str, x: Array, kernel: int | Pair, stride: int | Pair, padding: int | Pair) -> tuple[Pair, ...]:
     if x.ndim != 4:
         raise ValueError(f"{name}: x must be (B, H, W, C), was {x.shape}")
     kernel, stride, padding = _pair(kernel), _pair(stride), _pair(padding)
     if min(kernel) < 1 or min(stride) < 1 or min(padding) < 0:
         raise ValueError(f"{name}: kernel and stride must be ≥ 1 and padding ≥ 0, was {kernel}, {stride}, {padding}")
-    return Geometry(kernel, stride, padding)
+    return kernel, stride, padding
 
 
 # ---- normalization
@@ -172,12 +174,8 @@ def init_running(features: int) -> Tree:
     return {"mean": np.zeros(features, np.float32), "variance": np.ones(features, np.float32)}
 
 
-def batch_norm(
-    parameters: Tree, running: Tree, x: Array, training: bool, rectified: bool = False
-) -> tuple[Array, Tree]:
+def batch_norm(parameters: Tree, running: Tree, x: Array, training: bool, relu: bool = False) -> tuple[Array, Tree]:
     """Normalize each channel over every other axis; returns (gain·x̂ + shift, new running statistics).
-
-    Rectified: with a ReLU after it, in the same passes over memory.
 
     Training: x̂ = (x − μ)/√(σ² + ε) with the batch's mean and biased variance, through which the gradient flows; the
     running statistics move by MOMENTUM toward μ and the *unbiased* variance n/(n−1)·σ², off the tape (PyTorch's
@@ -190,23 +188,31 @@ def batch_norm(
     if not training:
         scale, offset = inference_scale(parameters, running)
         out = ops.add(ops.multiply(x, scale), offset)
-        return ops.relu(out) if rectified else out, running
+        return ops.relu(out) if relu else out, running
     rows = ops.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
     n = rows.shape[0]
     if n < 2:
         raise ValueError(f"batch_norm: training needs at least 2 values per channel, x was {x.shape}")
-    mu, variance = batch_norm_module.moments(rows)
-    moved = {"mean": _toward(running["mean"], mu, 1.0), "variance": _toward(running["variance"], variance, n / (n - 1))}
-    gain, shift = parameters["gain"], parameters["shift"]
-    out = batch_norm_module.normalize_columns(rows, gain, shift, mu, variance, EPSILON, rectified)
-    return ops.reshape(out, x.shape), moved
+    out, mu, variance = normalize(rows, parameters["gain"], parameters["shift"], EPSILON, relu)
+    new_running = {
+        "mean": moving_average(running["mean"], mu, MOMENTUM, 1.0),
+        "variance": moving_average(running["variance"], variance, MOMENTUM, n / (n - 1)),
+    }
+    return ops.reshape(out, x.shape), new_running
 
 
-def _toward(running: Array, newest: Array, factor: float) -> Array:
-    device = kernels.of(running)
-    if device is not None:
-        return device.toward(running, newest, MOMENTUM, factor)
-    return (1 - MOMENTUM) * running + MOMENTUM * (newest * factor)
+@region
+def normalize(x: Array, gain: Array, shift: Array, epsilon: float, relu: bool) -> tuple[Array, Array, Array]:
+    """gain·x̂ + shift for the columns of a matrix, max(·, 0) of it with relu; and the columns' μ and σ², off the tape."""
+    standard, mu, variance = ops.centred_and_scaled(x, 0, epsilon)
+    out = ops.add(ops.multiply(standard, gain), shift)
+    return ops.relu(out) if relu else out, stop_gradient(mu)[0], stop_gradient(variance)[0]
+
+
+@region
+def moving_average(running: Array, newest: Array, rate: float, factor: float) -> Array:
+    """(1 − rate)·running + rate·factor·newest."""
+    return (1 - rate) * running + rate * (newest * factor)
 
 
 def inference_scale(parameters: Tree, running: Tree) -> tuple[Array, Array]:

@@ -1,7 +1,8 @@
 """Which pairs count as samples of the product of marginals.
 
 A mask over a computed square of scores, for scorers that afford N² pairs; and indices drawn on the host before scoring,
-for those that do not. An index names the y that each x is paired with: at location l, x_i meets y[index[i, l]].
+for those that do not. An index names the y that each x is paired with: at location l, x_i meets y[index[i, l]]; that of
+`sampled` names the x that each y is paired with.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from dimref import ops
-from dimref.backend import Array
+from dimref.trees import Array
 
 
 def all_pairs(scores: Array) -> tuple[Array, Array]:
@@ -65,16 +66,19 @@ def derangements(rng: np.random.Generator, n: int, locations: int) -> np.ndarray
     return index
 
 
-def distinct_shifts(rng: np.random.Generator, n: int, count: int) -> np.ndarray:
-    """`count` different shifts from 1..N−1, for as many different negatives of each y: (count,).
+def sampled(rng: np.random.Generator, n: int, count: int) -> np.ndarray:
+    """`count` different negatives x_{index[k, j]} of each y_j, by `count` random shifts of the batch: (count, N).
+
+    index[k, j] = (j + s_k) mod N, with different s_k from 1..N−1.
 
     Raises:
         ValueError: N < 2, or count is not in 1..N−1.
     """
-    _check_batch("distinct_shifts", n)
+    _check_batch("sampled", n)
     if not 1 <= count < n:
-        raise ValueError(f"distinct_shifts: count must be in 1..{n - 1} for N = {n}, was {count}")
-    return rng.permutation(n - 1)[:count] + 1
+        raise ValueError(f"sampled: count must be in 1..{n - 1} for N = {n}, was {count}")
+    shifts = rng.permutation(n - 1)[:count] + 1
+    return (np.arange(n) + shifts[:, None]) % n
 
 
 def _check_batch(name: str, n: int) -> None:

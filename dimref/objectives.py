@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from dimref import bounds, discriminators, encoders, negatives, ops
-from dimref.backend import Array, Tree, map_tree
 from dimref.encoders import Encoding, Layout
 from dimref.tape import stop_gradient
 from dimref.training import choices
+from dimref.trees import Array, Tree, map_tree
 
 # |T| beyond this: σ(T) is within 1 % of 0 or 1, and where the sign is right JSD's gradient is nearly gone.
 SATURATED = math.log(99)
@@ -128,7 +128,7 @@ def _draw_negatives(rng: np.random.Generator, kind: str, n: int, locations: int,
     if kind == "roll":
         return {"index": negatives.roll(n)}
     if kind == "sampled":
-        return {"shifts": negatives.distinct_shifts(rng, n, candidates - 1)}
+        return {"candidates": negatives.sampled(rng, n, candidates - 1)}
     return {}
 
 
@@ -146,7 +146,7 @@ def loss(
     Args:
         parameters, state: from `init_parameters`.
         images: (B, H, W, C) from `encoders.scale`.
-        noise: from `draw_noise`, its arrays on the device (shifts stay on the host).
+        noise: from `draw_noise`.
         training: batch norm with the batch's statistics; otherwise with the running ones.
     Returns:
         The scalar loss, and {"terms": nats by name, "state": new model state, "y": (B, D), "saturated": share of scores
@@ -190,7 +190,7 @@ def score(term: str, parameters: Tree, encoding: Encoding, noise: Tree, objectiv
     elif kind in ("shuffle", "roll"):
         return discriminators.concat_pairs(parameters, features, encoding.y, noise["index"])
     elif kind == "sampled":
-        return discriminators.concat_candidates(parameters, features, encoding.y, noise["shifts"])
+        return discriminators.concat_candidates(parameters, features, encoding.y, noise["candidates"])
     else:
         scores = discriminators.concat_square(parameters, features, encoding.y)
     return negatives.all_pairs(scores) if kind == "all-pairs" else (scores,)

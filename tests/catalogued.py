@@ -8,7 +8,7 @@ import numpy as np
 
 from dimref.audit.answering import evaluate
 from dimref.audit.contract import REGIMES, Sizes
-from dimref.backend import leaves
+from dimref.trees import leaves
 
 PLAIN = {
     "n": 6, "m": 4, "locations": 3, "kernel": (3, 3), "stride": (2, 2), "padding": (1, 1), "extra": (5, 4),

@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from dimref.backend import Backend, register_array_type
+from dimref.backend import Backend
+from dimref.engine.cupy import register_array_type
 from dimref.engine import kernels
 
 UFUNCS = (

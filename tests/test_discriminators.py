@@ -13,8 +13,8 @@ from strict import STRICT, DeviceArray
 
 from dimref import discriminators as d
 from dimref import negatives, ops
-from dimref.backend import leaves, map_tree
 from dimref.tape import stop_gradient, value_and_gradients
+from dimref.trees import leaves, map_tree
 
 seeds = st.integers(0, 2**32 - 1)
 sizes = st.tuples(st.integers(2, 4), st.integers(1, 3), st.integers(1, 4), st.integers(1, 3))  # N, L, F, D

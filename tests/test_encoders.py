@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from strict import STRICT, DeviceArray
 
 from dimref import encoders, ops
-from dimref.backend import leaves, map_tree
 from dimref.encoders import Layout
 from dimref.tape import stop_gradient, value_and_gradients
+from dimref.trees import leaves, map_tree
 
 TINY = Layout(8, 1, width=3, fc=5, representation=2)
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from strict import STRICT
 
 from dimref import layers, ops
-from dimref.backend import map_tree
 from dimref.tape import value_and_gradients
+from dimref.trees import map_tree
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -66,7 +66,7 @@ def test_linear_refuses_other_features():
 def test_a_rectified_linear_layer_has_a_relu(bias):
     x, w, b = draw(1, (2, 3, 4), (4, 5), (5,))
     layer = {"w": w, "b": b} if bias else {"w": w}
-    same(layers.linear(layer, x, rectified=True), np.maximum(layers.linear(layer, x), 0))
+    same(layers.linear(layer, x, relu=True), np.maximum(layers.linear(layer, x), 0))
 
 
 @pytest.mark.parametrize("biased", ["first", "second"])
@@ -134,7 +134,7 @@ def test_conv2d(geometry):
     x, w, b = convolution_arrays(size, rest[0])
     same(layers.conv2d({"w": w, "b": b}, x, *rest), naive_conv2d(x, w, b, *rest))
     same(layers.conv2d({"w": w}, x, *rest), naive_conv2d(x, w, 0, *rest))
-    same(layers.conv2d({"w": w}, x, *rest, rectified=True), naive_conv2d(x, w, 0, *rest).clip(0))
+    same(layers.conv2d({"w": w}, x, *rest, relu=True), naive_conv2d(x, w, 0, *rest).clip(0))
     check_all(lambda x, w, b: with_bias(layers.conv2d, x, w, b, *rest), x, w, b)
 
 

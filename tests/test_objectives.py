@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from strict import STRICT, DeviceArray
 
 from dimref import bounds, discriminators, encoders, negatives, objectives, optim
-from dimref.backend import NUMPY, leaves, map_tree
+from dimref.backend import NUMPY
 from dimref.encoders import Layout
 from dimref.objectives import Objective
 from dimref.tape import value_and_gradients
+from dimref.trees import leaves, map_tree
 
 LAYOUT = Layout(8, 1, width=4, fc=8, representation=3)  # local map 4×4×4, last map 2×2×8
 UNLIKE = Layout(12, 1, width=5, fc=8, representation=2)  # no two sizes are the same: local 6×6×5, last 3×3×10

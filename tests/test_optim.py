@@ -13,8 +13,8 @@ from sharing import shared
 from strict import STRICT, DeviceArray
 
 from dimref import optim
-from dimref.backend import leaves, map_tree
 from dimref.engine import kernels
+from dimref.trees import leaves, map_tree
 
 
 def naive_adam(theta, gradients, lr=1e-4, betas=(0.9, 0.999), epsilon=1e-8):

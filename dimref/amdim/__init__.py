@@ -2,24 +2,16 @@
 
 from dimref.amdim.objective import (
     LOCATIONS,
+    Direction,
     Objective,
-    Scores,
     contrast,
     draw_noise,
     init_parameters,
     loss,
+    score_matrix,
     soft_clip,
     views,
 )
 
-__all__ = [
-    "LOCATIONS",
-    "Objective",
-    "Scores",
-    "contrast",
-    "draw_noise",
-    "init_parameters",
-    "loss",
-    "soft_clip",
-    "views",
-]
+__all__ = ["LOCATIONS", "Direction", "Objective", "contrast", "draw_noise", "init_parameters", "loss", "score_matrix"]
+__all__ += ["soft_clip", "views"]

@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from dimref.backend import Array, Tree
+from dimref.trees import Array, Tree
 
 SHIFT = 4  # pixels at most, along each axis
 SHIFTED = 0.8  # share of the views that are shifted at all

@@ -20,20 +20,18 @@ black to 32×32, 64×64, 128×128, … The maps of 7×7 and 5×5 are embedded by
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from dimref import layers, ops
-from dimref.backend import Array, Tree
-from dimref.engine import row_blocks
+from dimref.tape import region
+from dimref.trees import Array, Tree
 
 FIRST = 3  # side of the first convolution's kernel
 SMALLEST = 32  # pixels along a side
 WIDEST = 8  # times ndf: the most channels of a map
 DEEPEST = 1000  # layers of a block at most: a hundred times the paper's
 SIDES = (7, 5, 1)  # of the maps that are embedded
-IMAGES = 16  # of a block that goes all the way to the 7×7 map, with the maps before it in a core's cache
 
 
 @dataclass(frozen=True)
@@ -204,9 +202,7 @@ def _maps(parameters: Tree, images: Array, layout: Layout) -> dict[int, Array]:
     expected = (layout.padded, layout.padded, layout.channels)
     if images.ndim != 4 or images.shape[1:] != expected:
         raise ValueError(f"encode: images must be (B, {', '.join(map(str, expected))}), were {images.shape}")
-    names = ("first", *(layer.name for layer in layout.stages[SIDES[0]]))
-    early = {name: parameters[name] for name in names}
-    x = row_blocks.by_rows(partial(_largest, layout=layout), early, images, block=IMAGES)
+    x = largest_map(parameters, images, layout)
     maps = {SIDES[0]: x}
     for side in SIDES[1:]:
         x = _stage(parameters, x, layout.stages[side])
@@ -214,9 +210,10 @@ def _maps(parameters: Tree, images: Array, layout: Layout) -> dict[int, Array]:
     return maps
 
 
-def _largest(parameters: Tree, images: Array, layout: Layout) -> Array:
-    """The 7×7 map of some images."""
-    x = layers.conv2d(parameters["first"], images, FIRST, rectified=True)
+@region
+def largest_map(parameters: Tree, images: Array, layout: Layout) -> Array:
+    """The 7×7 map of images: (B, H, W, C) → (B, 7, 7, channels)."""
+    x = layers.conv2d(parameters["first"], images, FIRST, relu=True)
     return _stage(parameters, x, layout.stages[SIDES[0]])
 
 
@@ -234,9 +231,9 @@ def residual(parameters: Tree, x: Array, kernel: int, stride: int) -> Array:
     Source: arXiv 1906.00910, section 3.6; public code's ConvResNxN.
     """
     c_in = x.shape[3]
-    hidden = layers.conv2d(parameters["conv"], x, kernel, stride, rectified=True)
+    hidden = layers.conv2d(parameters["conv"], x, kernel, stride, relu=True)
     out = layers.linear(parameters["out"], hidden)
-    mean = ops.window_sums(x, (kernel, kernel), (stride, stride)) * (1 / kernel**2) if kernel > 1 else x
+    mean = layers.window_mean(x, (kernel, kernel), (stride, stride)) if kernel > 1 else x
     if out.shape[3] > c_in:
         mean = ops.paste(mean, out.shape, (slice(None), slice(None), slice(None), slice(0, c_in)))
     return ops.add(out, mean)
@@ -247,5 +244,4 @@ def embed(parameters: Tree, x: Array) -> Array:
 
     Source: arXiv 1906.00910, section 3.6 (embedding functions φ); public code's FakeRKHSConvNet.
     """
-    hidden = layers.linear(parameters["hidden"], x, rectified=True)
-    return layers.linear_pair(parameters["out"], hidden, parameters["shortcut"], x)
+    return layers.mlp_with_shortcut(parameters, x)

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from dimref.backend import Tree
+from dimref.trees import Tree
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import numpy as np
 
 from dimref import ops
 from dimref.audit.answer import Answer, Inputs, Signature
-from dimref.backend import Array, Tree, map_tree
 from dimref.tape import value_and_gradients
+from dimref.trees import Array, Tree, map_tree
 
 
 def evaluate(function: Callable[[Inputs], Tree], signature: Signature, inputs: Inputs) -> Answer:

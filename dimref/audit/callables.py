@@ -26,8 +26,8 @@ from dimref.audit.matching import Fit
 from dimref.audit.numerical import Departure
 from dimref.audit.sandbox import opened
 from dimref.audit.verdict import CONFORMS, CONVENTION, FAILED, MISTAKE, Judgement
-from dimref.backend import leaves, map_tree
 from dimref.laws.law import Slack
+from dimref.trees import leaves, map_tree
 
 CASES = 96
 LAW_CASES = 12

@@ -14,7 +14,7 @@ from dimref.audit import frameworks
 from dimref.audit.answer import Answer, Inputs, Signature
 from dimref.audit.frameworks import Framework, Unusable, described
 from dimref.audit.loading import told
-from dimref.backend import Tree, leaves, map_tree
+from dimref.trees import Tree, leaves, map_tree
 
 SAME = 1e-5  # relative difference that rounding in another order may make between two calls
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dimref.audit.answer import Answer, Inputs, Signature
-from dimref.backend import Tree
 from dimref.errors import DimrefError
 from dimref.laws.law import Sizes as LawSizes
 from dimref.laws.law import Slack
 from dimref.training import choices
+from dimref.trees import Tree
 
 KINDS = choices.AUDIT_KINDS
 CORE = ("mild", "ties", "separated", "tiny")  # here every correct formula gives the number, naive ones too

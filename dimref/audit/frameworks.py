@@ -20,9 +20,10 @@ from dimref import ops
 from dimref.audit import reach
 from dimref.audit.answer import Signature
 from dimref.audit.loading import where
-from dimref.backend import NUMPY, Backend, Tree, get_backend, leaves, map_tree
+from dimref.backend import NUMPY, Backend, get_backend
 from dimref.errors import DimrefError
 from dimref.tape import stop_gradient, value_and_gradients
+from dimref.trees import Tree, leaves, map_tree
 
 # What a target computes: inputs by name -> a scalar to differentiate (None if there is none), and its outputs.
 Run = Callable[[dict[str, Any]], tuple[Any, dict[str, Any]]]

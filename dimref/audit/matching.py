@@ -18,7 +18,7 @@ from dimref.audit.answer import Answer, Inputs
 from dimref.audit.answering import evaluate
 from dimref.audit.cases import Observation
 from dimref.audit.contract import Form
-from dimref.backend import Tree, leaves
+from dimref.trees import Tree, leaves
 
 ROUNDINGS = 100.0  # of eps, in units of the largest number that took part
 CANCELLED = 4.0  # times more for a gradient: a softmax that is sure, or a small spread, cancels what was rounded before

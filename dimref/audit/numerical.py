@@ -14,7 +14,7 @@ from dimref.audit.answering import evaluate
 from dimref.audit.cases import Limits
 from dimref.audit.contract import Form, Sizes, Variant
 from dimref.audit.matching import Fit, epsilon, gradient_tolerance, largest, scalar, value_tolerance, within_range
-from dimref.backend import Tree, leaves
+from dimref.trees import Tree, leaves
 
 LADDER = (
     1.0, 4.0, 8.0, 12.0, 16.0, 20.0, 30.0, 40.0, 60.0, 80.0, 95.0, 120.0, 200.0, 400.0, 680.0, 760.0, 1e3, 3e3, 1e4,

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from dimref.audit.callables import Counterexample, LawResult, Report
-from dimref.backend import leaves
 from dimref.laws.report import literal
+from dimref.trees import leaves
 
 WIDTH, INDENT = 98, 16
 

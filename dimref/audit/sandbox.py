@@ -26,9 +26,9 @@ from dimref.audit.answer import Answer, Inputs, Signature, Target
 from dimref.audit.calling import Here
 from dimref.audit.loading import LoadError
 from dimref.audit.resident import resident
-from dimref.backend import leaves
 from dimref.training.choices import THREAD_VARIABLES
 from dimref.training.processes import environment
+from dimref.trees import leaves
 
 TIME_LIMIT, MEMORY_LIMIT = 10.0, 4096.0  # seconds of one call, MiB
 LOADING = 60.0  # seconds for the imports of a target

@@ -17,7 +17,7 @@ from dimref.audit.answer import Answer, Inputs
 from dimref.audit.cases import Observation
 from dimref.audit.contract import Form, Variant
 from dimref.audit.matching import Fit
-from dimref.backend import Tree
+from dimref.trees import Tree
 
 CONFORMS, CONVENTION, MISTAKE, FAILED = "conforms", "another valid convention", "mistake", "could not run"
 BITS = 1 / math.log(2)

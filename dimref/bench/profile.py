@@ -16,14 +16,34 @@ from typing import Any, NamedTuple
 
 from autograd.core import primitive_vjps
 
-from dimref import amdim, objectives, ops, optim, tape
-from dimref.engine import batch_norm, convolution, pair_layer, row_blocks, threads
+from dimref import objectives, ops, optim, tape
+from dimref.amdim import objective
+from dimref.engine import (
+    affine,
+    batch_norm,
+    convolution,
+    direction,
+    pair_layer,
+    row_blocks,
+    standardize,
+    threads,
+    windows,
+)  # fmt: skip
 
 MATRIX = ("matmul", "affine", "affine_pair")  # with the bias and the ReLU that share the product's memory
 MOVING = (
     "reshape", "transpose", "cut", "paste", "concatenate", "gather", "scatter_add", "broadcast_to", "im2col", "col2im",
 )  # fmt: skip
-OWN = (ops, amdim, convolution, batch_norm, pair_layer)  # the modules of dimref's primitives
+OWN = (
+    ops,
+    affine,
+    windows,
+    standardize,
+    direction,
+    convolution,
+    batch_norm,
+    pair_layer,
+)  # the modules of dimref's primitives
 GROUPS = ("matrix products", "elementwise", "moving elements", "Adam", "tape", "stopwatch")
 STATISTICS = ("moments", "saturated scores")
 # Work that is done off the tape, by name: batch norm's moments, the share of saturated scores, AMDIM's views and its scores,
@@ -31,8 +51,8 @@ STATISTICS = ("moments", "saturated scores")
 OFF_TAPE = (
     (batch_norm, "moments", STATISTICS[0]),
     (objectives, "_saturated", STATISTICS[1]),
-    (amdim, "_view", "views"),
-    (amdim, "_score", "scores"),
+    (objective, "augmented", "views"),
+    (direction, "_score", "scores"),
     (optim, "adam_step", "Adam"),
     (tape, "add_outgrads", "sum of gradients"),
     (row_blocks, "add_outgrads", "sum of gradients"),
@@ -190,8 +210,6 @@ def _watched(clock: Clock) -> Iterator[None]:
             function = getattr(module, attribute)
             undo.callback(setattr, module, attribute, function)
             setattr(module, attribute, _timed_off_tape(clock, name, function))
-        undo.callback(setattr, convolution, "product_into", convolution.product_into)
-        convolution.product_into = _timed_raw(clock, "matmul", convolution.product_into)
         yield
 
 

@@ -23,12 +23,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dimref import optim
-from dimref.backend import Backend, map_tree
+from dimref.backend import Backend
 from dimref.bench.reference import LR, Reference
 from dimref.bench.twin import Twin, named_arrays
 from dimref.bench.work import Work
 from dimref.errors import DimrefError
 from dimref.export import torch_layout
+from dimref.trees import map_tree
 
 FLOAT64, FLOAT32, TF32 = 1e-9, 5e-2, 1e-1  # admitted distances; TF32 has 10 bits where float32 has 23
 ADAM = 1e-6  # admitted difference of two weights after updates by the same gradients, in learning rates

@@ -7,12 +7,13 @@ from collections.abc import Callable
 import numpy as np
 
 from dimref import optim
-from dimref.backend import Array, Backend, map_tree
+from dimref.backend import Backend
 from dimref.bench import products
 from dimref.bench.products import Shape
 from dimref.bench.reference import LR, Reference
 from dimref.bench.work import Work
 from dimref.engine.cuda_graph import Feed, Replayed, assign
+from dimref.trees import Array, map_tree
 
 
 class Queued(Reference):

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from dimref import encoders, optim
-from dimref.backend import Backend, Tree, map_tree
+from dimref.backend import Backend
 from dimref.bench.work import Work
-from dimref.engine import malloc, threads
+from dimref.engine import folded, malloc, threads
 from dimref.tape import value_and_gradients
 from dimref.training import methods
+from dimref.trees import Tree, map_tree
 
 LR = 1e-4
 
@@ -28,7 +29,7 @@ class Reference:
         own = map_tree(np.array, work.parameters)  # Adam overwrites them
         self.parameters, self.state = backend.tree_to_device(own), backend.tree_to_device(work.state)
         self.adam = optim.init_adam(self.parameters) if work.trains else {}
-        self.folded = {} if work.trains else encoders.fold(self.parameters["encoder"], self.state["encoder"])
+        self.folded = {} if work.trains else folded.fold(self.parameters["encoder"], self.state["encoder"])
         self.images, self.noise = backend.to_device(work.images), backend.tree_to_device(work.noise)
 
     def step(self) -> None:
@@ -63,4 +64,4 @@ class Reference:
 
     def _encode(self) -> encoders.Encoding:
         assert isinstance(self.layout, encoders.Layout)  # of the preset "encode"
-        return encoders.encode_folded(self.folded, self.images, self.layout)
+        return folded.encode_folded(self.folded, self.images, self.layout)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dimref import bounds, encoders, ops
-from dimref.backend import Array, Backend, Tree, get_backend
+from dimref.backend import Backend, get_backend
 from dimref.bench import memory
 from dimref.encoders import Layout
 from dimref.evaluation.frozen import Frozen
@@ -22,6 +22,7 @@ from dimref.tape import value_and_gradients
 from dimref.training import loop
 from dimref.training.config import Config
 from dimref.training.task import Task
+from dimref.trees import Array, Tree
 
 WIDTH = 64  # of the embeddings whose products are the scores: the paper's D
 

@@ -20,7 +20,6 @@ from torch.nn import functional
 
 from dimref import amdim
 from dimref.amdim import encoder as amdim_encoder
-from dimref.backend import Tree, map_tree
 from dimref.bench import twin_amdim
 from dimref.bench.reference import LR
 from dimref.bench.work import Work
@@ -29,6 +28,7 @@ from dimref.export import torch_layout
 from dimref.layers import EPSILON, MOMENTUM
 from dimref.objectives import Objective
 from dimref.training.methods import AnyLayout
+from dimref.trees import Tree, map_tree
 
 RENAMED = {"global": "global_"}
 

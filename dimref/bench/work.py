@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dimref import encoders
-from dimref.backend import Tree
 from dimref.training import methods
 from dimref.training.choices import BENCH_METHODS, BENCH_PRESETS
 from dimref.training.config import Config
 from dimref.training.methods import LAYOUTS, AnyLayout, AnyObjective
+from dimref.trees import Tree
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def opening(task: Task, run: Path, checkpoint: Checkpoint | None) -> None:
         _amdim(config, task.layout)
     else:
         _row("objective", _terms(config))
-    graph = ", one graph a step" if task.backend.queue is not None and task.graph else ""
+    graph = ", one graph a step" if task.backend.queue is not None and config.graph else ""
     _row(
         "backend",
         f"{task.backend.name} on {task.backend.device}, seed {config.seed}, batches of {config.batch_size}{graph}",

@@ -113,7 +113,7 @@ def _refuse_idle_options(config: Config, given: dict[str, Any]) -> None:
         "prior": config.prior_weight == 0 and "--prior-weight is 0",
         "prior_loss": config.prior_weight == 0 and "--prior-weight is 0",
         "candidates": not config.samples_candidates and "the negatives are not sampled",
-        "graph": _no_graph(config),
+        "graph": "--backend is numpy" if config.backend == "numpy" else "",
         "tf32": config.backend == "numpy" and "--backend is numpy",
         "noise": config.data != "shapes" and f"--data is {config.data}: only shapes are drawn with noise",
         **dict.fromkeys(others, f"the method is {config.method}"),
@@ -122,17 +122,6 @@ def _refuse_idle_options(config: Config, given: dict[str, Any]) -> None:
         if name in given and reason:
             written = "--graph/--no-graph" if name == "graph" else f"--{name.replace('_', '-')}"
             raise DimrefError(f"{written}: has no effect, since {reason}; leave it out")
-
-
-def _no_graph(config: Config) -> str:
-    """Why --graph or --no-graph changes nothing, if so."""
-    if config.backend == "numpy":
-        return "--backend is numpy"
-    return (
-        "the shifts of sampled negatives lie on the host, where no graph reads them"
-        if config.samples_candidates
-        else ""
-    )
 
 
 def _start(config: Config, out: Path | None, plot: bool | None, quiet: bool) -> None:

@@ -1,1 +1,32 @@
-"""How the same numbers are computed fast."""
+"""How the same numbers are computed fast: other forms of the reference's regions, on the host and on a device.
+
+`turn_on` puts the host's forms in their places (`tape.implement`); `get_backend("cupy")` those of a device. README.md lists
+all of them with what each buys.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+
+@cache
+def turn_on() -> None:
+    """Put the host's forms in their places; again, it does nothing."""
+    from dimref.engine import (
+        adam,
+        affine,
+        batch_norm,
+        convolution,
+        critics,
+        direction,
+        elementwise,
+        products,
+        standardize,
+        views,
+        windows,
+    )
+
+    for module in (
+        products, elementwise, affine, standardize, windows, convolution, batch_norm, critics, direction, views, adam,
+    ):  # fmt: skip
+        module.register()

@@ -1,7 +1,6 @@
-"""Batch norm's columns in training: their moments, and gain·x̂ + shift with or without a ReLU, as one primitive.
+"""Batch norm's columns in training: their moments in one pass, and gain·x̂ + shift with or without a ReLU as one primitive.
 
-The plain form is gain · `ops.standardize`(x, 0, ε) + shift, then `ops.relu`. Here the rows come in blocks that stay in a
-core's cache through the passes, and threads share the blocks.
+The rows come in blocks that stay in a core's cache through the passes, and threads share the blocks.
 """
 
 from __future__ import annotations
@@ -14,15 +13,29 @@ from typing import Any
 
 import numpy as np
 from autograd.extend import defvjp_argnums
-from autograd.tracer import isbox
 
-from dimref.backend import Array
+from dimref import layers
 from dimref.engine import kernels, threads
-from dimref.ops import column_sums
-from dimref.tape import primitive, stop_gradient
+from dimref.engine.forms import on_one_tape, once
+from dimref.engine.products import column_sums
+from dimref.engine.tuning import NORM_BLOCK, PILOT_ROWS
+from dimref.tape import implement, primitive, stop_gradient
+from dimref.trees import Array
 
-BLOCK = 131_072  # numbers, half a MiB of float32
-SOME = 64  # rows, from all over a matrix
+
+def register() -> None:
+    """Put `normalize` in the place of `layers.normalize`."""
+    implement(layers.normalize, "fused", normalize, _applies)
+
+
+def _applies(x: Array, gain: Array, shift: Array, epsilon: float, relu: bool) -> bool:
+    return x.dtype == gain.dtype == shift.dtype and on_one_tape(x, gain, shift)
+
+
+def normalize(x: Array, gain: Array, shift: Array, epsilon: float, relu: bool) -> tuple[Array, Array, Array]:
+    """gain·x̂ + shift, or max(·, 0) of it, and the columns' μ and σ²."""
+    mu, variance = moments(x)
+    return normalize_columns(x, gain, shift, mu, variance, epsilon, relu), mu, variance
 
 
 def moments(x: Array) -> tuple[Array, Array]:
@@ -36,7 +49,9 @@ def moments(x: Array) -> tuple[Array, Array]:
     device = kernels.of(x)
     if device is not None:
         return device.moments(x)
-    some = x[:: max(1, n // SOME)]
+    # No factor in common with n, nor so with H·W: else the rows may all be of one pixel.
+    stride = next(s for s in range(max(1, n // PILOT_ROWS), 0, -1) if math.gcd(s, n) == 1)
+    some = x[::stride]
     near = column_sums(some) * (1 / some.shape[0])
 
     def of_block(window: slice) -> tuple[Array, Array]:
@@ -52,7 +67,7 @@ def moments(x: Array) -> tuple[Array, Array]:
 
 @primitive
 def normalize_columns(
-    x: Array, gain: Array, shift: Array, mu: Array, variance: Array, epsilon: float, rectified: bool, /
+    x: Array, gain: Array, shift: Array, mu: Array, variance: Array, epsilon: float, relu: bool, /
 ) -> Array:
     """gain·x̂ + shift with x̂ = (x − μ)/√(σ² + ε) along the rows of a matrix; `mu` and `variance` are x's `moments`.
 
@@ -60,15 +75,15 @@ def normalize_columns(
     """
     device = kernels.of(x)
     if device is not None:
-        return device.normalize(x, mu, gain, shift, variance, epsilon, rectified)
+        return device.normalize(x, mu, gain, shift, variance, epsilon, relu)
     scale = gain / np.sqrt(variance + epsilon)
-    out = np.empty_like(x, dtype=np.result_type(x, scale), order="C")
+    out = np.empty_like(x, dtype=x.dtype, order="C")
 
     def of_block(window: slice) -> None:
         rows = np.subtract(x[window], mu, out=out[window])
         rows *= scale
         rows += shift
-        if rectified:
+        if relu:
             rows.clip(0, math.inf, out=rows)
 
     threads.run(of_block, _blocks(x))
@@ -76,19 +91,17 @@ def normalize_columns(
 
 
 def _vjp(argnums: Sequence[int], ans: Array, args: Sequence[Any], kwargs: dict[str, Any]) -> Callable[[Array], Any]:
-    x, gain, _, mu, variance, epsilon, rectified = args
-    nested = any(isbox(a) for a in args)
+    x, gain, _, mu, variance, epsilon, relu = args
 
     def vjp(g: Array) -> list[Array]:
         """gain/√(σ² + ε) · (g − mean g − x̂·mean(g·x̂)), Σ g·x̂ and Σ g, of g behind the ReLU."""
-        if nested or isbox(g):
-            raise ValueError("normalize_columns: its VJP is fused, so it has no second derivative")
+        once("normalize", g, ans)
         device = kernels.of(g)
         if device is not None:
-            of_x, of_gain, of_shift = device.normalize_gradient(g, ans, x, mu, gain, variance, epsilon, rectified)
+            of_x, of_gain, of_shift = device.normalize_gradient(g, ans, x, mu, gain, variance, epsilon, relu)
         else:
             scale = 1 / np.sqrt(variance + epsilon)
-            g, products, of_shift = _behind_the_relu(g, ans, x, mu, rectified)
+            g, products, of_shift = _behind_the_relu(g, ans, x, mu, relu)
             of_gain = products * scale
             of_x = partial(_of_x, g, x, mu, gain * scale, gain * scale**2 * of_gain, gain * scale * of_shift)
         found = {1: of_gain, 2: of_shift}
@@ -102,13 +115,13 @@ def _vjp(argnums: Sequence[int], ans: Array, args: Sequence[Any], kwargs: dict[s
 defvjp_argnums(normalize_columns, _vjp)
 
 
-def _behind_the_relu(g: Array, ans: Array, x: Array, mu: Array, rectified: bool) -> tuple[Array, Array, Array]:
+def _behind_the_relu(g: Array, ans: Array, x: Array, mu: Array, relu: bool) -> tuple[Array, Array, Array]:
     """g behind the ReLU in memory of its own, Σ g·(x − μ) and Σ g."""
     behind = np.empty_like(x, dtype=g.dtype, order="C")
 
     def of_block(window: slice) -> tuple[Array, Array]:
         rows, centred = behind[window], x[window] - mu
-        if rectified:
+        if relu:
             rows[...] = ans[window] > 0  # as `ops.gate`
             rows *= g[window]
         else:
@@ -144,4 +157,4 @@ def _summed(parts: list[tuple[Array, Array]]) -> tuple[Array, ...]:
 def _blocks(x: Array) -> list[slice]:
     """Of the rows; an array that is neither NumPy's nor has kernels takes all at once."""
     n, columns = x.shape
-    return threads.blocks(n, max(1, BLOCK // columns) if isinstance(x, np.ndarray) else n)
+    return threads.blocks(n, max(1, NORM_BLOCK // columns) if isinstance(x, np.ndarray) else n)

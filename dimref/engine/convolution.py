@@ -1,7 +1,7 @@
-"""`layers.conv2d` on the host, some images at a time, their windows in a core's cache from the gather to the product.
+"""Convolutions of some images at a time, their windows in a core's cache from the gather to the product.
 
-The windows are kh·kw/(sh·sw) times as many numbers as the image. The plain form, `layers.conv2d`'s own, has the tape keep
-them all; here the way back gathers them anew, which costs less time than memory that is no longer in the cache.
+The windows are kh·kw/(sh·sw) times as many numbers as the image. The tape of the plain form keeps them all; here the
+backward pass gathers them again, which costs less time than memory that is no longer in the cache.
 """
 
 from __future__ import annotations
@@ -12,59 +12,74 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from autograd.extend import defvjp_argnums
-from autograd.tracer import isbox
 
-from dimref import ops
-from dimref.backend import Array
-from dimref.engine import threads as engine_threads
+from dimref import layers, ops
+from dimref.engine import threads
+from dimref.engine.affine import column_sums
+from dimref.engine.forms import on_host, on_one_tape, once
+from dimref.engine.tuning import CONVOLUTION_WINDOWS, CONVOLUTION_WORTH
 from dimref.ops import Pair
-from dimref.tape import fusable, primitive
+from dimref.tape import implement, primitive
+from dimref.trees import Array
 
-WINDOWS = 1_000_000  # numbers in the windows of a block of images
-WORTH = 100_000  # numbers that a thread must have to be worth its start
+
+def register() -> None:
+    """Put `convolution` in the place of `layers.convolution`."""
+    implement(layers.convolution, "image blocks", convolution, _has_blocks)
 
 
 class Geometry(NamedTuple):
-    """Of a convolution: which windows there are."""
+    """Which windows there are."""
 
     kernel: Pair
     stride: Pair
     padding: Pair
 
-    def sides(self, x: Array) -> tuple[int, ...]:
+    def sides(self, x: Array) -> Pair:
         """H' and W': how many windows images (B, H, W, C) have along each axis."""
-        return tuple(ops.out_size(*axis) for axis in zip(x.shape[1:3], *self, strict=True))
+        return ops.out_sizes(x.shape, *self)
 
 
-def has_blocks(geometry: Geometry, x: Array, w: Array, b: Array | None) -> bool:
-    """Whether `convolve` is another way than the plain one: on the host, in more than one block, under one tape."""
-    return fusable(x, w, *([] if b is None else [b])) and x.shape[0] > _images(geometry, x, w)
+def convolution(x: Array, w: Array, b: Array | None, kernel: Pair, stride: Pair, padding: Pair, relu: bool) -> Array:
+    """im2col(x)·w + b, or max(·, 0) of it."""
+    return convolve(Geometry(kernel, stride, padding), x, w, b, relu)
+
+
+def _has_blocks(x: Array, w: Array, b: Array | None, kernel: Pair, stride: Pair, padding: Pair, relu: bool) -> bool:
+    """Whether there is more than one block, on the host, of one type, under one tape."""
+    arrays = [x, w] if b is None else [x, w, b]
+    one_type = len({a.dtype for a in arrays}) == 1
+    return (
+        one_type
+        and on_host(*arrays)
+        and on_one_tape(*arrays)
+        and x.shape[0] > _images(Geometry(kernel, stride, padding), x, w)
+    )
 
 
 @primitive
-def convolve(geometry: Geometry, x: Array, w: Array, b: Array | None, rectified: bool) -> Array:
+def convolve(geometry: Geometry, x: Array, w: Array, b: Array | None, relu: bool) -> Array:
     """im2col(x)·w + b, or max(·, 0) of it, (B, H, W, C_in) → (B, H', W', C_out), in blocks of images that threads share."""
-    out = np.empty((x.shape[0], *geometry.sides(x), w.shape[1]), np.result_type(x, w))
+    out = np.empty((x.shape[0], *geometry.sides(x), w.shape[1]), x.dtype)
 
     def of_block(window: slice) -> None:
         rows = out[window].reshape(-1, w.shape[1])
-        product_into(_columns(geometry, x[window]), w, rows)
+        np.matmul(_columns(geometry, x[window]), w, out=rows)
         if b is not None:
             rows += b
-        if rectified:
+        if relu:
             rows.clip(0, math.inf, out=rows)
 
-    engine_threads.run(of_block, _blocks(geometry, x, w))
+    threads.run(of_block, _blocks(geometry, x, w))
     return out
 
 
 def _vjp(argnums: Sequence[int], ans: Array, args: Sequence[Any], kwargs: dict[str, Any]) -> Callable[[Array], Any]:
-    geometry, x, w, _, rectified = args
+    geometry, x, w, _, relu = args
 
     def vjp(g: Array) -> list[Array]:
-        if isbox(g):
-            raise ValueError("conv2d: its VJP is fused, so it has no second derivative through what comes after it")
-        return _gradients(argnums, geometry, x, w, ops.gate(g, ans) if rectified else g)
+        once("conv2d", g, ans)
+        return _gradients(argnums, geometry, x, w, ops.gate(g, ans) if relu else g)
 
     return vjp
 
@@ -81,11 +96,11 @@ def _gradients(argnums: Sequence[int], geometry: Geometry, x: Array, w: Array, g
         return ops.matmul(_columns(geometry, x[window]).T, rows) if 2 in argnums else None
 
     of_w = None
-    for part in engine_threads.in_order(of_block, _blocks(geometry, x, w)):
+    for part in threads.in_order(of_block, _blocks(geometry, x, w)):
         of_w = part if of_w is None or part is None else np.add(of_w, part, out=of_w)
     gradient_of = {1: of_x, 2: of_w}
     if 3 in argnums:
-        gradient_of[3] = ops.column_sums(g.reshape(-1, w.shape[1]))
+        gradient_of[3] = column_sums(g.reshape(-1, w.shape[1]))
     return [gradient_of[k] for k in argnums]
 
 
@@ -98,16 +113,11 @@ def _columns(geometry: Geometry, x: Array) -> Array:
 
 
 def _blocks(geometry: Geometry, x: Array, w: Array) -> list[slice]:
-    return engine_threads.tapered(x.shape[0], _images(geometry, x, w))
-
-
-def product_into(x: Array, w: Array, out: Array) -> None:
-    """x @ w, into memory that is there; a function of its own so that `bench.profile` can time it."""
-    np.matmul(x, w, out=out)
+    return threads.tapered(x.shape[0], _images(geometry, x, w))
 
 
 def _images(geometry: Geometry, x: Array, w: Array) -> int:
     """Images of a block: as many as fit, but so few that every thread has a block that is worth its start."""
     numbers = math.prod(geometry.sides(x)) * w.shape[0]  # of one image's windows
-    threads = max(1, min(engine_threads.threads(), x.shape[0] * numbers // WORTH))
-    return max(1, min(WINDOWS // numbers, -(-x.shape[0] // threads)))
+    count = max(1, min(threads.threads(), x.shape[0] * numbers // CONVOLUTION_WORTH))
+    return max(1, min(CONVOLUTION_WINDOWS // numbers, -(-x.shape[0] // count)))

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from dimref.backend import Array
+from dimref.trees import Array
 
 DEFAULT_MATH, TF32_MATH = 0, 3  # CUBLAS_DEFAULT_MATH: float32 in full; CUBLAS_TF32_TENSOR_OP_MATH
 AS_IT_LIES, TRANSPOSED = 0, 1  # CUBLAS_OP_N, CUBLAS_OP_T

@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from dimref.backend import Array, Tree, first_line, map_tree
+from dimref.errors import first_line
+from dimref.trees import Array, Tree, map_tree
 
 WARM_UP = 2  # runs before the capture: they compile kernels, load libraries and fill the pool
 SLOTS = 2  # batches that may be on their way at a time

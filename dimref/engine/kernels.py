@@ -1,8 +1,8 @@
 """What a device does in kernels of its own, and where the mathematics asks for it.
 
 A pass over memory costs a device as much as the arithmetic of many, and a launch costs the same for any array. So what NumPy
-does in several passes is one kernel there (`kernel_texts.py`). The plain forms are in `ops`, `normalization`, `pairs` and
-`optim`, beside their calls. `of(array)` is the only place that asks for a device's kernels: None for NumPy's arrays.
+does in several passes is one kernel there (`cuda_source.py`). `register` puts those of the reference's regions in their
+places; the fused forms of this folder ask for the rest by `of(array)`: None for NumPy's arrays.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from dimref import layers, ops
 from dimref.engine.cuda_source import ELEMENTWISE, MANY, PIECE, SHAPED, THREADS, block_text, constants
+from dimref.ops import Pair
+from dimref.tape import implement
+from dimref.trees import Array
 
-Array = Any
-Pair = tuple[int, int]
 Groups = Sequence[tuple[Array, ...]]  # of equal size within a group
 
 LISTS = np.dtype([("places", np.uint64, (4, MANY)), ("sizes", np.int64, (MANY,)), ("ends", np.int64, (MANY,))])
@@ -46,15 +48,16 @@ class Kernels:
     lists: Callable[[str, str], Callable[[Groups, int, tuple[Any, ...]], None]]
     row: Callable[[int, Any, float], Array]
 
-    def biased(self, out: Array, b: Array, rectified: bool) -> Array:
-        """See `ops.affine`: over `out` itself."""
-        return self.named["biased"](b, rectified, out)
+    def biased(self, out: Array, b: Array, relu: bool) -> Array:
+        """See `layers.affine`: over `out` itself."""
+        return self.named["biased"](b, relu, out)
 
-    def pairs(self, feature: Array, here: Array, others: Array, index: Array) -> Array:
-        """See `pairs.side_by_side`."""
+    def pairs(self, feature: Array, own: Array, others: Array, index: Array) -> Array:
+        """See `pair_layer.side_by_side`."""
         n, locations, hidden = feature.shape
         out = np.empty_like(feature, shape=(n, 2 * locations, hidden), order="C")
-        return self.shaped("pairs", (locations, hidden))(*map(_contiguous, (feature, here, others, index)), out)
+        arrays = map(_contiguous, (feature, own, others, index))
+        return self.shaped("pairs", (locations, hidden, others.shape[0]))(*arrays, out)
 
     def im2col(self, x: Array, sides: Pair, kernel: Pair, stride: Pair, padding: Pair) -> Array:
         """See `ops.im2col`; `sides`: how many windows there are along each axis."""
@@ -94,7 +97,8 @@ class Kernels:
 
     def standardize_gradient(self, g: Array, standard: Array, squares: Array, axis: int, epsilon: float) -> Array:
         """Its VJP, from g, x̂ and x's squared deviations."""
-        g, standard, squares = (_contiguous(a.swapaxes(axis, -1)) for a in (g, standard, squares))
+        arrays = (converted(a, g.dtype).swapaxes(axis, -1) for a in (g, standard, squares))
+        g, standard, squares = map(_contiguous, arrays)
         out, n, number = np.empty_like(g), g.shape[-1], g.dtype.type
         self.rows("standardize_gradient", g.dtype.name)(
             (squares.size,), (g, standard, squares, out, np.int32(n), number(epsilon))
@@ -102,21 +106,21 @@ class Kernels:
         return out.swapaxes(axis, -1)
 
     def moments(self, x: Array) -> tuple[Array, Array]:
-        """See `normalization.moments`; in two passes, so that no number near μ is needed."""
+        """See `batch_norm.moments`; in two passes, so that no number near μ is needed."""
         mean = self.column_sums(x, 1 / x.shape[0])
         return mean, self.column_sums(self.named["squared_deviations"](x, mean), 1 / x.shape[0])
 
     def normalize(
-        self, x: Array, mean: Array, gain: Array, shift: Array, variance: Array, epsilon: float, rectified: bool
+        self, x: Array, mean: Array, gain: Array, shift: Array, variance: Array, epsilon: float, relu: bool
     ) -> Array:
-        """See `normalization.normalize_columns`."""
-        return self.named["normalize"](x, mean, gain, shift, variance, epsilon, rectified)
+        """See `batch_norm.normalize_columns`."""
+        return self.named["normalize"](x, mean, gain, shift, variance, epsilon, relu)
 
     def normalize_gradient(
-        self, g: Array, ans: Array, x: Array, mean: Array, gain: Array, variance: Array, epsilon: float, rectified: bool
+        self, g: Array, ans: Array, x: Array, mean: Array, gain: Array, variance: Array, epsilon: float, relu: bool
     ) -> tuple[Callable[[], Array], Array, Array]:
         """Its VJP: a function that computes the gradient of x, and the gradients of gain and shift."""
-        behind, along = self.named["behind"](g, ans, x, mean, rectified)
+        behind, along = self.named["behind"](g, ans, x, mean, relu)
         of_gain = self.named["per_deviation"](self.column_sums(along), variance, epsilon)
         of_shift, count = self.column_sums(behind), float(g.shape[0])
 
@@ -125,8 +129,8 @@ class Kernels:
 
         return of_x, of_gain, of_shift
 
-    def toward(self, running: Array, newest: Array, momentum: float, factor: float) -> Array:
-        """See `layers.batch_norm`: (1 − momentum)·running + momentum·factor·newest."""
+    def moving_average(self, running: Array, newest: Array, momentum: float, factor: float) -> Array:
+        """See `layers.moving_average`."""
         return self.named["toward"](running, newest, momentum, factor)
 
     def gate(self, g: Array, kept: Array) -> Array:
@@ -199,11 +203,32 @@ _OF: dict[type, Kernels] = {}
 def register(array_type: type, kernels: Kernels) -> None:
     """Have arrays of that type computed by these kernels."""
     _OF[array_type] = kernels
+    name = f"{array_type.__module__}.{array_type.__name__}"
+
+    def im2col(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
+        return kernels.im2col(x, ops.out_sizes(x.shape, kernel, stride, padding), kernel, stride, padding)
+
+    forms: list[tuple[Callable[..., Array], Callable[..., Array]]] = [
+        (ops.matmul, kernels.matmul),
+        (ops.scatter_add, kernels.scatter_add),
+        (ops.im2col, im2col),
+        (ops.col2im, kernels.col2im),
+        (ops.gate, kernels.gate),
+        (ops.sigmoid, kernels.sigmoid),
+        (layers.moving_average, kernels.moving_average),
+    ]
+    for place, form in forms:
+        implement(place, name, form, lambda x, *_: type(x) is array_type)
 
 
 def of(array: Array) -> Kernels | None:
-    """The kernels of an array's device; None where the plain form is the way."""
+    """The kernels of an array's device; None of any other array."""
     return _OF.get(type(array))
+
+
+def converted(a: Array, dtype: np.dtype) -> Array:
+    """The array in that type: itself where it has it."""
+    return a if a.dtype == dtype else a.astype(dtype)
 
 
 def product(x: Array, y: Array) -> Array:

@@ -1,4 +1,4 @@
-"""The concat scorer's first layer for joint and product pairs: two sums and a ReLU for each pair, as one primitive."""
+"""The concat critic's first layer for joint and product pairs: two sums and a ReLU for each pair, as one primitive."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ import numpy as np
 from autograd.extend import defvjp_argnums
 
 from dimref import ops
-from dimref.backend import Array
 from dimref.engine import kernels
 from dimref.tape import primitive, stop_gradient
+from dimref.trees import Array
 
 
 @primitive
-def side_by_side(feature: Array, here: Array, others: Array, index: Array) -> Array:
-    """max(0, ·) of feature + here at every location and, beside it, of feature + the rows of others that index tells.
+def side_by_side(feature: Array, own: Array, others: Array, index: Array) -> Array:
+    """max(0, ·) of feature + own at every location and, beside it, of feature + the rows of others that index tells.
 
     The plain form, from arrays of their own for each of its steps, is
-    relu(concatenate([feature + here[:, None], feature + others[index]], axis=1)).
+    relu(concatenate([feature + own[:, None], feature + others[index]], axis=1)).
 
     Args:
-        feature: (n, L, U), U units. here: (n, U). others: (N, U). index: (n, L), values in 0..N−1.
+        feature: (n, L, U), U units. own: (n, U). others: (N, U). index: (n, L), as of `ops.gather`.
     Returns:
         (n, 2L, U): the joint pairs first.
     """
     device = kernels.of(feature)
     if device is not None:
-        return device.pairs(feature, here, others, index)
+        return device.pairs(feature, own, others, index)
     n, locations, hidden = feature.shape
-    out = np.empty_like(feature, shape=(n, 2 * locations, hidden), order="C")
-    np.add(feature, here[:, None], out=out[:, :locations])
+    dtype = np.result_type(feature.dtype, own.dtype, others.dtype)
+    out = np.empty_like(feature, dtype, "C", shape=(n, 2 * locations, hidden))
+    np.add(feature, own[:, None], out=out[:, :locations])
     out[:, locations:] = others[index]
     out[:, locations:] += feature
     return out.clip(0, math.inf, out=out)

@@ -17,6 +17,8 @@ from functools import cache
 from itertools import pairwise
 from typing import Any, TypeVar
 
+from dimref.engine import turn_on
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -34,6 +36,7 @@ def sharing() -> Iterator[None]:
 
     For a whole step or more: BLAS's own threads wait awake for some time after each product, and would be in the way.
     """
+    turn_on()
     blas = _blas()
     count = max((pool["num_threads"] for pool in blas.info()), default=1) if blas else 1
     if count == 1:

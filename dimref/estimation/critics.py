@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dimref import layers, ops
-from dimref.backend import Array, Tree
+from dimref.trees import Array, Tree
 
 Init = Callable[[np.random.Generator, int, int], Tree]
 Score = Callable[[Tree, Tree, Tree], Array]
@@ -73,7 +73,7 @@ def concat(parameters: Tree, x: Tree, y: Tree) -> Array:
     n, m = x["values"].shape[0], y["values"].shape[0]
     left = ops.reshape(layers.linear(parameters["x"], x["values"]), (n, 1, CONCAT_HIDDEN))
     right = ops.reshape(layers.linear(parameters["y"], y["values"]), (1, m, CONCAT_HIDDEN))
-    hidden = layers.linear(parameters["hidden"], ops.relu(ops.add(left, right)), rectified=True)
+    hidden = layers.linear(parameters["hidden"], ops.relu(ops.add(left, right)), relu=True)
     network = ops.reshape(layers.linear(parameters["score"], hidden), (n, m))
     gaussian = ops.matmul(x["gaussian"], ops.transpose(y["gaussian"], (1, 0)))
     return ops.add(ops.add(network, gaussian), parameters["offset"])
@@ -94,8 +94,8 @@ def _init_embedding(rng: np.random.Generator, d: int) -> Tree:
 
 
 def _embed(parameters: Tree, x: Array) -> Array:
-    hidden = layers.linear(parameters["first"], x, rectified=True)
-    hidden = layers.linear(parameters["second"], hidden, rectified=True)
+    hidden = layers.linear(parameters["first"], x, relu=True)
+    hidden = layers.linear(parameters["second"], hidden, relu=True)
     return layers.linear(parameters["out"], hidden)
 
 

@@ -20,12 +20,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from dimref import negatives, ops
-from dimref.backend import Tree
 from dimref.engine import threads
 from dimref.estimation.blocks import Columns
 from dimref.estimation.critics import Critic
 from dimref.estimation.preparation import Preparation, rows_of
 from dimref.estimation.readings import READINGS, Reading
+from dimref.trees import Tree
 
 REFERENCES = 2000  # training samples at most that a(y) is the mean over
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dimref.backend import Array, Backend, Tree
+from dimref.backend import Backend
 from dimref.estimation import canonical
 from dimref.estimation.canonical import Canonical
 from dimref.estimation.transforms import TRANSFORMS, Transform
+from dimref.trees import Array, Tree
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dimref import bounds, negatives
-from dimref.backend import Array, Backend, Tree, leaves, map_tree
+from dimref.backend import Backend
 from dimref.estimation import log_ratio, preparation
 from dimref.estimation.critics import Critic
 from dimref.estimation.log_ratio import Critics, LogRatio
@@ -21,6 +21,7 @@ from dimref.estimation.preparation import Preparation, rows_of
 from dimref.estimation.samples import Split
 from dimref.optim import adam_step, init_adam
 from dimref.tape import value_and_gradients
+from dimref.trees import Array, Tree, leaves, map_tree
 
 History = tuple[tuple[int, float], ...]  # (step, nats on the validation part)
 

@@ -18,11 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from dimref import bounds, discriminators, encoders, layers, negatives, ops
-from dimref.backend import Array, Backend, Tree, map_tree
+from dimref.backend import Backend
 from dimref.encoders import Layout
 from dimref.evaluation.probes.problem import standardized
 from dimref.optim import adam_step, init_adam
 from dimref.tape import value_and_gradients
+from dimref.trees import Array, Tree, map_tree
 
 BATCH, LR = 250, 1e-3
 ROUNDS, PATIENCE = 20, 4  # rounds of training at most, and without an improvement
@@ -158,7 +159,7 @@ def _init_statistics_network(rng: np.random.Generator, layout: Layout, represent
 def _image_features(parameters: Tree, x: Array) -> Array:
     """Images (B, H, W, C) in [−1, 1] → (B, 1, M²·channels): one location, as the concat scorer has it."""
     for k in range(1, len(parameters)):
-        x = layers.conv2d(parameters[f"conv{k}"], x, encoders.KERNEL, encoders.STRIDE, encoders.PADDING, rectified=True)
+        x = layers.conv2d(parameters[f"conv{k}"], x, encoders.KERNEL, encoders.STRIDE, encoders.PADDING, relu=True)
     return ops.reshape(x, (x.shape[0], 1, math.prod(x.shape[1:])))
 
 

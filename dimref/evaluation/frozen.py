@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from dimref import encoders
-from dimref.backend import Array, Backend, Tree, leaves
+from dimref.backend import Backend
 from dimref.data import DataError
 from dimref.engine import threads
 from dimref.training import checkpoints, methods
 from dimref.training.config import Config
 from dimref.training.methods import LAYOUTS, AnyLayout
 from dimref.training.task import INIT, ORDER, generator
+from dimref.trees import Array, Tree, leaves
 
 BATCH = 100  # images; of 32×32, the columns of their second convolution are 26 MB where they are not made in blocks
 WARM_UP = 50  # batches that an untrained encoder's running statistics are measured on

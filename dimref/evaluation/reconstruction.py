@@ -8,13 +8,14 @@ from __future__ import annotations
 import numpy as np
 
 from dimref import layers, ops
-from dimref.backend import Array, Backend, Tree
+from dimref.backend import Backend
 from dimref.encoders import KERNEL, PADDING, STRIDE, Layout
 from dimref.evaluation.probes import descent
 from dimref.evaluation.probes.problem import standardized
 from dimref.evaluation.ssim import ms_ssim
 from dimref.optim import adam_step, init_adam
 from dimref.tape import value_and_gradients
+from dimref.trees import Array, Tree
 
 FEWEST = 2  # images in either set
 WIDTH = 64  # channels of the first map
@@ -79,7 +80,7 @@ def decode(parameters: Tree, running: Tree, y: Array, layout: Layout, training: 
         if k:
             x = layers.conv_transpose2d(parameters[f"up{k}"], x, KERNEL, STRIDE, PADDING)
         norm = f"norm{k}"
-        x, moved[norm] = layers.batch_norm(parameters[norm], running[norm], x, training, rectified=True)
+        x, moved[norm] = layers.batch_norm(parameters[norm], running[norm], x, training, relu=True)
     x = ops.sigmoid(layers.conv_transpose2d(parameters["image"], x, KERNEL, STRIDE, PADDING))
     before = (layout.padded - layout.size) // 2
     inner = slice(before, before + layout.size)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dimref.backend import Array
+from dimref.trees import Array
 
 WINDOW, SIGMA = 11, 1.5  # pixels
 C1, C2 = 0.01**2, 0.03**2

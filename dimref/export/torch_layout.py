@@ -19,9 +19,9 @@ from __future__ import annotations
 import numpy as np
 
 from dimref.amdim import encoder as amdim_encoder
-from dimref.backend import Tree
 from dimref.encoders import KERNEL, Layout
 from dimref.training.methods import AnyLayout
+from dimref.trees import Tree
 
 Named = dict[str, np.ndarray]
 

@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from dimref import __version__
-from dimref.backend import NUMPY, Tree, leaves
+from dimref.backend import NUMPY
 from dimref.errors import DimrefError
 from dimref.evaluation import frozen
 from dimref.export import torch_layout
 from dimref.export.torch_layout import Named
 from dimref.training import checkpoints, methods
 from dimref.training.methods import AnyLayout
+from dimref.trees import Tree, leaves
 
 MISSING = (
     "--format safetensors: expected the package safetensors, found none; install it with pip install 'dimref[export]'"

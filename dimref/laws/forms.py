@@ -134,7 +134,7 @@ def _indices(rng: np.random.Generator, sizes: Sizes) -> Case:
         "n": n,
         "shuffle": negatives.derangements(rng, n, sizes.locations),
         "roll": negatives.roll(n, int(rng.integers(1, n))),
-        "shifts": negatives.distinct_shifts(rng, n, int(rng.integers(1, n))),
+        "sampled": negatives.sampled(rng, n, int(rng.integers(1, n))),
     }
 
 
@@ -145,8 +145,10 @@ def drawn_negatives_are_derangements(case: Case, backend: Backend) -> Slack:
     """Counted: images out of place in the sorted index, positives among negatives, shifts that repeat or return."""
     n, index = case["n"], np.column_stack([case["shuffle"], case["roll"]])
     misplaced = (np.sort(index, axis=0) != np.arange(n)[:, None]).sum() + (index == np.arange(n)[:, None]).sum()
-    shifts = case["shifts"]
-    wrong = len(shifts) - len(np.unique(shifts)) + ((shifts < 1) | (shifts >= n)).sum()
+    sampled = np.sort(case["sampled"], axis=0)
+    wrong = (
+        (sampled == np.arange(n)).sum() + (np.diff(sampled, axis=0) == 0).sum() + ((sampled < 0) | (sampled >= n)).sum()
+    )
     return equal([misplaced, wrong], [0, 0], 0.0)
 
 

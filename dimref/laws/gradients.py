@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from dimref import bounds, discriminators, objectives, ops
-from dimref.backend import Array, Backend, map_tree
+from dimref.backend import Backend
 from dimref.laws.law import (
     Case,
     Sizes,
@@ -28,6 +28,7 @@ from dimref.laws.law import (
 )
 from dimref.objectives import Objective
 from dimref.tape import stop_gradient, value_and_gradients
+from dimref.trees import Array, map_tree
 
 OORD, HJELM, BELGHAZI, NOWOZIN = "arXiv 1807.03748", "arXiv 1808.06670", "arXiv 1801.04062", "arXiv 1606.00709"
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from dimref.backend import Array, Backend
+from dimref.backend import Backend
 from dimref.tape import value_and_gradients
+from dimref.trees import Array
 
 Case = dict[str, Any]  # arrays, numbers and names: what a counterexample is printed from
 

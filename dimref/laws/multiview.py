@@ -10,8 +10,8 @@ import numpy as np
 from dimref import amdim, bounds
 from dimref.amdim import augmentation as amdim_augmentation
 from dimref.amdim.encoder import Layout
-from dimref.amdim.objective import Objective, Scores
-from dimref.backend import Array, Backend
+from dimref.amdim.objective import Direction, Objective
+from dimref.backend import Backend
 from dimref.laws.law import (
     Case,
     Sizes,
@@ -26,6 +26,7 @@ from dimref.laws.law import (
     rounding,
     tightest,
 )
+from dimref.trees import Array
 
 BACHMAN, POOLE, OORD = "arXiv 1906.00910", "arXiv 1905.06922", "arXiv 1807.03748"
 
@@ -48,7 +49,7 @@ def _mild_direction(rng: np.random.Generator, sizes: Sizes) -> Case:
     return _direction(rng, replace(sizes, scale=min(sizes.scale, 3.0), dtype="float64"))
 
 
-def _scores(case: Case, backend: Backend) -> Scores:
+def _scores(case: Case, backend: Backend) -> Direction:
     y, f = on_device(case, backend, "anchors", "candidates")
     return amdim.contrast(y, f, case["clip"], case["penalty"])[1]
 
@@ -127,7 +128,7 @@ def soft_clip_is_bounded(case: Case, backend: Backend) -> Slack:
 def clipping_bounds_the_loss(case: Case, backend: Backend) -> Slack:
     """No two scores are further apart than 2c, so no softmax is surer than that. Without clipping: loss ≥ 0."""
     n, locations = case["candidates"].shape[:2]
-    value = number(backend, _scores(case, backend).cross_entropy)
+    value = math.log(1 + (n - 1) * locations) - number(backend, _scores(case, backend).nats)
     others = math.log((n - 1) * locations)
     apart = 2 * case["clip"] if case["clip"] else math.inf
     low, high = np.logaddexp(0, others - apart), np.logaddexp(0, others + apart)

@@ -9,8 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from dimref import layers, ops
-from dimref.backend import Array, Backend
-from dimref.engine import batch_norm
+from dimref.backend import Backend
 from dimref.laws.law import (
     Case,
     Sizes,
@@ -25,6 +24,7 @@ from dimref.laws.law import (
     rounding,
     tightest,
 )
+from dimref.trees import Array
 
 HJELM, DUMOULIN, BAYDIN = "arXiv 1808.06670", "arXiv 1603.07285", "arXiv 1502.05767"
 
@@ -58,10 +58,7 @@ def _image(sizes: Sizes) -> tuple[int, ...]:
 def _windows(rng: np.random.Generator, sizes: Sizes) -> Case:
     """An image that its kernel fits in, the stride not dividing as a rule, and an array of its windows' shape."""
     b, high, wide, c = _image(sizes)
-    outs = [
-        ops.out_size(s, k, t, p)
-        for s, k, t, p in zip((high, wide), sizes.kernel, sizes.stride, sizes.padding, strict=True)
-    ]
+    outs = ops.out_sizes((b, high, wide, c), sizes.kernel, sizes.stride, sizes.padding)
     columns = math.prod(sizes.kernel) * c
     geometry = {"kernel": sizes.kernel, "stride": sizes.stride, "padding": sizes.padding}
     return {"x": normal(rng, sizes, b, high, wide, c), "g": normal(rng, sizes, b, *outs, columns), **geometry}
@@ -223,8 +220,8 @@ def batch_norm_gradient_is_orthogonal(case: Case, backend: Backend) -> Slack:
     gain, shift = (backend.to_device(np.full(case["x"].shape[1], c, case["x"].dtype)) for c in (1, 0))
 
     def along(x: Array) -> Array:
-        normal = batch_norm.normalize_columns(x, gain, shift, *batch_norm.moments(x), 0.0, False)
-        return ops.total(ops.multiply(normal, g))
+        out, _, _ = layers.normalize(x, gain, shift, 0.0, False)
+        return ops.total(ops.multiply(out, g))
 
     (slope,) = gradients(backend, along, case["x"])
     centred = case["x"] - case["x"].mean(axis=0)

@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from dimref import bounds, discriminators, layers, negatives
-from dimref.backend import Backend, map_tree
+from dimref.backend import Backend
 from dimref.laws.law import Case, Sizes, Slack, equal, law, normal, number, on_device, tightest
+from dimref.trees import map_tree
 
 HJELM = "arXiv 1808.06670"
 
@@ -76,12 +77,13 @@ def local_is_global_on_1x1_maps(case: Case, backend: Backend) -> Slack:
 
 @law("identity", "sampled candidates are entries of the square of pairs", _scorer, f"{HJELM}, eq. (5)")
 def candidates_are_entries_of_the_square(case: Case, backend: Backend) -> Slack:
-    """y_j meets x_j, and x_{(j+s) mod N} for each shift s; every shift is asked for."""
+    """y_j meets x_j, and x_{index[k, j]} for each k; here every other image."""
     n = len(case["y"])
     parameters = backend.tree_to_device({k: case[k] for k in LAYERS})
     features, y = on_device(case, backend, "features", "y")
     every = backend.to_host(discriminators.concat_square(parameters, features, y))
-    positives, others = discriminators.concat_candidates(parameters, features, y, np.arange(1, n))
+    index = (np.arange(n) + np.arange(1, n)[:, None]) % n
+    positives, others = discriminators.concat_candidates(parameters, features, y, backend.to_device(index))
     own = np.arange(n)
     expected = np.stack([every[(own + shift) % n, own] for shift in range(1, n)])
     return tightest(

@@ -27,10 +27,10 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-from dimref.backend import Tree, leaves
 from dimref.errors import DimrefError
 from dimref.training import config as configs
 from dimref.training.config import Config
+from dimref.trees import Tree, leaves
 
 FORMAT = 2
 LONGEST = 230  # bytes of a name that can be made longer

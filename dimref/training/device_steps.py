@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dimref import encoders, optim
-from dimref.backend import Array, Backend, Tree, leaves, map_tree
+from dimref.backend import Backend
 from dimref.engine import kernels
 from dimref.engine.cuda_graph import WARM_UP, Feed, Queue, Replayed, assign
 from dimref.tape import value_and_gradients
 from dimref.training import methods
 from dimref.training.nonfinite import diverged
 from dimref.training.task import STEP, Task, batch_at, host_noise_at
+from dimref.trees import Array, Tree, leaves, map_tree
 
 if TYPE_CHECKING:
     from dimref.training.loop import State
@@ -36,13 +37,13 @@ class DeviceSteps:
     def __init__(self, task: Task, state: State, queue: Queue, tell: Callable[[str], None]) -> None:
         self._task, self._first, self._done = task, state.step, 0
         self._parameters, self._model, self._adam = state.parameters, state.model, state.adam
-        images, fed, self._on_host = self._draw(state.step)
+        images, fed = self._draw(state.step)
         self._batches = [images]  # those that were put and not stepped on
         self._feed = Feed(queue, fed)
         self._feed.put(fed)
         self._numbers: Numbers | None = None
         self._images, self._y = images, images
-        self._replayed = Replayed(queue, self._again, task.graph, tell)
+        self._replayed = Replayed(queue, self._again, task.config.graph, tell)
         self._queue = queue
         self.terms: dict[str, float] = {}  # nats, as last looked at
 
@@ -58,7 +59,7 @@ class DeviceSteps:
         self._done += 1
         step = state.step + 1
         if step < self._task.total_steps:
-            images, fed, self._on_host = self._draw(step)
+            images, fed = self._draw(step)
             self._batches.append(images)
             self._feed.put(fed)
         if self._done <= WARM_UP:  # what fails at once is told at once, and a watcher has numbers from the start
@@ -89,14 +90,12 @@ class DeviceSteps:
 
     # ---- drawing, on the host
 
-    def _draw(self, step: int) -> tuple[np.ndarray, Tree, Tree]:
-        """A step's images; what the feed carries; and the shifts of sampled negatives, which stay on the host."""
+    def _draw(self, step: int) -> tuple[np.ndarray, Tree]:
+        """A step's images, and what the feed carries."""
         images = batch_at(self._task, step)
         noise = host_noise_at(self._task, STEP, step, len(images))
         corrections = np.array(optim.corrections(step + 1, self._task.config.lr), np.float32)
-        on_host = {term: {k: a for k, a in draws.items() if k == "shifts"} for term, draws in noise.items()}
-        carried = {term: {k: a for k, a in draws.items() if k != "shifts"} for term, draws in noise.items()}
-        return images, {"images": images, "noise": carried, "corrections": corrections}, on_host
+        return images, {"images": images, "noise": noise, "corrections": corrections}
 
     # ---- one step, from buffers to buffers
 
@@ -118,10 +117,9 @@ class DeviceSteps:
 
     def _compute(self) -> dict[str, Any]:
         fed = self._feed.buffers
-        noise = {term: {**draws, **self._on_host[term]} for term, draws in fed["noise"].items()}
         images = encoders.scale(fed["images"], self._task.layout)
         loss, gradients, found = value_and_gradients(
-            methods.loss, self._parameters, self._model, images, noise, self._task.objective, self._task.layout
+            methods.loss, self._parameters, self._model, images, fed["noise"], self._task.objective, self._task.layout
         )
         guarded = {path: g for path, g in leaves(gradients) if g is not None}
         squares = sums_of_squares(list(guarded.values()))

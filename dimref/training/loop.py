@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from dimref import encoders
-from dimref.backend import Array, Tree, leaves
 from dimref.engine import malloc, threads
 from dimref.errors import DimrefError
 from dimref.optim import adam_step, init_adam
@@ -26,6 +25,7 @@ from dimref.training.device_steps import DeviceSteps
 from dimref.training.methods import AnyObjective
 from dimref.training.nonfinite import Diverged, diverged
 from dimref.training.task import HELD, INIT, STEP, Task, batch_at, generator, noise_at
+from dimref.trees import Array, Tree, leaves
 
 
 class Interrupted(DimrefError):

@@ -13,8 +13,9 @@ import numpy as np
 
 from dimref import amdim, encoders, objectives
 from dimref.amdim import encoder as amdim_encoder
-from dimref.backend import Array, Tree
+from dimref.engine import folded
 from dimref.training.choices import FEATURES
+from dimref.trees import Array, Tree
 
 AnyObjective = objectives.Objective | amdim.Objective
 AnyLayout = encoders.Layout | amdim_encoder.Layout
@@ -63,10 +64,10 @@ def frozen(parameters: Tree, running: Tree, layout: AnyLayout) -> Callable[[Arra
     """The encoder in inference, as a function of scaled images: each of its `kinds` of features, (B, features)."""
     if isinstance(layout, amdim_encoder.Layout):
         return lambda images: {"y": amdim_encoder.features(parameters, running, images, layout)}
-    folded = encoders.fold(parameters, running)
+    without_norms = folded.fold(parameters, running)
 
     def features(images: Array) -> dict[str, Array]:
-        encoding = encoders.encode_folded(folded, images, layout)
+        encoding = folded.encode_folded(without_norms, images, layout)
         return {"conv": encoders.flatten(encoding.last_map), "fc": encoding.fc, "y": encoding.y}
 
     return features

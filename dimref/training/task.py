@@ -14,13 +14,14 @@ import numpy as np
 
 from dimref import data
 from dimref.amdim import encoder as amdim_encoder
-from dimref.backend import Backend, Tree, get_backend
+from dimref.backend import Backend, get_backend
 from dimref.data import Dataset
 from dimref.encoders import Layout
 from dimref.errors import DimrefError
 from dimref.training import methods
 from dimref.training.config import Config
 from dimref.training.methods import AnyLayout, AnyObjective
+from dimref.trees import Tree
 
 HELD_OUT = 512  # images kept out of training for the held-out bound, at most a tenth
 INIT, ORDER, STEP, HELD = range(4)  # streams of randomness
@@ -63,11 +64,6 @@ class Task:
     def locations(self) -> int:
         """L of the local map."""
         return self.layout.local[0] ** 2
-
-    @property
-    def graph(self) -> bool:
-        """Whether a device is to replay its steps as a graph; the shifts of sampled negatives, on the host, forbid it."""
-        return self.config.graph and not self.config.samples_candidates
 
     @property
     def held_out_batch(self) -> int:
@@ -149,11 +145,8 @@ def _order(seed: int, epoch: int, n: int) -> np.ndarray:
 
 
 def noise_at(task: Task, stream: int, position: int, n: int) -> Tree:
-    """A step's draws, on the device; the shifts of sampled negatives only cut arrays, and stay on the host."""
-    return {
-        term: {name: array if name == "shifts" else task.backend.to_device(array) for name, array in draws.items()}
-        for term, draws in host_noise_at(task, stream, position, n).items()
-    }
+    """A step's draws, on the device."""
+    return task.backend.tree_to_device(host_noise_at(task, stream, position, n))
 
 
 def host_noise_at(task: Task, stream: int, position: int, n: int) -> Tree:

@@ -8,8 +8,8 @@ from strict import STRICT, DeviceArray
 from dimref import ops
 from dimref.amdim import encoder as amdim_encoder
 from dimref.amdim.encoder import Layout
-from dimref.backend import leaves, map_tree
 from dimref.tape import value_and_gradients
+from dimref.trees import leaves, map_tree
 
 TINY = Layout(32, 1, ndf=2, ndepth=2, nrkhs=9)
 

@@ -16,9 +16,9 @@ from dimref.amdim import encoder as amdim_encoder
 from dimref.amdim import objective as amdim_objective
 from dimref.amdim.encoder import Layout
 from dimref.amdim.objective import Objective
-from dimref.backend import leaves, map_tree
 from dimref.tape import value_and_gradients
 from dimref.training import choices
+from dimref.trees import leaves, map_tree
 
 seeds = st.integers(0, 2**32 - 1)
 TINY = Layout(8, 1, ndf=1, ndepth=1, nrkhs=6)

@@ -23,7 +23,7 @@ from dimref.audit.calling import Here
 from dimref.audit.contract import Form, contracts, find
 from dimref.audit.numerical import Departure
 from dimref.audit.verdict import MISTAKE, Judgement
-from dimref.backend import leaves
+from dimref.trees import leaves
 
 PLANTED = Path(__file__).parent / "planted"
 CASES = {"information": 48}  # tables are cheap, and rarely 0 where it matters

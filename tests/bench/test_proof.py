@@ -9,11 +9,12 @@ pytest.importorskip("torch")
 
 import torch
 
-from dimref.backend import NUMPY, leaves
+from dimref.backend import NUMPY
 from dimref.bench import proof
 from dimref.bench.reference import LR
 from dimref.bench.twin import Twin, named_arrays
 from dimref.training.choices import BENCH_PRESETS
+from dimref.trees import leaves
 
 
 @pytest.fixture(autouse=True)

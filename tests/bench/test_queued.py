@@ -5,11 +5,12 @@ import pytest
 import simulated
 from strict import DeviceArray
 
-from dimref.backend import NUMPY, leaves
+from dimref.backend import NUMPY
 from dimref.bench import products, proof, queued, worker
 from dimref.bench.reference import Reference
 from dimref.engine import cuda_graph, threads
 from dimref.training.choices import BENCH_PRESETS
+from dimref.trees import leaves
 
 
 @pytest.mark.parametrize("graph", [True, False])

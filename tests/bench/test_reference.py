@@ -5,12 +5,13 @@ import pytest
 from strict import STRICT, DeviceArray
 
 from dimref import objectives
-from dimref.backend import NUMPY, leaves, map_tree
+from dimref.backend import NUMPY
 from dimref.bench import products, profile
 from dimref.bench.reference import LR, Reference
 from dimref.optim import adam_step, init_adam
 from dimref.tape import value_and_gradients
 from dimref.training.choices import BENCH_PRESETS
+from dimref.trees import leaves, map_tree
 
 
 @pytest.mark.parametrize("preset", BENCH_PRESETS)

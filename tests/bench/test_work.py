@@ -6,10 +6,10 @@ import pytest
 from dimref import encoders
 from dimref.amdim import encoder as amdim_encoder
 from dimref.amdim import objective as amdim_objective
-from dimref.backend import leaves
 from dimref.bench import work
 from dimref.objectives import Objective
 from dimref.training.choices import BENCH_PRESETS
+from dimref.trees import leaves
 
 
 def test_the_presets_are_the_objectives_that_their_names_say():

@@ -10,10 +10,11 @@ from strict import STRICT
 
 from dimref import encoders
 from dimref.amdim import encoder as amdim_encoder
-from dimref.backend import NUMPY, leaves
+from dimref.backend import NUMPY
 from dimref.evaluation import frozen, reconstruction
 from dimref.training import checkpoints, loop, methods, task
 from dimref.training.config import AMDIM_OPTIONS, DIM_OPTIONS, PRESETS, Config
+from dimref.trees import leaves
 
 SMALL = ("--preset", "amdim", "--ndf", 2, "--nrkhs", 8, "--no-plot")
 

@@ -20,12 +20,12 @@ def same(found, expected, tolerance=1e-12):
     np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
 
 
-def normalized(x, gain, shift, rectified=False, epsilon=1e-2):
+def normalized(x, gain, shift, relu=False, epsilon=1e-2):
     """What batch norm does: the moments are x's own."""
     return batch_norm.normalize_columns(x, gain, shift, *batch_norm.moments(x), epsilon, rectified)
 
 
-def plain(x, gain, shift, rectified=False):
+def plain(x, gain, shift, relu=False):
     """The form that a reader reads."""
     out = ops.add(ops.multiply(ops.standardize(x, 0, 1e-2), gain), shift)
     return ops.relu(out) if rectified else out

@@ -18,13 +18,13 @@ from dimref.tape import value_and_gradients
 GEOMETRY = ((2, 3), (1, 2), (0, 1))  # kernel, stride, padding
 
 
-def plain(x, w, b=None, rectified=False):
+def plain(x, w, b=None, relu=False):
     """The form that a reader reads."""
     out = layers.linear({"w": w} if b is None else {"w": w, "b": b}, ops.im2col(x, *GEOMETRY))
     return ops.relu(out) if rectified else out
 
 
-def conv2d(x, w, b=None, rectified=False):
+def conv2d(x, w, b=None, relu=False):
     return layers.conv2d({"w": w} if b is None else {"w": w, "b": b}, x, *GEOMETRY, rectified)
 
 
@@ -42,14 +42,14 @@ def same(found, expected, tolerance=1e-12):
     threads=st.integers(1, 3),
     n=st.integers(1, 7),
     bias=st.booleans(),
-    rectified=st.booleans(),
+    relu=st.booleans(),
 )
 def test_blocks_are_the_plain_convolution(windows, threads, n, bias, rectified):
     given_ = arrays(n)[: 3 if bias else 2]
-    value, slopes = gradients(partial(plain, rectified=rectified), *given_)
+    value, slopes = gradients(partial(plain, relu=rectified), *given_)
     with pytest.MonkeyPatch.context() as patch, shared(patch, threads):
         patch.setattr(convolution, "WINDOWS", windows)
-        found, others = gradients(partial(conv2d, rectified=rectified), *given_)
+        found, others = gradients(partial(conv2d, relu=rectified), *given_)
     same(found, value)
     for other, slope in zip(others, slopes, strict=True):
         same(other, slope)
@@ -173,7 +173,7 @@ def test_so_do_second_derivatives_in_one_leaf(monkeypatch, rectified):
 
     expected = penalty(lambda x, w: ops.relu(plain(x, w)) if rectified else plain(x, w))
     monkeypatch.setattr(convolution, "WINDOWS", 108)
-    same(penalty(lambda x, w: conv2d(x, w, rectified=rectified)), expected)
+    same(penalty(lambda x, w: conv2d(x, w, relu=rectified)), expected)
 
 
 def test_so_do_third_derivatives(monkeypatch):

@@ -14,10 +14,10 @@ import strict
 from helpers import draw
 
 from dimref import ops, optim
-from dimref.backend import leaves
 from dimref.engine import batch_norm, cuda_source, kernels, pair_layer
 from dimref.tape import value_and_gradients
 from dimref.training import device_steps, loop
+from dimref.trees import leaves
 
 
 @pytest.fixture(scope="module")

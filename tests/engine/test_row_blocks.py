@@ -10,10 +10,10 @@ from sharing import shared
 from strict import STRICT
 
 from dimref import ops
-from dimref.backend import leaves, map_tree
 from dimref.engine import row_blocks
 from dimref.engine import threads as engine_threads
 from dimref.tape import stop_gradient, value_and_gradients
+from dimref.trees import leaves, map_tree
 
 
 @pytest.fixture(params=[1, 2, 3])

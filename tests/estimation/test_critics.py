@@ -5,9 +5,10 @@ import pytest
 from helpers import draw
 
 from dimref import ops
-from dimref.backend import NUMPY, leaves, map_tree
+from dimref.backend import NUMPY
 from dimref.estimation.critics import CRITICS
 from dimref.tape import value_and_gradients
+from dimref.trees import leaves, map_tree
 
 N, M, D_X, D_Y, P = 5, 4, 3, 2, 2
 

@@ -8,11 +8,12 @@ import tiny
 from strict import STRICT
 
 from dimref import encoders
-from dimref.backend import NUMPY, leaves
+from dimref.backend import NUMPY
 from dimref.data import DataError
 from dimref.evaluation import frozen
 from dimref.training import checkpoints, loop
 from dimref.training.checkpoints import RunError
+from dimref.trees import leaves
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from dimref import discriminators, encoders, layers, objectives
-from dimref.backend import leaves, map_tree
 from dimref.encoders import Layout
 from dimref.export import torch_layout
 from dimref.objectives import Objective
+from dimref.trees import leaves, map_tree
 
 pytestmark = pytest.mark.usefixtures("narrow")  # scorers of 16 units
 LAYOUT = Layout(16, 3, width=4, fc=6, representation=5)  # its last map is 4×4×8

@@ -11,9 +11,9 @@ import tiny
 from strict import DeviceArray
 
 from dimref import bounds
-from dimref.backend import leaves
 from dimref.training import checkpoints, device_steps, loop
 from dimref.training.loop import Diverged, Interrupted
+from dimref.trees import leaves
 
 pytestmark = pytest.mark.usefixtures("narrow")
 

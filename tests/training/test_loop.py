@@ -10,9 +10,9 @@ import tiny
 from strict import STRICT, DeviceArray
 
 from dimref import bounds, objectives
-from dimref.backend import leaves
 from dimref.training import checkpoints, loop
 from dimref.training.loop import Diverged, Interrupted
+from dimref.trees import leaves
 
 pytestmark = pytest.mark.usefixtures("narrow")
 

@@ -8,10 +8,10 @@ import tiny
 from strict import STRICT, DeviceArray
 
 from dimref import data
-from dimref.backend import leaves
 from dimref.errors import DimrefError
 from dimref.training import task as tasks
 from dimref.training.config import Config
+from dimref.trees import leaves
 
 pytestmark = pytest.mark.usefixtures("narrow")
 

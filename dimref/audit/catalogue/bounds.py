@@ -30,8 +30,8 @@ from dimref.audit.catalogue.pieces import (
     sum_law,
 )
 from dimref.audit.contract import Contract, Form, Sizes, TargetLaw, Variant
-from dimref.backend import Array
 from dimref.tape import stop_gradient
+from dimref.trees import Array
 
 LOG_2 = math.log(2)
 PUBLIC = "seen in public code"

@@ -14,7 +14,7 @@ from dimref import ops
 from dimref.audit.answer import Inputs, Signature
 from dimref.audit.catalogue import infonce
 from dimref.audit.contract import Contract, Form, Sizes, Variant
-from dimref.backend import Array, Tree
+from dimref.trees import Array, Tree
 
 CLIP, SIMCLR, MOCO = "arXiv 2103.00020, figure 3", "arXiv 2002.05709, eq. (1)", "arXiv 1911.05722, eq. (1)"
 PUBLIC = "seen in public code"

@@ -18,8 +18,8 @@ from dimref.audit.answer import Inputs, Signature
 from dimref.audit.catalogue.forms import numbers, perturbed, reference, variant, weights
 from dimref.audit.catalogue.norms import EPSILONS, standardized
 from dimref.audit.contract import Contract, Form, Sizes, Variant
-from dimref.backend import Array, Tree
 from dimref.tape import stop_gradient
+from dimref.trees import Array, Tree
 
 HJELM = "arXiv 1808.06670, appendix A.2"
 CONCAT, DOT = f"{HJELM} and figure 6", f"{HJELM} and figure 7"

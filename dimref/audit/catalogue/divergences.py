@@ -16,8 +16,8 @@ from dimref.audit.catalogue.forms import reference
 from dimref.audit.catalogue.information import BITS, EPSILON, ZEROS
 from dimref.audit.catalogue.tables import COVER, LOG_2, at, over, p_log, quiet, softmax, two_tables, where_positive
 from dimref.audit.contract import Contract, Form, Variant
-from dimref.backend import Array
 from dimref.theory import f_divergences, information
+from dimref.trees import Array
 
 PAIR = Signature(("p", "q"))
 EXAMPLES = {"p": np.array([6, 1, 1]) / 8, "q": np.array([3, 3, 2]) / 8}

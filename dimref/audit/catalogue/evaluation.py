@@ -13,7 +13,7 @@ import numpy as np
 from dimref.audit.answer import Inputs, Signature
 from dimref.audit.catalogue.forms import reference, variant
 from dimref.audit.contract import Contract, Form, Sizes
-from dimref.backend import Array
+from dimref.trees import Array
 
 BATCHES = Signature(("logits", "labels", "batch_size"))
 

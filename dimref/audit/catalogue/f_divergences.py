@@ -11,7 +11,7 @@ from dimref import ops
 from dimref.audit.catalogue.bounds import forms
 from dimref.audit.catalogue.pieces import HJELM, NOWOZIN
 from dimref.audit.contract import Contract, Variant
-from dimref.backend import Array
+from dimref.trees import Array
 
 PUBLIC = "seen in public code"
 OFFICIAL = f"official code of {HJELM}"

@@ -11,7 +11,7 @@ import numpy as np
 from dimref import ops
 from dimref.audit.answer import Inputs, Signature
 from dimref.audit.contract import Form, Sizes, Variant
-from dimref.backend import Tree, map_tree
+from dimref.trees import Tree, map_tree
 
 # What a layer sees: unlike scores, its inputs are not exponentiated, so that the regimes differ by a factor alone.
 SCALES = {"tiny": 1e-3, "moderate": 30.0, "large": 1e4}

@@ -16,8 +16,8 @@ from dimref.audit.catalogue.forms import reference
 from dimref.audit.catalogue.information import BITS
 from dimref.audit.catalogue.tables import COVER, LOG_2, at, over, quiet
 from dimref.audit.contract import Contract, Form, Sizes, Variant
-from dimref.backend import Array
 from dimref.theory import gaussian
+from dimref.trees import Array
 
 COV, MOMENTS = Signature(("cov",)), Signature(("mean_p", "cov_p", "mean_q", "cov_q"))
 PARTS = Signature(("cov", "dim_x"))

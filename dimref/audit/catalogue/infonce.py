@@ -29,8 +29,8 @@ from dimref.audit.catalogue.pieces import (
     tail,
 )
 from dimref.audit.contract import Contract, Form, Sizes, Variant
-from dimref.backend import Array, Tree
 from dimref.tape import stop_gradient
+from dimref.trees import Array, Tree
 
 MASKED = -10.0  # what public code writes over a score that is to be left out
 PUBLIC = "seen in public code"

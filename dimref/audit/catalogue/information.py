@@ -16,8 +16,8 @@ from dimref.audit.answer import Inputs, Signature
 from dimref.audit.catalogue.forms import reference
 from dimref.audit.catalogue.tables import COVER, LOG_2, at, over, p_log, quiet, softmax, table, where_positive
 from dimref.audit.contract import Contract, Form, Sizes, Variant
-from dimref.backend import Array
 from dimref.theory import channels, information
+from dimref.trees import Array
 
 BITS = ("bits", "in bits", "multiply by log 2 to have nats", "numpy.log2, or base=2 of scipy.stats.entropy")
 ZEROS = "take 0 log 0 as 0: sum over the entries > 0, or use scipy.special.xlogy"

@@ -15,8 +15,8 @@ from dimref import layers, ops
 from dimref.audit.answer import Inputs, Signature
 from dimref.audit.catalogue.forms import numbers, reference, transposed, variant, weights
 from dimref.audit.contract import Contract, Form, Sizes
-from dimref.backend import Array
 from dimref.tape import stop_gradient
+from dimref.trees import Array
 
 TO_LAST, TO_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)  # NCHW -> NHWC and back
 
@@ -265,7 +265,7 @@ def _draw_conv(transposed: bool, rng: np.random.Generator, sizes: Sizes) -> Inpu
     else:
         high, wide = (max(1, k - 2 * padding) + extra for extra in sizes.extra)
         w = weights(rng, sizes, k, k, c_in, c_out)
-        seen = tuple(ops.out_size(side, k, stride, padding) for side in (high, wide))
+        seen = ops.out_sizes((n, high, wide, c_in), (k, k), (stride, stride), (padding, padding))
     return {
         "x": numbers(rng, sizes, n, high, wide, c_in),
         "w": w,

@@ -15,8 +15,8 @@ import numpy as np
 from dimref.audit.answer import Inputs, Signature
 from dimref.audit.catalogue.forms import reference, variant
 from dimref.audit.contract import CORE, Contract, Form, Sizes
-from dimref.backend import Array
 from dimref.evaluation import ssim as measure
+from dimref.trees import Array
 
 WANG = "Wang, Bovik, Sheikh & Simoncelli 2004, section III-C"
 MULTI = "Wang, Simoncelli & Bovik 2003, eq. (7)"

@@ -11,8 +11,8 @@ from dimref import bounds, ops
 from dimref.audit.answer import Inputs, Signature
 from dimref.audit.catalogue.pieces import BELGHAZI, draw_pairs
 from dimref.audit.contract import Contract, Form, Sizes, Variant
-from dimref.backend import Array, Tree
 from dimref.tape import stop_gradient
+from dimref.trees import Array, Tree
 
 PUBLIC = "seen in public code"
 

@@ -18,7 +18,7 @@ from dimref.audit.answer import Inputs, Signature
 from dimref.audit.catalogue.forms import reference, variant
 from dimref.audit.catalogue.pieces import ORDER, noise
 from dimref.audit.contract import Contract, Form, Sizes, Variant
-from dimref.backend import Array
+from dimref.trees import Array
 
 BACHMAN = "arXiv 1906.00910"
 CLIPS, PENALTIES = (1.5, 3.0, 6.0), (0.05, 0.3)

@@ -13,8 +13,8 @@ from dimref.audit.answer import Inputs, Signature
 from dimref.audit.catalogue.infonce import split
 from dimref.audit.catalogue.pieces import HJELM, Ask, draw_square
 from dimref.audit.contract import Contract, Form, Sizes, TargetLaw, Variant
-from dimref.backend import Array, Tree
 from dimref.laws.law import Slack
+from dimref.trees import Array, Tree
 
 PUBLIC = "seen in public code"
 

@@ -17,8 +17,8 @@ from dimref import layers, ops
 from dimref.audit.answer import Inputs, Signature
 from dimref.audit.catalogue.forms import numbers, reference, transposed, variant, weights
 from dimref.audit.contract import Contract, Form, Sizes, Variant
-from dimref.backend import Array
 from dimref.tape import stop_gradient
+from dimref.trees import Array
 
 TO_FIRST = (0, 3, 1, 2)  # NHWC -> NCHW
 

@@ -11,8 +11,8 @@ import numpy as np
 from dimref import negatives, ops
 from dimref.audit.answer import Answer, Inputs
 from dimref.audit.contract import Sizes, TargetLaw
-from dimref.backend import Array, Tree
 from dimref.laws.law import Slack
+from dimref.trees import Array, Tree
 
 HJELM, OORD, POOLE = "arXiv 1808.06670", "arXiv 1807.03748", "arXiv 1905.06922"
 BELGHAZI, NOWOZIN = "arXiv 1801.04062", "arXiv 1606.00709"

@@ -17,8 +17,8 @@ from dimref import discriminators, ops
 from dimref.audit.answer import Inputs, Signature
 from dimref.audit.catalogue.forms import numbers, perturbed, reference, variant
 from dimref.audit.contract import Contract, Form, Sizes, Variant
-from dimref.backend import Array, Tree, map_tree
 from dimref.tape import stop_gradient, value_and_gradients
+from dimref.trees import Array, Tree, map_tree
 
 GOODFELLOW, HJELM = "arXiv 1406.2661, section 3", "arXiv 1808.06670, eq. (7)"
 MESCHEDER = "arXiv 1801.04406, eq. (9)"

@@ -12,7 +12,7 @@ import numpy as np
 from dimref.audit.answer import Inputs, Signature
 from dimref.audit.catalogue.forms import variant
 from dimref.audit.contract import CORE, Sizes, Variant
-from dimref.backend import Array
+from dimref.trees import Array
 
 GRID = 128  # entries are multiples of 1/GRID: exact in float32, so that a table sums to 1 in either precision
 LOG_2 = math.log(2)

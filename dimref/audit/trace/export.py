@@ -21,12 +21,12 @@ from dimref import encoders
 from dimref.audit.trace import manifest
 from dimref.audit.trace.layouts import recipe
 from dimref.audit.trace.pieces import Piece, evaluate, forward
-from dimref.backend import Array, Tree, leaves, map_tree
 from dimref.optim import adam_step
 from dimref.tape import primitive, stop_gradient, value_and_gradients
 from dimref.training import checkpoints, loop, methods
 from dimref.training.loop import State
 from dimref.training.task import STEP, Task, batch_at, noise_at
+from dimref.trees import Array, Tree, leaves, map_tree
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ _INPUTS = {
         "negatives: at location l, x_i meets y[index[i, l]] (one axis: the same at every location)",
         "plain",
     ),
-    "noise/shifts": ("negatives: y_j meets x_(j+s) mod N for each s", "plain"),
+    "noise/candidates": ("negatives: y_j meets x_candidates[k, j] for each k, (K−1, N)", "plain"),
     "noise/z": ("draws of the prior, (B, D)", "plain"),
     "noise/rows": ("where in the image each row of the view is read, (B, H)", "plain"),
     "noise/columns": ("where in the image each column of the view is read, (B, W)", "plain"),

@@ -18,8 +18,8 @@ from dimref.amdim import augmentation as amdim_augmentation
 from dimref.amdim.encoder import FIRST, SIDES, Layer, Layout
 from dimref.amdim.objective import LOCATIONS, Objective
 from dimref.audit.trace.pieces import Piece, batch_norm, linear, relu, running
-from dimref.backend import Array
 from dimref.tape import stop_gradient
+from dimref.trees import Array
 
 VIEWS = ("first", "second")
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 from dimref import amdim, discriminators, encoders, layers, ops
 from dimref.amdim import encoder as amdim_encoder
-from dimref.backend import Array
 from dimref.encoders import KERNEL, PADDING, STRIDE, Layout
 from dimref.objectives import Objective
 from dimref.tape import stop_gradient
 from dimref.training.methods import AnyLayout, AnyObjective
+from dimref.trees import Array
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 from dimref import ops
 from dimref.audit.trace.graph import Cut, Function
 from dimref.audit.trace.layouts import Recipe
-from dimref.backend import Array
+from dimref.trees import Array
 
 Close = Callable[[np.ndarray | None], bool]  # whether a candidate (None: there is none) is the found array
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from dimref import bounds, encoders, layers, negatives, objectives, ops
 from dimref.audit.trace.pieces import Piece, linear, relu
-from dimref.backend import Array
 from dimref.encoders import Layout
 from dimref.objectives import Objective
 from dimref.tape import stop_gradient
+from dimref.trees import Array
 
 Branch = list[Piece]
 
@@ -137,9 +137,9 @@ def _candidates(term: str, count: int) -> Branch:
     ]
     names = []
     for k in range(1, count):
-        meaning = f"feature of x_(j+s) mod N + representation of y_j, s = shifts[{k - 1}]"
-        inputs = (*here, f"noise/{term}/shifts")
-        found.append(Piece(f"{term}/negative{k}/first", inputs, _turned(k - 1), meaning, "locations"))
+        meaning = f"feature of x_candidates[{k - 1}, j] + representation of y_j"
+        inputs = (*here, f"noise/{term}/candidates")
+        found.append(Piece(f"{term}/negative{k}/first", inputs, _chosen(k - 1), meaning, "locations"))
         found += _above(term, f"negative{k}", "(N, L)", "locations")
         names.append(f"{term}/negative{k}/scores")
 
@@ -149,11 +149,9 @@ def _candidates(term: str, count: int) -> Branch:
     return [*found, Piece(f"{term}/negatives", tuple(names), stack, "scores of the K − 1 negatives, (K−1, N, L)")]
 
 
-def _turned(k: int) -> Callable[..., Array]:
-    def first(feature: Array, rows: Array, shifts: Array) -> Array:
-        shift, n = int(shifts[k]), feature.shape[0]
-        turned = ops.concatenate([ops.cut(feature, (slice(shift, n),)), ops.cut(feature, (slice(0, shift),))])
-        return _meet(turned, rows)
+def _chosen(k: int) -> Callable[..., Array]:
+    def first(feature: Array, rows: Array, candidates: Array) -> Array:
+        return _meet(ops.gather(feature, candidates[k]), rows)
 
     return first
 

@@ -19,7 +19,7 @@ from dimref import encoders, layers, ops
 from dimref.audit.catalogue.norms import normalized, standardized
 from dimref.audit.trace.graph import Function, Graph
 from dimref.audit.trace.pieces import Piece
-from dimref.backend import Array
+from dimref.trees import Array
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ exact in float32, too; nothing depends on how NumPy turns bits into normal devia
 # Public names that get no vector, and why.
 EXCEPTIONS = {
     "negatives.derangements": "a random draw; any derangement will do, and the traces carry theirs",
-    "negatives.distinct_shifts": "a random draw, as above",
+    "negatives.sampled": "a random draw, as above",
     "f_divergences.Generator": "a record of functions: each shows in the vectors of f_divergence",
     "channels.Capacity": "a record: what capacity returns",
     "discriminators.init_concat": "random initial values; the vectors carry their parameters",
@@ -33,7 +33,7 @@ EXCEPTIONS = {
     "multiscale.Encoding": "a record: what encode returns",
     "multiscale.init_encoder": "random initial values, as above",
     "amdim.Objective": "a record of options",
-    "amdim.Scores": "a record: what contrast returns",
+    "amdim.Direction": "a record: what contrast returns",
     "amdim.init_parameters": "random initial values, as above",
     "amdim.draw_noise": "random draws, as above",
     "amdim.views": "what loss encodes: augment, scaled",

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from dimref import ops
-from dimref.backend import Tree, leaves, map_tree
 from dimref.tape import value_and_gradients
+from dimref.trees import Tree, leaves, map_tree
 
 GRID = 1024  # inputs are multiples of 1/GRID
 

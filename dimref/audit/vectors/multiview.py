@@ -14,7 +14,7 @@ from dimref.amdim.encoder import Layout
 from dimref.amdim.objective import Objective
 from dimref.audit.vectors.case import Case, Draw
 from dimref.audit.vectors.networks import ANY, of_arguments
-from dimref.backend import Array, Tree
+from dimref.trees import Array, Tree
 
 LAYOUT = Layout(size=6, channels=1, ndf=1, ndepth=2, nrkhs=4)  # padded to 32×32
 
@@ -115,9 +115,11 @@ def _directions(draw: Draw) -> Iterator[Case]:
     for name, clip, penalty in (("as published", 20.0, 0.05), ("clipped hard", 0.5, 1.0), ("not clipped", 0.0, 0.0)):
 
         def direction(inputs: Tree, clip: float = clip, penalty: float = penalty) -> dict[str, Array]:
-            value, scores = amdim.contrast(inputs["anchors"], inputs["candidates"], clip, penalty)
-            kept = {"positives": scores.positives, "others": scores.others, "mean_square": scores.mean_square}
-            return {"value": value, **kept, "nats": scores.nats, "certified_nats": scores.certified_nats}
+            value, found = amdim.contrast(inputs["anchors"], inputs["candidates"], clip, penalty)
+            return {
+                "value": value,
+                **{name: getattr(found, name) for name in ("mean_square", "nats", "certified_nats")},
+            }
 
         inputs = {"anchors": draw.uniform(3, 4), "candidates": draw.uniform(3, 2, 4)}
         yield Case("amdim.contrast", name, inputs, direction, {"clip": clip, "penalty": penalty}, seen, float32=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from dimref import discriminators, layers, ops
 from dimref.audit.vectors.case import Case, Draw
-from dimref.backend import Tree
+from dimref.trees import Tree
 
 ANY = np.random.default_rng(0)  # for the shapes of parameters alone: their numbers are drawn anew
 
@@ -51,11 +51,6 @@ def _ops(draw: Draw) -> Iterator[Case]:
     yield _positional("ops.im2col", "2×3, stride 1×2", inputs, windows)
     inputs = {"columns": draw.uniform(2, 4, 2, 12), "weight": draw.uniform(2, 3, 5, 2)}
     yield _positional("ops.col2im", "2×3, stride 1×2", inputs, {"shape": (2, 3, 5, 2), **windows})
-    windows = {"kernel": (2, 3), "stride": (1, 2)}
-    inputs = {"x": draw.uniform(2, 3, 6, 2), "weight": draw.uniform(2, 2, 2, 2)}
-    yield _positional("ops.window_sums", "2×3, stride 1×2", inputs, windows)
-    inputs = {"g": draw.uniform(2, 2, 2, 2), "weight": draw.uniform(2, 3, 6, 2)}
-    yield _positional("ops.spread_windows", "2×3, stride 1×2", inputs, {"shape": (2, 3, 6, 2), **windows})
 
 
 def _positional(function: str, name: str, inputs: Tree, options: dict[str, Any]) -> Case:
@@ -121,7 +116,7 @@ def _pair_of_layers(draw: Draw) -> Case:
         "weight": draw.uniform(4, 2),
     }
     seen = ("first", "x", "second", "y")
-    return Case("layers.linear_pair", "rows", inputs, of_arguments(layers.linear_pair, *seen), {}, seen)
+    return Case("layers.linear_sum", "rows", inputs, of_arguments(layers.linear_sum, *seen), {}, seen)
 
 
 def _inference(draw: Draw) -> Case:
@@ -155,11 +150,11 @@ def _scorers(draw: Draw) -> Iterator[Case]:
 
     def candidates(inputs: Tree) -> Tree:
         positives, negatives = discriminators.concat_candidates(
-            inputs["parameters"], inputs["features"], inputs["y"], inputs["shifts"]
+            inputs["parameters"], inputs["features"], inputs["y"], inputs["index"]
         )
         return {"positives": positives, "negatives": negatives}
 
-    more = {"shifts": np.array([2, 1]), "weight": draw.uniform(2, n, places)}
+    more = {"index": (np.array([[2], [1]]) + np.arange(n)) % n, "weight": draw.uniform(2, n, places)}
     yield Case("discriminators.concat_candidates", "K = 3", {**inputs, **more}, candidates, {}, seen, of="negatives")
     dot = draw.like(discriminators.init_dot(ANY, f, d, units=6))
     more = {"parameters": dot, "weight": draw.uniform(n, n, places)}

@@ -10,7 +10,7 @@ import numpy as np
 
 from dimref import bounds, negatives
 from dimref.audit.vectors.case import Case, Draw
-from dimref.backend import Tree
+from dimref.trees import Tree
 
 PAIRS: dict[str, Callable[..., Any]] = {
     "dv": bounds.dv, "nwj": bounds.nwj, "jsd": bounds.jsd, "plug_in": bounds.plug_in,

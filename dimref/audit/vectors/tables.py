@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from dimref.audit.vectors.case import Case, Draw
-from dimref.backend import Tree
 from dimref.theory import channels, f_divergences, gaussian, information
+from dimref.trees import Tree
 
 
 def cases() -> Iterator[Case]:

@@ -11,9 +11,10 @@ import numpy as np
 from dimref import discriminators, encoders, objectives, optim
 from dimref.audit.vectors.case import Case, Draw
 from dimref.audit.vectors.networks import ANY
-from dimref.backend import Tree, map_tree
 from dimref.encoders import Encoding, Layout
+from dimref.engine import folded
 from dimref.objectives import Objective
+from dimref.trees import Tree, map_tree
 
 LAYOUT = Layout(size=6, channels=1, width=2, fc=4, representation=3)  # padded to 8×8: maps of 4×4×2 and 2×2×4
 N = 3
@@ -60,14 +61,14 @@ def _encoders(draw: Draw) -> Iterator[Case]:
 
 def _folded(draw: Draw) -> Iterator[Case]:
     parameters, state = _encoder(draw)
-    fold = lambda inputs: encoders.fold(inputs["parameters"], inputs["state"])  # noqa: E731
+    fold = lambda inputs: folded.fold(inputs["parameters"], inputs["state"])  # noqa: E731
     yield Case("encoders.fold", "6×6", {"parameters": parameters, "state": state}, fold)
 
     def encode(inputs: Tree) -> Tree:
-        found = encoders.encode_folded(inputs["folded"], inputs["images"], LAYOUT)
+        found = folded.encode_folded(inputs["folded"], inputs["images"], LAYOUT)
         return {name: getattr(found, name) for name in ("local_map", "last_map", "fc", "y")}
 
-    inputs = {"folded": draw.like(encoders.fold(parameters, state)), "images": _images(draw)}
+    inputs = {"folded": draw.like(folded.fold(parameters, state)), "images": _images(draw)}
     yield Case("encoders.encode_folded", "6×6", inputs, encode, {"layout": dataclasses.asdict(LAYOUT)})
 
 

@@ -16,9 +16,9 @@ import numpy as np
 from dimref import ROOMS, __version__
 from dimref.audit.vectors import EXCEPTIONS, multiview, networks, scores, tables, training
 from dimref.audit.vectors.case import Case, compute
-from dimref.backend import leaves
 from dimref.laws import equations
 from dimref.training import checkpoints
+from dimref.trees import leaves
 
 FORMAT = 1  # of names and layout of the files; the numbers themselves do not change with versions, up to rounding
 MANIFEST = "manifest.json"

@@ -16,7 +16,7 @@ import numpy as np
 
 from dimref import encoders, laws, ops, optim
 from dimref.amdim import encoder as amdim_encoder
-from dimref.backend import NUMPY, Array, Backend, Tree, get_backend, leaves, map_tree
+from dimref.backend import NUMPY, Backend, get_backend
 from dimref.bench.hardware import Found
 from dimref.encoders import Layout
 from dimref.engine import kernels
@@ -27,6 +27,7 @@ from dimref.training.config import PRESETS, Config
 from dimref.training.device_steps import DeviceSteps
 from dimref.training.methods import AnyLayout
 from dimref.training.task import Task
+from dimref.trees import Array, Tree, leaves, map_tree
 
 FLOAT64, FLOAT32 = 1e-9, 5e-2  # admitted distances of gradients: near a ReLU's kink float32 switches units on and off
 SHAPES = ((4096, 512, 512), (64, 4096, 1024), (37, 19, 53), (1, 7, 5), (8, 1, 3), (200, 300, 1))  # of products

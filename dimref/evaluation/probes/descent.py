@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from dimref.backend import Array, Backend, Tree
+from dimref.backend import Backend
 from dimref.optim import adam_step, init_adam
 from dimref.tape import value_and_gradients
+from dimref.trees import Array, Tree
 
 BATCH = 250
 LEAST_STEPS = 300  # where few samples would end the epochs before the weights have got anywhere

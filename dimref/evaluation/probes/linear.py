@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from dimref import layers, ops
-from dimref.backend import NUMPY, Array, Backend, Tree
+from dimref.backend import NUMPY, Backend
 from dimref.evaluation.probes import descent
 from dimref.evaluation.probes.problem import Pairs, ProbeResult, Problem, part, problem, result
+from dimref.trees import Array, Tree
 
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
 SCHEDULE = descent.Schedule(epochs=30, lr=1e-2)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from dimref import layers, ops
-from dimref.backend import Array, Backend, Tree
+from dimref.backend import Backend
 from dimref.evaluation.probes import descent
 from dimref.evaluation.probes.problem import ProbeResult, Problem, part, result
+from dimref.trees import Array, Tree
 
 UNITS, DROPOUT = 200, 0.1
 PENALTIES = (1e-3, 1e-2)
@@ -60,7 +61,7 @@ def _penalized_cross_entropy(parameters: Tree, x: Array, one_hot: Array, kept: A
 
 
 def _forward(parameters: Tree, x: Array, kept: Array | None = None) -> Array:
-    hidden = layers.linear(parameters["hidden"], x, rectified=True)
+    hidden = layers.linear(parameters["hidden"], x, relu=True)
     return layers.linear(parameters["out"], hidden if kept is None else ops.multiply(hidden, kept))
 
 

@@ -8,7 +8,7 @@ from catalogued import PLAIN, SIZES, answered, apart, drawn, forms, off, percent
 
 from dimref.audit.catalogue.discriminators import CONTRACTS
 from dimref.audit.contract import Sizes
-from dimref.backend import leaves, map_tree
+from dimref.trees import leaves, map_tree
 
 FORMS = {name.rpartition("-")[0]: form for name, form in forms(CONTRACTS)}
 KNOWN = variants(CONTRACTS)

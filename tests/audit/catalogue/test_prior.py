@@ -6,7 +6,7 @@ from catalogued import PLAIN, SIZES, answered, apart, drawn, forms, percent, ref
 
 from dimref.audit.catalogue.prior import CONTRACTS
 from dimref.audit.contract import Sizes
-from dimref.backend import leaves, map_tree
+from dimref.trees import leaves, map_tree
 
 FORMS = {name.rpartition("-")[0]: form for name, form in forms(CONTRACTS)}
 KNOWN = variants(CONTRACTS) + [(f"{n}-{v.key}", form, v) for n, form in FORMS.items() for v in form.numerical]

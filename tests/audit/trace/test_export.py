@@ -9,9 +9,9 @@ from traces import graph_of
 from dimref import objectives
 from dimref.audit.trace import export
 from dimref.audit.trace.pieces import forward
-from dimref.backend import leaves
 from dimref.data.npy import read_npz
 from dimref.training import loop
+from dimref.trees import leaves
 
 
 @pytest.mark.parametrize("name", ["encoder/conv1", "encoder/y", "local/feature", "local/joint/hidden", "local/scores"])

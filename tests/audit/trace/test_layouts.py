@@ -6,8 +6,8 @@ import pytest
 from dimref import encoders
 from dimref.amdim import encoder as amdim_encoder
 from dimref.audit.trace.layouts import LAYOUTS, parameter_layout, recipe
-from dimref.backend import leaves
 from dimref.export import torch_layout
+from dimref.trees import leaves
 
 SIDE, C = 2, 3
 

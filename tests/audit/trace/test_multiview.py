@@ -11,10 +11,10 @@ from dimref.amdim.objective import LOCATIONS
 from dimref.audit.trace import export, manifest
 from dimref.audit.trace.layouts import LAYOUTS, recipe
 from dimref.audit.trace.pieces import evaluate, forward, state_after
-from dimref.backend import leaves
 from dimref.errors import DimrefError
 from dimref.training import loop, methods
 from dimref.training.task import STEP, noise_at
+from dimref.trees import leaves
 
 CONFIGURATIONS = [
     {}, {"clip": 0.0, "scales": "1-7"}, {"augmentation": "none", "scales": "5-5,1-5"}, {"augmentation": "crop"},

@@ -10,10 +10,10 @@ from dimref import objectives
 from dimref.audit.trace import export
 from dimref.audit.trace.layouts import LAYOUTS
 from dimref.audit.trace.pieces import evaluate, forward, state_after, terms
-from dimref.backend import leaves
 from dimref.objectives import Objective
 from dimref.training.loop import initial_state
 from dimref.training.task import STEP, noise_at
+from dimref.trees import leaves
 
 BOTH = {"global_weight": 0.5}
 CONFIGURATIONS = [

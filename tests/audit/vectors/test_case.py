@@ -5,7 +5,7 @@ import pytest
 
 from dimref.audit.vectors import write
 from dimref.audit.vectors.case import GRID, Case, Draw, compute
-from dimref.backend import leaves, map_tree
+from dimref.trees import leaves, map_tree
 
 # Whose gradient is not the derivative of its value: MINE's is corrected, and the players of the prior's game stop each
 # other's. Their gradients are checked in the tests of bounds and of objectives.

@@ -1,0 +1,124 @@
+"""A direction of AMDIM in blocks of images: its N²·L scores are made once forward and once backward, and never kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any, NamedTuple
+
+import numpy as np
+from autograd.extend import defvjp_argnums
+
+from dimref import ops
+from dimref.amdim import objective
+from dimref.amdim.objective import Direction, soft_clip
+from dimref.engine import threads
+from dimref.engine.forms import on_one_tape, once
+from dimref.engine.tuning import DIRECTION_SCORES
+from dimref.tape import implement, primitive, stop_gradient
+from dimref.trees import Array
+
+
+def register() -> None:
+    """Put `contrast` in the place of `amdim.contrast`."""
+    implement(objective.contrast, "blocks", contrast, lambda y, f, clip, penalty: on_one_tape(y, f))
+
+
+class Scores(NamedTuple):
+    """What is kept of the scores of a direction."""
+
+    positives: Array  # (N, L): t of y_j's own locations, clipped
+    others: Array  # (N,): log Σ e^t over every location of all other images, for each y_j
+    mean_square: Array  # of all scores s, before they are clipped
+    saturated: Array  # share of the scores with |s| > c
+
+
+def contrast(anchors: Array, candidates: Array, clip: float, penalty: float) -> tuple[Array, Direction]:
+    """The loss of a direction, differentiable once, and what to report of it."""
+    objective.check(anchors, candidates)
+    scores = _score(stop_gradient(anchors), stop_gradient(candidates), clip)
+    n, locations = scores.positives.shape
+    entropy = _cross_entropy(scores)
+    averaged = (scores.others - math.log(locations)).reshape(n, 1)
+    certified = math.log(n) + (scores.positives - np.logaddexp(scores.positives, averaged)).mean()
+    report = Direction(math.log(1 + (n - 1) * locations) - entropy, certified, scores.mean_square, scores.saturated)
+    return _contrast(anchors, candidates, scores, clip, penalty), report
+
+
+def _cross_entropy(scores: Scores) -> Array:
+    """−mean log softmax of the positives."""
+    return (np.logaddexp(scores.positives, scores.others.reshape(-1, 1)) - scores.positives).mean()
+
+
+def _score(y: Array, f: Array, clip: float) -> Scores:
+    n, locations, _ = f.shape
+
+    def of_block(window: slice) -> tuple[Array, ...]:
+        s, own = _scores(y, f, window)
+        t = soft_clip(s, clip)
+        rest = np.where(own, np.full_like(t, -np.inf), t).reshape(-1, n)
+        squares = (s * s).sum()
+        beyond = (np.abs(s) > clip).sum() if clip else 0 * squares
+        return np.where(own, t, np.zeros_like(t)).sum(axis=2), ops.logsumexp(rest, axis=0), squares, beyond
+
+    positives, others, squares, beyond = zip(*threads.run(of_block, _blocks(f)), strict=True)
+    count = n * n * locations
+    return Scores(
+        np.concatenate(positives), reduce(np.logaddexp, others), sum(squares) * (1 / count), sum(beyond) * (1 / count)
+    )
+
+
+def _blocks(f: Array) -> list[slice]:
+    """Of the images whose features are scored."""
+    n, locations, _ = f.shape
+    return threads.tapered(n, max(1, DIRECTION_SCORES // (locations * n)))
+
+
+def _scores(y: Array, f: Array, window: slice) -> tuple[Array, Array]:
+    """The scores s of a block of images, (b, L, N), and which of these are an anchor's own, (b, 1, N)."""
+    n, locations, units = f.shape
+    rows = f[window].reshape(-1, units)
+    s = (ops.matmul(rows, y.T) * (1 / math.sqrt(units))).reshape(-1, locations, n)
+    everyone = np.arange(n, like=y)
+    return s, (everyone[window].reshape(-1, 1) == everyone).reshape(-1, 1, n)
+
+
+@primitive
+def _contrast(anchors: Array, candidates: Array, scores: Scores, clip: float, penalty: float) -> Array:
+    return _cross_entropy(scores) + penalty * scores.mean_square
+
+
+def _contrast_vjp(argnums: Sequence[int], ans: Array, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """With p = 1 − softmax of a positive: ∂/∂t of it −p/NL, of a negative of y_j e^t/Σ_others e^t · Σ_l p_jl/NL;
+    ∂t/∂s = 1 − (t/c)²; of the penalty 2λs/N²L."""
+    y, f, scores, clip, penalty = args
+
+    def vjp(g: Array) -> tuple[Array, ...]:
+        once("contrast", g)
+        n, locations, units = f.shape
+        missing = ops.sigmoid(scores.others.reshape(n, 1) - scores.positives) * (1 / (n * locations))  # p/NL
+        pull = missing.sum(axis=1)
+        of_y, of_f = np.zeros_like(y), np.empty_like(f, order="C")
+
+        def of_block(window: slice) -> Array:
+            s, own = _scores(y, f, window)
+            t = soft_clip(s, clip)
+            share = np.exp(np.minimum(t - scores.others, 0))  # at most 1, but for the positives, which are not meant
+            slope = np.where(own, -missing[window].reshape(-1, locations, 1), share * pull)
+            if clip:
+                slope = slope * (1 - (t * (1 / clip)) ** 2)
+            slope = (slope + s * (2 * penalty / (n * n * locations))) * g
+            rows = slope.reshape(-1, n) * (1 / math.sqrt(units))
+            of_f[window] = ops.matmul(rows, y).reshape(-1, locations, units)
+            return ops.matmul(rows.T, f[window].reshape(-1, units))
+
+        for part in threads.in_order(of_block, _blocks(f)):
+            of_y += part
+        gradients = of_y, of_f
+        return tuple(gradients[k] for k in argnums)
+
+    return vjp
+
+
+defvjp_argnums(_contrast, _contrast_vjp)

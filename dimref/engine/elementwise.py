@@ -1,0 +1,29 @@
+"""Elementwise passes of which NumPy has a faster spelling."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dimref import ops
+from dimref.tape import implement
+from dimref.trees import Array
+
+
+def register() -> None:
+    """Put `relu` and `gate` in their places."""
+    implement(ops.relu, "host", relu, lambda x: isinstance(x, np.ndarray))
+    implement(ops.gate, "host", gate, lambda g, kept: isinstance(g, np.ndarray))
+
+
+def relu(x: Array) -> Array:
+    """max(x, 0): NumPy's maximum with a number takes four times as long as a clip."""
+    return x.clip(0, math.inf)
+
+
+def gate(g: Array, kept: Array) -> Array:
+    """g·[kept > 0]: a product with truth values converts them piece by piece, and takes longer."""
+    out = (kept > 0).astype(g.dtype)
+    out *= g
+    return out

@@ -1,0 +1,25 @@
+"""Which arguments a fused form can take."""
+
+from __future__ import annotations
+
+import numpy as np
+from autograd.tracer import getval, isbox
+
+from dimref.trees import Array
+
+
+def on_host(*arrays: Array | None) -> bool:
+    """Whether all of them are NumPy's, boxed or not; None is no array."""
+    return all(a is None or isinstance(getval(a), np.ndarray) for a in arrays)
+
+
+def on_one_tape(*arrays: Array | None) -> bool:
+    """Whether a form that can be differentiated once alone will do: no array is on two tapes, no two on different ones."""
+    boxes: list[Array] = [a for a in arrays if isbox(a)]
+    return not any(isbox(a._value) for a in boxes) and len({a._trace for a in boxes}) < 2
+
+
+def once(name: str, *arrays: Array) -> None:
+    """Raise ValueError where a VJP that is differentiable once alone meets an array on a tape."""
+    if any(isbox(a) for a in arrays):
+        raise ValueError(f"{name}: its VJP is fused, so it has no second derivative; use tape.plain_forms()")
