@@ -46,7 +46,7 @@ class _Blocks:
         self.first_row = len(on_tape) - rows  # of the arguments, the first that is cut
         self.windows = parallel.tapered(n, block)
         self.n = n
-        # By a block's first row; none of a block whose result does not depend on what is on the tape.
+        # By a block's first row, until its sweep; without an end where the result depends on nothing on the tape.
         self.tapes: dict[int, tuple[VJPNode | None, list[VJPNode | None]]] = {}
 
     def forward(self, arguments: tuple[Array, ...]) -> Array:
@@ -71,8 +71,10 @@ class _Blocks:
         boxed = [p if root is None else new_box(p, trace, root) for p, root in zip(pieces, roots, strict=True)]
         left = iter(boxed)
         value = self.function(map_tree(lambda _: next(left), self.shape), *left)
-        if isbox(value):
-            self.tapes[window.start] = (value._node, roots)
+        traced = isbox(value) and value._trace == trace
+        if isbox(value._value if traced else value):
+            raise ValueError("by_rows: the function must depend on its arguments alone, not on another traced array")
+        self.tapes[window.start] = (value._node if traced else None, roots)
         return getval(value)
 
     def backward(self, g: Array, wanted: list[int], arguments: tuple[Array, ...]) -> list[Array]:
@@ -82,21 +84,24 @@ class _Blocks:
         out = {k: np.empty_like(arguments[k], order="C") for k in wanted if k >= self.first_row}
 
         def work(window: slice) -> dict[int, Array]:
+            if window.start not in self.tapes:  # swept before, as by a Jacobian
+                self._block(arguments, window, trace)
             found = self._sweep(window, g)
             for k, of_rows in out.items():
                 of_rows[window] = found.pop(k, 0)
             return found
 
         sums: dict[int, Any] = {}
-        for found in parallel.in_order(work, self.windows):
-            for k, gradient in found.items():
-                sums[k] = add_outgrads(sums.get(k), gradient)
+        with trace_stack.new_trace() as trace:
+            for found in parallel.in_order(work, self.windows):
+                for k, gradient in found.items():
+                    sums[k] = add_outgrads(sums.get(k), gradient)
         out |= {k: gradient for k, (gradient, _) in sums.items()}
         return [out[k] if k in out else np.zeros_like(arguments[k]) for k in wanted]
 
     def _sweep(self, window: slice, g: Array) -> dict[int, Array]:
         """What a block says of the gradient, by argument; its tape is freed."""
-        end, roots = self.tapes.pop(window.start, (None, []))
+        end, roots = self.tapes.pop(window.start)
         at_roots = sweep(end, g[window]) if end else {}
         return {k: at_roots[root] for k, root in enumerate(roots) if root in at_roots}
 

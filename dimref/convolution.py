@@ -43,7 +43,7 @@ def has_blocks(geometry: Geometry, x: Array, w: Array, b: Array | None) -> bool:
 @primitive
 def convolve(geometry: Geometry, x: Array, w: Array, b: Array | None, rectified: bool) -> Array:
     """im2col(x)·w + b, or max(·, 0) of it, (B, H, W, C_in) → (B, H', W', C_out), in blocks of images that threads share."""
-    out = np.empty((x.shape[0], *geometry.sides(x), w.shape[1]), np.result_type(x, w))
+    out = np.empty((x.shape[0], *geometry.sides(x), w.shape[1]), np.result_type(x, w, *([] if b is None else [b])))
 
     def of_block(window: slice) -> None:
         rows = out[window].reshape(-1, w.shape[1])
@@ -61,8 +61,8 @@ def _vjp(argnums: Sequence[int], ans: Array, args: Sequence[Any], kwargs: dict[s
     geometry, x, w, _, rectified = args
 
     def vjp(g: Array) -> list[Array]:
-        if isbox(g):
-            raise ValueError("conv2d: its VJP is fused, so it has no second derivative through what comes after it")
+        if isbox(g) or isbox(ans):
+            raise ValueError("conv2d: its VJP is fused, so it has no second derivative")
         return _gradients(argnums, geometry, x, w, ops.gate(g, ans) if rectified else g)
 
     return vjp

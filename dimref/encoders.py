@@ -180,8 +180,8 @@ class Padded(Protocol):
     def padded(self) -> int: ...
 
 
-def scale(images: np.ndarray, layout: Padded) -> np.ndarray:
-    """uint8 images (B, H, W, C) on the host → float32 in [−1, 1], padded with black to the layout's size.
+def scale(images: Array, layout: Padded) -> Array:
+    """uint8 images (B, H, W, C), on the host or a device → float32 in [−1, 1], padded with black to the layout's size.
 
     Raises:
         ValueError: images are not uint8 of the layout's size and channels.

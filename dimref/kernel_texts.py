@@ -104,14 +104,14 @@ SHAPED = {
     ),
     # max(0, feature + here) and max(0, feature + others[index]), (·, 2·L, UNITS) in turns of L
     "pairs": (
-        ("L", "UNITS"),
+        ("L", "UNITS", "ROWS"),
         "raw T feature, raw T here, raw T others, raw I index",
         "T out",
         """
         const long long image = i / (2 * L * UNITS);
         const int at = int(i % (2 * L * UNITS)), unit = at % UNITS, l = at / UNITS % L;
-        const long long place = image * L + l;
-        const T other = at < L * UNITS ? here[image * UNITS + unit] : others[index[place] * UNITS + unit];
+        const long long place = image * L + l, chosen = index[place], row = chosen < 0 ? chosen + ROWS : chosen;
+        const T other = at < L * UNITS ? here[image * UNITS + unit] : others[row * UNITS + unit];
         const T y = feature[place * UNITS + unit] + other;
         out = y < T(0) ? T(0) : y
         """,
@@ -165,9 +165,9 @@ extern "C" __global__ void standardize_gradient(
         out[row + k] = (g[row + k] - level - standard[row + k] * along) * scale;
 }
 
-// out[r] = Σ g[p] over all p with index[p] = r, in their order: the same sum on every run, unlike atomic additions.
-// A block scans the index, a few for each thread at a time, and lists the places it has met; then each thread adds up
-// its own column.
+// out[r] = Σ g[p] over all p with index[p] = r or r − rows, in their order: the same sum on every run, unlike atomic
+// additions. A block scans the index, a few for each thread at a time, and lists the places it has met; then each
+// thread adds up its own column.
 extern "C" __global__ void scatter(const T* g, const long long* index, T* out, int count, int width) {
     __shared__ int places[EACH * THREADS];
     __shared__ unsigned met[EACH * THREADS];
@@ -177,7 +177,8 @@ extern "C" __global__ void scatter(const T* g, const long long* index, T* out, i
     for (int start = 0; start < count; start += EACH * blockDim.x) {
         for (int k = 0; k < EACH; ++k) {
             const int p = start + k * blockDim.x + threadIdx.x;
-            const unsigned ballot = __ballot_sync(~0u, p < count && index[p] == blockIdx.x);
+            const long long row = blockIdx.x, before = row - gridDim.x;
+            const unsigned ballot = __ballot_sync(~0u, p < count && (index[p] == row || index[p] == before));
             if (lane == 0) met[k * warps + warp] = ballot;
         }
         __syncthreads();

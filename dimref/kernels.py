@@ -54,7 +54,8 @@ class Kernels:
         """See `pairs.side_by_side`."""
         n, locations, hidden = feature.shape
         out = np.empty_like(feature, shape=(n, 2 * locations, hidden), order="C")
-        return self.shaped("pairs", (locations, hidden))(*map(_contiguous, (feature, here, others, index)), out)
+        arrays = map(_contiguous, (feature, here, others, index))
+        return self.shaped("pairs", (locations, hidden, others.shape[0]))(*arrays, out)
 
     def im2col(self, x: Array, sides: Pair, kernel: Pair, stride: Pair, padding: Pair) -> Array:
         """See `ops.im2col`; `sides`: how many windows there are along each axis."""
@@ -94,7 +95,8 @@ class Kernels:
 
     def standardize_gradient(self, g: Array, standard: Array, squares: Array, axis: int, epsilon: float) -> Array:
         """Its VJP, from g, x̂ and x's squared deviations."""
-        g, standard, squares = (_contiguous(a.swapaxes(axis, -1)) for a in (g, standard, squares))
+        arrays = (converted(a, g.dtype).swapaxes(axis, -1) for a in (g, standard, squares))
+        g, standard, squares = map(_contiguous, arrays)
         out, n, number = np.empty_like(g), g.shape[-1], g.dtype.type
         self.rows("standardize_gradient", g.dtype.name)(
             (squares.size,), (g, standard, squares, out, np.int32(n), number(epsilon))
@@ -204,6 +206,11 @@ def register(array_type: type, kernels: Kernels) -> None:
 def of(array: Array) -> Kernels | None:
     """The kernels of an array's device; None where the plain form is the way."""
     return _OF.get(type(array))
+
+
+def converted(a: Array, dtype: np.dtype) -> Array:
+    """The array in that type: itself where it has it."""
+    return a if a.dtype == dtype else a.astype(dtype)
 
 
 def product(x: Array, y: Array) -> Array:

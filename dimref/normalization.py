@@ -36,7 +36,9 @@ def moments(x: Array) -> tuple[Array, Array]:
     device = kernels.of(x)
     if device is not None:
         return device.moments(x)
-    some = x[:: max(1, n // SOME)]
+    # No factor in common with n, nor so with H·W: else the rows may all be of one pixel.
+    stride = next(s for s in range(max(1, n // SOME), 0, -1) if math.gcd(s, n) == 1)
+    some = x[::stride]
     near = column_sums(some) * (1 / some.shape[0])
 
     def of_block(window: slice) -> tuple[Array, Array]:
@@ -62,7 +64,7 @@ def normalize_columns(
     if device is not None:
         return device.normalize(x, mu, gain, shift, variance, epsilon, rectified)
     scale = gain / np.sqrt(variance + epsilon)
-    out = np.empty_like(x, dtype=np.result_type(x, scale), order="C")
+    out = np.empty_like(x, dtype=np.result_type(x, scale, shift), order="C")
 
     def of_block(window: slice) -> None:
         rows = np.subtract(x[window], mu, out=out[window])
@@ -87,10 +89,11 @@ def _vjp(argnums: Sequence[int], ans: Array, args: Sequence[Any], kwargs: dict[s
         if device is not None:
             of_x, of_gain, of_shift = device.normalize_gradient(g, ans, x, mu, gain, variance, epsilon, rectified)
         else:
+            centre = kernels.converted(mu, g.dtype)  # x − μ is multiplied in place by numbers of that type
             scale = 1 / np.sqrt(variance + epsilon)
-            g, products, of_shift = _behind_the_relu(g, ans, x, mu, rectified)
+            g, products, of_shift = _behind_the_relu(g, ans, x, centre, rectified)
             of_gain = products * scale
-            of_x = partial(_of_x, g, x, mu, gain * scale, gain * scale**2 * of_gain, gain * scale * of_shift)
+            of_x = partial(_of_x, g, x, centre, gain * scale, gain * scale**2 * of_gain, gain * scale * of_shift)
         found = {1: of_gain, 2: of_shift}
         if 0 in argnums:
             found[0] = of_x()

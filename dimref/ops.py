@@ -20,6 +20,7 @@ import autograd.numpy as anp
 import numpy as np
 from autograd.extend import defvjp, defvjp_argnum, defvjp_argnums
 from autograd.tracer import isbox
+from numpy.lib.array_utils import normalize_axis_index
 
 from dimref import kernels, parallel
 from dimref.backend import Array
@@ -47,7 +48,11 @@ def transpose(x: Array, axes: Shape) -> Array:
     return x.transpose(axes)
 
 
-defvjp(transpose, lambda ans, x, axes: lambda g: transpose(g, tuple(axes.index(k) for k in range(len(axes)))))
+defvjp(transpose, lambda ans, x, axes: lambda g: transpose(g, _inverse(axes)))
+
+
+def _inverse(axes: Shape) -> Shape:
+    return tuple(np.argsort([k % len(axes) for k in axes]).tolist())
 
 
 @primitive
@@ -92,7 +97,7 @@ defvjp_argnum(_concatenate, _concatenate_vjp)
 
 @primitive
 def gather(x: Array, index: Array) -> Array:
-    """Rows of x: result[p, ...] = x[index[p], ...], for an integer index of any shape with values in 0..rows−1."""
+    """Rows of x: result[p, ...] = x[index[p], ...], for an integer index of any shape; negative: from the last row."""
     return x[index]
 
 
@@ -101,14 +106,15 @@ defvjp(gather, lambda ans, x, index: lambda g, n=x.shape[0]: scatter_add(g, inde
 
 @primitive
 def scatter_add(g: Array, index: Array, rows: int) -> Array:
-    """The adjoint of `gather`: result[r] = the sum of g[p] over all p with index[p] = r; index values in 0..rows−1.
+    """The adjoint of `gather`: result[r] = the sum of g[p] over all p with index[p] = r or r − rows.
 
     A product with a one-hot matrix, which BLAS does faster than NumPy adds row by row.
     """
     device = kernels.of(g)
     if device is not None:
         return device.scatter_add(g, index, rows)
-    one_hot = (np.arange(rows, like=index).reshape(rows, 1) == index.reshape(1, -1)).astype(g.dtype)
+    row = np.arange(rows, like=index)
+    one_hot = (row.reshape(rows, 1) == row[index].reshape(1, -1)).astype(g.dtype)
     tail = g.shape[index.ndim :]
     return kernels.product(one_hot, g.reshape(index.size, math.prod(tail))).reshape(rows, *tail)
 
@@ -170,12 +176,18 @@ def _logsumexp(x: Array, axis: int | None) -> Array:
         return np.log(np.exp(x - top).sum(axis=axis, keepdims=True)) + top
 
 
-# d/dx log Σ exp(x) = softmax(x) = exp(x − log Σ exp(x))
-defvjp(_logsumexp, lambda ans, x, axis: lambda g: multiply(g, anp.exp(subtract(x, ans))))
+# d/dx log Σ exp(x) = softmax(x) = exp(x − log Σ exp(x)), by convention 0 where all are −inf
+defvjp(_logsumexp, lambda ans, x, axis: lambda g: multiply(g, anp.exp(subtract(x, _above_minus_infinity(ans)))))
+
+
+def _above_minus_infinity(x: Array) -> Array:
+    return anp.clip(x, float(np.finfo(x.dtype).min), math.inf)
 
 
 def _reduced_shape(shape: Shape, axis: int | None) -> Shape:
-    return tuple(1 if axis is None or k == axis % len(shape) else n for k, n in enumerate(shape))
+    if axis is not None:
+        axis = normalize_axis_index(axis, len(shape))
+    return tuple(1 if axis in (None, k) else n for k, n in enumerate(shape))
 
 
 def _drop(x: Array, axis: int | None, keepdims: bool) -> Array:
@@ -287,12 +299,18 @@ def affine(x: Array, w: Array, b: Array, rectified: bool, /) -> Array:
 
 
 def _biased(out: Array, b: Array, rectified: bool) -> Array:
-    """out + b, or max(·, 0) of it, over `out` itself."""
+    """out + b, or max(·, 0) of it, over `out` itself unless b is of a wider type."""
+    out = _widened(out, b)
     device = kernels.of(out)
     if device is not None:
-        return device.biased(out, b, rectified)
+        return device.biased(out, _widened(b, out), rectified)
     out += b
     return out.clip(0, math.inf, out=out) if rectified else out
+
+
+def _widened(x: Array, *others: Array) -> Array:
+    """x, in the type of its sum with the others."""
+    return kernels.converted(x, np.result_type(*(a.dtype for a in (x, *others))))
 
 
 def _affine_vjp(argnums: Sequence[int], ans: Array, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
@@ -319,6 +337,7 @@ defvjp_argnums(affine, _affine_vjp)
 def affine_pair(x: Array, w: Array, y: Array, v: Array, b: Array) -> Array:
     """x·w + y·v + b for two matrices of rows, in the first product's own memory."""
     out = _product(x, w)
+    out = _widened(out, y, v)
     device = kernels.of(out)
     if device is None:
         out += _product(y, v)

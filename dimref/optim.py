@@ -36,7 +36,8 @@ def adam_step(
     Args:
         corrected: what `corrections` returns, as an array on the device: a captured step must not be given numbers.
     Raises:
-        ValueError: a parameter is not C-contiguous, so that its flat view would be a copy and the step lost.
+        ValueError: a parameter or a moment is a number or not C-contiguous, so that its flat view would be a copy and
+            the step lost; or a gradient is of another shape.
     Source: Kingma & Ba 2015, arXiv 1412.6980, algorithm 1.
     """
     t = state["step"] + 1
@@ -45,10 +46,15 @@ def adam_step(
     groups = []
     for path, parameter in leaves(parameters):
         if gradient_of[path] is not None:
-            if not parameter.flags.c_contiguous:
-                raise ValueError(f"adam_step: {path} must be C-contiguous, to be overwritten through a flat view")
-            arrays = parameter, gradient_of[path], first[path], second[path]
-            groups.append(tuple(a.reshape(-1) for a in arrays))
+            for a in (parameter, first[path], second[path]):
+                if np.isscalar(a):
+                    raise ValueError(f"adam_step: {path} must be an array, to be overwritten, was a {type(a).__name__}")
+                if not a.flags.c_contiguous:
+                    raise ValueError(f"adam_step: {path} must be C-contiguous, to be overwritten through a flat view")
+            gradient = kernels.converted(gradient_of[path], parameter.dtype)
+            if gradient.shape != parameter.shape:
+                raise ValueError(f"adam_step: the gradient of {path} must be {parameter.shape}, was {gradient.shape}")
+            groups.append(tuple(a.reshape(-1) for a in (parameter, gradient, first[path], second[path])))
     by = corrections(t, lr, betas, epsilon) if corrected is None else corrected
     device = kernels.of(groups[0][0]) if groups else None
     if device is None:

@@ -22,7 +22,7 @@ def side_by_side(feature: Array, here: Array, others: Array, index: Array) -> Ar
     relu(concatenate([feature + here[:, None], feature + others[index]], axis=1)).
 
     Args:
-        feature: (n, L, U), U units. here: (n, U). others: (N, U). index: (n, L), values in 0..N−1.
+        feature: (n, L, U), U units. here: (n, U). others: (N, U). index: (n, L), as of `ops.gather`.
     Returns:
         (n, 2L, U): the joint pairs first.
     """
@@ -30,7 +30,8 @@ def side_by_side(feature: Array, here: Array, others: Array, index: Array) -> Ar
     if device is not None:
         return device.pairs(feature, here, others, index)
     n, locations, hidden = feature.shape
-    out = np.empty_like(feature, shape=(n, 2 * locations, hidden), order="C")
+    dtype = np.result_type(feature.dtype, here.dtype, others.dtype)
+    out = np.empty_like(feature, dtype, "C", shape=(n, 2 * locations, hidden))
     np.add(feature, here[:, None], out=out[:, :locations])
     out[:, locations:] = others[index]
     out[:, locations:] += feature

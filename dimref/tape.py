@@ -6,6 +6,7 @@ the tape of its own, so a gradient is written once. The sweep back is autograd's
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -40,7 +41,7 @@ def value_and_gradients(
 
     Returns:
         The scalar, d scalar / d parameters in the structure of `parameters` (None where the scalar does not depend on
-        a leaf), and the auxiliary value with every array taken off the tape.
+        a leaf), and the auxiliary value with every array taken off the tape: in dicts, lists, tuples and dataclasses.
     """
     roots: list[VJPNode] = []
 
@@ -56,7 +57,19 @@ def value_and_gradients(
         found = sweep(value._node, np.ones_like(getval(value._value)))
         value = value._value
     gradients = iter([found.get(root) for root in roots])
-    return value, map_tree(lambda _: next(gradients), parameters), map_tree(stop_gradient, auxiliary)
+    return value, map_tree(lambda _: next(gradients), parameters), _off_the_tape(auxiliary)
+
+
+def _off_the_tape(x: Any) -> Any:
+    if isinstance(x, dict):
+        return {key: _off_the_tape(value) for key, value in x.items()}
+    if isinstance(x, list | tuple):
+        parts = map(_off_the_tape, x)
+        return type(x)(*parts) if hasattr(x, "_fields") else type(x)(parts)
+    if dataclasses.is_dataclass(x) and not isinstance(x, type):
+        fields = (f.name for f in dataclasses.fields(x) if f.init)
+        return dataclasses.replace(x, **{name: _off_the_tape(getattr(x, name)) for name in fields})
+    return stop_gradient(x)
 
 
 def sweep(end: VJPNode, gradient: Array) -> dict[VJPNode, Array]:
