@@ -86,7 +86,7 @@ BLOCK = f"""
 #define __shared__ static
 struct Place {{ int x, y; }};
 static thread_local Place threadIdx;
-static Place blockIdx, blockDim = {{{LANES}, 1}};
+static Place blockIdx, gridDim, blockDim = {{{LANES}, 1}};
 static pthread_barrier_t barrier;
 static bool flags[{LANES}];
 using std::sqrt;
@@ -100,6 +100,7 @@ static unsigned __ballot_sync(unsigned, bool mine) {{
     return bits;
 }}
 static int __popc(unsigned bits) {{ return __builtin_popcount(bits); }}
+extern "C" void grid(int x, int y) {{ gridDim.x = x; gridDim.y = y; }}
 extern "C" void block(int x, int y) {{ blockIdx.x = x; blockIdx.y = y; }}
 extern "C" void lane(int x) {{ threadIdx.x = x; }}
 extern "C" void ready() {{ pthread_barrier_init(&barrier, 0, {LANES}); }}
@@ -209,6 +210,7 @@ def host_kernels(directory):
 
             # Fewer threads than a device's block has: more blocks across, where threads have columns.
             across = blocks[1] * THREADS // LANES if len(blocks) > 1 else 1
+            compiled.grid(ctypes.c_int(blocks[0]), ctypes.c_int(across))
             compiled.ready()
             with ThreadPoolExecutor(LANES) as lanes:  # each waits for all others
                 for x, y in itertools.product(range(blocks[0]), range(across)):

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from autograd import jacobian
 from helpers import check_all, draw, gradients
 from hypothesis import given
 from hypothesis import strategies as st
@@ -512,3 +513,15 @@ def test_gradient_penalty_agrees_with_torchs_double_backward():
     assert float(value) == pytest.approx(penalty.item(), rel=1e-12)
     for name, module in zip(WEIGHTS, network[::2], strict=True):
         np.testing.assert_allclose(slopes[name]["w"], module.weight.grad.numpy().T, atol=1e-12)
+
+
+def test_every_row_of_a_jacobian_through_pairs_in_blocks(monkeypatch):
+    """40 images in blocks: each pair's score depends on the features, none of the Jacobian's rows is lost."""
+    monkeypatch.setattr(d, "ROWS", 8)
+    tree, features, y = concat(0, 3, 2, hidden=40), *draw(1, (40, 1, 3), (40, 2))
+    index = negatives.roll(40, 1)
+    slopes = jacobian(lambda f: d.concat_pairs(tree, f, y, index)[0])(features)
+    assert (slopes.reshape(40, -1) != 0).any(axis=1).all()
+    monkeypatch.setattr(d, "ROWS", 1 << 20)
+    whole = jacobian(lambda f: d.concat_pairs(tree, f, y, index)[0])(features)
+    np.testing.assert_allclose(slopes, whole, rtol=1e-12, atol=1e-14)

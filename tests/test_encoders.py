@@ -96,9 +96,9 @@ def test_a_layout_does_not_change():
 # ---- scale
 
 
-def test_scale_takes_bytes_to_minus_1_and_1():
-    images = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
-    scaled = encoders.scale(images, Layout(16, 1))
+def test_scale_takes_bytes_to_minus_1_and_1(backend):
+    images = backend.to_device(np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1))
+    scaled = backend.to_host(encoders.scale(images, Layout(16, 1)))
     assert scaled.dtype == np.float32
     np.testing.assert_allclose(scaled.ravel(), np.arange(256) / 127.5 - 1, atol=1e-7)
     assert scaled.min() == -1
@@ -106,10 +106,10 @@ def test_scale_takes_bytes_to_minus_1_and_1():
 
 
 @pytest.mark.parametrize(("size", "before", "after"), [(28, 2, 2), (29, 1, 2), (31, 0, 1), (5, 1, 2), (32, 0, 0)])
-def test_scale_pads_with_black_the_odd_row_and_column_last(size, before, after):
+def test_scale_pads_with_black_the_odd_row_and_column_last(size, before, after, backend):
     layout = Layout(size, 3)
     images = np.random.default_rng(0).integers(1, 256, (2, size, size, 3), np.uint8)
-    scaled = encoders.scale(images, layout)
+    scaled = backend.to_host(encoders.scale(backend.to_device(images), layout))
     assert scaled.shape == (2, layout.padded, layout.padded, 3)
     assert before + size + after == layout.padded
     inside = scaled[:, before : before + size, before : before + size]

@@ -52,6 +52,9 @@ def test_reshape_and_transpose(shape, seed):
     np.testing.assert_array_equal(ops.transpose(x, axes), np.transpose(x, axes))
     check_all(lambda x: ops.reshape(x, (x.size, 1)), x)
     check_all(lambda x: ops.transpose(x, axes), x)
+    from_the_end = tuple(k - len(shape) for k in axes)
+    np.testing.assert_array_equal(ops.transpose(x, from_the_end), np.transpose(x, axes))
+    check_all(lambda x: ops.transpose(x, from_the_end), x)
 
 
 WINDOWS = [
@@ -95,7 +98,7 @@ def test_concatenate_joins_along_the_first_axis_by_default():
 @given(small, shapes, st.lists(small, max_size=2).map(tuple), seeds)
 def test_gather_and_scatter_add(rows, index_shape, tail, seed):
     (x,) = draw(seed, (rows, *tail))
-    index = np.random.default_rng(seed).integers(rows, size=index_shape)
+    index = np.random.default_rng(seed).integers(-rows, rows, size=index_shape)
     gathered = ops.gather(x, index)
     assert gathered.shape == (*index_shape, *tail)
     for p in np.ndindex(*index_shape):
@@ -107,6 +110,17 @@ def test_gather_and_scatter_add(rows, index_shape, tail, seed):
     same(np.sum(gathered * g), np.sum(x * ops.scatter_add(g, index, rows)))  # each other's adjoint
     check_all(lambda x: ops.gather(x, as_index(index, x)), x)
     check_all(lambda g: ops.scatter_add(g, as_index(index, g), rows), g)
+
+
+@pytest.mark.parametrize("wrong", [3, -4])
+def test_an_index_beyond_the_rows_is_refused_both_ways(wrong):
+    (x,) = draw(1, (3, 2))
+    for function in (
+        lambda: ops.gather(x, np.array([0, wrong])),
+        lambda: ops.scatter_add(x[:2], np.array([0, wrong]), 3),
+    ):
+        with pytest.raises(IndexError, match="out of bounds"):
+            function()
 
 
 # ---- sums
@@ -190,6 +204,28 @@ def test_logsumexp_at_infinity():
     assert np.isnan(ops.logsumexp(np.array([np.nan, 1.0])))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_gradient_of_logsumexp_at_minus_infinity(dtype, backend):
+    """Where nothing has a share: 0, and no NaN; so the slope's own."""
+    x = backend.to_device(np.array([[-INF, -INF], [-INF, 2.0], [1.0, 1.0]], dtype))
+
+    def value(p):
+        return ops.total(ops.multiply(ops.logsumexp(p, 1), backend.to_device(np.array([1, 2, 4], dtype)))), None
+
+    _, found, _ = value_and_gradients(value, x)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(backend.to_host(found), [[0, 0], [0, 2], [2, 2]], rtol=1e-6)
+    _, again, _ = value_and_gradients(lambda p: (ops.total(value_and_gradients(value, p)[1]), None), x)
+    np.testing.assert_allclose(backend.to_host(again), np.zeros((3, 2)), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", REDUCTIONS)
+@pytest.mark.parametrize("axis", [2, -3])
+def test_an_axis_that_is_not_there_is_refused(name, axis):
+    with pytest.raises(IndexError, match=r"out of (bounds|range)"):
+        REDUCTIONS[name][0](np.ones((2, 3)), axis)
+
+
 # ---- sums and products of two arrays
 
 PAIRS = {
@@ -262,6 +298,25 @@ def test_a_sum_of_two_products_and_a_bias():
     x, w, y, v, b = draw(8, (3, 4), (4, 2), (3, 5), (5, 2), (2,))
     same(ops.affine_pair(x, w, y, v, b), x @ w + y @ v + b)
     check_all(ops.affine_pair, x, w, y, v, b)
+
+
+MIXED = {
+    "affine": (lambda x, w, b: ops.affine(x, w, b, False), lambda x, w, b: x @ w + b, 3),
+    "affine_pair": (ops.affine_pair, lambda x, w, b, y, v: x @ w + b @ y + v, 5),
+}
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_one_array_in_float64_makes_the_sum_float64(name, backend):
+    function, oracle, count = MIXED[name]
+    arrays = draw(8, (3, 4), (4, 2), *[(3, 5), (5, 2)][: count - 3], (2,))
+    for wide in range(count):
+        mixed = [a.astype(np.float64 if k == wide else np.float32) for k, a in enumerate(arrays)]
+        value, found = gradients(function, *mixed, backend=backend)
+        assert {value.dtype, *(g.dtype for g in found)} == {np.dtype("float64")}
+        same(backend.to_host(value), oracle(*mixed), 1e-15)
+        for a, b in zip(arrays, mixed, strict=True):
+            np.testing.assert_array_equal(a.astype(b.dtype), b)  # nothing is overwritten
 
 
 # ---- elementwise functions

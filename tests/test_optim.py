@@ -240,3 +240,34 @@ def test_adam_against_pytorch(dtype, tolerance):
     found, _ = run_adam(theta, gradients, lr=0.03, betas=(0.8, 0.95), epsilon=1e-6)
     np.testing.assert_allclose(found, twin.detach().numpy(), rtol=tolerance, atol=tolerance)
     assert found.dtype == dtype
+
+
+@pytest.mark.parametrize("scalar", [np.float64(1.0), np.float32(1.0), 1.0])
+@pytest.mark.parametrize("which", ["parameter", "m", "v"])
+def test_a_number_in_place_of_an_array_is_refused(which, scalar):
+    """NumPy's own numbers have flags and a flat view too, but that is a copy: the step would be lost without a word."""
+    parameters, state = {"net": {"scale": np.array(1.0)}}, {"step": 0}
+    state |= {name: {"net": {"scale": np.array(0.0)}} for name in "mv"}
+    (parameters if which == "parameter" else state[which])["net"]["scale"] = scalar
+    message = rf"^adam_step: net/scale must be an array, to be overwritten, was a {type(scalar).__name__}$"
+    with pytest.raises(ValueError, match=message):
+        optim.adam_step(parameters, {"net": {"scale": np.array(1.0)}}, state)
+
+
+def test_a_gradient_of_another_shape_is_refused(backend):
+    parameters, gradients = (
+        backend.tree_to_device({"a": np.ones((2, 3))}),
+        backend.tree_to_device({"a": np.ones((3, 2))}),
+    )
+    with pytest.raises(ValueError, match=r"^adam_step: the gradient of a must be \(2, 3\), was \(3, 2\)$"):
+        optim.adam_step(parameters, gradients, optim.init_adam(parameters))
+
+
+def test_a_gradient_of_another_type_is_taken_in_the_parameters(backend):
+    """A float32 gradient of 1e-30 has a square of 0 in float32 and of 1e-60 in float64."""
+    theta, gradient = np.ones(3), np.full(3, 1e-30, np.float32)
+    found, _ = run_adam(theta, [gradient], backend, lr=0.25, epsilon=0.0)
+    expected, _ = run_adam(theta, [gradient.astype(np.float64)], lr=0.25, epsilon=0.0)
+    np.testing.assert_array_equal(backend.to_host(found), expected)
+    found, state = run_adam(theta.astype(np.float32), [np.ones(3)], backend)
+    assert found.dtype == state["m"]["net"]["theta"].dtype == np.float32

@@ -1,8 +1,10 @@
 """The tape over nested dicts: structure, what is left out, higher orders, and the memory it lets go of."""
 
+import dataclasses
 import gc
 import math
 import weakref
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -258,3 +260,38 @@ def test_parameters_are_left_as_they_were():
     kept = x.copy()
     gradients(lambda x: ops.add(ops.relu(x), ops.softplus(ops.multiply(x, x))), x)
     np.testing.assert_array_equal(x, kept)
+
+
+class Pair(NamedTuple):
+    left: Any
+    right: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    value: Any
+    name: str = "as it was"
+
+
+def test_auxiliary_values_of_every_kind_are_taken_off_the_tape():
+    """A list that stays on the tape keeps it, and turns up as a box in whatever is done with it."""
+
+    def loss(p):
+        y = ops.multiply(p, p)
+        kinds = {
+            "list": [y, (y, None)],
+            "tuple": (y, {"deep": [y]}),
+            "named": Pair(y, [y]),
+            "data": Found((y, Found(y))),
+        }
+        return ops.total(y), kinds
+
+    _, _, auxiliary = value_and_gradients(loss, np.array([2.0]))
+    four = np.array([4.0])
+    expected = {
+        "list": [four, (four, None)],
+        "tuple": (four, {"deep": [four]}),
+        "named": Pair(four, [four]),
+        "data": Found((four, Found(four))),
+    }
+    assert repr(auxiliary) == repr(expected)  # a box would show itself

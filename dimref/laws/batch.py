@@ -224,7 +224,7 @@ def infonce_ignores_a_function_of_y(case: Case, backend: Backend) -> Slack:
     return equal(found, expected, rounding(case["scores"], case["c"]))
 
 
-@law("identity", "every bound ignores the order of the batch", _shifted, f"{OORD}, section 2.3")
+@law("identity", "DV, JSD and InfoNCE ignore the order of the batch", _shifted, f"{OORD}, section 2.3")
 def bounds_ignore_the_order(case: Case, backend: Backend) -> Slack:
     """Rows and columns are permuted together, so that the diagonal stays the joint."""
     order = case["order"]

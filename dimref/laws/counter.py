@@ -76,7 +76,7 @@ def smile_below_information(case: Case, backend: Backend) -> Slack:
     return at_most(value, information.mutual_information(table(case)), TOLERANCE)
 
 
-@law("counterexample", "E_P[T] ≤ I for a critic trained with JSD", pinned(BIT), f"{POOLE}, section 2.2")
+@law("counterexample", "E_P[T] ≤ I for every critic T", pinned(BIT), f"{POOLE}, section 2.2")
 def mean_score_below_information(case: Case, backend: Backend) -> Slack:
     """At T = R it is I, at 2R it is 2I: the term in Q is what makes a bound."""
     ratio = 2 * information.log_ratio(table(case))

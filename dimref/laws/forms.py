@@ -34,9 +34,9 @@ BELGHAZI, NOWOZIN = "arXiv 1801.04062", "arXiv 1606.00709"
 # ---- second formulations
 
 
-@law("identity", "DV(T) = max_c NWJ(T + c)", mild_pairs, f"{POOLE}, section 2.2")
+@law("identity", "DV(T) = NWJ(T + 1 − log E_Q[e^T])", mild_pairs, f"{POOLE}, section 2.2")
 def dv_is_the_best_shift_of_nwj(case: Case, backend: Backend) -> Slack:
-    """The best c is 1 − log E_Q[e^T]."""
+    """No other c makes NWJ(T + c) larger."""
     joint, product = case["joint"], case["product"]
     best = (1 - np.log(np.exp(product).mean(axis=0))).astype(joint.dtype)
     found = number(backend, bounds.nwj(backend.to_device(joint + best), backend.to_device(product + best)))

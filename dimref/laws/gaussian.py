@@ -120,7 +120,7 @@ def monte_carlo_bounds(case: Case, backend: Backend) -> Slack:
 
 @law(
     "inequality",
-    "InfoNCE(R) of a batch ≤ I + 7 standard errors, and above ¾·I",
+    "¾·I ≤ InfoNCE(R) by Monte Carlo ≤ I, within 7 standard errors",
     correlated,
     "arXiv 1807.03748, section 2.3",
 )
@@ -138,7 +138,7 @@ def monte_carlo_infonce(case: Case, backend: Backend) -> Slack:
 
 @law(
     "identity",
-    "I(A X; Y) = I(X; Y) for an invertible A; h(A X) = h(X) + log |det A|",
+    "I(A X; Y) = I(X; Y) for an invertible A; h(A X, Y) = h(X, Y) + log |det A|",
     covariance,
     f"{COVER}, eq. (8.71)",
 )

@@ -60,9 +60,9 @@ def information_below_both_entropies(case: Case, backend: Backend) -> Slack:
     )
 
 
-@law("identity", "E_P[R] = I, and E_Q[e^R] = P(Q > 0) where P > 0", joint, f"{COVER}, eq. (2.28)")
+@law("identity", "E_P[R] = I and E_Q[e^R] = 1", joint, f"{COVER}, eq. (2.28)")
 def log_ratio_is_normalized(case: Case, backend: Backend) -> Slack:
-    """R is the log of a density: e^R·Q is P again."""
+    """R is the log of a density: e^R·Q is P again, 0 where P = 0."""
     p_xy = case["p_xy"]
     ratio, seen = information.log_ratio(p_xy), p_xy > 0
     q = np.outer(*marginals(p_xy))

@@ -68,6 +68,26 @@ def test_moments_survive_a_row_that_is_far_from_all_others():
     same(variance / x.astype(np.float64).var(0), np.ones(2), 2e-6)
 
 
+@pytest.mark.parametrize(("images", "side"), [(64, 8), (64, 7), (256, 8), (64, 16), (48, 5), (65, 8)])
+def test_moments_survive_a_pixel_that_is_far_from_all_others(images, side):
+    """The rows from which the mean is guessed are not all of one pixel, however many images there are."""
+    x = draw(3, (images, side, side, 2), dtype=np.float32)[0]
+    x[:, 0, 0] += 300
+    x = x.reshape(-1, 2)
+    _, variance = normalization.moments(x)
+    same(variance / x.astype(np.float64).var(0), np.ones(2), 2e-6)
+
+
+@pytest.mark.parametrize("wide", range(3))
+def test_one_array_in_float64_makes_the_result_float64(wide):
+    mixed = [a.astype(np.float64 if k == wide else np.float32) for k, a in enumerate(draw(8, (6, 3), (3,), (3,)))]
+    value, found = gradients(normalized, *mixed)
+    expected, slopes = gradients(plain, *mixed)
+    for a, e in zip([value, *found], [expected, *slopes], strict=True):
+        assert a.dtype == np.float64
+        same(a, e, 1e-6)
+
+
 def test_the_variance_of_a_constant_is_zero_and_never_below():
     constants = [1 / 3, 1e4 / 7, -1e-30, *1e3 * draw(3, (500,))[0]]
     x = np.full((1000, len(constants)), constants, np.float32)

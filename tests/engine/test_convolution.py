@@ -213,3 +213,29 @@ def test_a_device_array_takes_the_plain_form(monkeypatch):
     monkeypatch.setattr(convolution, "convolve", None)  # whoever calls it fails
     found = conv2d(*(STRICT.to_device(a) for a in (x, w, b)))
     same(STRICT.to_host(found), plain(x, w, b))
+
+
+@pytest.mark.parametrize("rectified", [False, True])
+def test_two_tapes_at_once_are_refused(rectified):
+    """Which `layers.conv2d` never asks for: it then takes the plain form."""
+    x, w, b = arrays()
+
+    def outer(w):
+        def inner(x):
+            return ops.total(convolution.convolve(convolution.Geometry(*GEOMETRY), x, w, b, rectified)), None
+
+        return ops.total(value_and_gradients(inner, x)[1]), None
+
+    with pytest.raises(ValueError, match=r"^conv2d: .* no second derivative"):
+        value_and_gradients(outer, w)
+
+
+@pytest.mark.parametrize("wide", range(3))
+def test_one_array_in_float64_makes_the_sum_float64(monkeypatch, wide):
+    monkeypatch.setattr(convolution, "WINDOWS", 108)
+    mixed = [a.astype(np.float64 if k == wide else np.float32) for k, a in enumerate(arrays())]
+    value, found = gradients(conv2d, *mixed)
+    expected, slopes = gradients(plain, *mixed)
+    for a, e in zip([value, *found], [expected, *slopes], strict=True):
+        assert a.dtype == e.dtype == np.float64
+        same(a, e)

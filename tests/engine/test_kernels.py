@@ -28,7 +28,7 @@ def host(tmp_path_factory):
 SIZES = {  # of each of SHAPED
     "im2col": (8, 8, 3, 4, 4, 4, 4, 2, 2, 1, 1),
     "col2im": (8, 8, 3, 4, 4, 4, 4, 2, 2, 1, 1),
-    "pairs": (4, 5),
+    "pairs": (4, 5, 6),
 }
 DTYPES = {np.float32: 1e-5, np.float64: 1e-13}
 BOTH = pytest.mark.parametrize(("dtype", "tolerance"), DTYPES.items(), ids=["float32", "float64"])
@@ -63,6 +63,9 @@ def test_standardization_and_its_gradient(host, dtype, tolerance, axis):
     _, gradient, _ = value_and_gradients(lambda x: (ops.total(ops.multiply(ops.standardize(x, axis, 1e-5), g)), {}), x)
     found = host.standardize_gradient(g, plain, squares, axis, 1e-5)
     np.testing.assert_allclose(found, gradient, rtol=tolerance, atol=10 * tolerance)
+    wide = host.standardize_gradient(g.astype(np.float64), plain, squares, axis, 1e-5)  # a kernel reads one type alone
+    assert wide.dtype == np.float64
+    np.testing.assert_allclose(wide, gradient, rtol=tolerance, atol=10 * tolerance)
 
 
 @BOTH
@@ -155,7 +158,7 @@ def test_running_statistics(host, dtype, tolerance):
 def test_scattering_rows(host, dtype, tolerance):
     """More places than a block looks at at once, more columns than it has threads, and a row that nothing falls on."""
     (g,) = draw(11, (3, 101, 70), dtype=dtype)
-    index = np.random.default_rng(0).choice([0, 1, 2, 5], (3, 101))
+    index = np.random.default_rng(0).choice([0, 1, 2, 5, -1, -6], (3, 101))
     expected = np.zeros((6, 70), dtype)
     np.add.at(expected, index, g)
     for kind in (np.int64, np.int32):
@@ -201,7 +204,7 @@ def test_a_bias_over_what_it_is_added_to(host, dtype, tolerance, rectified):
 @BOTH
 def test_pairs_side_by_side(host, dtype, tolerance):
     feature, here, others = draw(10, (3, 4, 5), (3, 5), (6, 5), dtype=dtype)
-    index = np.random.default_rng(0).integers(0, 6, (3, 4))
+    index = np.random.default_rng(0).integers(-6, 6, (3, 4))
     found = host.pairs(feature, here, others, index.T.copy().T)
     np.testing.assert_array_equal(found, pair_layer.side_by_side(feature, here, others, index), strict=True)
 

@@ -75,3 +75,20 @@ def test_what_goes_in_stays_as_it_is():
     gradients(lambda f, h, o: pair_layer.side_by_side(f, h, o, index), *given_)
     for a, b in zip(given_, kept, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("wide", range(3))
+def test_one_array_in_float64_makes_the_pairs_float64(wide):
+    *given_, index = arrays(7, 3, 4, 2, 3)
+    mixed = [a.astype(np.float64 if k == wide else np.float32) for k, a in enumerate(given_)]
+    value, found = gradients(lambda f, h, o: pairs.side_by_side(f, h, o, index), *mixed)
+    assert {value.dtype, *(g.dtype for g in found)} == {np.dtype("float64")}
+    np.testing.assert_allclose(value, plain(*mixed, index), rtol=2e-7)
+
+
+def test_rows_may_be_counted_from_the_last():
+    *given_, index = arrays(8, 4, 5, 3, 6)
+    expected, slopes = gradients(lambda f, h, o: pairs.side_by_side(f, h, o, index), *given_)
+    value, found = gradients(lambda f, h, o: pairs.side_by_side(f, h, o, index - 6), *given_)
+    for a, e in zip([value, *found], [expected, *slopes], strict=True):
+        np.testing.assert_array_equal(a, e)

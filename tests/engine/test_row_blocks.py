@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from autograd.core import make_vjp
 from hypothesis import given
 from hypothesis import strategies as st
 from sharing import shared
@@ -224,3 +225,41 @@ def test_the_same_threads_give_the_same_bits(threads):
     first, second = (differentiated(in_blocks(2), parameters, x, here, index, weight) for _ in range(2))
     for (path, g), (_, again) in zip(leaves(first[1]), leaves(second[1]), strict=True):
         assert (g is None and again is None) or (g == again).all(), path
+
+
+def test_a_gradient_asked_for_again_is_the_same(threads):
+    """As by a Jacobian, which calls one VJP for each of its rows: a block's tape is gone, so the block is run again."""
+    parameters, x, here, index = arguments(10, 9)
+    calls = []
+
+    def watched(tree, *rows):
+        calls.append(len(rows[0]))
+        return network(tree, *rows)
+
+    for at, call in {
+        "w": lambda w: blocks.by_rows(
+            watched, {**parameters, "layer": {**parameters["layer"], "w": w}}, x, here, index, block=2
+        ),
+        "x": lambda x: blocks.by_rows(watched, parameters, x, here, index, block=2),
+    }.items():
+        calls.clear()
+        vjp, out = make_vjp(call, {"w": parameters["layer"]["w"], "x": x}[at])
+        first = vjp(np.ones_like(out))
+        assert sum(calls) == 9  # a step runs every block once
+        assert first.any()
+        np.testing.assert_array_equal(vjp(np.ones_like(out)), first)
+        np.testing.assert_array_equal(vjp(2 * np.ones_like(out)), 2 * first)
+        assert sum(calls) == 27
+
+
+def test_a_function_that_depends_on_more_than_its_arguments_is_refused(threads):
+    """Its gradient in the other array would be lost without a word."""
+    _, x, _, _ = arguments(11, 6)
+
+    def loss(tree, rows):
+        outside = lambda _, x: ops.multiply(x, tree["scale"])  # noqa: E731
+        return ops.total(blocks.by_rows(outside, {}, tree["x"] if rows else x, block=2)), None
+
+    for rows in (True, False):  # beside arguments on the tape, and with none
+        with pytest.raises(ValueError, match=r"^by_rows: the function must depend on its arguments alone"):
+            value_and_gradients(lambda tree, rows=rows: loss(tree, rows), {"x": x, "scale": np.ones(3)})

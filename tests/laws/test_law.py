@@ -108,3 +108,21 @@ def test_search_is_deterministic(seed):
     search(law, None, 5, seed)
     assert half == 5
     assert seen[:half] == seen[half:]
+
+
+@pytest.mark.parametrize(
+    ("name", "statement"),
+    {
+        "tables.log_ratio_is_normalized": "E_P[R] = I and E_Q[e^R] = 1",
+        "forms.dv_is_the_best_shift_of_nwj": "DV(T) = NWJ(T + 1 − log E_Q[e^T])",
+        "gaussian.monte_carlo_infonce": "¾·I ≤ InfoNCE(R) by Monte Carlo ≤ I, within 7 standard errors",
+        "gaussian.invertible_maps_keep_information": (
+            "I(A X; Y) = I(X; Y) for an invertible A; h(A X, Y) = h(X, Y) + log |det A|"
+        ),
+        "batch.bounds_ignore_the_order": "DV, JSD and InfoNCE ignore the order of the batch",
+        "counter.mean_score_below_information": "E_P[T] ≤ I for every critic T",
+    }.items(),
+)
+def test_a_statement_is_what_is_measured(name, statement):
+    """Each of these once said more than its code tries, or something else."""
+    assert {law.name: law.statement for law in laws.LAWS}[name] == statement
