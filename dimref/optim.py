@@ -33,12 +33,17 @@ def adam_step(
 
     Args:
         corrected: what `corrections` returns, as an array: a captured step must not be given numbers.
+    Raises:
+        ValueError: a gradient is not of its parameter's shape.
     Source: Kingma & Ba 2015, arXiv 1412.6980, algorithm 1.
     """
     t = state["step"] + 1
     gradient_of = dict(leaves(gradients))
     first, second = dict(leaves(state["m"])), dict(leaves(state["v"]))
     moved = [(path, p) for path, p in leaves(parameters) if gradient_of[path] is not None]
+    for path, p in moved:
+        if np.shape(gradient_of[path]) != np.shape(p):
+            raise ValueError(f"adam_step: the gradient of {path} must be {np.shape(p)}, was {np.shape(gradient_of[path])}")
     groups = [(p, gradient_of[path], first[path], second[path]) for path, p in moved]
     rates = corrections(t, lr, betas, epsilon) if corrected is None else corrected
     updated = dict(zip((path for path, _ in moved), update(groups, rates, betas), strict=True)) if groups else {}

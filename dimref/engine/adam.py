@@ -16,7 +16,14 @@ from dimref.trees import Array
 
 def register() -> None:
     """Put `update` in the place of `optim.update`."""
-    implement(optim.update, "in place", update, lambda groups, *_: all(p.flags.c_contiguous for p, *_ in groups))
+    implement(optim.update, "in place", update, _applies)
+
+
+def _applies(groups: list[Moments], *_: object) -> bool:
+    """Whether flat views of them are the arrays themselves, and all are of one type."""
+    arrays = [a for group in groups for a in group]
+    one_type = len({a.dtype for a in arrays}) == 1
+    return one_type and all(not np.isscalar(a) and a.flags.c_contiguous for p, _, m, v in groups for a in (p, m, v))
 
 
 def update(
