@@ -43,3 +43,8 @@ def test_training_from_python_raises_the_bound():
 
 def test_encode_against_products_prints_the_ratio():
     assert re.search(r"ratio \d+\.\d\d", run("encode_against_products.py", "3"))
+
+
+def test_the_picture_of_the_method_is_drawn(tmp_path):
+    run("picture_of_the_method.py", str(tmp_path / "method.png"))
+    assert (tmp_path / "method.png").read_bytes().startswith(b"\x89PNG")
