@@ -1,4 +1,4 @@
-"""Draw Deep InfoMax: encoder, local maps, y, critic, and where positive and negative pairs come from. The README's picture."""
+"""Draw Deep InfoMax for the README: encoder, local maps, y, critic, and where positive and negative pairs come from."""
 
 import sys
 from pathlib import Path
@@ -23,7 +23,7 @@ INK, PALE = "#222222", "#f1f1f1"
 PAIRS = {"fc": BLUE, "alpha": 0.9, "lw": 0}, {"fc": ORANGE, "alpha": 0.22, "lw": 0}  # positive, negative
 
 
-def main(path: Path = Path(__file__).with_name("method.png")) -> None:
+def main(path: Path) -> None:
     figure = Figure(figsize=(WIDTH, HEIGHT))
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(0, HEIGHT))
@@ -96,4 +96,4 @@ def main(path: Path = Path(__file__).with_name("method.png")) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:2]))
+    main(Path(sys.argv[1]) if sys.argv[1:] else Path(__file__).with_name("method.png"))
