@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
@@ -45,6 +47,7 @@ def test_encode_against_products_prints_the_ratio():
     assert re.search(r"ratio \d+\.\d\d", run("encode_against_products.py", "3"))
 
 
-def test_the_picture_of_the_method_is_drawn(tmp_path):
-    run("picture_of_the_method.py", str(tmp_path / "method.png"))
-    assert (tmp_path / "method.png").read_bytes().startswith(b"\x89PNG")
+@pytest.mark.parametrize("script", ["picture_of_the_method.py", "picture_of_a_result.py"])
+def test_pictures_are_drawn(script, tmp_path):
+    run(script, str(tmp_path / "picture.png"))
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
