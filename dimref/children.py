@@ -8,7 +8,6 @@ sessions of their own too: on Linux what loses its parent can fall to the keeper
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import importlib
 import os
 import signal
@@ -124,7 +123,9 @@ def _end_as(code: int) -> None:
 
 def _prctl(option: int, value: int) -> None:
     """Without it all works but for children that leave the session, and for a keeper that is killed."""
-    with contextlib.suppress(OSError, AttributeError):
+    with contextlib.suppress(ImportError, OSError, AttributeError):
+        import ctypes
+
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 

@@ -246,7 +246,11 @@ class _Process:
     def _place(self) -> str:
         """The innermost line of the target's own, from what Python's fault handler wrote."""
         frames = re.findall(r'File "([^"]+)", line (\d+) in (\S+)', self._read(1 << 16))
-        own = [frame for frame in frames if not frame[0].startswith((str(loading.HERE), children.__file__, sys.base_prefix, sys.prefix))]
+        own = [
+            frame
+            for frame in frames
+            if not frame[0].startswith((str(loading.HERE), children.__file__, sys.base_prefix, sys.prefix))
+        ]
         return f" ({Path(own[0][0]).name}, line {own[0][1]}, in {own[0][2]})" if own else ""
 
     def printed(self) -> str:

@@ -47,7 +47,7 @@ def receive(stream: IO[bytes], mark: bytes = b"") -> Any:
     """
     found = _exactly(stream, len(mark))
     if found != mark:
-        raise WireError(f"message: expected the mark at its beginning, found {found!r}, which somebody else wrote")
+        raise WireError(f"message: expected its mark, found {found!r}: the target wrote to a descriptor of another's")
     n_words, n_body = LENGTHS.unpack(_exactly(stream, LENGTHS.size))
     if n_words + n_body > MOST_BYTES:
         raise WireError(f"message: expected at most {MOST_BYTES} bytes, found {n_words + n_body}")

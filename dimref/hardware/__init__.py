@@ -43,7 +43,9 @@ def report(device: str, parts: dict[str, Found]) -> dict[str, Any]:
 def in_a_process(name: str, quick: bool, backend: str = "cupy", patience: float = PATIENCE) -> Found:
     """A part in a process of its own."""
     part = command("dimref.hardware.parts", name, backend, "quick" if quick else "full")
-    with subprocess.Popen(part, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()) as process:
+    with subprocess.Popen(
+        part, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    ) as process:
         try:
             output, errors = process.communicate(timeout=patience)
         except subprocess.TimeoutExpired:

@@ -71,7 +71,7 @@ class Result:
 
 @contextmanager
 def no_directory_left() -> Iterator[None]:
-    """Without this Hypothesis makes a .hypothesis where the user stands. One thread at a time: the place is the process's."""
+    """Without this Hypothesis makes a .hypothesis where the user stands. One thread at a time: it is the process's."""
     with _alone, tempfile.TemporaryDirectory() as scratch:
         configuration.set_hypothesis_home_dir(scratch)
         try:

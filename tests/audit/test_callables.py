@@ -1,6 +1,7 @@
 """Implementations written here, by hand and not from the catalogue: right ones are never accused, wrong ones are named."""
 
 import math
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,6 +13,7 @@ from dimref.audit.answer import Answer
 from dimref.audit.callables import assert_conforms, audit
 from dimref.audit.contract import AuditError
 from dimref.audit.report import as_json, text
+from dimref.laws.search import no_directory_left
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
@@ -360,3 +362,18 @@ def test_threads_audit_one_after_the_other():
     assert reports == [alone] * 3
     assert anp.linalg.norm is norm
     assert np.__name__ == "numpy"
+
+
+def test_hypothesis_has_one_place_for_all_threads():
+    entered = threading.Event()
+
+    def enter():
+        with no_directory_left():
+            entered.set()
+
+    other = threading.Thread(target=enter)
+    with no_directory_left():
+        other.start()
+        assert not entered.wait(0.1)
+    other.join(60)
+    assert entered.is_set()
