@@ -61,4 +61,4 @@ def started(monkeypatch, tmp_path):
     mark = {"name": "ENTERED", "value": str(tmp_path / "entered")}  # which file they may write to tell that they run
     monkeypatch.setenv(**mark)
     yield lambda: started_processes.with_variable(**mark)
-    started_processes.kill(processes.with_variable(**mark), signal.SIGKILL)
+    started_processes.kill(started_processes.with_variable(**mark), signal.SIGKILL)
