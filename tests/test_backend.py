@@ -17,8 +17,8 @@ from strict import STRICT, DeviceArray
 
 from dimref import ops
 from dimref.backend import NUMPY, Backend, BackendError, get_backend
-from dimref.engine.cupy import ForeignVSpace, register_array_type
 from dimref.engine import cublas, kernels
+from dimref.engine.cupy import ForeignVSpace, register_array_type
 from dimref.errors import DimrefError
 from dimref.trees import leaves, map_tree
 
