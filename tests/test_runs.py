@@ -310,8 +310,12 @@ def test_other_files_in_a_checkpoints_place_are_refused(saved):
         lambda: np.savez(saved, meta=np.array("no json")),
         lambda: np.savez(saved, meta=np.zeros(3)),
         lambda: rewrite(saved, **{"parameters/prior/b/x": np.zeros(3)}),  # a branch where an array is
-        lambda: rewrite(saved, **{"parameters/prior/b": None, "parameters/prior/b/x": np.zeros(3)}) or rewrite(
-            saved, **{"parameters/prior/b": np.zeros(3)}  # the same, in another order
+        lambda: (
+            rewrite(saved, **{"parameters/prior/b": None, "parameters/prior/b/x": np.zeros(3)})
+            or rewrite(
+                saved,
+                **{"parameters/prior/b": np.zeros(3)},  # the same, in another order
+            )
         ),
         lambda: rewrite(saved, **{"parameters/prior/x": np.array(["text"])}),
     ):
