@@ -235,10 +235,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
             del meta["format"]
             best = float(best)
     except DataError as error:
-        why = error.__cause__ or error
-        raise RunError(
-            f"{path}: expected a complete checkpoint, found a damaged or unreadable one ({type(why).__name__}: {why})"
-        ) from None
+        cause = error.__cause__
+        what = "one that cannot be read" if isinstance(cause, OSError) else "a damaged file"
+        why = f"{type(cause).__name__}: {cause}" if cause else str(error).removeprefix(f"{path}: ")
+        raise RunError(f"{path}: expected a complete checkpoint, found {what} ({why})") from None
     if type(step) is not int or not 0 <= step < 1 << 63 or math.isnan(best):
         raise RunError(f"{path}: expected a step and a bound, found step {step!r}, bound {best}")
     return Checkpoint(step, _nested(arrays), Config(**configs.checked_types(options, str(path))), best, meta)
