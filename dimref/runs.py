@@ -2,7 +2,7 @@
 
 Every file but the metrics is written beside its place, flushed to the disk and renamed over it, so that whatever happens
 the complete old one or the complete new one is there. Metrics are appended a line at a time and cut back to the
-checkpoint's step when a run is resumed. Checkpoints hold arrays alone, no pickle.
+checkpoint's step when a run is resumed. Checkpoints hold arrays alone, uncompressed and without a pickle, under a checksum.
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ FORMAT = 3  # since 3 with a checksum
 LONGEST = 230  # bytes of a name that can be made longer
 MOST_METRICS, LONGEST_LINE = 1 << 30, 1 << 16  # bytes: a million lines and more; a line has some 700
 META = "meta"  # the description in a checkpoint; what else may be in it:
+TREE = r"\w+(/\w+){0,3}"
 MEMBER = re.compile(
-    rf"({META}|(parameters|adam/[mv])/(encoder|local|global|prior)/.+|state/encoder/.+|state/mine/(local|global))\.npy"
+    rf"({META}|(parameters|adam/[mv])/(encoder|local|global|prior)/{TREE}|state/(encoder/{TREE}|mine/(local|global)))\.npy"
 )
 CONFIG, METRICS, NEWEST, BEST, CURVES = "config.json", "metrics.jsonl", "newest.npz", "best.npz", "curves.png"
 

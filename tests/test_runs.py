@@ -352,7 +352,8 @@ def test_a_compressed_checkpoint_is_refused_before_it_is_read(saved, method, mon
 @pytest.mark.parametrize(
     "name",
     ["parameters/other/w.npy", "parameters/prior.npy", "adam/x/encoder/w.npy", "state/mine/x.npy", "note.txt", "x.npy",
-     "parameters/prior/b", "/parameters/prior/c.npy", "parameters/prior/\nc.npy"],
+     "parameters/prior/b", "/parameters/prior/c.npy", "parameters/prior/\nc.npy",
+     f"parameters/prior/{'x/' * 9000}x.npy"],
 )  # fmt: skip
 def test_what_no_checkpoint_holds_is_refused_before_it_is_read(saved, name, monkeypatch):
     zipped(saved, **{name: b""})
