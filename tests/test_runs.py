@@ -81,14 +81,15 @@ def test_a_root_that_is_no_directory_is_refused(tmp_path):
 @pytest.mark.parametrize("name", ["config.json", "metrics.jsonl", "newest.npz", "best.npz"])
 def test_nothing_that_lies_there_is_overwritten(tmp_path, name):
     (tmp_path / name).write_text("precious")
-    line = refusal(runs.create, tmp_path, Config())
+    line = refusal(runs.create(tmp_path, Config()).__enter__)
     assert f"--resume {tmp_path}" in line
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text() == "precious"
 
 
 def test_a_new_run_has_its_configuration_and_no_metrics(tmp_path):
-    runs.create(tmp_path / "a b" / "ü", Config(seed=3))
+    with runs.create(tmp_path / "a b" / "ü", Config(seed=3)):
+        pass
     assert Config(**configs.read(tmp_path / "a b" / "ü" / "config.json")) == Config(seed=3)
     assert runs.read_metrics(tmp_path / "a b" / "ü" / "metrics.jsonl") == []
 
@@ -96,7 +97,7 @@ def test_a_new_run_has_its_configuration_and_no_metrics(tmp_path):
 def test_a_directory_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file" / "run"):
-        assert str(path) in refusal(runs.create, path, Config())
+        assert str(path) in refusal(runs.create(path, Config()).__enter__)
 
 
 def test_a_run_is_held_by_one_process_at_a_time(tmp_path):

@@ -19,7 +19,8 @@ pytestmark = pytest.mark.usefixtures("narrow")
 def run(task, path, stop_after=math.inf, resume=None):
     """Train in a run directory, and stop after a step."""
     if resume is None:
-        runs.create(path, task.config)
+        with runs.create(path, task.config):
+            pass
     seen = []
     state = training.train(task, path, seen.append, lambda: len(seen) >= stop_after, resume)
     return state, seen
@@ -377,7 +378,8 @@ def test_a_full_disk_keeps_the_old_checkpoint_and_leaves_nothing_else(prepare, t
         if progress.step == 4:
             monkeypatch.setattr(runs.np, "savez", full)
 
-    runs.create(tmp_path / "run", task.config)
+    with runs.create(tmp_path / "run", task.config):
+        pass
     with pytest.raises(runs.RunError, match=r"newest.npz: expected to write it, found: No space left on device"):
         training.train(task, tmp_path / "run", fill, lambda: False)
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"config.json", "metrics.jsonl", "newest.npz"}

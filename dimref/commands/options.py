@@ -69,13 +69,17 @@ def handled(handler: Handler, *names: str) -> Iterator[None]:
             signal.signal(number, before)
 
 
+class Stopped(KeyboardInterrupt):
+    """A signal's. Python ends itself by SIGINT, not with exit code 130, if KeyboardInterrupt itself has left an exec."""
+
+
 def stopped_by_signals() -> AbstractContextManager[None]:
-    """SIGTERM and SIGHUP end a command as Ctrl-C does, so that a half-written file is taken away."""
+    """SIGTERM and SIGHUP end a command as Ctrl-C does: by an exception, so that a half-written file is taken away."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        raise Stopped
 
-    return handled(stop, "SIGTERM", "SIGHUP")
+    return handled(stop, "SIGINT", "SIGTERM", "SIGHUP")
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
