@@ -57,16 +57,32 @@ Handler = Callable[[int, FrameType | None], None]
 @contextmanager
 def handled(handler: Handler, *names: str) -> Iterator[None]:
     """Have signals handled, those of the names that the system has and nobody has it ignore, as nohup does SIGHUP."""
+
+    def heard(number: int, frame: FrameType | None) -> None:
+        if _is_deaf(frame):
+            threading.Timer(0.01, signal.raise_signal, (number,)).start()
+        else:
+            handler(number, frame)
+
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    previous = {n: signal.signal(n, handler) for n in numbers if signal.getsignal(n) != signal.SIG_IGN}
+    previous = {n: signal.signal(n, heard) for n in numbers if signal.getsignal(n) != signal.SIG_IGN}
     try:
         yield
     finally:
         for number, before in previous.items():
             signal.signal(number, before)
+
+
+def _is_deaf(frame: FrameType | None) -> bool:
+    """Whether an exception would be lost: autograd's `wraps`, called a thousand times by its import, passes over any."""
+    while frame is not None:
+        if frame.f_code.co_name == "_wraps" and frame.f_globals.get("__name__") == "autograd.wrap_util":
+            return True
+        frame = frame.f_back
+    return False
 
 
 class Stopped(KeyboardInterrupt):
