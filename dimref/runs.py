@@ -115,11 +115,12 @@ def locked(path: Path) -> Iterator[None]:
             ) from None
         except OSError:
             pass  # a file system without locks
-        _held[path] = os.fstat(handle)
+        held = _held[path] = os.fstat(handle)
         try:
             yield
         finally:
-            del _held[path]
+            if _held.get(path) is held:
+                del _held[path]
     finally:
         os.close(handle)
 
