@@ -159,7 +159,10 @@ def test_a_run_that_ends_at_a_call_goes_on_to_the_same_bits(scenarios, tmp_path,
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("end", ENDS)
-@pytest.mark.parametrize("name", ["start", "resume", "ctrl-c", "plot", "numbered"])
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [(name, end) for name in ("start", "resume", "ctrl-c", "plot", "numbered") for end in ("killed", "interrupted")]
+    + [(name, "power") for name in ("start", "resume", "ctrl-c")],
+)
 def test_a_run_that_ends_at_any_call_goes_on_to_the_same_bits(scenarios, tmp_path, name, end):
     check(scenarios, tmp_path, name, end)
