@@ -292,6 +292,7 @@ def save(task: Task, path: Path, state: State) -> None:
         "held_out_batch": task.held_out_batch,
         "layout": asdict(task.layout),
     }
+    runs.flush_metrics(path.with_name(runs.METRICS))
     runs.save_checkpoint(path, Checkpoint(state.step, host, task.config, state.best, meta))
 
 

@@ -33,7 +33,8 @@ EVERY = [
 def run(task, path, stop_after=math.inf, resume=None, tell=lambda line: None):
     """Train in a run directory, and stop after a step."""
     if resume is None:
-        runs.create(path, task.config)
+        with runs.create(path, task.config):
+            pass
     seen = []
     return training.train(task, path, seen.append, lambda: len(seen) >= stop_after, resume, tell), seen
 

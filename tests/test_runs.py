@@ -85,14 +85,15 @@ def test_a_root_that_is_no_directory_is_refused(tmp_path):
 @pytest.mark.parametrize("name", ["config.json", "metrics.jsonl", "newest.npz", "best.npz"])
 def test_nothing_that_lies_there_is_overwritten(tmp_path, name):
     (tmp_path / name).write_text("precious")
-    line = refusal(runs.create, tmp_path, Config())
+    line = refusal(runs.create(tmp_path, Config()).__enter__)
     assert f"--resume {tmp_path}" in line
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text() == "precious"
 
 
 def test_a_new_run_has_its_configuration_and_no_metrics(tmp_path):
-    runs.create(tmp_path / "a b" / "ü", Config(seed=3))
+    with runs.create(tmp_path / "a b" / "ü", Config(seed=3)):
+        pass
     assert Config(**configs.read(tmp_path / "a b" / "ü" / "config.json")) == Config(seed=3)
     assert runs.read_metrics(tmp_path / "a b" / "ü" / "metrics.jsonl") == []
 
@@ -100,7 +101,7 @@ def test_a_new_run_has_its_configuration_and_no_metrics(tmp_path):
 def test_a_directory_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file" / "run"):
-        assert str(path) in refusal(runs.create, path, Config())
+        assert str(path) in refusal(runs.create(path, Config()).__enter__)
 
 
 def test_a_run_is_held_by_one_process_at_a_time(tmp_path):
@@ -109,6 +110,44 @@ def test_a_run_is_held_by_one_process_at_a_time(tmp_path):
     with runs.locked(tmp_path):
         pass
     assert str(tmp_path / "none") in refusal(runs.locked(tmp_path / "none").__enter__)
+
+
+def test_of_two_that_begin_in_one_directory_the_first_writes(tmp_path):
+    with runs.create(tmp_path, Config(seed=1)):
+        assert "another process" in refusal(runs.create(tmp_path, Config(seed=2)).__enter__)
+    assert configs.read(tmp_path / "config.json")["seed"] == 1
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["gone", "another there"])
+def test_nothing_is_written_where_a_run_was_moved_away_from(tmp_path, again):
+    run, moved = tmp_path / "run", tmp_path / "moved"
+    with runs.create(run, Config()):
+        run.rename(moved)
+        if again:
+            run.mkdir()
+        for call, *args in (
+            (runs.replace, run / runs.NEWEST, b"new"),
+            (runs.append_metrics, run / runs.METRICS, {"step": 1}),
+            (runs.flush_metrics, run / runs.METRICS),
+        ):
+            line = refusal(call, *args)
+            assert line.startswith(f"{run}: expected the directory that this run began in, found it moved away")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["moved", "run"] if again else ["moved"]
+    assert not again or not list(run.iterdir())
+    runs.replace(moved / runs.NEWEST, b"new")
+
+
+def test_half_a_file_is_taken_away_once_nobody_writes_it(tmp_path):
+    """A plot may be drawn while a run is resumed."""
+    left = tmp_path / ".filters.png.1.tmp"
+    left.write_bytes(b"half")
+    with runs.writing(tmp_path / "curves.png") as file:
+        file.write(b"whole")
+        with runs.locked(tmp_path):
+            pass
+        assert not left.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
+    assert (tmp_path / "curves.png").read_bytes() == b"whole"
 
 
 # ---- whole files or none

@@ -17,7 +17,7 @@ from click.core import ParameterSource
 
 from dimref import config as configs
 from dimref import names
-from dimref.commands.options import handled, set_threads
+from dimref.commands.options import Stopped, handled, set_threads
 from dimref.config import PRESETS, Config
 from dimref.errors import DimrefError
 
@@ -143,8 +143,7 @@ def _start(config: Config, out: Path | None, plot: bool | None, quiet: bool) -> 
     _refuse_too_large(task)
     _refuse_missing_matplotlib(plot)
     run = out or runs.make_next(Path("runs"), f"{_name(config)}-{config.data}")
-    runs.create(run, config)
-    with runs.locked(run):
+    with runs.create(run, config):
         _go(task, run, None, plot, quiet)
 
 
@@ -174,7 +173,10 @@ def _continue(run: Path, given: dict[str, Any], plot: bool | None, quiet: bool) 
             training.restore(task, run / runs.NEWEST, checkpoint)
             _refuse_earlier_end(task, run, checkpoint)
         _refuse_missing_matplotlib(plot)
-        runs.cut_metrics(run / runs.METRICS, checkpoint.step if checkpoint else 0)
+        if checkpoint is None:
+            runs.replace(run / runs.METRICS, b"")
+        else:
+            runs.cut_metrics(run / runs.METRICS, checkpoint.step)
         runs.replace(run / runs.CONFIG, configs.write(config).encode())
         _go(task, run, checkpoint, plot, quiet)
 
@@ -245,7 +247,7 @@ def _signals() -> Iterator[Callable[[], bool]]:
 
     def ask(number: int, frame: FrameType | None) -> None:
         if asked.is_set() or not stepped.is_set():
-            raise KeyboardInterrupt
+            raise Stopped
         asked.set()
 
     with handled(ask, "SIGINT", "SIGTERM", "SIGHUP"):
