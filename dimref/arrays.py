@@ -20,6 +20,7 @@ import numpy as np
 
 from dimref.data.dataset import DataError, fault
 from dimref.data.files import DEFLATE_RATIO, need_file, read_exactly
+from dimref.stopping import killable
 
 Check = Callable[[str, tuple[int, ...], np.dtype], None]
 
@@ -36,6 +37,7 @@ def numbers(where: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
         raise fault(where, "numbers (float, integer or bool)", f"{dtype} {shape}")
 
 
+@killable()
 def read_npy(path: Path, check: Check = numbers) -> np.ndarray:
     """The array in a .npy file, C-contiguous, in the file's own dtype.
 
@@ -52,8 +54,7 @@ def read_npy(path: Path, check: Check = numbers) -> np.ndarray:
 @contextmanager
 def open_npz(path: Path) -> Iterator[zipfile.ZipFile]:
     """A .npz archive opened for `read_npz_array`; whatever turns out damaged in it is a `DataError`."""
-    need_file(path)
-    with _sound(path, "a sound .npz file of plain arrays"), zipfile.ZipFile(path) as archive:
+    with killable(), _sound(path, "a sound .npz file of plain arrays"), zipfile.ZipFile(need_file(path)) as archive:
         yield archive
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dimref import names
 from dimref.errors import DimrefError
+from dimref.stopping import killable
 
 if TYPE_CHECKING:
     from dimref.methods import AnyObjective
@@ -210,6 +211,7 @@ def write(config: Config) -> str:
     return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
 
 
+@killable()
 def read(path: Path) -> dict[str, Any]:
     """The options in a JSON file, checked by name and type; some or all of them.
 

@@ -31,6 +31,7 @@ from dimref import config as configs
 from dimref.backend import Tree, leaves
 from dimref.config import Config
 from dimref.errors import DimrefError
+from dimref.stopping import killable
 
 FORMAT = 2
 LONGEST = 230  # bytes of a name that can be made longer
@@ -191,6 +192,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         np.savez(file, meta=np.array(json.dumps(meta)), **arrays)  # type: ignore[arg-type]
 
 
+@killable()
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint back.
 
@@ -276,6 +278,7 @@ def _finite(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not np.isfinite(value) else value
 
 
+@killable()
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """Every complete line; an incomplete last one, of a process that was killed while writing it, is left out."""
     need_file(path)

@@ -18,6 +18,7 @@ import click
 
 from dimref.errors import DimrefError
 from dimref.names import THREAD_VARIABLES
+from dimref.stopping import stop
 
 if TYPE_CHECKING:
     from dimref.config import Config
@@ -71,10 +72,6 @@ def handled(handler: Handler, *names: str) -> Iterator[None]:
 
 def stopped_by_signals() -> AbstractContextManager[None]:
     """SIGTERM and SIGHUP end a command as Ctrl-C does, so that a half-written file is taken away."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
     return handled(stop, "SIGTERM", "SIGHUP")
 
 

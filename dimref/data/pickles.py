@@ -59,7 +59,11 @@ class PickledArray:
         data = raw.encode("latin1") if isinstance(raw, str) else raw
         if fortran or not isinstance(data, bytes):
             raise ValueError("an array not in C order, or without bytes")
-        if type(shape) is not tuple or len(shape) > 4 or not all(type(n) is int and 0 <= n <= MOST_BYTES for n in shape):
+        if (
+            type(shape) is not tuple
+            or len(shape) > 4
+            or not all(type(n) is int and 0 <= n <= MOST_BYTES for n in shape)
+        ):
             raise ValueError("an array whose shape is no tuple of sizes")
         if len(data) != math.prod(shape):
             raise ValueError(f"an array said to be {shape} with {len(data)} bytes")

@@ -145,7 +145,9 @@ KEYS = {
 @pytest.mark.parametrize("key", KEYS.values(), ids=KEYS.keys())
 @pytest.mark.parametrize("program", [b"}%sK\x01s.", b"}(%sK\x01u.", b"(%sK\x01d."], ids=["item", "items", "dict"])
 def test_keys_are_text(key, program, tmp_path):
-    with pytest.raises(DataError, match="it has a key that is no text|it has the opcode|more opcodes than arrays need"):
+    with pytest.raises(
+        DataError, match=r"it has a key that is no text|it has the opcode|more opcodes than arrays need"
+    ):
         read_pickle(write(tmp_path / "p", b"\x80\x04" + program % key))
 
 
