@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dimref import names
 from dimref.errors import DimrefError
+from dimref.files import read_small
 from dimref.stopping import killable
 
 if TYPE_CHECKING:
@@ -219,7 +220,7 @@ def read(path: Path) -> dict[str, Any]:
         DimrefError: the file cannot be read, is not a JSON object, or has an unknown option or a value of another type.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(read_small(path).decode())
     except OSError as error:
         raise DimrefError(f"{path}: expected a configuration file, found: {error.strerror}") from None
     except (ValueError, RecursionError) as error:

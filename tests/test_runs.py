@@ -14,6 +14,7 @@ import threading
 
 import numpy as np
 import pytest
+import tiny
 
 from dimref import config as configs
 from dimref import runs
@@ -263,12 +264,12 @@ def test_no_flipped_bit_ends_in_a_traceback_or_in_other_numbers(saved):
 
 
 def rewrite(path, **changes):
-    """Change arrays of a checkpoint, or its description by a dict; None removes."""
+    """Change arrays of a checkpoint, or its description by a dict; None removes. The checksum is that of the result."""
     with np.load(path) as archive:
         arrays = dict(archive)
-    meta = {**json.loads(str(arrays["meta"])), **changes.pop("meta", {})}
-    arrays["meta"] = np.array(json.dumps({key: value for key, value in meta.items() if value is not None}))
-    np.savez(path, **{name: array for name, array in {**arrays, **changes}.items() if array is not None})
+    meta = {**json.loads(str(arrays.pop("meta"))), **changes.pop("meta", {})}
+    meta = {key: value for key, value in meta.items() if value is not None}
+    tiny.seal(path, meta, {name: array for name, array in {**arrays, **changes}.items() if array is not None})
 
 
 @pytest.mark.parametrize("key", ["format", "step", "best", "config"])
@@ -280,8 +281,12 @@ def test_a_description_without_an_entry_is_refused(saved, key):
 @pytest.mark.parametrize(
     ("meta", "words"),
     [
-        ({"format": 1}, "format 2, found 1"),
-        ({"step": "many"}, "damaged"),
+        ({"format": 1}, "format 3, found 1, of another version of dimref; go on with that version, or start the run"),
+        ({"format": 2, "checksum": None}, "format 3, found 2, of another version of dimref"),
+        ({"step": "many"}, "found step 'many', bound -inf"),
+        ({"step": 2.0}, "found step 2.0, bound -inf"),
+        ({"step": True}, "found step True, bound -inf"),
+        ({"step": 10**300}, "expected a step and a bound, found step 1000"),
         ({"best": "good"}, "damaged"),
         ({"config": []}, "expected a JSON object"),
         ({"config": {"depth": 3}}, "unknown option 'depth'"),
@@ -297,11 +302,13 @@ def test_other_files_in_a_checkpoints_place_are_refused(saved):
     for write in (
         lambda: saved.write_bytes(b"no archive"),
         lambda: np.save(saved.open("wb"), np.zeros(3)),
-        lambda: np.savez(saved, parameters=np.zeros(3)),
+        lambda: np.savez(saved, **{"parameters/prior/b": np.zeros(3)}),
         lambda: np.savez(saved, meta=np.array("[]")),
         lambda: np.savez(saved, meta=np.array("no json")),
+        lambda: np.savez(saved, meta=np.zeros(3)),
         lambda: rewrite(saved, **{"parameters/prior/b/x": np.zeros(3)}),  # a branch where an array is
-        lambda: rewrite(saved, **{"parameters/x": np.array([print], dtype=object)}),  # pickled
+        lambda: rewrite(saved, **{"parameters/prior": np.zeros(3)}),  # unknown, but a branch all the same
+        lambda: rewrite(saved, **{"parameters/prior/x": np.array(["text"])}),
     ):
         write()
         assert "damaged" in refusal(runs.load_checkpoint, saved)
@@ -313,8 +320,10 @@ def test_a_pickle_in_a_checkpoint_is_never_run(saved, tmp_path):
         def __reduce__(self):
             return (os.mkdir, (str(tmp_path / "boom"),))
 
-    rewrite(saved, **{"parameters/x": np.array([Bomb()], dtype=object)})
-    assert "damaged" in refusal(runs.load_checkpoint, saved)
+    with np.load(saved) as archive:
+        arrays = dict(archive)
+    np.savez(saved, **{**arrays, "parameters/prior/b": np.array([Bomb()], dtype=object)})
+    assert "expected numbers (float, integer or bool), found object (1,)" in refusal(runs.load_checkpoint, saved)
     assert not (tmp_path / "boom").exists()
 
 
@@ -323,8 +332,9 @@ def test_a_pickle_in_a_checkpoint_is_never_run(saved, tmp_path):
     [
         ({"step": -1}, "found step -1, bound -inf"),
         ({"best": math.nan}, "found step 3, bound nan"),
-        ({"trees": {**checkpoint().trees, "parameters": np.ones(2)}}, "expected a step, a bound and trees of arrays"),
-        ({"trees": {**checkpoint().trees, "state": np.ones(2)}}, "expected a step, a bound and trees of arrays"),
+        ({"trees": {**checkpoint().trees, "parameters": np.ones(2)}}, "found 'parameters.npy'"),
+        ({"trees": {**checkpoint().trees, "state": {"mine": {"other": np.ones(2)}}}}, "found 'state/mine/other.npy'"),
+        ({"trees": {**checkpoint().trees, "more": {"encoder": {"w": np.ones(2)}}}}, "found 'more/encoder/w.npy'"),
     ],
 )
 def test_a_checkpoint_that_no_run_writes_is_refused(tmp_path, change, words):

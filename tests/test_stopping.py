@@ -35,7 +35,7 @@ main(sys.argv[1:])
         ("dimref.data", "npz", "read", ("train", "--data", "npz", "--data-dir", "a.npz")),
         ("dimref", "runs", "need_file", ("encode", "run")),
         ("dimref", "arrays", "need_file", ("estimate", "a.npz")),
-        ("dimref", "config", "json.loads", ("train", "--config", "config.json")),
+        ("dimref", "config", "read_small", ("train", "--config", "config.json")),
     ],
     ids=["data", "a checkpoint", "arrays", "a configuration"],
 )

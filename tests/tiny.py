@@ -9,7 +9,7 @@ import sys
 import numpy as np
 from click.testing import CliRunner
 
-from dimref import discriminators, encoders, task
+from dimref import discriminators, encoders, runs, task
 from dimref.cli import main
 from dimref.config import Config
 from dimref.evaluation import dependence, reconstruction
@@ -86,6 +86,13 @@ def process(*args, **options):
     child.stdout_text, child.stderr_text = child.communicate(timeout=120)
     assert "Traceback" not in child.stderr_text, child.stderr_text
     return child
+
+
+def seal(path, meta, arrays):
+    """Write a checkpoint of any description, which may lack an entry, and of any arrays, its checksum right."""
+    meta = {key: value for key, value in meta.items() if key != "checksum"}
+    meta["checksum"] = runs.checksum(meta, arrays)
+    np.savez(path, meta=np.array(json.dumps(meta)), **arrays)
 
 
 def arrays(path):

@@ -10,6 +10,7 @@ import click
 
 from dimref import amdim, multiscale, plots, training
 from dimref.commands import pictures, scores
+from dimref.commands.options import say
 from dimref.config import Config
 from dimref.data import DataError
 from dimref.errors import DimrefError
@@ -119,7 +120,7 @@ def _of_at_most(ceiling: float) -> str:
 
 
 def _row(name: str, text: str) -> None:
-    click.echo(scores.row(name, text))
+    say(scores.row(name, text))
 
 
 # ---- probes

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 from dimref import names, runs
 from dimref.errors import DimrefError
+from dimref.files import read_small
 from dimref.plots.style import BLUE, GREY, ORANGE, new_figure, save, tidy
 from dimref.stopping import killable
 
@@ -76,7 +76,7 @@ def read_probes(path: Path) -> tuple[Cells, float]:
     """
     runs.need_file(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_small(path).decode())
     except OSError as error:
         raise DimrefError(
             f"{path}: expected the results of dimref evaluate, found: {error.strerror or error}"
@@ -96,7 +96,9 @@ def read_probes(path: Path) -> tuple[Cells, float]:
         raise DimrefError(
             f"{path}: expected results as dimref evaluate writes them, found a fault at {error}"
         ) from None
-    numbers = [v for value in (*cells.values(), (chance,)) for v in value]
-    if not cells or not all(0 <= v < math.inf for v in numbers):
-        raise DimrefError(f"{path}: expected at least one known probe with finite numbers of at least 0, found none")
+    if not cells:
+        raise DimrefError(f"{path}: expected at least one known probe, found none")
+    for percent in (chance, *(v for value in cells.values() for v in value)):
+        if not 0 <= percent <= 100:
+            raise DimrefError(f"{path}: expected accuracies, deviations and chance from 0 to 1, found {percent / 100:g}")
     return cells, chance

@@ -32,13 +32,12 @@ def changed(run, name, change):
     """The run's newest checkpoint with its description (name "meta") or one of its arrays changed."""
     with np.load(run / "newest.npz") as archive:
         arrays = {key: archive[key] for key in archive.files}
+    meta = json.loads(str(arrays.pop("meta")))
     if name == "meta":
-        meta = json.loads(str(arrays["meta"]))
         change(meta)
-        arrays["meta"] = np.array(json.dumps(meta))
     else:
         arrays[name] = change(arrays[name])
-    np.savez(run / "newest.npz", **arrays)
+    tiny.seal(run / "newest.npz", meta, arrays)
     return run
 
 
