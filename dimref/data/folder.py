@@ -13,7 +13,7 @@ from types import ModuleType
 import numpy as np
 
 from dimref.data.dataset import DataError, Dataset, MissingSplit, fault, make
-from dimref.data.files import need_file, need_folder
+from dimref.data.files import MOST_UNPACKED, need_file, need_folder
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "PPM", "TIFF")  # whatever a file is called, nothing else is decoded
@@ -21,6 +21,7 @@ PARTS = {"train": ("train",), "test": ("test", "val")}
 GREY = ("1", "L", "LA")
 DEEP = ("I", "F")  # modes that begin so hold more than 8 bits; Pillow would cut them without a word
 MOST_PIXELS = 4096 * 4096
+MOST_RATIO = 100  # of the bytes of all images to their files'; photographs have 4 to 30
 
 
 def read(name: str, split: str, data_dir: Path, limit: int | None) -> Dataset:
@@ -121,11 +122,20 @@ def _decode_all(paths: list[Path], pillow: ModuleType) -> np.ndarray:
         for i, path in enumerate(paths):
             pixels = _decode(path, pillow, images.shape[1:3] if i else None, paths[0])
             if i == 0:
+                _refuse_bomb(paths, pixels.nbytes)
                 images = np.empty((len(paths), *pixels.shape), np.uint8)
             if pixels.shape[2] > images.shape[3]:
                 images = np.repeat(images, 3, axis=3)
             images[i] = pixels
     return images
+
+
+def _refuse_bomb(paths: list[Path], image: int) -> None:
+    """Small files of large blank images are told before all of them are decoded."""
+    size, needed = sum(path.stat().st_size for path in paths), len(paths) * image
+    if needed > max(MOST_UNPACKED, size * MOST_RATIO):
+        found = f"{needed} (if they are meant to be blank, resize them or set a limit)"
+        raise fault(paths[0].parent, f"images of at most {MOST_RATIO} times the {size} bytes of their files", found)
 
 
 def _decode(path: Path, pillow: ModuleType, size: tuple[int, ...] | None, first: Path) -> np.ndarray:

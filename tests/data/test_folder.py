@@ -208,6 +208,16 @@ def test_decompression_bombs(side, word, tmp_path, refuses):
     refuses("folder", "train", tmp_path, "a/x.png: expected", word)
 
 
+def test_many_small_files_of_large_images(tmp_path, refuses, monkeypatch):
+    monkeypatch.setattr("dimref.data.folder.MOST_UNPACKED", 1_000_000)
+    for k in range(3):
+        save(tmp_path / "a" / f"{k}.png", np.zeros((600, 600), np.uint8))
+    assert len(load("folder", "train", tmp_path, limit=2).images) == 2
+    refuses(
+        "folder", "train", tmp_path, "expected images of at most 100 times the .* bytes of their files, found 1080000"
+    )
+
+
 def test_other_formats_under_an_image_name_are_not_tried(tmp_path, refuses):
     (tmp_path / "a").mkdir()
     Image.fromarray(pixels()).save(tmp_path / "a" / "x.png", "EPS")  # decoding it would run a PostScript program
