@@ -132,8 +132,8 @@ def _decode_all(paths: list[Path], pillow: ModuleType) -> np.ndarray:
 
 def _refuse_bomb(paths: list[Path], image: int) -> None:
     """Small files of large blank images are told before all of them are decoded."""
-    size, needed = sum(path.stat().st_size for path in paths), len(paths) * image
-    if needed > max(MOST_UNPACKED, size * MOST_RATIO):
+    needed = len(paths) * image
+    if needed > MOST_UNPACKED and needed > MOST_RATIO * (size := sum(need_file(path).stat().st_size for path in paths)):
         found = f"{needed} (if they are meant to be blank, resize them or set a limit)"
         raise fault(paths[0].parent, f"images of at most {MOST_RATIO} times the {size} bytes of their files", found)
 
