@@ -76,7 +76,7 @@ def test_bars_whiskers_and_lines_are_the_cells(tmp_path, drawn):
         (json.dumps({"results": [cell("linear", "trained", "y", "nan")], "data": {"chance": 0}}), "1, found nan"),
         (json.dumps({"results": [cell("linear", "trained", "y", -0.1)], "data": {"chance": 0}}), "1, found -0.1"),
         (json.dumps({"results": [cell("linear", "trained", "y", 1.6e306)], "data": {"chance": 0}}), "found 1.6e+306"),
-        (json.dumps({"results": [cell("mlp", "raw", "pixels", 0.1, 1e307)], "data": {"chance": 0}}), "found 1e+307"),
+        (json.dumps({"results": [cell("mlp", "raw", "pixels", 0.1, 1e306)], "data": {"chance": 0}}), "found 1e+306"),
         (json.dumps({"results": [cell("mlp", "raw", "pixels", 0.1)], "data": {"chance": 1e305}}), "found 1e+305"),
         (json.dumps({"results": [cell("$", "trained", "y", 0.5)], "data": {"chance": 0}}), "one known probe"),
         (json.dumps({"results": [], "data": {"chance": 0.1}}), "expected at least one known probe, found none"),
