@@ -8,6 +8,7 @@ import contextlib
 import gzip
 import io
 import json
+import pickletools
 import random
 import resource
 import shutil
@@ -34,8 +35,9 @@ VALUES = (None, True, False, 0, 1, -1, 7, 0.5, -0.0, 1e308, float("inf"), float(
           DEEP, "", "nan", "-inf", "1", "x" * 20_000, "\x1b[2J\r\n\0", "é\u2028", [],
           {}, [[]], {"a": {"b": [1, 2]}}, [1] * 500)  # fmt: skip
 OPCODES = [bytes([code]) for code in b"().0123NRb}]st2ahijeloqpd\x85\x86\x87\x88\x8b\x8e\x8f\x90\x91\x93\x94\x95\x96"]
-PIECES = [*OPCODES, b"2\x86" * 40, b"\x85" * 300_000, b"\x8b\xd0\x07\0\0" + b"\x7f" * 2000, b"cos\nsystem\n",
-          b"\x96" + struct.pack("<Q", 3 << 30), b"r\xff\xff\xff\xff", b"cnumpy\ndtype\n", b"]" * 100_000]  # fmt: skip
+PIECES = [*OPCODES, b")" + b"2\x86" * 40, b")" + b"\x85" * 300_000, b"\x8b\xd0\x07\0\0" + b"\x7f" * 2000, b"cos\nsystem\n",
+          b"\x96" + struct.pack("<Q", 3 << 30), b"r\xff\xff\xff\xff", b"cnumpy\ndtype\n", b"]" * 100_000,
+          b")" + b"\x94h\x00h\x00\x86" * 40, b"U\x01x", b"h\x00h\x01"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -204,9 +206,11 @@ def _gzip(rng: random.Random, content: bytes, done: list[str]) -> bytes:
 
 
 def _pickle(rng: random.Random, content: bytes, done: list[str]) -> bytes:
-    at, piece = rng.randrange(len(content) if rng.random() < 0.3 else 80), rng.choice(PIECES)
-    done.append(f"{piece[:8]!r} at {at}")
-    return content[:at] + piece + content[at + rng.choice((0, 1)) :]
+    """Opcodes of another's in the place of one, or before it."""
+    places = [place for _, _, place in pickletools.genops(content)]
+    k, piece = rng.randrange(len(places) - 1), rng.choice(PIECES)
+    done.append(f"{piece[:8]!r} at {places[k]}")
+    return content[: places[k]] + piece + content[places[k + rng.randrange(2)] :]
 
 
 def _archive(rng: random.Random, content: bytes, done: list[str]) -> bytes:
