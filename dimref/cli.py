@@ -50,7 +50,7 @@ class Group(click.Group):
             _tell(str(error))
             ctx.exit(error.exit_code)
         except click.ClickException as error:  # click prints it, with what was typed in it
-            error.message = printable(error.message)
+            error.message = printable(error.message)  # type: ignore[misc]
             raise
         except KeyboardInterrupt:
             _tell("stopped")

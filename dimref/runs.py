@@ -2,7 +2,7 @@
 
 Every file but the metrics is written beside its place, flushed to the disk and renamed over it, so that whatever happens
 the complete old one or the complete new one is there. Metrics are appended a line at a time and cut back to the
-checkpoint's step when a run is resumed. Checkpoints hold arrays alone, no pickle.
+checkpoint's step when a run is resumed. Checkpoints hold arrays alone, uncompressed and without a pickle, under a checksum.
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ FORMAT = 3  # since 3 with a checksum
 LONGEST = 230  # bytes of a name that can be made longer
 MOST_METRICS, LONGEST_LINE = 1 << 30, 1 << 16  # bytes: a million lines and more; a line has some 700
 META = "meta"  # the description in a checkpoint; what else may be in it:
+TREE = r"\w+(/\w+){0,3}"
 MEMBER = re.compile(
-    rf"({META}|(parameters|adam/[mv])/(encoder|local|global|prior)/.+|state/encoder/.+|state/mine/(local|global))\.npy"
+    rf"({META}|(parameters|adam/[mv])/(encoder|local|global|prior)/{TREE}|state/(encoder/{TREE}|mine/(local|global)))\.npy"
 )
 CONFIG, METRICS, NEWEST, BEST, CURVES = "config.json", "metrics.jsonl", "newest.npz", "best.npz", "curves.png"
 
@@ -237,10 +238,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
             del meta["format"]
             best = float(best)
     except DataError as error:
-        why = error.__cause__ or error
-        raise RunError(
-            f"{path}: expected a complete checkpoint, found a damaged or unreadable one ({type(why).__name__}: {why})"
-        ) from None
+        cause = error.__cause__
+        what = "one that cannot be read" if isinstance(cause, OSError) else "a damaged file"
+        why = f"{type(cause).__name__}: {cause}" if cause else str(error).removeprefix(f"{path}: ")
+        raise RunError(f"{path}: expected a complete checkpoint, found {what} ({why})") from None
     if type(step) is not int or not 0 <= step < 1 << 63 or math.isnan(best):
         raise RunError(f"{path}: expected a step and a bound, found step {step!r}, bound {best}")
     return Checkpoint(step, _nested(arrays), Config(**configs.checked_types(options, str(path))), best, meta)

@@ -88,11 +88,15 @@ def process(*args, **options):
     return child
 
 
-def seal(path, meta, arrays):
-    """Write a checkpoint of any description, which may lack an entry, and of any arrays, its checksum right."""
-    meta = {key: value for key, value in meta.items() if key != "checksum"}
-    meta["checksum"] = runs.checksum(meta, arrays)
-    np.savez(path, meta=np.array(json.dumps(meta)), **arrays)
+def change(path, how):
+    """Have how(meta, arrays) change a checkpoint's description and arrays; its checksum is then that of the result."""
+    with np.load(path, allow_pickle=False) as archive:
+        named = dict(archive)
+    meta = json.loads(str(named.pop("meta")))
+    del meta["checksum"]
+    how(meta, named)
+    meta["checksum"] = runs.checksum(meta, named)
+    np.savez(path, meta=np.array(json.dumps(meta)), **named)
 
 
 def arrays(path):

@@ -100,5 +100,7 @@ def read_probes(path: Path) -> tuple[Cells, float]:
         raise DimrefError(f"{path}: expected at least one known probe, found none")
     for percent in (chance, *(v for value in cells.values() for v in value)):
         if not 0 <= percent <= 100:
-            raise DimrefError(f"{path}: expected accuracies, deviations and chance from 0 to 1, found {percent / 100:g}")
+            raise DimrefError(
+                f"{path}: expected accuracies, deviations and chance from 0 to 1, found {percent / 100:g}"
+            )
     return cells, chance
