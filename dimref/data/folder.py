@@ -6,6 +6,7 @@ folders of its own, as Tiny ImageNet does (train/<class>/images/*.JPEG). Hidden 
 image is turned as its EXIF orientation says. Needs Pillow.
 """
 
+import io
 import os
 import warnings
 from pathlib import Path
@@ -28,6 +29,7 @@ ORIENTATION = 0x0112  # the tag of EXIF
 GREY = ("1", "L", "LA")
 DEEP = ("I", "F")  # modes that begin so hold more than 8 bits; Pillow would cut them without a word
 MOST_PIXELS = 4096 * 4096
+MOST_FILE = 16 * MOST_PIXELS  # bytes
 MOST_RATIO = 100  # of the bytes of all images to their files'; photographs have 4 to 30
 
 
@@ -162,7 +164,11 @@ def _refuse_bomb(paths: list[Path], image: int) -> None:
 def _decode(path: Path, pillow: ModuleType, size: tuple[int, ...] | None, first: Path) -> np.ndarray:
     """One image as uint8 (H, W, 1 or 3), turned upright; how many its pixels are is looked at before they are unpacked."""
     try:
-        with pillow.open(need_file(path), formats=FORMATS) as image:
+        size_on_disk = need_file(path).stat().st_size
+        if size_on_disk > MOST_FILE:
+            raise fault(path, f"a file of at most {MOST_FILE} bytes", str(size_on_disk))
+        # From memory: Pillow asks a file for as many bytes as a damaged chunk promises, which are then allocated.
+        with pillow.open(io.BytesIO(path.read_bytes()), formats=FORMATS) as image:
             width, height = image.size
             if not 0 < width * height <= MOST_PIXELS:
                 raise fault(path, f"1 to {MOST_PIXELS} pixels", f"{width}x{height}")
