@@ -20,10 +20,11 @@ from dimref.commands.evaluate import evaluate
 from dimref.commands.export import export
 from dimref.commands.hardware import hardware
 from dimref.commands.info import info
-from dimref.commands.options import say, stopped_by_signals
+from dimref.commands.options import say
 from dimref.commands.plot import plot
 from dimref.commands.train import train
 from dimref.errors import DimrefError, printable
+from dimref.stopping import stopped_by_signals
 
 BROKEN_PIPE = 141  # what a shell says of a program that the signal of a broken pipe has ended
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dimref import names
 from dimref.errors import DimrefError
 from dimref.files import read_small
+from dimref.stopping import killable
 
 if TYPE_CHECKING:
     from dimref.methods import AnyObjective
@@ -211,6 +212,7 @@ def write(config: Config) -> str:
     return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
 
 
+@killable()
 def read(path: Path) -> dict[str, Any]:
     """The options in a JSON file, checked by name and type; some or all of them.
 

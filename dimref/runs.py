@@ -36,6 +36,7 @@ from dimref.config import Config
 from dimref.data.dataset import DataError, fault
 from dimref.errors import DimrefError
 from dimref.files import no_file
+from dimref.stopping import killable
 
 FORMAT = 3  # since 3 with a checksum
 LONGEST = 230  # bytes of a name that can be made longer
@@ -260,6 +261,7 @@ def checksum(meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
     return f"CRC {total:08x}"
 
 
+@killable()
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint back: first what is in it, by name, type and shape; then the content, if it is one.
 
@@ -391,6 +393,7 @@ def _finite(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not np.isfinite(value) else value
 
 
+@killable()
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """Every complete line; an incomplete last one, of a process that was killed while writing it, is left out.
 

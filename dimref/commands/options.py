@@ -5,13 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -49,53 +45,6 @@ def other_data(
         return dataclasses.replace(config, data=data, data_dir=data_dir, noise=noise, limit=limit)
     given: dict[str, Any] = {"data_dir": data_dir, "noise": noise, "limit": limit}
     return dataclasses.replace(config, **{name: value for name, value in given.items() if value is not None})
-
-
-Handler = Callable[[int, FrameType | None], None]
-
-
-@contextmanager
-def handled(handler: Handler, *names: str) -> Iterator[None]:
-    """Have signals handled, those of the names that the system has and nobody has it ignore, as nohup does SIGHUP."""
-
-    def heard(number: int, frame: FrameType | None) -> None:
-        if _is_deaf(frame):
-            threading.Timer(0.01, signal.raise_signal, (number,)).start()
-        else:
-            handler(number, frame)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    previous = {n: signal.signal(n, heard) for n in numbers if signal.getsignal(n) != signal.SIG_IGN}
-    try:
-        yield
-    finally:
-        for number, before in previous.items():
-            signal.signal(number, before)
-
-
-def _is_deaf(frame: FrameType | None) -> bool:
-    """Whether an exception would be lost: autograd's `wraps`, called a thousand times by its import, passes over any."""
-    while frame is not None:
-        if frame.f_code.co_name == "_wraps" and frame.f_globals.get("__name__") == "autograd.wrap_util":
-            return True
-        frame = frame.f_back
-    return False
-
-
-class Stopped(KeyboardInterrupt):
-    """A signal's. Python ends itself by SIGINT, not with exit code 130, if KeyboardInterrupt itself has left an exec."""
-
-
-def stopped_by_signals() -> AbstractContextManager[None]:
-    """SIGTERM and SIGHUP end a command as Ctrl-C does: by an exception, so that a half-written file is taken away."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Stopped
-
-    return handled(stop, "SIGINT", "SIGTERM", "SIGHUP")
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -17,9 +17,10 @@ from click.core import ParameterSource
 
 from dimref import config as configs
 from dimref import names
-from dimref.commands.options import Stopped, handled, set_threads
+from dimref.commands.options import set_threads
 from dimref.config import PRESETS, Config
 from dimref.errors import DimrefError
+from dimref.stopping import Stopped, handled
 
 if TYPE_CHECKING:
     from dimref.runs import Checkpoint

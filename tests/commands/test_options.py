@@ -13,8 +13,9 @@ from autograd import wrap_util
 from click.testing import CliRunner
 
 from dimref.cli import Group
-from dimref.commands.options import Stopped, json_option, printer, set_threads, stopped_by_signals, write_json
+from dimref.commands.options import json_option, printer, set_threads, write_json
 from dimref.errors import DimrefError
+from dimref.stopping import Stopped, stopped_by_signals
 
 RESULT = {"nats": 0.5, "of": "x → y"}
 
