@@ -61,10 +61,10 @@ def _is_deaf(frame: FrameType | None) -> bool:
 
 @contextmanager
 def killable() -> Iterator[None]:
-    """Let the system end the process where SIGTERM or SIGHUP would: Python calls a handler only between two steps of its own.
+    """Let the system end the process where SIGTERM or SIGHUP would.
 
-    A reader can be stuck within one for minutes, in the interpreter, in a decoder or on a slow disk; and it writes
-    nothing that would be left half-written. Other handlers, those of a program that calls dimref, stay as they are.
+    Python calls a handler only between two steps of its own. A reader can be stuck within one for minutes, in the
+    interpreter, in a decoder or on a slow disk; and it writes nothing that would be left half-written. Other handlers, those of a program that calls dimref, stay as they are.
     """
     main = threading.current_thread() is threading.main_thread()
     names = ("SIGTERM", "SIGHUP") if main else ()
