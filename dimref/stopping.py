@@ -64,7 +64,8 @@ def killable() -> Iterator[None]:
     """Let the system end the process where SIGTERM or SIGHUP would.
 
     Python calls a handler only between two steps of its own. A reader can be stuck within one for minutes, in the
-    interpreter, in a decoder or on a slow disk; and it writes nothing that would be left half-written. Other handlers, those of a program that calls dimref, stay as they are.
+    interpreter, in a decoder or on a slow disk; and it writes nothing that would be left half-written. Other handlers,
+    those of a program that calls dimref, stay as they are.
     """
     main = threading.current_thread() is threading.main_thread()
     names = ("SIGTERM", "SIGHUP") if main else ()
