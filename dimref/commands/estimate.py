@@ -91,7 +91,8 @@ def _use_threads(count: int | None) -> None:
 
 def _read(x_file: Path, y_file: Path | None) -> tuple[np.ndarray, np.ndarray]:
     from dimref.data.dataset import fault
-    from dimref.data.npy import npz_names, open_npz, read_npy, read_npz_array
+    from dimref.data.files import MOST_UNPACKED
+    from dimref.data.npy import npz_header, npz_names, open_npz, read_npy, read_npz_array
 
     if y_file is not None:
         return read_npy(x_file), read_npy(y_file)
@@ -101,7 +102,13 @@ def _read(x_file: Path, y_file: Path | None) -> tuple[np.ndarray, np.ndarray]:
         found = npz_names(archive)
         if not {"x", "y"} <= set(found):
             raise fault(x_file, "arrays x and y", ", ".join(found) or "none")
-        x, y = (read_npz_array(x_file, archive, key)[0] for key in ("x", "y"))
+        headers = {key: npz_header(x_file, archive, key) for key in ("x", "y")}
+        rows = [(*shape, 0)[0] for shape, _ in headers.values()]
+        if rows[0] != rows[1]:
+            raise fault(x_file, "one row of y for each of x", f"{rows[0]} and {rows[1]} rows")
+        # Every number becomes one of 8 bytes, whatever it is stored as.
+        most = {key: MOST_UNPACKED * dtype.itemsize // 8 for key, (_, dtype) in headers.items()}
+        x, y = (read_npz_array(x_file, archive, key, most_bytes=most[key])[0] for key in ("x", "y"))
     return x, y
 
 

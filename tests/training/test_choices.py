@@ -67,5 +67,5 @@ def test_checkpoints_and_formats_are_those_of_the_files():
 
 
 def test_names_and_configuration_load_no_numpy():
-    code = "import sys, dimref.names, dimref.config, dimref.cli; sys.exit('numpy' in sys.modules)"
+    code = "import sys, dimref.training.choices, dimref.training.config, dimref.cli; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
