@@ -30,20 +30,20 @@ def plot(run: Path, data_dir: str | None, checkpoint: str, backend: str, threads
     from dimref import plots
     from dimref.backend import get_backend
     from dimref.commands import pictures
-    from dimref.evaluation import frozen
+    from dimref.export import inference
     from dimref.plots.accuracies import EVALUATION
 
     if not plots.available():
         raise DimrefError(plots.MISSING)
-    encoder, found = frozen.load(run, get_backend(backend), f"{checkpoint}.npz")
-    config = found.config if data_dir is None else dataclasses.replace(found.config, data_dir=data_dir)
-    n = found.meta.get("held_out_batch", config.batch_size)
+    encoder, saved = inference.load(run, get_backend(backend), f"{checkpoint}.npz")
+    config = saved.config if data_dir is None else dataclasses.replace(saved.config, data_dir=data_dir)
+    n = saved.meta.get("held_out_batch", config.batch_size)
     if type(n) is not int or n < 2:
         raise DimrefError(f"{run / checkpoint}.npz: expected a held-out batch of at least 2 images, found {n!r}")
     ceilings = pictures.ceilings(config.objective(), n, encoder.layout.local[0] ** 2)
     title = pictures.title_of(config)
     click.echo(f"{'curves':<13} {pictures.told(lambda: plots.curves(run, ceilings, title, n))}")
-    for name, text in pictures.of_encoder(run, encoder, config, found.step):
+    for name, text in pictures.of_encoder(run, encoder, config, saved.step):
         click.echo(f"{name:<13} {text}")
     if (run / EVALUATION).exists():
         click.echo(f"{'accuracies':<13} {pictures.told(lambda: plots.accuracies(run, title))}")
