@@ -51,3 +51,17 @@ def images(tmp_path):
 def prepare(images, narrow):
     """The task of a configuration, of the tiny images unless told otherwise."""
     return lambda **options: task.prepare(tiny.config(images, **options))
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that were saved."""
+    figure = pytest.importorskip("matplotlib.figure").Figure
+    figures, save = [], figure.savefig
+
+    def keep(self, *args, **options):
+        figures.append(self)
+        save(self, *args, **options)
+
+    monkeypatch.setattr(figure, "savefig", keep)
+    return figures

@@ -75,9 +75,9 @@ def estimate(
     for line in report.closing(fits, neighbours, seconds):
         say(line)
     if picture is not None:
-        from dimref import plots
+        from dimref.estimation.picture import draw
 
-        plots.estimate(picture, fits, neighbours if isinstance(neighbours, float) else None)
+        draw(picture, fits, neighbours if isinstance(neighbours, float) else None)
         say(f"picture       {picture}")
     write_json(json_file, _as_json(x, y, fits, neighbours, seconds))
 

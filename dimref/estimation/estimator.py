@@ -195,11 +195,15 @@ class MutualInformation:
         """Its 95 % interval; see `Estimate`."""
         return self.estimate().interval
 
+    @property
+    def objective(self) -> str:
+        """The bound that the critics maximize."""
+        return "jsd" if self.bound == "smile" else self.bound
+
     def _settings(self) -> Settings:
         family = CRITICS[self.critic]
-        objective = "jsd" if self.bound == "smile" else self.bound
         batch = self.batch_size or family.batch
-        return Settings(objective, family, self.transform, self.steps, batch, self.restarts)
+        return Settings(self.objective, family, self.transform, self.steps, batch, self.restarts)
 
     def _check(self) -> None:
         for name, known in (

@@ -17,6 +17,7 @@ import numpy as np
 
 from dimref import bounds
 from dimref.backend import Backend
+from dimref.evaluation.labelled import too_few
 from dimref.evaluation.probes.problem import part
 from dimref.training.fit import Schedule, fit, shuffled
 from dimref.trees import Array, Tree
@@ -45,8 +46,8 @@ class Dependence:
 
 def check_counts(name: str, train: int, test: int) -> None:
     """Raise ValueError where either set has too few images."""
-    if min(train, test) < FEWEST:
-        raise ValueError(f"{name}: needs {FEWEST} training and {FEWEST} test images, had {train} and {test}")
+    if reason := too_few(FEWEST, train, test):
+        raise ValueError(f"{name}: {reason}")
 
 
 def maximize(

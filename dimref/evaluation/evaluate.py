@@ -21,7 +21,7 @@ from dimref.encoders import scale
 from dimref.errors import DimrefError
 from dimref.evaluation import dv_critic, mine, ndm, reconstruction
 from dimref.evaluation.dv_critic import Dependence
-from dimref.evaluation.labelled import Labelled
+from dimref.evaluation.labelled import Labelled, too_few
 from dimref.evaluation.probes import PROBES, problem_of
 from dimref.evaluation.probes.problem import MISSING
 from dimref.evaluation.ssim import WINDOW
@@ -121,9 +121,7 @@ def obstacle(name: str, images: Labelled, layout: AnyLayout) -> str | None:
     if name == "ms-ssim" and layout.size < WINDOW:
         return f"no window of {WINDOW}×{WINDOW} pixels fits into images of {layout.size}×{layout.size}"
     least = reconstruction.FEWEST if name == "ms-ssim" else dv_critic.FEWEST
-    counts = len(images.train[1]), len(images.test[1])
-    enough = min(counts) >= least
-    return None if enough else f"needs {least} training and {least} test images, found {counts[0]} and {counts[1]}"
+    return too_few(least, len(images.train[1]), len(images.test[1]))
 
 
 def _probed(

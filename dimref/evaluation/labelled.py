@@ -41,6 +41,12 @@ class Labelled:
         return float(np.unique(self.test[1], return_counts=True)[1].max() / len(self.test[1]))
 
 
+def too_few(least: int, train: int, test: int) -> str | None:
+    """Why so many training and test images are too few; None where they are enough."""
+    enough = min(train, test) >= least
+    return None if enough else f"needs {least} training and {least} test images, found {train} and {test}"
+
+
 def labelled_images(config: Config, limit: int | None = None) -> Labelled:
     """At most `limit` training and test images of a configuration's data.
 

@@ -10,6 +10,7 @@ import numpy as np
 from dimref import layers, ops
 from dimref.backend import Backend
 from dimref.encoders import KERNEL, PADDING, STRIDE, Layout
+from dimref.evaluation.labelled import too_few
 from dimref.evaluation.probes.problem import standardized
 from dimref.evaluation.ssim import ms_ssim
 from dimref.training.fit import Schedule, fit, shuffled, whole_passes
@@ -37,10 +38,8 @@ def reconstruction(
     Source: arXiv 1808.06670, section 4.1 (MS-SSIM of a decoder from y).
     """
     (images, y), (images_test, y_test) = train, test
-    if min(len(y), len(y_test)) < FEWEST:
-        raise ValueError(
-            f"reconstruction: needs {FEWEST} training and {FEWEST} test images, had {len(y)} and {len(y_test)}"
-        )
+    if reason := too_few(FEWEST, len(y), len(y_test)):
+        raise ValueError(f"reconstruction: {reason}")
     y, y_test = standardized(y, y_test)
     decoder, running = _fit(images, y, layout, np.random.default_rng(seed), backend)
     total = 0.0

@@ -109,5 +109,5 @@ def test_the_fewest_images_will_do_and_fewer_are_refused(quick, n, m):
     if min(n, m) >= 40:
         assert np.isfinite(mine(train, test, LAYOUT, 0, NUMPY).nats)
     else:
-        with pytest.raises(ValueError, match=f"mine: needs 40 training and 40 test images, had {n} and {m}"):
+        with pytest.raises(ValueError, match=f"mine: needs 40 training and 40 test images, found {n} and {m}"):
             mine(train, test, LAYOUT, 0, NUMPY)

@@ -81,7 +81,7 @@ def test_seeds_and_devices(quick):
 def test_the_fewest_images_will_do_and_fewer_are_refused(quick):
     assert np.isfinite(ndm(correlated(40, 0.9, 0), correlated(40, 0.9, 1), 0, NUMPY).nats)
     for n, m in ((39, 60), (60, 39)):
-        with pytest.raises(ValueError, match=f"ndm: needs 40 training and 40 test images, had {n} and {m}"):
+        with pytest.raises(ValueError, match=f"ndm: needs 40 training and 40 test images, found {n} and {m}"):
             ndm(correlated(n, 0.9, 0), correlated(m, 0.9, 1), 0, NUMPY)
 
 

@@ -86,7 +86,7 @@ def test_seeds_and_devices(monkeypatch):
 def test_too_few_and_too_small_images_are_refused(monkeypatch):
     tiny.narrow(monkeypatch)
     layout = Layout(12, 1, width=2, fc=4, representation=2)
-    with pytest.raises(ValueError, match="needs 2 training and 2 test images, had 20 and 1"):
+    with pytest.raises(ValueError, match="needs 2 training and 2 test images, found 20 and 1"):
         reconstruction(gradients(20, 0), gradients(1, 1), layout, 0, NUMPY)
     small = gradients(20, 0, side=10)
     with pytest.raises(ValueError, match="at least 11×11"):
