@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from dimref.engine import turn_on
 from dimref.optim import adam_step, init_adam
 from dimref.training.fit import Schedule, fit, shuffled, whole_passes
 
@@ -53,6 +54,7 @@ def fitted(values, steps, **options):
 
 
 def test_the_result_is_the_best_state_and_training_stops_where_none_improves():
+    turn_on()  # Adam overwrites the parameters
     result, seen = fitted([0.0, 1.0, 3.0, 2.0, 2.5, 3.0, 1.0, 9.0], 100, every=2, patience=4)
     assert result.history == tuple(zip(range(0, 14, 2), [0.0, 1.0, 3.0, 2.0, 2.5, 3.0, 1.0], strict=True))
     assert (result.step, result.state) == (4, 4)
