@@ -24,7 +24,7 @@ from dimref.backend import NUMPY
 from dimref.commands import estimate
 from dimref.data import load
 from dimref.estimation.samples import as_pairs
-from dimref.evaluation import frozen
+from dimref.export import inference
 from dimref.plots.accuracies import read_probes
 from dimref.plots.curves import _read as read_curves
 from dimref.training import checkpoints
@@ -240,7 +240,7 @@ def own(run):
         {"value": {"value": x}, "gradients": {"x": {"y": y}}, "problem": "", "remarks": ["a"], "framework": "torch"},
     )
     yield Reader(
-        "checkpoint", file("newest.npz"), lambda folder: frozen.load(folder, NUMPY), same_checkpoint, seal=seal
+        "checkpoint", file("newest.npz"), lambda folder: inference.load(folder, NUMPY), same_checkpoint, seal=seal
     )
     yield Reader(
         "configuration",

@@ -23,8 +23,8 @@ from dimref.training.config import PRESETS, Config
 from dimref.training.signals import Stopped, handled
 
 if TYPE_CHECKING:
-    from dimref.training.loop import Progress
     from dimref.training.checkpoints import Checkpoint
+    from dimref.training.loop import Progress
     from dimref.training.task import Task
 
 # What may change when a run is resumed: how long it goes on, and how it is watched. Everything else is the run.

@@ -8,7 +8,7 @@ import pytest
 from dimref import bounds, data
 from dimref.backend import BackendError, get_backend
 from dimref.commands.export import SUFFIX
-from dimref.evaluation.judge import MEASURES
+from dimref.evaluation.evaluate import MEASURES
 from dimref.evaluation.probes import PROBES
 from dimref.export import weights
 from dimref.training import checkpoints
