@@ -22,6 +22,8 @@ from dimref.names import THREAD_VARIABLES
 if TYPE_CHECKING:
     from dimref.config import Config
 
+# An exception in one of these goes no further: it passes over every one, or is called when something is freed.
+DEAF = {("autograd.wrap_util", "_wraps"), ("importlib._bootstrap", "cb")}
 ALONE = Path("-")  # what --json without a file stands for
 
 
@@ -77,9 +79,9 @@ def handled(handler: Handler, *names: str) -> Iterator[None]:
 
 
 def _is_deaf(frame: FrameType | None) -> bool:
-    """Whether an exception would be lost: autograd's `wraps`, called a thousand times by its import, passes over any."""
+    """Whether an exception would be lost: imports run these a thousand times."""
     while frame is not None:
-        if frame.f_code.co_name == "_wraps" and frame.f_globals.get("__name__") == "autograd.wrap_util":
+        if (frame.f_globals.get("__name__"), frame.f_code.co_name) in DEAF:
             return True
         frame = frame.f_back
     return False
