@@ -61,8 +61,9 @@ def handled(handler: Handler, *names: str) -> Iterator[None]:
     """Have signals handled, those of the names that the system has and nobody has it ignore, as nohup does SIGHUP."""
 
     def heard(number: int, frame: FrameType | None) -> None:
-        if _is_deaf(frame):
-            threading.Timer(0.01, signal.raise_signal, (number,)).start()
+        if hasattr(signal, "setitimer") and _is_deaf(frame):  # a thread to wait in could need the import's lock
+            signal.signal(signal.SIGALRM, lambda alarm, later: heard(number, later))
+            signal.setitimer(signal.ITIMER_REAL, 0.01)
         else:
             handler(number, frame)
 
