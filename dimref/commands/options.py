@@ -22,8 +22,6 @@ from dimref.names import THREAD_VARIABLES
 if TYPE_CHECKING:
     from dimref.config import Config
 
-# An exception in one of these goes no further: it passes over every one, or is called when something is freed.
-DEAF = {("autograd.wrap_util", "_wraps"), ("importlib._bootstrap", "cb")}
 ALONE = Path("-")  # what --json without a file stands for
 
 
@@ -58,13 +56,19 @@ Handler = Callable[[int, FrameType | None], None]
 
 @contextmanager
 def handled(handler: Handler, *names: str) -> Iterator[None]:
-    """Have signals handled, those of the names that the system has and nobody has it ignore, as nohup does SIGHUP."""
+    """Have signals handled, those of the names that the system has and nobody has it ignore, as nohup does SIGHUP.
+
+    In the midst of an import, where the handler's exception may be lost or become an ImportError, a signal waits a while.
+    """
+    waiting: list[int] = []  # a signal, once for each 10 ms
 
     def heard(number: int, frame: FrameType | None) -> None:
-        if hasattr(signal, "setitimer") and _is_deaf(frame):  # a thread to wait in could need the import's lock
+        if len(waiting) < 80 and hasattr(signal, "setitimer") and _is_deaf(frame):
+            waiting.append(number)  # for no thread, which could need the import's lock
             signal.signal(signal.SIGALRM, lambda alarm, later: heard(number, later))
             signal.setitimer(signal.ITIMER_REAL, 0.01)
         else:
+            waiting.clear()
             handler(number, frame)
 
     if threading.current_thread() is not threading.main_thread():
@@ -77,12 +81,18 @@ def handled(handler: Handler, *names: str) -> Iterator[None]:
     finally:
         for number, before in previous.items():
             signal.signal(number, before)
+        if waiting:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            handler(waiting[-1], None)
 
 
 def _is_deaf(frame: FrameType | None) -> bool:
-    """Whether an exception would be lost: imports run these a thousand times."""
+    """Whether a module is being imported, or named by autograd's `wraps`, which passes over every exception."""
     while frame is not None:
-        if (frame.f_globals.get("__name__"), frame.f_code.co_name) in DEAF:
+        if (
+            frame.f_globals.get("__name__") == "importlib._bootstrap"
+            or frame.f_code.co_qualname == "wraps.<locals>._wraps"
+        ):
             return True
         frame = frame.f_back
     return False
