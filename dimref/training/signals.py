@@ -10,8 +10,6 @@ from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 
 Handler = Callable[[int, FrameType | None], None]
-# An exception in one of these goes no further: it passes over every one, or is called when something is freed.
-DEAF = {("autograd.wrap_util", "_wraps"), ("importlib._bootstrap", "cb")}
 
 
 class Stopped(KeyboardInterrupt):
@@ -29,12 +27,19 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def handled(handler: Handler, *names: str) -> Iterator[None]:
-    """Have signals handled, those of the names that the system has and nobody has it ignore, as nohup does SIGHUP."""
+    """Have signals handled, those of the names that the system has and nobody has it ignore, as nohup does SIGHUP.
+
+    In the midst of an import, where the handler's exception may be lost or become an ImportError, a signal waits a while.
+    """
+    waiting: list[int] = []  # a signal, once for each 10 ms
 
     def heard(number: int, frame: FrameType | None) -> None:
-        if _is_deaf(frame):
-            threading.Timer(0.01, signal.raise_signal, (number,)).start()
+        if len(waiting) < 80 and hasattr(signal, "setitimer") and _is_deaf(frame):
+            waiting.append(number)  # for no thread, which could need the import's lock
+            signal.signal(signal.SIGALRM, lambda alarm, later: heard(number, later))
+            signal.setitimer(signal.ITIMER_REAL, 0.01)
         else:
+            waiting.clear()
             handler(number, frame)
 
     if threading.current_thread() is not threading.main_thread():
@@ -48,12 +53,16 @@ def handled(handler: Handler, *names: str) -> Iterator[None]:
     finally:
         for number, before in previous.items():
             signal.signal(number, before)
+        if waiting:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            handler(waiting[-1], None)
 
 
 def _is_deaf(frame: FrameType | None) -> bool:
-    """Whether an exception would be lost: imports run these a thousand times."""
+    """Whether a module is being imported, or named by autograd's `wraps`, which passes over every exception."""
     while frame is not None:
-        if (frame.f_globals.get("__name__"), frame.f_code.co_name) in DEAF:
+        importing = frame.f_globals.get("__name__") == "importlib._bootstrap"
+        if importing or frame.f_code.co_qualname == "wraps.<locals>._wraps":
             return True
         frame = frame.f_back
     return False

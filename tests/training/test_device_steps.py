@@ -11,7 +11,8 @@ import tiny
 from strict import DeviceArray
 
 from dimref import bounds
-from dimref.training import Diverged, Interrupted, checkpoints, device_steps, loop
+from dimref.training import checkpoints, device_steps, loop
+from dimref.training.loop import Diverged, Interrupted
 from dimref.trees import leaves
 
 pytestmark = pytest.mark.usefixtures("narrow")
