@@ -12,6 +12,7 @@ import tiny
 from hypothesis import HealthCheck, settings
 from strict import STRICT
 
+from dimref import tape
 from dimref.backend import NUMPY, BackendError, get_backend
 from dimref.training import task
 
@@ -33,6 +34,13 @@ def _present_backends():
 def backend(request):
     """Every backend of this machine, and the strict array type."""
     return request.param
+
+
+@pytest.fixture
+def plain_forms():
+    """The reference as it is stated, whatever another test has turned on."""
+    with tape.plain_forms():
+        yield
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from dimref import bounds, negatives
 from dimref.backend import NUMPY
 from dimref.tape import value_and_gradients
 
+pytestmark = pytest.mark.usefixtures("plain_forms")
 PAIR = {"dv": bounds.dv, "nwj": bounds.nwj, "jsd": bounds.jsd}
 SQUARE = {
     "same-location": lambda s: bounds.infonce(s),
