@@ -309,7 +309,18 @@ def test_softplus_and_sigmoid_are_stable(dtype):
     assert slope.dtype == curve.dtype == dtype
 
 
-@pytest.mark.parametrize("function", [ops.relu, ops.softplus, ops.sigmoid], ids=["relu", "softplus", "sigmoid"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_tanh(dtype):
+    (x,) = draw(9, (3, 4))
+    same(ops.tanh(x), (np.exp(x) - np.exp(-x)) / (np.exp(x) + np.exp(-x)))
+    check_all(ops.tanh, x)
+    far = np.array([-1e4, -400, 0, 400, 1e4], dtype)
+    value, slope, _ = value_and_gradients(lambda p: (ops.total(ops.tanh(p)), None), far)
+    np.testing.assert_array_equal(slope, [0, 0, 1, 0, 0])
+    assert value == 0
+
+
+@pytest.mark.parametrize("function", [ops.relu, ops.softplus, ops.sigmoid, ops.tanh], ids=lambda f: f.__name__)
 def test_an_elementwise_function_is_a_primitive(function):
     """So that the VJP beside it is the one that runs: NumPy's functions of a box would record autograd's own."""
     assert function._is_autograd_primitive

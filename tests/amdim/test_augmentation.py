@@ -11,6 +11,7 @@ from strict import STRICT, DeviceArray
 
 from dimref.amdim import augmentation as amdim_augmentation
 
+pytestmark = pytest.mark.usefixtures("plain_forms")
 seeds = st.integers(0, 2**32 - 1)
 
 

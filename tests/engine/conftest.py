@@ -2,10 +2,21 @@
 
 import pytest
 
-from dimref.engine import turn_on
+from dimref import tape
+from dimref.engine import kernels, turn_on
 
 
 @pytest.fixture(scope="session", autouse=True)
 def engine():
     """The host's forms in their places."""
     turn_on()
+
+
+@pytest.fixture
+def no_kernels(monkeypatch):
+    """No type of array has kernels, but those that the test registers: they are gone after it."""
+    monkeypatch.setattr(kernels, "_OF", {})
+    before = {name: list(place.implementations) for name, place in tape.REGIONS.items()}
+    yield
+    for name, others in before.items():
+        tape.REGIONS[name].implementations[:] = others
