@@ -3,14 +3,19 @@
 P is the joint distribution of a pair (x, y), Q the product of its marginals, R = log P/Q, I = E_P[R] the mutual
 information, sp(t) = log(1 + eᵗ). A score T = T(x, y) is a critic's opinion that a pair comes from P.
 
-`dv`, `nwj`, `jsd` and `mine` take the scores of pairs from P (`joint`, (N,) or (N, L)) and from Q (`product`, (P,) or
-(P, L)). `infonce` takes the square scores[i, j] = T(x_i, y_j), (N, N) or (N, N, L): row = image, column =
-representation, the diagonal from P. With a last axis of L locations every bound is computed per location, then
-averaged; pooling all locations into one expectation, as some public code does, changes what takes the logarithm of a
-mean, DV, MINE and SMILE, and never raises it (log is concave).
+`dv`, `mine`, `nwj`, `jsd`, `plug_in`, `tuba` and `smile` take two arrays, and raise ValueError where their shapes do not fit
+each other or one is empty:
+    joint: scores of pairs from P, (N,) or (N, L).
+    product: scores of pairs from Q, (P,) or (P, L).
+`infonce` and `infonce_certified` take a score matrix, and raise ValueError where it is not one:
+    scores: scores[i, j(, l)] = T(x_i (at location l), y_j), (N, N) or (N, N, L), N ≥ 2: row = image, column =
+        representation, the diagonal from P.
+With a last axis of L locations every bound is computed per location, then averaged; pooling all locations into one
+expectation, as some public code does, changes what takes the logarithm of a mean, DV, MINE and SMILE, and never raises it
+(log is concave).
 
-Every value is in nats and larger is better: a loss is its negative. Values stay finite for scores of ±1e4, except where
-e^T itself leaves the number range: then NWJ, TUBA and the plug-in are −inf, their right limit.
+Every value is a scalar in nats and larger is better: a loss is its negative. Values stay finite for scores of ±1e4, except
+where e^T itself leaves the number range: then NWJ, TUBA and the plug-in are −inf, their right limit.
 """
 
 from __future__ import annotations
@@ -27,6 +32,9 @@ from dimref.trees import Array
 LOG_4 = math.log(4)
 
 
+# ---- from pairs of the joint and pairs of the product
+
+
 def dv(joint: Array, product: Array) -> Array:
     """Donsker–Varadhan's bound, E_P[T] − log E_Q[e^T] ≤ I; tight at T = R + c.
 
@@ -34,13 +42,6 @@ def dv(joint: Array, product: Array) -> Array:
     biased high: it may exceed I, and so may its mean over batches. With all N² pairs as `product` it is ≤ log N; with the
     off-diagonal pairs alone it has no ceiling.
 
-    Args:
-        joint: scores of pairs from P, (N,) or (N, L).
-        product: scores of pairs from Q, (P,) or (P, L).
-    Returns:
-        A scalar in nats.
-    Raises:
-        ValueError: the shapes do not fit each other, or are empty.
     Source: arXiv 1801.04062, eq. (10) (Belghazi et al., MINE); arXiv 1808.06670, eq. (2).
     """
     _check_pairs("dv", joint, product)
@@ -55,13 +56,12 @@ def mine(joint: Array, product: Array, log_average: Array | None, rate: float = 
     so that the ratio E_Q[e^T]/A never exceeds 1/rate.
 
     Args:
-        joint, product: as for `dv`.
         log_average: log A before this batch, () or (L,); None at the first batch, which is then its own average.
         rate: weight of the newest batch, in (0, 1].
     Returns:
-        The scalar in nats, and the new log A, off the tape.
+        The bound, and the new log A, off the tape.
     Raises:
-        ValueError: the shapes do not fit each other, or are empty, or the rate is not in (0, 1].
+        ValueError: the rate is not in (0, 1], or log_average not of its shape.
     Source: arXiv 1801.04062, eq. (12) and section 3.2.
     """
     _check_pairs("mine", joint, product)
@@ -71,14 +71,11 @@ def mine(joint: Array, product: Array, log_average: Array | None, rate: float = 
         raise ValueError(f"mine: rate must be in (0, 1], was {rate}")
     log_mean = ops.logmeanexp(product, axis=0)
     now = stop_gradient(log_mean)
-    moved = now if log_average is None else np.logaddexp(log_average + _log1m(rate), now + math.log(rate))
+    log_rest = math.log1p(-rate) if rate < 1 else -math.inf
+    moved = now if log_average is None else np.logaddexp(log_average + log_rest, now + math.log(rate))
     surrogate = ops.mean(joint) - ops.mean(anp.exp(log_mean - moved))
     # The surrogate has the corrected gradient; its value is replaced by DV's.
     return surrogate + (dv(stop_gradient(joint), stop_gradient(product)) - stop_gradient(surrogate)), moved
-
-
-def _log1m(rate: float) -> float:
-    return math.log1p(-rate) if rate < 1 else -math.inf
 
 
 def nwj(joint: Array, product: Array) -> Array:
@@ -86,12 +83,6 @@ def nwj(joint: Array, product: Array) -> Array:
 
     Unbiased from independent samples of Q; ≤ `dv` on the same pairs. e^{T−1} beyond the number range gives −inf.
 
-    Args:
-        joint, product: as for `dv`.
-    Returns:
-        A scalar in nats.
-    Raises:
-        ValueError: the shapes do not fit each other, or are empty.
     Source: arXiv 1606.00709, eq. (4) and table 1 (KL row); arXiv 1801.04062, eq. (8); arXiv 1905.06922, eq. (6).
     """
     _check_pairs("nwj", joint, product)
@@ -106,12 +97,6 @@ def jsd(joint: Array, product: Array) -> Array:
     certifies of I is `information.information_from_js(value / 2)`. Public code often drops the constant 2 log 2, or
     adds log 2 once: the gradient is the same, the value is not.
 
-    Args:
-        joint, product: as for `dv`.
-    Returns:
-        A scalar in nats.
-    Raises:
-        ValueError: the shapes do not fit each other, or are empty.
     Source: arXiv 1808.06670, eq. (4); arXiv 1606.00709, table 2 (Jensen–Shannon row; the GAN row lacks 2 log 2).
     """
     _check_pairs("jsd", joint, product)
@@ -124,12 +109,6 @@ def plug_in(joint: Array, product: Array) -> Array:
     JSD's optimal critic is R itself, NWJ's is R + 1: read through `nwj`, a critic trained with `jsd` comes out low by
     1/e. E_P[T] alone is no bound. e^T beyond the number range gives −inf.
 
-    Args:
-        joint, product: as for `dv`.
-    Returns:
-        A scalar in nats.
-    Raises:
-        ValueError: the shapes do not fit each other, or are empty.
     Source: arXiv 1905.06922, section 2 (bounds from critics trained with the Jensen–Shannon objective).
     """
     _check_pairs("plug_in", joint, product)
@@ -143,12 +122,7 @@ def tuba(joint: Array, product: Array, joint_log_a: Array, product_log_a: Array)
     a = e gives `nwj`, a = 1 gives `plug_in`; no constant a does better than `dv`, an a(y) may.
 
     Args:
-        joint, product: as for `dv`.
-        joint_log_a, product_log_a: log a at the y of each of those pairs, of the same shapes.
-    Returns:
-        A scalar in nats.
-    Raises:
-        ValueError: the shapes do not fit each other, or are empty.
+        joint_log_a, product_log_a: log a at the y of each pair, of the scores' shapes; else ValueError.
     Source: arXiv 1905.06922, eq. (6).
     """
     _check_pairs("tuba", joint, product)
@@ -162,21 +136,24 @@ def smile(joint: Array, product: Array, tau: float) -> Array:
     """SMILE, E_P[T] − log E_Q[clip(e^T, e^−τ, e^τ)]. **No bound**: its expectation may exceed I.
 
     Clipping trades the variance of `dv` for a bias of either sign: equal to `dv` where every |T| of `product` is ≤ τ,
-    above it where the large e^T are cut off.
+    above it where the large e^T are cut off. τ ≥ 0, else ValueError; τ = inf is `dv`.
 
-    Args:
-        joint, product: as for `dv`.
-        tau: τ ≥ 0; inf is `dv`.
-    Returns:
-        A scalar in nats: an estimate.
-    Raises:
-        ValueError: the shapes do not fit each other, or are empty, or tau is not ≥ 0.
     Source: arXiv 1910.06222, section 5.
     """
     _check_pairs("smile", joint, product)
     if not tau >= 0:
         raise ValueError(f"smile: tau must be ≥ 0, was {tau}")
     return ops.mean(joint) - ops.mean(ops.logmeanexp(anp.clip(product, -tau, tau), axis=0))
+
+
+def _check_pairs(name: str, joint: Array, product: Array) -> None:
+    if joint.ndim not in (1, 2) or 0 in joint.shape:
+        raise ValueError(f"{name}: joint must be (N,) or (N, L) and not empty, was {joint.shape}")
+    if product.ndim != joint.ndim or product.shape[1:] != joint.shape[1:] or 0 in product.shape:
+        raise ValueError(f"{name}: product must be (P, *{joint.shape[1:]}) and not empty, was {product.shape}")
+
+
+# ---- from a score matrix
 
 
 def infonce(scores: Array, candidates: str = "same-location") -> Array:
@@ -186,23 +163,18 @@ def infonce(scores: Array, candidates: str = "same-location") -> Array:
     when any function c(y) is added to the scores. Texts that print it without log K show the loss, not the estimate.
 
     Args:
-        scores: scores[i, j(, l)] = T(x_i (at location l), y_j), (N, N) or (N, N, L).
         candidates: "same-location": the N images at the positive's own location, K = N; ≤ I in expectation.
             "all-locations": the positive and every location of the N − 1 other images, K = 1 + (N − 1)·L: the loss of
             the papers, but no bound on I, since the locations of an image depend on each other
-            (see `infonce_certified`).
-    Returns:
-        A scalar in nats.
-    Raises:
-        ValueError: scores is not (N, N) or (N, N, L) with N ≥ 2, or `candidates` is neither name.
+            (see `infonce_certified`). Another name is a ValueError.
     Source: arXiv 1808.06670, eq. (5); arXiv 1807.03748, eq. (4); arXiv 1905.06922, eq. (10).
     """
-    positive, others = _candidates("infonce", scores)
+    positive, others = _positives_and_others("infonce", scores)
     n, _, locations = others.shape
     if candidates == "same-location":
-        return _infonce(positive, ops.logsumexp(others, axis=1), n)
+        return _log_softmax_of_positive(positive, ops.logsumexp(others, axis=1), n)
     if candidates == "all-locations":
-        return _infonce(positive, _over_locations(others), 1 + (n - 1) * locations)
+        return _log_softmax_of_positive(positive, _over_locations(others), 1 + (n - 1) * locations)
     raise ValueError(f"infonce: candidates must be 'same-location' or 'all-locations', was {candidates!r}")
 
 
@@ -214,17 +186,11 @@ def infonce_certified(scores: Array) -> Array:
     Jensen: averaging e^T inside the logarithm lowers the InfoNCE of one random location per image. For L = 1 both are
     the same-location value.
 
-    Args:
-        scores: (N, N) or (N, N, L), as for `infonce`.
-    Returns:
-        A scalar in nats.
-    Raises:
-        ValueError: scores is not (N, N) or (N, N, L) with N ≥ 2.
     Source: arXiv 1905.06922, eq. (10), with the mean over L locations as the critic's weight of one image.
     """
-    positive, others = _candidates("infonce_certified", scores)
+    positive, others = _positives_and_others("infonce_certified", scores)
     n, _, locations = others.shape
-    return _infonce(positive, _over_locations(others) - math.log(locations), n)
+    return _log_softmax_of_positive(positive, _over_locations(others) - math.log(locations), n)
 
 
 def infonce_sampled(positives: Array, negatives: Array) -> Array:
@@ -232,26 +198,22 @@ def infonce_sampled(positives: Array, negatives: Array) -> Array:
 
     Args:
         positives: T(x_j, y_j), (N,) or (N, L).
-        negatives: T(x', y_j) of K − 1 other images x' for each y_j, (K−1, N) or (K−1, N, L).
-    Returns:
-        A scalar in nats.
-    Raises:
-        ValueError: positives is not (N,) or (N, L), or negatives is not (K−1, *positives.shape) with K ≥ 2.
+        negatives: T(x', y_j) of K − 1 other images x' for each y_j, (K−1, N) or (K−1, N, L); else ValueError.
     Source: arXiv 1807.03748, eq. (4); arXiv 1808.06670, eq. (5).
     """
     if positives.ndim not in (1, 2) or 0 in positives.shape:
         raise ValueError(f"infonce_sampled: positives must be (N,) or (N, L) and not empty, was {positives.shape}")
     if negatives.shape[1:] != positives.shape or 0 in negatives.shape:
         raise ValueError(f"infonce_sampled: negatives must be (K−1, *{positives.shape}), K ≥ 2, was {negatives.shape}")
-    return _infonce(positives, ops.logsumexp(negatives, axis=0), 1 + negatives.shape[0])
+    return _log_softmax_of_positive(positives, ops.logsumexp(negatives, axis=0), 1 + negatives.shape[0])
 
 
-def _infonce(positive: Array, others: Array, k: int) -> Array:
-    """log K + the mean of log softmax of the positive; others: log Σ e^T over its K − 1 negatives."""
+def _log_softmax_of_positive(positive: Array, others: Array, k: int) -> Array:
+    """log K + mean(T_pos − log(e^{T_pos} + e^others)); others: log Σ e^T over the K − 1 negatives of each positive."""
     return math.log(k) + ops.mean(positive - anp.logaddexp(positive, others))
 
 
-def _candidates(name: str, scores: Array) -> tuple[Array, Array]:
+def _positives_and_others(name: str, scores: Array) -> tuple[Array, Array]:
     """For each y_j: its positive at every location, (N, L), and the scores of the images i ≠ j there, (N, N − 1, L)."""
     if scores.ndim not in (2, 3) or scores.shape[0] != scores.shape[1] or scores.shape[0] < 2 or 0 in scores.shape:
         raise ValueError(f"{name}: scores must be (N, N) or (N, N, L) with N ≥ 2, was {scores.shape}")
@@ -268,33 +230,17 @@ def _over_locations(others: Array) -> Array:
 
 
 def ceiling(bound: str, candidates: int | None = None) -> float:
-    """The largest value, in nats, that a bound can take on any batch: what it can certify at most.
+    """The largest value in nats that a bound can take on any batch: log 4 (jsd), log K (infonce), inf (dv, mine, nwj).
 
-    Args:
-        bound: "dv", "mine", "nwj", "jsd" or "infonce".
-        candidates: K, for infonce.
-    Returns:
-        log 4 for jsd, log K for infonce, inf for the others.
     Raises:
-        ValueError: an unknown bound, or infonce without K ≥ 2.
+        ValueError: an unknown bound, or infonce without K ≥ 2 candidates.
     Source: arXiv 1905.06922, section 2.3 (log K); Lin 1991, IEEE Trans. Inf. Theory 37(1) (JS ≤ log 2).
     """
-    if bound == "jsd":
-        return LOG_4
     if bound == "infonce":
         if candidates is None or candidates < 2:
             raise ValueError(f"ceiling: infonce needs K ≥ 2 candidates, was {candidates}")
         return math.log(candidates)
-    if bound in ("dv", "mine", "nwj"):
-        return math.inf
-    raise ValueError(f"ceiling: bound must be dv, mine, nwj, jsd or infonce, was {bound!r}")
-
-
-# ---- shapes
-
-
-def _check_pairs(name: str, joint: Array, product: Array) -> None:
-    if joint.ndim not in (1, 2) or 0 in joint.shape:
-        raise ValueError(f"{name}: joint must be (N,) or (N, L) and not empty, was {joint.shape}")
-    if product.ndim != joint.ndim or product.shape[1:] != joint.shape[1:] or 0 in product.shape:
-        raise ValueError(f"{name}: product must be (P, *{joint.shape[1:]}) and not empty, was {product.shape}")
+    ceilings = {"jsd": LOG_4, "dv": math.inf, "mine": math.inf, "nwj": math.inf}
+    if bound not in ceilings:
+        raise ValueError(f"ceiling: bound must be dv, mine, nwj, jsd or infonce, was {bound!r}")
+    return ceilings[bound]
