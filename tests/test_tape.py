@@ -322,7 +322,7 @@ def test_an_implementation_of_a_primitive_takes_raw_arrays_and_keeps_the_vjp(pla
     defvjp(thrice, lambda ans, x: lambda g: thrice(g))
     seen = []
     implement(thrice, "noted", lambda x: seen.append(isbox(x)) or x + x + x, lambda x: not isbox(x))
-    assert places[f"{__name__}.thrice"].implementations is thrice.implementations
+    assert places == {f"{__name__}.thrice": thrice}
     x = np.array([1.0, 2.0])
     value, found, _ = value_and_gradients(lambda p: (ops.total(thrice(p)), None), x)
     assert value == 9

@@ -8,6 +8,7 @@ import numpy as np
 
 from dimref import optim
 from dimref.engine import kernels, threads
+from dimref.engine.forms import of_one_type
 from dimref.engine.tuning import ADAM_BLOCK
 from dimref.optim import Moments
 from dimref.tape import implement
@@ -24,7 +25,7 @@ def _applies(groups: list[Moments], *_: object) -> bool:
     overwritten = [a for p, _, m, v in groups for a in (p, m, v)]
     if any(np.isscalar(a) or not a.flags.c_contiguous for a in overwritten):
         return False
-    return len({a.dtype for group in groups for a in group}) == 1
+    return of_one_type(*(a for group in groups for a in group))
 
 
 def update(

@@ -1,5 +1,6 @@
 """Tests of the engine have it turned on, whichever of them runs first."""
 
+import compiled
 import pytest
 
 from dimref import tape
@@ -10,6 +11,13 @@ from dimref.engine import kernels, turn_on
 def engine():
     """The host's forms in their places."""
     turn_on()
+
+
+@pytest.fixture(scope="session")
+def host_kernels(pytestconfig, tmp_path_factory):
+    """The device's kernels, compiled for the host; kept for the next run where pytest keeps anything."""
+    cache = getattr(pytestconfig, "cache", None)
+    return compiled.host_kernels(tmp_path_factory.mktemp("kernels") if cache is None else cache.mkdir("kernels"))
 
 
 @pytest.fixture

@@ -20,9 +20,9 @@ from dimref.training import device_steps, loop
 from dimref.trees import leaves
 
 
-@pytest.fixture(scope="module")
-def host(tmp_path_factory):
-    return compiled.host_kernels(tmp_path_factory.mktemp("kernels"))
+@pytest.fixture
+def host(host_kernels):
+    return host_kernels
 
 
 SIZES = {  # of each of SHAPED
