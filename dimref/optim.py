@@ -43,7 +43,9 @@ def adam_step(
     moved = [(path, p) for path, p in leaves(parameters) if gradient_of[path] is not None]
     for path, p in moved:
         if np.shape(gradient_of[path]) != np.shape(p):
-            raise ValueError(f"adam_step: the gradient of {path} must be {np.shape(p)}, was {np.shape(gradient_of[path])}")
+            raise ValueError(
+                f"adam_step: the gradient of {path} must be {np.shape(p)}, was {np.shape(gradient_of[path])}"
+            )
     groups = [(p, gradient_of[path], first[path], second[path]) for path, p in moved]
     rates = corrections(t, lr, betas, epsilon) if corrected is None else corrected
     updated = dict(zip((path for path, _ in moved), update(groups, rates, betas), strict=True)) if groups else {}

@@ -57,9 +57,7 @@ def region(plain: Callable[..., Any]) -> Callable[..., Any]:
     return _listed(chosen, plain, others)
 
 
-def _listed(
-    place: Callable[..., Any], plain: Callable[..., Any], others: list[Implementation]
-) -> Callable[..., Any]:
+def _listed(place: Callable[..., Any], plain: Callable[..., Any], others: list[Implementation]) -> Callable[..., Any]:
     place.implementations = others  # type: ignore[attr-defined]
     REGIONS[f"{plain.__module__.removeprefix('dimref.')}.{plain.__name__}"] = place
     return place

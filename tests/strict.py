@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from dimref.backend import Backend
-from dimref.engine.cupy import register_array_type
 from dimref.engine import kernels
+from dimref.engine.cupy import register_array_type
 
 UFUNCS = (
     np.add, np.subtract, np.multiply, np.true_divide, np.power, np.remainder, np.floor_divide, np.matmul, np.negative,

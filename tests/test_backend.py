@@ -7,6 +7,7 @@ from dimref.backend import NUMPY, Backend, BackendError, get_backend
 from dimref.errors import DimrefError
 from dimref.trees import leaves
 
+
 def test_numpy_is_always_there():
     backend = get_backend("numpy")
     assert backend is NUMPY

@@ -404,8 +404,8 @@ def test_candidates_check_their_index(shape):
 def test_rows_may_be_counted_from_the_last():
     tree, features, y = concat(3, 3, 2), *draw(3, (4, 2, 3), (4, 2))
     index = negatives.derangements(np.random.default_rng(0), 4, 2)
-    for scores, expected in zip(d.concat_pairs(tree, features, y, index - 4), d.concat_pairs(tree, features, y, index)):
-        np.testing.assert_array_equal(scores, expected)
+    found, expected = (d.concat_pairs(tree, features, y, i) for i in (index - 4, index))
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_no_row_of_a_jacobian_through_pairs_is_lost():
@@ -496,5 +496,3 @@ def test_gradient_penalty_agrees_with_torchs_double_backward():
     assert float(value) == pytest.approx(penalty.item(), rel=1e-12)
     for name, module in zip(WEIGHTS, network[::2], strict=True):
         np.testing.assert_allclose(slopes[name]["w"], module.weight.grad.numpy().T, atol=1e-12)
-
-

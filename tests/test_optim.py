@@ -203,5 +203,3 @@ def test_a_gradient_of_another_shape_is_refused(backend):
     )
     with pytest.raises(ValueError, match=r"^adam_step: the gradient of a must be \(2, 3\), was \(3, 2\)$"):
         optim.adam_step(parameters, gradients, optim.init_adam(parameters))
-
-

@@ -63,7 +63,7 @@ def matrix(a):
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    return compiled.build(tmp_path_factory.mktemp("cublas"), LIBRARY, "cublas")
+    return compiled.build(tmp_path_factory.mktemp("cublas"), LIBRARY)
 
 
 def opened(library, tf32=False, stream=16):

@@ -9,6 +9,7 @@ import strict
 from autograd.numpy.numpy_boxes import ArrayBox
 from strict import STRICT, DeviceArray
 
+
 def device(*shape):
     return STRICT.to_device(np.ones(shape))
 
