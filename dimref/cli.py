@@ -20,10 +20,10 @@ from dimref.commands.evaluate import evaluate
 from dimref.commands.export import export
 from dimref.commands.hardware import hardware
 from dimref.commands.info import info
-from dimref.commands.options import stopped_by_signals
+from dimref.commands.options import say, stopped_by_signals
 from dimref.commands.plot import plot
 from dimref.commands.train import train
-from dimref.errors import DimrefError
+from dimref.errors import DimrefError, printable
 
 BROKEN_PIPE = 141  # what a shell says of a program that the signal of a broken pipe has ended
 
@@ -49,6 +49,9 @@ class Group(click.Group):
         except DimrefError as error:
             _tell(str(error))
             ctx.exit(error.exit_code)
+        except click.ClickException as error:  # click prints it, with what was typed in it
+            error.message = printable(error.message)  # type: ignore[misc]
+            raise
         except KeyboardInterrupt:
             _tell("stopped")
             ctx.exit(130)
@@ -67,7 +70,7 @@ class Group(click.Group):
 def _tell(text: str) -> None:
     """One line, whatever line breaks a path in it may have."""
     with contextlib.suppress(OSError):  # nobody can be told
-        click.echo("dimref: " + " ".join(text.splitlines()), err=True)
+        say("dimref: " + " ".join(text.splitlines()), err=True)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -2,12 +2,14 @@
 
 import contextlib
 import os
+import signal
 
 # Tests that share the cores: BLAS's threads would wait awake, in each other's way. Read when NumPy is loaded.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
+import started_processes
 import tiny
 from hypothesis import HealthCheck, settings
 from strict import STRICT
@@ -59,3 +61,12 @@ def images(tmp_path):
 def prepare(images, narrow):
     """The task of a configuration, of the tiny images unless told otherwise."""
     return lambda **options: task.prepare(tiny.config(images, **options))
+
+
+@pytest.fixture
+def started(monkeypatch, tmp_path):
+    """The processes below this one that the test has started, wherever they went; what is left is killed after it."""
+    mark = {"name": "ENTERED", "value": str(tmp_path / "entered")}  # which file they may write to tell that they run
+    monkeypatch.setenv(**mark)
+    yield lambda: started_processes.with_variable(**mark)
+    started_processes.kill(started_processes.with_variable(**mark), signal.SIGKILL)

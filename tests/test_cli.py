@@ -111,6 +111,25 @@ def test_an_error_is_one_line_and_an_exit_code(error, code, line):
     assert result.stderr.count("\n") == 1
 
 
+def test_what_a_terminal_would_obey_is_printed_as_an_escape():
+    """The colour, the title and the bell of a terminal; a turned line; a name in another script stays as it is."""
+    text = "a\x1b[31m\x1b]0;owned\x07\x9b1m\u202e\udcff: erwartet ü Ω 漢, found\tb\rc"
+    line = failing(DimrefError(text)).stderr
+    assert line == "dimref: a\\x1b[31m\\x1b]0;owned\\x07\\x9b1m\\u202e\\udcff: erwartet ü Ω 漢, found\\tb c\n"
+    line = failing(OSError(2, "no\x1b[31m", "file\x1b[2J")).stderr
+    assert line == "dimref: file\\x1b[2J: expected to read or write it, found: no\\x1b[31m\n"
+    assert "\x1b" not in tiny.invoke("train", "\x1b[2Jx").stderr
+    assert "\x1b" not in tiny.invoke("\x1b[2Jx").stderr
+
+
+def test_a_message_of_megabytes_keeps_its_start_and_its_end():
+    line = failing(DimrefError(f"a.npz: expected b, found {'x' * 5_000_000}; type c")).stderr
+    assert line.startswith("dimref: a.npz: expected b, found xxx")
+    assert "… (4,999,1" in line
+    assert line.endswith("xxx; type c\n")
+    assert len(line) < 1050
+
+
 def test_a_fault_of_dimrefs_own_keeps_its_traceback():
     assert isinstance(failing(ZeroDivisionError()).exception, ZeroDivisionError)
 

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
@@ -43,3 +45,9 @@ def test_training_from_python_raises_the_bound():
 
 def test_encode_against_products_prints_the_ratio():
     assert re.search(r"ratio \d+\.\d\d", run("encode_against_products.py", "3"))
+
+
+@pytest.mark.parametrize("script", ["picture_of_the_method.py", "picture_of_a_result.py"])
+def test_pictures_are_drawn(script, tmp_path):
+    run(script, str(tmp_path / "picture.png"))
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")

@@ -13,7 +13,7 @@ from dimref import discriminators, encoders
 from dimref.cli import main
 from dimref.evaluation import dependence, reconstruction
 from dimref.evaluation.probes import descent, mlp
-from dimref.training import task
+from dimref.training import checkpoints, task
 from dimref.training.config import Config
 
 DIMREF = (sys.executable, "-m", "dimref")
@@ -87,6 +87,17 @@ def process(*args, **options):
     child.stdout_text, child.stderr_text = child.communicate(timeout=120)
     assert "Traceback" not in child.stderr_text, child.stderr_text
     return child
+
+
+def change(path, how):
+    """Have how(meta, arrays) change a checkpoint's description and arrays; its checksum is then that of the result."""
+    with np.load(path, allow_pickle=False) as archive:
+        named = dict(archive)
+    meta = json.loads(str(named.pop("meta")))
+    del meta["checksum"]
+    how(meta, named)
+    meta["checksum"] = checkpoints.checksum(meta, named)
+    np.savez(path, meta=np.array(json.dumps(meta)), **named)
 
 
 def arrays(path):

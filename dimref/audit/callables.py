@@ -9,6 +9,7 @@ assert_conforms(my_jsd, "bound", "jsd")
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,9 @@ CASES = 96
 LAW_CASES = 12
 NOT_OBEYED = "this convention does not obey it"
 HUNTED = 40  # cases that Hypothesis adds
+# An audit lends names of the target's modules to autograd, warnings to nobody and the generators to Hypothesis: all of the
+# process, so that two at once would take each other's state for their own.
+_alone = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,7 @@ def audit(
     seed: int = 0,
     **how: Any,
 ) -> Report:
-    """Hold a function against the reference.
+    """Hold a function against the reference. Of several threads one audits at a time, and the others wait.
 
     Args:
         target: "module:function" or "path/to/file.py:function", which runs in a process of its own; or the function
@@ -130,7 +134,7 @@ def audit(
     """
     contract = find(kind, name)
     chosen = contract.form(form)
-    with opened(target, **how) as there, np.errstate(all="ignore"):  # what overflows is told by its verdict
+    with _alone, opened(target, **how) as there, np.errstate(all="ignore"):  # what overflows is told by its verdict
         return run(there, contract, chosen, cases, seed)
 
 

@@ -223,8 +223,8 @@ def _autograd_for_numpy(namespaces: list[dict[str, Any]]) -> Iterator[None]:
     """Let the names that stand for NumPy's functions stand for autograd's, for a while."""
     linalg = vars(import_module("autograd.numpy.linalg"))
     before = [(linalg, "norm", linalg["norm"])]
-    linalg["norm"] = partial(_norm, linalg["norm"])
     try:
+        linalg["norm"] = partial(_norm, linalg["norm"])
         for namespace in namespaces:
             for name, thing in list(namespace.items()):
                 other = _autograds(thing)

@@ -8,6 +8,7 @@ import hashlib
 import os
 import queue
 import re
+import secrets
 import signal
 import subprocess
 import sys
@@ -26,8 +27,8 @@ from dimref.audit.answer import Answer, Inputs, Signature, Target
 from dimref.audit.calling import Here
 from dimref.audit.loading import LoadError
 from dimref.audit.resident import resident
+from dimref.training import processes
 from dimref.training.choices import THREAD_VARIABLES
-from dimref.training.processes import environment
 from dimref.trees import leaves
 
 TIME_LIMIT, MEMORY_LIMIT = 10.0, 4096.0  # seconds of one call, MiB
@@ -45,7 +46,7 @@ class _Lost(Exception):
 
 
 class Sandbox:
-    """A `Target` that runs in a subprocess; a context manager, which leaves no process behind.
+    """A `Target` that runs in a subprocess; a context manager, which leaves no process behind (`training.processes`).
 
     Args:
         target: "module:function" or "path/to/file.py:function".
@@ -119,7 +120,8 @@ class Sandbox:
     def _start(self) -> None:
         self._process = _Process()
         try:
-            found = self._process.ask(self._request, self._loading_limit, self._memory_limit)
+            request = {**self._request, "mark": self._process.mark.decode()}
+            found = self._process.ask(request, self._loading_limit, self._memory_limit)
             if "refused" in found:
                 raise LoadError(found["refused"])
         except _Lost as loss:
@@ -168,14 +170,15 @@ class _Process:
         env = {
             "XLA_FLAGS": XLA_FLAGS,
             **dict.fromkeys(THREAD_VARIABLES, "1"),  # the arrays are small: threads that wait for each other cost most
-            **environment(
+            **processes.environment(
                 PYTHONUNBUFFERED="1",
                 XLA_PYTHON_CLIENT_PREALLOCATE="false",  # or JAX takes most of a device's memory at once
             ),
         }
+        self.mark = secrets.token_hex(8).encode()  # of its answers
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `end`)
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "dimref.audit.worker"],
+            processes.command("dimref.audit.worker"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._output,
@@ -189,7 +192,7 @@ class _Process:
         """Messages as they come, then what ended them."""
         while True:
             try:
-                self._answers.put(wire.receive(stream))
+                self._answers.put(wire.receive(stream, self.mark))
             except (EOFError, OSError, ValueError, wire.WireError) as end:
                 self._answers.put(end)
                 return
@@ -243,7 +246,11 @@ class _Process:
     def _place(self) -> str:
         """The innermost line of the target's own, from what Python's fault handler wrote."""
         frames = re.findall(r'File "([^"]+)", line (\d+) in (\S+)', self._read(1 << 16))
-        own = [frame for frame in frames if not frame[0].startswith((str(loading.HERE), sys.base_prefix, sys.prefix))]
+        own = [
+            frame
+            for frame in frames
+            if not frame[0].startswith((str(loading.HERE), processes.__file__, sys.base_prefix, sys.prefix))
+        ]
         return f" ({Path(own[0][0]).name}, line {own[0][1]}, in {own[0][2]})" if own else ""
 
     def printed(self) -> str:
@@ -261,12 +268,7 @@ class _Process:
 
     def end(self) -> None:
         """Kill the process and what it started."""
-        with contextlib.suppress(OSError):
-            if hasattr(os, "killpg"):
-                os.killpg(self._process.pid, signal.SIGKILL)
-        with contextlib.suppress(OSError):
-            self._process.kill()
-        self._process.wait()
+        processes.end(self._process)
         for stream in (self._process.stdin, self._process.stdout, self._output):
             with contextlib.suppress(OSError):
                 stream.close()  # type: ignore[union-attr]

@@ -1,7 +1,8 @@
 """Arrays and words between two processes, without pickle: what arrives can be looked at, never run.
 
-A message is a tree of dicts, lists, words, numbers and arrays. On the pipe: 16 bytes with the two lengths that follow, the
-tree as JSON in which each array is {"array": [dtype, shape]}, and the arrays' bytes one after another.
+A message is a tree of dicts, lists, words, numbers and arrays. On the pipe: a mark that both sides know, if they agreed on
+one; 16 bytes with the two lengths that follow; the tree as JSON in which each array is {"array": [dtype, shape]}; and the
+arrays' bytes one after another. By the mark a message is told from what somebody else wrote onto the same pipe.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class WireError(Exception):
     """What arrived is no message, or more than a message may be."""
 
 
-def send(stream: IO[bytes], message: Any) -> None:
+def send(stream: IO[bytes], message: Any, mark: bytes = b"") -> None:
     """Write one message.
 
     Raises:
@@ -33,26 +34,29 @@ def send(stream: IO[bytes], message: Any) -> None:
     arrays: list[np.ndarray] = []
     words = json.dumps(_packed(message, arrays)).encode()
     body = b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)
-    stream.write(LENGTHS.pack(len(words), len(body)) + words + body)
+    stream.write(mark + LENGTHS.pack(len(words), len(body)) + words + body)
     stream.flush()
 
 
-def receive(stream: IO[bytes], most_bytes: int = MOST_BYTES) -> Any:
+def receive(stream: IO[bytes], mark: bytes = b"") -> Any:
     """Read one message; its arrays are new and can be written to.
 
     Raises:
         EOFError: the stream has ended.
-        WireError: what arrives is no message, or is longer than `most_bytes`.
+        WireError: what arrives is no message, or is longer than `MOST_BYTES`.
     """
+    found = _exactly(stream, len(mark))
+    if found != mark:
+        raise WireError(f"message: expected its mark, found {found!r}: the target wrote to a descriptor of another's")
     n_words, n_body = LENGTHS.unpack(_exactly(stream, LENGTHS.size))
-    if n_words + n_body > most_bytes:
-        raise WireError(f"message: expected at most {most_bytes} bytes, found {n_words + n_body}")
+    if n_words + n_body > MOST_BYTES:
+        raise WireError(f"message: expected at most {MOST_BYTES} bytes, found {n_words + n_body}")
     words, body = _exactly(stream, n_words), memoryview(_exactly(stream, n_body))
     try:
         tree = json.loads(words)
         message, end = _unpacked(tree, body, 0)
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise WireError(f"message: expected words and arrays, found {error}") from None
+    except Exception as error:  # whatever somebody made of it
+        raise WireError(f"message: expected words and arrays, found {str(error)[:200]}") from None
     if end != n_body:
         raise WireError(f"message: expected {end} bytes of arrays, found {n_body}")
     return message

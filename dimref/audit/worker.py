@@ -51,19 +51,23 @@ def answer(there: There, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
-    """Load the target of the first message, say in what framework it will be tried, then answer calls."""
-    own = os.getpid()
+    """Load the target of the first message, say in what framework it will be tried, then answer calls.
+
+    That message also has the mark of every answer: what the target itself writes onto their pipe is then no answer.
+    """
+    own, opening = os.getpid(), wire.receive(requests)
+    mark = opening.pop("mark").encode()
     try:
-        there = open_target(**wire.receive(requests))
+        there = open_target(**opening)
     except DimrefError as error:
-        wire.send(answers, {"refused": str(error)})
+        wire.send(answers, {"refused": str(error)}, mark)
         return
-    wire.send(answers, {"framework": there.framework})
+    wire.send(answers, {"framework": there.framework}, mark)
     while True:
         message = answer(there, wire.receive(requests))
         if os.getpid() != own:
             os._exit(0)  # a child that the target forked, and that came back from it
-        wire.send(answers, message)
+        wire.send(answers, message, mark)
 
 
 def main() -> None:

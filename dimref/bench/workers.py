@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-import sys
 import tempfile
 from types import TracebackType
 from typing import Any
 
 from dimref.errors import DimrefError
 from dimref.training.choices import THREAD_VARIABLES
-from dimref.training.processes import environment
+from dimref.training.processes import command, end, environment
 
 
 class WorkerFailed(DimrefError):
@@ -36,7 +35,7 @@ class Worker:
     def __init__(self, threads: int) -> None:
         self.printed = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `close`)
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "dimref.bench.worker"],
+            command("dimref.bench.worker"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.printed,
@@ -82,8 +81,7 @@ class Worker:
         try:
             self.process.wait(5)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            end(self.process)
         self.process.stdout.close()
         self.printed.close()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from dimref.commands.options import other_data, refuse_unwritable, set_threads
+from dimref.commands.options import other_data, refuse_unwritable, say, set_threads
 from dimref.errors import DimrefError
 from dimref.training import choices
 
@@ -59,7 +59,7 @@ def encode(
     with click.progressbar(length=len(images.images), label="encoding", file=sys.stderr, hidden=hidden) as bar:
         labels = encoding.write_features(encoder, images, kind, out, bar.update)
     seconds = time.perf_counter() - start
-    click.echo(f"encoder   {run / checkpoint}.npz, step {found.step}")
-    click.echo(f"data      {images.source}")
-    click.echo(f"features  {out}: {kind} of {len(images.images)} images, {len(images.images) / seconds:.0f} images/s")
-    click.echo(f"labels    {labels}")
+    say(f"encoder   {run / checkpoint}.npz, step {found.step}")
+    say(f"data      {images.source}")
+    say(f"features  {out}: {kind} of {len(images.images)} images, {len(images.images) / seconds:.0f} images/s")
+    say(f"labels    {labels}")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dimref.errors import DimrefError
+from dimref.errors import DimrefError, printable
 from dimref.training.choices import THREAD_VARIABLES
 
 if TYPE_CHECKING:
@@ -113,9 +113,14 @@ def refuse_unwritable(option: str, file: Path) -> None:
         raise DimrefError(f"{option} {file}: expected a directory that can be written to, found none")
 
 
+def say(text: str, err: bool = False) -> None:
+    """Print lines for people. Every line that may have words of a file, a name or an exception in it goes through here."""
+    click.echo("\n".join(map(printable, text.split("\n"))), err=err)
+
+
 def printer(json_file: Path | None) -> Callable[[str], None]:
     """What prints a line for people: on the standard output, or not at all where JSON is to be alone there."""
-    return click.echo if json_file != ALONE else lambda text: None
+    return say if json_file != ALONE else lambda text: None
 
 
 def write_json(json_file: Path | None, content: Any) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from dimref.commands.options import set_threads
+from dimref.commands.options import say, set_threads
 from dimref.errors import DimrefError
 from dimref.training import choices
 
@@ -29,7 +29,7 @@ def plot(run: Path, data_dir: str | None, checkpoint: str, backend: str, threads
     set_threads(threads)
     from dimref import plots
     from dimref.backend import get_backend
-    from dimref.commands import pictures
+    from dimref.commands import pictures, scores
     from dimref.evaluation import frozen
     from dimref.plots.accuracies import EVALUATION
 
@@ -38,14 +38,16 @@ def plot(run: Path, data_dir: str | None, checkpoint: str, backend: str, threads
     encoder, found = frozen.load(run, get_backend(backend), f"{checkpoint}.npz")
     config = found.config if data_dir is None else dataclasses.replace(found.config, data_dir=data_dir)
     n = found.meta.get("held_out_batch", config.batch_size)
-    if type(n) is not int or n < 2:
-        raise DimrefError(f"{run / checkpoint}.npz: expected a held-out batch of at least 2 images, found {n!r}")
+    if type(n) is not int or not 2 <= n <= config.batch_size:
+        raise DimrefError(
+            f"{run / checkpoint}.npz: expected a held-out batch of 2 to {config.batch_size} images, found {n!r}"
+        )
     ceilings = pictures.ceilings(config.objective(), n, encoder.layout.local[0] ** 2)
     title = pictures.title_of(config)
-    click.echo(f"{'curves':<13} {pictures.told(lambda: plots.curves(run, ceilings, title, n))}")
+    say(scores.row("curves", pictures.told(lambda: plots.curves(run, ceilings, title, n))))
     for name, text in pictures.of_encoder(run, encoder, config, found.step):
-        click.echo(f"{name:<13} {text}")
+        say(scores.row(name, text))
     if (run / EVALUATION).exists():
-        click.echo(f"{'accuracies':<13} {pictures.told(lambda: plots.accuracies(run, title))}")
+        say(scores.row("accuracies", pictures.told(lambda: plots.accuracies(run, title))))
     else:
-        click.echo(f"{'accuracies':<13} none: {EVALUATION} is not there; dimref evaluate {run} writes it")
+        say(scores.row("accuracies", f"none: {EVALUATION} is not there; dimref evaluate {run} writes it"))

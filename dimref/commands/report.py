@@ -11,6 +11,7 @@ import click
 from dimref import amdim, plots
 from dimref.amdim import encoder as amdim_encoder
 from dimref.commands import pictures, scores
+from dimref.commands.options import say
 from dimref.data import DataError
 from dimref.errors import DimrefError
 from dimref.evaluation.frozen import Frozen, untrained
@@ -121,7 +122,7 @@ def _of_at_most(ceiling: float) -> str:
 
 
 def _row(name: str, text: str) -> None:
-    click.echo(scores.row(name, text))
+    say(scores.row(name, text))
 
 
 # ---- probes

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from dimref.data.dataset import fault
+from dimref.training.files import no_file
 
 CHUNK = 1 << 20
 DEFLATE_RATIO = 1032  # no deflate stream (gzip, zip) expands further: a header that promises more is lying
@@ -25,7 +26,7 @@ class Readable(Protocol):
 def need_file(path: Path) -> Path:
     """The path, if a regular file is there: opening a pipe or a device in its place could hang."""
     if not path.is_file():
-        raise fault(path, "a file", "a directory" if path.is_dir() else "no such file")
+        raise fault(path, "a file", no_file(path) or "no such file")
     return path
 
 

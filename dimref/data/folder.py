@@ -1,14 +1,16 @@
 """A folder of images, one sub-folder for each class.
 
 Either `data_dir/<class>/*.png`, which is a training set without a test set, or `data_dir/train/<class>/...` beside
-`data_dir/test/<class>/...` (or val). A class may keep its images in folders of its own, as Tiny ImageNet does
-(train/<class>/images/*.JPEG). Needs Pillow.
+`data_dir/test/<class>/...` (or val), by any of the names in `PARTS`, in capitals or not. A class may keep its images in
+folders of its own, as Tiny ImageNet does (train/<class>/images/*.JPEG). Hidden files and folders are passed over, and an
+image is turned as its EXIF orientation says. Needs Pillow.
 """
 
 import os
 import warnings
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +19,12 @@ from dimref.data.files import need_file, need_folder
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "PPM", "TIFF")  # whatever a file is called, nothing else is decoded
-PARTS = {"train": ("train",), "test": ("test", "val")}
+PARTS = {  # of the data; of a part's names, those on an earlier line before those on a later one
+    "train": (("train", "training"),),
+    "test": (("test", "testing"), ("val", "valid", "validation")),
+}
+NAMES = {name for part in PARTS.values() for line in part for name in line}
+ORIENTATION = 0x0112  # the tag of EXIF
 GREY = ("1", "L", "LA")
 DEEP = ("I", "F")  # modes that begin so hold more than 8 bits; Pillow would cut them without a word
 MOST_PIXELS = 4096 * 4096
@@ -39,22 +46,36 @@ def read(name: str, split: str, data_dir: Path, limit: int | None) -> Dataset:
 
 def _find_split(root: Path, split: str) -> tuple[Path, list[str]]:
     """The folder that holds the split's class folders, and the names of all classes."""
-    parts = {part: [root / n for n in names if _holds_classes(root / n)] for part, names in PARTS.items()}
+    parts = {part: _find_part(root, part) for part in PARTS}
     if not any(parts.values()):
         classes = _classes(root)
-        if set(classes) <= {"train", "test", "val"}:  # not classes, but parts whose images are not sorted into any
+        if {name.lower() for name in classes} <= NAMES:  # no classes, but parts whose images are not sorted into any
             raise fault(root / classes[0], "a folder for each class with images inside", "none")
         if split != "train":
             raise fault(root, "a test set in a folder test or val beside train", "class folders alone", MissingSplit)
         return root, classes
-    if not parts[split]:
-        raise fault(root, f"a folder {' or '.join(PARTS[split])} with class folders", "none", MissingSplit)
-    folder = parts[split][0]
-    classes = _classes(parts["train"][0] if parts["train"] else folder)
+    folder, train = parts[split], parts["train"]
+    if folder is None:
+        names = " or ".join(line[0] for line in PARTS[split])
+        raise fault(root, f"a folder {names} with class folders", "none", MissingSplit)
+    classes = _classes(train or folder)
     unknown = sorted(set(_classes(folder)) - set(classes))
     if unknown:
-        raise fault(folder, f"class folders named as in {parts['train'][0]}", repr(unknown[0]))
+        raise fault(folder, f"class folders named as in {train}", repr(unknown[0]))
     return folder, classes
+
+
+def _find_part(root: Path, part: str) -> Path | None:
+    """The one folder that is called like a part of the data and holds classes."""
+    there = sorted(path for path in root.iterdir() if path.name.lower() in NAMES and _holds_classes(path))
+    for names in PARTS[part]:
+        found = [path for path in there if path.name.lower() in names]
+        if len(found) > 1:
+            listed = ", ".join(path.name for path in found)
+            raise fault(root, f"one folder called {' or '.join(names)}", f"{listed}: rename those not meant")
+        if found:
+            return found[0]
+    return None
 
 
 def _holds_classes(folder: Path) -> bool:
@@ -73,13 +94,13 @@ def _classes(folder: Path) -> list[str]:
 
 
 def _images(folder: Path) -> list[Path]:
-    """All images in a class folder and below, sorted; anything else that lies there is passed over."""
-    found = [
-        Path(where) / name
-        for where, _, names in os.walk(folder, onerror=_raise)
-        for name in names
-        if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
-    ]
+    """All images in a class folder and below, sorted; anything else that lies there is passed over, as is what is hidden."""
+    found = []
+    for where, folders, names in os.walk(folder, onerror=_raise):
+        folders[:] = [name for name in folders if not name.startswith(".")]  # such as .ipynb_checkpoints
+        found += [
+            Path(where) / name for name in names if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+        ]
     if not found:
         raise fault(folder, f"images ({', '.join(sorted(s[1:] for s in SUFFIXES))}) of this class", "none")
     return sorted(found)
@@ -129,20 +150,37 @@ def _decode_all(paths: list[Path], pillow: ModuleType) -> np.ndarray:
 
 
 def _decode(path: Path, pillow: ModuleType, size: tuple[int, ...] | None, first: Path) -> np.ndarray:
-    """One image as uint8 (H, W, 1 or 3); its size is looked at before its pixels are unpacked."""
+    """One image as uint8 (H, W, 1 or 3), turned upright; how many its pixels are is looked at before they are unpacked."""
     try:
         with pillow.open(need_file(path), formats=FORMATS) as image:
             width, height = image.size
             if not 0 < width * height <= MOST_PIXELS:
                 raise fault(path, f"1 to {MOST_PIXELS} pixels", f"{width}x{height}")
-            if size and (height, width) != size:
-                raise fault(path, f"{size[1]}x{size[0]} like {first} (resize them to one size)", f"{width}x{height}")
             if image.mode.startswith(DEEP):
                 raise fault(path, "8 bits a channel (convert it)", f"mode {image.mode}")
             grey = image.mode in GREY
-            pixels = np.asarray(image.convert("L" if grey else "RGB"))
+            pixels = _upright(np.asarray(image.convert("L" if grey else "RGB")), image)
+            height, width = pixels.shape[:2]
+            if size and (height, width) != size:
+                raise fault(path, f"{size[1]}x{size[0]} like {first} (resize them to one size)", f"{width}x{height}")
     except (DataError, MemoryError):
         raise
     except Exception as error:  # Pillow's decoders fail in many ways on damaged files
         raise fault(path, "a sound image", f"{type(error).__name__}: {error}") from error
     return pixels[..., None] if grey else pixels
+
+
+def _upright(pixels: np.ndarray, image: Any) -> np.ndarray:
+    """The pixels (H, W, …) of a decoded image, turned and mirrored as its EXIF orientation, 1 to 8, says.
+
+    Source: EXIF 2.3 (CIPA DC-008), tag 274: which sides of the scene row 0 and column 0 are.
+    """
+    try:
+        orientation = image.getexif().get(ORIENTATION)
+    except Exception:  # damaged EXIF is no fault of the pixels
+        return pixels
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels[:, ::-1] if orientation in (2, 3, 6, 7) else pixels

@@ -18,8 +18,9 @@ from typing import IO
 
 import numpy as np
 
-from dimref.data.dataset import DataError, fault
+from dimref.data.dataset import fault
 from dimref.data.files import DEFLATE_RATIO, need_file, read_exactly
+from dimref.errors import DimrefError
 
 Check = Callable[[str, tuple[int, ...], np.dtype], None]
 
@@ -113,7 +114,7 @@ def read_npz(path: Path, check: Check = numbers, most_bytes: int = MOST_BYTES) -
 def _sound(path: Path, expected: str) -> Iterator[None]:
     try:
         yield
-    except (DataError, OSError, MemoryError):
+    except (DimrefError, MemoryError):
         raise
     except Exception as error:  # damaged archives, and damaged headers of arrays in them, fail in many ways
         raise fault(path, expected, f"{type(error).__name__}: {error}") from error

@@ -37,7 +37,8 @@ class Entry:
     place: str  # "eq. (10)", "section 2.3"; empty where the whole paper is meant
     functions: list[str] = field(default_factory=list)
     laws: list[str] = field(default_factory=list)
-    tests: list[str] = field(default_factory=list)
+    oracles: list[str] = field(default_factory=list)  # each function's own test file
+    tests: list[str] = field(default_factory=list)  # further ones
 
 
 def parse(source: str) -> list[tuple[str, str]]:
@@ -99,6 +100,12 @@ def mentioned(tree: ast.AST) -> set[str]:
     return names
 
 
+def oracle_test(function: str) -> str:
+    """The test file that mirrors a function's own: tests/theory/test_information.py for theory.information.entropy."""
+    *folders, module, _ = function.split(".")
+    return "/".join(("tests", *folders, f"test_{module}.py"))
+
+
 def entries() -> list[Entry]:
     """Every place that is cited, by paper and place."""
     table: dict[tuple[str, str], Entry] = {}
@@ -110,13 +117,17 @@ def entries() -> list[Entry]:
     for name, function in public_functions().items():
         for key in dict.fromkeys(parse(source_of(function))):
             at(key).functions.append(name)
-            at(key).tests += [test for test in tests.get(name, []) if test not in at(key).tests]
-    for law in LAWS:
+            for test in tests.get(name, []):
+                names = at(key).oracles if test == oracle_test(name) else at(key).tests
+                names += [] if test in names else [test]
+    for law in sorted(LAWS, key=lambda law: law.family != "exact"):  # a bound's first law is what it bounds
         for key in dict.fromkeys(parse(law.source)):
             at(key).laws.append(law.name)
             test = f"tests/laws/test_{law.family}.py"
             if (TESTS.parent / test).exists() and test not in at(key).tests:
                 at(key).tests.append(test)
+    for entry in table.values():
+        entry.tests = [test for test in entry.tests if test not in entry.oracles]
     return sorted(table.values(), key=lambda entry: (not entry.paper[0].isdigit(), entry.paper, _order(entry.place)))
 
 

@@ -92,7 +92,7 @@ def urn_with_baseline(rng: np.random.Generator, sizes: Sizes) -> Case:
 # ---- bounds on I and on JS, for every critic
 
 
-@law("inequality", "DV(T) ≤ I", urn, f"{BELGHAZI}, eq. (5)")
+@law("inequality", "DV(T) ≤ I", urn, f"{BELGHAZI}, eq. (5) and eq. (10); {HJELM}, eq. (2)")
 def dv_below_information(case: Case, backend: Backend) -> Slack:
     """Exact expectations, for any finite T: Donsker and Varadhan's representation is a supremum."""
     value = _value(backend, bounds.dv, *population(case, case["critic"]))
@@ -180,7 +180,8 @@ def infonce_is_best_at_r(case: Case, backend: Backend) -> Slack:
     return at_most(arbitrary, best, rounding(case["critic"]))
 
 
-@law("inequality", "E[InfoNCE_K(R)] ≤ min(I, log K)", small_urn, f"{POOLE}, eq. (10); {OORD}, eq. (5)")
+@law("inequality", "E[InfoNCE_K(R)] ≤ min(I, log K)", small_urn,
+     f"{POOLE}, eq. (10); {OORD}, eq. (5); {HJELM}, eq. (5)")  # fmt: skip
 def infonce_below_information(case: Case, backend: Backend) -> Slack:
     """Over all n^K batches; with the line above, for every critic."""
     value = _value(backend, bounds.infonce, batches(case, optimal(case, "infonce"), case["k"]))

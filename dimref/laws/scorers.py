@@ -38,7 +38,8 @@ def _literal(case: Case, i: int, j: int, at: int) -> float:
     return float((np.maximum(hidden, 0) @ case["score"]["w"] + case["score"]["b"])[0])
 
 
-@law("identity", "W_f·f + W_y·y = W·[f, y]: the split scorer is the literal one", _scorer, f"{HJELM}, appendix A.2")
+@law("identity", "W_f·f + W_y·y = W·[f, y]: the split scorer is the literal one", _scorer,
+     f"{HJELM}, appendix A.2 and figure 6")  # fmt: skip
 def split_layer_is_the_literal_one(case: Case, backend: Backend) -> Slack:
     """Joint, shuffled and every pair of the square, each scored on its own on the host."""
     n, locations = case["features"].shape[:2]
@@ -108,7 +109,8 @@ def _embedded(branch: dict, x: np.ndarray) -> np.ndarray:
     return branch["norm"]["gain"] * unit + branch["norm"]["shift"]
 
 
-@law("identity", "dot scorer: S[i, j, l] = ⟨a(f_il), b(y_j)⟩/√E, each on its own", _dot, f"{HJELM}, appendix A.2")
+@law("identity", "dot scorer: S[i, j, l] = ⟨a(f_il), b(y_j)⟩/√E, each on its own", _dot,
+     f"{HJELM}, appendix A.2 and figure 7")  # fmt: skip
 def dot_square_is_every_inner_product(case: Case, backend: Backend) -> Slack:
     """One matrix product stands for N²·L inner products; row = image, column = representation."""
     parameters = backend.tree_to_device({k: case[k] for k in ("feature", "representation")})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from dimref.laws.law import Case, Law, Sizes, Slack
 SCALES = (1.0, 1e-2, 10.0, 100.0, 1e4)  # Hypothesis shrinks toward the first
 DTYPES = ("float64", "float32")
 seeds = st.integers(0, 2**32 - 1)
+_alone = threading.RLock()
 
 
 def pair(low: int, high: int) -> st.SearchStrategy[tuple[int, int]]:
@@ -69,8 +71,8 @@ class Result:
 
 @contextmanager
 def no_directory_left() -> Iterator[None]:
-    """Without this Hypothesis makes a .hypothesis where the user stands."""
-    with tempfile.TemporaryDirectory() as scratch:
+    """Without this Hypothesis makes a .hypothesis where the user stands. One thread at a time: it is the process's."""
+    with _alone, tempfile.TemporaryDirectory() as scratch:
         configuration.set_hypothesis_home_dir(scratch)
         try:
             yield

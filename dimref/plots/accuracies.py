@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 from dimref.errors import DimrefError
 from dimref.plots.style import BLUE, GREY, ORANGE, new_figure, save, tidy
 from dimref.training import checkpoints, choices
+from dimref.training.files import read_small
 
 EVALUATION = "evaluation.json"
 TITLES = {"linear": "linear", "mlp": "one hidden layer", "svm": "linear SVM", "knn": "k nearest neighbours"}
@@ -74,7 +74,7 @@ def read_probes(path: Path) -> tuple[Cells, float]:
     """
     checkpoints.need_file(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_small(path).decode())
     except OSError as error:
         raise DimrefError(
             f"{path}: expected the results of dimref evaluate, found: {error.strerror or error}"
@@ -94,7 +94,11 @@ def read_probes(path: Path) -> tuple[Cells, float]:
         raise DimrefError(
             f"{path}: expected results as dimref evaluate writes them, found a fault at {error}"
         ) from None
-    numbers = [v for value in (*cells.values(), (chance,)) for v in value]
-    if not cells or not all(0 <= v < math.inf for v in numbers):
-        raise DimrefError(f"{path}: expected at least one known probe with finite numbers of at least 0, found none")
+    if not cells:
+        raise DimrefError(f"{path}: expected at least one known probe, found none")
+    for percent in (chance, *(v for value in cells.values() for v in value)):
+        if not 0 <= percent <= 100:
+            raise DimrefError(
+                f"{path}: expected accuracies, deviations and chance from 0 to 1, found {percent / 100:g}"
+            )
     return cells, chance

@@ -11,6 +11,7 @@ from dimref.plots.style import BLUE, GREEN, GREY, ORANGE, legend_below, new_figu
 from dimref.training import checkpoints
 
 EQUILIBRIUM = -math.log(4)  # of the prior's game, when its discriminator cannot tell
+LARGEST = 3.5e38  # finite number of a run, which computes in float32; axes cannot hold those near float64's limit
 
 
 def curves(run: Path, ceilings: dict[str, float], title: str, n: int) -> Path:
@@ -63,14 +64,21 @@ def _step(line: dict, terms: tuple[str, ...]) -> dict:
     return {
         "step": line["step"],
         "nats": _nats(line["nats"], terms),
-        **{name: float(line[name]) for name in ("effective_rank", "gradient_norm")},
+        **{name: _number(line[name]) for name in ("effective_rank", "gradient_norm")},
     }
 
 
 def _nats(found: dict, terms: tuple[str, ...]) -> dict[str, float]:
     """The terms, and of the others those that are drawn where they are there."""
     more = (name for name in (*map(certified, terms), "prior") if name in found)
-    return {name: float(found[name]) for name in (*terms, *more)}
+    return {name: _number(found[name]) for name in (*terms, *more)}
+
+
+def _number(found: Any) -> float:
+    value = float(found)
+    if LARGEST < abs(value) < math.inf:
+        raise ValueError(f"the number {value:g}")
+    return value
 
 
 def certified(term: str) -> str:

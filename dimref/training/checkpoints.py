@@ -2,7 +2,7 @@
 
 Every file but the metrics is written beside its place, flushed to the disk and renamed over it, so that whatever happens
 the complete old one or the complete new one is there. Metrics are appended a line at a time and cut back to the
-checkpoint's step when a run is resumed. Checkpoints hold arrays alone, no pickle.
+checkpoint's step when a run is resumed. Checkpoints hold arrays alone, uncompressed and without a pickle, under a checksum.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import re
 import shlex
 import shutil
+import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,14 +28,22 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+from dimref.data.dataset import DataError, fault
+from dimref.data.npy import npz_header, numbers, open_npz, read_npz_array
 from dimref.errors import DimrefError
 from dimref.training import config as configs
 from dimref.training.config import Config
+from dimref.training.files import no_file
 from dimref.trees import Tree, leaves
 
-FORMAT = 2
+FORMAT = 3  # since 3 with a checksum
 LONGEST = 230  # bytes of a name that can be made longer
-PARTS = ("parameters", "state", "adam")  # of a checkpoint
+MOST_METRICS, LONGEST_LINE = 1 << 30, 1 << 16  # bytes: a million lines and more; a line has some 700
+META = "meta"  # the description in a checkpoint; what else may be in it:
+TREE = r"\w+(/\w+){0,3}"
+MEMBER = re.compile(
+    rf"({META}|(parameters|adam/[mv])/(encoder|local|global|prior)/{TREE}|state/(encoder/{TREE}|mine/(local|global)))\.npy"
+)
 CONFIG, METRICS, NEWEST, BEST, CURVES = "config.json", "metrics.jsonl", "newest.npz", "best.npz", "curves.png"
 
 
@@ -116,8 +125,8 @@ def locked(path: Path) -> Iterator[None]:
 
 def need_file(path: Path) -> None:
     """Raise RunError where something else than a file lies: a pipe could be waited for without end, a device be lost."""
-    if path.exists() and not path.is_file():
-        raise RunError(f"{path}: expected a file, found {'a directory' if path.is_dir() else 'a device or a pipe'}")
+    if found := no_file(path):
+        raise RunError(f"{path}: expected a file, found {found}")
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -187,37 +196,81 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "best": str(checkpoint.best),  # may be -inf, which JSON has no name for
         **checkpoint.meta,
     }
+    meta["checksum"] = checksum(meta, arrays)
     with writing(path) as file:
-        np.savez(file, meta=np.array(json.dumps(meta)), **arrays)  # type: ignore[arg-type]
+        np.savez(file, **{META: np.array(json.dumps(meta)), **arrays})  # type: ignore[arg-type]
+
+
+def checksum(meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
+    """Of all that a checkpoint holds: its description, and name, type, shape and content of every array."""
+    total = zlib.crc32(json.dumps(meta).encode())
+    for name, array in sorted(arrays.items()):
+        total = zlib.crc32(f"{name} {array.dtype.str} {array.shape}".encode(), total)
+        total = zlib.crc32(np.ascontiguousarray(array).data, total)
+    return f"CRC {total:08x}"
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint back.
+    """Read a checkpoint back: first what is in it, by name, type and shape; then the content, if it is one.
 
     Raises:
-        RunError: it is missing, damaged, or of another format.
+        RunError: it is missing, damaged, no checkpoint, or of another format.
     """
     need_file(path)
+    if not path.exists():
+        raise RunError(f"{path}: expected a checkpoint, found no such file; start the run anew")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        meta = json.loads(str(arrays.pop("meta")))
-        version = meta.pop("format")
-    except FileNotFoundError:
-        raise RunError(f"{path}: expected a checkpoint, found no such file; start the run anew") from None
-    except OSError as error:
-        raise RunError(f"{path}: expected a checkpoint, found: {error.strerror or error}") from None
-    except Exception as error:  # a damaged archive, or a damaged array in one, fails in many ways
-        raise _damaged(path, error) from None
-    if version != FORMAT:
-        raise RunError(f"{path}: expected checkpoint format {FORMAT}, found {version!r}")
-    try:
-        step, best, options, trees = int(meta.pop("step")), float(meta.pop("best")), meta.pop("config"), _nested(arrays)
-    except Exception as error:
-        raise _damaged(path, error) from None
-    if step < 0 or math.isnan(best) or not all(isinstance(trees.get(part, {}), dict) for part in PARTS):
-        raise RunError(f"{path}: expected a step, a bound and trees of arrays, found step {step}, bound {best}")
-    return Checkpoint(step, trees, Config(**configs.checked_types(options, str(path))), best, meta)
+        with open_npz(path) as archive:
+            names = _check_members(path, archive)
+            meta = json.loads(str(read_npz_array(path, archive, META, _check_text)[0]))
+            if meta["format"] != FORMAT:
+                raise RunError(
+                    f"{path}: expected checkpoint format {FORMAT}, found {meta['format']!r}, of another version of "
+                    f"dimref; go on with that version, or start the run anew"
+                )
+            arrays = {name: read_npz_array(path, archive, name)[0] for name in names}
+            given = meta.pop("checksum")
+            if given != checksum(meta, arrays):
+                raise fault(path, f"content of the checksum {given}", f"content of {checksum(meta, arrays)}")
+            step, best, options = (meta.pop(name) for name in ("step", "best", "config"))
+            del meta["format"]
+            best = float(best)
+    except DataError as error:
+        cause = error.__cause__
+        what = "one that cannot be read" if isinstance(cause, OSError) else "a damaged file"
+        why = f"{type(cause).__name__}: {cause}" if cause else str(error).removeprefix(f"{path}: ")
+        raise RunError(f"{path}: expected a complete checkpoint, found {what} ({why})") from None
+    if type(step) is not int or not 0 <= step < 1 << 63 or math.isnan(best):
+        raise RunError(f"{path}: expected a step and a bound, found step {step!r}, bound {best}")
+    return Checkpoint(step, _nested(arrays), Config(**configs.checked_types(options, str(path))), best, meta)
+
+
+def _check_members(path: Path, archive: zipfile.ZipFile) -> list[str]:
+    """The names of the arrays of an archive that can be a checkpoint; no more than headers are read.
+
+    Raises:
+        RunError: something in it is compressed, unknown or twice there, or they claim more than the file has.
+    """
+    members = archive.infolist()
+    for info in members:
+        if info.compress_type != zipfile.ZIP_STORED:
+            raise RunError(f"{path}: expected arrays stored as dimref does, uncompressed, found {info.filename} packed")
+        if not MEMBER.fullmatch(info.filename):
+            raise RunError(f"{path}: expected the arrays of a checkpoint, found {info.filename!r}")
+    size, claimed = path.stat().st_size, sum(info.file_size for info in members)
+    names = [info.filename.removesuffix(".npy") for info in members]
+    if claimed > size or len(set(names)) < len(names):
+        raise RunError(f"{path}: expected each array once in {size} bytes, found {len(names)} of {claimed} bytes")
+    _nested(dict.fromkeys(names))
+    names.remove(META)
+    for name in names:
+        numbers(f"{path}, array {name!r}", *npz_header(path, archive, name))
+    return names
+
+
+def _check_text(where: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    if dtype.kind != "U" or shape:
+        raise fault(where, "a text", f"{dtype} {shape}")
 
 
 def newest_checkpoint(run: Path) -> Checkpoint | None:
@@ -231,17 +284,15 @@ def newest_checkpoint(run: Path) -> Checkpoint | None:
     return load_checkpoint(run / NEWEST)
 
 
-def _damaged(path: Path, error: Exception) -> RunError:
-    return RunError(f"{path}: expected a complete checkpoint, found a damaged file ({type(error).__name__})")
-
-
-def _nested(arrays: dict[str, np.ndarray]) -> Tree:
+def _nested(arrays: dict[str, Any]) -> Tree:
     tree: Tree = {}
     for path, array in arrays.items():
         *parents, name = path.split("/")
         node = tree
         for parent in parents:
             node = node.setdefault(parent, {})
+        if name in node:
+            raise ValueError(f"an array and a branch, both called {path}")
         node[name] = array
     return tree
 
@@ -277,25 +328,33 @@ def _finite(value: Any) -> Any:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Every complete line; an incomplete last one, of a process that was killed while writing it, is left out."""
+    """Every complete line; an incomplete last one, of a process that was killed while writing it, is left out.
+
+    Raises:
+        RunError: they are not there, another line is damaged, or there is more than any run writes.
+    """
     need_file(path)
+    lines: list[dict[str, Any]] = []
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        size = path.stat().st_size
+        if size > MOST_METRICS:
+            raise RunError(f"{path}: expected a run's metrics, at most {MOST_METRICS} bytes, found {size}")
+        with path.open("rb") as file:
+            while line := file.readline(LONGEST_LINE):
+                try:
+                    found = json.loads(line)
+                    if type(found["step"]) is not int or not 0 <= found["step"] < 1 << 63:
+                        raise ValueError("step")
+                    lines.append(found)
+                except (ValueError, KeyError, TypeError, RecursionError):
+                    if not line.endswith(b"\n") and len(line) < LONGEST_LINE:
+                        return lines
+                    raise RunError(
+                        f"{path}: expected a JSON object with a step on line {len(lines) + 1}, "
+                        f"found {line[:60].decode(errors='replace').strip()!r}"
+                    ) from None
     except OSError as error:
         raise RunError(f"{path}: expected the run's metrics, found: {error.strerror or error}") from None
-    lines = []
-    for number, line in enumerate(text.splitlines(keepends=True), start=1):
-        try:
-            found = json.loads(line)
-            if not 0 <= found["step"] + 0 < 1 << 63:
-                raise ValueError("step")
-            lines.append(found)
-        except (ValueError, KeyError, TypeError, RecursionError):
-            if not line.endswith("\n"):
-                return lines
-            raise RunError(
-                f"{path}: expected a JSON object with a step on line {number}, found {line.strip()[:60]!r}"
-            ) from None
     return lines
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dimref.errors import DimrefError
 from dimref.training import choices as choices_module
+from dimref.training.files import read_small
 
 if TYPE_CHECKING:
     from dimref.training.methods import AnyObjective
@@ -217,7 +218,7 @@ def read(path: Path) -> dict[str, Any]:
         DimrefError: the file cannot be read, is not a JSON object, or has an unknown option or a value of another type.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(read_small(path).decode())
     except OSError as error:
         raise DimrefError(f"{path}: expected a configuration file, found: {error.strerror}") from None
     except (ValueError, RecursionError) as error:

@@ -1,14 +1,133 @@
-"""Processes that dimref starts of itself: to measure in, to keep somebody else's code in, to lose without loss."""
+"""Processes that dimref starts of itself: to measure in, to keep somebody else's code in, to lose without loss.
+
+On Linux each has a keeper, a small process between it and the one that asks. The keeper ends it once the asking process is
+gone, however that was killed and whatever the kept process is busy with. Then it ends all that the kept process started, in
+sessions of their own too: on Linux what loses its parent can fall to the keeper. Elsewhere a process is started as it is.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 PACKAGE = Path(__file__).resolve().parents[2]  # where `import dimref` finds this very package
+KEPT = sys.platform == "linux"
+PATIENCE = 5.0  # seconds in which a keeper has ended what it keeps
+GLANCE = 0.5  # seconds between a keeper's looks for the process that asks
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 1, 4, 36  # linux/prctl.h
 
 
 def environment(**changes: str) -> dict[str, str]:
     """This process's environment with changes, in which a child imports the dimref that runs here."""
     paths = [str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, **changes, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def command(module: str, *words: str) -> list[str]:
+    """What starts a module whose `main` takes these words, to be ended by `end`."""
+    return [sys.executable, "-P", "-m", *(["dimref.training.processes"] if KEPT else []), module, *words]
+
+
+def end(process: subprocess.Popen[Any]) -> None:
+    """End what `command` started, and what that started: where there is no keeper, those in its own group alone."""
+    if KEPT:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(PATIENCE)
+            return
+    with contextlib.suppress(OSError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)  # no such group, unless it has a session of its own
+    with contextlib.suppress(OSError):
+        process.kill()
+    process.wait()
+
+
+def family(root: int) -> dict[int, int]:
+    """A process, all in its session, and all that they started: bytes resident by pid; empty where /proc does not tell."""
+    if not os.path.exists("/proc/self/stat"):
+        return {}
+    page, seen = os.sysconf("SC_PAGE_SIZE"), {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            fields = Path("/proc", name, "stat").read_text(errors="replace").rpartition(")")[2].split()
+            seen[int(name)] = (int(fields[1]), int(fields[3]), page * int(fields[21]))
+    found = {root}
+    while more := {pid for pid, (parent, at, _) in seen.items() if parent in found or at == root} - found:
+        found |= more
+    return {pid: seen[pid][2] for pid in found & seen.keys()}
+
+
+# ---- the keeper
+
+
+def main(module: str, *words: str) -> None:
+    """Run a module's `main` in a child; once it or the process that asks has ended, end the rest and end as it did."""
+    asks, keeper = os.getppid(), os.getpid()
+    told = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, told)
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)
+    kept = os.fork()
+    if kept == 0:
+        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != keeper:
+            os._exit(1)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        sys.argv[:] = [module, *words]
+        importlib.import_module(module).main(*words)
+        return
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)  # the pipes are between the other two
+    os.dup2(nothing, 1)
+    status = None
+    while status is None:
+        heard = signal.sigtimedwait(told, GLANCE)
+        if os.getppid() != asks or (heard is not None and heard.si_signo != signal.SIGCHLD):
+            os.kill(kept, signal.SIGKILL)
+        status = _ended().get(kept)
+    with contextlib.suppress(ChildProcessError):  # there is none left
+        while True:
+            for pid in family(keeper).keys() - {keeper}:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+            os.waitpid(-1, 0)
+            _ended()
+    _end_as(os.waitstatus_to_exitcode(status))
+
+
+def _ended() -> dict[int, int]:
+    """The status of each child that has ended."""
+    found = {}
+    with contextlib.suppress(ChildProcessError):
+        while (child := os.waitpid(-1, os.WNOHANG))[0]:
+            found[child[0]] = child[1]
+    return found
+
+
+def _end_as(code: int) -> None:
+    """With an exit code, or with the signal of which it is the negative."""
+    if code < 0:
+        _prctl(PR_SET_DUMPABLE, 0)  # no core file: it is not this process that crashed
+        with contextlib.suppress(OSError, ValueError):  # SIGKILL has no handler
+            signal.signal(-code, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {-code})
+        os.kill(os.getpid(), -code)
+    os._exit(code % 256)
+
+
+def _prctl(option: int, value: int) -> None:
+    """Without it all works but for children that leave the session, and for a keeper that is killed."""
+    with contextlib.suppress(ImportError, OSError, AttributeError):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

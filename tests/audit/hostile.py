@@ -1,7 +1,10 @@
 """Targets that do what no target should: one function for each way, called by its name, so that one process serves all."""
 
+import contextlib
 import os
+import re
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -11,6 +14,12 @@ import numpy as np
 
 def act(what, x):
     return globals()[what](x)
+
+
+def _enter():
+    """Let the test know."""
+    with open(os.environ.get("ENTERED", os.devnull), "w"):
+        pass
 
 
 # ---- good
@@ -147,6 +156,7 @@ def counts(x):
 
 
 def hangs(x):
+    _enter()
     while True:
         time.sleep(1)
 
@@ -187,6 +197,41 @@ def a_child_eats_memory(x):
 def prints_forever(x):
     while True:
         print("again " * 1000)
+
+
+def writes_everywhere(x):
+    """A whole message for whoever reads it."""
+    words = b'{"dict": {"framework": "numpy", "value": 1}}'
+    for descriptor in range(3, 20):
+        with contextlib.suppress(OSError):
+            os.write(descriptor, struct.pack(">QQ", len(words), 0) + words)
+    return np.mean(x)
+
+
+def holds_the_lock(x):
+    _enter()
+    re.match(r"(a+)+$", "a" * 40 + "b")
+
+
+def leaves_sessions(x):
+    for code in ("import time; time.sleep(600)", "import os, time; os.fork() or time.sleep(600)"):
+        subprocess.Popen([sys.executable, "-S", "-c", code], start_new_session=True)
+    return np.mean(x)
+
+
+def leaves_sessions_and_hangs(x):
+    leaves_sessions(x)
+    hangs(x)
+
+
+def kills_its_parent(x):
+    os.kill(os.getppid(), signal.SIGKILL)
+    hangs(x)
+
+
+def a_session_eats_memory(x):
+    code = "kept = bytes(range(256)) * (1 << 21)\nimport time\ntime.sleep(600)"
+    subprocess.run([sys.executable, "-S", "-c", code], start_new_session=True)
 
 
 def closes_everything(x):

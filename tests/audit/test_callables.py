@@ -1,6 +1,9 @@
 """Implementations written here, by hand and not from the catalogue: right ones are never accused, wrong ones are named."""
 
 import math
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import autograd.numpy as anp
 import numpy as np
@@ -10,6 +13,7 @@ from dimref.audit.answer import Answer
 from dimref.audit.callables import assert_conforms, audit
 from dimref.audit.contract import AuditError
 from dimref.audit.report import as_json, text
+from dimref.laws.search import no_directory_left
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
@@ -335,3 +339,41 @@ def test_unknown_names_end_in_a_line():
     for kind, name, form in (("bound", "jds", ""), ("bond", "jsd", ""), ("bound", "jsd", "triples")):
         with pytest.raises(AuditError, match="must be one of"):
             audit(lambda j, p: 0.0, kind, name, form)
+
+
+# ---- several threads
+
+
+def test_threads_audit_one_after_the_other():
+    """Each borrows names and settings of the whole process, and gives them back."""
+    norm, inside, most = anp.linalg.norm, [], []
+
+    def jsd(j, p):
+        inside.append(1)
+        time.sleep(1e-4)  # the others' turn
+        most.append(len(inside))
+        inside.pop()
+        return np.log(4) - np.mean(np.logaddexp(0, -j)) - np.mean(np.logaddexp(0, p))
+
+    alone = str(audit(jsd, "bound", "jsd", cases=16))
+    with ThreadPoolExecutor(3) as pool:
+        reports = list(pool.map(lambda _: str(audit(jsd, "bound", "jsd", cases=16)), range(3)))
+    assert max(most) == 1
+    assert reports == [alone] * 3
+    assert anp.linalg.norm is norm
+    assert np.__name__ == "numpy"
+
+
+def test_hypothesis_has_one_place_for_all_threads():
+    entered = threading.Event()
+
+    def enter():
+        with no_directory_left():
+            entered.set()
+
+    other = threading.Thread(target=enter)
+    with no_directory_left():
+        other.start()
+        assert not entered.wait(0.1)
+    other.join(60)
+    assert entered.is_set()

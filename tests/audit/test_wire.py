@@ -86,11 +86,23 @@ def message(words, body=b"", promised=None):
         (message(pickle.dumps({"a": 1})), "decode"),
         (message(b"[" * 100_000), "recursion"),
         (message(0, promised=1 << 62), "expected at most"),
+        (message({"dict": [1]}), "items"),
+        (message({"array": ["<f8", [0, "\x1b" * 10_000]]}), r"^.{,100}\[0, '(\\x1b)+.{,3}$"),
     ],
 )
 def test_no_message_is_told(stream, told):
     with pytest.raises(wire.WireError, match=told):
         wire.receive(stream)
+
+
+def test_what_somebody_else_wrote_is_no_message():
+    stream = io.BytesIO()
+    for mark in (b"ours", b"ours", b"none"):
+        wire.send(stream, 1, mark)
+    stream.seek(0)
+    assert [wire.receive(stream, b"ours"), wire.receive(stream, b"ours")] == [1, 1]
+    with pytest.raises(wire.WireError, match=r"^message: expected its mark, found b'none': the target wrote"):
+        wire.receive(stream, b"ours")
 
 
 @pytest.mark.parametrize("cut", [0, 5, 16, 20, -1])

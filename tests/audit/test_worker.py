@@ -24,11 +24,11 @@ def served(*sent):
     answers.seek(0)
     found = []
     while answers.tell() < len(answers.getvalue()):
-        found.append(wire.receive(answers))
+        found.append(wire.receive(answers, b"mark"))
     return found
 
 
-OPENING = {"target": "dimref.bounds:jsd", "framework": "", "adapter": ""}
+OPENING = {"target": "dimref.bounds:jsd", "framework": "", "adapter": "", "mark": "mark"}
 CALL = {"signature": [["joint", "product"], ["value"], ["joint"], "value"]}
 
 
@@ -46,7 +46,7 @@ def test_a_target_that_is_refused_ends_it():
     answers = io.BytesIO()
     worker.serve(messages({**OPENING, "target": "dimref.bounds:nothing"}), answers)
     answers.seek(0)
-    assert "expected nothing in dimref.bounds, found only" in wire.receive(answers)["refused"]
+    assert "expected nothing in dimref.bounds, found only" in wire.receive(answers, b"mark")["refused"]
 
 
 def test_whatever_is_raised_is_told(tmp_path):

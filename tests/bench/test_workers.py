@@ -148,6 +148,7 @@ def test_every_library_is_told_the_number_of_threads(monkeypatch):
 
     class Popen:
         def __init__(self, command, env, **options):
+            assert command == processes.command("dimref.bench.worker")
             seen.update(env)
 
     monkeypatch.setattr(workers.subprocess, "Popen", Popen)

@@ -144,6 +144,30 @@ def test_what_departs_exits_with_1_and_names_the_mistake(reference, tmp_path):
     assert "gradient/encoder/norm1" in compared(reference, tmp_path / "t.npz", "--all").output
 
 
+def test_names_in_a_file_are_printed_short_and_in_escapes(reference, tmp_path):
+    with zipfile.ZipFile(reference) as archive, zipfile.ZipFile(tmp_path / "t.npz", "w") as theirs:
+        for name in ("loss", "\x1b]0;owned\x07", "n" * 60_000):
+            theirs.writestr(f"{name}.npy", archive.read("loss.npy"))
+    done = compared(reference, tmp_path / "t.npz")
+    assert done.exit_code == 0
+    assert "2: \\x1b]0;owned\\x07, nnn" in " ".join(done.output.split())
+    assert "\x1b" not in done.output
+    assert "\x07" not in done.output
+    assert len(done.output) < 5000
+
+
+def test_a_text_for_a_weight_is_told_in_a_line(reference, tmp_path):
+    arrays = arrays_of(reference)
+    said = json.loads(arrays["manifest"].tobytes())
+    said["objective"]["local_weight"] = "1"
+    arrays["manifest"] = np.frombuffer(json.dumps(said).encode(), np.uint8)
+    np.savez(tmp_path / "odd.npz", **arrays)
+    done = compared(tmp_path / "odd.npz", reference)
+    assert done.exit_code == 2
+    assert f"{tmp_path / 'odd.npz'}: expected a manifest of a step of dimref, found local_weight '1'" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def hostile():
     """Files by what is wrong with them."""
 

@@ -1,6 +1,5 @@
 """`dimref encode`: what is encoded when nothing is said, and every refusal in one line."""
 
-import json
 import os
 import resource
 import signal
@@ -116,11 +115,7 @@ def test_unknown_words_are_refused(run, options):
 
 
 def test_a_checkpoint_of_another_layout_is_refused(run):
-    with np.load(run / "newest.npz") as archive:
-        arrays = {name: archive[name] for name in archive.files}
-    meta = json.loads(str(arrays["meta"]))
-    meta["layout"]["fc"] = 17
-    np.savez(run / "newest.npz", **{**arrays, "meta": np.array(json.dumps(meta))})
+    tiny.change(run / "newest.npz", lambda meta, arrays: meta["layout"].update(fc=17))
     assert "fc/w as float32 (32, 17), found float32 (32, 16): a checkpoint of another configuration" in tiny.refused(
         "encode", run
     )

@@ -12,14 +12,12 @@ from dimref.laws import equations
 
 # What states no equation of a paper: initial values, draws of indices, shapes, and the step from a term to its function.
 WITHOUT_SOURCE = {
-    "negatives": {"roll", "derangements", "distinct_shifts"},
-    "discriminators": {"init_concat", "init_dot", "init_prior"},
+    "negatives": {"roll", "derangements", "sampled"},
+    "discriminators": {"by_location", "check", "embed", "init_concat", "init_dot", "init_prior", "score"},
     "objectives": {"Objective", "init_parameters", "draw_noise", "score", "information"},
-    "channels": {"Capacity"},
+    "theory.channels": {"Capacity"},
 }
-MATHEMATICAL = (
-    "bounds", "negatives", "information", "f_divergences", "channels", "gaussian", "discriminators", "objectives",
-)  # fmt: skip
+MATHEMATICAL = ("bounds", "negatives", "discriminators", "objectives", "theory")
 FUNCTIONS = {k: f for k, f in equations.public_functions().items() if k.partition(".")[0] in MATHEMATICAL}
 
 
@@ -38,14 +36,19 @@ def test_every_mathematical_function_has_a_source():
     assert missing == {f"{module}.{name}" for module, names in WITHOUT_SOURCE.items() for name in names}
 
 
-def test_every_function_with_a_source_is_named_by_a_test():
+def test_every_function_with_a_source_is_named_by_its_oracle_test():
     tests = equations.tests_of()
     sourced = {name for name, function in equations.public_functions().items() if equations.source_of(function)}
-    assert {name for name in sourced if not tests.get(name)} == set()
+    assert {name for name in sourced if equations.oracle_test(name) not in tests.get(name, [])} == set()
+
+
+def test_oracle_test_mirrors_the_module():
+    assert equations.oracle_test("bounds.dv") == "tests/test_bounds.py"
+    assert equations.oracle_test("theory.information.entropy") == "tests/theory/test_information.py"
 
 
 def test_every_cited_place_has_a_test():
-    assert [(e.paper, e.place) for e in equations.entries() if not e.tests] == []
+    assert [(e.paper, e.place) for e in equations.entries() if not (e.oracles or e.tests)] == []
 
 
 def test_every_paper_of_the_theory_is_cited():
@@ -87,19 +90,32 @@ def test_source_of_ends_with_its_section():
 
 def test_mentioned_follows_aliases():
     code = (
-        "from dimref import information as info, bounds\nfrom dimref.bounds import dv\ninfo.entropy; bounds.nwj; x.jsd"
+        "from dimref.theory import information as info\nfrom dimref import bounds\nfrom dimref.bounds import dv\n"
+        "info.entropy; bounds.nwj; x.jsd"
     )
-    assert equations.mentioned(ast.parse(code)) == {"information.entropy", "bounds.nwj", "bounds.dv"}
+    functions = {name for name in equations.mentioned(ast.parse(code)) if "." in name}
+    assert functions == {"theory.information", "theory.information.entropy", "bounds.nwj", "bounds.dv"}
 
 
 def test_table_of_one_equation():
     done = run("1905.06922:10")
     assert done.exit_code == 0
     assert done.output.splitlines()[0] == "arXiv 1905.06922"
-    assert re.search(r"eq\. \(10\) +functions +bounds\.infonce, bounds\.infonce_certified", done.output)
+    assert re.search(r"eq\. \(10\) +function +bounds\.infonce, bounds\.infonce_certified", done.output)
     assert "exact.infonce_below_information" in done.output
     assert "tests/laws/test_exact.py" in done.output
     assert "eq. (6)" not in done.output
+
+
+def test_function_law_and_oracle_test_come_first_and_further_tests_after():
+    (entry,) = equations.select("1808.06670:4")
+    assert (entry.functions, entry.laws[0], entry.oracles) == (
+        ["bounds.jsd"], "exact.jsd_below_divergence", ["tests/test_bounds.py"],
+    )  # fmt: skip
+    assert "tests/test_objectives.py" in entry.tests
+    assert "tests/test_bounds.py" not in entry.tests
+    titles = [line[19:31].rstrip() for line in run("1808.06670:4").output.splitlines()[1:] if line[19] != " "]
+    assert titles == ["function", "law", "oracle test", "more tests"]
 
 
 def test_whole_table_fits():

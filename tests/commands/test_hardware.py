@@ -69,7 +69,7 @@ def test_how_a_process_ends_is_told(monkeypatch, tmp_path, program, said):
     python = tmp_path / "python"
     python.write_text(f"#!{sys.executable}\n" + textwrap.dedent(program) + "\n")
     python.chmod(0o755)
-    monkeypatch.setattr(hardware.sys, "executable", str(python))
+    monkeypatch.setattr(sys, "executable", str(python))
     found = hardware.in_a_process("products", True, patience=2 if "sleep" in program else 60)
     assert found["said"].startswith(said)
     assert found["ok"] == (said == "well")

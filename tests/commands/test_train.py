@@ -128,7 +128,7 @@ def test_other_seeds_make_other_runs(train):
         (["--data-dir", "nowhere"], "nowhere: expected a directory"),
         (["--data", "cifar10"], "expected a directory"),
         (["--config", "nowhere.json"], "nowhere.json: expected a configuration file"),
-        (["--config", "."], "Is a directory"),
+        (["--config", "."], "found: a directory"),
         (["--resume", "nowhere", "--preset", "dim-global"], "leave out --preset, --config and --out"),
     ],
 )

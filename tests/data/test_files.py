@@ -29,7 +29,7 @@ def test_need_file_and_folder(tmp_path):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(DataError, match="expected a file"):
+    with pytest.raises(DataError, match="expected a file, found a device or a pipe"):
         need_file(tmp_path / "pipe")
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from dimref.data import DataError, MissingSplit, load
 
 Image = pytest.importorskip("PIL.Image")
+ImageOps = pytest.importorskip("PIL.ImageOps")
 
 RNG = np.random.default_rng(0)
 
@@ -65,6 +66,85 @@ def test_two_parts_share_the_classes_and_classes_may_nest(test_name, tmp_path):
     train, test = load("folder", "train", tmp_path), load("folder", "test", tmp_path)
     assert train.classes == test.classes == ("a", "b", "c")
     assert (train.labels.tolist(), test.labels.tolist()) == ([0, 1, 2], [2])
+
+
+@pytest.mark.parametrize("train_name", ["train", "Train", "TRAIN", "training", "Training"])
+@pytest.mark.parametrize("test_name", ["Test", "testing", "Testing", "Val", "valid", "Valid", "validation"])
+def test_parts_are_found_by_their_usual_names(train_name, test_name, tmp_path):
+    """By any other name they would be two classes, and the test images trained on."""
+    sent = {}
+    for part in (train_name, test_name):
+        for label in ("cat", "dog"):
+            save(tmp_path / part / label / "x.png", array := pixels())
+            sent[part, label] = array
+    for split, part in (("train", train_name), ("test", test_name)):
+        dataset = load("folder", split, tmp_path)
+        assert (dataset.classes, dataset.labels.tolist()) == (("cat", "dog"), [0, 1])
+        assert np.array_equal(dataset.images, [sent[part, "cat"], sent[part, "dog"]])
+
+
+def test_a_test_set_is_taken_before_a_validation_set(tmp_path):
+    for part, count in (("train", 3), ("test", 2), ("valid", 1)):
+        for i in range(count):
+            save(tmp_path / part / "a" / f"{i}.png")
+    assert len(load("folder", "test", tmp_path).images) == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "split", "words"),
+    [
+        (("train", "training"), "train", "one folder called train or training, found train, training"),
+        (("train", "test", "Test"), "test", "one folder called test or testing, found Test, test: rename"),
+        (("train", "val", "validation"), "test", "called val or valid or validation, found val, validation"),
+    ],
+)
+def test_two_folders_for_one_part_are_refused(names, split, words, tmp_path, refuses):
+    for name in names:
+        save(tmp_path / name / "a" / "x.png")
+    if len(list(tmp_path.iterdir())) == len(names):  # where capitals make two names
+        refuses("folder", split, tmp_path, words)
+
+
+def test_hidden_folders_are_passed_over(tmp_path):
+    shown = save(tmp_path / "train" / "a" / "x.png")
+    for hidden in (".ipynb_checkpoints", ".trash/deep", "images/.thumbs"):
+        save(tmp_path / "train" / "a" / hidden / "x-checkpoint.png")
+    dataset = load("folder", "train", tmp_path)
+    assert np.array_equal(dataset.images, decoded(shown)[None])
+
+
+@pytest.mark.parametrize("orientation", [None, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+@pytest.mark.parametrize(
+    ("suffix", "array"), [("png", pixels()), ("png", pixels(6, 4)), ("tif", pixels()), ("jpg", pixels())]
+)
+def test_images_are_turned_as_exif_says(orientation, suffix, array, tmp_path):
+    exif = Image.Exif()
+    if orientation is not None:
+        exif[0x0112] = orientation
+    path = save(tmp_path / "a" / f"x.{suffix}", array, exif=exif)
+    with Image.open(path) as image:
+        upright = np.asarray(ImageOps.exif_transpose(image)).reshape(*load("folder", "train", tmp_path).images.shape)
+    assert np.array_equal(load("folder", "train", tmp_path).images, upright)
+    if suffix == "png" and orientation == 6:  # the camera was held upright: what is on top was stored at the left
+        assert np.array_equal(upright[0], np.rot90(array, -1).reshape(upright.shape[1:]))
+
+
+def test_images_are_of_one_size_once_they_are_upright(tmp_path, refuses):
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    save(tmp_path / "a" / "x.png", pixels(6, 4, 3))
+    save(tmp_path / "a" / "y.png", pixels(4, 6, 3), exif=exif)
+    assert load("folder", "train", tmp_path).images.shape == (2, 6, 4, 3)
+    save(tmp_path / "a" / "z.png", pixels(6, 4, 3), exif=exif)
+    refuses("folder", "train", tmp_path, r"a/.\.png: expected .* like .*, found")
+
+
+@pytest.mark.parametrize(
+    "exif", [b"", b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0II*\0\x08\0\0\0\xff\xff"]
+)
+def test_damaged_exif_is_no_fault_of_the_pixels(exif, tmp_path):
+    path = save(tmp_path / "a" / "x.png", exif=exif)
+    assert np.array_equal(load("folder", "train", tmp_path).images, decoded(path)[None])
 
 
 def test_limit_is_a_prefix_with_the_classes_mixed(tmp_path):

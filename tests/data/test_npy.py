@@ -3,6 +3,7 @@
 import io
 import tempfile
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,25 @@ def test_what_truly_lies_on_the_disk_is_no_bomb(tmp_path):
     np.save(tmp_path / "a.npy", ARRAYS[0])
     assert read_npz(tmp_path / "a.npz", most_bytes=1)["x"].shape == ARRAYS[0].shape
     assert read_npy(tmp_path / "a.npy").shape == ARRAYS[0].shape
+
+
+@pytest.mark.parametrize("place", range(22))
+def test_a_zip_whose_end_record_is_damaged_is_named(place, tmp_path):
+    """Offsets before the start of the file, or behind its end: what the system says of them names no file."""
+    np.savez(tmp_path / "a.npz", x=ARRAYS[0], y=ARRAYS[1])
+    sound = (tmp_path / "a.npz").read_bytes()
+    for change in (0x01, 0x40, 0x80, 0xFF):
+        content = bytearray(sound)
+        content[sound.rindex(b"PK\5\6") + place] ^= change
+        content[sound.rindex(b"PK\5\6") + min(place + 1, 21)] ^= 0x40
+        (tmp_path / "a.npz").write_bytes(content)
+        with suppress(DataError):  # what is left of it may be sound
+            read_npz(tmp_path / "a.npz")
+    content = bytearray(sound)
+    content[sound.rindex(b"PK\5\6") + 16] ^= 0x80
+    content[sound.rindex(b"PK\5\6") + 17] ^= 0x40
+    (tmp_path / "a.npz").write_bytes(content)
+    refusal(read_npz, f"{tmp_path / 'a.npz'}: expected a sound .npz file of plain arrays", path=tmp_path / "a.npz")
 
 
 def test_no_file_no_zip(tmp_path):

@@ -8,7 +8,7 @@ import tiny
 
 from dimref import encoders
 from dimref.errors import DimrefError
-from dimref.export import torch_layout, weights
+from dimref.export.weights import torch_layout, weights
 from dimref.training import checkpoints
 from dimref.training.checkpoints import RunError
 
@@ -102,10 +102,9 @@ def test_without_safetensors_one_line_says_what_to_install(run, tmp_path, monkey
 
 
 def test_scorers_of_another_configuration_are_refused(run, tmp_path):
-    with np.load(run / "newest.npz") as archive:
-        arrays = {name: archive[name] for name in archive.files}
-    arrays["parameters/local/hidden/w"] = np.zeros((3, 3), np.float32)
-    np.savez(tmp_path / "newest.npz", **arrays)
+    runs.copy(run / "newest.npz", tmp_path / "newest.npz")
+    other = {"parameters/local/hidden/w": np.zeros((3, 3), np.float32)}
+    tiny.change(tmp_path / "newest.npz", lambda meta, arrays: arrays.update(other))
     with pytest.raises(RunError, match="expected local/hidden/w as float32"):
         weights.write_weights(tmp_path, "newest.npz", "torch-layout-npz", tmp_path / "w.npz", scorers=True)
     weights.write_weights(tmp_path, "newest.npz", "torch-layout-npz", tmp_path / "w.npz")  # they are no matter here

@@ -112,6 +112,11 @@ def test_numbers_that_are_not_finite_are_left_out_of_the_curves_and_do_no_harm(t
     assert all(math.isfinite(limit) for axes in drawn[0].axes for limit in axes.get_ylim())
 
 
+@pytest.mark.parametrize("value", [3.4e38, -3.4e38])
+def test_the_largest_numbers_of_float32_are_drawn(tmp_path, value):
+    assert size(plots.curves(metrics(tmp_path, value=value), {"local": math.inf}, "title", 64))[0] > 1000
+
+
 @pytest.mark.parametrize("steps", [1, 2])
 def test_a_run_of_a_step_or_two_is_drawn(tmp_path, steps):
     assert size(plots.curves(metrics(tmp_path, steps=steps), {"local": 1.386}, "title", 64))[0] > 1000
@@ -166,7 +171,11 @@ def test_a_picture_is_drawn_anew_and_a_failed_one_leaves_the_old(tmp_path, monke
         {"step": 1, "kind": "step", "nats": {"global": 1}, "effective_rank": 1, "gradient_norm": 1},
         {"step": 1, "kind": "step", "nats": [], "effective_rank": 1, "gradient_norm": 1},
         {"step": 1, "kind": "step", "nats": {"local": 10**400}, "effective_rank": 1, "gradient_norm": 1},
+        {"step": 1, "kind": "step", "nats": {"local": 1.7e308}, "effective_rank": 1, "gradient_norm": 1},
+        {"step": 1, "kind": "step", "nats": {"local": 1}, "effective_rank": -1e39, "gradient_norm": 1},
+        {"step": 1, "kind": "step", "nats": {"local": 1}, "effective_rank": 1, "gradient_norm": 1e300},
         {"step": 1, "kind": "epoch", "held_out_nats": {}},
+        {"step": 1, "kind": "epoch", "held_out_nats": {"local": -1e308}},
     ],
 )
 def test_metrics_with_a_fault_are_refused(tmp_path, line):

@@ -1,5 +1,6 @@
 """The run directory: whatever happens while a file is written, a complete one is there and loads."""
 
+import copy
 import dataclasses
 import errno
 import json
@@ -11,9 +12,12 @@ import stat
 import subprocess
 import sys
 import threading
+import warnings
+import zipfile
 
 import numpy as np
 import pytest
+import tiny
 
 from dimref.training import checkpoints
 from dimref.training import config as configs
@@ -265,12 +269,15 @@ def test_no_flipped_bit_ends_in_a_traceback_or_in_other_numbers(saved):
 
 
 def rewrite(path, **changes):
-    """Change arrays of a checkpoint, or its description by a dict; None removes."""
-    with np.load(path) as archive:
-        arrays = dict(archive)
-    meta = {**json.loads(str(arrays["meta"])), **changes.pop("meta", {})}
-    arrays["meta"] = np.array(json.dumps({key: value for key, value in meta.items() if value is not None}))
-    np.savez(path, **{name: array for name, array in {**arrays, **changes}.items() if array is not None})
+    """Change arrays of a checkpoint, or its description by a dict; None removes. The checksum is that of the result."""
+
+    def update(tree, new):
+        tree.update(new)
+        for name in [name for name, value in tree.items() if value is None]:
+            del tree[name]
+
+    meta = changes.pop("meta", {})
+    tiny.change(path, lambda described, arrays: (update(described, meta), update(arrays, changes)))
 
 
 @pytest.mark.parametrize("key", ["format", "step", "best", "config"])
@@ -282,8 +289,12 @@ def test_a_description_without_an_entry_is_refused(saved, key):
 @pytest.mark.parametrize(
     ("meta", "words"),
     [
-        ({"format": 1}, "format 2, found 1"),
-        ({"step": "many"}, "damaged"),
+        ({"format": 1}, "format 3, found 1, of another version of dimref; go on with that version, or start the run"),
+        ({"format": 2, "checksum": None}, "format 3, found 2, of another version of dimref"),
+        ({"step": "many"}, "found step 'many', bound -inf"),
+        ({"step": 2.0}, "found step 2.0, bound -inf"),
+        ({"step": True}, "found step True, bound -inf"),
+        ({"step": 10**300}, "expected a step and a bound, found step 1000"),
         ({"best": "good"}, "damaged"),
         ({"config": []}, "expected a JSON object"),
         ({"config": {"depth": 3}}, "unknown option 'depth'"),
@@ -299,15 +310,101 @@ def test_other_files_in_a_checkpoints_place_are_refused(saved):
     for write in (
         lambda: saved.write_bytes(b"no archive"),
         lambda: np.save(saved.open("wb"), np.zeros(3)),
-        lambda: np.savez(saved, parameters=np.zeros(3)),
+        lambda: np.savez(saved, **{"parameters/prior/b": np.zeros(3)}),
         lambda: np.savez(saved, meta=np.array("[]")),
         lambda: np.savez(saved, meta=np.array("no json")),
+        lambda: np.savez(saved, meta=np.zeros(3)),
         lambda: rewrite(saved, **{"parameters/prior/b/x": np.zeros(3)}),  # a branch where an array is
-        lambda: rewrite(saved, **{"parameters/x": np.array([print], dtype=object)}),  # pickled
+        lambda: (
+            rewrite(saved, **{"parameters/prior/b": None, "parameters/prior/b/x": np.zeros(3)})
+            or rewrite(
+                saved,
+                **{"parameters/prior/b": np.zeros(3)},  # the same, in another order
+            )
+        ),
+        lambda: rewrite(saved, **{"parameters/prior/x": np.array(["text"])}),
     ):
         write()
         assert "damaged" in refusal(checkpoints.load_checkpoint, saved)
         checkpoints.save_checkpoint(saved, checkpoint())
+
+
+def zipped(path, method=zipfile.ZIP_STORED, **more):
+    """The members of a checkpoint written anew by another method, and others beside them."""
+    with zipfile.ZipFile(path) as archive:
+        members = {info.filename: archive.read(info) for info in archive.infolist()}
+    with zipfile.ZipFile(path, "w", method) as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what is there twice
+        for name, content in (*members.items(), *more.items()):
+            archive.writestr(name, content)
+
+
+def unread(monkeypatch):
+    """From here on, the content of no array is read."""
+    monkeypatch.setattr("dimref.data.npy.read_exactly", None)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_compressed_checkpoint_is_refused_before_it_is_read(saved, method, monkeypatch):
+    zipped(saved, method)
+    unread(monkeypatch)
+    assert "expected arrays stored as dimref does, uncompressed, found" in refusal(checkpoints.load_checkpoint, saved)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["parameters/other/w.npy", "parameters/prior.npy", "adam/x/encoder/w.npy", "state/mine/x.npy", "note.txt", "x.npy",
+     "parameters/prior/b", "/parameters/prior/c.npy", "parameters/prior/\nc.npy",
+     f"parameters/prior/{'x/' * 9000}x.npy"],
+)  # fmt: skip
+def test_what_no_checkpoint_holds_is_refused_before_it_is_read(saved, name, monkeypatch):
+    zipped(saved, **{name: b""})
+    unread(monkeypatch)
+    assert (
+        refusal(checkpoints.load_checkpoint, saved) == f"{saved}: expected the arrays of a checkpoint, found {name!r}"
+    )
+
+
+def test_an_array_that_is_there_twice_is_refused(saved, monkeypatch):
+    zipped(saved, **{"meta.npy": b""})
+    unread(monkeypatch)
+    assert "expected each array once in" in refusal(checkpoints.load_checkpoint, saved)
+
+
+def test_members_that_share_their_bytes_are_refused(saved, monkeypatch):
+    """A small file whose directory lists the same content many times under different names."""
+    with zipfile.ZipFile(saved) as archive:
+        w = archive.getinfo("parameters/encoder/conv1/w.npy")
+    with zipfile.ZipFile(saved, "a") as archive:
+        for k in range(100):
+            again = copy.copy(w)
+            again.filename = f"parameters/encoder/{k}.npy"
+            archive.filelist.append(again)
+        archive._didModify = True
+    unread(monkeypatch)
+    assert "expected each array once in" in refusal(checkpoints.load_checkpoint, saved)
+
+
+def test_content_of_another_checksum_is_refused(saved):
+    """Each array by itself is sound: one is changed, two are exchanged, one is left out, the step is another."""
+    with np.load(saved) as archive:
+        arrays = dict(archive)
+    w, b = "parameters/encoder/conv1/w", "parameters/prior/b"
+    adam = {"adam/m/encoder/conv1/w": arrays[w] + 1, "adam/v/encoder/conv1/w": arrays[w]}
+    meta = json.loads(str(arrays["meta"]))
+    for changes in (
+        {b: np.ones(7, np.float32)},
+        {b: arrays[b].reshape(1, 7)},
+        {b: arrays[b].view(np.int32)},
+        adam,
+        {"state/mine/local": None},
+        {"meta": np.array(json.dumps({**meta, "step": 4}))},
+        {"meta": np.array(json.dumps({**meta, "checksum": None}))},
+    ):
+        np.savez(saved, **{name: array for name, array in {**arrays, **changes}.items() if array is not None})
+        assert "content of the checksum" in refusal(checkpoints.load_checkpoint, saved)
+    np.savez(saved, **arrays)
+    assert checkpoints.load_checkpoint(saved).step == 3
 
 
 def test_a_pickle_in_a_checkpoint_is_never_run(saved, tmp_path):
@@ -315,8 +412,10 @@ def test_a_pickle_in_a_checkpoint_is_never_run(saved, tmp_path):
         def __reduce__(self):
             return (os.mkdir, (str(tmp_path / "boom"),))
 
-    rewrite(saved, **{"parameters/x": np.array([Bomb()], dtype=object)})
-    assert "damaged" in refusal(checkpoints.load_checkpoint, saved)
+    with np.load(saved) as archive:
+        arrays = dict(archive)
+    np.savez(saved, **{**arrays, "parameters/prior/b": np.array([Bomb()], dtype=object)})
+    assert "expected numbers (float, integer or bool), found object (1,)" in refusal(checkpoints.load_checkpoint, saved)
     assert not (tmp_path / "boom").exists()
 
 
@@ -325,8 +424,9 @@ def test_a_pickle_in_a_checkpoint_is_never_run(saved, tmp_path):
     [
         ({"step": -1}, "found step -1, bound -inf"),
         ({"best": math.nan}, "found step 3, bound nan"),
-        ({"trees": {**checkpoint().trees, "parameters": np.ones(2)}}, "expected a step, a bound and trees of arrays"),
-        ({"trees": {**checkpoint().trees, "state": np.ones(2)}}, "expected a step, a bound and trees of arrays"),
+        ({"trees": {**checkpoint().trees, "parameters": np.ones(2)}}, "found 'parameters.npy'"),
+        ({"trees": {**checkpoint().trees, "state": {"mine": {"other": np.ones(2)}}}}, "found 'state/mine/other.npy'"),
+        ({"trees": {**checkpoint().trees, "more": {"encoder": {"w": np.ones(2)}}}}, "found 'more/encoder/w.npy'"),
     ],
 )
 def test_a_checkpoint_that_no_run_writes_is_refused(tmp_path, change, words):
@@ -388,12 +488,26 @@ def test_a_last_line_cut_short_is_dropped(log, rest):
     assert [json.loads(line)["step"] for line in log.read_text().splitlines()] == [2, 4, 6]
 
 
-@pytest.mark.parametrize("line", ["{", "7", "[]", '{"kind": "step"}', '{"step": "x"}', "\udcff"])
+@pytest.mark.parametrize(
+    "line",
+    ["{", "7", "[]", '{"kind": "step"}', '{"step": "x"}', "\udcff", '{"step": 2.5}', '{"step": true}', "{}\r{}",
+     '{"step": 9223372036854775808}', '{"step": NaN}', f'{{"step": 8, "more": "{"x" * checkpoints.LONGEST_LINE}"}}'],
+    ids=range(12),
+)  # fmt: skip
 def test_a_damaged_line_is_refused_by_its_number_and_nothing_is_lost(log, line):
     content = log.read_bytes() + line.encode(errors="surrogateescape") + b"\n"
     log.write_bytes(content)
     assert "line 4" in refusal(checkpoints.cut_metrics, log, 2)
     assert log.read_bytes() == content
+
+
+def test_metrics_larger_than_any_run_s_are_not_read(log):
+    os.truncate(log, checkpoints.MOST_METRICS + 1)
+    assert refusal(checkpoints.read_metrics, log) == (
+        f"{log}: expected a run's metrics, at most 1073741824 bytes, found 1073741825"
+    )
+    os.truncate(log, checkpoints.MOST_METRICS)
+    assert "line 4" in refusal(checkpoints.read_metrics, log)  # a gigabyte of zeros is no line cut short
 
 
 def test_metrics_that_are_missing_or_cannot_be_written_are_refused(tmp_path):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,12 @@ from dimref.audit.trace.relations import Finding
 from dimref.audit.trace.search import diagnose
 from dimref.audit.trace.tolerance import LOOSE, Tolerance
 from dimref.data.dataset import fault
-from dimref.data.npy import MOST_BYTES, npz_header, npz_names, open_npz, read_npz_array
+from dimref.data.npy import MOST_BYTES, npz_header, npz_names, numbers, open_npz, read_npz_array
 from dimref.errors import DimrefError
 from dimref.objectives import Objective
 
 UNKNOWN = Finding("unknown", "no simple relation found")
+MOST_MANIFEST = 1 << 26  # bytes
 MOST_SEARCHES = 4  # departures without a known reason that are searched for at length
 
 
@@ -71,7 +73,7 @@ def read_reference(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     with open_npz(path) as archive:
         if "manifest" not in npz_names(archive):
             raise fault(path, "a trace of dimref audit trace export", "no manifest in it")
-        text, _ = read_npz_array(path, archive, "manifest")
+        text, _ = read_npz_array(path, archive, "manifest", check=_check_bytes, most_bytes=MOST_MANIFEST)
     found = manifest.read(text, str(path))
     with open_npz(path) as archive:
         try:
@@ -81,15 +83,24 @@ def read_reference(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             raise fault(path, "the arrays of its manifest", str(error)) from None
 
 
+def _check_bytes(where: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    if dtype != np.uint8:
+        raise fault(where, "a text in bytes", f"{dtype} {shape}")
+
+
+def _check_described(expected: list[int], where: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    numbers(where, shape, dtype)
+    if list(shape) != expected:
+        raise fault(where, f"the shape {expected} of its manifest", str(shape))
+
+
 def _read_described(path: Path, archive: Any, entries: dict[str, Any], side: int) -> dict[str, np.ndarray]:
     """The arrays that a manifest tells of; what else is in the file (the copies in PyTorch's layout) is left there."""
     arrays: dict[str, np.ndarray] = {}
     left = MOST_BYTES
     for name, (shape, layout) in entries.items():
-        array, _ = read_npz_array(path, archive, name, most_bytes=left)
+        array, _ = read_npz_array(path, archive, name, check=partial(_check_described, shape), most_bytes=left)
         left -= array.nbytes
-        if list(array.shape) != shape:
-            raise ValueError(f"{name} of shape {array.shape}")
         if layout not in LAYOUTS:
             raise ValueError(f"the layout {layout!r}")
         recipe(layout, shape, side)

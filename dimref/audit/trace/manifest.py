@@ -13,7 +13,6 @@ from dimref.amdim import encoder as amdim_encoder
 from dimref.audit.trace.layouts import LAYOUTS, parameter_layout, recipe
 from dimref.audit.trace.pieces import Piece, forward, state_after
 from dimref.errors import DimrefError
-from dimref.objectives import Objective
 from dimref.training import config as configs
 from dimref.training import machine
 from dimref.training.config import Config
@@ -71,7 +70,7 @@ def describe(
         "seed": task.config.seed,
         "steps_before": step,
         "config": dataclasses.asdict(task.config),
-        "objective": dataclasses.asdict(objective),
+        "objective": _plain(objective),
         "encoder": dataclasses.asdict(layout),
         "sizes": sizes,
         "data": task.source,
@@ -153,7 +152,7 @@ def read(content: np.ndarray, source: str) -> dict[str, Any]:
         DimrefError: it is no manifest, or of another format.
     """
     try:
-        found = json.loads(content.astype(np.uint8).tobytes().decode())
+        found = json.loads(content.tobytes().decode())
         version = found["format"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DimrefError(f"{source}: expected a trace's manifest, found {type(error).__name__}: {error}") from None
@@ -163,30 +162,32 @@ def read(content: np.ndarray, source: str) -> dict[str, Any]:
 
 
 def step_of(found: dict[str, Any], source: str) -> tuple[Config, AnyObjective, AnyLayout]:
-    """Configuration, objective and encoder of a manifest.
+    """Configuration, objective and encoder of a manifest; of its other numbers, that they are what follows from these.
 
     Raises:
         DimrefError: they are not those of a step that dimref can take.
     """
     try:
-        for name in ("encoder", "sizes"):
-            for size, value in found[name].items():
-                if not isinstance(value, int) or not 0 < value <= MOST:
-                    raise ValueError(f"{size} of {str(value)[:40]}")
         config = Config(**configs.checked_types(found["config"], source))
-        if not isinstance(found["steps_before"], int) or found["dtype"] not in ("float32", "float64"):
+        n, step, encoder = found["sizes"]["N"], found["steps_before"], found["encoder"]
+        for name, value in {**encoder, "N": n}.items():
+            if type(value) is not int or not 0 < value <= MOST:
+                raise ValueError(f"{name} of {str(value)[:40]}")
+        if encoder.get("ndepth", 1) > DEEPEST:
+            raise ValueError(f"blocks of {encoder['ndepth']} layers")
+        if type(step) is not int or not 0 <= step < 1 << 63 or found["dtype"] not in ("float32", "float64"):
             raise ValueError("no step or no dtype")
-        return config, _objective(config.method, found), ENCODERS[config.method](**found["encoder"])
+        objective, layout = config.objective().for_batch(n), ENCODERS[config.method](**encoder)
+        for part, expected in (("objective", _plain(objective)), ("sizes", _sizes(layout, n))):
+            for name, value in expected.items():
+                if found[part][name] != value:
+                    raise ValueError(f"{name} {str(found[part][name])[:40]!r} in place of {value!r}")
+        return config, objective, layout
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DimrefError(f"{source}: expected a manifest of a step of dimref, found {error}") from None
 
 
-def _objective(method: str, found: dict[str, Any]) -> AnyObjective:
-    options = found["objective"]
-    if method == "amdim":
-        if found["encoder"]["ndepth"] > DEEPEST:
-            raise ValueError(f"blocks of {found['encoder']['ndepth']} layers")
-        return amdim.Objective(**{**options, "scales": tuple(options["scales"])})
-    if options["candidates"] > found["sizes"]["N"]:
-        raise ValueError("more candidates than images")
-    return Objective(**options)
+def _plain(objective: AnyObjective) -> dict[str, Any]:
+    """Its options as JSON gives them back."""
+    found: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(objective)))
+    return found

@@ -7,6 +7,7 @@ import textwrap
 from typing import Any
 
 from dimref.audit.trace.compare import UNKNOWN, Comparison, Departure
+from dimref.errors import printable
 
 WIDTH = 110
 
@@ -62,7 +63,7 @@ def _departure(title: str, departure: Departure, everything: bool) -> list[str]:
 
 def _some(names: list[str], everything: bool) -> str:
     shown = names if everything or len(names) <= 6 else [*names[:3], "…", *names[-2:]]
-    return ", ".join(shown)
+    return ", ".join(map(printable, shown))
 
 
 def _paragraph(title: str, content: str) -> list[str]:

@@ -1,18 +1,17 @@
 """Everything that only a real device can tell, in parts, each in a process of its own: `dimref hardware`.
 
-Loads no NumPy: the parts do, in their processes (`dimref.hardware.parts`).
+Loads no NumPy: the parts do, in their processes (`dimref.bench.hardware.parts`).
 """
 
 from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from dimref import __version__
-from dimref.training.processes import environment
+from dimref.training.processes import command, end, environment
 
 PARTS = {
     "products": "cuBLAS's products, in every layout, against NumPy's in float64",
@@ -43,15 +42,20 @@ def report(device: str, parts: dict[str, Found]) -> dict[str, Any]:
 
 def in_a_process(name: str, quick: bool, backend: str = "cupy", patience: float = PATIENCE) -> Found:
     """A part in a process of its own."""
-    command = [sys.executable, "-P", "-m", "dimref.bench.hardware.parts", name, backend, "quick" if quick else "full"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=patience, env=environment())
-    except subprocess.TimeoutExpired:
-        return {"ok": False, "said": f"expected an end within {patience:g} s, found none"}
-    printed = done.stdout.strip().splitlines()
+    part = command("dimref.bench.hardware.parts", name, backend, "quick" if quick else "full")
+    with subprocess.Popen(
+        part, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    ) as process:
+        try:
+            output, errors = process.communicate(timeout=patience)
+        except subprocess.TimeoutExpired:
+            return {"ok": False, "said": f"expected an end within {patience:g} s, found none"}
+        finally:
+            end(process)
+    printed = output.strip().splitlines()
     try:
         return json.loads(printed[-1])
     except (IndexError, ValueError):
-        how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
-        last = (done.stderr.strip().splitlines() or ["nothing was printed"])[-1]
+        how = f"signal {-process.returncode}" if process.returncode < 0 else f"exit code {process.returncode}"
+        last = (errors.strip().splitlines() or ["nothing was printed"])[-1]
         return {"ok": False, "said": f"expected a result, found {how}: {last[:200]}"}

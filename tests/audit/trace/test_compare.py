@@ -137,17 +137,18 @@ def test_arrays_of_another_size_and_unknown_ones_are_not_even_read(files, tmp_pa
     [
         ({"manifest": None}, "no manifest"),
         ({"manifest": np.frombuffer(b"{}", np.uint8)}, "a trace's manifest"),
+        ({"manifest": np.array([np.nan])}, "a text in bytes, found float64"),
         ({"manifest": np.frombuffer(b'{"format": 9}', np.uint8)}, "trace format 2, found 9"),
         ({"manifest": np.frombuffer(b"[" * 100000, np.uint8)}, "a trace's manifest"),
         (
             {"manifest": np.frombuffer(b'{"format": 2, "arrays": [{"name": "x"}]}', np.uint8)},
             "the arrays of its manifest",
         ),
-        ({"encoder/y": np.zeros(3)}, "the arrays of its manifest"),
+        ({"encoder/y": np.zeros(3)}, r"the shape \[4, 8\] of its manifest, found \(3,\)"),
         ({"encoder/y": None}, "the arrays of its manifest"),
         ({"encoder/y": np.array([{}], object)}, "expected numbers"),
     ],
-    ids=range(8),
+    ids=range(9),
 )
 def test_what_is_no_trace_is_refused_in_a_line(change, word, files, tmp_path):
     path, _ = files

@@ -1,6 +1,7 @@
 """The manifest: every array is described, everything is JSON, and what is no manifest is refused in a line."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -65,6 +66,32 @@ def test_an_impossible_step_is_refused_in_a_line(change, traced):
         manifest.step_of({**traced().manifest, **change}, "ref.npz")
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(("ref.npz: ", "--"))
+
+
+@pytest.mark.parametrize(
+    "wrong", ["1", None, [], {}, True, math.nan, math.inf, -1, 0.25, 10**400], ids=lambda v: str(v)[:9]
+)
+@pytest.mark.parametrize("part", ["objective", "encoder", "sizes", "config"])
+def test_every_number_of_a_step_is_held_to_its_kind(part, wrong, traced):
+    """What follows from the rest must be equal to it; the rest must be of its type and in its range."""
+    found = json.loads(json.dumps(traced(global_weight=0.5, gradient_penalty=0.5).manifest))
+    followed, lines = 0, []
+    for name, value in found[part].items():
+        if type(value) not in (int, float) or value == wrong:
+            continue
+        change = {part: {**found[part], name: wrong}}
+        try:
+            manifest.step_of({**found, **change}, "ref.npz")
+            followed += 1
+        except DimrefError as error:
+            lines.append(str(error))
+    if part in ("objective", "encoder", "sizes"):
+        assert followed == 0
+    assert all(line.startswith(("ref.npz: ", "--")) and "\n" not in line for line in lines)
+    for step in (wrong, 1 << 63):
+        if step != 0:
+            with pytest.raises(DimrefError, match=r"^ref\.npz: .* found no step"):
+                manifest.step_of({**found, "steps_before": step}, "ref.npz")
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[]", b"3", b"{}", b'{"format": null}', b"{" * 10**5])
