@@ -98,7 +98,17 @@ ALLOWED = {
     "amdim": {"reference", *PLAIN},
     "theory": {"numpy/", "errors"},
     "laws": {"reference", "amdim", "theory", "backend", "errors", "hypothesis/", *PLAIN},
-    "engine": {"reference", "amdim", "backend", "errors", "cupy/", "cupyx/", "cupy_backends/", "threadpoolctl/", *PLAIN},
+    "engine": {
+        "reference",
+        "amdim",
+        "backend",
+        "errors",
+        "cupy/",
+        "cupyx/",
+        "cupy_backends/",
+        "threadpoolctl/",
+        *PLAIN,
+    },
 }
 
 

@@ -10,6 +10,7 @@ from dimref import bounds, ops
 from dimref.laws import batch
 from dimref.theory import information
 
+pytestmark = pytest.mark.usefixtures("plain_forms")
 LAWS = laws_of(batch)
 
 

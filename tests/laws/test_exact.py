@@ -10,6 +10,7 @@ from dimref import bounds, negatives, ops
 from dimref.laws import exact
 from dimref.theory import information
 
+pytestmark = pytest.mark.usefixtures("plain_forms")
 LAWS = laws_of(exact)
 
 

@@ -10,6 +10,7 @@ from dimref import bounds
 from dimref.laws import gaussian
 from dimref.theory import gaussian as closed_forms
 
+pytestmark = pytest.mark.usefixtures("plain_forms")
 LAWS = laws_of(gaussian)
 
 

@@ -7,6 +7,7 @@ from dimref import bounds, discriminators, objectives, ops
 from dimref.laws import gradients
 from dimref.tape import stop_gradient
 
+pytestmark = pytest.mark.usefixtures("plain_forms")
 LAWS = laws_of(gradients)
 
 
