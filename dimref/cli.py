@@ -20,10 +20,11 @@ from dimref.commands.evaluate import evaluate
 from dimref.commands.export import export
 from dimref.commands.hardware import hardware
 from dimref.commands.info import info
-from dimref.commands.options import say, stopped_by_signals
+from dimref.commands.options import say
 from dimref.commands.plot import plot
 from dimref.commands.train import train
 from dimref.errors import DimrefError, printable
+from dimref.training.signals import stopped_by_signals
 
 BROKEN_PIPE = 141  # what a shell says of a program that the signal of a broken pipe has ended
 
@@ -32,20 +33,21 @@ class Group(click.Group):
     """A group of commands that tells a mistake in one line and exits with its code, never with a traceback."""
 
     def main(self, *args: Any, **options: Any) -> Any:
-        """Parse and run, whatever a name has in it that the terminal cannot show; a signal ends it as Ctrl-C does."""
+        """Parse and run, whatever a name has in it that the terminal cannot show."""
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
-        with stopped_by_signals():
-            try:
-                return super().main(*args, **options)
-            except OSError as error:  # of the group's own help, which is printed before a command is invoked
-                _tell(f"output: expected to write it, found: {error.strerror or error}")
-                sys.exit(2)
+        try:
+            return super().main(*args, **options)
+        except OSError as error:  # of the group's own help, which is printed before a command is invoked
+            _tell(f"output: expected to write it, found: {error.strerror or error}")
+            sys.exit(2)
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run a command, and tell what ended it; a signal ends it as Ctrl-C does."""
         try:
-            return super().invoke(ctx)
+            with stopped_by_signals():
+                return super().invoke(ctx)
         except DimrefError as error:
             _tell(str(error))
             ctx.exit(error.exit_code)

@@ -12,16 +12,16 @@ import numpy as np
 from global_versus_local import accuracy, trained
 
 from dimref.backend import NUMPY
-from dimref.evaluation.frozen import Frozen, untrained
 from dimref.evaluation.labelled import Labelled, labelled_images
 from dimref.evaluation.reconstruction import reconstruction
+from dimref.export.inference import Encoder, untrained
 from dimref.training.config import Config
 from dimref.training.task import prepare
 
 PANELS = ("linear probe on y, accuracy (%)", "reconstruction from y, MS-SSIM")
 
 
-def encoder_of(alpha: float, beta: float, options: argparse.Namespace) -> tuple[Frozen, Labelled]:
+def encoder_of(alpha: float, beta: float, options: argparse.Namespace) -> tuple[Encoder, Labelled]:
     """The encoder trained with these weights, or the untrained one for 0 and 0; and images to judge it by."""
     nothing = alpha == beta == 0
     config = Config(
@@ -36,7 +36,7 @@ def encoder_of(alpha: float, beta: float, options: argparse.Namespace) -> tuple[
     return untrained(config, task.layout, NUMPY, task.images) if nothing else trained(task), found
 
 
-def drawn_from_y(encoder: Frozen, found: Labelled, seed: int) -> float:
+def drawn_from_y(encoder: Encoder, found: Labelled, seed: int) -> float:
     """MS-SSIM of test images and what a decoder makes of their y."""
     train, test = ((images, encoder.features(images)["y"]) for images, _ in (found.train, found.test))
     return reconstruction(train, test, encoder.layout, seed, NUMPY)

@@ -13,15 +13,15 @@ import numpy as np
 from dimref import encoders
 from dimref.backend import NUMPY
 from dimref.bench import products, work
-from dimref.evaluation import frozen
+from dimref.export import inference
 
 
 def main(count: int = 10_000) -> None:
     rng = np.random.default_rng(0)
     layout = encoders.Layout(32, 3)
-    encoder = frozen.Frozen(layout, NUMPY, *encoders.init_encoder(rng, layout))
+    encoder = inference.Encoder(layout, NUMPY, *encoders.init_encoder(rng, layout))
     images = rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
-    batch = min(frozen.BATCH, count)
+    batch = min(inference.BATCH, count)
     shapes = products.product_shapes(work.make("encode", batch))
     multiply = products.bare_products(shapes, NUMPY.to_device)
     seconds: dict[str, list[float]] = {"products": [], "encoding": []}

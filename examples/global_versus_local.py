@@ -10,9 +10,9 @@ import argparse
 import numpy as np
 
 from dimref.data import shapes
-from dimref.evaluation.frozen import Frozen, untrained
 from dimref.evaluation.labelled import Labelled, labelled_images
 from dimref.evaluation.probes import linear_probe
+from dimref.export.inference import Encoder, untrained
 from dimref.training import loop
 from dimref.training.config import PRESETS, Config
 from dimref.training.task import Task, prepare
@@ -26,21 +26,21 @@ MEASURES = {
 Scores = dict[str, float]
 
 
-def trained(task: Task) -> Frozen:
+def trained(task: Task) -> Encoder:
     """The encoder after all of the task's steps."""
     state = loop.initial_state(task)
     while state.step < task.total_steps:
         state, _ = loop.train_step(task, state)
-    return Frozen(task.layout, task.backend, state.parameters["encoder"], state.model["encoder"])
+    return Encoder(task.layout, task.backend, state.parameters["encoder"], state.model["encoder"])
 
 
-def accuracy(encoder: Frozen, found: Labelled, feature: str) -> float:
+def accuracy(encoder: Encoder, found: Labelled, feature: str) -> float:
     """Accuracy in % of a linear probe on one of the encoder's features."""
     train, test = ((encoder.features(images)[feature], labels) for images, labels in (found.train, found.test))
     return 100 * linear_probe(train, test).accuracy
 
 
-def noise_share(encoder: Frozen, noise: float, count: int = 500) -> float:
+def noise_share(encoder: Encoder, noise: float, count: int = 500) -> float:
     """Share in % of y's variance, summed over its dimensions, that lies between two noise draws of one scene.
 
     For two draws y, y' of one scene E‖y − y'‖² is twice the variance within scenes.
@@ -54,7 +54,7 @@ def noise_share(encoder: Frozen, noise: float, count: int = 500) -> float:
     return float(100 * within / one.var(axis=0).sum())
 
 
-def measured(encoder: Frozen, found: Labelled, noise: float) -> Scores:
+def measured(encoder: Encoder, found: Labelled, noise: float) -> Scores:
     """All three measures of an encoder."""
     share = noise_share(encoder, noise, min(500, len(found.test[1])))
     return {**{feature: accuracy(encoder, found, feature) for feature in ("y", "conv")}, "noise": share}

@@ -11,8 +11,7 @@ import torch
 from torch import nn
 
 from dimref.backend import NUMPY
-from dimref.evaluation import frozen
-from dimref.export import torch_layout
+from dimref.export import inference, torch_layout
 
 
 class Encoder(nn.Module):
@@ -48,7 +47,7 @@ def load(path: Path) -> Encoder:
 
 def main(run: Path) -> None:
     theirs = load(run / "weights.npz")
-    ours, _ = frozen.load(run, NUMPY)
+    ours, _ = inference.load(run, NUMPY)
     layout = ours.layout
     size = (100, layout.size, layout.size, layout.channels)
     images = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)

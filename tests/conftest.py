@@ -70,3 +70,17 @@ def started(monkeypatch, tmp_path):
     monkeypatch.setenv(**mark)
     yield lambda: started_processes.with_variable(**mark)
     started_processes.kill(started_processes.with_variable(**mark), signal.SIGKILL)
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that were saved."""
+    figure = pytest.importorskip("matplotlib.figure").Figure
+    figures, save = [], figure.savefig
+
+    def keep(self, *args, **options):
+        figures.append(self)
+        save(self, *args, **options)
+
+    monkeypatch.setattr(figure, "savefig", keep)
+    return figures

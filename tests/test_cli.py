@@ -38,6 +38,25 @@ def test_every_way_in_leads_to_the_same_commands(command, tmp_path):
     assert found.stdout == f"dimref, version {__version__}\n"
 
 
+@pytest.mark.parametrize(
+    ("module", "line"), [("click", ""), ("dimref.commands.train", ""), ("numpy", "dimref: stopped\n")]
+)
+@pytest.mark.parametrize(
+    "command", [["-m", "dimref"], [str(ROOT / "cli.py")]], ids=["python -m dimref", "python cli.py"]
+)
+def test_an_interrupt_while_it_is_imported_ends_it_quietly(command, module, line, tmp_path):
+    """Within a text that is executed, as by dataclasses: from there KeyboardInterrupt itself would end Python by SIGINT."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal, sys\nclass Finder:\n    def find_spec(self, name, *args):\n"
+        f"        if name == {module!r}:\n            exec('os.kill(os.getpid(), signal.SIGINT)')\n"
+        "sys.meta_path.insert(0, Finder())\n"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    arguments = ["train", "--data", "npz", "--data-dir", "none"]
+    found = subprocess.run([sys.executable, *command, *arguments], capture_output=True, text=True, check=False, env=env)
+    assert (found.returncode, found.stdout, found.stderr) == (130, "", line)
+
+
 def test_no_command_shows_the_help():
     for args in ([], ["-h"], ["--help"]):
         result = tiny.invoke(*args)

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from dimref import discriminators, encoders
 from dimref.cli import main
-from dimref.evaluation import dependence, reconstruction
-from dimref.evaluation.probes import descent, mlp
+from dimref.evaluation import dv_critic, reconstruction
+from dimref.evaluation.probes import classifier, mlp
 from dimref.training import checkpoints, task
 from dimref.training.config import Config
 
@@ -35,9 +35,9 @@ def narrow(monkeypatch):
     monkeypatch.setattr(discriminators, "init_concat", functools.partial(discriminators.init_concat, hidden=16))
     monkeypatch.setattr(discriminators, "init_dot", functools.partial(discriminators.init_dot, units=16))
     monkeypatch.setattr(discriminators, "init_prior", functools.partial(discriminators.init_prior, hidden=(16, 8)))
-    for module in (descent, dependence, reconstruction):  # what a probe or a critic finds is no matter here
+    for module in (classifier, dv_critic, reconstruction):  # how well they are fitted is no matter here
         monkeypatch.setattr(module, "LEAST_STEPS", 1)
-    monkeypatch.setattr(dependence, "ROUNDS", 2)
+    monkeypatch.setattr(dv_critic, "ROUNDS", 2)
     monkeypatch.setattr(mlp, "UNITS", 8)
     monkeypatch.setattr(reconstruction, "WIDTH", 4)
 

@@ -24,7 +24,7 @@ class Here:
 
     Args:
         function: called with the arguments of the signature, by position.
-        framework: one of `dimref.names.FRAMEWORKS`; found out by trying if it is not given.
+        framework: one of `dimref.training.choices.FRAMEWORKS`; found out by trying if it is not given.
         adapter: called as adapter(function, *arguments) in its place.
     """
 

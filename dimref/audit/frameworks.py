@@ -46,7 +46,7 @@ class Framework(Protocol):
     """One framework.
 
     Attributes:
-        name: as in `dimref.names.FRAMEWORKS`.
+        name: as in `dimref.training.choices.FRAMEWORKS`.
         mutable: whether its arrays can be changed in place.
     """
 

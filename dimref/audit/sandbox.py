@@ -50,7 +50,7 @@ class Sandbox:
 
     Args:
         target: "module:function" or "path/to/file.py:function".
-        framework: one of `dimref.names.FRAMEWORKS`; found out if it is not given.
+        framework: one of `dimref.training.choices.FRAMEWORKS`; found out if it is not given.
         adapter: another such function, called as adapter(target, *arguments).
         time_limit: seconds that one call may take.
         memory_limit: MiB that the process and what it started may have resident.

@@ -17,7 +17,7 @@ from dimref import bounds, encoders, ops
 from dimref.backend import Backend, get_backend
 from dimref.bench import memory
 from dimref.encoders import Layout
-from dimref.evaluation.frozen import Frozen
+from dimref.export.inference import Encoder
 from dimref.tape import value_and_gradients
 from dimref.training import loop
 from dimref.training.config import Config
@@ -64,7 +64,7 @@ def encode(n: int, backend: str, layout: dict[str, int]) -> dict[str, Any]:
     """Encoding n images batch by batch, keeping nothing: seconds of all, and the peak memory in bytes."""
     before, device, sizes = memory.high_water(), get_backend(backend), Layout(**layout)
     parameters, running = encoders.init_encoder(np.random.default_rng(0), sizes)
-    encoder = Frozen(sizes, device, device.tree_to_device(parameters), device.tree_to_device(running))
+    encoder = Encoder(sizes, device, device.tree_to_device(parameters), device.tree_to_device(running))
     start = time.perf_counter()
     for _ in encoder.batches(windows(n, sizes)):
         pass

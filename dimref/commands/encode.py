@@ -42,24 +42,24 @@ def encode(
     set_threads(threads)
     from dimref import data as readers
     from dimref.backend import get_backend
-    from dimref.evaluation import encoding, frozen
+    from dimref.export import features, inference
 
     out = out or run / f"{split}-{kind}.npy"
     if out.suffix != ".npy":
         raise DimrefError(f"--out: expected a name that ends in .npy, found {out}")
-    encoder, found = frozen.load(run, get_backend(backend), f"{checkpoint}.npz")
-    for file in (out, encoding.labels_path(out)):
+    encoder, saved = inference.load(run, get_backend(backend), f"{checkpoint}.npz")
+    for file in (out, features.labels_path(out)):
         refuse_unwritable("--out", file)
     if kind not in encoder.kinds:
         raise DimrefError(f"--features {kind}: the encoder of {run} has {', '.join(encoder.kinds)} alone")
-    config = other_data(found.config, data, data_dir, noise, None)  # its limit is not asked for
+    config = other_data(saved.config, data, data_dir, noise, None)  # its limit is not asked for
     images = readers.load(config.data, split, config.data_dir, limit, config.noise)
     start = time.perf_counter()
     hidden = sys.stderr is None or not sys.stderr.isatty()
     with click.progressbar(length=len(images.images), label="encoding", file=sys.stderr, hidden=hidden) as bar:
-        labels = encoding.write_features(encoder, images, kind, out, bar.update)
+        labels = features.write_features(encoder, images, kind, out, bar.update)
     seconds = time.perf_counter() - start
-    say(f"encoder   {run / checkpoint}.npz, step {found.step}")
+    say(f"encoder   {run / checkpoint}.npz, step {saved.step}")
     say(f"data      {images.source}")
     say(f"features  {out}: {kind} of {len(images.images)} images, {len(images.images) / seconds:.0f} images/s")
     say(f"labels    {labels}")

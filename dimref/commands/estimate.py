@@ -71,13 +71,13 @@ def estimate(
         for each in fits:
             each.fit(x, y, lambda done: bar.update(1))
     seconds = time.perf_counter() - start
-    neighbours = _nearest(x, y, parameters["transform"], parameters["seed"])
+    neighbours = _ksg(x, y, parameters["transform"], parameters["seed"])
     for line in report.closing(fits, neighbours, seconds):
         say(line)
     if picture is not None:
-        from dimref import plots
+        from dimref.estimation.picture import draw
 
-        plots.estimate(picture, fits, neighbours if isinstance(neighbours, float) else None)
+        draw(picture, fits, neighbours if isinstance(neighbours, float) else None)
         say(f"picture       {picture}")
     write_json(json_file, _as_json(x, y, fits, neighbours, seconds))
 
@@ -91,7 +91,8 @@ def _use_threads(count: int | None) -> None:
 
 def _read(x_file: Path, y_file: Path | None) -> tuple[np.ndarray, np.ndarray]:
     from dimref.data.dataset import fault
-    from dimref.data.npy import npz_names, open_npz, read_npy, read_npz_array
+    from dimref.data.files import MOST_UNPACKED
+    from dimref.data.npy import npz_header, npz_names, open_npz, read_npy, read_npz_array
 
     if y_file is not None:
         return read_npy(x_file), read_npy(y_file)
@@ -101,12 +102,18 @@ def _read(x_file: Path, y_file: Path | None) -> tuple[np.ndarray, np.ndarray]:
         found = npz_names(archive)
         if not {"x", "y"} <= set(found):
             raise fault(x_file, "arrays x and y", ", ".join(found) or "none")
-        x, y = (read_npz_array(x_file, archive, key)[0] for key in ("x", "y"))
+        headers = {key: npz_header(x_file, archive, key) for key in ("x", "y")}
+        rows = [(*shape, 0)[0] for shape, _ in headers.values()]
+        if rows[0] != rows[1]:
+            raise fault(x_file, "one row of y for each of x", f"{rows[0]} and {rows[1]} rows")
+        # Every number becomes one of 8 bytes, whatever it is stored as.
+        most = {key: MOST_UNPACKED * dtype.itemsize // 8 for key, (_, dtype) in headers.items()}
+        x, y = (read_npz_array(x_file, archive, key, most_bytes=most[key])[0] for key in ("x", "y"))
     return x, y
 
 
 def _refuse_picture(picture: Path | None) -> None:
-    """What cannot be drawn or written is told before the training, not after."""
+    """A picture that cannot be drawn or written is refused before the training, not after."""
     if picture is None:
         return
     from dimref import plots
@@ -116,9 +123,9 @@ def _refuse_picture(picture: Path | None) -> None:
     refuse_unwritable("--plot", picture)
 
 
-def _nearest(x: np.ndarray, y: np.ndarray, transform: str, seed: int) -> float | str:
+def _ksg(x: np.ndarray, y: np.ndarray, transform: str, seed: int) -> float | str:
     """The nearest-neighbour estimate in nats, or why there is none."""
-    from dimref.estimation.nearest import ksg
+    from dimref.estimation.ksg import ksg
 
     try:
         return ksg(x, y, transform, seed=seed)
@@ -136,7 +143,7 @@ def _as_json(
         "parameters": {name: value for name, value in fits[0].get_params().items() if name != "bound"},
         "held_out_together": fits[0].held_out_,
         "estimates": [
-            {"trained_with": fit.bound, **_estimate_as_json(found)} for fit in fits for found in fit.estimates_.values()
+            {"trained_with": fit.bound, **_estimate_as_json(each)} for fit in fits for each in fit.estimates_.values()
         ],
         "nearest_neighbours": {"nats": neighbours} if isinstance(neighbours, float) else {"missing": neighbours},
         "notes": list(fits[0].notes_),
@@ -144,15 +151,15 @@ def _as_json(
     }
 
 
-def _estimate_as_json(found: Estimate) -> dict[str, Any]:
+def _estimate_as_json(estimate: Estimate) -> dict[str, Any]:
     return {
-        "reading": found.reading,
-        "nats": _number(found.nats),
-        "standard_error": _number(found.error),
-        "interval": [_number(end) for end in found.interval],
-        "ceiling": _number(found.ceiling),
-        "is_bound": found.is_bound,
-        "notes": list(found.notes),
+        "reading": estimate.reading,
+        "nats": _number(estimate.nats),
+        "standard_error": _number(estimate.error),
+        "interval": [_number(end) for end in estimate.interval],
+        "ceiling": _number(estimate.ceiling),
+        "is_bound": estimate.is_bound,
+        "notes": list(estimate.notes),
     }
 
 

@@ -17,9 +17,9 @@ from dimref.errors import DimrefError
 from dimref.training import choices
 
 if TYPE_CHECKING:
-    from dimref.evaluation.frozen import Frozen
-    from dimref.evaluation.judge import Wanted
+    from dimref.evaluation.evaluate import Requested
     from dimref.evaluation.labelled import Labelled
+    from dimref.export.inference import Encoder
     from dimref.training.config import Config
 
 DEFAULT_PROBES = ("linear", "mlp")
@@ -68,7 +68,7 @@ def evaluate(
     features: tuple[str, ...] | None, probes: tuple[str, ...] | None, measures: tuple[str, ...] | None, seeds: int,
     checkpoint: str, backend: str, threads: int | None, json_file: Path | None,
 ) -> None:  # fmt: skip
-    """Judge the encoder of RUN: probes of its features, and what its representation knows and keeps.
+    """Evaluate the encoder of RUN: probes of its features, and measures of its representation.
 
     Beside it stand the encoder that the run started from and the raw pixels. The table is printed and written to
     RUN/evaluation.json, the probes' accuracies are drawn in RUN/accuracies.png.
@@ -76,72 +76,70 @@ def evaluate(
     set_threads(threads)
     from dimref.backend import get_backend
     from dimref.commands import scores
-    from dimref.evaluation import frozen
-    from dimref.evaluation.judge import judge
+    from dimref.evaluation import evaluate as evaluation
     from dimref.evaluation.labelled import labelled_images
+    from dimref.export import inference
     from dimref.plots.accuracies import EVALUATION
 
     path = run / f"{checkpoint}.npz"
-    encoder, found = frozen.load(run, get_backend(backend), path.name)
+    encoder, saved = inference.load(run, get_backend(backend), path.name)
     refuse_unwritable("RUN", run / EVALUATION)
-    config = other_data(found.config, data, data_dir, noise, limit)
+    config = other_data(saved.config, data, data_dir, noise, limit)
     images = labelled_images(config, limit)
     encoder.refuse_other_images(images.train[0], images.source)
-    wanted, left_out = _wanted(images, encoder, features, probes, measures)
-    wanted = dataclasses.replace(wanted, seeds=tuple(range(config.seed, config.seed + seeds)))
+    requested, left_out = _requested(images, encoder, features, probes, measures)
+    requested = dataclasses.replace(requested, seeds=tuple(range(config.seed, config.seed + seeds)))
     say = printer(json_file)
-    for line in scores.opening(path, found.step, images, wanted, encoder):
+    for line in scores.opening(path, saved.step, images, requested, encoder):
         say(line)
-    with _progress(wanted.count(encoders=2)) as watch:
+    with _progress(requested.count(encoders=2)) as watch:
         watch("the untrained encoder's batch statistics", 0)
-        judged = {
+        encoders = {
             "trained": encoder,
-            "untrained": frozen.untrained(found.config, encoder.layout, encoder.backend, images.train[0]),
+            "untrained": inference.untrained(saved.config, encoder.layout, encoder.backend, images.train[0]),
         }
-        cells = list(judge(judged, images, wanted, watch))
-    for line in scores.table(cells, images, wanted, encoder.layout.size):
+        cells = list(evaluation.evaluate(encoders, images, requested, watch))
+    for line in scores.table(cells, images, requested, encoder.layout.size):
         say(line)
     for name, reason in left_out.items():
         say(scores.row("left out", f"{name}: {reason}"))
-    content = scores.as_json(path, found.step, images, wanted, cells, left_out, encoder)
+    content = scores.as_json(path, saved.step, images, requested, cells, left_out, encoder)
     write_json(run / EVALUATION, content)
     write_json(json_file, content)
     say(scores.row("results", str(run / EVALUATION)))
-    if wanted.probes:
-        say(scores.row("accuracies", _picture(run, config, found.step)))
+    if requested.probes:
+        say(scores.row("accuracies", _picture(run, config, saved.step)))
 
 
-def _wanted(
-    found: Labelled, encoder: Frozen, features: tuple[str, ...] | None, probes: tuple[str, ...] | None,
+def _requested(
+    images: Labelled, encoder: Encoder, features: tuple[str, ...] | None, probes: tuple[str, ...] | None,
     measures: tuple[str, ...] | None,
-) -> tuple[Wanted, dict[str, str]]:  # fmt: skip
-    """What is judged, and what of the defaults is left out with the reason.
+) -> tuple[Requested, dict[str, str]]:  # fmt: skip
+    """What to evaluate, and which of the defaults are left out for what reason.
 
     Raises:
-        DimrefError: something that was asked for cannot be had, or nothing is left.
+        DimrefError: a probe or measure that was asked for cannot be had, or none is left.
     """
-    from dimref.evaluation import judge
+    from dimref.evaluation.evaluate import Requested, obstacle
 
-    kept, left_out = {}, {}
+    chosen, left_out = {}, {}
     for option, asked, default in (("probe", probes, DEFAULT_PROBES), ("measures", measures, choices.MEASURES)):
-        faults = {name: judge.fault(name, found, encoder.layout) for name in (default if asked is None else asked)}
-        for name, reason in faults.items():
+        obstacles = {name: obstacle(name, images, encoder.layout) for name in (default if asked is None else asked)}
+        for name, reason in obstacles.items():
             if reason and asked is not None:
                 raise DimrefError(f"--{option} {name}: {reason}; leave it out")
             if reason:
                 left_out[name] = reason
-        kept[option] = tuple(name for name, reason in faults.items() if not reason)
-    if not kept["probe"] and not kept["measures"]:
+        chosen[option] = tuple(name for name, reason in obstacles.items() if not reason)
+    if not chosen["probe"] and not chosen["measures"]:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
-        raise DimrefError(
-            f"evaluate: expected a probe or a measure, found none to judge by ({reasons or 'none asked for'})"
-        )
-    if features and not kept["probe"]:
+        raise DimrefError(f"evaluate: expected a probe or a measure, found none ({reasons or 'none asked for'})")
+    if features and not chosen["probe"]:
         raise DimrefError("--features: has no effect, since there is no probe; leave it out")
     for feature in features or ():
         if feature not in encoder.kinds:
             raise DimrefError(f"--features {feature}: this encoder has {', '.join(encoder.kinds)} alone")
-    return judge.Wanted(kept["probe"], kept["measures"], (), features or encoder.kinds), left_out
+    return Requested(chosen["probe"], chosen["measures"], (), features or encoder.kinds), left_out
 
 
 def _picture(run: Path, config: Config, step: int) -> str:
@@ -161,7 +159,7 @@ def _progress(total: int) -> Iterator[Callable[[str, int], None]]:
                                show_eta=False, label="evaluating", width=24) as bar:  # fmt: skip
 
             def watch(text: str, done: int) -> None:
-                bar.current_item = text  # also where nothing is done yet: what is under way
+                bar.current_item = text  # also where nothing is done yet: the value under way
                 bar.update(done, text)
                 bar.render_progress()
 

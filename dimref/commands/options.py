@@ -5,13 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -49,33 +46,6 @@ def other_data(
         return dataclasses.replace(config, data=data, data_dir=data_dir, noise=noise, limit=limit)
     given: dict[str, Any] = {"data_dir": data_dir, "noise": noise, "limit": limit}
     return dataclasses.replace(config, **{name: value for name, value in given.items() if value is not None})
-
-
-Handler = Callable[[int, FrameType | None], None]
-
-
-@contextmanager
-def handled(handler: Handler, *names: str) -> Iterator[None]:
-    """Have signals handled, those of the names that the system has and nobody has it ignore, as nohup does SIGHUP."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    previous = {n: signal.signal(n, handler) for n in numbers if signal.getsignal(n) != signal.SIG_IGN}
-    try:
-        yield
-    finally:
-        for number, before in previous.items():
-            signal.signal(number, before)
-
-
-def stopped_by_signals() -> AbstractContextManager[None]:
-    """SIGTERM and SIGHUP end a command as Ctrl-C does, so that a half-written file is taken away."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    return handled(stop, "SIGTERM", "SIGHUP")
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,8 +11,8 @@ from dimref import amdim, data, encoders, plots
 from dimref.amdim import encoder as amdim_encoder
 from dimref.data import Dataset, MissingSplit
 from dimref.errors import DimrefError
-from dimref.evaluation.frozen import Frozen
 from dimref.evaluation.labelled import LABELLED
+from dimref.export.inference import Encoder
 from dimref.plots.neighbours import queries
 from dimref.training import methods
 from dimref.training.checkpoints import RunError
@@ -35,7 +35,7 @@ def title_of(config: Config) -> str:
     return f"{config.data}, {config.bound if config.method == 'dim' else config.method}, seed {config.seed}"
 
 
-def of_encoder(run: Path, encoder: Frozen, config: Config, step: int) -> Iterator[tuple[str, str]]:
+def of_encoder(run: Path, encoder: Encoder, config: Config, step: int) -> Iterator[tuple[str, str]]:
     """Draw filters, neighbours, components and, of amdim, views; yield each name, and its place or why it has none."""
     title = f"{title_of(config)}, step {step}"
     _, side = methods.first_layer(encoder.layout)
@@ -93,7 +93,7 @@ def told(draw: Callable[[], Path]) -> str:
         return f"none: {error}"
 
 
-def _first_layers(encoder: Frozen, config: Config, step: int) -> dict[str, np.ndarray]:
+def _first_layers(encoder: Encoder, config: Config, step: int) -> dict[str, np.ndarray]:
     fresh, _ = methods.init_encoder(generator(config, INIT, 0), encoder.layout)
     name, _ = methods.first_layer(encoder.layout)
     first, now = fresh[name]["w"], encoder.backend.to_host(encoder.parameters[name]["w"])

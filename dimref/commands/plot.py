@@ -30,14 +30,14 @@ def plot(run: Path, data_dir: str | None, checkpoint: str, backend: str, threads
     from dimref import plots
     from dimref.backend import get_backend
     from dimref.commands import pictures, scores
-    from dimref.evaluation import frozen
+    from dimref.export import inference
     from dimref.plots.accuracies import EVALUATION
 
     if not plots.available():
         raise DimrefError(plots.MISSING)
-    encoder, found = frozen.load(run, get_backend(backend), f"{checkpoint}.npz")
-    config = found.config if data_dir is None else dataclasses.replace(found.config, data_dir=data_dir)
-    n = found.meta.get("held_out_batch", config.batch_size)
+    encoder, saved = inference.load(run, get_backend(backend), f"{checkpoint}.npz")
+    config = saved.config if data_dir is None else dataclasses.replace(saved.config, data_dir=data_dir)
+    n = saved.meta.get("held_out_batch", config.batch_size)
     if type(n) is not int or not 2 <= n <= config.batch_size:
         raise DimrefError(
             f"{run / checkpoint}.npz: expected a held-out batch of 2 to {config.batch_size} images, found {n!r}"
@@ -45,7 +45,7 @@ def plot(run: Path, data_dir: str | None, checkpoint: str, backend: str, threads
     ceilings = pictures.ceilings(config.objective(), n, encoder.layout.local[0] ** 2)
     title = pictures.title_of(config)
     say(scores.row("curves", pictures.told(lambda: plots.curves(run, ceilings, title, n))))
-    for name, text in pictures.of_encoder(run, encoder, config, found.step):
+    for name, text in pictures.of_encoder(run, encoder, config, saved.step):
         say(scores.row(name, text))
     if (run / EVALUATION).exists():
         say(scores.row("accuracies", pictures.told(lambda: plots.accuracies(run, title))))

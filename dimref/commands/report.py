@@ -14,9 +14,9 @@ from dimref.commands import pictures, scores
 from dimref.commands.options import say
 from dimref.data import DataError
 from dimref.errors import DimrefError
-from dimref.evaluation.frozen import Frozen, untrained
-from dimref.evaluation.judge import Wanted, judge
+from dimref.evaluation.evaluate import Requested, evaluate
 from dimref.evaluation.labelled import labelled_images
+from dimref.export.inference import Encoder, untrained
 from dimref.training import loop
 from dimref.training.checkpoints import Checkpoint
 from dimref.training.config import Config
@@ -72,7 +72,7 @@ def closing(task: Task, run: Path, state: State, plot: bool | None, quiet: bool)
     """Bounds with their ceilings, probes beside their baselines, the pictures, the run and what to type next."""
     held = loop.held_out_terms(task, state)
     n = task.held_out_batch
-    m = len(task.held_out) // n * n  # what fills no batch is not judged
+    m = len(task.held_out) // n * n  # what fills no batch is not evaluated
     ceilings = pictures.ceilings(task.objective, n, task.locations)
     if not quiet:
         several = isinstance(task.objective, amdim.Objective)
@@ -128,27 +128,27 @@ def _row(name: str, text: str) -> None:
 # ---- probes
 
 
-def _trained(task: Task, state: State) -> Frozen:
-    return Frozen(task.layout, task.backend, state.parameters["encoder"], state.model["encoder"])
+def _trained(task: Task, state: State) -> Encoder:
+    return Encoder(task.layout, task.backend, state.parameters["encoder"], state.model["encoder"])
 
 
 def _print_probes(task: Task, state: State) -> None:
     try:
-        found = labelled_images(task.config)
+        images = labelled_images(task.config)
     except DataError as error:
         _row("probe", f"none: {error}")
         return
-    if found.unfit:
-        _row("probe", f"none: {found.unfit}")
+    if images.unfit:
+        _row("probe", f"none: {images.unfit}")
         return
-    _row("linear probe", f"accuracy in % on {len(found.test[1]):,} test images ({found.origin}), trained on "
-                         f"{len(found.train[1]):,}; {100 * found.chance:.0f} % by chance")  # fmt: skip
+    _row("linear probe", f"accuracy in % on {len(images.test[1]):,} test images ({images.origin}), trained on "
+                         f"{len(images.train[1]):,}; {100 * images.chance:.0f} % by chance")  # fmt: skip
     trained = _trained(task, state)
     click.echo(scores.header(trained.kinds, spread=False))
-    judged = {
+    encoders = {
         "trained": trained,
-        "untrained": untrained(task.config, task.layout, task.backend, found.train[0]),
+        "untrained": untrained(task.config, task.layout, task.backend, images.train[0]),
     }
-    cells = list(judge(judged, found, Wanted(("linear",), (), (task.config.seed,), trained.kinds)))
+    cells = list(evaluate(encoders, images, Requested(("linear",), (), (task.config.seed,), trained.kinds)))
     for line in scores.rows("", cells, trained.kinds, spread=False):
         click.echo(line)

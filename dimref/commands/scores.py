@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from dimref import __version__
-from dimref.evaluation.frozen import Frozen
-from dimref.evaluation.judge import PIXELS, RAW, Cell, Wanted
+from dimref.evaluation.evaluate import PIXELS, RAW, Cell, Requested
 from dimref.evaluation.labelled import Labelled
 from dimref.evaluation.ssim import scales
+from dimref.export.inference import Encoder
 from dimref.training import machine
 from dimref.training.choices import FEATURES
 
@@ -28,34 +28,34 @@ IN_NATS = ("mine", "ndm")
 # ---- the table
 
 
-def opening(checkpoint: Path, step: int, found: Labelled, wanted: Wanted, encoder: Frozen) -> Iterator[str]:
-    """What is about to be judged on what."""
-    counts = f"{len(found.train[1]):,} training and {len(found.test[1]):,} test images ({found.origin})"
-    seeds = ", ".join(map(str, wanted.seeds))
+def opening(checkpoint: Path, step: int, images: Labelled, requested: Requested, encoder: Encoder) -> Iterator[str]:
+    """The encoder, the images and the seeds of an evaluation."""
+    counts = f"{len(images.train[1]):,} training and {len(images.test[1]):,} test images ({images.origin})"
+    seeds = ", ".join(map(str, requested.seeds))
     yield row("encoder", f"{checkpoint}, step {step}")
-    yield row("data", found.source)
-    yield row("judged on", counts)
+    yield row("data", images.source)
+    yield row("evaluated on", counts)
     yield row("seeds", f"{seeds}, of probes and critics; encoder and images stay")
     yield row("backend", f"{encoder.backend.name} on {encoder.backend.device}")
 
 
-def table(cells: list[Cell], found: Labelled, wanted: Wanted, layout_size: int) -> Iterator[str]:
+def table(cells: list[Cell], images: Labelled, requested: Requested, layout_size: int) -> Iterator[str]:
     """Every cell, with what the numbers mean."""
     columns = tuple(
         column
         for column in FEATURES
-        if (wanted.probes and column in wanted.features) or (wanted.measures and column == "y")
+        if (requested.probes and column in requested.features) or (requested.measures and column == "y")
     )
-    spread = len(wanted.seeds) > 1
-    limit = math.log(len(found.test[1]))
-    if wanted.probes:
+    spread = len(requested.seeds) > 1
+    limit = math.log(len(images.test[1]))
+    if requested.probes:
         over = ", mean ± standard deviation over seeds" if spread else ""
-        yield f"accuracy in % on test images{over}; {100 * found.chance:.0f} % by chance"
+        yield f"accuracy in % on test images{over}; {100 * images.chance:.0f} % by chance"
     yield header(columns, spread)
-    for name in (*wanted.probes, *wanted.measures):
+    for name in (*requested.probes, *requested.measures):
         of_name = [cell for cell in cells if cell.name == name]
         yield from rows(NAMES[name], of_name, columns, spread, limit if name in IN_NATS else math.inf)
-    for name in wanted.measures:
+    for name in requested.measures:
         start = f"{NAMES[name].split(',')[0]:<13} "
         text = _meaning(name, limit, layout_size)
         yield from textwrap.wrap(text, 98, initial_indent=start, subsequent_indent=" " * 14)
@@ -72,23 +72,24 @@ def rows(
     """A row for each encoder of one probe or measure: mean, or mean ± standard deviation; an interval behind it.
 
     Args:
-        name: what stands before the first row.
+        name: of the first row.
         limit: nats that the sample of test images can certify; a measure above is marked.
     """
     for encoder in dict.fromkeys(cell.encoder for cell in cells):
-        found = {cell.feature: cell for cell in cells if cell.encoder == encoder}
+        of_feature = {cell.feature: cell for cell in cells if cell.encoder == encoder}
         if encoder == RAW:  # its one feature stands below the first
-            found[columns[0]] = found.pop(PIXELS)
+            of_feature[columns[0]] = of_feature.pop(PIXELS)
         numbers = " ".join(
-            f"{_number(found[column], spread) if column in found else '':>{_width(spread)}}" for column in columns
+            f"{_number(of_feature[column], spread) if column in of_feature else '':>{_width(spread)}}"
+            for column in columns
         )
-        notes = "".join(f"  {note}" for cell in found.values() for note in _notes(cell, limit))
+        notes = "".join(f"  {note}" for cell in of_feature.values() for note in _notes(cell, limit))
         yield f"{name:<13} {'raw pixels' if encoder == RAW else encoder:<10} {numbers}{notes}".rstrip()
         name = ""
 
 
 def row(name: str, text: str) -> str:
-    """A line of what is told: its name, then the text."""
+    """A line of output: its name, then the text."""
     return f"{name:<13} {text}"
 
 
@@ -134,32 +135,32 @@ def _meaning(name: str, limit: float, size: int) -> str:
 
 
 def as_json(
-    checkpoint: Path, step: int, found: Labelled, wanted: Wanted, cells: list[Cell], left_out: dict[str, str],
-    encoder: Frozen,
+    checkpoint: Path, step: int, images: Labelled, requested: Requested, cells: list[Cell], left_out: dict[str, str],
+    encoder: Encoder,
 ) -> dict[str, Any]:  # fmt: skip
     """The content of evaluation.json."""
     return {
         "version": __version__,
         "checkpoint": str(checkpoint),
         "step": step,
-        "seeds": list(wanted.seeds),
+        "seeds": list(requested.seeds),
         "data": {
-            "source": found.source,
-            "test_images": found.origin,
-            "train_count": len(found.train[1]),
-            "test_count": len(found.test[1]),
-            "chance": None if found.unfit else found.chance,
+            "source": images.source,
+            "test_images": images.origin,
+            "train_count": len(images.train[1]),
+            "test_count": len(images.test[1]),
+            "chance": None if images.unfit else images.chance,
         },
         "machine": machine.description(encoder.backend.name, encoder.backend.device),
-        "results": [_cell_as_json(cell, found, encoder.layout.size) for cell in cells],
+        "results": [_cell_as_json(cell, images, encoder.layout.size) for cell in cells],
         "left_out": left_out,
     }
 
 
-def _cell_as_json(cell: Cell, found: Labelled, size: int) -> dict[str, Any]:
+def _cell_as_json(cell: Cell, images: Labelled, size: int) -> dict[str, Any]:
     known: dict[str, Any] = {}
     if cell.name in IN_NATS:
-        known = {"certifiable": math.log(len(found.test[1]))}
+        known = {"certifiable": math.log(len(images.test[1]))}
     elif cell.name == "ms-ssim":
         known = {"weights": list(scales(size))}
     if cell.interval:

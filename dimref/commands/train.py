@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from dimref.commands.options import handled, set_threads
+from dimref.commands.options import set_threads
 from dimref.errors import DimrefError
 from dimref.training import choices
 from dimref.training import config as configs
 from dimref.training.config import PRESETS, Config
+from dimref.training.signals import Stopped, handled
 
 if TYPE_CHECKING:
     from dimref.training.checkpoints import Checkpoint
@@ -113,7 +114,7 @@ def _refuse_idle_options(config: Config, given: dict[str, Any]) -> None:
         "prior": config.prior_weight == 0 and "--prior-weight is 0",
         "prior_loss": config.prior_weight == 0 and "--prior-weight is 0",
         "candidates": not config.samples_candidates and "the negatives are not sampled",
-        "graph": "--backend is numpy" if config.backend == "numpy" else "",
+        "graph": config.backend == "numpy" and "--backend is numpy",
         "tf32": config.backend == "numpy" and "--backend is numpy",
         "noise": config.data != "shapes" and f"--data is {config.data}: only shapes are drawn with noise",
         **dict.fromkeys(others, f"the method is {config.method}"),
@@ -132,8 +133,7 @@ def _start(config: Config, out: Path | None, plot: bool | None, quiet: bool) -> 
     _refuse_too_large(task)
     _refuse_missing_matplotlib(plot)
     run = out or checkpoints.make_next(Path("runs"), f"{_name(config)}-{config.data}")
-    checkpoints.create(run, config)
-    with checkpoints.locked(run):
+    with checkpoints.create(run, config):
         _go(task, run, None, plot, quiet)
 
 
@@ -163,7 +163,10 @@ def _continue(run: Path, given: dict[str, Any], plot: bool | None, quiet: bool) 
             loop.restore(task, run / checkpoints.NEWEST, checkpoint)
             _refuse_earlier_end(task, run, checkpoint)
         _refuse_missing_matplotlib(plot)
-        checkpoints.cut_metrics(run / checkpoints.METRICS, checkpoint.step if checkpoint else 0)
+        if checkpoint is None:
+            checkpoints.replace(run / checkpoints.METRICS, b"")
+        else:
+            checkpoints.cut_metrics(run / checkpoints.METRICS, checkpoint.step)
         checkpoints.replace(run / checkpoints.CONFIG, configs.write(config).encode())
         _go(task, run, checkpoint, plot, quiet)
 
@@ -234,7 +237,7 @@ def _signals() -> Iterator[Callable[[], bool]]:
 
     def ask(number: int, frame: FrameType | None) -> None:
         if asked.is_set() or not stepped.is_set():
-            raise KeyboardInterrupt
+            raise Stopped
         asked.set()
 
     with handled(ask, "SIGINT", "SIGTERM", "SIGHUP"):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dimref.data import shapes
 from dimref.data.dataset import DataError, Dataset, MissingSplit, fault
+from dimref.training.signals import killable
 
 __all__ = ["NAMES", "DataError", "Dataset", "MissingSplit", "load"]
 
@@ -31,6 +32,7 @@ NAMES: tuple[str, ...] = ("shapes", *READERS)
 SPLITS = ("train", "test")
 
 
+@killable()
 def load(
     name: str,
     split: str,

@@ -8,6 +8,7 @@ import numpy as np
 from dimref.errors import DimrefError
 
 UNLABELLED = -1
+MOST_IMAGES = 1 << 27  # labels of a GiB; where a count is only said, no more is believed
 
 
 class DataError(DimrefError):

@@ -14,6 +14,8 @@ from dimref.training.files import no_file
 
 CHUNK = 1 << 20
 DEFLATE_RATIO = 1032  # no deflate stream (gzip, zip) expands further: a header that promises more is lying
+# A packed file may hold so many bytes, or so many times its size: images and samples seldom shrink to an eighth.
+MOST_UNPACKED, USUAL_RATIO = 1 << 30, 8
 
 
 class Readable(Protocol):
@@ -76,5 +78,6 @@ def unpacked(path: Path) -> Iterator[Readable]:
 
 
 def most_bytes(path: Path) -> int:
-    """No more bytes than this can come out of an `unpacked` file; exactly as many if it is not packed."""
-    return path.stat().st_size * (DEFLATE_RATIO if path.suffix == ".gz" else 1)
+    """No more bytes than this are to come out of an `unpacked` file; exactly as many if it is not packed."""
+    size = path.stat().st_size
+    return min(size * DEFLATE_RATIO, max(MOST_UNPACKED, size * USUAL_RATIO)) if path.suffix == ".gz" else size

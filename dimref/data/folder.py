@@ -6,6 +6,7 @@ folders of its own, as Tiny ImageNet does (train/<class>/images/*.JPEG). Hidden 
 image is turned as its EXIF orientation says. Needs Pillow.
 """
 
+import io
 import os
 import warnings
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from dimref.data.dataset import DataError, Dataset, MissingSplit, fault, make
-from dimref.data.files import need_file, need_folder
+from dimref.data.files import MOST_UNPACKED, need_file, need_folder
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "PPM", "TIFF")  # whatever a file is called, nothing else is decoded
@@ -28,6 +29,8 @@ ORIENTATION = 0x0112  # the tag of EXIF
 GREY = ("1", "L", "LA")
 DEEP = ("I", "F")  # modes that begin so hold more than 8 bits; Pillow would cut them without a word
 MOST_PIXELS = 4096 * 4096
+MOST_FILE = 16 * MOST_PIXELS  # bytes
+MOST_RATIO = 100  # of the bytes of all images to their files'; photographs have 4 to 30
 
 
 def read(name: str, split: str, data_dir: Path, limit: int | None) -> Dataset:
@@ -142,6 +145,7 @@ def _decode_all(paths: list[Path], pillow: ModuleType) -> np.ndarray:
         for i, path in enumerate(paths):
             pixels = _decode(path, pillow, images.shape[1:3] if i else None, paths[0])
             if i == 0:
+                _refuse_bomb(paths, pixels.nbytes)
                 images = np.empty((len(paths), *pixels.shape), np.uint8)
             if pixels.shape[2] > images.shape[3]:
                 images = np.repeat(images, 3, axis=3)
@@ -149,10 +153,22 @@ def _decode_all(paths: list[Path], pillow: ModuleType) -> np.ndarray:
     return images
 
 
+def _refuse_bomb(paths: list[Path], image: int) -> None:
+    """Small files of large blank images are told before all of them are decoded."""
+    needed = len(paths) * image
+    if needed > MOST_UNPACKED and needed > MOST_RATIO * (size := sum(need_file(path).stat().st_size for path in paths)):
+        found = f"{needed} (if they are meant to be blank, resize them or set a limit)"
+        raise fault(paths[0].parent, f"images of at most {MOST_RATIO} times the {size} bytes of their files", found)
+
+
 def _decode(path: Path, pillow: ModuleType, size: tuple[int, ...] | None, first: Path) -> np.ndarray:
     """One image as uint8 (H, W, 1 or 3), turned upright; how many its pixels are is looked at before they are unpacked."""
     try:
-        with pillow.open(need_file(path), formats=FORMATS) as image:
+        size_on_disk = need_file(path).stat().st_size
+        if size_on_disk > MOST_FILE:
+            raise fault(path, f"a file of at most {MOST_FILE} bytes", str(size_on_disk))
+        # From memory: Pillow asks a file for as many bytes as a damaged chunk promises, which are then allocated.
+        with pillow.open(io.BytesIO(path.read_bytes()), formats=FORMATS) as image:
             width, height = image.size
             if not 0 < width * height <= MOST_PIXELS:
                 raise fault(path, f"1 to {MOST_PIXELS} pixels", f"{width}x{height}")

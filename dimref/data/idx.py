@@ -11,13 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from dimref.data.dataset import Dataset, MissingSplit, fault, make
-from dimref.data.files import most_bytes, need_folder, read_exactly, unpacked
+from dimref.data.dataset import MOST_IMAGES, Dataset, MissingSplit, fault, make
+from dimref.data.files import Readable, most_bytes, need_folder, read_exactly, unpacked
 
 MAGIC = {3: 2051, 1: 2049}
 PARTS = {"train": ("train",), "test": ("t10k", "test")}
 NAME = re.compile(r"(?P<prefix>.+-)?(?P<part>train|t10k|test)-images[-.]idx3-ubyte(\.gz)?")
-MOST_BYTES = 4 << 30  # of pixels in one file: eight times the largest of the family
 
 
 def read(name: str, split: str, data_dir: Path, limit: int | None) -> Dataset:
@@ -28,10 +27,10 @@ def read(name: str, split: str, data_dir: Path, limit: int | None) -> Dataset:
     """
     path = _find_images(need_folder(data_dir), split)
     labels_path = _find_labels(path)
-    labels, total = _read_array(labels_path, 1, None)
-    images, images_total = _read_array(path, 3, limit)
-    if images_total != total:
-        raise fault(labels_path, f"{images_total} labels, one for each image of {path.name}", str(total))
+    with unpacked(path) as stream:
+        count = _read_shape(stream, path, 3)[0]
+    labels = _read_array(labels_path, 1, count, f"{count} labels, one for each image of {path.name}")
+    images = _read_array(path, 3, count, f"{count} images", limit)
     classes = tuple(str(k) for k in range(max(10, int(labels.max()) + 1)))
     return make(name, split, images[..., None], labels[: len(images)].astype(np.int64), classes, f"from {path}")
 
@@ -60,20 +59,27 @@ def _find_labels(images: Path) -> Path:
     raise fault(images.parent, f"the labels {names[0]} (or .gz) beside {images.name}", "none")
 
 
-def _read_array(path: Path, ndim: int, limit: int | None) -> tuple[np.ndarray, int]:
-    """The first `limit` entries of an IDX file of unsigned bytes, and how many it holds."""
-    header = 4 + 4 * ndim
+def _read_array(path: Path, ndim: int, count: int, expected: str, limit: int | None = None) -> np.ndarray:
+    """The first `limit` entries of an IDX file that must have `count`, or nothing of it is read."""
     with unpacked(path) as stream:
-        magic, *shape = (int(n) for n in read_exactly(stream, header, path).view(">u4"))
-        if magic != MAGIC[ndim]:
-            raise fault(path, f"magic number {MAGIC[ndim]} (bytes in {ndim} dimensions)", str(magic))
-        entry = math.prod(shape[1:])
-        total = header + shape[0] * entry
-        if total == header or total > min(MOST_BYTES, most_bytes(path)):
-            raise fault(path, f"as many bytes as the header's shape {shape}", f"a file of {path.stat().st_size} bytes")
-        count = shape[0] if limit is None else min(limit, shape[0])
-        data = read_exactly(stream, count * entry, path)
+        shape = _read_shape(stream, path, ndim)
+        if shape[0] != count:
+            raise fault(path, expected, str(shape[0]))
+        count = count if limit is None else min(limit, count)
+        data = read_exactly(stream, count * math.prod(shape[1:]), path)
         # Asking for what follows also makes gzip check its checksum; a limited read leaves the rest packed.
         if count == shape[0] and stream.read(1):
-            raise fault(path, f"{total} bytes for the header's shape {shape}", "more")
-    return data.reshape(count, *shape[1:]), shape[0]
+            raise fault(path, f"{4 + 4 * ndim + data.size} bytes for the header's shape {shape}", "more")
+    return data.reshape(count, *shape[1:])
+
+
+def _read_shape(stream: Readable, path: Path, ndim: int) -> list[int]:
+    """The shape in the header of an IDX file of unsigned bytes, if the file may hold as much."""
+    header = 4 + 4 * ndim
+    magic, *shape = (int(n) for n in read_exactly(stream, header, path).view(">u4"))
+    if magic != MAGIC[ndim]:
+        raise fault(path, f"magic number {MAGIC[ndim]} (bytes in {ndim} dimensions)", str(magic))
+    if not 0 < math.prod(shape) <= most_bytes(path) - header or shape[0] > MOST_IMAGES:
+        found = f"a file of {path.stat().st_size} bytes (if it truly holds them, unpack it)"
+        raise fault(path, f"as many bytes as the header's shape {shape}", found)
+    return shape

@@ -2,7 +2,7 @@
 
 A header says how large an array is. Memory is taken for what is there, not for what is promised: a shape that the file
 cannot hold (more than its size; for a packed member, more than deflate can expand it to) is refused before a byte of it
-is read, and so is a packed archive of more than `MOST_BYTES`, since a small one can truly unpack to very much.
+is read, and so is a packed archive of more than `MOST_UNPACKED`, since a small one can truly unpack to very much.
 Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
 """
 
@@ -19,12 +19,11 @@ from typing import IO
 import numpy as np
 
 from dimref.data.dataset import fault
-from dimref.data.files import DEFLATE_RATIO, need_file, read_exactly
+from dimref.data.files import DEFLATE_RATIO, MOST_UNPACKED, USUAL_RATIO, need_file, read_exactly
 from dimref.errors import DimrefError
+from dimref.training.signals import killable
 
 Check = Callable[[str, tuple[int, ...], np.dtype], None]
-
-MOST_BYTES = 1 << 33  # 8 GiB
 
 
 def numbers(where: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
@@ -37,6 +36,7 @@ def numbers(where: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
         raise fault(where, "numbers (float, integer or bool)", f"{dtype} {shape}")
 
 
+@killable()
 def read_npy(path: Path, check: Check = numbers) -> np.ndarray:
     """The array in a .npy file, C-contiguous, in the file's own dtype.
 
@@ -53,8 +53,7 @@ def read_npy(path: Path, check: Check = numbers) -> np.ndarray:
 @contextmanager
 def open_npz(path: Path) -> Iterator[zipfile.ZipFile]:
     """A .npz archive opened for `read_npz_array`; whatever turns out damaged in it is a `DataError`."""
-    need_file(path)
-    with _sound(path, "a sound .npz file of plain arrays"), zipfile.ZipFile(path) as archive:
+    with killable(), _sound(path, "a sound .npz file of plain arrays"), zipfile.ZipFile(need_file(path)) as archive:
         yield archive
 
 
@@ -69,7 +68,7 @@ def read_npz_array(
     key: str,
     check: Check = numbers,
     limit: int | None = None,
-    most_bytes: int = MOST_BYTES,
+    most_bytes: int = MOST_UNPACKED,
 ) -> tuple[np.ndarray, int]:
     """The first `limit` entries of an array that passes the check, and how many it has (1 for a scalar).
 
@@ -81,7 +80,7 @@ def read_npz_array(
     info = archive.getinfo(f"{key}.npy")
     with archive.open(info) as member:
         fits = min(info.file_size, info.compress_size * DEFLATE_RATIO)
-        most_bytes = max(most_bytes, info.compress_size)  # what truly lies there is no bomb
+        most_bytes = max(most_bytes, info.compress_size * USUAL_RATIO)  # what nearly lies there is no bomb
         return _read(member, f"{path}, array {key!r}", path, fits, check, most_bytes, limit)
 
 
@@ -96,7 +95,7 @@ def npz_header(path: Path, archive: zipfile.ZipFile, key: str) -> tuple[tuple[in
     return shape, dtype
 
 
-def read_npz(path: Path, check: Check = numbers, most_bytes: int = MOST_BYTES) -> dict[str, np.ndarray]:
+def read_npz(path: Path, check: Check = numbers, most_bytes: int = MOST_UNPACKED) -> dict[str, np.ndarray]:
     """Every array of a .npz file by name.
 
     Raises:
@@ -142,7 +141,9 @@ def _read(
     rows = total if fortran else count  # stored by columns: the first entries lie all over the array
     wanted = size // max(total, 1) * rows
     if wanted > most_bytes:
-        raise fault(where, f"at most {most_bytes} bytes", f"{wanted} for shape {shape}")
+        raise fault(
+            where, f"at most {most_bytes} bytes (if it truly holds more, unpack it)", f"{wanted} for shape {shape}"
+        )
     data = read_exactly(stream, wanted, path).view(dtype)
     if rows == total and stream.read(1):  # reaching the end also checks a zip's checksum
         raise fault(where, f"{size} bytes for shape {shape}", "more")

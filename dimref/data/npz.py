@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dimref.data.dataset import UNLABELLED, DataError, Dataset, MissingSplit, fault, make
+from dimref.data.dataset import MOST_IMAGES, UNLABELLED, DataError, Dataset, MissingSplit, fault, make
 from dimref.data.files import need_file, need_folder
-from dimref.data.npy import npz_names, open_npz, read_npz_array
+from dimref.data.npy import npz_header, npz_names, open_npz, read_npz_array
 
 KEYS = {
     "train": (("images", "labels"), ("x_train", "y_train"), ("train_images", "train_labels")),
@@ -30,12 +30,11 @@ def read(name: str, split: str, data_dir: Path, limit: int | None) -> Dataset:
     path = _find_file(data_dir)
     with open_npz(path) as archive:
         images_key, labels_key = _find_keys(archive, split) or _no_images(path, archive, split)
-        images, total = read_npz_array(path, archive, images_key, _check_images, limit)
-        labels = _read_labels(path, archive, labels_key)
-        known = [_read_labels(path, archive, pair[1]) for part in KEYS if (pair := _find_keys(archive, part))]
+        _check_images(f"{path}, array {images_key!r}", *npz_header(path, archive, images_key))
+        labels = _read_labels(path, archive, images_key, labels_key)
+        known = [_read_labels(path, archive, *pair) for part in KEYS if (pair := _find_keys(archive, part))]
+        images, _ = read_npz_array(path, archive, images_key, _check_images, limit)
     images = images[..., None] if images.ndim == 3 else images
-    if labels is not None and len(labels) != total:
-        raise fault(path, f"{total} labels, one for each of {images_key!r}", f"{len(labels)} in {labels_key!r}")
     if labels is None:
         return make(name, split, images, np.full(len(images), UNLABELLED, np.int64), (), f"from {path}")
     # Both splits' labels count the classes, so that the splits agree on them.
@@ -79,16 +78,24 @@ def _check_images(where: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
 
 
 def _check_labels(where: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    if dtype.kind not in "iu" or len(shape) not in (1, 2) or shape[1:] not in ((), (1,)) or _empty(shape):
+    if (
+        dtype.kind not in "iu"
+        or len(shape) not in (1, 2)
+        or shape[1:] not in ((), (1,))
+        or not 0 < shape[0] <= MOST_IMAGES
+    ):
         raise fault(where, "integer labels of shape (N,)", f"{dtype} {shape}")
 
 
-def _read_labels(path: Path, archive: zipfile.ZipFile, key: str) -> np.ndarray | None:
-    """All labels as int64 (N,), or None if there are none."""
+def _read_labels(path: Path, archive: zipfile.ZipFile, images_key: str, key: str) -> np.ndarray | None:
+    """All labels as int64 (N,), or None if there are none; nothing is read where there are not as many as images."""
     if key not in npz_names(archive):
         return None
+    images, found = ((*npz_header(path, archive, name)[0], 0)[0] for name in (images_key, key))
+    if found != images:
+        raise fault(path, f"{images} labels, one for each of {images_key!r}", f"{found} in {key!r}")
     labels = read_npz_array(path, archive, key, _check_labels)[0].reshape(-1)
     if labels.min() < UNLABELLED or labels.max() >= MOST_CLASSES:
-        found = f"{labels.min()} to {labels.max()}"
-        raise fault(f"{path}, array {key!r}", f"labels from -1 to {MOST_CLASSES - 1}", found)
+        expected = f"labels from -1 to {MOST_CLASSES - 1}"
+        raise fault(f"{path}, array {key!r}", expected, f"{labels.min()} to {labels.max()}")
     return labels.astype(np.int64)

@@ -63,9 +63,10 @@ def _read_images(path: Path, limit: int | None) -> np.ndarray:
 
 
 def _read_labels(path: Path, images: Path) -> np.ndarray:
+    size = need_file(path).stat().st_size
+    if size != _count(images):
+        raise fault(path, f"{_count(images)} labels, one for each image of {images.name}", str(size))
     labels = read_records(path, 1)[:, 0].astype(np.int64) - 1
-    if len(labels) != _count(images):
-        raise fault(path, f"{_count(images)} labels, one for each image of {images.name}", str(len(labels)))
     wrong = np.flatnonzero((labels < 0) | (labels >= len(CLASSES)))
     if wrong.size:
         raise fault(path, "labels from 1 to 10", f"{labels[wrong[0]] + 1} in record {wrong[0]} (from 0)")

@@ -1,6 +1,6 @@
 """Critics T(x, y) that score every pair of N x's and M y's: (N, M), row = x, column = y.
 
-Each is a Gaussian's log ratio (see `canonical.py`) plus a network plus one number. x and y come as
+Each is a Gaussian's log ratio (see `gaussian_critic.py`) plus a network plus one number. x and y come as
 {"values": (N, D), "gaussian": (N, P + 2)}, and the Gaussian part of all pairs is one matrix product.
 """
 
@@ -28,13 +28,13 @@ class Critic:
 
     Attributes:
         batch: samples in a training step; every pair of them is scored.
-        square: at most so many held-out samples are scored with each other.
+        held_out: held-out samples at most that are scored with each other.
     """
 
     init: Init
     score: Score
     batch: int
-    square: int
+    held_out: int
 
 
 def init_separable(rng: np.random.Generator, d_x: int, d_y: int) -> Tree:
@@ -53,7 +53,7 @@ def separable(parameters: Tree, x: Tree, y: Tree) -> Array:
 
 
 def init_concat(rng: np.random.Generator, d_x: int, d_y: int) -> Tree:
-    """Parameters of the network D + D' → 64 → 64 → 1; the first layer's weight is kept as its two halves."""
+    """Parameters of the network D + D' → 64 → 64 → 1; the first layer's weight is stored as its two halves."""
     return {
         "x": layers.init_linear(rng, d_x, CONCAT_HIDDEN, fan_in=d_x + d_y),
         "y": layers.init_linear(rng, d_y, CONCAT_HIDDEN, bias=False, fan_in=d_x + d_y),
@@ -80,8 +80,8 @@ def concat(parameters: Tree, x: Tree, y: Tree) -> Array:
 
 
 CRITICS = {
-    "separable": Critic(init_separable, separable, batch=256, square=16_384),
-    "concat": Critic(init_concat, concat, batch=64, square=2_048),
+    "separable": Critic(init_separable, separable, batch=256, held_out=16_384),
+    "concat": Critic(init_concat, concat, batch=64, held_out=2_048),
 }
 
 

@@ -1,4 +1,4 @@
-"""Mutual information from samples: a critic is trained to maximize a bound, and judged on samples that it never saw."""
+"""Mutual information from samples: a critic is trained to maximize a bound, and evaluated on samples it never saw."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from dimref.backend import get_backend
 from dimref.bounds import ceiling
 from dimref.estimation import training
 from dimref.estimation.critics import CRITICS
+from dimref.estimation.held_out import TAU, HeldOut, combine, interval
 from dimref.estimation.log_ratio import LogRatio
-from dimref.estimation.readings import NORMAL_95, TAU, Reading, combine
 from dimref.estimation.samples import SampleError, as_pairs, splits
 from dimref.estimation.training import History, Settings
 from dimref.estimation.transforms import TRANSFORMS
 from dimref.theory.information import LOG_2, information_from_js
 from dimref.training.choices import BACKENDS, ESTIMATED
 
-# What a critic that was trained with a bound is read as; the first is the estimate. SMILE is trained as JSD.
-READ_AS = {
+# The estimates from critics trained with a bound, the one that is asked for first. SMILE's are trained with JSD.
+ESTIMATES = {
     "dv": ("dv",),
     "nwj": ("nwj",),
     "jsd": ("plug-in", "jsd", "smile"),
     "infonce": ("infonce", "plug-in"),
     "smile": ("smile", "jsd", "plug-in"),
 }
-FEWEST_HELD_OUT = 3  # samples of a fold: without one of them, there is still a pair of the product
+FEWEST_HELD_OUT = 3  # samples of a fold: without one of them, there is still a negative pair
 EQUAL = "x determines y, or a part of it, to 4 digits: I may be infinite"
-NEAR = 1.0  # nats from its ceiling, a bound is held down by it
+NEAR = 1.0  # nats from its ceiling, where a bound is held down by it
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ class Estimate:
     bound on I where `is_bound`. It does not say how far I lies above it.
 
     Attributes:
-        reading: how the critics were read: "dv", "nwj", "jsd", "infonce", "plug-in" or "smile".
+        reading: the kind of estimate: "dv", "nwj", "jsd", "infonce", "plug-in" or "smile".
         error: the jackknife's standard error.
-        ceiling: the most that this reading can be; inf where it has none.
-        notes: what is to be known before the number is believed.
+        ceiling: the largest value possible; inf where there is none.
+        notes: what to know before the number is believed.
     """
 
     reading: str
@@ -63,7 +63,7 @@ class MutualInformation:
     """I(x; y) in nats from N independent samples of (x, y), in scikit-learn's manner.
 
     The samples are cut into folds. For each, critics are trained on most of the others, stopped by the rest of them, and
-    judged on the fold; so each sample is held out once, and the estimate is the mean over all N.
+    evaluated on the fold; so each sample is held out once, and the estimate is the mean over all N.
 
     Args:
         bound: "infonce", "jsd", "dv", "nwj", or "smile" (no bound; trained with "jsd").
@@ -78,11 +78,11 @@ class MutualInformation:
         backend: "numpy" or "cupy".
     Attributes:
         nats_, interval_, error_: of the estimate, in nats.
-        estimates_: every reading of the critics, by name; the estimate comes first.
+        estimates_: every estimate from the critics, by name; the one that was asked for comes first.
         histories_: for each fold and restart, (step, nats on the validation part).
-        log_ratios_: for each fold, R(x, y) as its critics see it.
-        held_out_: samples judged together, the K of InfoNCE.
-        notes_: what is to be known of the samples before any number is believed.
+        log_ratios_: for each fold, R(x, y) of its critics.
+        held_out_: samples scored with each other, the K of InfoNCE.
+        notes_: what to know of the samples before any number is believed.
     Source: arXiv 1808.06670, section 3; arXiv 1905.06922, section 2; Chernozhukov et al. 2018, The Econometrics Journal
     21(1), section 3 (cross-fitting).
     """
@@ -120,11 +120,11 @@ class MutualInformation:
         return self
 
     def fit(self, x: ArrayLike, y: ArrayLike, watch: Callable[[int], None] = lambda folds: None) -> MutualInformation:
-        """Train the critics and judge each on its fold.
+        """Train the critics and evaluate each on its fold.
 
         Args:
             x, y: (N,) or (N, D), (N, D'): numbers, row i of both being one sample.
-            watch: told after every fold how many are done.
+            watch: called after every fold with the number done.
         Raises:
             SampleError: samples or parameters that no estimate can be made from.
         """
@@ -137,20 +137,20 @@ class MutualInformation:
             )
         settings, backend = self._settings(), get_backend(self.backend)
         rng = np.random.default_rng(self.seed)
-        found: list[dict[str, list[Reading]]] = []
+        of_folds: list[dict[str, list[HeldOut]]] = []
         log_ratios: list[LogRatio] = []
         histories: list[History] = []
         for done, split in enumerate(splits(rng, len(x), self.folds, self.validation), start=1):
-            log_ratio, history = training.fit(x, y, split, settings, rng, backend)
-            found.append(log_ratio.read(x[split.test], y[split.test], READ_AS[self.bound]))
+            log_ratio, history = training.train(x, y, split, settings, rng, backend)
+            of_folds.append(log_ratio.estimates(x[split.test], y[split.test], ESTIMATES[self.bound]))
             log_ratios.append(log_ratio)
             histories.extend(history)
             watch(done)
         self.log_ratios_, self.histories_ = tuple(log_ratios), tuple(histories)
         singular = any(log_ratio.critics.preparation.gaussian.singular for log_ratio in log_ratios)
         self.notes_ = (EQUAL,) if singular else ()
-        parts = {name: [part for fold in found for part in fold[name]] for name in READ_AS[self.bound]}
-        self.held_out_ = min(len(part.without) for part in parts[READ_AS[self.bound][0]])
+        parts = {name: [part for fold in of_folds for part in fold[name]] for name in ESTIMATES[self.bound]}
+        self.held_out_ = min(len(part.without) for part in parts[ESTIMATES[self.bound][0]])
         self.estimates_ = {name: _estimate(name, *combine(of), self.held_out_) for name, of in parts.items()}
         return self
 
@@ -162,7 +162,7 @@ class MutualInformation:
         """
         if not hasattr(self, "estimates_"):
             raise SampleError("estimate: expected fit(x, y) before, found nothing fitted")
-        name = READ_AS[self.bound][0]
+        name = ESTIMATES[self.bound][0]
         if x is None and y is None:
             return self.estimates_[name]
         if x is None or y is None:
@@ -172,10 +172,10 @@ class MutualInformation:
             expected = len(getattr(self.log_ratios_[0].critics.preparation.gaussian, means))
             if samples.shape[1] != expected:
                 raise SampleError(f"{side}: expected {expected} columns as in fit, found {samples.shape[1]}")
-        of_folds = [log_ratio.read(x, y, (name,))[name] for log_ratio in self.log_ratios_]
-        # The same samples for each: what each leaves out is averaged too.
+        of_folds = [log_ratio.estimates(x, y, (name,))[name] for log_ratio in self.log_ratios_]
+        # The same samples for each: the estimates without a sample are averaged too.
         parts = [
-            Reading(float(np.mean([part.nats for part in same])), np.mean([part.without for part in same], axis=0))
+            HeldOut(float(np.mean([part.nats for part in same])), np.mean([part.without for part in same], axis=0))
             for same in zip(*of_folds, strict=True)
         ]
         return _estimate(name, *combine(parts), min(len(part.without) for part in parts))
@@ -195,11 +195,15 @@ class MutualInformation:
         """Its 95 % interval; see `Estimate`."""
         return self.estimate().interval
 
+    @property
+    def objective(self) -> str:
+        """The bound that the critics maximize."""
+        return "jsd" if self.bound == "smile" else self.bound
+
     def _settings(self) -> Settings:
         family = CRITICS[self.critic]
-        objective = "jsd" if self.bound == "smile" else self.bound
         batch = self.batch_size or family.batch
-        return Settings(objective, family, self.transform, self.steps, batch, self.restarts)
+        return Settings(self.objective, family, self.transform, self.steps, batch, self.restarts)
 
     def _check(self) -> None:
         for name, known in (
@@ -222,8 +226,9 @@ class MutualInformation:
 
 def _estimate(reading: str, nats: float, error: float, held_out: int) -> Estimate:
     top = {"jsd": ceiling("jsd"), "infonce": math.log(held_out)}.get(reading, math.inf)
-    interval = (nats - NORMAL_95 * error, nats + NORMAL_95 * error)
-    return Estimate(reading, nats, error, interval, top, reading != "smile", _notes(reading, nats, held_out))
+    return Estimate(
+        reading, nats, error, interval(nats, error), top, reading != "smile", _notes(reading, nats, held_out)
+    )
 
 
 def _notes(reading: str, nats: float, held_out: int) -> tuple[str, ...]:

@@ -1,15 +1,15 @@
-"""From what a critic was trained to say to one thing, an estimate of R = log P/Q: which every reading starts from.
+"""R = log P/Q from a trained critic, whatever it was trained with: every held-out estimate starts from it.
 
-| trained with | tight at | so R is read as |
+| trained with | tight at | so R is |
 |---|---|---|
 | JSD | T = R | T |
 | NWJ | T = R + 1 | T − 1 |
 | DV | T = R + c | T − log E_Q[e^T], over the validation part |
 | InfoNCE | T = R + c(y) | T − log a(y), a(y) the mean of e^T(x', y) over x' of the training part |
 
-None of the constants comes from the samples that are judged, so the result is a critic as any other, and every bound of
-it holds. It is cut off at log N of the training part: more is not to be learnt from N samples, and one pair that a
-network wrongly gives e^20 would be all of E_Q[e^T].
+None of the constants comes from held-out samples, so the result is a critic like any other, and every bound of it holds.
+It is cut off at log N of the training part: N samples teach no more, and one pair that a network wrongly gives e^20
+would be all of E_Q[e^T].
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from dimref import negatives, ops
 from dimref.engine import threads
 from dimref.estimation.blocks import Columns
 from dimref.estimation.critics import Critic
-from dimref.estimation.preparation import Preparation, rows_of
-from dimref.estimation.readings import READINGS, Reading
+from dimref.estimation.held_out import ESTIMATORS, HeldOut
+from dimref.estimation.transforms import Preparation, rows_of
 from dimref.trees import Tree
 
 REFERENCES = 2000  # training samples at most that a(y) is the mean over
@@ -32,7 +32,7 @@ REFERENCES = 2000  # training samples at most that a(y) is the mean over
 
 @dataclass(frozen=True)
 class Critics:
-    """Critics of one family and one training part, and how samples come to them."""
+    """Critics of one family, trained on one training part, and what is done to samples before they are scored."""
 
     family: Critic
     preparation: Preparation
@@ -60,7 +60,7 @@ class LogRatio:
     ceiling: float
 
     def __call__(self, x: np.ndarray, y: np.ndarray) -> Columns:
-        """The square of R over samples x (N, D), y (N, D'), by columns."""
+        """The matrix R(x_i, y_j) of samples x (N, D), y (N, D'), by columns."""
         left, right = self.critics.preparation.sides(x, y, self.critics.factor)
 
         def columns(block: slice) -> np.ndarray:
@@ -72,10 +72,10 @@ class LogRatio:
 
         return columns
 
-    def read(self, x: np.ndarray, y: np.ndarray, names: tuple[str, ...]) -> dict[str, list[Reading]]:
-        """Readings of samples that were not trained on, a list with one for each square that they are cut into."""
-        parts = threads.blocks(len(x), self.critics.family.square)
-        return {name: [READINGS[name](self(x[part], y[part]), len(x[part])) for part in parts] for name in names}
+    def estimates(self, x: np.ndarray, y: np.ndarray, names: tuple[str, ...]) -> dict[str, list[HeldOut]]:
+        """Estimates from held-out samples: for each name a list with one for each score matrix they are cut into."""
+        parts = threads.blocks(len(x), self.critics.family.held_out)
+        return {name: [ESTIMATORS[name](self(x[part], y[part]), len(x[part])) for part in parts] for name in names}
 
 
 def calibrate(critics: Critics, objective: str, train: tuple[Tree, Tree], validation: tuple[Tree, Tree]) -> LogRatio:

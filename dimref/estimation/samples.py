@@ -1,4 +1,4 @@
-"""Samples as they come in, held to what an estimate needs; and which of them are held out when."""
+"""Samples, checked for what an estimate needs; and which of them are held out when."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from dimref.errors import DimrefError
 
-FEWEST = 50  # samples: with less, a fifth to judge on leaves no interval worth the name
+FEWEST = 50  # samples: with less, a fifth of them gives no interval worth the name
 
 
 class SampleError(DimrefError, ValueError):
@@ -60,7 +60,7 @@ def as_pairs(x: ArrayLike, y: ArrayLike, fewest: int = FEWEST) -> tuple[np.ndarr
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers: the critic learns from `train`, stops by `validation`, and is judged on `test`."""
+    """Row numbers: the critic learns from `train`, stops by `validation`, and is evaluated on `test`."""
 
     train: np.ndarray
     validation: np.ndarray
@@ -71,10 +71,10 @@ def splits(rng: np.random.Generator, n: int, folds: int, validation: float) -> I
     """Cross-fitting: the samples are cut at random into folds, and each is held out once. So all n give the estimate.
 
     Args:
-        validation: share of the samples outside the fold that is kept from training, to stop by; two at least.
+        validation: share of the samples outside the fold that training is stopped by; two samples at least.
     """
     parts = np.array_split(rng.permutation(n), folds)
     for k, test in enumerate(parts):
         rest = rng.permutation(np.concatenate(parts[:k] + parts[k + 1 :]))
-        kept = max(2, round(validation * len(rest)))
-        yield Split(rest[kept:], rest[:kept], test)
+        count = max(2, round(validation * len(rest)))
+        yield Split(rest[count:], rest[:count], test)

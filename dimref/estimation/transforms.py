@@ -1,4 +1,4 @@
-"""Transforms of one variable at a time, fitted on the training part and applied to what is held out.
+"""Transforms of one variable at a time, fitted on the training part and applied to held-out samples.
 
 An invertible one leaves mutual information as it is, and any other can only lower it (data processing), so a bound after
 a transform is a bound before it. What they change is how hard the critic's task is: heavy tails, above all.
@@ -10,8 +10,14 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
+
+from dimref.backend import Backend
+from dimref.estimation import gaussian_critic
+from dimref.estimation.gaussian_critic import GaussianCritic
+from dimref.trees import Array, Tree
 
 Transform = Callable[[np.ndarray], np.ndarray]  # (N, D) → (N, D), float64
 
@@ -20,7 +26,7 @@ QUARTILES = 1.349  # a normal distribution's interquartile range in standard dev
 
 def standardize(train: np.ndarray) -> Transform:
     """(x − mean) / standard deviation, per column. Units and offsets do not matter; tails stay as heavy as they are."""
-    size = np.maximum(np.abs(train).max(axis=0), np.finfo(np.float64).tiny)  # 1e300 has no square
+    size = _size(train)
     mean, deviation = (train / size).mean(axis=0), (train / size).std(axis=0)
     deviation = np.where(_constant(train), np.inf, deviation)
     return lambda x: (x / size - mean) / deviation
@@ -31,7 +37,9 @@ def asinh(train: np.ndarray) -> Transform:
     low, median, high = np.quantile(train, (0.25, 0.5, 0.75), axis=0)
     spread = high / QUARTILES - low / QUARTILES
     # Half the samples on one value: the quartiles meet, and the standard deviation has to do.
-    scale = np.where(spread > 0, spread, np.where(_constant(train), 1, _deviation(train)))
+    scale = np.where(
+        spread > 0, spread, np.where(_constant(train), 1, (train / _size(train)).std(axis=0) * _size(train))
+    )
 
     def bend(x: np.ndarray) -> np.ndarray:
         return np.arcsinh(x / scale - median / scale)
@@ -69,13 +77,50 @@ def normal_quantile(share: np.ndarray) -> np.ndarray:
     return np.interp(share, _PHI, _GRID)
 
 
+@dataclass(frozen=True)
+class Preparation:
+    """How samples become what a critic scores: transformed, and beside that their features in a Gaussian's log ratio.
+
+    Fitted on a training part, applied to any samples.
+    """
+
+    x_transform: Transform
+    y_transform: Transform
+    gaussian: GaussianCritic
+    backend: Backend
+
+    def sides(self, x: np.ndarray, y: np.ndarray, factor: float) -> tuple[Tree, Tree]:
+        """x (N, D) and y (M, D') as critics take them, float32 on the device.
+
+        Args:
+            factor: of the canonical correlations, in [0, 1].
+        """
+        x, y = self.x_transform(x), self.y_transform(y)
+        left, right = self.gaussian.features(x, y, factor)
+        sides = [
+            {"values": values.astype(np.float32), "gaussian": gaussian} for values, gaussian in ((x, left), (y, right))
+        ]
+        return self.backend.tree_to_device(sides[0]), self.backend.tree_to_device(sides[1])
+
+
+def prepare(x: np.ndarray, y: np.ndarray, transform: str, backend: Backend) -> Preparation:
+    """Transforms and canonical correlations of a training part x (N, D), y (N, D')."""
+    x_transform, y_transform = TRANSFORMS[transform](x), TRANSFORMS[transform](y)
+    return Preparation(x_transform, y_transform, gaussian_critic.fit(x_transform(x), y_transform(y)), backend)
+
+
+def rows_of(side: Tree, rows: Array | slice) -> Tree:
+    """Some of the samples of one of the two `sides`."""
+    return {name: values[rows] for name, values in side.items()}
+
+
 def _constant(train: np.ndarray) -> np.ndarray:
     return train.max(axis=0) == train.min(axis=0)
 
 
-def _deviation(train: np.ndarray) -> np.ndarray:
-    size = np.maximum(np.abs(train).max(axis=0), np.finfo(np.float64).tiny)
-    return (train / size).std(axis=0) * size
+def _size(train: np.ndarray) -> np.ndarray:
+    """The largest number of each column, to divide by before anything is squared: 1e300 has no square."""
+    return np.maximum(np.abs(train).max(axis=0), np.finfo(np.float64).tiny)
 
 
 _GRID = np.linspace(-6, 6, 2401)

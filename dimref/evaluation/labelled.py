@@ -1,4 +1,4 @@
-"""The images that an encoder is judged on: training and test images, with their labels where they have some."""
+"""The images of an evaluation: training and test images, with their labels where they have some."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dimref.data import DataError, MissingSplit
 from dimref.evaluation.probes.problem import FEWEST
 from dimref.training.config import Config
 
-LIMIT = 10_000  # training images, and test images, unless told otherwise
+LIMIT = 10_000  # training images, and test images, by default
 LABELLED = {"stl10-unlabeled": "stl10"}  # where the labels of an unlabelled set come from
 
 
@@ -26,7 +26,7 @@ class Labelled:
 
     @property
     def unfit(self) -> str | None:
-        """Why no classifier can be judged by these labels; None where one can."""
+        """Why no classifier can be evaluated by these labels; None where one can."""
         if min(labels.min() for _, labels in (self.train, self.test)) < 0:
             return "the images have no labels, or some have none"
         if len(self.train[1]) < FEWEST:
@@ -39,6 +39,12 @@ class Labelled:
     def chance(self) -> float:
         """The accuracy of always guessing the commonest test label."""
         return float(np.unique(self.test[1], return_counts=True)[1].max() / len(self.test[1]))
+
+
+def too_few(least: int, train: int, test: int) -> str | None:
+    """Why so many training and test images are too few; None where they are enough."""
+    enough = min(train, test) >= least
+    return None if enough else f"needs {least} training and {least} test images, found {train} and {test}"
 
 
 def labelled_images(config: Config, limit: int | None = None) -> Labelled:
@@ -60,7 +66,7 @@ def labelled_images(config: Config, limit: int | None = None) -> Labelled:
         origin = "a fifth of the training images, since there is no test split; the encoder has seen them"
         return Labelled(pairs[0], pairs[1], origin, train.source)
     if test.images.shape[1:] != train.images.shape[1:]:
-        sizes = ["×".join(map(str, found.images.shape[1:])) for found in (train, test)]
+        sizes = ["×".join(map(str, part.images.shape[1:])) for part in (train, test)]
         raise DataError(
             f"{test.source}: expected test images of the training images' size {sizes[0]}, found {sizes[1]}"
         )

@@ -1,4 +1,4 @@
-"""What of an image can be drawn again from its representation: a decoder, scored by multi-scale SSIM on test images.
+"""How well a decoder draws an image from its representation, by multi-scale SSIM on test images.
 
 The decoder is trained on training images with the encoder frozen, by mean squared error; MS-SSIM only measures.
 """
@@ -10,11 +10,10 @@ import numpy as np
 from dimref import layers, ops
 from dimref.backend import Backend
 from dimref.encoders import KERNEL, PADDING, STRIDE, Layout
-from dimref.evaluation.probes import descent
+from dimref.evaluation.labelled import too_few
 from dimref.evaluation.probes.problem import standardized
 from dimref.evaluation.ssim import ms_ssim
-from dimref.optim import adam_step, init_adam
-from dimref.tape import value_and_gradients
+from dimref.training.fit import Schedule, fit, shuffled, whole_passes
 from dimref.trees import Array, Tree
 
 FEWEST = 2  # images in either set
@@ -39,17 +38,14 @@ def reconstruction(
     Source: arXiv 1808.06670, section 4.1 (MS-SSIM of a decoder from y).
     """
     (images, y), (images_test, y_test) = train, test
-    if min(len(y), len(y_test)) < FEWEST:
-        raise ValueError(
-            f"reconstruction: needs {FEWEST} training and {FEWEST} test images, had {len(y)} and {len(y_test)}"
-        )
+    if reason := too_few(FEWEST, len(y), len(y_test)):
+        raise ValueError(f"reconstruction: {reason}")
     y, y_test = standardized(y, y_test)
     decoder, running = _fit(images, y, layout, np.random.default_rng(seed), backend)
     total = 0.0
     for start in range(0, len(y_test), BATCH):
         window = slice(start, start + BATCH)
-        given = backend.to_device(y_test[window])
-        drawn, _ = decode(decoder, running, given, layout, training=False)
+        drawn, _ = decode(decoder, running, backend.to_device(y_test[window]), layout, training=False)
         total += float(backend.to_host(ms_ssim(backend.to_device(_unit(images_test[window])), drawn)).sum())
     return total / len(y_test)
 
@@ -71,20 +67,20 @@ def decode(parameters: Tree, running: Tree, y: Array, layout: Layout, training: 
     """Images (B, H, W, C) in [0, 1] from y (B, D), and the new running statistics.
 
     The mirror image of the encoder from its local map down: 4×4 kernels of stride 2, batch norm and ReLU; a sigmoid at
-    the end. What the encoder pads is cut off.
+    the end. The encoder's padding is cut off.
     """
     side = layout.local[0]
-    moved: Tree = {}
+    new_running: Tree = {}
     x = ops.reshape(layers.linear(parameters["start"], y), (y.shape[0], side, side, WIDTH))
     for k in range(layout.depth - 1):
         if k:
             x = layers.conv_transpose2d(parameters[f"up{k}"], x, KERNEL, STRIDE, PADDING)
         norm = f"norm{k}"
-        x, moved[norm] = layers.batch_norm(parameters[norm], running[norm], x, training, relu=True)
+        x, new_running[norm] = layers.batch_norm(parameters[norm], running[norm], x, training, relu=True)
     x = ops.sigmoid(layers.conv_transpose2d(parameters["image"], x, KERNEL, STRIDE, PADDING))
     before = (layout.padded - layout.size) // 2
     inner = slice(before, before + layout.size)
-    return ops.cut(x, (slice(None), inner, inner)), moved
+    return ops.cut(x, (slice(None), inner, inner)), new_running
 
 
 def _fit(
@@ -92,18 +88,19 @@ def _fit(
 ) -> tuple[Tree, Tree]:
     """Adam on the mean squared error, its rate half a cosine down to 0."""
     parameters, running = map(backend.tree_to_device, init_decoder(rng, layout, y.shape[1]))
-    adam = init_adam(parameters)
-    for rows, rate in descent.steps(len(y), min(BATCH, len(y)), EPOCHS, LEAST_STEPS, LR, rng):
-        target, given = backend.to_device(_unit(images[rows])), backend.to_device(y[rows])
-        _, gradients, running = value_and_gradients(_error, parameters, running, given, target, layout)
-        parameters, adam = adam_step(parameters, gradients, adam, rate)
-    return parameters, running
+    size = min(BATCH, len(y))
+    batches = (
+        (backend.to_device(y[rows]), backend.to_device(_unit(images[rows]))) for rows in shuffled(rng, len(y), size)
+    )
 
+    def loss(parameters: Tree, running: Tree, batch: tuple[Array, Array]) -> tuple[Array, Tree]:
+        drawn, new_running = decode(parameters, running, batch[0], layout, training=True)
+        difference = ops.subtract(drawn, batch[1])
+        return ops.mean(difference * difference), new_running
 
-def _error(parameters: Tree, running: Tree, y: Array, target: Array, layout: Layout) -> tuple[Array, Tree]:
-    drawn, moved = decode(parameters, running, y, layout, training=True)
-    difference = ops.subtract(drawn, target)
-    return ops.mean(difference * difference), moved
+    schedule = Schedule(whole_passes(len(y), size, EPOCHS, LEAST_STEPS), LR, cosine=True)
+    result = fit(loss, parameters, batches, schedule, running)
+    return result.parameters, result.state
 
 
 def _unit(images: np.ndarray) -> np.ndarray:

@@ -18,8 +18,7 @@ import numpy as np
 from dimref import __version__
 from dimref.backend import NUMPY
 from dimref.errors import DimrefError
-from dimref.evaluation import frozen
-from dimref.export import torch_layout
+from dimref.export import inference, torch_layout
 from dimref.export.torch_layout import Named
 from dimref.training import checkpoints, methods
 from dimref.training.methods import AnyLayout
@@ -41,16 +40,16 @@ def write_weights(run: Path, checkpoint: str, form: str, out: Path, scorers: boo
     Raises:
         RunError: the checkpoint cannot be read, or the file not written. DimrefError: safetensors is missing.
     """
-    encoder, found = frozen.load(run, NUMPY, checkpoint)
-    parameters, state = found.trees["parameters"], found.trees["state"]
+    encoder, saved = inference.load(run, NUMPY, checkpoint)
+    parameters, state = saved.trees["parameters"], saved.trees["state"]
     if scorers:
-        fresh, _ = methods.init_parameters(np.random.default_rng(0), encoder.layout, found.config.objective())
+        fresh, _ = methods.init_parameters(np.random.default_rng(0), encoder.layout, saved.config.objective())
         checkpoints.check_same_shapes(run / checkpoint, parameters, fresh)
     else:
         parameters = {"encoder": parameters["encoder"]}
     if form == "safetensors":
         named = _dimref_names(parameters, state)
-        checkpoints.replace(out, _safetensors(named, encoder.layout, found.step))
+        checkpoints.replace(out, _safetensors(named, encoder.layout, saved.step))
     else:
         named = torch_layout.torch_names(parameters, encoder.layout, state)
         with checkpoints.writing(out) as file:

@@ -3,10 +3,9 @@
 from dimref.plots.accuracies import accuracies
 from dimref.plots.components import components
 from dimref.plots.curves import curves
-from dimref.plots.estimate import estimate
 from dimref.plots.filters import filters
 from dimref.plots.neighbours import neighbours
 from dimref.plots.style import MISSING, available
 from dimref.plots.views import views
 
-__all__ = ["MISSING", "accuracies", "available", "components", "curves", "estimate", "filters", "neighbours", "views"]
+__all__ = ["MISSING", "accuracies", "available", "components", "curves", "filters", "neighbours", "views"]

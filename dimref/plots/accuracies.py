@@ -10,6 +10,7 @@ from dimref.errors import DimrefError
 from dimref.plots.style import BLUE, GREY, ORANGE, new_figure, save, tidy
 from dimref.training import checkpoints, choices
 from dimref.training.files import read_small
+from dimref.training.signals import killable
 
 EVALUATION = "evaluation.json"
 TITLES = {"linear": "linear", "mlp": "one hidden layer", "svm": "linear SVM", "knn": "k nearest neighbours"}
@@ -66,6 +67,7 @@ def _draw_probe(axes: Any, cells: dict[tuple[str, str], tuple[float, float]], ch
 Cells = dict[tuple[str, str, str], tuple[float, float]]  # (probe, encoder, feature) → mean and deviation in %
 
 
+@killable()
 def read_probes(path: Path) -> tuple[Cells, float]:
     """The probes in an evaluation.json, and chance, all in %; a deviation that is not known is 0.
 

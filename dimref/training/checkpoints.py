@@ -1,8 +1,9 @@
 """The run directory: config.json, metrics.jsonl, newest.npz and best.npz.
 
 Every file but the metrics is written beside its place, flushed to the disk and renamed over it, so that whatever happens
-the complete old one or the complete new one is there. Metrics are appended a line at a time and cut back to the
-checkpoint's step when a run is resumed. Checkpoints hold arrays alone, uncompressed and without a pickle, under a checksum.
+the complete old one or the complete new one is there. Metrics are appended a line at a time, flushed before a checkpoint
+that follows them, and cut back to the checkpoint's step when a run is resumed. A run exists once its configuration does.
+Checkpoints hold arrays alone, uncompressed and without a pickle, under a checksum.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 
@@ -34,6 +35,7 @@ from dimref.errors import DimrefError
 from dimref.training import config as configs
 from dimref.training.config import Config
 from dimref.training.files import no_file
+from dimref.training.signals import killable
 from dimref.trees import Tree, leaves
 
 FORMAT = 3  # since 3 with a checksum
@@ -44,6 +46,7 @@ TREE = r"\w+(/\w+){0,3}"
 MEMBER = re.compile(
     rf"({META}|(parameters|adam/[mv])/(encoder|local|global|prior)/{TREE}|state/(encoder/{TREE}|mine/(local|global)))\.npy"
 )
+WRITTEN = ("json", "jsonl", "npz", "npy", "png")  # into a run directory, by the names' ends
 CONFIG, METRICS, NEWEST, BEST, CURVES = "config.json", "metrics.jsonl", "newest.npz", "best.npz", "curves.png"
 
 
@@ -78,20 +81,26 @@ def make_next(root: Path, stem: str) -> Path:
             return path
 
 
-def create(path: Path, config: Config) -> None:
-    """Make the run directory and write its configuration.
+@contextlib.contextmanager
+def create(path: Path, config: Config) -> Iterator[None]:
+    """Make the run directory, hold it as `locked` does, and write its configuration.
 
     Raises:
         RunError: a run is there already, or the directory cannot be written.
     """
-    if any((path / name).exists() for name in (CONFIG, METRICS, NEWEST, BEST)):
-        raise RunError(
-            f"{path}: expected a new run directory, found a run; continue it with --resume {shlex.quote(str(path))}"
-        )
     with _told(path):
         path.mkdir(parents=True, exist_ok=True)
-    replace(path / CONFIG, configs.write(config).encode())
-    replace(path / METRICS, b"")
+    with locked(path):  # of two that begin in one directory, one writes
+        if any((path / name).exists() for name in (CONFIG, METRICS, NEWEST, BEST)):
+            raise RunError(
+                f"{path}: expected a new run directory, found a run; continue it with --resume {shlex.quote(str(path))}"
+            )
+        replace(path / CONFIG, configs.write(config).encode())
+        replace(path / METRICS, b"")
+        yield
+
+
+_held: dict[Path, os.stat_result] = {}  # the run directories that this process has locked
 
 
 @contextlib.contextmanager
@@ -109,18 +118,59 @@ def locked(path: Path) -> Iterator[None]:
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for name in (CONFIG, METRICS, NEWEST, BEST, "*.png"):
-                for left in path.glob(f".{name}.*.tmp"):  # half a file, of a process that was killed
-                    left.unlink(missing_ok=True)
+            _remove_left(path)
         except BlockingIOError:
             raise RunError(
                 f"{path}: expected a run at rest, found another process training it; wait or stop it"
             ) from None
         except OSError:
             pass  # a file system without locks
+        held = _held[path] = os.fstat(handle)
+        try:
+            yield
+        finally:
+            if _held.get(path) is held:
+                del _held[path]
+    finally:
+        os.close(handle)
+
+
+def _remove_left(path: Path) -> None:
+    """Take away half a file of a process that was killed, not that of a process that is writing it, as `plot` may be."""
+    for end in WRITTEN:
+        for left in path.glob(f".*.{end}.*.tmp"):
+            with contextlib.suppress(OSError), open(left, "r+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                left.unlink()
+
+
+@contextlib.contextmanager
+def _claimed(temporary: Path) -> Iterator[None]:
+    """Hold a temporary file until it has its place, where the system can: `_remove_left` lets it be."""
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(temporary, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         yield
     finally:
         os.close(handle)
+
+
+def _need_same_directory(path: Path) -> None:
+    """Raise RunError where a run directory was moved away while held: another run may lie in its place by now."""
+    held = _held.get(path.parent)
+    if held is None:
+        return
+    with contextlib.suppress(OSError):
+        if os.path.samestat(held, os.stat(path.parent)):
+            return
+    raise RunError(
+        f"{path.parent}: expected the directory that this run began in, found it moved away or removed; "
+        "go on with --resume and its new place"
+    )
 
 
 def need_file(path: Path) -> None:
@@ -148,12 +198,13 @@ def writing(path: Path) -> Iterator[BinaryIO]:
     Raises:
         RunError: the disk is full, the directory is gone or not writable, or a device lies there; the old file stays.
     """
+    _need_same_directory(path)
     need_file(path)
     path = Path(os.path.realpath(path))
     short = path.name if len(os.fsencode(path.name)) < LONGEST else f"{zlib.crc32(os.fsencode(path.name)):08x}"
     temporary = path.with_name(f".{short}.{os.getpid()}.tmp")
     try:
-        with _told(path):
+        with _told(path), _claimed(temporary):
             with open(temporary, "wb") as file:
                 yield file
                 file.flush()
@@ -210,6 +261,7 @@ def checksum(meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
     return f"CRC {total:08x}"
 
 
+@killable()
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint back: first what is in it, by name, type and shape; then the content, if it is one.
 
@@ -279,7 +331,8 @@ def newest_checkpoint(run: Path) -> Checkpoint | None:
     Raises:
         RunError: as `load_checkpoint`; also where there are metrics but no checkpoint that they belong to.
     """
-    if not (run / NEWEST).exists() and not read_metrics(run / METRICS):
+    begun = [name for name in (METRICS, NEWEST, BEST) if (run / name).exists()]
+    if not begun or (begun == [METRICS] and not read_metrics(run / METRICS)):
         return None
     return load_checkpoint(run / NEWEST)
 
@@ -317,8 +370,21 @@ def check_same_shapes(path: Path, found: Tree, expected: Tree) -> None:
 
 def append_metrics(path: Path, line: dict[str, Any]) -> None:
     """Add one line; numbers that JSON has no name for are written as "inf", "-inf" and "nan"."""
-    with _told(path), open(path, "a", encoding="utf-8") as file:
+    with _appending(path) as file:
         file.write(json.dumps(_finite(line)) + "\n")
+
+
+def flush_metrics(path: Path) -> None:
+    """Have every line on the disk: a checkpoint must not outlive the lines before it."""
+    with _appending(path) as file:
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def _appending(path: Path) -> Iterator[TextIO]:
+    _need_same_directory(path)
+    with _told(path), open(path, "a", encoding="utf-8") as file:
+        yield file
 
 
 def _finite(value: Any) -> Any:
@@ -327,6 +393,7 @@ def _finite(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not np.isfinite(value) else value
 
 
+@killable()
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """Every complete line; an incomplete last one, of a process that was killed while writing it, is left out.
 

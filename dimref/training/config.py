@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dimref.errors import DimrefError
 from dimref.training import choices as choices_module
 from dimref.training.files import read_small
+from dimref.training.signals import killable
 
 if TYPE_CHECKING:
     from dimref.training.methods import AnyObjective
@@ -211,6 +212,7 @@ def write(config: Config) -> str:
     return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
 
 
+@killable()
 def read(path: Path) -> dict[str, Any]:
     """The options in a JSON file, checked by name and type; some or all of them.
 

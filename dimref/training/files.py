@@ -1,4 +1,4 @@
-"""Small files that nobody vouches for: a regular file of a bounded size is read. Loads no NumPy, for `dimref.config`."""
+"""Small files that nobody vouches for: a regular file of a bounded size is read. Loads no NumPy, for `training.config`."""
 
 import errno
 from pathlib import Path

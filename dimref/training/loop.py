@@ -296,6 +296,7 @@ def save(task: Task, path: Path, state: State) -> None:
         "held_out_batch": task.held_out_batch,
         "layout": asdict(task.layout),
     }
+    checkpoints.flush_metrics(path.with_name(checkpoints.METRICS))
     checkpoints.save_checkpoint(path, Checkpoint(state.step, host, task.config, state.best, meta))
 
 

@@ -43,15 +43,15 @@ def test_a_size_gives_times_and_memory(tiny_layouts, narrow):
 
 def test_training_and_encoding_see_every_size(monkeypatch, tiny_layouts, narrow):
     seen = []
-    step = scale.training.train_step
+    step = scale.loop.train_step
     monkeypatch.setattr(
-        scale.training, "train_step", lambda task, state: (seen.append(len(task.images)), step(task, state))[1]
+        scale.loop, "train_step", lambda task, state: (seen.append(len(task.images)), step(task, state))[1]
     )
     scale.train(50, "numpy", 4, 0.0, tiny_layouts["dim"])
     assert seen == [50, 50]  # one to warm up
-    batches = scale.Frozen.batches
+    batches = scale.Encoder.batches
     monkeypatch.setattr(
-        scale.Frozen, "batches", lambda self, images: (seen.append(len(images)), batches(self, images))[1]
+        scale.Encoder, "batches", lambda self, images: (seen.append(len(images)), batches(self, images))[1]
     )
     scale.encode(60, "numpy", tiny_layouts["dim"])
     assert seen == [50, 50, 60]

@@ -10,8 +10,8 @@ import tiny
 
 from dimref import data
 from dimref.backend import NUMPY
-from dimref.evaluation import frozen
-from dimref.evaluation.frozen import Frozen
+from dimref.export import inference
+from dimref.export.inference import Encoder
 from dimref.training import checkpoints
 
 
@@ -24,7 +24,7 @@ def run(images, narrow, tmp_path):
 
 def features(run, images, split="train", kind="y", checkpoint="newest.npz", limit=None):
     found = data.load("npz", split, images, limit)
-    return frozen.load(run, NUMPY, checkpoint)[0].features(found.images)[kind], found.labels
+    return inference.load(run, NUMPY, checkpoint)[0].features(found.images)[kind], found.labels
 
 
 def rows(result):
@@ -78,7 +78,7 @@ def test_noise_of_shapes_is_the_runs_unless_said(narrow, tmp_path):
     for options, noise in (((), 0.1), (("--noise", 0), 0.0)):
         rows(tiny.invoke("encode", run, "--limit", 12, *options))
         images = data.load("shapes", "train", limit=12, noise=noise).images
-        np.testing.assert_array_equal(np.load(run / "train-y.npy"), frozen.load(run, NUMPY)[0].features(images)["y"])
+        np.testing.assert_array_equal(np.load(run / "train-y.npy"), inference.load(run, NUMPY)[0].features(images)["y"])
     tiny.refused("encode", run, "--noise", 7)
 
 
@@ -122,7 +122,7 @@ def test_a_checkpoint_of_another_layout_is_refused(run):
 
 
 def test_a_place_that_cannot_be_written_to_is_told_before_the_work(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(Frozen, "batches", lambda *_: pytest.fail("images were encoded"))
+    monkeypatch.setattr(Encoder, "batches", lambda *_: pytest.fail("images were encoded"))
     (tmp_path / "f.npy").write_text("old")
     (tmp_path / "f.labels.npy").mkdir()
     line = tiny.refused("encode", run, "--out", tmp_path / "f.npy")
@@ -135,7 +135,7 @@ def test_a_place_that_cannot_be_written_to_is_told_before_the_work(run, tmp_path
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stopped_command_leaves_nothing(run, monkeypatch, number):
-    batches = Frozen.batches
+    batches = Encoder.batches
 
     def stopped(self, images):
         for batch in batches(self, images):
@@ -144,8 +144,8 @@ def test_a_stopped_command_leaves_nothing(run, monkeypatch, number):
             os.kill(os.getpid(), number)
 
     before = signal.getsignal(number)
-    monkeypatch.setattr(frozen, "BATCH", 7)
-    monkeypatch.setattr(Frozen, "batches", stopped)
+    monkeypatch.setattr(inference, "BATCH", 7)
+    monkeypatch.setattr(Encoder, "batches", stopped)
     assert tiny.refused("encode", run, code=130) == "dimref: stopped"
     assert not list(run.glob("*.npy")) + list(run.glob(".*"))
     assert signal.getsignal(number) == before

@@ -56,6 +56,18 @@ def test_the_table_has_the_estimates_of_the_class_and_says_what_they_are(files):
         assert abs(found["KSG"][0] - 0.511) < 0.2
 
 
+def test_counts_and_sizes_are_compared_before_anything_is_unpacked(tmp_path, monkeypatch):
+    """Truth values become numbers of 8 bytes; zeros by the million are packed into a few."""
+    monkeypatch.setattr("dimref.data.npy.read_exactly", None)
+    monkeypatch.setattr("dimref.data.files.MOST_UNPACKED", 50_000)
+    for x, y, line in (
+        (10_000, 9_999, "a.npz: expected one row of y for each of x, found 10000 and 9999 rows"),
+        (10_000, 10_000, "array 'x': expected at most 6250 bytes (if it truly holds more, unpack it), found 10000 for"),
+    ):
+        np.savez_compressed(tmp_path / "a.npz", x=np.zeros(x, bool), y=np.zeros(y))
+        assert line in tiny.refused("estimate", tmp_path / "a.npz")
+
+
 def test_one_npz_holds_both(files):
     two, one = (
         tiny.invoke("estimate", *names, *QUICK).stdout

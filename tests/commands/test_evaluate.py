@@ -13,7 +13,7 @@ import pytest
 import tiny
 
 from dimref import plots
-from dimref.evaluation import judge
+from dimref.evaluation import evaluate
 from dimref.evaluation.probes import linear
 
 
@@ -119,7 +119,7 @@ def test_measures_say_their_interval_their_limit_and_their_scales(run):
 
 
 def test_a_measure_above_what_the_sample_certifies_is_marked(run, monkeypatch):
-    monkeypatch.setattr(judge.dependence, "ndm", lambda *args: judge.dependence.Dependence(5.0, 3, None))
+    monkeypatch.setattr(evaluate.ndm, "ndm", lambda *args: evaluate.Dependence(5.0, 3, None))
     text, _ = evaluated(run, "--probe", "none", "--measures", "ndm")
     assert re.search(r"NDM, nats +trained +5.000  above 4.094", text)
 
@@ -239,7 +239,7 @@ ONE_CLASS = {"labels": np.zeros(120, np.int64)}
         (("--measures", "fid"), "--measures: expected some of mine, ndm, ms-ssim, or none"),
         (("--features", "pixels"), "--features: expected some of conv, fc, y, with commas between, found 'pixels'"),
         (("--features", "none"), "--features: expected some of conv, fc, y"),
-        (("--probe", "none", "--measures", "none"), "found none to judge by (none asked for)"),
+        (("--probe", "none", "--measures", "none"), "found none (none asked for)"),
         (("--probe", "none", "--features", "y"), "--features: has no effect, since there is no probe; leave it out"),
         (("--limit", 0), "--limit: expected a number of at least 1, found 0"),
         (("--limit", 9, "--probe", "knn"), "--probe knn: 9 training images are too few, 10 are the least; leave it out"),
@@ -272,7 +272,7 @@ def test_labels_that_are_asked_for_and_missing_are_refused(train):
     line = tiny.refused("evaluate", run, "--probe", "linear")
     assert "--probe linear: the images have no labels, or some have none; leave it out" in line
     line = tiny.refused("evaluate", run, "--measures", "none")
-    assert "found none to judge by (linear: the images have no labels" in line
+    assert "found none (linear: the images have no labels" in line
     run = train("one-class", **ONE_CLASS)
     assert "the training images are all of one class" in tiny.refused("evaluate", run, "--probe", "svm")
 

@@ -3,15 +3,19 @@
 import json
 import math
 import os
+import signal
 import sys
+import time
 
 import click
 import pytest
+from autograd import wrap_util
 from click.testing import CliRunner
 
 from dimref.cli import Group
 from dimref.commands.options import json_option, printer, set_threads, write_json
 from dimref.errors import DimrefError
+from dimref.training.signals import Stopped, stopped_by_signals
 
 RESULT = {"nats": 0.5, "of": "x → y"}
 
@@ -32,6 +36,18 @@ def work(word, json_file):
 
 def run(*args):
     return CliRunner().invoke(main, ["work", *(str(arg) for arg in args)], catch_exceptions=False)
+
+
+def test_an_interrupt_that_autograd_would_pass_over_is_heard():
+    class Named:
+        @property
+        def __name__(self):
+            os.kill(os.getpid(), signal.SIGINT)
+            return "f"
+
+    with pytest.raises(Stopped), stopped_by_signals():  # noqa: PT012
+        wrap_util.wraps(Named())(lambda: None)
+        time.sleep(10)
 
 
 def test_without_json_a_table():

@@ -10,7 +10,7 @@ from dimref import encoders, objectives
 from dimref.backend import NUMPY
 from dimref.commands import pictures
 from dimref.errors import DimrefError
-from dimref.evaluation.frozen import Frozen
+from dimref.export.inference import Encoder
 from dimref.objectives import Objective
 from dimref.training import loop
 
@@ -20,7 +20,7 @@ def encoder(prepare):
     task = prepare()
     state = loop.initial_state(task)
     state, _ = loop.train_step(task, state)
-    return Frozen(task.layout, NUMPY, state.parameters["encoder"], state.model["encoder"])
+    return Encoder(task.layout, NUMPY, state.parameters["encoder"], state.model["encoder"])
 
 
 @pytest.fixture

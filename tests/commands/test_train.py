@@ -437,10 +437,6 @@ def test_what_is_no_run_is_refused(tmp_path, images):
     assert "nowhere/config.json: expected a configuration file" in tiny.refused("train", "--resume", "nowhere")
     assert "Not a directory" in tiny.refused("train", "--resume", images)
     assert "expected a configuration file" in tiny.refused("train", "--resume", tmp_path)
-    (tmp_path / "config.json").write_text("{}")
-    assert "metrics.jsonl: expected the run's metrics, found: No such file" in tiny.refused(
-        "train", "--resume", tmp_path
-    )
 
 
 @pytest.mark.parametrize("name", ["newest.npz", "metrics.jsonl", "config.json"])
@@ -695,7 +691,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(whole, tmp_path):
         f"{' '.join(tiny.DIMREF)} {' '.join(map(str, tiny.small(whole.parent / 'images.npz', '--quiet', '--out', run)))}",
         "echo $?",
         f"ls -A {run}",
-        f"{sys.executable} -c 'import pathlib\nfrom dimref import runs\n"
+        f"{sys.executable} -c 'import pathlib\nfrom dimref.training import checkpoints as runs\n"
         f'print(runs.load_checkpoint(pathlib.Path("{run}/newest.npz")).step)\'',
     )
     unshare = shutil.which("unshare")
@@ -729,6 +725,30 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(tmp_path):
     (tmp_path / "cut" / "metrics.jsonl").write_text("")
     assert tiny.invoke("train", "--resume", tmp_path / "cut", "--no-plot").exit_code == 0
     tiny.assert_same_run(tmp_path / "cut", tmp_path / "whole")
+
+
+def test_a_run_killed_once_it_had_a_configuration_starts_again(train):
+    run, _ = train()
+    shutil.copytree(run, run.with_name("cut"))
+    for name in ("metrics.jsonl", "best.npz"):
+        (run.with_name("cut") / name).unlink()
+    line = tiny.refused("train", "--resume", run.with_name("cut"))  # a checkpoint had metrics
+    assert "metrics.jsonl: expected the run's metrics, found: No such file" in line
+    (run.with_name("cut") / "newest.npz").unlink()
+    assert tiny.invoke("train", "--resume", run.with_name("cut"), "--no-plot").exit_code == 0
+    tiny.assert_same_run(run.with_name("cut"), run)
+
+
+def test_of_runs_that_start_together_in_one_directory_one_is_trained(whole, tmp_path):
+    path, run = whole.parent / "images.npz", tmp_path / "run"
+    children = [tiny.start(*tiny.small(path, *LONG, "--quiet", "--seed", seed, "--out", run)) for seed in range(4)]
+    ends = [(child.communicate(timeout=120), child.returncode) for child in children]
+    (winner,) = [seed for seed, (_, code) in enumerate(ends) if code == 0]
+    for (_, errors), code in ends[:winner] + ends[winner + 1 :]:
+        assert code == 2
+        assert re.search("found a run; continue it with --resume|found another process training it", errors)
+    assert stored(run).seed == winner
+    assert tiny.process("train", "--resume", run, "--no-plot", "--quiet").returncode == 0
 
 
 def test_a_stored_configuration_still_chooses_the_scorer_that_fits_another_bound(tmp_path):

@@ -11,7 +11,8 @@ from strict import STRICT
 from dimref import encoders
 from dimref.amdim import encoder as amdim_encoder
 from dimref.backend import NUMPY
-from dimref.evaluation import frozen, reconstruction
+from dimref.evaluation import reconstruction
+from dimref.export import inference
 from dimref.training import checkpoints, loop, methods, task
 from dimref.training.config import AMDIM_OPTIONS, DIM_OPTIONS, PRESETS, Config
 from dimref.trees import leaves
@@ -178,7 +179,7 @@ def test_training_learns_which_views_belong_together(images):
 def test_encode_writes_the_1x1_features(run):
     result = tiny.invoke("encode", run, "--split", "test")
     assert result.exit_code == 0, result.output
-    encoder, found = frozen.load(run, NUMPY)
+    encoder, found = inference.load(run, NUMPY)
     y = np.load(run / "test-y.npy")
     assert y.shape == (30, 8)
     with np.load(found.config.data_dir) as archive:
@@ -189,7 +190,7 @@ def test_encode_writes_the_1x1_features(run):
 
 
 def test_features_do_not_depend_on_the_batch_they_are_encoded_in(run):
-    encoder, found = frozen.load(run, NUMPY)
+    encoder, found = inference.load(run, NUMPY)
     with np.load(found.config.data_dir) as archive:
         images = archive["test_images"]
     together = encoder.features(images)["y"]
@@ -198,9 +199,9 @@ def test_features_do_not_depend_on_the_batch_they_are_encoded_in(run):
 
 
 def test_evaluate_probes_the_1x1_features(run, monkeypatch):
-    from dimref.evaluation.probes import descent
+    from dimref.evaluation.probes import classifier
 
-    monkeypatch.setattr(descent, "LEAST_STEPS", 1)
+    monkeypatch.setattr(classifier, "LEAST_STEPS", 1)
     result = tiny.invoke("evaluate", run, "--measures", "none", "--probe", "linear,mlp")
     assert result.exit_code == 0, result.output
     cells = json.loads((run / "evaluation.json").read_text())["results"]
@@ -213,7 +214,7 @@ def test_evaluate_probes_the_1x1_features(run, monkeypatch):
 
 
 def test_measures_of_y_are_taken_by_networks_of_deep_infomaxs_sizes(run):
-    encoder, found = frozen.load(run, NUMPY)
+    encoder, found = inference.load(run, NUMPY)
     assert encoder.critic_layout == encoders.Layout(8, 1)
     with np.load(found.config.data_dir) as archive:
         images = archive["images"], archive["test_images"]
@@ -221,12 +222,12 @@ def test_measures_of_y_are_taken_by_networks_of_deep_infomaxs_sizes(run):
     parameters, running = reconstruction.init_decoder(np.random.default_rng(0), encoder.critic_layout, y[0].shape[1])
     drawn, _ = reconstruction.decode(parameters, running, y[1], encoder.critic_layout, training=False)
     assert drawn.shape == images[1].shape
-    dim = frozen.Frozen(encoders.Layout(8, 1, width=4), NUMPY, {}, {})
+    dim = inference.Encoder(encoders.Layout(8, 1, width=4), NUMPY, {}, {})
     assert dim.critic_layout is dim.layout
 
 
 def test_export_writes_every_array_under_both_kinds_of_names(run):
-    encoder, found = frozen.load(run, NUMPY)
+    encoder, found = inference.load(run, NUMPY)
     count = len(dict(leaves({"p": found.trees["parameters"], "s": found.trees["state"]["encoder"]})))
     assert tiny.invoke("export", run).exit_code == 0
     with np.load(run / "weights.npz") as archive:

@@ -72,6 +72,10 @@ def test_deflate_expands_no_further():
 
 
 def test_most_bytes(tmp_path):
-    for name, most in (("a", 10), ("a.gz", 10 * DEFLATE_RATIO)):
-        (tmp_path / name).write_bytes(bytes(10))
+    gib = 1 << 30
+    for name, size, most in (
+        ("a", 10, 10), ("a.gz", 10, 10 * DEFLATE_RATIO), ("b.gz", gib // 16, gib), ("c.gz", gib, 8 * gib)
+    ):  # fmt: skip
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(size)  # a hole: it takes no space
         assert most_bytes(tmp_path / name) == most

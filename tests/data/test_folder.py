@@ -5,6 +5,7 @@ import io
 import os
 import struct
 import tempfile
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -286,6 +287,37 @@ def test_decompression_bombs(side, word, tmp_path, refuses):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x.png").write_bytes(bomb(side))
     refuses("folder", "train", tmp_path, "a/x.png: expected", word)
+
+
+def test_a_chunk_that_promises_gigabytes_takes_no_memory(tmp_path):
+    """Pillow has decoded all pixels before it notices, and lets it pass."""
+    array = pixels()
+    content = save(tmp_path / "a" / "x.png", array).read_bytes()
+    at = content.index(b"IDAT") - 4
+    (tmp_path / "a" / "x.png").write_bytes(content[:at] + struct.pack(">I", 3 << 30) + content[at + 4 :])
+    tracemalloc.start()
+    try:
+        assert np.array_equal(load("folder", "train", tmp_path).images, array[None])
+        assert tracemalloc.get_traced_memory()[1] < 1 << 24
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_file_larger_than_any_image(tmp_path, refuses):
+    (tmp_path / "a").mkdir()
+    with (tmp_path / "a" / "x.png").open("wb") as file:
+        file.truncate(1 << 40)  # a hole: it takes no space
+    refuses("folder", "train", tmp_path, "x.png: expected a file of at most 268435456 bytes, found 1099511627776")
+
+
+def test_many_small_files_of_large_images(tmp_path, refuses, monkeypatch):
+    monkeypatch.setattr("dimref.data.folder.MOST_UNPACKED", 1_000_000)
+    for k in range(3):
+        save(tmp_path / "a" / f"{k}.png", np.zeros((600, 600), np.uint8))
+    assert len(load("folder", "train", tmp_path, limit=2).images) == 2
+    refuses(
+        "folder", "train", tmp_path, "expected images of at most 100 times the .* bytes of their files, found 1080000"
+    )
 
 
 def test_other_formats_under_an_image_name_are_not_tried(tmp_path, refuses):

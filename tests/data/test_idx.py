@@ -152,6 +152,28 @@ def test_a_gzip_bomb_is_not_unpacked(tmp_path, refuses, monkeypatch):
     assert 76 < unpacked < 1 << 21
 
 
+def test_another_count_of_labels_is_not_read(tmp_path, refuses):
+    """A GiB of them is packed into one MiB, for four images."""
+    write(tmp_path, images_file(), labels_file())
+    (tmp_path / "t10k-labels-idx1-ubyte").unlink()
+    path = tmp_path / "t10k-labels-idx1-ubyte.gz"
+    path.write_bytes(gzip.compress(labels_file([], count=1 << 27)) + bytes(1 << 20))
+    refuses("idx", "test", tmp_path, "t10k-labels-idx1-ubyte.gz: expected 4 labels, .*, found 134217728")
+    path.write_bytes(gzip.compress(labels_file([], count=(1 << 27) + 1)) + bytes(1 << 20))
+    refuses("idx", "test", tmp_path, "t10k-labels-idx1-ubyte.gz: expected as many bytes as the header's shape")
+
+
+def test_a_small_file_is_not_unpacked_to_gigabytes(tmp_path, refuses):
+    """A header that deflate could keep: two GiB in four MiB."""
+    write(tmp_path, b"", labels_file())
+    (tmp_path / "t10k-images-idx3-ubyte").unlink()
+    packed = gzip.compress(images_file([], shape=(4, 1 << 14, 1 << 15))) + bytes(4 << 20)
+    (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(packed)
+    refuses(
+        "idx", "test", tmp_path, r"shape \[4, 16384, 32768\], found a file of 41\d+ bytes .if it truly holds them, unp"
+    )
+
+
 @settings(deadline=None, derandomize=True, max_examples=60)
 @given(data=st.data(), packed=st.booleans())
 def test_damage(data, packed, damage, survives):

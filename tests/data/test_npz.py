@@ -85,7 +85,8 @@ def test_missing_split_and_missing_arrays(tmp_path, refuses):
         ({"labels": np.eye(5, dtype=int)}, r"found int64 \(5, 5\)"),
         ({"labels": LABELS - 1}, "labels from -1 to 65535, found -2 to 2"),
         ({"labels": abs(LABELS) * 30_000}, "labels from -1 to 65535, found 0 to 90000"),
-        ({"test_images": GREY, "test_labels": LABELS / 2}, "array 'test_labels': expected integer labels"),
+        ({"test_images": GREY, "test_labels": LABELS}, "expected 2 labels, one for each of 'test_images', found 5"),
+        ({"test_images": GREY, "test_labels": LABELS[:2] / 2}, "array 'test_labels': expected integer labels"),
     ],
 )
 def test_wrong_arrays(arrays, message, tmp_path, refuses):
@@ -139,6 +140,20 @@ def test_a_header_that_promises_too_much_reserves_nothing(tmp_path, refuses):
     np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": (10**12, 9, 9)})
     archive(tmp_path, stream.getvalue() + bytes(81))
     refuses("npz", "train", tmp_path, "expected 81000000000000 bytes for shape .*, found at most 209")
+
+
+def test_another_count_of_labels_is_not_read(tmp_path, refuses, monkeypatch):
+    """Zeros by the million are packed into a few bytes."""
+    np.savez_compressed(tmp_path / "a.npz", images=COLOUR, labels=np.zeros(10**6, np.uint8))
+    monkeypatch.setattr("dimref.data.npy.read_exactly", None)
+    refuses("npz", "train", tmp_path, "expected 5 labels, one for each of 'images', found 1000000 in 'labels'")
+
+
+def test_more_labels_than_any_dataset_has_are_not_read(tmp_path, refuses, monkeypatch):
+    np.savez(tmp_path / "a.npz", images=COLOUR, labels=LABELS)
+    monkeypatch.setattr("dimref.data.npy.read_exactly", None)
+    monkeypatch.setattr("dimref.data.npz.MOST_IMAGES", 4)
+    refuses("npz", "train", tmp_path, r"expected integer labels of shape \(N,\), found int64 \(5,\)")
 
 
 @settings(deadline=None, derandomize=True, max_examples=100)

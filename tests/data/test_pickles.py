@@ -5,13 +5,14 @@ import io
 import os
 import pickle
 import pickletools
+import struct
 import tracemalloc
 
 import numpy as np
 import pytest
 
 from dimref.data import DataError
-from dimref.data.pickles import PickledArray, read_pickle
+from dimref.data.pickles import PickledArray, PickledType, read_pickle
 
 ARRAY = np.arange(24, dtype=np.uint8).reshape(2, 12)
 
@@ -92,10 +93,9 @@ def test_a_dotted_name_reaches_nothing(tmp_path):
 
 def test_a_pickle_cannot_alter_the_stand_ins(tmp_path):
     # BUILD on what a name stands for, with a dictionary of attributes to set.
-    for target in (b"cnumpy\ndtype\n", b"cnumpy\nndarray\n", b"cnumpy.core.multiarray\n_reconstruct\n"):
-        with pytest.raises(DataError):
-            read_pickle(write(tmp_path / "p", b"\x80\x02" + target + b"N}U\x01xK\x01s\x86b."))
-    read_pickle(write(tmp_path / "p", b"\x80\x02}U\x01ac_codecs\nencode\nN}U\x01xK\x01s\x86bs."))
+    for name in ("numpy\ndtype", "numpy\nndarray", "numpy.core.multiarray\n_reconstruct", "_codecs\nencode"):
+        with pytest.raises(DataError, match="it sets the state of something that is no array"):
+            read_pickle(write(tmp_path / "p", b"\x80\x02c" + name.encode() + b"\nN}U\x01xK\x01s\x86b."))
     assert not hasattr(PickledArray, "x")
     assert np.array_equal(read_pickle(write(tmp_path / "p", pickle.dumps({"a": ARRAY}, 2)))["a"].uint8(), ARRAY)
 
@@ -106,6 +106,8 @@ BOMBS = {
     "a string said to be huge": b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x0f.",
     "a frame said to be huge": b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x0f}.",
     "an array allocated huge": b"\x80\x02cnumpy\nndarray\n\x8a\x06\x00\x00\x00\x00\x00\x01\x85\x85R.",
+    "a byte array said to be huge": b"\x80\x05\x96" + struct.pack("<Q", 3 << 30) + b".",
+    "an object a byte": b"\x80\x04(" + b"]" * 100_000 + b"l.",
     "a string encoded again and again": (
         b"\x80\x02(X\x00\x00\x01\x00"
         + b"a" * 65536
@@ -128,6 +130,40 @@ def test_bombs_stay_small(bomb, tmp_path):
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak < 4 << 20
+
+
+KEYS = {
+    "a number of 4,816 digits": b"\x8b" + struct.pack("<I", 2000) + b"\x7f" * 2000,
+    "a number": b"K\x01",
+    "a tuple in tuples": b")" + b"\x85" * 100_000,
+    "a tuple in tuples, enough to crash": b")" + b"\x85" * 200_000,
+    "a tuple whose hash takes years": b")" + b"2\x86" * 40,
+    "the same from the memo": b")" + b"".join(b"q%ch%c\x86" % (k, k) for k in range(40)),
+}
+
+
+@pytest.mark.parametrize("key", KEYS.values(), ids=KEYS.keys())
+@pytest.mark.parametrize("program", [b"}%sK\x01s.", b"}(%sK\x01u.", b"(%sK\x01d."], ids=["item", "items", "dict"])
+def test_keys_are_text(key, program, tmp_path):
+    with pytest.raises(
+        DataError, match=r"it has a key that is no text|it has the opcode|more opcodes than arrays need"
+    ):
+        read_pickle(write(tmp_path / "p", b"\x80\x04" + program % key))
+
+
+def test_a_call_has_few_arguments(tmp_path):
+    """A long tuple from the memo would be copied by each of many calls."""
+    with pytest.raises(DataError, match="it calls with other arguments than arrays need"):
+        read_pickle(write(tmp_path / "p", b"\x80\x04cnumpy\nndarray\n(" + b"N" * 100 + b"tR."))
+
+
+def test_a_shape_that_would_be_printed_for_years(tmp_path):
+    array, shape = PickledArray(), ()
+    for _ in range(60):
+        shape = (shape, shape)
+    array.__setstate__((1, shape, PickledType("u1"), False, b""))
+    with pytest.raises(ValueError, match="an array whose shape is no tuple of sizes"):
+        array.uint8()
 
 
 def test_an_array_must_have_the_bytes_its_shape_says(tmp_path):

@@ -87,7 +87,7 @@ def test_no_whole_number_of_records(size, tmp_path, refuses):
         ([1, 2, 3], "found 3"),
         ([1, 0], "train_y.bin: expected labels from 1 to 10, found 0 in record 1"),
         ([11, 1], "found 11 in record 0"),
-        ([], "train_y.bin: expected a whole number of 1-byte records, found 0 bytes"),
+        ([], "train_y.bin: expected 2 labels, one for each image of train_X.bin, found 0"),
     ],
 )
 def test_wrong_labels(labels, message, tmp_path, refuses):

@@ -1,4 +1,4 @@
-"""A square of scores in blocks gives the number of the whole square, in memory of a block."""
+"""A score matrix in blocks gives the number of the whole matrix, in memory of a block."""
 
 import math
 import tracemalloc
@@ -38,7 +38,7 @@ def test_16384_candidates_take_the_memory_of_a_block_and_the_loop_agrees():
     found = blocks.infonce(lambda block: a @ b[block].T, n)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 100 * 2**20  # the square alone is 1 GiB
+    assert peak < 100 * 2**20  # the whole matrix is 1 GiB
     picked = np.random.default_rng(2).choice(n, 200, replace=False)
     scores = a.astype(float) @ b[picked].T.astype(float)
     some = scores[picked, np.arange(200)] - np.log(np.exp(scores - scores.max(axis=0)).sum(axis=0)) - scores.max(axis=0)

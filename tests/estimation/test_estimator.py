@@ -7,7 +7,7 @@ import pytest
 
 from dimref.backend import NUMPY
 from dimref.estimation import MutualInformation, estimator, training
-from dimref.estimation.estimator import READ_AS
+from dimref.estimation.estimator import ESTIMATES
 from dimref.estimation.samples import SampleError, splits
 from dimref.theory.information import mutual_information
 
@@ -25,11 +25,11 @@ def near(estimate, truth, slack=0.03):
     return abs(estimate.nats - truth) < 4 * estimate.error + slack
 
 
-@pytest.mark.parametrize("bound", READ_AS)
+@pytest.mark.parametrize("bound", ESTIMATES)
 def test_a_gaussian_is_found_by_every_bound(bound):
     x, y = gaussian(N, 0.7)
     found = MutualInformation(bound=bound, folds=2, steps=150, batch_size=64).fit(x, y)
-    assert list(found.estimates_) == list(READ_AS[bound])
+    assert list(found.estimates_) == list(ESTIMATES[bound])
     truth = -0.5 * math.log(1 - 0.49)
     assert near(found.estimate(), truth)
     assert found.notes_ == ()
@@ -68,7 +68,7 @@ def test_heavy_tails(transform):
     assert near(found.estimate(), -0.5 * math.log(1 - 0.49), 0.05)
 
 
-@pytest.mark.parametrize("bound", READ_AS)
+@pytest.mark.parametrize("bound", ESTIMATES)
 @pytest.mark.parametrize("case", ["independent", "constant", "both constant"])
 def test_nothing_is_found_where_there_is_nothing(bound, case):
     rng = np.random.default_rng(5)
@@ -81,7 +81,7 @@ def test_nothing_is_found_where_there_is_nothing(bound, case):
     assert abs(found.nats_) < 0.05
 
 
-@pytest.mark.parametrize("bound", READ_AS)
+@pytest.mark.parametrize("bound", ESTIMATES)
 def test_equal_variables_are_told_about(bound):
     x = np.random.default_rng(6).standard_normal(400)
     found = MutualInformation(bound=bound, folds=2, steps=100, batch_size=64).fit(x, x)
@@ -91,7 +91,7 @@ def test_equal_variables_are_told_about(bound):
         assert found.nats_ <= found.estimate().ceiling == math.log(200)
 
 
-@pytest.mark.parametrize("bound", READ_AS)
+@pytest.mark.parametrize("bound", ESTIMATES)
 def test_scores_beyond_the_number_range_stop_no_training(bound):
     """Three equal columns: e^T of float32 overflows in DV and NWJ. Warnings are errors here."""
     x = np.random.default_rng(6).standard_normal((400, 3))
@@ -130,8 +130,8 @@ def test_samples_never_seen_are_judged_by_the_critics_of_all_folds():
     assert near(fresh, -0.5 * math.log(1 - 0.49))
     assert fresh.error < found.error_
     assert fresh.ceiling == math.log(1500)
-    one = found.log_ratios_[0].read(*gaussian(1500, 0.7, seed=9), ("infonce",))["infonce"][0]
-    two = found.log_ratios_[1].read(*gaussian(1500, 0.7, seed=9), ("infonce",))["infonce"][0]
+    one = found.log_ratios_[0].estimates(*gaussian(1500, 0.7, seed=9), ("infonce",))["infonce"][0]
+    two = found.log_ratios_[1].estimates(*gaussian(1500, 0.7, seed=9), ("infonce",))["infonce"][0]
     assert fresh.nats == pytest.approx((one.nats + two.nats) / 2)
     with pytest.raises(SampleError, match="x: expected 1 columns as in fit, found 2"):
         found.estimate(np.zeros((100, 2)), np.zeros(100))
@@ -186,7 +186,7 @@ def test_more_restarts_are_averaged_into_one_critic():
     np.testing.assert_allclose(critics.scores(*sides), expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("bound", READ_AS)
+@pytest.mark.parametrize("bound", ESTIMATES)
 @pytest.mark.parametrize("critic", ["separable", "concat"])
 def test_every_backend_gives_the_same_numbers(bound, critic, backend, monkeypatch):
     x, y = gaussian(80, 0.7, d=2)
@@ -202,9 +202,9 @@ def test_nothing_of_the_held_out_samples_is_seen():
     x, y = gaussian(100, 0.7)
     settings = MutualInformation(steps=30)._settings()
     split = next(splits(np.random.default_rng(0), 100, 2, 0.2))
-    kept = training.fit(x, y, split, settings, np.random.default_rng(1), NUMPY)[0]
+    kept = training.train(x, y, split, settings, np.random.default_rng(1), NUMPY)[0]
     x[split.test], y[split.test] = 1e6, -1e6
-    again = training.fit(x, y, split, settings, np.random.default_rng(1), NUMPY)[0]
+    again = training.train(x, y, split, settings, np.random.default_rng(1), NUMPY)[0]
     probe = gaussian(20, 0.7, seed=2)
     np.testing.assert_array_equal(kept(*probe)(slice(0, 20)), again(*probe)(slice(0, 20)))
 
@@ -216,6 +216,6 @@ def test_the_log_ratio_is_that_of_the_gaussian_whatever_it_was_trained_with():
     split = next(splits(np.random.default_rng(0), 2000, 2, 0.2))
     for bound in ("dv", "nwj", "jsd", "infonce"):
         settings = MutualInformation(bound=bound, steps=100, transform="standardize")._settings()
-        found = training.fit(x, y, split, settings, np.random.default_rng(1), NUMPY)[0]
+        found = training.train(x, y, split, settings, np.random.default_rng(1), NUMPY)[0]
         assert np.median(np.abs(found(px, py)(slice(0, 50)) - truth)) < 0.12, bound
         assert found(px, py)(slice(0, 50)).max() <= math.log(len(split.train))

@@ -10,6 +10,7 @@ from dimref.encoders import Layout
 from dimref.evaluation import reconstruction as module
 from dimref.evaluation.reconstruction import decode, init_decoder, reconstruction
 from dimref.evaluation.ssim import ms_ssim
+from dimref.training.fit import Fitted, Schedule
 
 
 def gradients(n, seed, side=12):
@@ -59,19 +60,17 @@ def test_the_score_is_the_mean_over_test_images_whatever_the_batches(monkeypatch
 
 
 def test_few_images_are_passed_over_more_often(monkeypatch):
-    steps = []
+    schedules = []
     monkeypatch.setattr(
-        module, "adam_step", lambda parameters, gradients, adam, rate: (steps.append(rate), (parameters, adam))[1]
+        module, "fit", lambda loss, parameters, batches, schedule, state: schedules.append(schedule) or fitted
     )
+    fitted = Fitted(0, {}, {})
     layout = Layout(12, 1, width=2, fc=4, representation=2)
     images, y = gradients(30, 0)
     for least, expected in ((7, 7), (3, module.EPOCHS)):
         monkeypatch.setattr(module, "LEAST_STEPS", least)
-        steps.clear()
         module._fit(images, y, layout, np.random.default_rng(0), NUMPY)
-        assert len(steps) == expected
-        assert sorted(steps, reverse=True) == steps
-        assert steps[0] == module.LR
+        assert schedules.pop() == Schedule(expected, module.LR, cosine=True)
 
 
 def test_seeds_and_devices(monkeypatch):
@@ -87,7 +86,7 @@ def test_seeds_and_devices(monkeypatch):
 def test_too_few_and_too_small_images_are_refused(monkeypatch):
     tiny.narrow(monkeypatch)
     layout = Layout(12, 1, width=2, fc=4, representation=2)
-    with pytest.raises(ValueError, match="needs 2 training and 2 test images, had 20 and 1"):
+    with pytest.raises(ValueError, match="needs 2 training and 2 test images, found 20 and 1"):
         reconstruction(gradients(20, 0), gradients(1, 1), layout, 0, NUMPY)
     small = gradients(20, 0, side=10)
     with pytest.raises(ValueError, match="at least 11×11"):

@@ -8,7 +8,7 @@ import tiny
 
 from dimref import encoders
 from dimref.errors import DimrefError
-from dimref.export.weights import torch_layout, weights
+from dimref.export import torch_layout, weights
 from dimref.training import checkpoints
 from dimref.training.checkpoints import RunError
 
@@ -55,7 +55,7 @@ def test_safetensors_hold_the_checkpoints_arrays_under_dimrefs_names(run, tmp_pa
 
 
 def test_the_torch_layout_is_that_of_layouts(run, tmp_path):
-    _, found = weights.frozen.load(run, weights.NUMPY)
+    _, found = weights.inference.load(run, weights.NUMPY)
     layout = encoders.Layout(**found.meta["layout"])
     named = torch_layout.torch_names({"encoder": found.trees["parameters"]["encoder"]}, layout, found.trees["state"])
     returned = weights.write_weights(run, "newest.npz", "torch-layout-npz", tmp_path / "w.npz")
@@ -81,8 +81,8 @@ def test_scorers_come_when_they_are_asked_for(run, tmp_path, form):
 
 def test_the_best_checkpoint_is_exported_where_it_is_asked_for(run, tmp_path, monkeypatch):
     seen = []
-    load = weights.frozen.load
-    monkeypatch.setattr(weights.frozen, "load", lambda *args: (seen.append(args[2]), load(*args))[1])
+    load = weights.inference.load
+    monkeypatch.setattr(weights.inference, "load", lambda *args: (seen.append(args[2]), load(*args))[1])
     weights.write_weights(run, checkpoints.BEST, "torch-layout-npz", tmp_path / "w.npz")
     assert seen == ["best.npz"]
 
@@ -102,7 +102,7 @@ def test_without_safetensors_one_line_says_what_to_install(run, tmp_path, monkey
 
 
 def test_scorers_of_another_configuration_are_refused(run, tmp_path):
-    runs.copy(run / "newest.npz", tmp_path / "newest.npz")
+    checkpoints.copy(run / "newest.npz", tmp_path / "newest.npz")
     other = {"parameters/local/hidden/w": np.zeros((3, 3), np.float32)}
     tiny.change(tmp_path / "newest.npz", lambda meta, arrays: arrays.update(other))
     with pytest.raises(RunError, match="expected local/hidden/w as float32"):

@@ -8,7 +8,7 @@ from drawing import size
 from dimref import plots
 from dimref.backend import NUMPY
 from dimref.commands import pictures
-from dimref.evaluation.frozen import untrained
+from dimref.export.inference import untrained
 from dimref.training import task
 
 pytest.importorskip("matplotlib")

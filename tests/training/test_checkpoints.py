@@ -87,14 +87,15 @@ def test_a_root_that_is_no_directory_is_refused(tmp_path):
 @pytest.mark.parametrize("name", ["config.json", "metrics.jsonl", "newest.npz", "best.npz"])
 def test_nothing_that_lies_there_is_overwritten(tmp_path, name):
     (tmp_path / name).write_text("precious")
-    line = refusal(checkpoints.create, tmp_path, Config())
+    line = refusal(checkpoints.create(tmp_path, Config()).__enter__)
     assert f"--resume {tmp_path}" in line
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text() == "precious"
 
 
 def test_a_new_run_has_its_configuration_and_no_metrics(tmp_path):
-    checkpoints.create(tmp_path / "a b" / "ü", Config(seed=3))
+    with checkpoints.create(tmp_path / "a b" / "ü", Config(seed=3)):
+        pass
     assert Config(**configs.read(tmp_path / "a b" / "ü" / "config.json")) == Config(seed=3)
     assert checkpoints.read_metrics(tmp_path / "a b" / "ü" / "metrics.jsonl") == []
 
@@ -102,7 +103,7 @@ def test_a_new_run_has_its_configuration_and_no_metrics(tmp_path):
 def test_a_directory_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file" / "run"):
-        assert str(path) in refusal(checkpoints.create, path, Config())
+        assert str(path) in refusal(checkpoints.create(path, Config()).__enter__)
 
 
 def test_a_run_is_held_by_one_process_at_a_time(tmp_path):
@@ -111,6 +112,44 @@ def test_a_run_is_held_by_one_process_at_a_time(tmp_path):
     with checkpoints.locked(tmp_path):
         pass
     assert str(tmp_path / "none") in refusal(checkpoints.locked(tmp_path / "none").__enter__)
+
+
+def test_of_two_that_begin_in_one_directory_the_first_writes(tmp_path):
+    with checkpoints.create(tmp_path, Config(seed=1)):
+        assert "another process" in refusal(checkpoints.create(tmp_path, Config(seed=2)).__enter__)
+    assert configs.read(tmp_path / "config.json")["seed"] == 1
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["gone", "another there"])
+def test_nothing_is_written_where_a_run_was_moved_away_from(tmp_path, again):
+    run, moved = tmp_path / "run", tmp_path / "moved"
+    with checkpoints.create(run, Config()):
+        run.rename(moved)
+        if again:
+            run.mkdir()
+        for call, *args in (
+            (checkpoints.replace, run / checkpoints.NEWEST, b"new"),
+            (checkpoints.append_metrics, run / checkpoints.METRICS, {"step": 1}),
+            (checkpoints.flush_metrics, run / checkpoints.METRICS),
+        ):
+            line = refusal(call, *args)
+            assert line.startswith(f"{run}: expected the directory that this run began in, found it moved away")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["moved", "run"] if again else ["moved"]
+    assert not again or not list(run.iterdir())
+    checkpoints.replace(moved / checkpoints.NEWEST, b"new")
+
+
+def test_half_a_file_is_taken_away_once_nobody_writes_it(tmp_path):
+    """A plot may be drawn while a run is resumed."""
+    left = tmp_path / ".filters.png.1.tmp"
+    left.write_bytes(b"half")
+    with checkpoints.writing(tmp_path / "curves.png") as file:
+        file.write(b"whole")
+        with checkpoints.locked(tmp_path):
+            pass
+        assert not left.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
+    assert (tmp_path / "curves.png").read_bytes() == b"whole"
 
 
 # ---- whole files or none
@@ -178,7 +217,7 @@ def test_the_file_is_on_the_disk_before_it_takes_its_place(old, monkeypatch):
 
 def test_a_process_killed_before_the_rename_leaves_the_old_checkpoint(saved):
     code = (
-        "import os, pathlib, signal\nfrom dimref import runs\n"
+        "import os, pathlib, signal\nfrom dimref.training import checkpoints as runs\n"
         "os.replace = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)\n"
         f"runs.replace(pathlib.Path({str(saved)!r}), b'x' * 100000)"
     )

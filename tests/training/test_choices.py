@@ -8,7 +8,7 @@ import pytest
 from dimref import bounds, data
 from dimref.backend import BackendError, get_backend
 from dimref.commands.export import SUFFIX
-from dimref.evaluation.judge import MEASURES
+from dimref.evaluation.evaluate import MEASURES
 from dimref.evaluation.probes import PROBES
 from dimref.export import weights
 from dimref.training import checkpoints
@@ -67,5 +67,5 @@ def test_checkpoints_and_formats_are_those_of_the_files():
 
 
 def test_names_and_configuration_load_no_numpy():
-    code = "import sys, dimref.names, dimref.config, dimref.cli; sys.exit('numpy' in sys.modules)"
+    code = "import sys, dimref.training.choices, dimref.training.config, dimref.cli; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

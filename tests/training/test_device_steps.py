@@ -11,8 +11,7 @@ import tiny
 from strict import DeviceArray
 
 from dimref import bounds
-from dimref.training import checkpoints, device_steps, loop
-from dimref.training.loop import Diverged, Interrupted
+from dimref.training import Diverged, Interrupted, checkpoints, device_steps, loop
 from dimref.trees import leaves
 
 pytestmark = pytest.mark.usefixtures("narrow")
@@ -34,7 +33,8 @@ EVERY = [
 def run(task, path, stop_after=math.inf, resume=None, tell=lambda line: None):
     """Train in a run directory, and stop after a step."""
     if resume is None:
-        checkpoints.create(path, task.config)
+        with checkpoints.create(path, task.config):
+            pass
     seen = []
     return loop.train(task, path, seen.append, lambda: len(seen) >= stop_after, resume, tell), seen
 

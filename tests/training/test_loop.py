@@ -20,7 +20,8 @@ pytestmark = pytest.mark.usefixtures("narrow")
 def run(task, path, stop_after=math.inf, resume=None):
     """Train in a run directory, and stop after a step."""
     if resume is None:
-        checkpoints.create(path, task.config)
+        with checkpoints.create(path, task.config):
+            pass
     seen = []
     state = loop.train(task, path, seen.append, lambda: len(seen) >= stop_after, resume)
     return state, seen
@@ -236,6 +237,25 @@ def test_a_run_that_crashed_between_checkpoints_is_the_uninterrupted_one(prepare
     tiny.assert_same_run(tmp_path / "cut", tmp_path / "whole")
 
 
+def test_a_run_that_is_moved_away_ends_and_leaves_the_new_one_in_its_place_alone(prepare, tmp_path):
+    task = prepare(steps=18, log_every=1, checkpoint_every=5)
+    run(task, tmp_path / "whole")
+
+    def move(progress):
+        if progress.step == 7:
+            (tmp_path / "run").rename(tmp_path / "moved")
+            (tmp_path / "run").mkdir()
+
+    with (
+        pytest.raises(checkpoints.RunError, match="found it moved away or removed"),
+        checkpoints.create(tmp_path / "run", task.config),
+    ):
+        loop.train(task, tmp_path / "run", move, lambda: False)
+    assert not list((tmp_path / "run").iterdir())
+    resumed(task, tmp_path / "moved")
+    tiny.assert_same_run(tmp_path / "moved", tmp_path / "whole")
+
+
 def test_more_epochs_go_on_as_if_there_had_been_no_end(prepare, tmp_path):
     run(prepare(steps=None, epochs=1), tmp_path / "run")
     resumed(prepare(steps=None, epochs=2), tmp_path / "run")
@@ -381,7 +401,8 @@ def test_a_full_disk_keeps_the_old_checkpoint_and_leaves_nothing_else(prepare, t
         if progress.step == 4:
             monkeypatch.setattr(checkpoints.np, "savez", full)
 
-    checkpoints.create(tmp_path / "run", task.config)
+    with checkpoints.create(tmp_path / "run", task.config):
+        pass
     with pytest.raises(checkpoints.RunError, match=r"newest.npz: expected to write it, found: No space left on device"):
         loop.train(task, tmp_path / "run", fill, lambda: False)
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"config.json", "metrics.jsonl", "newest.npz"}

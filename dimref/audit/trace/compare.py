@@ -23,7 +23,8 @@ from dimref.audit.trace.relations import Finding
 from dimref.audit.trace.search import diagnose
 from dimref.audit.trace.tolerance import LOOSE, Tolerance
 from dimref.data.dataset import fault
-from dimref.data.npy import MOST_BYTES, npz_header, npz_names, numbers, open_npz, read_npz_array
+from dimref.data.files import MOST_UNPACKED
+from dimref.data.npy import npz_header, npz_names, numbers, open_npz, read_npz_array
 from dimref.errors import DimrefError
 from dimref.objectives import Objective
 
@@ -97,7 +98,7 @@ def _check_described(expected: list[int], where: str, shape: tuple[int, ...], dt
 def _read_described(path: Path, archive: Any, entries: dict[str, Any], side: int) -> dict[str, np.ndarray]:
     """The arrays that a manifest tells of; what else is in the file (the copies in PyTorch's layout) is left there."""
     arrays: dict[str, np.ndarray] = {}
-    left = MOST_BYTES
+    left = MOST_UNPACKED
     for name, (shape, layout) in entries.items():
         array, _ = read_npz_array(path, archive, name, check=partial(_check_described, shape), most_bytes=left)
         left -= array.nbytes

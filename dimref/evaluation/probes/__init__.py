@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dimref.backend import Backend
 from dimref.evaluation.probes import knn, linear, mlp, svm
 from dimref.evaluation.probes.linear import linear_probe
-from dimref.evaluation.probes.problem import ProbeResult, Problem, problem
+from dimref.evaluation.probes.problem import ProbeResult, Problem, problem_of
 
-__all__ = ["PROBES", "ProbeResult", "Problem", "linear_probe", "problem"]
+__all__ = ["PROBES", "ProbeResult", "Problem", "linear_probe", "problem_of"]
 
 PROBES: dict[str, Callable[[Problem, int, Backend], ProbeResult]] = {
     "linear": linear.probe,

@@ -10,20 +10,20 @@ from dimref.evaluation.probes.problem import ProbeResult, Problem, missing_sciki
 NEIGHBOURS = (1, 5, 10, 20, 50)
 
 
-def probe(given: Problem, seed: int, backend: Backend) -> ProbeResult:
+def probe(problem: Problem, seed: int, backend: Backend) -> ProbeResult:
     """The majority of the k nearest: accuracy on the test set, and the k that was chosen. Euclidean, on the host.
 
     Raises:
         DimrefError: scikit-learn is not installed.
     """
-    held, rest = part(len(given.x), np.random.default_rng(seed))
+    held, rest = part(len(problem.x), np.random.default_rng(seed))
     sizes = [k for k in NEIGHBOURS if k <= len(rest)]
-    nearest = _nearest(given.x[rest], given.x[held], sizes[-1])
-    near = given.labels[rest][nearest]
-    accuracies = [(_majority(near[:, :k], given.classes) == given.labels[held]).mean() for k in sizes]
+    nearest = _nearest(problem.x[rest], problem.x[held], sizes[-1])
+    near = problem.labels[rest][nearest]
+    accuracies = [(_majority(near[:, :k], problem.classes) == problem.labels[held]).mean() for k in sizes]
     k = sizes[int(np.argmax(accuracies))]
-    near = given.labels[_nearest(given.x, given.x_test, k)]
-    return result(given, (_majority(near, given.classes) == given.labels_test).mean(), k=k)
+    near = problem.labels[_nearest(problem.x, problem.x_test, k)]
+    return result(problem, (_majority(near, problem.classes) == problem.labels_test).mean(), k=k)
 
 
 def _nearest(x: np.ndarray, points: np.ndarray, k: int) -> np.ndarray:

@@ -10,12 +10,12 @@ import numpy as np
 
 from dimref import layers, ops
 from dimref.backend import NUMPY, Backend
-from dimref.evaluation.probes import descent
-from dimref.evaluation.probes.problem import Pairs, ProbeResult, Problem, part, problem, result
+from dimref.evaluation.probes.classifier import fit_classifier, logits
+from dimref.evaluation.probes.problem import Pairs, ProbeResult, Problem, part, problem_of, result
 from dimref.trees import Array, Tree
 
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
-SCHEDULE = descent.Schedule(epochs=30, lr=1e-2)
+EPOCHS, LR = 30, 1e-2
 
 
 def linear_probe(train: Pairs, test: Pairs, seed: int = 0, backend: Backend = NUMPY) -> ProbeResult:
@@ -24,19 +24,19 @@ def linear_probe(train: Pairs, test: Pairs, seed: int = 0, backend: Backend = NU
     Raises:
         ValueError: fewer than 10 training samples, or no test samples.
     """
-    return probe(problem(train, test), seed, backend)
+    return probe(problem_of(train, test), seed, backend)
 
 
-def probe(given: Problem, seed: int, backend: Backend) -> ProbeResult:
+def probe(problem: Problem, seed: int, backend: Backend) -> ProbeResult:
     """Softmax regression on the features: accuracy on the test set, and the penalty that was chosen."""
     rng = np.random.default_rng(seed)
-    held, rest = part(len(given.x), rng)
-    trial = _fit(given.x[rest], given.labels[rest], given.classes, PENALTIES, rng, backend)
-    accuracies = _accuracies(trial, given.x[held], given.labels[held], given.classes, backend)
+    held, rest = part(len(problem.x), rng)
+    trial = _fit(problem.x[rest], problem.labels[rest], problem.classes, PENALTIES, rng, backend)
+    accuracies = _accuracies(trial, problem.x[held], problem.labels[held], problem.classes, backend)
     penalty = PENALTIES[int(np.argmax(accuracies))]
-    final = _fit(given.x, given.labels, given.classes, (penalty,), rng, backend)
-    accuracy = _accuracies(final, given.x_test, given.labels_test, given.classes, backend)[0]
-    return result(given, accuracy, penalty=penalty)
+    final = _fit(problem.x, problem.labels, problem.classes, (penalty,), rng, backend)
+    accuracy = _accuracies(final, problem.x_test, problem.labels_test, problem.classes, backend)[0]
+    return result(problem, accuracy, penalty=penalty)
 
 
 def _fit(
@@ -54,17 +54,16 @@ def _fit(
     )
     weights = backend.to_device(np.repeat(np.asarray(penalties, np.float32), classes))
 
-    def loss(parameters: Tree, x: Array, one_hot: Array) -> tuple[Array, dict]:
-        return _penalized_cross_entropy(parameters, x, one_hot, weights), {}
+    def loss(parameters: Tree, x: Array, one_hot: Array) -> Array:
+        return _penalized_cross_entropy(parameters, x, one_hot, weights)
 
-    return descent.fit(loss, parameters, (x, labels, classes), SCHEDULE, rng, backend)
+    return fit_classifier(loss, parameters, (x, labels, classes), EPOCHS, LR, rng, backend)
 
 
 def _penalized_cross_entropy(parameters: Tree, x: Array, one_hot: Array, penalties: Array) -> Array:
     """Σ over penalties of: mean cross-entropy + ½·penalty·‖w‖². The classifiers share no weight, so each fits alone."""
     n, classes = one_hot.shape
-    logits = layers.linear(parameters, x)
-    heads = ops.reshape(logits, (n, logits.shape[1] // classes, classes))
+    heads = ops.reshape(layers.linear(parameters, x), (n, len(penalties) // classes, classes))
     right = ops.multiply(heads, one_hot.reshape(n, 1, classes))
     cross_entropy = (ops.total(ops.logsumexp(heads, axis=2)) - ops.total(right)) * (1 / n)
     penalty = ops.total(ops.multiply(parameters["w"] * parameters["w"], penalties)) * 0.5
@@ -73,5 +72,5 @@ def _penalized_cross_entropy(parameters: Tree, x: Array, one_hot: Array, penalti
 
 def _accuracies(parameters: Tree, x: np.ndarray, labels: np.ndarray, classes: int, backend: Backend) -> np.ndarray:
     """Accuracy of each classifier of the wide layer."""
-    heads = descent.logits(lambda rows: layers.linear(parameters, rows), x, backend)
+    heads = logits(lambda rows: layers.linear(parameters, rows), x, backend)
     return (heads.reshape(len(x), -1, classes).argmax(axis=2) == labels[:, None]).mean(axis=0)

@@ -10,27 +10,29 @@ import numpy as np
 
 from dimref import layers, ops
 from dimref.backend import Backend
-from dimref.evaluation.probes import descent
+from dimref.evaluation.probes.classifier import fit_classifier, logits
 from dimref.evaluation.probes.problem import ProbeResult, Problem, part, result
 from dimref.trees import Array, Tree
 
 UNITS, DROPOUT = 200, 0.1
 PENALTIES = (1e-3, 1e-2)
-SCHEDULE = descent.Schedule(epochs=10, lr=1e-3)
+EPOCHS, LR = 10, 1e-3
 
 
-def probe(given: Problem, seed: int, backend: Backend) -> ProbeResult:
+def probe(problem: Problem, seed: int, backend: Backend) -> ProbeResult:
     """A network P → 200 → classes on the features: accuracy on the test set, and the penalty that was chosen.
 
     Source: arXiv 1808.06670, section 4.2 (a single hidden layer of 200 units with dropout on frozen features).
     """
     rng = np.random.default_rng(seed)
-    held, rest = part(len(given.x), rng)
-    trials = [_fit(given.x[rest], given.labels[rest], given.classes, penalty, rng, backend) for penalty in PENALTIES]
-    accuracies = [_accuracy(trial, given.x[held], given.labels[held], backend) for trial in trials]
+    held, rest = part(len(problem.x), rng)
+    trials = [
+        _fit(problem.x[rest], problem.labels[rest], problem.classes, penalty, rng, backend) for penalty in PENALTIES
+    ]
+    accuracies = [_accuracy(trial, problem.x[held], problem.labels[held], backend) for trial in trials]
     penalty = PENALTIES[int(np.argmax(accuracies))]
-    final = _fit(given.x, given.labels, given.classes, penalty, rng, backend)
-    return result(given, _accuracy(final, given.x_test, given.labels_test, backend), penalty=penalty)
+    final = _fit(problem.x, problem.labels, problem.classes, penalty, rng, backend)
+    return result(problem, _accuracy(final, problem.x_test, problem.labels_test, backend), penalty=penalty)
 
 
 def _fit(
@@ -41,30 +43,30 @@ def _fit(
         "out": layers.init_linear(rng, UNITS, classes),
     }
 
-    def loss(parameters: Tree, x: Array, one_hot: Array, kept: Array) -> tuple[Array, dict]:
-        return _penalized_cross_entropy(parameters, x, one_hot, kept, penalty), {}
+    def loss(parameters: Tree, x: Array, one_hot: Array, dropout: Array) -> Array:
+        return _penalized_cross_entropy(parameters, x, one_hot, dropout, penalty)
 
     def draw(n: int) -> np.ndarray:
-        """0 for a unit that is dropped; what is kept makes up for it."""
+        """0 for a unit that is dropped; the others make up for it."""
         return (rng.random((n, UNITS), np.float32) >= DROPOUT).astype(np.float32) * (1 / (1 - DROPOUT))
 
     data = (x, labels, classes)
-    return descent.fit(loss, backend.tree_to_device(parameters), data, SCHEDULE, rng, backend, draw)
+    return fit_classifier(loss, backend.tree_to_device(parameters), data, EPOCHS, LR, rng, backend, draw)
 
 
-def _penalized_cross_entropy(parameters: Tree, x: Array, one_hot: Array, kept: Array, penalty: float) -> Array:
+def _penalized_cross_entropy(parameters: Tree, x: Array, one_hot: Array, dropout: Array, penalty: float) -> Array:
     """Mean cross-entropy + ½·penalty·‖w‖² over both layers' weights."""
-    logits = _forward(parameters, x, kept)
-    cross_entropy = ops.mean(ops.logsumexp(logits, axis=1)) - ops.total(ops.multiply(logits, one_hot)) * (1 / len(x))
+    scores = _forward(parameters, x, dropout)
+    cross_entropy = ops.mean(ops.logsumexp(scores, axis=1)) - ops.total(ops.multiply(scores, one_hot)) * (1 / len(x))
     squares = [ops.total(parameters[name]["w"] * parameters[name]["w"]) for name in ("hidden", "out")]
     return cross_entropy + (squares[0] + squares[1]) * (0.5 * penalty)
 
 
-def _forward(parameters: Tree, x: Array, kept: Array | None = None) -> Array:
+def _forward(parameters: Tree, x: Array, dropout: Array | None = None) -> Array:
     hidden = layers.linear(parameters["hidden"], x, relu=True)
-    return layers.linear(parameters["out"], hidden if kept is None else ops.multiply(hidden, kept))
+    return layers.linear(parameters["out"], hidden if dropout is None else ops.multiply(hidden, dropout))
 
 
 def _accuracy(parameters: Tree, x: np.ndarray, labels: np.ndarray, backend: Backend) -> float:
-    found = descent.logits(lambda rows: _forward(parameters, rows), x, backend)
-    return float((found.argmax(axis=1) == labels).mean())
+    scores = logits(lambda rows: _forward(parameters, rows), x, backend)
+    return float((scores.argmax(axis=1) == labels).mean())

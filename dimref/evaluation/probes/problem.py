@@ -1,4 +1,4 @@
-"""What every probe is given, and what it tells: standardized features with their labels, accuracy on the test set."""
+"""The input and the result of every probe: standardized features with their labels; accuracy on the test set."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ProbeResult:
     chosen: dict[str, Any]
 
 
-def problem(train: Pairs, test: Pairs) -> Problem:
+def problem_of(train: Pairs, test: Pairs) -> Problem:
     """Standardize the features and number the labels anew: they need not follow each other.
 
     Args:
@@ -46,13 +46,13 @@ def problem(train: Pairs, test: Pairs) -> Problem:
     (x, labels), (x_test, labels_test) = train, test
     if len(x) < FEWEST or len(x_test) < 1:
         raise ValueError(f"probe: needs {FEWEST} training samples and 1 test sample, had {len(x)} and {len(x_test)}")
-    known, both = np.unique(np.concatenate([labels, labels_test]), return_inverse=True)
+    classes, both = np.unique(np.concatenate([labels, labels_test]), return_inverse=True)
     x, x_test = standardized(x, x_test)
-    return Problem(x, both[: len(labels)], x_test, both[len(labels) :], len(known))
+    return Problem(x, both[: len(labels)], x_test, both[len(labels) :], len(classes))
 
 
 def standardized(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both by the training set's mean and deviation, column by column: what is fitted sees numbers of order 1."""
+    """Both by the training set's mean and deviation, column by column: a fit sees numbers of order 1."""
     center, scale = train.mean(axis=0), 1 / np.maximum(train.std(axis=0), 1e-4)
     return (train - center) * scale, (test - center) * scale
 
@@ -63,11 +63,11 @@ def part(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return order[: n // 5], order[n // 5 :]
 
 
-def result(given: Problem, accuracy: float, **chosen: Any) -> ProbeResult:
+def result(problem: Problem, accuracy: float, **chosen: Any) -> ProbeResult:
     """The result of one probe of a problem."""
-    return ProbeResult(float(accuracy), len(given.x), len(given.x_test), chosen)
+    return ProbeResult(float(accuracy), len(problem.x), len(problem.x_test), chosen)
 
 
 def missing_scikit_learn(name: str) -> DimrefError:
-    """What is told where a probe of scikit-learn's was asked for, and it is not installed."""
+    """The error of a probe of scikit-learn's where it is not installed."""
     return DimrefError(f"--probe {name}: {MISSING}, or leave the probe out")

@@ -1,6 +1,6 @@
 """A linear support vector machine on frozen features, by scikit-learn: squared hinge, one class against the rest.
 
-A convex problem: what is found depends on the seed through the choice of C alone.
+A convex problem: the result depends on the seed through the choice of C alone.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ TOLERANCE = 0.1  # of liblinear's dual coordinate descent, its own default: a sm
 PASSES = 300  # over the data, at most
 
 
-def probe(given: Problem, seed: int, backend: Backend) -> ProbeResult:
+def probe(problem: Problem, seed: int, backend: Backend) -> ProbeResult:
     """A linear SVM: accuracy on the test set, and the C that was chosen. The solver runs on the host.
 
     Raises:
         DimrefError: scikit-learn is not installed. ValueError: the training labels are all the same.
     """
-    held, rest = part(len(given.x), np.random.default_rng(seed))
+    held, rest = part(len(problem.x), np.random.default_rng(seed))
     scores = [0.0 for _ in STRENGTHS]
-    if len(np.unique(given.labels[rest])) > 1:  # a rare class may be left out as a whole: then nothing can be chosen
-        fits = [_fit(given.x[rest], given.labels[rest], s) for s in STRENGTHS]
-        scores = [fit.score(given.x[held], given.labels[held]) for fit in fits]
+    if len(np.unique(problem.labels[rest])) > 1:  # a rare class may be left out as a whole: then nothing can be chosen
+        fits = [_fit(problem.x[rest], problem.labels[rest], s) for s in STRENGTHS]
+        scores = [fit.score(problem.x[held], problem.labels[held]) for fit in fits]
     strength = STRENGTHS[int(np.argmax(scores))]
-    final = _fit(given.x, given.labels, strength)
-    accuracy = final.score(given.x_test, given.labels_test)
-    return result(given, accuracy, C=strength / given.x.shape[1], passes=int(final.n_iter_))
+    final = _fit(problem.x, problem.labels, strength)
+    accuracy = final.score(problem.x_test, problem.labels_test)
+    return result(problem, accuracy, C=strength / problem.x.shape[1], passes=int(final.n_iter_))
 
 
 def _fit(x: np.ndarray, labels: np.ndarray, strength: float) -> Any:

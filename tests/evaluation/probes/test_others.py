@@ -10,7 +10,7 @@ from strict import STRICT
 
 from dimref.backend import NUMPY
 from dimref.errors import DimrefError
-from dimref.evaluation.probes import PROBES, descent, knn, linear, mlp, problem, svm
+from dimref.evaluation.probes import PROBES, classifier, knn, linear, mlp, problem_of, svm
 
 SKLEARN = pytest.importorskip("sklearn")
 
@@ -29,7 +29,7 @@ def blobs(n, seed, classes=3, features=8, distance=1.0):
     return (centers[labels] + rng.standard_normal((n, features))).astype(np.float32), labels
 
 
-BLOBS = problem(blobs(300, 0), blobs(300, 1))
+BLOBS = problem_of(blobs(300, 0), blobs(300, 1))
 
 
 # ---- what all of them promise
@@ -37,12 +37,12 @@ BLOBS = problem(blobs(300, 0), blobs(300, 1))
 
 @pytest.fixture
 def few_steps(monkeypatch):
-    monkeypatch.setattr(descent, "LEAST_STEPS", 40)
+    monkeypatch.setattr(classifier, "LEAST_STEPS", 40)
 
 
 @pytest.mark.parametrize("name", PROBES)
 def test_classes_far_apart_are_told_apart(name, few_steps):
-    given = problem(blobs(200, 0, distance=8.0), blobs(100, 1, distance=8.0))
+    given = problem_of(blobs(200, 0, distance=8.0), blobs(100, 1, distance=8.0))
     found = PROBES[name](given, 0, NUMPY)
     assert (found.accuracy, found.train_count, found.test_count) == (1.0, 200, 100)
 
@@ -50,7 +50,7 @@ def test_classes_far_apart_are_told_apart(name, few_steps):
 @pytest.mark.parametrize("name", PROBES)
 def test_the_test_labels_have_no_part_in_what_is_chosen(name, few_steps):
     x, labels = blobs(120, 1)
-    found = [PROBES[name](problem(blobs(150, 0), (x, other)), 3, NUMPY) for other in (labels, (labels + 1) % 3)]
+    found = [PROBES[name](problem_of(blobs(150, 0), (x, other)), 3, NUMPY) for other in (labels, (labels + 1) % 3)]
     assert found[0].chosen == found[1].chosen
     assert found[0].accuracy > 0.6 > 0.4 > found[1].accuracy
 
@@ -62,7 +62,7 @@ def test_the_same_seed_gives_the_same_result(name, few_steps):
 
 @pytest.mark.parametrize("name", PROBES)
 def test_the_strict_device_gives_numpys_result(name, few_steps):
-    given = problem(blobs(60, 0), blobs(40, 1))
+    given = problem_of(blobs(60, 0), blobs(40, 1))
     assert PROBES[name](given, 0, STRICT) == PROBES[name](given, 0, NUMPY)
 
 
@@ -70,7 +70,7 @@ def test_the_strict_device_gives_numpys_result(name, few_steps):
 def test_a_class_so_rare_that_the_fitted_part_may_lack_it_is_no_trouble(name, few_steps):
     """One sample of ten: for some seed it is left out, and for some it is all that the choice is judged by."""
     x, _ = blobs(10, 0)
-    given = problem((x, np.eye(10, dtype=np.int64)[0]), (x, np.eye(10, dtype=np.int64)[0]))
+    given = problem_of((x, np.eye(10, dtype=np.int64)[0]), (x, np.eye(10, dtype=np.int64)[0]))
     for seed in range(6):
         assert 0.5 <= PROBES[name](given, seed, NUMPY).accuracy <= 1
 
@@ -87,7 +87,7 @@ def test_without_scikit_learn_one_line_says_what_to_install(name, monkeypatch):
 
 
 def test_a_hidden_layer_reads_what_no_line_can(monkeypatch):
-    given = problem(rings(1500, 0), rings(500, 1))
+    given = problem_of(rings(1500, 0), rings(500, 1))
     found = mlp.probe(given, 0, NUMPY).accuracy
     neural_network = pytest.importorskip("sklearn.neural_network")
     oracle = neural_network.MLPClassifier((200,), alpha=1e-3, max_iter=60, tol=0, n_iter_no_change=99, random_state=0)
@@ -113,11 +113,11 @@ def test_a_forward_pass_is_two_layers_with_a_rectifier_between():
 def test_a_tenth_of_the_units_is_dropped_and_the_rest_makes_up_for_it(monkeypatch):
     seen = []
 
-    def fit(loss, parameters, data, schedule, rng, backend, draw):
+    def fit(loss, parameters, data, epochs, lr, rng, backend, draw):
         seen.append(draw(1000))
         return parameters
 
-    monkeypatch.setattr(descent, "fit", fit)
+    monkeypatch.setattr(mlp, "fit_classifier", fit)
     mlp.probe(BLOBS, 0, NUMPY)
     assert len(seen) == len(mlp.PENALTIES) + 1
     kept = seen[0]
@@ -135,7 +135,7 @@ def test_the_penalty_is_that_of_the_better_trial(monkeypatch):
             return float(len(counts) == best + 1)
 
         monkeypatch.setattr(mlp, "_accuracy", accuracy)
-        monkeypatch.setattr(descent, "LEAST_STEPS", 1)
+        monkeypatch.setattr(classifier, "LEAST_STEPS", 1)
         assert mlp.probe(BLOBS, 0, NUMPY).chosen == {"penalty": mlp.PENALTIES[best]}
         assert counts == [60] * len(mlp.PENALTIES) + [300]
 
@@ -145,7 +145,7 @@ def test_the_penalty_is_that_of_the_better_trial(monkeypatch):
 
 def test_a_support_vector_machine_is_scikit_learns_at_the_best_of_the_strengths():
     machine = pytest.importorskip("sklearn.svm").LinearSVC
-    given = problem(blobs(600, 0, distance=0.6), blobs(600, 1, distance=0.6))
+    given = problem_of(blobs(600, 0, distance=0.6), blobs(600, 1, distance=0.6))
     scores = [
         machine(C=s / 8, max_iter=10_000).fit(given.x, given.labels).score(given.x_test, given.labels_test)
         for s in svm.STRENGTHS
@@ -158,7 +158,7 @@ def test_a_support_vector_machine_is_scikit_learns_at_the_best_of_the_strengths(
 @pytest.mark.parametrize("strength", svm.STRENGTHS)
 def test_the_weights_are_those_of_the_primal_solver_to_the_end(strength):
     machine = pytest.importorskip("sklearn.svm").LinearSVC
-    given = problem(blobs(300, 0, distance=0.6), blobs(9, 1))
+    given = problem_of(blobs(300, 0, distance=0.6), blobs(9, 1))
     primal = machine(C=strength / 8, dual=False, tol=1e-8, max_iter=10_000).fit(given.x, given.labels).coef_
     found = svm._fit(given.x, given.labels, strength).coef_
     assert np.linalg.norm(found - primal) < 0.05 * np.linalg.norm(primal)
@@ -184,7 +184,7 @@ def test_neighbours_are_those_of_brute_force():
 
 
 def test_neighbours_read_what_no_line_can_and_choose_few_of_them():
-    given = problem(rings(1000, 0), rings(400, 1))
+    given = problem_of(rings(1000, 0), rings(400, 1))
     found = knn.probe(given, 0, NUMPY)
     assert found.accuracy > linear.probe(given, 0, NUMPY).accuracy + 0.15
     assert found.chosen["k"] <= 50
@@ -198,4 +198,4 @@ def test_many_neighbours_are_chosen_where_labels_are_noisy():
         seen = np.where(rng.random(n) < 0.3, 1 - labels, labels)
         return (labels[:, None] + 0.1 * rng.standard_normal((n, 2))).astype(np.float32), seen
 
-    assert knn.probe(problem(draw(500), draw(200)), 0, NUMPY).chosen["k"] >= 20
+    assert knn.probe(problem_of(draw(500), draw(200)), 0, NUMPY).chosen["k"] >= 20

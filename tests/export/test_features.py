@@ -9,15 +9,15 @@ from dimref import data
 from dimref.backend import NUMPY
 from dimref.data import DataError
 from dimref.data.dataset import Dataset
-from dimref.evaluation import encoding, frozen
-from dimref.evaluation.frozen import Frozen
+from dimref.export import features, inference
+from dimref.export.inference import Encoder
 from dimref.training.checkpoints import RunError
 
 
 @pytest.fixture
 def encoder(prepare):
     task = prepare()
-    return frozen.untrained(task.config, task.layout, NUMPY, task.images)
+    return inference.untrained(task.config, task.layout, NUMPY, task.images)
 
 
 @pytest.fixture
@@ -30,9 +30,9 @@ def found(images):
 def test_the_file_holds_the_features_in_order_and_the_labels_lie_beside_it(
     encoder, found, tmp_path, monkeypatch, kind, batch
 ):
-    monkeypatch.setattr(frozen, "BATCH", batch)
+    monkeypatch.setattr(inference, "BATCH", batch)
     seen = []
-    labels = encoding.write_features(encoder, found, kind, tmp_path / "x.npy", seen.append)
+    labels = features.write_features(encoder, found, kind, tmp_path / "x.npy", seen.append)
     written = np.load(tmp_path / "x.npy", mmap_mode="r")
     assert isinstance(written, np.memmap)
     assert written.dtype == np.float32
@@ -48,28 +48,28 @@ def test_memory_does_not_grow_with_the_dataset(encoder, tmp_path):
     n = 20_000
     pixels = np.random.default_rng(0).integers(0, 256, (n, 8, 8, 1), dtype=np.uint8)
     many = Dataset("npz", "train", pixels, np.zeros(n, np.int64), (), "many")
-    frozen_batch = 32 * 4 * frozen.BATCH
+    batch_bytes = 32 * 4 * inference.BATCH
     tracemalloc.start()
     try:
-        encoding.write_features(encoder, many, "conv", tmp_path / "x.npy")
+        features.write_features(encoder, many, "conv", tmp_path / "x.npy")
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     size = (tmp_path / "x.npy").stat().st_size
     assert size > n * 32 * 4
     assert peak < size / 2
-    assert peak < 80 * frozen_batch  # some batches' worth: columns, maps, features
+    assert peak < 80 * batch_bytes  # some batches' worth: columns, maps, features
 
 
 def test_nothing_is_left_of_what_was_interrupted(encoder, found, tmp_path, monkeypatch):
-    monkeypatch.setattr(frozen, "BATCH", 7)
+    monkeypatch.setattr(inference, "BATCH", 7)
 
     def stop(count):
         assert list(tmp_path.glob(".x.npy.*"))
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        encoding.write_features(encoder, found, "y", tmp_path / "x.npy", stop)
+        features.write_features(encoder, found, "y", tmp_path / "x.npy", stop)
     assert [p.name for p in tmp_path.iterdir()] == ["images.npz"]
 
 
@@ -81,9 +81,9 @@ def test_an_old_file_stays_where_a_new_one_fails(encoder, found, tmp_path, monke
         yield {"y": np.zeros((5, 8), np.float32)}
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Frozen, "batches", full)
+    monkeypatch.setattr(Encoder, "batches", full)
     with pytest.raises(RunError, match=r"x\.npy: expected to write it, found: No space left on device"):
-        encoding.write_features(encoder, found, "y", tmp_path / "x.npy")
+        features.write_features(encoder, found, "y", tmp_path / "x.npy")
     assert {p.name: p.read_bytes() for p in tmp_path.glob("*.npy")} == {"x.npy": b"old", "x.labels.npy": b"old"}
     assert not list(tmp_path.glob(".*"))
 
@@ -95,5 +95,5 @@ def test_images_that_the_encoder_was_not_made_for_are_refused(encoder, tmp_path,
     with pytest.raises(
         DataError, match=f"other: expected images of 8×8×1, which the encoder was made for, found {size}"
     ):
-        encoding.write_features(encoder, other, "y", tmp_path / "x.npy")
+        features.write_features(encoder, other, "y", tmp_path / "x.npy")
     assert not list(tmp_path.glob("*.npy"))

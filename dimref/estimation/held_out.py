@@ -1,10 +1,10 @@
-"""Held-out values of a square of scores, and the same with each sample left out: what an interval is made of.
+"""Held-out estimates from a score matrix, and the same without each sample: the jackknife's standard error and interval.
 
-A sample left out takes a row and a column of the square with it, so nothing is computed twice: its own scores are taken
-from the sums. What is left is exact to some digits as long as no pair outweighs all others by 1e12. (A bootstrap would
-repeat rows, and a repeated row makes an off-diagonal pair one of the joint.)
+Leaving a sample out removes a row and a column of the matrix, so nothing is computed twice: its own scores are taken
+from the sums. The rest is exact to some digits as long as no pair outweighs all others by 1e12. (A bootstrap would
+repeat rows, and a repeated row makes a positive pair of an off-diagonal one.)
 
-Squares come in blocks of columns (see `blocks.py`); the product's pairs are the N(N − 1) off the diagonal.
+Score matrices come in blocks of columns (see `blocks.py`); the negative pairs are the N(N − 1) off the diagonal.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ NORMAL_95 = 1.96  # 95 % of a normal distribution lies within so many standard d
 
 
 @dataclass(frozen=True)
-class Reading:
-    """A value in nats, and the value without each of the N samples, (N,)."""
+class HeldOut:
+    """An estimate in nats, and the estimate without each of N independent parts (samples, as a rule), (N,)."""
 
     nats: float
     without: np.ndarray
@@ -41,38 +41,38 @@ class Reading:
             return float((n - 1) / n * ((self.without - self.without.mean()) ** 2).sum())
 
 
-def dv(columns: Columns, n: int) -> Reading:
+def dv(columns: Columns, n: int) -> HeldOut:
     """`bounds.dv` of the diagonal and the off-diagonal pairs."""
     return _dv(columns, n, lambda scores: scores)
 
 
-def smile(columns: Columns, n: int) -> Reading:
+def smile(columns: Columns, n: int) -> HeldOut:
     """`bounds.smile` with τ = 5: no bound."""
     return _dv(columns, n, lambda scores: np.clip(scores, -TAU, TAU))
 
 
-def plug_in(columns: Columns, n: int) -> Reading:
+def plug_in(columns: Columns, n: int) -> HeldOut:
     """`bounds.plug_in`, 1 + E_P[T] − E_Q[e^T], which is `bounds.nwj` of T + 1."""
-    joint, rows, of_columns = _log_sums(columns, n, lambda scores: scores)
+    positive, rows, of_columns = _log_sums(columns, n, lambda scores: scores)
     log_mass = _log_off_diagonal(rows, of_columns)
     with np.errstate(over="ignore"):
-        return _reading(1 + _leave_out_mean(joint) - np.exp(log_mass))
+        return _held_out(1 + _leave_out_mean(positive) - np.exp(log_mass))
 
 
-def jsd(columns: Columns, n: int) -> Reading:
+def jsd(columns: Columns, n: int) -> HeldOut:
     """`bounds.jsd` of the diagonal and the off-diagonal pairs."""
-    joint, rows, of_columns = np.empty(n), np.zeros(n), np.empty(n)
+    positive, rows, of_columns = np.empty(n), np.zeros(n), np.empty(n)
     for block in blocks(n):
         scores = checked(columns(block), n, block)
-        joint[block] = diagonal(scores, block)
+        positive[block] = diagonal(scores, block)
         soft = ops.softplus(scores)
         _set_diagonal(soft, block, 0.0)
         rows += soft.sum(axis=1)
         of_columns[block] = soft.sum(axis=0)
-    return _reading(LOG_4 - _leave_out_mean(ops.softplus(-joint)) - _off_diagonal(rows, of_columns))
+    return _held_out(LOG_4 - _leave_out_mean(ops.softplus(-positive)) - _off_diagonal(rows, of_columns))
 
 
-def infonce(columns: Columns, n: int) -> Reading:
+def infonce(columns: Columns, n: int) -> HeldOut:
     """`bounds.infonce` with K = N candidates; without a sample, N − 1 positives with K = N − 1."""
     value, lost = np.empty(n), np.zeros(n)
     for block in blocks(n):
@@ -84,10 +84,10 @@ def infonce(columns: Columns, n: int) -> Reading:
         # Without candidate i, log Σ falls by −log(1 − its share). A share of 1 to rounding would be all of the sum.
         lost += np.log1p(-np.minimum(share, 1 - np.finfo(share.dtype).eps)).sum(axis=1)
     without = math.log(n - 1) + (value.sum() - value - lost) / (n - 1)
-    return Reading(math.log(n) + float(value.mean()), without)
+    return HeldOut(math.log(n) + float(value.mean()), without)
 
 
-READINGS: dict[str, Callable[[Columns, int], Reading]] = {
+ESTIMATORS: dict[str, Callable[[Columns, int], HeldOut]] = {
     "dv": dv,
     "nwj": plug_in,  # of the log ratio R: NWJ's optimal critic is R + 1
     "jsd": jsd,
@@ -97,30 +97,35 @@ READINGS: dict[str, Callable[[Columns, int], Reading]] = {
 }
 
 
-def combine(parts: list[Reading]) -> tuple[float, float]:
-    """The mean of readings of different samples, weighted by how many, and its standard error."""
+def combine(parts: list[HeldOut]) -> tuple[float, float]:
+    """The mean of estimates from different samples, weighted by how many, and its standard error."""
     weights = np.array([len(part.without) for part in parts]) / sum(len(part.without) for part in parts)
     nats = float(weights @ [part.nats for part in parts])
     return nats, math.sqrt(float(weights**2 @ [part.variance for part in parts]))
 
 
-# ---- sums over the square, of which index 0 has all samples and index 1 + i is without sample i
+def interval(nats: float, error: float) -> tuple[float, float]:
+    """The 95 % interval of an estimate with this standard error."""
+    return nats - NORMAL_95 * error, nats + NORMAL_95 * error
 
 
-def _reading(values: np.ndarray) -> Reading:
-    return Reading(float(values[0]), values[1:])
+# ---- sums over the score matrix, of which index 0 has all samples and index 1 + i is without sample i
 
 
-def _leave_out_mean(joint: np.ndarray) -> np.ndarray:
-    n = len(joint)
-    return np.concatenate([[joint.mean()], (joint.sum() - joint) / (n - 1)])
+def _held_out(values: np.ndarray) -> HeldOut:
+    return HeldOut(float(values[0]), values[1:])
+
+
+def _leave_out_mean(positive: np.ndarray) -> np.ndarray:
+    n = len(positive)
+    return np.concatenate([[positive.mean()], (positive.sum() - positive) / (n - 1)])
 
 
 def _off_diagonal(rows: np.ndarray, of_columns: np.ndarray) -> np.ndarray:
     """Means over the off-diagonal pairs, from the sums of each row and of each column without the diagonal."""
     n, total = len(rows), rows.sum()
-    left = np.maximum(total - rows - of_columns, 0.0)  # rounding may leave −1e-17
-    return np.concatenate([[total / (n * (n - 1))], left / ((n - 1) * (n - 2))])
+    without = np.maximum(total - rows - of_columns, 0.0)  # rounding may leave −1e-17
+    return np.concatenate([[total / (n * (n - 1))], without / ((n - 1) * (n - 2))])
 
 
 def _log_off_diagonal(rows: np.ndarray, of_columns: np.ndarray) -> np.ndarray:
@@ -130,24 +135,24 @@ def _log_off_diagonal(rows: np.ndarray, of_columns: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(mass, np.finfo(np.float64).tiny)) + top
 
 
-def _dv(columns: Columns, n: int, clip: Callable[[np.ndarray], np.ndarray]) -> Reading:
-    joint, rows, of_columns = _log_sums(columns, n, clip)
-    return _reading(_leave_out_mean(joint) - _log_off_diagonal(rows, of_columns))
+def _dv(columns: Columns, n: int, clip: Callable[[np.ndarray], np.ndarray]) -> HeldOut:
+    positive, rows, of_columns = _log_sums(columns, n, clip)
+    return _held_out(_leave_out_mean(positive) - _log_off_diagonal(rows, of_columns))
 
 
 def _log_sums(
     columns: Columns, n: int, clip: Callable[[np.ndarray], np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The joint's scores, and log Σ e^T of each row and of each column without the diagonal, T clipped there."""
-    joint, rows, of_columns = np.empty(n), np.full(n, -np.inf), np.empty(n)
+    """The positive pairs' scores, and log Σ e^T of each row and of each column without the diagonal, T clipped there."""
+    positive, rows, of_columns = np.empty(n), np.full(n, -np.inf), np.empty(n)
     for block in blocks(n):
         scores = checked(columns(block), n, block)
-        joint[block] = diagonal(scores, block)
-        product = clip(scores).copy()
-        _set_diagonal(product, block, -np.inf)
-        rows = np.logaddexp(rows, ops.logsumexp(product, axis=1))
-        of_columns[block] = ops.logsumexp(product, axis=0)
-    return joint, rows, of_columns
+        positive[block] = diagonal(scores, block)
+        negative = clip(scores).copy()
+        _set_diagonal(negative, block, -np.inf)
+        rows = np.logaddexp(rows, ops.logsumexp(negative, axis=1))
+        of_columns[block] = ops.logsumexp(negative, axis=0)
+    return positive, rows, of_columns
 
 
 def _set_diagonal(scores: np.ndarray, block: slice, value: float) -> None:

@@ -8,36 +8,40 @@ from pathlib import Path
 import numpy as np
 
 from dimref.data import Dataset
-from dimref.evaluation.frozen import Frozen
+from dimref.export.inference import Encoder
 from dimref.training import checkpoints
 
 
 def write_features(
-    encoder: Frozen, found: Dataset, kind: str, out: Path, watch: Callable[[int], None] = lambda count: None
+    encoder: Encoder, dataset: Dataset, kind: str, out: Path, watch: Callable[[int], None] = lambda count: None
 ) -> Path:
     """Encode every image, in order, into `out`, and its label into a file beside it.
 
     Rows are appended to a temporary file that takes the place of `out` when it is complete; np.load(out,
     mmap_mode="r") then reads it without taking memory. (Writing through a mapping would do as well until the disk is
-    full: that kills a process, where a write that fails can be told.)
+    full: that kills the process, where a failed write can be reported.)
 
     Args:
         kind: "conv" (last map flattened: row, column, channel), "fc" or "y".
-        watch: told the number of images after each batch.
+        watch: called with the number of images after each batch.
     Returns:
         The path of the labels: int64 (N,), −1 = unlabelled.
     Raises:
         DataError: the images are not of the encoder's size and channels. RunError: a file cannot be written.
     """
-    encoder.refuse_other_images(found.images, found.source)
+    encoder.refuse_other_images(dataset.images, dataset.source)
     labels = labels_path(out)
     with checkpoints.writing(labels) as label_file, checkpoints.writing(out) as file:
-        np.lib.format.write_array(label_file, found.labels, allow_pickle=False)
+        np.lib.format.write_array(label_file, dataset.labels, allow_pickle=False)
         done = 0
-        for batch in encoder.batches(found.images):
+        for batch in encoder.batches(dataset.images):
             rows = np.ascontiguousarray(batch[kind])
             if not done:
-                header = {"descr": rows.dtype.str, "fortran_order": False, "shape": (len(found.images), rows.shape[1])}
+                header = {
+                    "descr": rows.dtype.str,
+                    "fortran_order": False,
+                    "shape": (len(dataset.images), rows.shape[1]),
+                }
                 np.lib.format.write_array_header_1_0(file, header)
             file.write(rows.data)
             done += len(rows)

@@ -1,4 +1,4 @@
-"""The nearest-neighbour estimate of mutual information, to lay beside the bounds: no bound, and no critic."""
+"""The nearest-neighbour estimate of mutual information, to compare with the bounds: no bound, and no critic."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def ksg(x: np.ndarray, y: np.ndarray, transform: str = "rank", neighbours: int =
 
     ψ(k) + ψ(N) − mean_i [ψ(n_x(i) + 1) + ψ(n_y(i) + 1)]: ε_i is the distance to the k-th nearest neighbour of
     (x_i, y_i) in the maximum norm, n_x(i) how many other x are nearer to x_i than ε_i. Values that repeat, as those of
-    discrete variables do, are told apart by noise of 1e-10.
+    discrete variables do, are separated by noise of 1e-10.
 
     Args:
         x, y: (N, D), (N, D'), float64; of more than 10,000 samples, so many are drawn.
@@ -43,7 +43,7 @@ def ksg(x: np.ndarray, y: np.ndarray, transform: str = "rank", neighbours: int =
     x, y = (TRANSFORMS[transform](part)(part) for part in (x, y))
     x, y = (part + JITTER * rng.standard_normal(part.shape) for part in (x, y))
     trees = NearestNeighbors(n_neighbors=neighbours, metric="chebyshev").fit(np.hstack([x, y]))
-    distances = trees.kneighbors()[0][:, -1]  # without arguments: a sample is no neighbour of its own
+    distances = trees.kneighbors()[0][:, -1]  # without arguments: a sample is not its own neighbour
     nearer = np.nextafter(distances, 0)
     # A tree counts the sample itself among those within the radius: n_x + 1.
     counts = [KDTree(part, metric="chebyshev").query_radius(part, nearer, count_only=True) for part in (x, y)]

@@ -1,10 +1,10 @@
-"""What a Gaussian of the same covariance would say: log P/Q in closed form, for a critic to begin with.
+"""The critic of a Gaussian with the samples' covariance: its log P/Q in closed form, which every critic begins with.
 
 In canonical variables u_k of x and v_k of y (uncorrelated but for ρ_k between u_k and v_k) it is a sum over the pairs:
 
     R(x, y) = Σ_k −½ log(1 − ρ_k²) + [ρ_k·u_k·v_k − ½ρ_k²(u_k² + v_k²)] / (1 − ρ_k²)
 
-so all N² pairs cost one matrix product. The network beside it has only to learn what is not Gaussian.
+so all N² pairs cost one matrix product. The network beside it only learns what is not Gaussian.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ STRONGEST = 0.9999**0.5  # ρ: equal variables would make R infinite
 
 
 @dataclass(frozen=True)
-class Canonical:
+class GaussianCritic:
     """Canonical correlations ρ (P,) of the training part, and how both sides become canonical variables (N, P)."""
 
     x_mean: np.ndarray
@@ -44,7 +44,7 @@ class Canonical:
         return left.astype(np.float32), np.hstack([v, np.ones_like(v_term), v_term]).astype(np.float32)
 
 
-def fit(x: np.ndarray, y: np.ndarray) -> Canonical:
+def fit(x: np.ndarray, y: np.ndarray) -> GaussianCritic:
     """Canonical correlations of x (N, D) and y (N, D').
 
     Source: Hotelling 1936, Relations between two sets of variates; Kullback 1959, Information Theory and Statistics,
@@ -54,11 +54,11 @@ def fit(x: np.ndarray, y: np.ndarray) -> Canonical:
     x_white, y_white = _whitening(x - x_mean), _whitening(y - y_mean)
     cross = ((x - x_mean) @ x_white).T @ ((y - y_mean) @ y_white) / len(x)
     left, rho, right = np.linalg.svd(cross, full_matrices=False)
-    return Canonical(x_mean, y_mean, x_white @ left, y_white @ right.T, rho)
+    return GaussianCritic(x_mean, y_mean, x_white @ left, y_white @ right.T, rho)
 
 
 def _whitening(centred: np.ndarray) -> np.ndarray:
     """(D, P): centred @ this has the identity as its covariance; P is the rank."""
     _, sizes, directions = np.linalg.svd(centred, full_matrices=False)
-    kept = sizes > SMALLEST * max(sizes[0], np.finfo(np.float64).tiny)
-    return directions[kept].T * (len(centred) ** 0.5 / sizes[kept])
+    nonzero = sizes > SMALLEST * max(sizes[0], np.finfo(np.float64).tiny)
+    return directions[nonzero].T * (len(centred) ** 0.5 / sizes[nonzero])

@@ -1,4 +1,4 @@
-"""A frozen encoder: one that is judged or used, and not trained any more. Batch norm runs in inference mode."""
+"""A trained encoder in inference mode: read from a run, or as the run began, and applied to images."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WARM_UP = 50  # batches that an untrained encoder's running statistics are measu
 
 
 @dataclass(frozen=True)
-class Frozen:
+class Encoder:
     """An encoder's parameters and running statistics on a device, and the sizes that it was made for."""
 
     layout: AnyLayout
@@ -34,7 +34,7 @@ class Frozen:
     running: Tree
 
     def refuse_other_images(self, images: np.ndarray, source: str) -> None:
-        """Raise DataError unless images (N, H, W, C) are of the size and the channels that the encoder was made for."""
+        """Raise DataError unless images (N, H, W, C) have the encoder's size and channels."""
         size, channels = self.layout.size, self.layout.channels
         expected, shape = ("×".join(map(str, s)) for s in ((size, size, channels), images.shape[1:]))
         if shape != expected:
@@ -47,7 +47,7 @@ class Frozen:
 
     @property
     def critic_layout(self) -> encoders.Layout:
-        """The sizes of the networks that judge y by such images: those of Deep InfoMax's encoder, whatever this one is."""
+        """The layout whose sizes critics and decoders of y take: Deep InfoMax's, whatever this encoder is."""
         layout = self.layout
         return layout if isinstance(layout, encoders.Layout) else encoders.Layout(layout.size, layout.channels)
 
@@ -67,8 +67,8 @@ class Frozen:
         for start in range(0, len(images), size):
             batch = self.backend.to_device(encoders.scale(images[start : start + size], self.layout))
             with threads.sharing():
-                found = self._inference(batch)
-            yield {name: self.backend.to_host(value) for name, value in found.items()}
+                features = self._inference(batch)
+            yield {name: self.backend.to_host(value) for name, value in features.items()}
 
     def features(self, images: np.ndarray, kinds: tuple[str, ...] | None = None) -> dict[str, np.ndarray]:
         """The same for all images at once: conv (N, side²·channels), fc (N, fc), y (N, D), float32; some or all kinds."""
@@ -77,20 +77,20 @@ class Frozen:
         return {kind: np.concatenate([part.pop(kind) for part in parts]) for kind in kinds}
 
 
-def load(run: Path, backend: Backend, checkpoint: str = checkpoints.NEWEST) -> tuple[Frozen, checkpoints.Checkpoint]:
+def load(run: Path, backend: Backend, checkpoint: str = checkpoints.NEWEST) -> tuple[Encoder, checkpoints.Checkpoint]:
     """The encoder in a run's newest.npz or best.npz, on the backend, and the checkpoint that it came from.
 
     Raises:
         RunError: there is no such checkpoint, it is damaged, or its arrays are not those of its layout, or not finite.
     """
     path = run / checkpoint
-    found = checkpoints.load_checkpoint(path)
-    trees = [found.trees.get(part, {}).get("encoder", {}) for part in ("parameters", "state")]
-    there = sum(np.size(array) for _, array in leaves(trees[0]))
+    saved = checkpoints.load_checkpoint(path)
+    trees = [saved.trees.get(part, {}).get("encoder", {}) for part in ("parameters", "state")]
+    count = sum(np.size(array) for _, array in leaves(trees[0]))
     try:
-        layout = LAYOUTS[found.config.method](**{name: operator.index(n) for name, n in found.meta["layout"].items()})
-        if layout.numbers > 2 * there:  # it would take memory that its arrays do not
-            raise ValueError(f"one of {layout.numbers:,} numbers beside arrays of {there:,}")
+        layout = LAYOUTS[saved.config.method](**{name: operator.index(n) for name, n in saved.meta["layout"].items()})
+        if layout.numbers > 2 * count:  # it would take memory that its arrays do not
+            raise ValueError(f"one of {layout.numbers:,} numbers beside arrays of {count:,}")
         expected = methods.init_encoder(np.random.default_rng(0), layout)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise checkpoints.RunError(
@@ -103,10 +103,10 @@ def load(run: Path, backend: Backend, checkpoint: str = checkpoints.NEWEST) -> t
                 raise checkpoints.RunError(
                     f"{path}: expected finite numbers and no variance below 0, found others in {name}"
                 )
-    return Frozen(layout, backend, *map(backend.tree_to_device, trees)), found
+    return Encoder(layout, backend, *map(backend.tree_to_device, trees)), saved
 
 
-def untrained(config: Config, layout: AnyLayout, backend: Backend, images: np.ndarray) -> Frozen:
+def untrained(config: Config, layout: AnyLayout, backend: Backend, images: np.ndarray) -> Encoder:
     """The encoder that the run started from, its running statistics measured on training images (N, H, W, C) uint8.
 
     As initialized they are 0 and 1, which would handicap this baseline: a batch norm that does not normalize.
@@ -118,4 +118,4 @@ def untrained(config: Config, layout: AnyLayout, backend: Backend, images: np.nd
         start = k % (len(images) // size) * size
         batch = backend.to_device(encoders.scale(images[order[start : start + size]], layout))
         _, running = methods.encode(parameters, running, batch, layout, training=True)
-    return Frozen(layout, backend, parameters, running)
+    return Encoder(layout, backend, parameters, running)

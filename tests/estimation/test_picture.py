@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from drawing import size
 
-from dimref import plots
 from dimref.estimation import MutualInformation
+from dimref.estimation.picture import draw
 
 pytest.importorskip("matplotlib")
 
@@ -21,15 +21,15 @@ def fits():
 
 
 def test_a_panel_for_each_bound_with_curves_and_bands(fits, tmp_path, drawn):
-    assert size(plots.estimate(tmp_path / "p.png", fits, 0.5))[0] > 1000
+    assert size(draw(tmp_path / "p.png", fits, 0.5))[0] > 1000
     figure = drawn[0]
     assert [axes.get_title() for axes in figure.axes] == ["infonce", "jsd", "smile"]
     for axes, fit in zip(figure.axes, fits, strict=True):
-        curves = [line for line in axes.get_lines() if line.get_label() == f"{_objective(fit)}, validation"]
+        curves = [line for line in axes.get_lines() if line.get_label() == f"{fit.objective}, validation"]
         drawn_histories = [tuple(zip(line.get_xdata(), line.get_ydata(), strict=True)) for line in curves]
         assert drawn_histories == list(fit.histories_)
         for line, history in zip(
-            [line for line in axes.get_lines() if line.get_label() == "critic that is kept"],
+            [line for line in axes.get_lines() if line.get_label() == "best state"],
             fit.histories_,
             strict=True,
         ):
@@ -45,14 +45,14 @@ def test_a_panel_for_each_bound_with_curves_and_bands(fits, tmp_path, drawn):
 
 
 def test_no_legend_hides_a_curve(fits, tmp_path, drawn):
-    plots.estimate(tmp_path / "p.png", fits[:1], None)
+    draw(tmp_path / "p.png", fits[:1], None)
     axes = drawn[0].axes[0]
     assert axes.get_legend().get_window_extent().y1 < axes.get_window_extent().y0
     assert not any("KSG" in text.get_text() for text in axes.get_legend().get_texts())
 
 
 def test_a_ceiling_that_is_near_is_drawn(fits, tmp_path, drawn):
-    plots.estimate(tmp_path / "p.png", fits[:2], math.log(50) - 0.5)
+    draw(tmp_path / "p.png", fits[:2], math.log(50) - 0.5)
     texts = [text.get_text() for text in drawn[0].axes[0].get_legend().get_texts()]
     assert f"ceiling {math.log(50):.3f}" in texts
 
@@ -61,9 +61,5 @@ def test_a_history_without_finite_values_does_no_harm(fits, tmp_path, drawn):
     broken = MutualInformation(bound="nwj")
     broken.estimates_ = {"nwj": fits[0].estimate()}
     broken.histories_ = (((0, -math.inf), (25, -math.inf)),)
-    assert size(plots.estimate(tmp_path / "p.png", [broken], None))[0] > 500
+    assert size(draw(tmp_path / "p.png", [broken], None))[0] > 500
     assert all(math.isfinite(limit) for limit in drawn[0].axes[0].get_ylim())
-
-
-def _objective(fit):
-    return "jsd" if fit.bound == "smile" else fit.bound

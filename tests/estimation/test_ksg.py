@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from dimref.errors import DimrefError
-from dimref.estimation import nearest
-from dimref.estimation.nearest import ksg
+from dimref.estimation import ksg as module
+from dimref.estimation.ksg import ksg
 
 pytest.importorskip("sklearn")
 from scipy.special import digamma
@@ -57,7 +57,7 @@ def test_repeated_values_are_told_apart():
 
 
 def test_of_very_many_samples_some_are_drawn(monkeypatch):
-    monkeypatch.setattr(nearest, "MOST", 500)
+    monkeypatch.setattr(module, "MOST", 500)
     x, y = gaussian(5000, 1, 0.8)
     assert ksg(x, y) == pytest.approx(-0.5 * math.log(0.36), abs=0.15)
 

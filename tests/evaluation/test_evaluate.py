@@ -1,4 +1,4 @@
-"""The whole judgement: which cells there are, what they are made of, that features are shared, and what cannot be had."""
+"""The whole evaluation: which cells there are, what they are made of, that features are shared, and what cannot be had."""
 
 import sys
 
@@ -10,10 +10,11 @@ from strict import STRICT
 from dimref import encoders
 from dimref.backend import NUMPY
 from dimref.errors import DimrefError
-from dimref.evaluation import frozen, judge
-from dimref.evaluation.judge import Cell, Wanted
+from dimref.evaluation import evaluate as module
+from dimref.evaluation.evaluate import Cell, Requested, evaluate
 from dimref.evaluation.labelled import Labelled
 from dimref.evaluation.probes import linear_probe
+from dimref.export import inference
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +33,7 @@ def labelled(n=60, side=12, seed=0):
 def encoder(seed=0, backend=NUMPY, side=12):
     layout = encoders.Layout(side, 1, width=2, fc=6, representation=4)
     trees = encoders.init_encoder(np.random.default_rng(seed), layout)
-    return frozen.Frozen(layout, backend, *map(backend.tree_to_device, trees))
+    return inference.Encoder(layout, backend, *map(backend.tree_to_device, trees))
 
 
 def keys(cells):
@@ -40,27 +41,27 @@ def keys(cells):
 
 
 def test_every_probe_is_on_every_feature_and_on_the_pixels_once():
-    judged = {"trained": encoder(0), "untrained": encoder(1)}
-    wanted = Wanted(("linear", "mlp"), ("ndm",), (0, 1))
-    told = []
-    cells = list(judge.judge(judged, labelled(), wanted, lambda text, done: told.append((text, done))))
+    networks = {"trained": encoder(0), "untrained": encoder(1)}
+    requested = Requested(("linear", "mlp"), ("ndm",), (0, 1))
+    calls = []
+    cells = list(evaluate(networks, labelled(), requested, lambda text, done: calls.append((text, done))))
     expected = []
-    for name in judged:
+    for name in networks:
         expected.append(("measure", "ndm", name, "y"))
         expected += [("probe", probe, name, kind) for kind in ("conv", "fc", "y") for probe in ("linear", "mlp")]
     expected += [("probe", probe, "raw", "pixels") for probe in ("linear", "mlp")]
     assert keys(cells) == expected
     assert all(len(cell.values) == len(cell.details) == 2 for cell in cells)
     assert all(len(set(cell.values)) == 2 for cell in cells if cell.name == "ndm")  # a value for each seed
-    assert sum(done for _, done in told) == wanted.count(encoders=2) == 2 * len(cells)
-    assert ("mlp of fc, untrained, seed 1", 1) in told
+    assert sum(done for _, done in calls) == requested.count(encoders=2) == 2 * len(cells)
+    assert ("mlp of fc, untrained, seed 1", 1) in calls
 
 
 def test_the_cells_are_those_of_the_probe_on_the_features():
     both, found = encoder(), labelled()
     cells = {
         (cell.encoder, cell.feature): cell
-        for cell in judge.judge({"trained": both}, found, Wanted(("linear",), (), (4, 5)))
+        for cell in evaluate({"trained": both}, found, Requested(("linear",), (), (4, 5)))
     }
     train, test = (both.features(images) for images, _ in (found.train, found.test))
     pixels = [images.reshape(60, -1) / np.float32(127.5) - 1 for images, _ in (found.train, found.test)]
@@ -74,30 +75,30 @@ def test_the_cells_are_those_of_the_probe_on_the_features():
 
 def test_features_are_computed_once_for_all_probes_measures_and_seeds(monkeypatch):
     calls = []
-    batches = frozen.Frozen.batches
+    batches = inference.Encoder.batches
 
     def counted(self, images):
         calls.append(len(images))
         return batches(self, images)
 
-    monkeypatch.setattr(frozen.Frozen, "batches", counted)
-    wanted = Wanted(("linear", "knn"), ("ndm",), (0, 1, 2))
-    list(judge.judge({"trained": encoder()}, labelled(), wanted))
+    monkeypatch.setattr(inference.Encoder, "batches", counted)
+    requested = Requested(("linear", "knn"), ("ndm",), (0, 1, 2))
+    list(evaluate({"trained": encoder()}, labelled(), requested))
     assert calls == [60, 60]  # training images, test images
 
 
 def test_measures_alone_need_no_labels_and_ask_for_y_alone(monkeypatch):
     kinds = []
-    features = frozen.Frozen.features
+    features = inference.Encoder.features
 
-    def seen(self, images, wanted):
-        kinds.append(wanted)
-        return features(self, images, wanted)
+    def seen(self, images, requested):
+        kinds.append(requested)
+        return features(self, images, requested)
 
-    monkeypatch.setattr(frozen.Frozen, "features", seen)
+    monkeypatch.setattr(inference.Encoder, "features", seen)
     found = labelled()
     unlabelled = Labelled((found.train[0], np.full(60, -1)), (found.test[0], np.full(60, -1)), "", "")
-    cells = list(judge.judge({"trained": encoder()}, unlabelled, Wanted((), ("mine", "ndm", "ms-ssim"), (0,))))
+    cells = list(evaluate({"trained": encoder()}, unlabelled, Requested((), ("mine", "ndm", "ms-ssim"), (0,))))
     assert keys(cells) == [("measure", name, "trained", "y") for name in ("mine", "ndm", "ms-ssim")]
     assert kinds == [("y",), ("y",)]
     mine, ndm, alike = cells
@@ -109,22 +110,22 @@ def test_measures_alone_need_no_labels_and_ask_for_y_alone(monkeypatch):
 
 
 def test_only_the_features_asked_for_are_probed():
-    wanted = Wanted(("knn",), (), (0,), ("fc",))
-    assert [cell.feature for cell in judge.judge({"trained": encoder()}, labelled(), wanted)] == ["fc", "pixels"]
+    requested = Requested(("knn",), (), (0,), ("fc",))
+    assert [cell.feature for cell in evaluate({"trained": encoder()}, labelled(), requested)] == ["fc", "pixels"]
 
 
 def test_the_strict_device_gives_numpys_cells():
-    wanted = Wanted(("linear", "mlp"), ("mine", "ndm"), (0,))
-    host, device = (list(judge.judge({"trained": encoder(backend=b)}, labelled(45), wanted)) for b in (NUMPY, STRICT))
+    requested = Requested(("linear", "mlp"), ("mine", "ndm"), (0,))
+    host, device = (list(evaluate({"trained": encoder(backend=b)}, labelled(45), requested)) for b in (NUMPY, STRICT))
     for one, other in zip(host, device, strict=True):
         assert one.values == pytest.approx(other.values, abs=1e-6)
 
 
-def test_an_encoder_that_gives_no_numbers_is_told(monkeypatch):
+def test_an_encoder_that_gives_no_numbers_is_refused(monkeypatch):
     broken = encoder()
     broken.parameters["y"]["b"][1] = np.nan
     with pytest.raises(DimrefError, match="encoder, trained: expected finite features, found NaN or infinity in y"):
-        list(judge.judge({"trained": broken}, labelled(), Wanted(("knn",), (), (0,))))
+        list(evaluate({"trained": broken}, labelled(), Requested(("knn",), (), (0,))))
 
 
 # ---- cells
@@ -156,13 +157,13 @@ def test_mean_deviation_and_interval_are_over_seeds():
         ("ms-ssim", 1, 12, "needs 2 training and 2 test images, found 1 and 1"),
     ],
 )
-def test_faults_are_told_before_anything_is_computed(name, n, side, reason):
-    assert judge.fault(name, labelled(n, side), encoder(side=side).layout) == reason
+def test_obstacles_are_known_before_anything_is_computed(name, n, side, reason):
+    assert module.obstacle(name, labelled(n, side), encoder(side=side).layout) == reason
 
 
 def test_scikit_learn_is_missed_by_its_probes_alone(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
     for name in ("svm", "knn"):
-        assert "pip install 'dimref[eval]'" in judge.fault(name, labelled(), encoder().layout)
+        assert "pip install 'dimref[eval]'" in module.obstacle(name, labelled(), encoder().layout)
     for name in ("linear", "mlp", "mine"):
-        assert judge.fault(name, labelled(), encoder().layout) is None
+        assert module.obstacle(name, labelled(), encoder().layout) is None

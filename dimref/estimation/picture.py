@@ -10,11 +10,9 @@ from dimref.estimation.estimator import MutualInformation
 from dimref.estimation.report import label
 from dimref.plots.style import BLUE, GREEN, GREY, ORANGE, legend_below, new_figure, save, tidy
 
-OBJECTIVE = {"smile": "jsd"}  # what critics maximize, where it is not what the estimate is called
 
-
-def estimate(path: Path, fits: list[MutualInformation], neighbours: float | None) -> Path:
-    """Draw a panel for each bound: its value on the validation part at every look, and the held-out bands.
+def draw(path: Path, fits: list[MutualInformation], neighbours: float | None) -> Path:
+    """Draw a panel for each bound: its value on the validation part at every evaluation, and the held-out bands.
 
     Args:
         fits: fitted, one for each bound.
@@ -24,37 +22,37 @@ def estimate(path: Path, fits: list[MutualInformation], neighbours: float | None
     """
     figure = new_figure(max(4.2 * len(fits), 6.5), 4.6)
     for axes, fit in zip(figure.subplots(1, len(fits), squeeze=False)[0], fits, strict=True):
-        _draw(axes, fit, neighbours)
+        _panel(axes, fit, neighbours)
     first = fits[0]
     figure.suptitle(f"{first.critic} critic, {first.transform}, {len(first.histories_)} critics for each bound")
     return save(figure, path)
 
 
-def _draw(axes: Any, fit: MutualInformation, neighbours: float | None) -> None:
-    objective = OBJECTIVE.get(fit.bound, fit.bound)
+def _panel(axes: Any, fit: MutualInformation, neighbours: float | None) -> None:
+    objective = fit.objective
     handles: list[Any] = []
     for history in fit.histories_:
         steps, nats = zip(*history, strict=True)
         handles[:1] = axes.plot(steps, nats, color=BLUE, lw=1, alpha=0.6, label=f"{objective}, validation")
         best = max(range(len(nats)), key=nats.__getitem__)
-        handles[1:2] = axes.plot(steps[best], nats[best], "o", color=BLUE, ms=4, ls="none", label="critic that is kept")
+        handles[1:2] = axes.plot(steps[best], nats[best], "o", color=BLUE, ms=4, ls="none", label="best state")
     tops = [value for history in fit.histories_ for _, value in history if math.isfinite(value)]
-    shown = [fit.estimate(), *(found for found in fit.estimates_.values() if found.reading == objective)]
-    for found, colour in zip(dict.fromkeys(shown), (ORANGE, GREEN), strict=False):
-        low, high = found.interval
-        line = axes.axhline(found.nats, color=colour, lw=1.5)
-        line.set_label(f"{label(fit.bound, found.reading)}, held out: {found.nats:.3f} [{low:.3f}, {high:.3f}]")
+    shown = [fit.estimate(), *(each for each in fit.estimates_.values() if each.reading == objective)]
+    for each, colour in zip(dict.fromkeys(shown), (ORANGE, GREEN), strict=False):
+        low, high = each.interval
+        line = axes.axhline(each.nats, color=colour, lw=1.5)
+        line.set_label(f"{label(fit.bound, each.reading)}, held out: {each.nats:.3f} [{low:.3f}, {high:.3f}]")
         axes.axhspan(low, high, color=colour, alpha=0.2, lw=0)
         handles.append(line)
         tops.append(high)
     if neighbours is not None:
         handles.append(axes.axhline(neighbours, color=GREY, ls=":", lw=1.5, label=f"KSG: {neighbours:.3f}"))
         tops.append(neighbours)
-    for found in dict.fromkeys(shown):
-        if found.ceiling < 1.5 * max(tops):
-            handles.append(axes.axhline(found.ceiling, color=GREY, ls="--", lw=1, label=f"ceiling {found.ceiling:.3f}"))
-            tops.append(found.ceiling)
-    lows = [min(found.interval[0], 0.0) for found in shown]
+    for each in dict.fromkeys(shown):
+        if each.ceiling < 1.5 * max(tops):
+            handles.append(axes.axhline(each.ceiling, color=GREY, ls="--", lw=1, label=f"ceiling {each.ceiling:.3f}"))
+            tops.append(each.ceiling)
+    lows = [min(each.interval[0], 0.0) for each in shown]
     span = max(max(tops) - min(lows), 0.01)
     axes.set_ylim(min(lows) - 0.1 * span, max(tops) + 0.1 * span)  # a critic that fails falls out of the picture
     axes.set(title=fit.bound, xlabel="training step", ylabel="nats")
