@@ -18,10 +18,7 @@ BESIDE = {"__init__", "__main__", "backend", "cli", "errors"}  # files in dimref
 KNOWN = {
     ("objectives", "training.choices"),
     ("audit.catalogue.measures", "evaluation.ssim"),
-    ("bench.scale", "evaluation.frozen"),
-    ("export.weights", "evaluation.frozen"),
-    ("plots.estimate", "estimation.estimator"),
-    ("plots.estimate", "estimation.report"),
+    ("evaluation.mine", "estimation.held_out"),
 }
 KNOWN_CYCLES = {  # an import of each cycle
     ("engine.threads", "engine"),
@@ -144,7 +141,7 @@ def test_click_is_the_commands():
 
 
 def test_what_is_known_is_still_there():
-    assert imports() >= KNOWN | KNOWN_CYCLES
+    assert not (KNOWN | KNOWN_CYCLES) - imports(), "mended: take it out of KNOWN"
 
 
 def cyclic(edges):
