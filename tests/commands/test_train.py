@@ -688,7 +688,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(whole, tmp_path):
     run.parent.mkdir()
     steps = (
         f"mount -t tmpfs -o size={size} tmpfs {run.parent} || exit 77",
-        f"{' '.join(tiny.DIMREF)} {' '.join(map(str, tiny.small(whole.parent / 'images.npz', '--quiet', '--out', run)))}",
+        " ".join(map(str, (*tiny.DIMREF, *tiny.small(whole.parent / "images.npz", "--quiet", "--out", run)))),
         "echo $?",
         f"ls -A {run}",
         f"{sys.executable} -c 'import pathlib\nfrom dimref.training import checkpoints as runs\n"
