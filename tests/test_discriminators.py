@@ -6,10 +6,10 @@ import re
 import numpy as np
 import pytest
 from autograd import jacobian
-from helpers import check_all, draw
+from fake_cupy import STRICT, DeviceArray
+from finite_differences import check_all, draw
 from hypothesis import given
 from hypothesis import strategies as st
-from strict import STRICT, DeviceArray
 
 from dimref import discriminators as d
 from dimref import negatives, ops

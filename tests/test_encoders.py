@@ -6,10 +6,10 @@ import re
 
 import numpy as np
 import pytest
-from helpers import check_all, draw
+from fake_cupy import STRICT, DeviceArray
+from finite_differences import check_all, draw
 from hypothesis import given
 from hypothesis import strategies as st
-from strict import STRICT, DeviceArray
 
 from dimref import encoders, ops
 from dimref.encoders import Layout

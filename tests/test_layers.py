@@ -5,10 +5,10 @@ import math
 
 import numpy as np
 import pytest
-from helpers import check_all, check_backends, draw, gradients
+from fake_cupy import STRICT
+from finite_differences import check_all, check_backends, draw, gradients
 from hypothesis import given
 from hypothesis import strategies as st
-from strict import STRICT
 
 from dimref import layers, ops
 from dimref.tape import value_and_gradients

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from helpers import check_all
+from finite_differences import check_all
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pytest
 from autograd.tracer import isbox
+from fake_cupy import STRICT, DeviceArray
 from hypothesis import given
 from hypothesis import strategies as st
-from strict import STRICT, DeviceArray
 
 from dimref import bounds, discriminators, encoders, negatives, objectives, optim
 from dimref.backend import NUMPY

@@ -5,7 +5,8 @@ import math
 
 import numpy as np
 import pytest
-from helpers import (
+from fake_cupy import STRICT, DeviceArray
+from finite_differences import (
     away_from_zero,
     check_all,
     check_backends,
@@ -14,7 +15,6 @@ from helpers import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-from strict import STRICT, DeviceArray
 
 from dimref import ops
 from dimref.tape import value_and_gradients

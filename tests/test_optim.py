@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 import pytest
-from helpers import draw
-from strict import STRICT
+from fake_cupy import STRICT
+from finite_differences import draw
 
 from dimref import optim, tape
 from dimref.engine import turn_on

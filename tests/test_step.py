@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import draw
+from finite_differences import draw
 
 from dimref import encoders, objectives, ops, optim
 from dimref.encoders import Layout

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from autograd.extend import defvjp
 from autograd.tracer import isbox
-from helpers import away_from_zero, draw, gradients
-from strict import STRICT, DeviceArray
+from fake_cupy import STRICT, DeviceArray
+from finite_differences import away_from_zero, draw, gradients
 
 from dimref import ops, tape
 from dimref.tape import implement, plain_form, plain_forms, primitive, region, stop_gradient, value_and_gradients

@@ -5,9 +5,9 @@ import math
 
 import numpy as np
 import pytest
+from fake_cupy import STRICT, DeviceArray
 from hypothesis import given
 from hypothesis import strategies as st
-from strict import STRICT, DeviceArray
 
 from dimref.amdim import augmentation as amdim_augmentation
 

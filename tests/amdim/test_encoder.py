@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from helpers import check_all, draw
-from strict import STRICT, DeviceArray
+from fake_cupy import STRICT, DeviceArray
+from finite_differences import check_all, draw
 
 from dimref import ops
 from dimref.amdim import encoder as amdim_encoder

@@ -1,6 +1,6 @@
 """Tests of the engine have it turned on, whichever of them runs first."""
 
-import compiled
+import host_compiled_kernels
 import pytest
 
 from dimref import tape
@@ -17,7 +17,9 @@ def engine():
 def host_kernels(pytestconfig, tmp_path_factory):
     """The device's kernels, compiled for the host; kept for the next run where pytest keeps anything."""
     cache = getattr(pytestconfig, "cache", None)
-    return compiled.host_kernels(tmp_path_factory.mktemp("kernels") if cache is None else cache.mkdir("kernels"))
+    return host_compiled_kernels.host_kernels(
+        tmp_path_factory.mktemp("kernels") if cache is None else cache.mkdir("kernels")
+    )
 
 
 @pytest.fixture

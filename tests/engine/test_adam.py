@@ -5,11 +5,11 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from helpers import draw
+from blas_threads import shared
+from fake_cupy import STRICT, DeviceArray
+from finite_differences import draw
 from hypothesis import given
 from hypothesis import strategies as st
-from sharing import shared
-from strict import STRICT, DeviceArray
 
 from dimref import optim
 from dimref.engine import adam, kernels

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import check_all, draw, is_kept
+from finite_differences import check_all, draw, is_kept
 
 from dimref import layers
 from dimref.engine import affine

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from helpers import check_all, check_gradient, draw, gradients
+from blas_threads import shared
+from finite_differences import check_all, check_gradient, draw, gradients
 from hypothesis import given
 from hypothesis import strategies as st
-from sharing import shared
 
 from dimref import ops
 from dimref.engine import batch_norm

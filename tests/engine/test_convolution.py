@@ -4,9 +4,9 @@ import time
 
 import numpy as np
 import pytest
-from helpers import draw, gradients
-from sharing import shared
-from strict import STRICT
+from blas_threads import shared
+from fake_cupy import STRICT
+from finite_differences import draw, gradients
 
 from dimref import layers, ops
 from dimref.engine import convolution

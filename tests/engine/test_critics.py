@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from autograd import jacobian
-from helpers import draw, gradients
-from sharing import shared
+from blas_threads import shared
+from finite_differences import draw, gradients
 
 from dimref import discriminators, negatives, ops, tape
 from dimref.engine import critics, row_blocks

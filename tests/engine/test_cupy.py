@@ -3,15 +3,15 @@
 import sys
 import types
 
+import fake_cupy
 import numpy as np
 import pytest
-import strict
 from autograd.extend import vspace
 from autograd.numpy.numpy_boxes import ArrayBox
 from autograd.test_util import check_grads
 from autograd.tracer import new_box
-from helpers import draw
-from strict import STRICT, DeviceArray
+from fake_cupy import STRICT, DeviceArray
+from finite_differences import draw
 
 from dimref import ops
 from dimref.backend import BackendError, get_backend
@@ -37,7 +37,7 @@ def cupy_of(device_count):
     """A module that stands for CuPy: `device_count()` answers or raises, arrays are strict ones."""
     module = types.ModuleType("cupy")
     module.__version__ = "13.9"
-    module.ndarray, module.asarray, module.asnumpy = DeviceArray, strict.to_device, strict.to_host
+    module.ndarray, module.asarray, module.asnumpy = DeviceArray, fake_cupy.to_device, fake_cupy.to_host
     runtime = types.SimpleNamespace(
         getDeviceCount=device_count,
         getDeviceProperties=lambda index: {"name": f"Imaginary {index}".encode()},
@@ -95,7 +95,7 @@ def test_cupy_with_a_device(monkeypatch):
     assert kernels.of(x).matmul is cublas.plain_matmul  # no cuBLAS lies behind the imaginary CuPy
     with pytest.raises(BackendError, match="--tf32: expected cuBLAS to be opened, found: "):
         get_backend("cupy", tf32=True)
-    opened = types.SimpleNamespace(matmul=strict.DeviceArray.__matmul__)
+    opened = types.SimpleNamespace(matmul=fake_cupy.DeviceArray.__matmul__)
     monkeypatch.setattr(cublas.Cublas, "open", lambda cupy, wrapper, tf32: opened)
     libs = types.SimpleNamespace(cublas=None)
     monkeypatch.setitem(sys.modules, "cupy_backends.cuda.libs", libs)
@@ -121,8 +121,8 @@ def test_real_cupy_says_what_is_missing_or_works():
 
 
 def test_registering_twice_changes_nothing():
-    register_array_type(DeviceArray, strict.to_device)
-    register_array_type(DeviceArray, strict.to_device)
+    register_array_type(DeviceArray, fake_cupy.to_device)
+    register_array_type(DeviceArray, fake_cupy.to_device)
     x = STRICT.to_device(np.ones((2, 3), np.float32))
     assert isinstance(vspace(x), ForeignVSpace)
     assert type(new_box(x, 0, None)) is ArrayBox

@@ -5,7 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from helpers import draw
+from finite_differences import draw
 
 from dimref.amdim import objective
 from dimref.tape import value_and_gradients

@@ -3,11 +3,11 @@
 import inspect
 import re
 
+import fake_cupy
 import numpy as np
 import pytest
-import strict
 from autograd.numpy.numpy_boxes import ArrayBox
-from strict import STRICT, DeviceArray
+from fake_cupy import STRICT, DeviceArray
 
 
 def device(*shape):
@@ -127,7 +127,7 @@ def signature_names(text):
 
 def test_accepted_ufuncs_are_cupys():
     cupy = pytest.importorskip("cupy")
-    for ufunc in strict.UFUNCS:
+    for ufunc in fake_cupy.UFUNCS:
         found = getattr(cupy, ufunc.__name__)
         assert isinstance(found, cupy.ufunc) or ufunc is np.matmul, ufunc.__name__
         assert callable(found)
@@ -135,7 +135,7 @@ def test_accepted_ufuncs_are_cupys():
 
 def test_accepted_functions_are_cupys():
     cupy = pytest.importorskip("cupy")
-    for path, accepted in strict.FUNCTIONS.items():
+    for path, accepted in fake_cupy.FUNCTIONS.items():
         found = cupy
         for name in path.split("."):
             found = getattr(found, name)
@@ -150,7 +150,7 @@ def test_accepted_functions_are_cupys():
 
 def test_accepted_functions_answer_for_numpys_under_the_same_path():
     """`__array_function__` is asked with NumPy's function: its module path after "numpy." leads to CuPy's."""
-    for path in strict.FUNCTIONS:
+    for path in fake_cupy.FUNCTIONS:
         function = np
         for name in path.split("."):
             function = getattr(function, name)
@@ -159,17 +159,17 @@ def test_accepted_functions_answer_for_numpys_under_the_same_path():
 
 def test_accepted_methods_are_cupys():
     cupy = pytest.importorskip("cupy")
-    for name, accepted in strict.METHODS.items():
+    for name, accepted in fake_cupy.METHODS.items():
         names = signature_names(getattr(cupy.ndarray, name).__doc__.splitlines()[0])
         assert list(accepted) == names[: len(accepted)], name
-    for name in [*strict.ATTRIBUTES, "T", "get", "item", "__len__", "__iter__"]:
+    for name in [*fake_cupy.ATTRIBUTES, "T", "get", "item", "__len__", "__iter__"]:
         assert hasattr(cupy.ndarray, name), name
 
 
 def test_operators_are_cupys():
     cupy = pytest.importorskip("cupy")
-    names = [f"__{name}__" for name in [*strict.COMPARISONS, *strict.ARITHMETIC, "neg", "pos", "abs", "invert"]]
-    names += [f"__{kind}{name}__" for name in strict.ARITHMETIC for kind in "ri"]
+    names = [f"__{name}__" for name in [*fake_cupy.COMPARISONS, *fake_cupy.ARITHMETIC, "neg", "pos", "abs", "invert"]]
+    names += [f"__{kind}{name}__" for name in fake_cupy.ARITHMETIC for kind in "ri"]
     names.remove("__imatmul__")  # CuPy has none
     assert not hasattr(DeviceArray, "__imatmul__")
     for name in names:

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from strict import STRICT, DeviceArray
+from fake_cupy import STRICT, DeviceArray
 
 from dimref import encoders, tape
 from dimref.encoders import Layout

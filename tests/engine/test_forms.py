@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from strict import STRICT
+from fake_cupy import STRICT
 
 from dimref import ops
 from dimref.engine.forms import of_one_type, on_host, on_one_tape, once

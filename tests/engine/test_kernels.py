@@ -6,12 +6,12 @@ import re
 import shutil
 import subprocess
 
-import compiled
+import fake_cupy
+import fake_stream
+import host_compiled_kernels
 import numpy as np
 import pytest
-import simulated
-import strict
-from helpers import draw
+from finite_differences import draw
 
 from dimref import ops, optim
 from dimref.engine import batch_norm, cuda_source, kernels, pair_layer
@@ -219,8 +219,10 @@ def test_nvcc_compiles_the_texts(tmp_path):
     compiler = shutil.which("nvcc")
     if compiler is None:
         pytest.skip("needs nvcc")
-    shaped = [f"namespace {name} {{{compiled.shaped_source(name, sizes)}}}" for name, sizes in SIZES.items()]
-    functions = "\n".join([compiled.source(), *shaped]).replace("#include <cmath>", "")
+    shaped = [
+        f"namespace {name} {{{host_compiled_kernels.shaped_source(name, sizes)}}}" for name, sizes in SIZES.items()
+    ]
+    functions = "\n".join([host_compiled_kernels.source(), *shaped]).replace("#include <cmath>", "")
     functions = functions.replace("using std::exp; using std::sqrt;", "")
     functions = re.sub(r'(extern "C" )?void ', "__device__ void ", functions)
     functions = functions.replace("explicit Complex", "__device__ explicit Complex")
@@ -271,7 +273,7 @@ PLAIN = {  # of host arrays
 def strict_kernels(calls):
     """Kernels of the strict type, in its own operations, each call noted by name."""
 
-    own = strict.DeviceArray.__matmul__
+    own = fake_cupy.DeviceArray.__matmul__
 
     def product(x, y, onto=None):
         calls.append("matmul" if onto is None else "matmul onto")
@@ -289,7 +291,7 @@ def strict_kernels(calls):
 
     def adam(groups, blocks, more):
         fed, rate, floor, beta1, beta2 = more
-        rate, floor = (fed[0:1], fed[1:2]) if isinstance(fed, strict.DeviceArray) else (rate, floor)
+        rate, floor = (fed[0:1], fed[1:2]) if isinstance(fed, fake_cupy.DeviceArray) else (rate, floor)
         for p, g, m, v in groups:
             m[...] = m * beta1 + g * (1 - beta1)
             v[...] = v * beta2 + (g * g) * (1 - beta2)
@@ -311,7 +313,7 @@ def strict_kernels(calls):
         def call(*arrays):
             calls.append(name)
             *read, out = arrays
-            out[...] = strict._compute(lambda *a: PLAIN[name](sizes, out.shape, *a), *read)
+            out[...] = fake_cupy._compute(lambda *a: PLAIN[name](sizes, out.shape, *a), *read)
             return out
 
         return call
@@ -323,7 +325,7 @@ def strict_kernels(calls):
             count = {"standardize": 1, "standardize_gradient": 3, "scatter": 2}[name]
             number = {"scatter": blocks[0]}.get(name, float(second))
             for k, out in enumerate(arrays[count:]):
-                out[...] = strict._compute(lambda *a, k=k: PLAIN[name](number, *a)[k], *arrays[:count])
+                out[...] = fake_cupy._compute(lambda *a, k=k: PLAIN[name](number, *a)[k], *arrays[:count])
 
         return call
 
@@ -344,7 +346,7 @@ def strict_kernels(calls):
         "toward": lambda running, newest, momentum, factor: running * (1 - momentum) + newest * (momentum * factor),
     }
     many = {"adam": adam, "squares": lambda groups, blocks, more: None, "totals": totals}
-    row = functools.cache(lambda n, dtype, number: strict.to_device(np.full((1, n), number, dtype)))
+    row = functools.cache(lambda n, dtype, number: fake_cupy.to_device(np.full((1, n), number, dtype)))
     named = {name: note(name, function) for name, function in functions.items()}
     return kernels.Kernels(product, named, shaped, rows, lambda name, dtype: note(name, many[name]), row)
 
@@ -353,12 +355,14 @@ def strict_kernels(calls):
 def calls(monkeypatch, no_kernels):
     """What was called of the strict type's kernels."""
     found = []
-    kernels.register(strict.DeviceArray, strict_kernels(found))
+    kernels.register(fake_cupy.DeviceArray, strict_kernels(found))
 
     def refuse(x, y):
         raise RuntimeError("calling cuBLAS API during stream capture is currently unsupported")
 
-    monkeypatch.setattr(strict.DeviceArray, "__matmul__", refuse)  # as CuPy's own product does while a step is captured
+    monkeypatch.setattr(
+        fake_cupy.DeviceArray, "__matmul__", refuse
+    )  # as CuPy's own product does while a step is captured
     return found
 
 
@@ -371,7 +375,7 @@ def test_a_run_calls_every_kernel_and_is_the_hosts_to_rounding(prepare, calls, g
         host, seen = loop.train_step(task, host)
     calls.clear()
 
-    backend, told = simulated.device(), []
+    backend, told = fake_stream.device(), []
     task = dataclasses.replace(task, backend=backend)
     state, queue = loop.initial_state(task), backend.queue()
     with queue.running():

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from helpers import check_gradient, check_second_derivative, gradients
+from fake_cupy import STRICT
+from finite_differences import check_gradient, check_second_derivative, gradients
 from hypothesis import given
 from hypothesis import strategies as st
-from strict import STRICT
 
 from dimref import ops
 from dimref.engine import pair_layer

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from helpers import draw
-from sharing import shared
+from blas_threads import shared
+from finite_differences import draw
 
 from dimref import ops
 from dimref.engine import kernels, products, threads

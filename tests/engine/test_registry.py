@@ -12,11 +12,11 @@ from unittest import mock
 import numpy as np
 import pytest
 from autograd.tracer import isbox
-from compiled import device_kernels
+from blas_threads import shared
+from fake_cupy import STRICT, DeviceArray
+from host_compiled_kernels import device_kernels
 from hypothesis import given
 from hypothesis import strategies as st
-from sharing import shared
-from strict import STRICT, DeviceArray
 
 from dimref import discriminators, ops, optim, tape
 from dimref.amdim import augmentation

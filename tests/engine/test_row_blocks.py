@@ -5,10 +5,10 @@ import time
 import numpy as np
 import pytest
 from autograd.core import make_vjp
+from blas_threads import shared
+from fake_cupy import STRICT
 from hypothesis import given
 from hypothesis import strategies as st
-from sharing import shared
-from strict import STRICT
 
 from dimref import layers, ops
 from dimref.engine import row_blocks

@@ -1,7 +1,7 @@
 """Fused standardization: what it keeps and what it leaves as it was; its values are the registry's test."""
 
 import numpy as np
-from helpers import check_gradient, draw, gradients, is_kept
+from finite_differences import check_gradient, draw, gradients, is_kept
 
 from dimref import ops
 

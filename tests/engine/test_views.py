@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sharing import shared
+from blas_threads import shared
 
 from dimref.amdim import augmentation, encoder, objective
 from dimref.amdim.encoder import Layout

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from helpers import check_all, draw
+from finite_differences import check_all, draw
 
 from dimref import ops, tape
 from dimref.engine import windows

@@ -6,9 +6,9 @@ What breaks a law is tested beside its family's file; the counter-laws have test
 import contextlib
 
 import pytest
+from fake_cupy import STRICT
 from hypothesis import given
-from lawful import assert_obeyed
-from strict import STRICT
+from law_cases import assert_obeyed
 
 from dimref import tape
 from dimref.engine import turn_on

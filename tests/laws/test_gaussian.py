@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from lawful import is_caught, laws_of
+from law_cases import is_caught, laws_of
 
 from dimref import bounds
 from dimref.laws import gaussian

@@ -1,7 +1,7 @@
 """Laws of gradients hold, and a wrong VJP, path or sign breaks the right one."""
 
 import pytest
-from lawful import is_caught, laws_of
+from law_cases import is_caught, laws_of
 
 from dimref import bounds, discriminators, objectives, ops
 from dimref.laws import gradients

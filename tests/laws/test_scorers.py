@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from lawful import is_caught, laws_of
+from law_cases import is_caught, laws_of
 
 from dimref import discriminators, layers, ops
 from dimref.laws import scorers

@@ -7,7 +7,7 @@ fixed random array: a sum alone would hide an error that cancels.
 import weakref
 
 import numpy as np
-from strict import STRICT, DeviceArray
+from fake_cupy import STRICT, DeviceArray
 
 from dimref import ops
 from dimref.backend import NUMPY

@@ -12,10 +12,10 @@ import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
+import fake_cupy
 import numpy as np
 import pytest
-import strict
-from strict import _unwrap
+from fake_cupy import _unwrap
 
 from dimref.engine.cublas import plain_matmul
 from dimref.engine.cuda_source import ELEMENTWISE, SHAPED, THREADS, block_text, constants
@@ -258,7 +258,7 @@ def device_kernels(host):
 
 
 def _wrap(found):
-    return tuple(map(_wrap, found)) if isinstance(found, tuple) else strict._wrap(found)
+    return tuple(map(_wrap, found)) if isinstance(found, tuple) else fake_cupy._wrap(found)
 
 
 class ByValue(ctypes.Structure):
