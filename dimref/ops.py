@@ -288,6 +288,15 @@ defvjp(sigmoid, lambda ans, x: lambda g: multiply(g, multiply(ans, sigmoid(-x)))
 
 
 @primitive
+def tanh(x: Array) -> Array:
+    """tanh(x). (autograd's own VJP divides by cosh²(x), which leaves the number range.)"""
+    return np.tanh(x)
+
+
+defvjp(tanh, lambda ans, x: lambda g: multiply(g, 1 - multiply(ans, ans)))
+
+
+@primitive
 def reciprocal_root(x: Array) -> Array:
     """1/√x."""
     return 1 / np.sqrt(x)

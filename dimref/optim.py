@@ -65,9 +65,11 @@ def update(
     rate, floor = rates
 
     def of_one(p: Array, g: Array, m: Array, v: Array) -> tuple[Array, Array, Array]:
+        dtype = np.result_type(p)  # all stays of it: the square of a small float32 is 0
+        g = g.astype(dtype)
         m = betas[0] * m + (1 - betas[0]) * g
         v = betas[1] * v + (1 - betas[1]) * g * g
-        return p - rate * m / (np.sqrt(v) + floor), m, v
+        return p - (rate * m / (np.sqrt(v) + floor)).astype(dtype), m, v
 
     return [of_one(*group) for group in groups]
 

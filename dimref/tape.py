@@ -54,16 +54,19 @@ def region(plain: Callable[..., Any]) -> Callable[..., Any]:
                     return other.function(*args)
         return plain(*args)
 
-    chosen.implementations = others  # type: ignore[attr-defined]
-    REGIONS[f"{plain.__module__.removeprefix('dimref.')}.{plain.__name__}"] = chosen
-    return chosen
+    return _listed(chosen, plain, others)
+
+
+def _listed(place: Callable[..., Any], plain: Callable[..., Any], others: list[Implementation]) -> Callable[..., Any]:
+    place.implementations = others  # type: ignore[attr-defined]
+    REGIONS[f"{plain.__module__.removeprefix('dimref.')}.{plain.__name__}"] = place
+    return place
 
 
 def primitive(plain: Callable[..., Any]) -> Callable[..., Any]:
     """A region of raw arrays that autograd's tape records as one node; its VJP is defined beside it."""
-    traced = tracer.primitive(region(plain))
-    traced.implementations = traced.fun.implementations
-    return traced
+    place = region(plain)
+    return _listed(tracer.primitive(place), plain, place.implementations)  # type: ignore[attr-defined]
 
 
 def implement(place: Callable[..., Any], name: str, function: Callable[..., Any], applies: Callable[..., bool]) -> None:

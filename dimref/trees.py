@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-Array = Any  # numpy.ndarray, cupy.ndarray, or autograd's box of either
+Array = Any  # numpy.ndarray, another library's, or autograd's box of either
 Tree = Any  # an array, or a dict of trees
 
 

@@ -10,10 +10,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import pytest
 import started_processes
-import tiny
+import tiny_runs
+from fake_cupy import STRICT
 from hypothesis import HealthCheck, settings
-from strict import STRICT
 
+from dimref import tape
 from dimref.backend import NUMPY, BackendError, get_backend
 from dimref.training import task
 
@@ -38,21 +39,28 @@ def backend(request):
 
 
 @pytest.fixture
+def plain_forms():
+    """The reference as it is stated, whatever another test has turned on."""
+    with tape.plain_forms():
+        yield
+
+
+@pytest.fixture
 def narrow(monkeypatch):
     """Networks of a few units."""
-    tiny.narrow(monkeypatch)
+    tiny_runs.narrow(monkeypatch)
 
 
 @pytest.fixture
 def images(tmp_path):
     """A file of tiny images."""
-    return tiny.write_npz(tmp_path / "images.npz")
+    return tiny_runs.write_npz(tmp_path / "images.npz")
 
 
 @pytest.fixture
 def prepare(images, narrow):
     """The task of a configuration, of the tiny images unless told otherwise."""
-    return lambda **options: task.prepare(tiny.config(images, **options))
+    return lambda **options: task.prepare(tiny_runs.config(images, **options))
 
 
 @pytest.fixture

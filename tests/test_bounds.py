@@ -7,15 +7,16 @@ import re
 import numpy as np
 import pytest
 from autograd.tracer import isbox
-from helpers import check_all, draw
+from fake_cupy import STRICT, DeviceArray
+from finite_differences import check_all, draw
 from hypothesis import given
 from hypothesis import strategies as st
-from strict import STRICT, DeviceArray
 
 from dimref import bounds, negatives
 from dimref.backend import NUMPY
 from dimref.tape import value_and_gradients
 
+pytestmark = pytest.mark.usefixtures("plain_forms")
 PAIR = {"dv": bounds.dv, "nwj": bounds.nwj, "jsd": bounds.jsd}
 SQUARE = {
     "same-location": lambda s: bounds.infonce(s),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 import pytest
-import tiny
+import tiny_runs
 from click.testing import CliRunner
 
 from dimref import __version__, cli
@@ -59,7 +59,7 @@ def test_an_interrupt_while_it_is_imported_ends_it_quietly(command, module, line
 
 def test_no_command_shows_the_help():
     for args in ([], ["-h"], ["--help"]):
-        result = tiny.invoke(*args)
+        result = tiny_runs.invoke(*args)
         assert "train" in result.output
         assert "info" in result.output
 
@@ -74,7 +74,7 @@ def test_every_option_has_help_and_the_specified_ones_are_there():
 
 
 def test_help_lists_every_choice():
-    text = " ".join(tiny.invoke("train", "--help").output.split())
+    text = " ".join(tiny_runs.invoke("train", "--help").output.split())
     for values in (
         tuple(PRESETS), choices.DATA, choices.BACKENDS, choices.BOUNDS, choices.SCORERS, choices.NEGATIVES, choices.PRIORS,
         choices.PRIOR_LOSSES,
@@ -85,14 +85,14 @@ def test_help_lists_every_choice():
 
 
 def test_a_wrong_choice_is_refused_with_the_right_ones():
-    result = tiny.invoke("train", "--bound", "smile")
+    result = tiny_runs.invoke("train", "--bound", "smile")
     assert result.exit_code == 2
     assert "'jsd', 'dv', 'mine', 'nwj', 'infonce'" in result.stderr
 
 
 @pytest.mark.parametrize("args", [["--seed", "1e3"], ["--lr", "fast"], ["--seed"], ["--what"], ["extra"]])
 def test_what_is_no_option_or_no_number_is_refused(args):
-    assert tiny.invoke("train", *args).exit_code == 2
+    assert tiny_runs.invoke("train", *args).exit_code == 2
 
 
 # ---- mistakes
@@ -137,8 +137,8 @@ def test_what_a_terminal_would_obey_is_printed_as_an_escape():
     assert line == "dimref: a\\x1b[31m\\x1b]0;owned\\x07\\x9b1m\\u202e\\udcff: erwartet ü Ω 漢, found\\tb c\n"
     line = failing(OSError(2, "no\x1b[31m", "file\x1b[2J")).stderr
     assert line == "dimref: file\\x1b[2J: expected to read or write it, found: no\\x1b[31m\n"
-    assert "\x1b" not in tiny.invoke("train", "\x1b[2Jx").stderr
-    assert "\x1b" not in tiny.invoke("\x1b[2Jx").stderr
+    assert "\x1b" not in tiny_runs.invoke("train", "\x1b[2Jx").stderr
+    assert "\x1b" not in tiny_runs.invoke("\x1b[2Jx").stderr
 
 
 def test_a_message_of_megabytes_keeps_its_start_and_its_end():
@@ -157,7 +157,7 @@ def test_a_fault_of_dimrefs_own_keeps_its_traceback():
 def test_an_output_that_takes_no_more_is_one_line():
     with open("/dev/full", "w") as full:
         found = subprocess.run(
-            [*tiny.DIMREF, "info"], stdout=full, stderr=subprocess.PIPE, text=True, check=False, env={**os.environ}
+            [*tiny_runs.DIMREF, "info"], stdout=full, stderr=subprocess.PIPE, text=True, check=False, env={**os.environ}
         )
     assert "Traceback" not in found.stderr
     assert found.returncode != 0
@@ -166,14 +166,14 @@ def test_an_output_that_takes_no_more_is_one_line():
 def test_a_reader_that_leaves_ends_the_command_quietly():
     reader, writer = os.pipe()
     os.close(reader)
-    found = subprocess.run([*tiny.DIMREF, "info"], stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    found = subprocess.run([*tiny_runs.DIMREF, "info"], stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writer)
     assert found.returncode == 141  # 1 would be an answer
     assert found.stderr == ""
 
 
 def test_an_output_that_knows_ascii_alone_gets_it_all_the_same():
-    child = tiny.process("train", "--help", env={"PYTHONIOENCODING": "ascii:replace", "LC_ALL": "C"})
+    child = tiny_runs.process("train", "--help", env={"PYTHONIOENCODING": "ascii:replace", "LC_ALL": "C"})
     assert child.returncode == 0
 
 
@@ -189,7 +189,9 @@ def test_a_full_disk_under_the_help_is_one_line():
         pytest.skip("needs /dev/full")
     for args in (["--help"], ["--version"], ["train", "--help"]):
         with open("/dev/full", "w") as full:
-            found = subprocess.run([*tiny.DIMREF, *args], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+            found = subprocess.run(
+                [*tiny_runs.DIMREF, *args], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            )
         assert found.returncode == 2, args
         (line,) = found.stderr.splitlines()
         assert "No space left on device" in line
@@ -199,9 +201,9 @@ def test_a_full_disk_under_the_help_is_one_line():
 def test_what_the_terminal_cannot_show_is_written_in_escapes(tmp_path, encoding):
     place = os.fsdecode(os.fsencode(tmp_path) + b"/no\xffwhere")
     env = {**os.environ, "PYTHONIOENCODING": encoding}
-    found = subprocess.run([*tiny.DIMREF, "train", "--help"], capture_output=True, env=env, check=True)
+    found = subprocess.run([*tiny_runs.DIMREF, "train", "--help"], capture_output=True, env=env, check=True)
     assert "--epochs" in found.stdout.decode(encoding)
-    found = subprocess.run([*tiny.DIMREF, "encode", place], capture_output=True, env=env, check=False)
+    found = subprocess.run([*tiny_runs.DIMREF, "encode", place], capture_output=True, env=env, check=False)
     assert found.returncode == 2
     (line,) = found.stderr.decode(encoding).splitlines()
     assert "where/newest.npz: expected a checkpoint" in line
@@ -210,6 +212,6 @@ def test_what_the_terminal_cannot_show_is_written_in_escapes(tmp_path, encoding)
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
 def test_a_result_does_not_take_the_place_of_a_pipe(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    assert "expected a file, found a device or a pipe" in tiny.refused(
+    assert "expected a file, found a device or a pipe" in tiny_runs.refused(
         "check", "--laws", "jsd", "--json", tmp_path / "pipe"
     )

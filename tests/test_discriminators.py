@@ -1,4 +1,4 @@
-"""Scorers against the literal network on each pair, in loops and in PyTorch; the prior's network and its penalty."""
+"""Critics against the literal network on each pair, in loops and in PyTorch; the prior's network and its penalty."""
 
 import math
 import re
@@ -6,17 +6,17 @@ import re
 import numpy as np
 import pytest
 from autograd import jacobian
-from helpers import check_all, draw, gradients
+from fake_cupy import STRICT, DeviceArray
+from finite_differences import check_all, draw
 from hypothesis import given
 from hypothesis import strategies as st
-from sharing import shared
-from strict import STRICT, DeviceArray
 
 from dimref import discriminators as d
 from dimref import negatives, ops
 from dimref.tape import stop_gradient, value_and_gradients
 from dimref.trees import leaves, map_tree
 
+pytestmark = pytest.mark.usefixtures("plain_forms")
 seeds = st.integers(0, 2**32 - 1)
 sizes = st.tuples(st.integers(2, 4), st.integers(1, 3), st.integers(1, 4), st.integers(1, 3))  # N, L, F, D
 
@@ -105,39 +105,11 @@ def test_concat_scores_equal_the_literal_concatenation(seed, size):
     np.testing.assert_allclose(joint, own, atol=1e-12)
     np.testing.assert_allclose(product, [expected[i, by_image[i]] for i in range(n)], atol=1e-12)
 
-    shifts = negatives.distinct_shifts(np.random.default_rng(seed), n, 1 + seed % (n - 1))
-    positives, others = d.concat_candidates(parameters, features, y, shifts)
+    index = negatives.sampled(np.random.default_rng(seed), n, 1 + seed % (n - 1))
+    positives, others = d.concat_candidates(parameters, features, y, index)
     np.testing.assert_allclose(positives, own, atol=1e-12)
-    turned = [[expected[(j + s) % n, j] for j in range(n)] for s in shifts.tolist()]  # x_{(j+s) mod N} with y_j
-    np.testing.assert_allclose(others, turned, atol=1e-12)
-
-
-@pytest.mark.parametrize("rows", [1, 3, 4, 100])
-@pytest.mark.parametrize("threads", [1, 2])
-def test_scores_in_blocks_and_on_threads_are_the_same(monkeypatch, rows, threads):
-    """ROWS decides what is computed at once, never what comes out."""
-    features, y = draw(5, (5, 3, 4), (5, 2))
-    index = negatives.derangements(np.random.default_rng(0), 5, 3)
-    pairs, concat_leaves = as_function(concat(0, 4, 2), lambda *given: ops.concatenate(d.concat_pairs(*given, index)))
-    square, dot_leaves = as_function(dot(1, 4, 2), d.dot_square)
-    calls = ((pairs, concat_leaves), (square, dot_leaves))
-    whole = [gradients(call, *leaves, features, y) for call, leaves in calls]
-    blocks = []
-    monkeypatch.setattr(d, "ROWS", rows)
-    monkeypatch.setattr(d.blocks._Blocks, "_sweep", noting(blocks, d.blocks._Blocks._sweep))
-    with shared(monkeypatch, threads):
-        cut = [gradients(call, *leaves, features, y) for call, leaves in calls]
-    for (value, slopes), (expected, others) in zip(cut, whole, strict=True):
-        np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-12)
-        for slope, other in zip(slopes, others, strict=True):
-            np.testing.assert_allclose(slope, other, rtol=1e-9, atol=1e-12)
-    of_y = {1: 5, 3: 1 + threads, 4: 1 + threads, 100: 0}[rows]  # y is embedded in rows of its own: 2 + 3, or 2 + 2 + 1
-    assert len(blocks) == {1: 10, 3: 10, 4: 6, 100: 0}[rows] + of_y
-
-
-def noting(calls, function):
-    """The function, with each call noted."""
-    return lambda *given: calls.append(given[1]) or function(*given)
+    picked = [[expected[x, j] for j, x in enumerate(of_k)] for of_k in index.tolist()]
+    np.testing.assert_allclose(others, picked, atol=1e-12)
 
 
 def test_concat_scores_take_both_signs():
@@ -289,7 +261,7 @@ def test_pair_scores_on_every_kind_of_array(part, index):
         return d.concat_pairs(parameters, features, y, like(features)(index))[part]
 
     call, arrays = as_function(concat(7, 3, 2), scores)
-    check_all(call, *arrays, *draw(7, (3, 2, 3), (3, 2)), second=False)
+    check_all(call, *arrays, *draw(7, (3, 2, 3), (3, 2)))
 
 
 @pytest.mark.parametrize("init", [concat, dot])
@@ -297,20 +269,19 @@ def test_square_scores_on_every_kind_of_array(init):
     square = d.concat_square if init is concat else d.dot_square
     call, arrays = as_function(init(8, 3, 2), square)
     features, y = draw(8, (3, 2, 3), (3, 2))
-    check_all(call, *arrays, features, y, second=False)
+    check_all(call, *arrays, features, y)
 
 
 @pytest.mark.parametrize("part", [0, 1])
 def test_candidate_scores_on_every_kind_of_array(part):
-    shifts = np.array([2, 1])
-    call, arrays = as_function(concat(9, 3, 2), lambda p, f, y: d.concat_candidates(p, f, y, shifts)[part])
-    features, y = draw(9, (3, 2, 3), (3, 2))
-    check_all(call, *arrays, features, y, second=False)
+    index = np.array([[2, 0, 1], [1, 2, 0]])
+    call, arrays = as_function(concat(9, 3, 2), lambda p, f, y: d.concat_candidates(p, f, y, like(f)(index))[part])
+    check_all(call, *arrays, *draw(9, (3, 2, 3), (3, 2)))
 
 
 def test_prior_on_every_kind_of_array():
     call, arrays = as_function(prior(10, 3), d.prior_logits)
-    check_all(call, *arrays, *draw(10, (4, 3)), second=False)
+    check_all(call, *arrays, *draw(10, (4, 3)))
 
 
 # ---- initial values
@@ -394,7 +365,7 @@ Y3 = np.zeros((3, 5))
 CALLS = {
     "concat_pairs": lambda f, y: d.concat_pairs(concat(0, 4, 5), f, y, negatives.roll(3)),
     "concat_square": lambda f, y: d.concat_square(concat(0, 4, 5), f, y),
-    "concat_candidates": lambda f, y: d.concat_candidates(concat(0, 4, 5), f, y, np.array([1])),
+    "concat_candidates": lambda f, y: d.concat_candidates(concat(0, 4, 5), f, y, np.array([[1, 2, 0]])),
     "dot_square": lambda f, y: d.dot_square(dot(0, 4, 5), f, y),
 }
 
@@ -411,8 +382,8 @@ CALLS = {
         (F3, Y3[[0, 1, 2, 0]], "y must be (N, D) with N = 3, was (4, 5)"),
     ],
 )
-def test_scorers_check_their_shapes(name, f, y, message):
-    with pytest.raises(ValueError, match=f"^{name.split('_')[0]} scorer: {re.escape(message)}$"):
+def test_critics_check_their_shapes(name, f, y, message):
+    with pytest.raises(ValueError, match=f"^{name.split('_')[0]} critic: {re.escape(message)}$"):
         CALLS[name](f, y)
 
 
@@ -423,12 +394,24 @@ def test_pairs_check_their_index(shape):
         d.concat_pairs(concat(0, 4, 5), F3, Y3, np.zeros(shape, int))
 
 
-@pytest.mark.parametrize("shifts", [1, [], [0], [3], [4], [1, -1], [[1, 2]]])
-def test_candidates_check_their_shifts(shifts):
-    """A shift of 0 would put the positive among its own negatives."""
-    message = re.escape(f"concat_candidates: shifts must be (K−1,) in 1..2, were {shifts}")
+@pytest.mark.parametrize("shape", [(), (3,), (1, 2), (1, 3, 2)])
+def test_candidates_check_their_index(shape):
+    message = re.escape(f"concat_candidates: index must be (K−1, 3), was {shape}")
     with pytest.raises(ValueError, match=f"^{message}$"):
-        d.concat_candidates(concat(0, 4, 5), F3, Y3, np.array(shifts, int))
+        d.concat_candidates(concat(0, 4, 5), F3, Y3, np.zeros(shape, int))
+
+
+def test_rows_may_be_counted_from_the_last():
+    tree, features, y = concat(3, 3, 2), *draw(3, (4, 2, 3), (4, 2))
+    index = negatives.derangements(np.random.default_rng(0), 4, 2)
+    found, expected = (d.concat_pairs(tree, features, y, i) for i in (index - 4, index))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_no_row_of_a_jacobian_through_pairs_is_lost():
+    tree, features, y = concat(0, 3, 2, hidden=40), *draw(1, (40, 1, 3), (40, 2))
+    slopes = jacobian(lambda f: d.concat_pairs(tree, f, y, negatives.roll(40))[0])(features)
+    assert (slopes.reshape(40, -1) != 0).any(axis=1).all()
 
 
 @pytest.mark.parametrize("shape", [(4,), (2, 3, 4)])
@@ -513,15 +496,3 @@ def test_gradient_penalty_agrees_with_torchs_double_backward():
     assert float(value) == pytest.approx(penalty.item(), rel=1e-12)
     for name, module in zip(WEIGHTS, network[::2], strict=True):
         np.testing.assert_allclose(slopes[name]["w"], module.weight.grad.numpy().T, atol=1e-12)
-
-
-def test_every_row_of_a_jacobian_through_pairs_in_blocks(monkeypatch):
-    """40 images in blocks: each pair's score depends on the features, none of the Jacobian's rows is lost."""
-    monkeypatch.setattr(d, "ROWS", 8)
-    tree, features, y = concat(0, 3, 2, hidden=40), *draw(1, (40, 1, 3), (40, 2))
-    index = negatives.roll(40, 1)
-    slopes = jacobian(lambda f: d.concat_pairs(tree, f, y, index)[0])(features)
-    assert (slopes.reshape(40, -1) != 0).any(axis=1).all()
-    monkeypatch.setattr(d, "ROWS", 1 << 20)
-    whole = jacobian(lambda f: d.concat_pairs(tree, f, y, index)[0])(features)
-    np.testing.assert_allclose(slopes, whole, rtol=1e-12, atol=1e-14)

@@ -6,16 +6,17 @@ import re
 
 import numpy as np
 import pytest
-from helpers import check_all, draw
+from fake_cupy import STRICT, DeviceArray
+from finite_differences import check_all, draw
 from hypothesis import given
 from hypothesis import strategies as st
-from strict import STRICT, DeviceArray
 
 from dimref import encoders, ops
 from dimref.encoders import Layout
 from dimref.tape import stop_gradient, value_and_gradients
 from dimref.trees import leaves, map_tree
 
+pytestmark = pytest.mark.usefixtures("plain_forms")
 TINY = Layout(8, 1, width=3, fc=5, representation=2)
 
 
@@ -255,7 +256,7 @@ def of_parameters(layout, part, training):
 def test_gradient_of_the_representation_on_every_kind_of_array(training):
     """Every parameter of the network, through every layer."""
     encode, arrays = of_parameters(TINY, "y", training)
-    check_all(encode, *arrays, second=False)
+    check_all(encode, *arrays, second=not training)  # of three images a second difference is not exact enough
 
 
 @pytest.mark.parametrize("part", PARTS[:3])
@@ -281,45 +282,6 @@ def test_images_get_no_gradient(monkeypatch):
     monkeypatch.setattr(ops, "col2im", lambda g, shape, *rest: (shapes.append(shape), col2im(g, shape, *rest))[1])
     value_and_gradients(lambda p: (ops.total(encoders.encode(p, state, images, layout, True)[0].y), {}), parameters)
     assert sorted(shapes) == [(2, 8, 8, 4), (2, 16, 16, 2)]
-
-
-# ---- inference with the norms folded into the weights
-
-
-@pytest.mark.parametrize("layout", [TINY, Layout(12, 3, width=2, fc=4, representation=3), Layout(32, 3, width=2, fc=5)])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-12), (np.float32, 1e-5)])
-def test_the_folded_encoder_is_the_encoder_in_inference(layout, dtype, tolerance):
-    parameters, state, images = set_up(11, layout, 4, dtype)
-    before = images.copy()
-    expected, _ = encoders.encode(parameters, state, images, layout, training=False)
-    found = encoders.encode_folded(encoders.fold(parameters, state), images, layout)
-    for field in dataclasses.fields(expected):
-        value = getattr(found, field.name)
-        assert value.dtype == dtype
-        np.testing.assert_allclose(value, getattr(expected, field.name), rtol=0, atol=tolerance, err_msg=field.name)
-    np.testing.assert_array_equal(images, before)
-
-
-def test_folding_leaves_the_parameters_and_makes_one_weight_and_bias_a_layer():
-    parameters, state, _ = set_up(12, TINY, 2)
-    before = map_tree(np.copy, parameters)
-    folded = encoders.fold(parameters, state)
-    assert {name: sorted(layer) for name, layer in folded.items()} == {
-        name: ["b", "w"] for name in ("y", "conv1", "conv2", "fc")
-    }
-    for (path, now), (_, then) in zip(leaves(parameters), leaves(before), strict=True):
-        np.testing.assert_array_equal(now, then, err_msg=path)
-
-
-def test_the_folded_encoder_on_the_device():
-    parameters, state, images = set_up(13, TINY, 3, np.float32)
-    folded = encoders.fold(*map(STRICT.tree_to_device, (parameters, state)))
-    found = encoders.encode_folded(folded, STRICT.to_device(images), TINY)
-    here = encoders.encode_folded(encoders.fold(parameters, state), images, TINY)
-    for field in dataclasses.fields(here):
-        device = getattr(found, field.name)
-        assert isinstance(device, DeviceArray)
-        np.testing.assert_array_equal(device.get(), getattr(here, field.name))
 
 
 # ---- PyTorch as an oracle

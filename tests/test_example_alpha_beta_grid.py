@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawing import size
+from png_files import size
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

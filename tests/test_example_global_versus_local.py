@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from drawing import size
+from png_files import size
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import tiny
+import tiny_runs
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "load_in_pytorch.py"
 
@@ -15,10 +15,10 @@ EXAMPLE = Path(__file__).parents[1] / "examples" / "load_in_pytorch.py"
 def test_features_agree_to_a_hundred_thousandth(tmp_path, monkeypatch, side, channels):
     """Also where images are padded, unevenly, and weights and statistics have moved from their first values."""
     pytest.importorskip("torch")
-    tiny.narrow(monkeypatch)
-    images, run = tiny.write_npz(tmp_path / "images.npz", side=side, channels=channels), tmp_path / "run"
-    assert tiny.invoke(*tiny.small(images, "--out", run, "--quiet", "--no-plot", "--lr", 0.01)).exit_code == 0
-    assert tiny.invoke("export", run).exit_code == 0
+    tiny_runs.narrow(monkeypatch)
+    images, run = tiny_runs.write_npz(tmp_path / "images.npz", side=side, channels=channels), tmp_path / "run"
+    assert tiny_runs.invoke(*tiny_runs.small(images, "--out", run, "--quiet", "--no-plot", "--lr", 0.01)).exit_code == 0
+    assert tiny_runs.invoke("export", run).exit_code == 0
     done = subprocess.run([sys.executable, EXAMPLE, run], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     apart = re.findall(r"^(\w+) .*: at most (\S+) apart", done.stdout, flags=re.M)

@@ -7,9 +7,9 @@ import signal
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import killing
+import kill_points
 import pytest
-import tiny
+import tiny_runs
 
 from dimref.training import loop
 
@@ -37,7 +37,7 @@ class Scenario:
 
     def train(self, run):
         """The command line; in the run's parent where the run has no name."""
-        where = ("--resume", run) if self.left else (*tiny.small(self.images)[1:], *OPTIONS, "--out", run)
+        where = ("--resume", run) if self.left else (*tiny_runs.small(self.images)[1:], *OPTIONS, "--out", run)
         return ("train", *(where if self.named else where[:-2]), *self.arguments)
 
 
@@ -60,18 +60,18 @@ def interrupted_after(step):
 def scenarios(tmp_path_factory):
     """Every scenario, and the run that nothing ended."""
     root = tmp_path_factory.mktemp("kills")
-    images = tiny.write_npz(root / "images.npz", n=20)
+    images = tiny_runs.write_npz(root / "images.npz", n=20)
     with pytest.MonkeyPatch.context() as patch:
-        tiny.narrow(patch)
+        tiny_runs.narrow(patch)
         start = Scenario(images, ("--no-plot",))
         assert (
-            tiny.invoke(*Scenario(images, ("--plot",)).train(root / "here")).exit_code == 0
+            tiny_runs.invoke(*Scenario(images, ("--plot",)).train(root / "here")).exit_code == 0
         )  # imports for every child
-        assert killing.child(start.train(root / "whole"), root).code == 0
+        assert kill_points.child(start.train(root / "whole"), root).code == 0
         shutil.copytree(root / "whole", root / "drawn")
-        assert killing.child(("train", "--resume", root / "drawn", "--quiet", "--plot"), root).code == 0
+        assert kill_points.child(("train", "--resume", root / "drawn", "--quiet", "--plot"), root).code == 0
         stopped = root / "stopped"
-        ended = killing.child(start.train(stopped), root, before=interrupted_after(7))
+        ended = kill_points.child(start.train(stopped), root, before=interrupted_after(7))
         assert ended.code == 130
     with (stopped / "metrics.jsonl").open("a") as file:
         file.write('{"kind": "step", "step": 8}\n{"kind": "st')
@@ -97,14 +97,14 @@ def ended_at(scenario, run, end, at):
         os.chdir(run.parent)
         scenario.before()
 
-    return killing.child(scenario.train(run), run.parent, end, at, before)
+    return kill_points.child(scenario.train(run), run.parent, end, at, before)
 
 
 def assert_goes_on(scenario, run, whole):
     """Nothing had begun and the same command works again, or --resume ends as the whole run did."""
     begun = [path.parent for path in run.parent.rglob("config.json")]
     again = ("train", "--resume", *begun, "--quiet", *scenario.arguments) if begun else scenario.train(run)
-    ended = killing.child(again, run.parent, before=lambda: os.chdir(run.parent))
+    ended = kill_points.child(again, run.parent, before=lambda: os.chdir(run.parent))
     assert ended.code == 0, ended.errors
     (config,) = run.parent.rglob("config.json")
     found = contents(config.parent)
@@ -119,16 +119,16 @@ def contents(directory):
     return {re.sub(r"\.\d+\.tmp$", "", str(path.relative_to(directory))): path.read_bytes() for path in files}
 
 
-ENDS = {"killed": killing.kill, "power": killing.power_loss, "interrupted": killing.interrupt}
+ENDS = {"killed": kill_points.kill, "power": kill_points.power_loss, "interrupted": kill_points.interrupt}
 
 
 def check(scenarios, tmp_path, name, end, every=1):
     """End a scenario at each of its points, or at some, and hold what follows beside the run that nothing ended."""
     scenario = scenarios[name]
-    points = list(enumerate(ended_at(scenario, tmp_path / "0" / "run", killing.kill, 0).points, start=1))
+    points = list(enumerate(ended_at(scenario, tmp_path / "0" / "run", kill_points.kill, 0).points, start=1))
     points = points[slice(*scenario.points)]
     if end == "power":  # elsewhere it leaves what a kill does
-        points = [(at, point) for at, point in points if killing.UNFLUSHED in point]
+        points = [(at, point) for at, point in points if kill_points.UNFLUSHED in point]
     chosen, failed = points[::every], []
     for at, point in chosen:
         run = tmp_path / f"{at}" / "run"
@@ -139,7 +139,7 @@ def check(scenarios, tmp_path, name, end, every=1):
                 assert len(ended.errors.splitlines()) <= 1
                 assert not [path for path in run.parent.rglob(".*.tmp") if path.name != LEFT]
             else:
-                assert ended.code == killing.KILLED, ended.errors
+                assert ended.code == kill_points.KILLED, ended.errors
             state = sorted(contents(run.parent).items())
             if state not in scenario.tried:
                 scenario.tried.append(state)

@@ -1,19 +1,20 @@
-"""Layers against naive loops and PyTorch, their gradients, their initial values, and every refusal."""
+"""Layers as they are stated, against naive loops and PyTorch: gradients, initial values, and every refusal."""
 
 import itertools
 import math
 
 import numpy as np
 import pytest
-from helpers import check_all, check_backends, draw
+from fake_cupy import STRICT
+from finite_differences import check_all, check_backends, draw, gradients
 from hypothesis import given
 from hypothesis import strategies as st
-from strict import STRICT
 
 from dimref import layers, ops
 from dimref.tape import value_and_gradients
 from dimref.trees import map_tree
 
+pytestmark = pytest.mark.usefixtures("plain_forms")
 seeds = st.integers(0, 2**32 - 1)
 
 CONVOLUTIONS = [  # (H, W), kernel, stride, padding
@@ -63,36 +64,84 @@ def test_linear_refuses_other_features():
 
 
 @pytest.mark.parametrize("bias", [False, True])
-def test_a_rectified_linear_layer_has_a_relu(bias):
-    x, w, b = draw(1, (2, 3, 4), (4, 5), (5,))
-    layer = {"w": w, "b": b} if bias else {"w": w}
-    same(layers.linear(layer, x, relu=True), np.maximum(layers.linear(layer, x), 0))
+def test_a_linear_layer_may_have_a_relu(bias):
+    x, *arrays = draw(1, (2, 3, 4), (4, 5), *[(5,)] * bias)
+    layer = dict(zip("wb", arrays, strict=False))
+    expected = np.maximum(layers.linear(layer, x), 0)
+    assert 0 < (expected == 0).sum() < expected.size
+    same(layers.linear(layer, x, relu=True), expected)
+    check_all(lambda x, *arrays: layers.linear(dict(zip("wb", arrays, strict=False)), x, relu=True), x, *arrays)
+    x[0, 0, 0] = np.nan
+    assert np.isnan(layers.linear(layer, x, relu=True)[0, 0]).all()
 
 
-@pytest.mark.parametrize("biased", ["first", "second"])
-def test_a_pair_of_linear_layers_is_their_sum(biased):
-    x, w, y, v, b = draw(2, (2, 3, 4), (4, 5), (2, 3, 6), (6, 5), (5,))
+BIASES = pytest.mark.parametrize("biased", [(), ("first",), ("second",), ("first", "second")])
 
-    def pair(w, v, b):
-        return [{"w": m, "b": b} if name == biased else {"w": m} for name, m in (("first", w), ("second", v))]
 
-    first, second = pair(w, v, b)
-    same(layers.linear_pair(first, x, second, y), layers.linear(first, x) + layers.linear(second, y))
+@BIASES
+def test_the_sum_of_two_linear_layers(biased):
+    x, w, y, v, *biases = draw(2, (2, 3, 4), (4, 5), (2, 3, 6), (6, 5), *[(5,)] * len(biased))
 
-    def loss(x, w, y, v, b):
-        first, second = pair(w, v, b)
-        return layers.linear_pair(first, x, second, y)
+    def function(x, w, y, v, *biases):
+        both = {"first": {"w": w}, "second": {"w": v}}
+        for name, b in zip(biased, biases, strict=True):
+            both[name]["b"] = b
+        return layers.linear_sum(both["first"], x, both["second"], y)
 
-    check_all(loss, x, w, y, v, b)
+    expected = np.einsum("abi,io->abo", x, w) + np.einsum("abi,io->abo", y, v)
+    same(function(x, w, y, v, *biases), expected + sum(biases))
+    check_all(function, x, w, y, v, *biases)
 
 
 @pytest.mark.parametrize(("wrong", "n", "found"), [("x", 3, 2), ("y", 2, 3)])
-def test_a_pair_of_linear_layers_refuses_other_features(wrong, n, found):
-    given_ = {"x": np.zeros((5, 3)), "y": np.zeros((5, 2)), wrong: np.zeros((5, found))}
+def test_the_sum_of_two_linear_layers_refuses_other_features(wrong, n, found):
+    arrays = {"x": np.zeros((5, 3)), "y": np.zeros((5, 2)), wrong: np.zeros((5, found))}
     first, second = {"w": np.zeros((3, 4)), "b": np.zeros(4)}, {"w": np.zeros((2, 4))}
-    message = rf"^linear_pair: {wrong} must have {n} features on its last axis, was \(5, {found}\)$"
-    with pytest.raises(ValueError, match=message):
-        layers.linear_pair(first, given_["x"], second, given_["y"])
+    with pytest.raises(ValueError, match=rf"^linear: x must have {n} features on its last axis, was \(5, {found}\)$"):
+        layers.linear_sum(first, arrays["x"], second, arrays["y"])
+
+
+def test_an_mlp_with_a_shortcut():
+    sizes = {"hidden": (4, 5), "out": (5, 3), "shortcut": (4, 3)}
+    x, *arrays = draw(3, (2, 4), *sizes.values(), (5,), (3,))
+    weights, (b, c) = dict(zip(sizes, arrays, strict=False)), arrays[3:]
+    tree = {"hidden": {"w": weights["hidden"], "b": b}, "out": {"w": weights["out"], "b": c}}
+    tree["shortcut"] = {"w": weights["shortcut"]}
+    expected = np.maximum(x @ weights["hidden"] + b, 0) @ weights["out"] + c + x @ weights["shortcut"]
+    same(layers.mlp_with_shortcut(tree, x), expected)
+
+
+WIDENED = {  # layers of arrays, all of whose types count
+    "linear": (lambda x, w, b: layers.linear({"w": w, "b": b}, x, relu=True), ((5, 4), (4, 3), (3,))),
+    "linear_sum": (
+        lambda x, w, b, y, v: layers.linear_sum({"w": w, "b": b}, x, {"w": v}, y),
+        ((5, 4), (4, 3), (3,), (5, 2), (2, 3)),
+    ),
+    "conv2d": (
+        lambda x, w, b: layers.conv2d({"w": w, "b": b}, x, (2, 3), (1, 2), (0, 1)),
+        ((3, 4, 6, 2), (12, 4), (4,)),
+    ),
+    "batch_norm": (
+        lambda x, gain, shift: layers.batch_norm({"gain": gain, "shift": shift}, layers.init_running(3), x, True)[0],
+        ((6, 3), (3,), (3,)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WIDENED)
+def test_one_array_in_float64_makes_the_result_float64(name):
+    """And nothing that comes in is overwritten or rounded."""
+    function, shapes = WIDENED[name]
+    arrays = draw(8, *shapes)
+    for wide in range(len(shapes)):
+        mixed = [a.astype(np.float64 if k == wide else np.float32) for k, a in enumerate(arrays)]
+        expected, slopes = gradients(function, *(a.astype(np.float64) for a in mixed))
+        value, found = gradients(function, *mixed)
+        for one, other in zip([value, *found], [expected, *slopes], strict=True):
+            assert one.dtype == np.float64
+            same(one, other, 1e-5)
+        for a, b in zip(arrays, mixed, strict=True):
+            np.testing.assert_array_equal(a.astype(b.dtype), b)
 
 
 # ---- convolution
@@ -194,6 +243,17 @@ def test_conv_transpose2d_is_the_adjoint_of_conv2d(data, seed):
     assert forward.shape == y.shape
     assert back.shape == x.shape
     same(np.sum(forward * y), np.sum(x * back), 1e-10)
+
+
+@pytest.mark.parametrize("geometry", [g for g in CONVOLUTIONS if g[3] == 0])
+def test_window_mean(geometry):
+    size, kernel, stride, _ = geometry
+    (x,) = draw(3, (2, *size, 3))
+    taps = math.prod(pair(kernel))
+    average = np.tile(np.eye(3) / taps, (taps, 1))
+    expected = naive_conv2d(x, average, 0, kernel, stride, 0)
+    same(layers.window_mean(x, pair(kernel), pair(stride)), expected)
+    check_all(lambda x: layers.window_mean(x, pair(kernel), pair(stride)), x)
 
 
 @pytest.mark.parametrize("layer", [layers.conv2d, layers.conv_transpose2d])
@@ -337,7 +397,7 @@ def test_batch_norm_in_training(shape):
     def function(x, gain, shift):
         return layers.batch_norm({"gain": gain, "shift": shift}, on_device_of(x, RUNNING), x, training=True)[0]
 
-    check_all(function, x, gain, shift, second=False)
+    check_all(function, x, gain, shift)
 
 
 @pytest.mark.parametrize("shape", [(6, 3), (2, 2, 4, 3)])
@@ -414,7 +474,7 @@ def test_layer_norm(shape):
     x, gain, shift = norm_arrays(shape)
     mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
     same(layers.layer_norm({"gain": gain, "shift": shift}, x), (x - mean) / np.sqrt(variance + 1e-5) * gain + shift)
-    check_all(lambda x, gain, shift: layers.layer_norm({"gain": gain, "shift": shift}, x), x, gain, shift, second=False)
+    check_all(lambda x, gain, shift: layers.layer_norm({"gain": gain, "shift": shift}, x), x, gain, shift)
 
 
 def test_layer_norm_against_pytorch():

@@ -12,11 +12,11 @@ import pickle
 import struct
 import sys
 
-import mutated
+import damaged_copies
 import numpy as np
 import pytest
-import tiny
-from mutated import Reader
+import tiny_runs
+from damaged_copies import Reader
 
 from dimref.audit import wire
 from dimref.audit.trace.compare import compare
@@ -153,15 +153,15 @@ def datasets():
 def run(tmp_path_factory):
     """A run of tiny images with an evaluation, and a trace of its step."""
     place = tmp_path_factory.mktemp("honest")
-    images, run = tiny.write_npz(place / "images.npz"), place / "run"
+    images, run = tiny_runs.write_npz(place / "images.npz"), place / "run"
     with pytest.MonkeyPatch.context() as monkeypatch:
-        tiny.narrow(monkeypatch)
+        tiny_runs.narrow(monkeypatch)
         for command in (
-            tiny.small(images, "--out", run, "--no-plot", "--log-every", 1, "--quiet"),
+            tiny_runs.small(images, "--out", run, "--no-plot", "--log-every", 1, "--quiet"),
             ("evaluate", run, "--probe", "knn", "--measures", "none"),
             ("audit", "trace", "export", "--config", run / "config.json", "-o", run / "trace.npz"),
         ):
-            assert tiny.invoke(*command).exit_code == 0
+            assert tiny_runs.invoke(*command).exit_code == 0
     return run
 
 
@@ -175,7 +175,7 @@ def seal(content):
 
 
 def same_checkpoint(folder, found):
-    there = tiny.arrays(folder / "newest.npz")
+    there = tiny_runs.arrays(folder / "newest.npz")
     trees = dict(leaves(found[1].trees))
     return trees.keys() == there.keys() and all(trees[name].tobytes() == there[name].tobytes() for name in trees)
 
@@ -269,7 +269,7 @@ def test_mutations(number, run, tmp_path):
     readers = [*datasets(), *own(run)]
     assert len(readers) == READERS
     reader = readers[number]
-    found, faults = mutated.outcomes(reader, COUNT // READERS, tmp_path)
+    found, faults = damaged_copies.outcomes(reader, COUNT // READERS, tmp_path)
     print(f"{reader.name}: {dict(found)}, {len(faults)} faults")
     assert not faults, "\n".join(faults)
 

@@ -4,12 +4,13 @@ import itertools
 
 import numpy as np
 import pytest
-from helpers import check_all
+from finite_differences import check_all
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dimref import negatives
 
+pytestmark = pytest.mark.usefixtures("plain_forms")
 seeds = st.integers(0, 2**32 - 1)
 # The 0.999 quantile of χ² by degrees of freedom: a right sampler fails one seed in a thousand, and the seeds are fixed.
 CHI_SQUARE = {1: 10.83, 2: 13.82, 3: 16.27, 5: 20.52, 8: 26.12}
@@ -103,23 +104,26 @@ def test_every_off_diagonal_pair_is_equally_likely():
 
 
 @given(seeds, st.integers(2, 9), st.data())
-def test_distinct_shifts_are_distinct_and_never_whole_turns(seed, n, data):
+def test_sampled_negatives_are_shifts_of_the_batch_and_all_different(seed, n, data):
     count = data.draw(st.integers(1, n - 1))
-    shifts = negatives.distinct_shifts(np.random.default_rng(seed), n, count)
-    assert shifts.shape == (count,)
-    assert shifts.dtype.kind == "i"
-    assert len(set(shifts.tolist())) == count
-    assert set(shifts.tolist()) <= set(range(1, n))
+    index = negatives.sampled(np.random.default_rng(seed), n, count)
+    assert index.shape == (count, n)
+    assert index.dtype.kind == "i"
+    assert (np.sort(index, axis=1) == np.arange(n)).all()  # each x once among those of all y
+    assert (index != np.arange(n)).all()
+    for column in index.T.tolist():
+        assert len(set(column)) == count
+    assert len({int(s) for s in np.ravel((index - np.arange(n)) % n)}) == count
 
 
-def test_distinct_shifts_are_uniform():
+def test_sampled_negatives_are_uniform():
     rng = np.random.default_rng(3)
-    drawn = [tuple(negatives.distinct_shifts(rng, 4, 2).tolist()) for _ in range(3000)]
+    drawn = [tuple(negatives.sampled(rng, 4, 2)[:, 0].tolist()) for _ in range(3000)]
     assert_uniform(drawn, list(itertools.permutations((1, 2, 3), 2)))
 
 
 def test_draws_follow_from_the_generator_alone():
-    for draw in (lambda rng: negatives.derangements(rng, 5, 4), lambda rng: negatives.distinct_shifts(rng, 9, 5)):
+    for draw in (lambda rng: negatives.derangements(rng, 5, 4), lambda rng: negatives.sampled(rng, 9, 5)):
         same = [draw(np.random.default_rng(seed)).tolist() for seed in (7, 7, 8)]
         assert same[0] == same[1] != same[2]
 
@@ -130,7 +134,7 @@ def test_draws_follow_from_the_generator_alone():
     [
         ("roll", lambda n: negatives.roll(n)),
         ("derangements", lambda n: negatives.derangements(np.random.default_rng(0), n, 3)),
-        ("distinct_shifts", lambda n: negatives.distinct_shifts(np.random.default_rng(0), n, 1)),
+        ("sampled", lambda n: negatives.sampled(np.random.default_rng(0), n, 1)),
     ],
 )
 def test_one_image_has_no_negatives(name, draw, n):
@@ -139,6 +143,6 @@ def test_one_image_has_no_negatives(name, draw, n):
 
 
 @pytest.mark.parametrize("count", [0, -1, 4, 5])
-def test_distinct_shifts_needs_a_count_below_n(count):
-    with pytest.raises(ValueError, match=rf"^distinct_shifts: count must be in 1\.\.3 for N = 4, was {count}$"):
-        negatives.distinct_shifts(np.random.default_rng(0), 4, count)
+def test_sampled_needs_a_count_below_n(count):
+    with pytest.raises(ValueError, match=rf"^sampled: count must be in 1\.\.3 for N = 4, was {count}$"):
+        negatives.sampled(np.random.default_rng(0), 4, count)

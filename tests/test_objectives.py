@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pytest
 from autograd.tracer import isbox
+from fake_cupy import STRICT, DeviceArray
 from hypothesis import given
 from hypothesis import strategies as st
-from strict import STRICT, DeviceArray
 
 from dimref import bounds, discriminators, encoders, negatives, objectives, optim
 from dimref.backend import NUMPY
@@ -17,6 +17,7 @@ from dimref.objectives import Objective
 from dimref.tape import value_and_gradients
 from dimref.trees import leaves, map_tree
 
+pytestmark = pytest.mark.usefixtures("plain_forms")
 LAYOUT = Layout(8, 1, width=4, fc=8, representation=3)  # local map 4×4×4, last map 2×2×8
 UNLIKE = Layout(12, 1, width=5, fc=8, representation=2)  # no two sizes are the same: local 6×6×5, last 3×3×10
 N, L = 4, 16
@@ -86,7 +87,7 @@ def scores_by_hand(kind, square, noise):
     if kind == "all-pairs":
         return own, np.array([square[i, j] for i in range(n) for j in range(n) if i != j])
     if kind == "sampled":
-        return own, np.array([[square[(j + s) % n, j] for j in range(n)] for s in noise["shifts"].tolist()])
+        return own, np.array([[square[x, j] for j, x in enumerate(of_k)] for of_k in noise["candidates"].tolist()])
     return (square,)
 
 
@@ -495,8 +496,9 @@ def test_noise_is_what_the_negatives_and_the_prior_need(seed, n):
     assert draw("roll", "jsd")["local"]["index"].tolist() == negatives.roll(n).tolist()
     for kind, bound in {"all-pairs": "jsd", "same-location": "infonce", "all-locations": "infonce"}.items():
         assert draw(kind, bound)["local"] == draw(kind, bound)["global"] == {}
-    shifts = draw("sampled", candidates=n)["local"]["shifts"]
-    assert sorted(shifts.tolist()) == list(range(1, n))  # K − 1 of them
+    candidates = draw("sampled", candidates=n)["local"]["candidates"]
+    for j, column in enumerate(candidates.T.tolist()):
+        assert sorted(column) == [i for i in range(n) if i != j]  # K − 1 of them
     z = noise["prior"]["z"]
     assert z.shape == (n, 2)
     assert z.dtype == np.float32
@@ -575,10 +577,7 @@ def test_a_training_step_in_float32_on_the_strict_device_equals_numpys(bound, sc
     def train(backend):
         """Two steps, so that MINE's average and Adam's moments are used too."""
         parameters, state, images, noise = set_up(objective, seed=10, dtype=np.float32)
-        shifts = {term: noise[term].pop("shifts") for term in ("local", "global") if "shifts" in noise[term]}
         parameters, state, noise = map(backend.tree_to_device, (parameters, state, noise))
-        for term, on_host in shifts.items():
-            noise[term]["shifts"] = on_host
         adam = optim.init_adam(parameters)
         for _ in range(2):
             value, gradients, rest = step(objective, parameters, state, backend.to_device(images), noise)

@@ -1,20 +1,23 @@
-"""The tape over nested dicts: structure, what is left out, higher orders, and the memory it lets go of."""
+"""The tape over nested dicts: structure, what is left out, higher orders, memory; and places for implementations."""
 
 import dataclasses
 import gc
 import math
 import weakref
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from autograd.extend import defvjp
 from autograd.tracer import isbox
-from helpers import away_from_zero, draw, gradients
-from strict import STRICT, DeviceArray
+from fake_cupy import STRICT, DeviceArray
+from finite_differences import away_from_zero, draw, gradients
 
 from dimref import ops, tape
-from dimref.tape import fusable, primitive, stop_gradient, value_and_gradients
+from dimref.tape import implement, plain_form, plain_forms, primitive, region, stop_gradient, value_and_gradients
+
+pytestmark = pytest.mark.usefixtures("plain_forms")
 
 
 def half_square(x):
@@ -218,42 +221,6 @@ def test_what_the_forward_pass_kept_is_freed_during_the_pass_back():
     assert alive == [False, False]
 
 
-def test_what_is_fusable_is_on_the_host_and_on_one_tape_at_most():
-    host, device, found = np.ones(2), STRICT.to_device(np.ones(2)), {}
-
-    def inner(q, p):
-        found["two tapes"] = fusable(q, p), fusable(p, host, q)
-        found["one of two"] = fusable(q, host), fusable(p)
-        return ops.total(q * p), None
-
-    def of_the_same(p):
-        found["one leaf on both"] = fusable(p), fusable(host, p)
-        return ops.total(p * p), None
-
-    def outer(p):
-        found["one tape"] = fusable(p), fusable(p, host, p)
-        found["a device's"] = fusable(p, device), fusable(device)
-        value_and_gradients(of_the_same, p)
-        return value_and_gradients(inner, np.ones(2), p)[0], None
-
-    value_and_gradients(outer, np.ones(2))
-    value_and_gradients(lambda p: (ops.total(p), found.update(boxed=(fusable(p),))), device)
-    assert fusable() and fusable(host, host)  # noqa: PT018
-    assert found == {
-        "two tapes": (False, False),
-        "one of two": (True, True),
-        "one leaf on both": (False, False),
-        "one tape": (True, True),
-        "a device's": (False, False),
-        "boxed": (False,),
-    }
-
-
-def test_what_the_module_offers_is_there():
-    assert tape.__all__ == ["fusable", "primitive", "stop_gradient", "sweep", "value_and_gradients"]
-    assert all(hasattr(tape, name) for name in tape.__all__)
-
-
 def test_parameters_are_left_as_they_were():
     (x,) = draw(9, (3, 3))
     x = away_from_zero(x)
@@ -295,3 +262,68 @@ def test_auxiliary_values_of_every_kind_are_taken_off_the_tape():
         "data": Found((four, Found(four))),
     }
     assert repr(auxiliary) == repr(expected)  # a box would show itself
+
+
+# ---- places for other implementations
+
+
+@pytest.fixture
+def places(monkeypatch):
+    """The list of places, empty."""
+    monkeypatch.setattr(tape, "REGIONS", {})
+    monkeypatch.setattr(tape, "_plain", ContextVar("plain", default=False))
+    return tape.REGIONS
+
+
+def test_a_place_is_taken_by_the_last_implementation_that_applies(places):
+    @region
+    def place(x, y):
+        """What it computes."""
+        return "plain", x, y
+
+    assert places == {f"{__name__}.place": place}
+    assert (place.__name__, place.__doc__) == ("place", "What it computes.")
+    assert place(1, 2) == ("plain", 1, 2)
+    implement(place, "large", lambda x, y: ("large", x, y), lambda x, y: x > 10)
+    implement(place, "odd", lambda x, y: ("odd", x, y), lambda x, y: x % 2 == 1)
+    assert [place(x, 2)[0] for x in (2, 3, 12, 13)] == ["plain", "odd", "large", "odd"]
+    implement(place, "large", lambda x, y: ("larger", x, y), lambda x, y: x > 10)
+    assert [place(x, 2)[0] for x in (2, 3, 12, 13)] == ["plain", "odd", "larger", "larger"]
+    assert [each.name for each in place.implementations] == ["large", "odd"]
+
+
+def test_plain_forms_run_inside_and_implementations_after(places):
+    @region
+    def inner():
+        return "plain"
+
+    @region
+    def outer():
+        return "plain", inner()
+
+    for place in (inner, outer):
+        implement(place, "fast", lambda: "fast", lambda: True)
+    with plain_forms():
+        assert (inner(), outer()) == ("plain", ("plain", "plain"))
+        with pytest.raises(KeyError), plain_forms():
+            raise KeyError
+        assert inner() == "plain"
+    assert outer() == "fast"
+    assert plain_form(outer)() == ("plain", "fast")  # itself alone: what it calls is not
+
+
+def test_an_implementation_of_a_primitive_takes_raw_arrays_and_keeps_the_vjp(places):
+    @primitive
+    def thrice(x):
+        return x * 3.0
+
+    defvjp(thrice, lambda ans, x: lambda g: thrice(g))
+    seen = []
+    implement(thrice, "noted", lambda x: seen.append(isbox(x)) or x + x + x, lambda x: not isbox(x))
+    assert places == {f"{__name__}.thrice": thrice}
+    x = np.array([1.0, 2.0])
+    value, found, _ = value_and_gradients(lambda p: (ops.total(thrice(p)), None), x)
+    assert value == 9
+    np.testing.assert_array_equal(found, [3, 3])
+    assert seen == [False, False]
+    assert plain_form(thrice)(x).tolist() == [3, 6]

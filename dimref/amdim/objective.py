@@ -16,7 +16,6 @@ import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import autograd.numpy as anp
 import numpy as np
 
 from dimref import bounds, ops
@@ -173,7 +172,7 @@ def soft_clip(scores: Array, clip: float) -> Array:
 
     Source: arXiv 1906.00910, section 3.3 (soft clipping).
     """
-    return clip * anp.tanh(scores * (1 / clip)) if clip else scores
+    return clip * ops.tanh(scores * (1 / clip)) if clip else scores
 
 
 class Direction(NamedTuple):

@@ -8,6 +8,7 @@ import numpy as np
 
 from dimref import optim
 from dimref.engine import kernels, threads
+from dimref.engine.forms import of_one_type
 from dimref.engine.tuning import ADAM_BLOCK
 from dimref.optim import Moments
 from dimref.tape import implement
@@ -21,9 +22,10 @@ def register() -> None:
 
 def _applies(groups: list[Moments], *_: object) -> bool:
     """Whether flat views of them are the arrays themselves, and all are of one type."""
-    arrays = [a for group in groups for a in group]
-    one_type = len({a.dtype for a in arrays}) == 1
-    return one_type and all(not np.isscalar(a) and a.flags.c_contiguous for p, _, m, v in groups for a in (p, m, v))
+    overwritten = [a for p, _, m, v in groups for a in (p, m, v)]
+    if any(np.isscalar(a) or not a.flags.c_contiguous for a in overwritten):
+        return False
+    return of_one_type(*(a for group in groups for a in group))
 
 
 def update(

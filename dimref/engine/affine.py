@@ -10,6 +10,7 @@ from autograd.extend import defvjp, defvjp_argnums
 
 from dimref import layers, ops
 from dimref.engine import kernels
+from dimref.engine.forms import of_one_type
 from dimref.engine.products import column_sums as sums
 from dimref.engine.products import product
 from dimref.tape import implement, primitive, stop_gradient
@@ -18,7 +19,7 @@ from dimref.trees import Array, Tree
 
 def register() -> None:
     """Put `affine` and `linear_sum` in their places."""
-    implement(layers.affine, "fused", affine, lambda x, w, b, relu: b is not None and x.dtype == w.dtype == b.dtype)
+    implement(layers.affine, "fused", affine, lambda x, w, b, relu: b is not None and of_one_type(x, w, b))
     implement(layers.linear_sum, "fused", linear_sum, _one_bias)
 
 
@@ -68,8 +69,7 @@ defvjp_argnums(affine, _affine_vjp)
 
 def _one_bias(first: Tree, x: Array, second: Tree, y: Array) -> bool:
     """Whether exactly one of two layers has a bias, and all arrays are of one type."""
-    arrays = (x, first["w"], y, second["w"])
-    return ("b" in first) != ("b" in second) and len({a.dtype for a in arrays}) == 1
+    return ("b" in first) != ("b" in second) and of_one_type(first, x, second, y)
 
 
 def linear_sum(first: Tree, x: Array, second: Tree, y: Array) -> Array:

@@ -16,7 +16,7 @@ from autograd.extend import defvjp_argnums
 
 from dimref import layers
 from dimref.engine import kernels, threads
-from dimref.engine.forms import on_one_tape, once
+from dimref.engine.forms import of_one_type, on_one_tape, once
 from dimref.engine.products import column_sums
 from dimref.engine.tuning import NORM_BLOCK, PILOT_ROWS
 from dimref.tape import implement, primitive, stop_gradient
@@ -29,7 +29,7 @@ def register() -> None:
 
 
 def _applies(x: Array, gain: Array, shift: Array, epsilon: float, relu: bool) -> bool:
-    return x.dtype == gain.dtype == shift.dtype and on_one_tape(x, gain, shift)
+    return of_one_type(x, gain, shift) and on_one_tape(x, gain, shift)
 
 
 def normalize(x: Array, gain: Array, shift: Array, epsilon: float, relu: bool) -> tuple[Array, Array, Array]:

@@ -16,7 +16,7 @@ from autograd.extend import defvjp_argnums
 from dimref import layers, ops
 from dimref.engine import threads
 from dimref.engine.affine import column_sums
-from dimref.engine.forms import on_host, on_one_tape, once
+from dimref.engine.forms import of_one_type, on_host, on_one_tape, once
 from dimref.engine.tuning import CONVOLUTION_WINDOWS, CONVOLUTION_WORTH
 from dimref.ops import Pair
 from dimref.tape import implement, primitive
@@ -47,14 +47,8 @@ def convolution(x: Array, w: Array, b: Array | None, kernel: Pair, stride: Pair,
 
 def _has_blocks(x: Array, w: Array, b: Array | None, kernel: Pair, stride: Pair, padding: Pair, relu: bool) -> bool:
     """Whether there is more than one block, on the host, of one type, under one tape."""
-    arrays = [x, w] if b is None else [x, w, b]
-    one_type = len({a.dtype for a in arrays}) == 1
-    return (
-        one_type
-        and on_host(*arrays)
-        and on_one_tape(*arrays)
-        and x.shape[0] > _images(Geometry(kernel, stride, padding), x, w)
-    )
+    fits = of_one_type(x, w, b) and on_host(x, w, b) and on_one_tape(x, w, b)
+    return fits and x.shape[0] > _images(Geometry(kernel, stride, padding), x, w)
 
 
 @primitive

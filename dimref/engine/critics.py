@@ -6,6 +6,7 @@ import math
 
 from dimref import discriminators, layers, ops
 from dimref.engine import pair_layer, row_blocks
+from dimref.engine.forms import of_one_type
 from dimref.engine.tuning import CRITIC_ROWS
 from dimref.tape import implement
 from dimref.trees import Array, Tree
@@ -13,8 +14,8 @@ from dimref.trees import Array, Tree
 
 def register() -> None:
     """Put `concat_pairs` and `dot_square` in their places."""
-    implement(discriminators.concat_pairs, "row blocks", concat_pairs, lambda *_: True)
-    implement(discriminators.dot_square, "row blocks", dot_square, lambda *_: True)
+    implement(discriminators.concat_pairs, "row blocks", concat_pairs, of_one_type)
+    implement(discriminators.dot_square, "row blocks", dot_square, of_one_type)
 
 
 def concat_pairs(parameters: Tree, features: Array, y: Array, index: Array) -> tuple[Array, Array]:

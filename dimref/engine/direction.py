@@ -14,7 +14,7 @@ from dimref import ops
 from dimref.amdim import objective
 from dimref.amdim.objective import Direction, soft_clip
 from dimref.engine import threads
-from dimref.engine.forms import on_one_tape, once
+from dimref.engine.forms import of_one_type, on_one_tape, once
 from dimref.engine.tuning import DIRECTION_SCORES
 from dimref.tape import implement, primitive, stop_gradient
 from dimref.trees import Array
@@ -22,7 +22,7 @@ from dimref.trees import Array
 
 def register() -> None:
     """Put `contrast` in the place of `amdim.contrast`."""
-    implement(objective.contrast, "blocks", contrast, lambda y, f, clip, penalty: on_one_tape(y, f))
+    implement(objective.contrast, "blocks", contrast, lambda y, f, *_: of_one_type(y, f) and on_one_tape(y, f))
 
 
 class Scores(NamedTuple):
@@ -59,7 +59,7 @@ def _score(y: Array, f: Array, clip: float) -> Scores:
         t = soft_clip(s, clip)
         rest = np.where(own, np.full_like(t, -np.inf), t).reshape(-1, n)
         squares = (s * s).sum()
-        beyond = (np.abs(s) > clip).sum() if clip else 0 * squares
+        beyond = (np.abs(s) > (clip or math.inf)).sum()
         return np.where(own, t, np.zeros_like(t)).sum(axis=2), ops.logsumexp(rest, axis=0), squares, beyond
 
     positives, others, squares, beyond = zip(*threads.run(of_block, _blocks(f)), strict=True)

@@ -5,12 +5,18 @@ from __future__ import annotations
 import numpy as np
 from autograd.tracer import getval, isbox
 
-from dimref.trees import Array
+from dimref.trees import Array, Tree, leaves
 
 
 def on_host(*arrays: Array | None) -> bool:
     """Whether all of them are NumPy's, boxed or not; None is no array."""
     return all(a is None or isinstance(getval(a), np.ndarray) for a in arrays)
+
+
+def of_one_type(*trees: Tree) -> bool:
+    """Whether all floats in them are of one type; None is no array, and an index has no part in it."""
+    arrays = [a for tree in trees for _, a in leaves(tree) if a is not None]
+    return len({a.dtype for a in arrays if a.dtype.kind == "f"}) < 2
 
 
 def on_one_tape(*arrays: Array | None) -> bool:

@@ -18,6 +18,7 @@ import numpy as np
 
 from dimref import layers, ops
 from dimref.engine.cuda_source import ELEMENTWISE, MANY, PIECE, SHAPED, THREADS, block_text, constants
+from dimref.engine.forms import of_one_type
 from dimref.ops import Pair
 from dimref.tape import implement
 from dimref.trees import Array
@@ -120,6 +121,7 @@ class Kernels:
         self, g: Array, ans: Array, x: Array, mean: Array, gain: Array, variance: Array, epsilon: float, relu: bool
     ) -> tuple[Callable[[], Array], Array, Array]:
         """Its VJP: a function that computes the gradient of x, and the gradients of gain and shift."""
+        ans, x, mean, gain, variance = (converted(a, g.dtype) for a in (ans, x, mean, gain, variance))
         behind, along = self.named["behind"](g, ans, x, mean, relu)
         of_gain = self.named["per_deviation"](self.column_sums(along), variance, epsilon)
         of_shift, count = self.column_sums(behind), float(g.shape[0])
@@ -217,8 +219,13 @@ def register(array_type: type, kernels: Kernels) -> None:
         (ops.sigmoid, kernels.sigmoid),
         (layers.moving_average, kernels.moving_average),
     ]
+
+    def applies(*given: Any) -> bool:
+        arrays = [a for a in given if hasattr(a, "dtype")]
+        return all(type(a) is array_type for a in arrays) and of_one_type(*arrays)
+
     for place, form in forms:
-        implement(place, name, form, lambda x, *_: type(x) is array_type)
+        implement(place, name, form, applies)
 
 
 def of(array: Array) -> Kernels | None:

@@ -16,7 +16,7 @@ from autograd.extend import defvjp_argnums
 from autograd.tracer import getval, isbox, new_box, trace_stack
 
 from dimref.engine import threads
-from dimref.engine.forms import on_host, on_one_tape
+from dimref.engine.forms import of_one_type, on_host, on_one_tape
 from dimref.tape import primitive, sweep
 from dimref.trees import Array, Tree, leaves, map_tree
 
@@ -25,14 +25,14 @@ def by_rows(function: Callable[..., Array], parameters: Tree, *rows: Array, bloc
     """function(parameters, *rows), for a function whose row i depends on row i of each of `rows` and on the parameters.
 
     Equal to the plain call up to the order in which the parameters' gradient is summed. On a device, under a second tape
-    (for second derivatives) and where there is one block alone, it is the plain call.
+    (for second derivatives), of arrays of two types and where there is one block alone, it is the plain call.
 
     Args:
         parameters: nested dicts, whole for every block. rows: arrays of n rows each. block: rows of a block.
     """
     n = rows[0].shape[0]
     arguments = [*(leaf for _, leaf in leaves(parameters)), *rows]
-    if n <= block or not on_host(*arguments) or not on_one_tape(*arguments):
+    if n <= block or not (on_host(*arguments) and of_one_type(*arguments) and on_one_tape(*arguments)):
         return function(parameters, *rows)
     return _by_rows(_Blocks(function, parameters, [isbox(a) for a in arguments], len(rows), n, block), *arguments)
 

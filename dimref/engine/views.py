@@ -7,6 +7,7 @@ from functools import partial
 from dimref.amdim import encoder, objective
 from dimref.amdim.encoder import SIDES, Layout
 from dimref.engine import row_blocks
+from dimref.engine.forms import of_one_type
 from dimref.engine.tuning import AUGMENTED_IMAGES, LARGEST_MAP_IMAGES
 from dimref.tape import implement, plain_form
 from dimref.trees import Array, Tree
@@ -17,7 +18,9 @@ _plain_view, _plain_map = plain_form(objective.augmented), plain_form(encoder.la
 def register() -> None:
     """Put `augmented` and `largest_map` in their places."""
     implement(objective.augmented, "row blocks", augmented, lambda images, view: True)
-    implement(encoder.largest_map, "row blocks", largest_map, lambda parameters, images, layout: True)
+    implement(
+        encoder.largest_map, "row blocks", largest_map, lambda parameters, images, _: of_one_type(parameters, images)
+    )
 
 
 def augmented(images: Array, view: Tree) -> Array:

@@ -5,12 +5,13 @@ import math
 
 import numpy as np
 import pytest
+from fake_cupy import STRICT, DeviceArray
 from hypothesis import given
 from hypothesis import strategies as st
-from strict import STRICT, DeviceArray
 
 from dimref.amdim import augmentation as amdim_augmentation
 
+pytestmark = pytest.mark.usefixtures("plain_forms")
 seeds = st.integers(0, 2**32 - 1)
 
 

@@ -1,9 +1,9 @@
 """dimref's side on a device with a queue: the same steps, replayed, on a device that is not there."""
 
+import fake_stream
 import numpy as np
 import pytest
-import simulated
-from strict import DeviceArray
+from fake_cupy import DeviceArray
 
 from dimref.backend import NUMPY
 from dimref.bench import products, proof, queued, worker
@@ -18,7 +18,7 @@ from dimref.trees import leaves
 def test_steps_are_the_hosts(monkeypatch, make, preset, graph):
     monkeypatch.setattr(threads, "_blas", lambda: None)  # threads of the host's own would sum in another order
     found = make(preset)
-    host, there = Reference(found, NUMPY), queued.reference(found, simulated.device(), graph)
+    host, there = Reference(found, NUMPY), queued.reference(found, fake_stream.device(), graph)
     reads = DeviceArray.transfers
     for _ in range(6):
         host.step()
@@ -33,7 +33,7 @@ def test_steps_are_the_hosts(monkeypatch, make, preset, graph):
 
 def test_wide_work_is_stepped_in_float64(make):
     found = proof.as_float64(make("mixed"))
-    host, there = Reference(found, NUMPY), queued.reference(found, simulated.device(), True)
+    host, there = Reference(found, NUMPY), queued.reference(found, fake_stream.device(), True)
     for _ in range(4):
         host.step()
         there.step()
@@ -50,7 +50,7 @@ def test_a_backend_without_a_queue_steps_as_it_did(make):
 @pytest.mark.parametrize("graph", [True, False])
 def test_bare_products_are_replayed_as_the_step_is(monkeypatch, graph):
     made, multiplied = [], []
-    there = simulated.device()
+    there = fake_stream.device()
     monkeypatch.setattr(
         cuda_graph.Queue, "capture", lambda self, f, own=cuda_graph.Queue.capture: made.append(1) or own(self, f)
     )
@@ -71,7 +71,7 @@ def test_bare_products_of_the_host_are_just_called(monkeypatch):
 
 
 def test_a_worker_says_how_the_step_was_queued_and_profiles_it_without_the_graph(monkeypatch, local, tiny_layouts):
-    monkeypatch.setattr(worker, "get_backend", lambda name, tf32: simulated.device())
+    monkeypatch.setattr(worker, "get_backend", lambda name, tf32: fake_stream.device())
     opening = {"side": "dimref", "preset": "local-jsd", "batch": 4, "seed": 0, "backend": "cupy", "threads": 1}
     with local(1) as side:
         side.ask("open", **opening, layout=tiny_layouts["dim"])

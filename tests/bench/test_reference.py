@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from strict import STRICT, DeviceArray
+from fake_cupy import STRICT, DeviceArray
 
 from dimref import objectives
 from dimref.backend import NUMPY

@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-import tiny
+import tiny_runs
 
 from dimref import audit as auditing
 from dimref.audit import contract
@@ -52,7 +52,7 @@ def mine(tmp_path):
 
 
 def test_what_conforms_exits_with_0(mine):
-    done = tiny.invoke("audit", "bound", "jsd", f"{mine}:jsd", *FEW)
+    done = tiny_runs.invoke("audit", "bound", "jsd", f"{mine}:jsd", *FEW)
     assert done.exit_code == 0, done.output
     assert done.stdout.startswith(f"CONFORMS  bound jsd  {mine}:jsd\n")
     assert "  framework     numpy; " in done.stdout
@@ -60,7 +60,7 @@ def test_what_conforms_exits_with_0(mine):
 
 
 def test_a_mistake_exits_with_1_and_is_named(mine, tmp_path):
-    done = tiny.invoke("audit", "bound", "jsd", f"{mine}:once", *FEW, "--json", tmp_path / "out.json")
+    done = tiny_runs.invoke("audit", "bound", "jsd", f"{mine}:once", *FEW, "--json", tmp_path / "out.json")
     assert done.exit_code == 1
     assert done.stdout.startswith("MISTAKE  bound jsd")
     found = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
@@ -71,16 +71,16 @@ def test_a_mistake_exits_with_1_and_is_named(mine, tmp_path):
 
 
 def test_another_convention_passes_unless_strict(mine):
-    done = tiny.invoke("audit", "bound", "jsd", f"{mine}:loss", *FEW, "--json")
+    done = tiny_runs.invoke("audit", "bound", "jsd", f"{mine}:loss", *FEW, "--json")
     assert done.exit_code == 0
     found = json.loads(done.stdout)
     assert found["verdict"] == "another valid convention"
     assert any("training" in note for note in found["notes"])
-    assert tiny.invoke("audit", "bound", "jsd", f"{mine}:loss", *FEW, "--strict", "--json").exit_code == 1
+    assert tiny_runs.invoke("audit", "bound", "jsd", f"{mine}:loss", *FEW, "--strict", "--json").exit_code == 1
 
 
 def test_what_cannot_run_exits_with_2(mine):
-    done = tiny.invoke("audit", "bound", "jsd", f"{mine}:square", *FEW)
+    done = tiny_runs.invoke("audit", "bound", "jsd", f"{mine}:square", *FEW)
     assert done.exit_code == 2
     assert done.stdout.startswith("COULD NOT RUN  bound jsd")
     assert "called with (joint, product), it is" in " ".join(done.stdout.split())
@@ -90,7 +90,7 @@ def test_what_cannot_run_exits_with_2(mine):
     ("name", "told"), [("hangs", "gave no answer within 0.2 s"), ("dies", "crashed with SIGABRT (mine.py, line ")]
 )
 def test_what_hangs_or_dies_exits_with_2_soon(mine, name, told):
-    done = tiny.invoke("audit", "bound", "jsd", f"{mine}:{name}", "--time-limit", "0.2", "--json")
+    done = tiny_runs.invoke("audit", "bound", "jsd", f"{mine}:{name}", "--time-limit", "0.2", "--json")
     assert done.exit_code == 2
     found = json.loads(done.stdout)
     assert found["verdict"] == "could not run"
@@ -98,16 +98,16 @@ def test_what_hangs_or_dies_exits_with_2_soon(mine, name, told):
 
 
 def test_the_printed_adapter_runs(mine, tmp_path):
-    printed = tiny.invoke("audit", "adapter", "bound", "jsd", "--form", "matrix")
+    printed = tiny_runs.invoke("audit", "adapter", "bound", "jsd", "--form", "matrix")
     assert printed.exit_code == 0
     between = tmp_path / "between.py"
     between.write_text(printed.stdout)
     assert "--form matrix" in printed.stdout
     options = ("--adapter", f"{between}:adapt", "--form", "matrix", *FEW)
-    refused = tiny.invoke("audit", "bound", "jsd", f"{mine}:square", *options)
+    refused = tiny_runs.invoke("audit", "bound", "jsd", f"{mine}:square", *options)
     assert "missing 1 required keyword-only argument: 'temperature'" in " ".join(refused.stdout.split())
     between.write_text(printed.stdout.replace("target(scores)\n", "target(scores, temperature=1)\n"))
-    done = tiny.invoke("audit", "bound", "jsd", f"{mine}:square", *options)
+    done = tiny_runs.invoke("audit", "bound", "jsd", f"{mine}:square", *options)
     assert done.exit_code == 0, done.output
     assert "without an axis of locations" in " ".join(done.stdout.split())
 
@@ -115,7 +115,7 @@ def test_the_printed_adapter_runs(mine, tmp_path):
 def test_every_adapter_is_python_that_calls_the_target():
     for each in contract.contracts():
         for form in each.forms:
-            printed = tiny.invoke("audit", "adapter", each.kind, each.name, "--form", form.name).stdout
+            printed = tiny_runs.invoke("audit", "adapter", each.kind, each.name, "--form", form.name).stdout
             assert max(map(len, printed.splitlines())) <= 120
             scope = {}
             exec(compile(printed, "adapter.py", "exec"), scope)
@@ -139,21 +139,21 @@ def test_every_adapter_is_python_that_calls_the_target():
 )
 def test_a_mistaken_call_is_one_line(tmp_path, monkeypatch, arguments, told):
     monkeypatch.chdir(tmp_path)
-    assert told in tiny.refused("audit", *arguments)
+    assert told in tiny_runs.refused("audit", *arguments)
 
 
 @pytest.mark.parametrize(
     "option", [("--framework", "keras"), ("--examples", "1"), ("--memory-limit", "1"), ("--seed", "-1")]
 )
 def test_values_out_of_range_are_clicks_own_line(option):
-    assert tiny.invoke("audit", "bound", "jsd", "mine:f", *option).exit_code == 2
+    assert tiny_runs.invoke("audit", "bound", "jsd", "mine:f", *option).exit_code == 2
 
 
 def test_the_list_names_every_mistake_and_its_mend():
-    done = tiny.invoke("audit", "list")
+    done = tiny_runs.invoke("audit", "list")
     assert done.exit_code == 0
     assert max(map(len, done.stdout.splitlines())) <= 100
-    found = json.loads(tiny.invoke("audit", "list", "--json").stdout)
+    found = json.loads(tiny_runs.invoke("audit", "list", "--json").stdout)
     assert [(e["kind"], e["name"]) for e in found] == [(c.kind, c.name) for c in contract.contracts()]
     mistakes = [mistake for entry in found for mistake in entry["mistakes"]]
     assert len({mistake["key"] for mistake in mistakes}) >= 30
@@ -162,13 +162,13 @@ def test_the_list_names_every_mistake_and_its_mend():
         assert mistake["consequence"], mistake["key"]
         assert mistake["mend"], mistake["key"]
         assert mistake["key"] in done.stdout
-    only = json.loads(tiny.invoke("audit", "list", "--kind", "layer", "--json").stdout)
+    only = json.loads(tiny_runs.invoke("audit", "list", "--kind", "layer", "--json").stdout)
     assert {entry["kind"] for entry in only} == {"layer"}
 
 
 @pytest.mark.parametrize("kind", choices.AUDIT_KINDS)
 def test_help_ends_with_the_names(kind):
-    done = tiny.invoke("audit", kind, "--help")
+    done = tiny_runs.invoke("audit", kind, "--help")
     assert done.exit_code == 0
     for each in contract.contracts(kind):
         assert each.name in done.stdout
@@ -183,7 +183,7 @@ def test_ctrl_c_leaves_no_process_behind(mine):
     import signal
     from pathlib import Path
 
-    child = tiny.start("audit", "bound", "jsd", f"{mine}:hangs", "--time-limit", "600", start_new_session=True)
+    child = tiny_runs.start("audit", "bound", "jsd", f"{mine}:hangs", "--time-limit", "600", start_new_session=True)
     listed = Path(f"/proc/{child.pid}/task/{child.pid}/children")
     until = time.monotonic() + 60
     while not (workers := listed.read_text().split()) and time.monotonic() < until:

@@ -8,7 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
-import tiny
+import tiny_runs
 
 from dimref.training import config as configs
 
@@ -19,13 +19,13 @@ pytestmark = pytest.mark.usefixtures("narrow")
 def source(images, tmp_path):
     """A configuration file of a run on tiny images."""
     path = tmp_path / "config.json"
-    path.write_text(configs.write(tiny.config(images)))
+    path.write_text(configs.write(tiny_runs.config(images)))
     return path
 
 
 @pytest.fixture
 def reference(source, tmp_path):
-    done = tiny.invoke("audit", "trace", "export", "--config", source, "-o", tmp_path / "ref.npz")
+    done = tiny_runs.invoke("audit", "trace", "export", "--config", source, "-o", tmp_path / "ref.npz")
     assert done.exit_code == 0, done.output
     return tmp_path / "ref.npz"
 
@@ -36,14 +36,14 @@ def arrays_of(path):
 
 
 def compared(reference, theirs, *more):
-    return tiny.invoke("audit", "trace", "compare", reference, theirs, *more)
+    return tiny_runs.invoke("audit", "trace", "compare", reference, theirs, *more)
 
 
 # ---- export
 
 
 def test_export_says_what_it_wrote(source, tmp_path):
-    done = tiny.invoke(
+    done = tiny_runs.invoke(
         "audit", "trace", "export", "--config", source, "-o", tmp_path / "r.npz", "--seed", 5, "--after", 2
     )
     assert done.exit_code == 0, done.output
@@ -59,10 +59,10 @@ def test_export_says_what_it_wrote(source, tmp_path):
 
 def test_export_takes_a_batch_size_a_dtype_and_prints_the_manifest(source, tmp_path):
     more = ("--batch-size", 6, "--dtype", "float64", "--manifest")
-    done = tiny.invoke("audit", "trace", "export", "--config", source, "-o", tmp_path / "r.npz", *more, "-")
+    done = tiny_runs.invoke("audit", "trace", "export", "--config", source, "-o", tmp_path / "r.npz", *more, "-")
     said = json.loads(done.output)
     assert (said["sizes"]["B"], said["dtype"]) == (6, "float64")
-    done = tiny.invoke(
+    done = tiny_runs.invoke(
         "audit", "trace", "export", "--config", source, "-o", tmp_path / "r.npz", *more, tmp_path / "m.json"
     )
     assert json.loads((tmp_path / "m.json").read_text(encoding="utf-8")) == said
@@ -71,8 +71,8 @@ def test_export_takes_a_batch_size_a_dtype_and_prints_the_manifest(source, tmp_p
 
 def test_a_step_of_amdim_is_exported_and_compared(images, tmp_path):
     path = tmp_path / "amdim.json"
-    path.write_text(configs.write(tiny.config(images, method="amdim", ndf=4, nrkhs=16)))
-    done = tiny.invoke("audit", "trace", "export", "--config", path, "-o", tmp_path / "ref.npz")
+    path.write_text(configs.write(tiny_runs.config(images, method="amdim", ndf=4, nrkhs=16)))
+    done = tiny_runs.invoke("audit", "trace", "export", "--config", path, "-o", tmp_path / "ref.npz")
     assert done.exit_code == 0, done.output
     theirs = arrays_of(tmp_path / "ref.npz")
     np.savez(tmp_path / "theirs.npz", **{name: theirs[name] for name in theirs if name.startswith("1-7/")})
@@ -85,7 +85,7 @@ def test_a_step_of_amdim_is_exported_and_compared(images, tmp_path):
 
 def test_a_preset_on_shapes_has_a_small_batch(tmp_path, monkeypatch):
     monkeypatch.setattr("dimref.data.shapes.COUNTS", {"train": 600, "test": 50})
-    done = tiny.invoke("audit", "trace", "export", "--config", "dim-global", "-o", tmp_path / "r.npz")
+    done = tiny_runs.invoke("audit", "trace", "export", "--config", "dim-global", "-o", tmp_path / "r.npz")
     assert done.exit_code == 0, done.output
     said = json.loads(arrays_of(tmp_path / "r.npz")["manifest"].tobytes())
     assert (said["sizes"]["B"], said["config"]["global_weight"], said["config"]["data"]) == (8, 1.0, "shapes")
@@ -103,7 +103,7 @@ def test_a_preset_on_shapes_has_a_small_batch(tmp_path, monkeypatch):
 )
 def test_what_cannot_be_exported_is_told(arguments, word, source, tmp_path):
     given = ("--config", source) if arguments[0] != "--config" else ()
-    done = tiny.invoke("audit", "trace", "export", *given, *arguments, "-o", tmp_path / "r.npz")
+    done = tiny_runs.invoke("audit", "trace", "export", *given, *arguments, "-o", tmp_path / "r.npz")
     assert done.exit_code == 2
     assert word in done.stderr
     assert "Traceback" not in done.stderr
@@ -111,7 +111,7 @@ def test_what_cannot_be_exported_is_told(arguments, word, source, tmp_path):
 
 
 def test_a_place_that_cannot_be_written_is_a_line(source, tmp_path):
-    done = tiny.invoke("audit", "trace", "export", "--config", source, "-o", tmp_path / "no" / "r.npz")
+    done = tiny_runs.invoke("audit", "trace", "export", "--config", source, "-o", tmp_path / "no" / "r.npz")
     assert done.exit_code == 2
     assert done.stderr.count("\n") == 1
     assert "expected to write it" in done.stderr
@@ -243,6 +243,6 @@ def test_numpy_is_not_loaded_for_the_help():
     code = "import sys, dimref.cli; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     for command in (("audit",), ("audit", "trace"), ("audit", "trace", "export"), ("audit", "trace", "compare")):
-        done = tiny.invoke(*command, "--help")
+        done = tiny_runs.invoke(*command, "--help")
         assert done.exit_code == 0
         assert max(map(len, done.output.splitlines())) <= 110

@@ -2,11 +2,11 @@
 
 import json
 
-import tiny
+import tiny_runs
 
 
 def test_it_writes_the_vectors_and_says_where(tmp_path):
-    done = tiny.invoke("audit", "vectors", "-o", tmp_path / "a" / "b")
+    done = tiny_runs.invoke("audit", "vectors", "-o", tmp_path / "a" / "b")
     assert done.exit_code == 0, done.output
     assert done.output.startswith(f"{tmp_path / 'a' / 'b'}  ")
     manifest = json.loads((tmp_path / "a" / "b" / "manifest.json").read_text(encoding="utf-8"))
@@ -19,11 +19,11 @@ def test_it_writes_the_vectors_and_says_where(tmp_path):
 
 def test_a_file_in_the_way_is_one_line(tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    done = tiny.invoke("audit", "vectors", "-o", tmp_path / "file" / "x")
+    done = tiny_runs.invoke("audit", "vectors", "-o", tmp_path / "file" / "x")
     assert done.exit_code == 2
     assert done.stderr.count("\n") == 1
     assert "expected to read or write it" in done.stderr
 
 
 def test_it_needs_a_place():
-    assert tiny.invoke("audit", "vectors").exit_code == 2
+    assert tiny_runs.invoke("audit", "vectors").exit_code == 2

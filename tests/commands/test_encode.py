@@ -6,7 +6,7 @@ import signal
 
 import numpy as np
 import pytest
-import tiny
+import tiny_runs
 
 from dimref import data
 from dimref.backend import NUMPY
@@ -18,7 +18,7 @@ from dimref.training import checkpoints
 @pytest.fixture
 def run(images, narrow, tmp_path):
     """The directory of a run of three steps."""
-    assert tiny.invoke(*tiny.small(images, "--out", tmp_path / "run", "--quiet", "--no-plot")).exit_code == 0
+    assert tiny_runs.invoke(*tiny_runs.small(images, "--out", tmp_path / "run", "--quiet", "--no-plot")).exit_code == 0
     return tmp_path / "run"
 
 
@@ -34,7 +34,7 @@ def rows(result):
 
 def test_without_options_every_training_image_of_the_run_is_encoded(run, images):
     """All 60 of them, also the ones that were held out."""
-    printed = rows(tiny.invoke("encode", run))
+    printed = rows(tiny_runs.invoke("encode", run))
     written = np.load(run / "train-y.npy", allow_pickle=False)
     expected, labels = features(run, images)
     assert written.shape == (60, 8)
@@ -49,7 +49,7 @@ def test_without_options_every_training_image_of_the_run_is_encoded(run, images)
 def test_split_features_limit_checkpoint_and_place_can_be_said(run, images, tmp_path):
     out = tmp_path / "here.npy"
     options = ("--split", "test", "--features", "conv", "--limit", 11, "--checkpoint", "best", "--out", out)
-    printed = rows(tiny.invoke("encode", run, *options))
+    printed = rows(tiny_runs.invoke("encode", run, *options))
     expected, labels = features(run, images, "test", "conv", "best.npz", 11)  # a BLAS may round other batches otherwise
     np.testing.assert_array_equal(np.load(out), expected)
     np.testing.assert_array_equal(np.load(tmp_path / "here.labels.npy"), labels)
@@ -58,38 +58,38 @@ def test_split_features_limit_checkpoint_and_place_can_be_said(run, images, tmp_
 
 
 def test_another_file_of_the_same_kind(run, tmp_path):
-    other = tiny.write_npz(tmp_path / "other.npz", n=21, labels=None, test_labels=None)
-    rows(tiny.invoke("encode", run, "--data-dir", other, "--out", tmp_path / "y.npy"))
+    other = tiny_runs.write_npz(tmp_path / "other.npz", n=21, labels=None, test_labels=None)
+    rows(tiny_runs.invoke("encode", run, "--data-dir", other, "--out", tmp_path / "y.npy"))
     np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), features(run, other)[0])
     assert set(np.load(tmp_path / "y.labels.npy")) == {-1}  # it has none
 
 
 def test_another_dataset_does_not_take_over_the_runs_directory(run):
-    line = tiny.refused("encode", run, "--data", "shapes", "--limit", 20)
+    line = tiny_runs.refused("encode", run, "--data", "shapes", "--limit", 20)
     assert "expected images of 8×8×1, which the encoder was made for, found 32×32×3" in line
-    assert "expected a data_dir" in tiny.refused("encode", run, "--data", "cifar10")
+    assert "expected a data_dir" in tiny_runs.refused("encode", run, "--data", "cifar10")
     assert not list(run.glob("*.npy"))
 
 
 def test_noise_of_shapes_is_the_runs_unless_said(narrow, tmp_path):
     options = ("--steps", 1, "--batch-size", 4, "--limit", 20, "--noise", 0.1, "--quiet", "--no-plot")
     run = tmp_path / "run"
-    assert tiny.invoke("train", "--out", run, *options).exit_code == 0
+    assert tiny_runs.invoke("train", "--out", run, *options).exit_code == 0
     for options, noise in (((), 0.1), (("--noise", 0), 0.0)):
-        rows(tiny.invoke("encode", run, "--limit", 12, *options))
+        rows(tiny_runs.invoke("encode", run, "--limit", 12, *options))
         images = data.load("shapes", "train", limit=12, noise=noise).images
         np.testing.assert_array_equal(np.load(run / "train-y.npy"), inference.load(run, NUMPY)[0].features(images)["y"])
-    tiny.refused("encode", run, "--noise", 7)
+    tiny_runs.refused("encode", run, "--noise", 7)
 
 
 # ---- refusals
 
 
 def test_what_is_no_run_is_refused(tmp_path):
-    assert "newest.npz: expected a checkpoint, found no such file" in tiny.refused("encode", tmp_path)
+    assert "newest.npz: expected a checkpoint, found no such file" in tiny_runs.refused("encode", tmp_path)
     (tmp_path / checkpoints.NEWEST).write_bytes(b"PK no archive")
-    assert "newest.npz: expected a complete checkpoint, found a damaged file" in tiny.refused("encode", tmp_path)
-    tiny.refused("encode", tmp_path / "nowhere")
+    assert "newest.npz: expected a complete checkpoint, found a damaged file" in tiny_runs.refused("encode", tmp_path)
+    tiny_runs.refused("encode", tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(
@@ -104,20 +104,21 @@ def test_what_is_no_run_is_refused(tmp_path):
 )
 def test_options_that_cannot_work_are_refused(run, tmp_path, monkeypatch, options, words):
     monkeypatch.chdir(tmp_path)
-    assert words in tiny.refused("encode", run, *options)
+    assert words in tiny_runs.refused("encode", run, *options)
     assert not list(tmp_path.rglob("*.npy"))
     assert not list(tmp_path.rglob(".*"))
 
 
 @pytest.mark.parametrize("options", [("--features", "z"), ("--split", "val"), ("--checkpoint", "x"), ("--threads", 0)])
 def test_unknown_words_are_refused(run, options):
-    assert tiny.invoke("encode", run, *options).exit_code == 2
+    assert tiny_runs.invoke("encode", run, *options).exit_code == 2
 
 
 def test_a_checkpoint_of_another_layout_is_refused(run):
-    tiny.change(run / "newest.npz", lambda meta, arrays: meta["layout"].update(fc=17))
-    assert "fc/w as float32 (32, 17), found float32 (32, 16): a checkpoint of another configuration" in tiny.refused(
-        "encode", run
+    tiny_runs.change(run / "newest.npz", lambda meta, arrays: meta["layout"].update(fc=17))
+    assert (
+        "fc/w as float32 (32, 17), found float32 (32, 16): a checkpoint of another configuration"
+        in tiny_runs.refused("encode", run)
     )
 
 
@@ -125,7 +126,7 @@ def test_a_place_that_cannot_be_written_to_is_told_before_the_work(run, tmp_path
     monkeypatch.setattr(Encoder, "batches", lambda *_: pytest.fail("images were encoded"))
     (tmp_path / "f.npy").write_text("old")
     (tmp_path / "f.labels.npy").mkdir()
-    line = tiny.refused("encode", run, "--out", tmp_path / "f.npy")
+    line = tiny_runs.refused("encode", run, "--out", tmp_path / "f.npy")
     assert line.startswith(f"dimref: --out {tmp_path / 'f.labels.npy'}: expected a file")
     assert (tmp_path / "f.npy").read_text() == "old"
 
@@ -146,14 +147,14 @@ def test_a_stopped_command_leaves_nothing(run, monkeypatch, number):
     before = signal.getsignal(number)
     monkeypatch.setattr(inference, "BATCH", 7)
     monkeypatch.setattr(Encoder, "batches", stopped)
-    assert tiny.refused("encode", run, code=130) == "dimref: stopped"
+    assert tiny_runs.refused("encode", run, code=130) == "dimref: stopped"
     assert not list(run.glob("*.npy")) + list(run.glob(".*"))
     assert signal.getsignal(number) == before
 
 
 def test_a_disk_that_fills_up_is_told_in_one_line(run, tmp_path):
     """As a process with files of at most 2 kB; the features of 60 images need more."""
-    child = tiny.process(
+    child = tiny_runs.process(
         "encode", run, "--features", "conv", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
     )
     assert child.returncode == 2

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-import tiny
+import tiny_runs
 
 from dimref import plots
 from dimref.estimation import MutualInformation
@@ -34,7 +34,7 @@ def rows(text):
 
 
 def test_the_table_has_the_estimates_of_the_class_and_says_what_they_are(files):
-    done = tiny.invoke("estimate", files / "x.npy", files / "y.npy", *QUICK)
+    done = tiny_runs.invoke("estimate", files / "x.npy", files / "y.npy", *QUICK)
     assert done.exit_code == 0
     x, y = np.load(files / "x.npy"), np.load(files / "y.npy")
     expected = MutualInformation(folds=2, steps=50, batch_size=32).fit(x, y)
@@ -65,19 +65,19 @@ def test_counts_and_sizes_are_compared_before_anything_is_unpacked(tmp_path, mon
         (10_000, 10_000, "array 'x': expected at most 6250 bytes (if it truly holds more, unpack it), found 10000 for"),
     ):
         np.savez_compressed(tmp_path / "a.npz", x=np.zeros(x, bool), y=np.zeros(y))
-        assert line in tiny.refused("estimate", tmp_path / "a.npz")
+        assert line in tiny_runs.refused("estimate", tmp_path / "a.npz")
 
 
 def test_one_npz_holds_both(files):
     two, one = (
-        tiny.invoke("estimate", *names, *QUICK).stdout
+        tiny_runs.invoke("estimate", *names, *QUICK).stdout
         for names in ((files / "x.npy", files / "y.npy"), (files / "both.npz",))
     )
     assert rows(one) == rows(two)
 
 
 def test_all_bounds_and_json(files):
-    done = tiny.invoke("estimate", files / "both.npz", "--bound", "all", *QUICK, "--json", files / "out.json")
+    done = tiny_runs.invoke("estimate", files / "both.npz", "--bound", "all", *QUICK, "--json", files / "out.json")
     assert done.exit_code == 0
     names = ["infonce", "infonce, plug-in", "jsd, plug-in", "jsd", "smile", "dv", "nwj"]
     assert [name for name in rows(done.stdout) if name != "KSG"] == names
@@ -98,14 +98,14 @@ def test_all_bounds_and_json(files):
 
 
 def test_json_alone_is_all_that_is_printed(files):
-    done = tiny.invoke("estimate", files / "both.npz", *QUICK, "--json")
+    done = tiny_runs.invoke("estimate", files / "both.npz", *QUICK, "--json")
     assert json.loads(done.stdout)["parameters"]["steps"] == 50
 
 
 def test_without_scikit_learn_a_word_says_so(files, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
     monkeypatch.setitem(sys.modules, "sklearn.neighbors", None)
-    done = tiny.invoke("estimate", files / "both.npz", *QUICK)
+    done = tiny_runs.invoke("estimate", files / "both.npz", *QUICK)
     assert done.exit_code == 0
     assert "KSG: expected scikit-learn, found none; install it with pip install 'dimref[eval]'" in done.stdout
     assert "KSG" not in rows(done.stdout)
@@ -113,15 +113,15 @@ def test_without_scikit_learn_a_word_says_so(files, monkeypatch):
 
 def test_the_picture_is_where_it_was_asked_for(files):
     pytest.importorskip("matplotlib")
-    done = tiny.invoke("estimate", files / "both.npz", *QUICK, "--plot", files / "p.png")
+    done = tiny_runs.invoke("estimate", files / "both.npz", *QUICK, "--plot", files / "p.png")
     assert f"picture       {files / 'p.png'}" in done.stdout
     assert (files / "p.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_picture_that_cannot_be_drawn_is_told_before_the_training(files, monkeypatch):
-    assert "--plot" in tiny.refused("estimate", files / "both.npz", "--plot", files / "none" / "p.png")
+    assert "--plot" in tiny_runs.refused("estimate", files / "both.npz", "--plot", files / "none" / "p.png")
     monkeypatch.setattr(plots, "available", lambda: False)
-    assert "expected matplotlib" in tiny.refused("estimate", files / "both.npz", "--plot", files / "p.png")
+    assert "expected matplotlib" in tiny_runs.refused("estimate", files / "both.npz", "--plot", files / "p.png")
 
 
 @pytest.mark.parametrize(
@@ -142,19 +142,21 @@ def test_a_picture_that_cannot_be_drawn_is_told_before_the_training(files, monke
 def test_samples_that_cannot_be_used_are_told_in_a_line(x, y, line, tmp_path):
     np.save(tmp_path / "x.npy", x, allow_pickle=True)
     np.save(tmp_path / "y.npy", y)
-    assert line in tiny.refused("estimate", tmp_path / "x.npy", tmp_path / "y.npy")
+    assert line in tiny_runs.refused("estimate", tmp_path / "x.npy", tmp_path / "y.npy")
 
 
 def test_files_that_cannot_be_used_are_told_in_a_line(files):
     (files / "empty.npy").write_bytes(b"")
     np.savez(files / "other.npz", a=np.zeros(60))
-    assert "no such file" in tiny.refused("estimate", files / "none.npy", files / "y.npy")
-    assert "empty.npy: expected a sound .npy file" in tiny.refused("estimate", files / "empty.npy", files / "y.npy")
-    assert "other.npz: expected arrays x and y, found a" in tiny.refused("estimate", files / "other.npz")
-    assert "or a second file with y" in tiny.refused("estimate", files / "x.npy")
-    assert "folds: expected 3 samples in each" in tiny.refused("estimate", files / "both.npz", "--folds", 150)
+    assert "no such file" in tiny_runs.refused("estimate", files / "none.npy", files / "y.npy")
+    assert "empty.npy: expected a sound .npy file" in tiny_runs.refused(
+        "estimate", files / "empty.npy", files / "y.npy"
+    )
+    assert "other.npz: expected arrays x and y, found a" in tiny_runs.refused("estimate", files / "other.npz")
+    assert "or a second file with y" in tiny_runs.refused("estimate", files / "x.npy")
+    assert "folds: expected 3 samples in each" in tiny_runs.refused("estimate", files / "both.npz", "--folds", 150)
 
 
 @pytest.mark.parametrize("options", [("--bound", "mine"), ("--folds", 1), ("--threads", 0), ("--critic", "dot")])
 def test_unknown_words_are_refused(files, options):
-    assert tiny.invoke("estimate", files / "both.npz", *options).exit_code == 2
+    assert tiny_runs.invoke("estimate", files / "both.npz", *options).exit_code == 2

@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-import tiny
+import tiny_runs
 
 from dimref import plots
 from dimref.evaluation import evaluate
@@ -22,9 +22,9 @@ def train(narrow, tmp_path):
     """Train three steps on tiny images of 12×12, with arrays of the file changed; the run's directory."""
 
     def call(name="run", options=(), n=120, **arrays):
-        path = tiny.write_npz(tmp_path / f"{name}.npz", **{"n": n, "side": 12, **arrays})
+        path = tiny_runs.write_npz(tmp_path / f"{name}.npz", **{"n": n, "side": 12, **arrays})
         out = tmp_path / name
-        assert tiny.invoke(*tiny.small(path, "--out", out, "--quiet", "--no-plot", *options)).exit_code == 0
+        assert tiny_runs.invoke(*tiny_runs.small(path, "--out", out, "--quiet", "--no-plot", *options)).exit_code == 0
         return out
 
     return call
@@ -45,7 +45,7 @@ QUICK = ("--probe", "linear", "--measures", "none")
 
 def evaluated(*args):
     """What was printed, and the evaluation.json that was written."""
-    result = tiny.invoke("evaluate", *args)
+    result = tiny_runs.invoke("evaluate", *args)
     assert result.exit_code == 0, result.output
     return result.stdout, json.loads((args[0] / "evaluation.json").read_text())
 
@@ -138,7 +138,7 @@ def test_seeds_begin_with_the_runs_and_give_mean_and_deviation(train, undrawn):
 
 
 def test_train_and_evaluate_print_the_same_linear_probe(train, images, tmp_path, undrawn):
-    result = tiny.invoke(*tiny.small(images, "--out", tmp_path / "loud", "--no-plot"))
+    result = tiny_runs.invoke(*tiny_runs.small(images, "--out", tmp_path / "loud", "--no-plot"))
     text, _ = evaluated(tmp_path / "loud", *QUICK)
 
     def rows(printed):
@@ -156,7 +156,7 @@ def test_the_same_command_writes_the_same_file(run, undrawn):
 
 
 def test_json_alone_is_alone_and_a_file_stands_beside_the_table(run, tmp_path, undrawn):
-    alone = tiny.invoke("evaluate", run, *QUICK, "--json")
+    alone = tiny_runs.invoke("evaluate", run, *QUICK, "--json")
     assert json.loads(alone.stdout) == json.loads((run / "evaluation.json").read_text())
     text, content = evaluated(run, *QUICK, "--json", tmp_path / "there.json")
     assert json.loads((tmp_path / "there.json").read_text()) == content
@@ -164,7 +164,7 @@ def test_json_alone_is_alone_and_a_file_stands_beside_the_table(run, tmp_path, u
 
 
 def test_progress_is_told_on_the_error_stream(run, undrawn):
-    result = tiny.invoke("evaluate", run, *QUICK, "--features", "y")
+    result = tiny_runs.invoke("evaluate", run, *QUICK, "--features", "y")
     lines = result.stderr.splitlines()
     assert [line.split("  ")[:2] for line in lines] == [
         ["1/3", "linear of y, trained, seed 0"],
@@ -180,7 +180,7 @@ def test_only_the_columns_asked_for_are_shown(run, undrawn):
 
 
 def test_other_data_and_the_best_checkpoint(run, tmp_path, undrawn):
-    other = tiny.write_npz(tmp_path / "other.npz", n=45, side=12)
+    other = tiny_runs.write_npz(tmp_path / "other.npz", n=45, side=12)
     text, content = evaluated(run, *QUICK, "--data-dir", other, "--checkpoint", "best")
     assert content["data"]["train_count"] == 45
     assert f"{run / 'best.npz'}, step 3" in text
@@ -252,34 +252,36 @@ ONE_CLASS = {"labels": np.zeros(120, np.int64)}
     ],
 )  # fmt: skip
 def test_what_cannot_work_is_refused_in_one_line(run, options, words):
-    assert words in tiny.refused("evaluate", run, *options)
+    assert words in tiny_runs.refused("evaluate", run, *options)
     assert not (run / "evaluation.json").exists()
 
 
 @pytest.mark.parametrize("options", [("--seeds", 0), ("--seeds", "x"), ("--backend", "tpu"), ("--checkpoint", "x")])
 def test_unknown_words_and_numbers_are_refused(run, options):
-    assert tiny.invoke("evaluate", run, *options).exit_code == 2
+    assert tiny_runs.invoke("evaluate", run, *options).exit_code == 2
 
 
 def test_what_is_no_run_is_refused(run, tmp_path):
-    assert "newest.npz: expected a checkpoint, found no such file" in tiny.refused("evaluate", tmp_path / "nowhere")
+    assert "newest.npz: expected a checkpoint, found no such file" in tiny_runs.refused(
+        "evaluate", tmp_path / "nowhere"
+    )
     (run / "newest.npz").write_bytes(b"PK")
-    assert "newest.npz: expected a complete checkpoint, found a damaged file" in tiny.refused("evaluate", run)
+    assert "newest.npz: expected a complete checkpoint, found a damaged file" in tiny_runs.refused("evaluate", run)
 
 
 def test_labels_that_are_asked_for_and_missing_are_refused(train):
     run = train("unlabelled", labels=None, test_labels=None)
-    line = tiny.refused("evaluate", run, "--probe", "linear")
+    line = tiny_runs.refused("evaluate", run, "--probe", "linear")
     assert "--probe linear: the images have no labels, or some have none; leave it out" in line
-    line = tiny.refused("evaluate", run, "--measures", "none")
+    line = tiny_runs.refused("evaluate", run, "--measures", "none")
     assert "found none (linear: the images have no labels" in line
     run = train("one-class", **ONE_CLASS)
-    assert "the training images are all of one class" in tiny.refused("evaluate", run, "--probe", "svm")
+    assert "the training images are all of one class" in tiny_runs.refused("evaluate", run, "--probe", "svm")
 
 
 def test_scikit_learn_is_missed_in_one_line(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
-    line = tiny.refused("evaluate", run, "--probe", "linear,svm")
+    line = tiny_runs.refused("evaluate", run, "--probe", "linear,svm")
     assert line == (
         "dimref: --probe svm: expected scikit-learn, found it not installed; install it with "
         "pip install 'dimref[eval]'; leave it out"
@@ -288,8 +290,8 @@ def test_scikit_learn_is_missed_in_one_line(run, monkeypatch):
 
 
 def test_an_encoder_that_diverged_is_told(run):
-    tiny.change(run / "newest.npz", lambda meta, arrays: arrays["parameters/encoder/y/b"].fill(np.nan))
-    assert "expected finite numbers and no variance below 0, found others in y/b" in tiny.refused(
+    tiny_runs.change(run / "newest.npz", lambda meta, arrays: arrays["parameters/encoder/y/b"].fill(np.nan))
+    assert "expected finite numbers and no variance below 0, found others in y/b" in tiny_runs.refused(
         "evaluate", run, *QUICK
     )
     assert not (run / "evaluation.json").exists()
@@ -298,7 +300,7 @@ def test_an_encoder_that_diverged_is_told(run):
 def test_a_run_that_cannot_be_written_to_is_told_before_the_work(run, monkeypatch):
     monkeypatch.setattr(linear, "_fit", lambda *_: pytest.fail("a probe was trained"))
     (run / "evaluation.json").mkdir()
-    assert "evaluation.json: expected a file" in tiny.refused("evaluate", run, *QUICK)
+    assert "evaluation.json: expected a file" in tiny_runs.refused("evaluate", run, *QUICK)
 
 
 # ---- ends before the end
@@ -314,7 +316,7 @@ def test_a_stopped_command_leaves_what_was_there(run, monkeypatch, number, undra
         os.kill(os.getpid(), number)
 
     monkeypatch.setattr(linear, "_fit", stop)
-    assert tiny.refused("evaluate", run, *QUICK, code=130) == "dimref: stopped"
+    assert tiny_runs.refused("evaluate", run, *QUICK, code=130) == "dimref: stopped"
     assert (run / "evaluation.json").read_bytes() == before
     assert not list(run.glob(".*"))
     assert signal.getsignal(number) == handler
@@ -322,7 +324,7 @@ def test_a_stopped_command_leaves_what_was_there(run, monkeypatch, number, undra
 
 def test_a_disk_that_fills_up_is_told_in_one_line(run):
     """As a process with files of at most 500 bytes."""
-    child = tiny.process(
+    child = tiny_runs.process(
         "evaluate", run, "--probe", "knn", "--measures", "none",
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500)),
     )  # fmt: skip

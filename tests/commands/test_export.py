@@ -2,18 +2,18 @@
 
 import numpy as np
 import pytest
-import tiny
+import tiny_runs
 
 
 @pytest.fixture
 def run(images, narrow, tmp_path):
     """The directory of a run of three steps."""
-    assert tiny.invoke(*tiny.small(images, "--out", tmp_path / "run", "--quiet", "--no-plot")).exit_code == 0
+    assert tiny_runs.invoke(*tiny_runs.small(images, "--out", tmp_path / "run", "--quiet", "--no-plot")).exit_code == 0
     return tmp_path / "run"
 
 
 def test_without_options_pytorchs_layout_lies_in_the_run(run):
-    result = tiny.invoke("export", run)
+    result = tiny_runs.invoke("export", run)
     assert result.exit_code == 0
     with np.load(run / "weights.npz", allow_pickle=False) as archive:
         names = archive.files
@@ -23,7 +23,7 @@ def test_without_options_pytorchs_layout_lies_in_the_run(run):
 
 
 def test_names_and_shapes_are_listed(run):
-    lines = tiny.invoke("export", run, "--list").stdout.splitlines()
+    lines = tiny_runs.invoke("export", run, "--list").stdout.splitlines()
     shapes = dict(line.split() for line in lines[:-1])
     assert shapes["encoder.conv2.weight"] == "8×4×4×4"
     assert shapes["encoder.fc.weight"] == "16×32"
@@ -33,12 +33,14 @@ def test_names_and_shapes_are_listed(run):
 def test_format_place_checkpoint_and_scorers_can_be_said(run, tmp_path):
     load_file = pytest.importorskip("safetensors.numpy").load_file
     out = tmp_path / "w.safetensors"
-    result = tiny.invoke("export", run, "--format", "safetensors", "--out", out, "--checkpoint", "best", "--scorers")
+    result = tiny_runs.invoke(
+        "export", run, "--format", "safetensors", "--out", out, "--checkpoint", "best", "--scorers"
+    )
     assert result.exit_code == 0, result.output
     found = load_file(out)
-    np.testing.assert_array_equal(found["encoder/y/w"], tiny.arrays(run / "best.npz")["parameters/encoder/y/w"])
+    np.testing.assert_array_equal(found["encoder/y/w"], tiny_runs.arrays(run / "best.npz")["parameters/encoder/y/w"])
     assert "local/score/b" in found
-    assert tiny.invoke("export", run, "--format", "safetensors").exit_code == 0
+    assert tiny_runs.invoke("export", run, "--format", "safetensors").exit_code == 0
     assert (run / "weights.safetensors").exists()
 
 
@@ -55,12 +57,12 @@ def test_format_place_checkpoint_and_scorers_can_be_said(run, tmp_path):
 )
 def test_options_that_cannot_work_are_refused(run, tmp_path, monkeypatch, options, words):
     monkeypatch.chdir(tmp_path)
-    assert words in tiny.refused("export", run, *options)
+    assert words in tiny_runs.refused("export", run, *options)
     assert not list(run.glob("weights*"))
 
 
 def test_what_is_no_run_is_refused(run, tmp_path):
-    assert "expected a checkpoint, found no such file" in tiny.refused("export", tmp_path)
+    assert "expected a checkpoint, found no such file" in tiny_runs.refused("export", tmp_path)
     (run / "best.npz").write_bytes(b"")
-    assert "expected a complete checkpoint" in tiny.refused("export", run, "--checkpoint", "best")
-    assert tiny.invoke("export", run, "--format", "onnx").exit_code == 2
+    assert "expected a complete checkpoint" in tiny_runs.refused("export", run, "--checkpoint", "best")
+    assert tiny_runs.invoke("export", run, "--format", "onnx").exit_code == 2

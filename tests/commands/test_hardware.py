@@ -4,9 +4,9 @@ import json
 import sys
 import textwrap
 
+import fake_stream
 import pytest
-import simulated
-import tiny
+import tiny_runs
 
 from dimref import backend
 from dimref.backend import BackendError, get_backend
@@ -15,16 +15,16 @@ from dimref.bench import hardware
 
 @pytest.fixture
 def there(monkeypatch):
-    monkeypatch.setattr(backend, "get_backend", lambda name: simulated.device())
+    monkeypatch.setattr(backend, "get_backend", lambda name: fake_stream.device())
 
 
 def test_without_a_device_it_is_one_line_and_exit_code_2():
     try:
         get_backend("cupy")
     except BackendError:
-        line = tiny.refused("hardware")
+        line = tiny_runs.refused("hardware")
         assert line.startswith("dimref: backend cupy: CuPy ")
-        assert tiny.refused("hardware", "--part", "graph", "--json").startswith("dimref: backend cupy: CuPy ")
+        assert tiny_runs.refused("hardware", "--part", "graph", "--json").startswith("dimref: backend cupy: CuPy ")
     else:
         pytest.skip("there is a device")
 
@@ -37,7 +37,7 @@ def test_parts_are_told_one_by_one_and_written(there, monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr(hardware, "in_a_process", lambda name, quick: asked.append((name, quick)) or answers[name])
     file = tmp_path / "found.json"
-    result = tiny.invoke("hardware", "--quick", "--part", "products", "--part", "graph", "--json", file)
+    result = tiny_runs.invoke("hardware", "--quick", "--part", "products", "--part", "graph", "--json", file)
     assert result.exit_code == 1
     assert asked == [("products", True), ("graph", True)]
     lines = result.stdout.splitlines()
@@ -50,7 +50,7 @@ def test_parts_are_told_one_by_one_and_written(there, monkeypatch, tmp_path):
     assert (written["ok"], written["device"]) == (False, "a device that is not there")
     assert written["parts"] == answers
     monkeypatch.setattr(hardware, "in_a_process", lambda name, quick: {"ok": True, "said": "well"})
-    result = tiny.invoke("hardware")
+    result = tiny_runs.invoke("hardware")
     assert result.exit_code == 0
     assert result.stdout.splitlines()[-1] == f"{len(hardware.PARTS)} parts: all as expected"
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-import tiny
+import tiny_runs
 
 from dimref import encoders, objectives
 from dimref.backend import NUMPY
@@ -35,7 +35,7 @@ def drawn(monkeypatch):
 
 
 def test_every_picture_is_drawn_from_the_encoder_and_test_images(encoder, images, drawn, tmp_path):
-    config = tiny.config(images)
+    config = tiny_runs.config(images)
     rows = dict(pictures.of_encoder(tmp_path, encoder, config, 7))
     assert rows == {name: str(tmp_path / name) for name in ("filters", "neighbours", "components")}
     weights, side, title = drawn["filters"]
@@ -64,19 +64,19 @@ def test_every_picture_is_drawn_from_the_encoder_and_test_images(encoder, images
 
 
 def test_training_images_stand_in_where_there_are_no_test_images(encoder, drawn, tmp_path):
-    path = tiny.write_npz(tmp_path / "train.npz", test_images=None, test_labels=None, labels=None)
-    rows = dict(pictures.of_encoder(tmp_path, encoder, tiny.config(path), 1))
+    path = tiny_runs.write_npz(tmp_path / "train.npz", test_images=None, test_labels=None, labels=None)
+    rows = dict(pictures.of_encoder(tmp_path, encoder, tiny_runs.config(path), 1))
     assert "neighbours" in rows
     assert drawn["components"][-1].endswith("train images")
 
 
 def test_a_single_image_has_no_neighbours(encoder, drawn, tmp_path, images, monkeypatch):
     monkeypatch.setattr(pictures, "IMAGES", 1)
-    assert set(dict(pictures.of_encoder(tmp_path, encoder, tiny.config(images), 1))) == {"filters", "components"}
+    assert set(dict(pictures.of_encoder(tmp_path, encoder, tiny_runs.config(images), 1))) == {"filters", "components"}
 
 
 def test_data_that_is_gone_leaves_the_filters_and_a_line(encoder, drawn, tmp_path):
-    rows = dict(pictures.of_encoder(tmp_path, encoder, tiny.config(tmp_path / "gone.npz"), 1))
+    rows = dict(pictures.of_encoder(tmp_path, encoder, tiny_runs.config(tmp_path / "gone.npz"), 1))
     assert list(rows) == ["filters", "images"]
     assert rows["images"].startswith("no pictures of them: ")
     assert "gone.npz" in rows["images"]

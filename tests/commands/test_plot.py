@@ -6,8 +6,8 @@ import shutil
 
 import numpy as np
 import pytest
-import tiny
-from drawing import size
+import tiny_runs
+from png_files import size
 
 from dimref import plots
 from dimref.training import checkpoints
@@ -18,7 +18,7 @@ pytest.importorskip("matplotlib")
 @pytest.fixture
 def run(images, narrow, tmp_path):
     """The directory of a run of three steps."""
-    assert tiny.invoke(*tiny.small(images, "--out", tmp_path / "run", "--quiet", "--no-plot")).exit_code == 0
+    assert tiny_runs.invoke(*tiny_runs.small(images, "--out", tmp_path / "run", "--quiet", "--no-plot")).exit_code == 0
     return tmp_path / "run"
 
 
@@ -30,7 +30,7 @@ def light(monkeypatch):
 
 
 def rows(*args):
-    result = tiny.invoke(*args)
+    result = tiny_runs.invoke(*args)
     assert result.exit_code == 0, result.output
     return dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
 
@@ -57,7 +57,7 @@ def test_a_place_that_cannot_be_written_to_is_no_success(run):
     """As a process with files of at most 2 kB, which no picture fits into."""
     resource = pytest.importorskip("resource")
     limits = (2000, 2000)
-    child = tiny.process("plot", run, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits))
+    child = tiny_runs.process("plot", run, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits))
     assert child.returncode == 2
     assert child.stderr_text == f"dimref: {run / 'curves.png'}: expected to write it, found: File too large\n"
     assert not list(run.glob("*.png"))
@@ -68,7 +68,7 @@ def test_a_held_out_batch_that_no_run_has_is_refused(run, light, found):
     saved = checkpoints.load_checkpoint(run / "newest.npz")
     meta = {**saved.meta, "held_out_batch": found}
     checkpoints.save_checkpoint(run / "newest.npz", dataclasses.replace(saved, meta=meta))
-    assert f"newest.npz: expected a held-out batch of 2 to 4 images, found {found!r}" in tiny.refused("plot", run)
+    assert f"newest.npz: expected a held-out batch of 2 to 4 images, found {found!r}" in tiny_runs.refused("plot", run)
 
 
 def test_data_that_moved_can_be_pointed_at(run, light, images, tmp_path):
@@ -78,7 +78,7 @@ def test_data_that_moved_can_be_pointed_at(run, light, images, tmp_path):
 
 
 def test_images_of_another_size_leave_a_line(run, light, tmp_path):
-    other = tiny.write_npz(tmp_path / "other.npz", side=9)
+    other = tiny_runs.write_npz(tmp_path / "other.npz", side=9)
     printed = rows("plot", run, "--data-dir", other)
     assert "expected images of 8×8×1, which the encoder was made for, found 9×9×1" in printed["images"]
 
@@ -87,17 +87,17 @@ def test_ceilings_are_those_of_the_held_out_batch(images, narrow, tmp_path, monk
     """Six images are held out of 60: a batch of 13 is judged with six candidates."""
     run, seen = tmp_path / "run", []
     options = ("--bound", "infonce", "--batch-size", 13, "--steps", 1, "--out", run, "--quiet", "--no-plot")
-    assert tiny.invoke(*tiny.small(images, *options)).exit_code == 0
+    assert tiny_runs.invoke(*tiny_runs.small(images, *options)).exit_code == 0
     monkeypatch.setattr(plots, "curves", lambda run, ceilings, title, n: (seen.append((ceilings, n)), run)[1])
     rows("plot", run)
     assert seen == [({"local": pytest.approx(np.log(6))}, 6)]
 
 
 def test_training_draws_them_too_unless_quiet(images, narrow, tmp_path):
-    result = tiny.invoke(*tiny.small(images, "--out", tmp_path / "loud", "--plot"))
+    result = tiny_runs.invoke(*tiny_runs.small(images, "--out", tmp_path / "loud", "--plot"))
     for name in ("curves", "filters", "neighbours", "components"):
         assert f"{name:<13} {tmp_path / 'loud' / name}.png" in result.stdout
-    tiny.invoke(*tiny.small(images, "--out", tmp_path / "quiet", "--plot", "--quiet"))
+    tiny_runs.invoke(*tiny_runs.small(images, "--out", tmp_path / "quiet", "--plot", "--quiet"))
     assert [path.name for path in (tmp_path / "quiet").glob("*.png")] == ["curves.png"]
 
 
@@ -105,12 +105,12 @@ def test_training_draws_them_too_unless_quiet(images, narrow, tmp_path):
 
 
 def test_what_is_no_run_is_refused(run, tmp_path):
-    assert "newest.npz: expected a checkpoint, found no such file" in tiny.refused("plot", tmp_path)
+    assert "newest.npz: expected a checkpoint, found no such file" in tiny_runs.refused("plot", tmp_path)
     (run / "best.npz").write_bytes(b"PK")
-    assert "expected a complete checkpoint" in tiny.refused("plot", run, "--checkpoint", "best")
-    assert tiny.invoke("plot", run, "--backend", "tpu").exit_code == 2
+    assert "expected a complete checkpoint" in tiny_runs.refused("plot", run, "--checkpoint", "best")
+    assert tiny_runs.invoke("plot", run, "--backend", "tpu").exit_code == 2
 
 
 def test_without_matplotlib_one_line_says_so(run, monkeypatch):
     monkeypatch.setattr(plots, "available", lambda: False)
-    assert tiny.refused("plot", run) == "dimref: " + plots.MISSING
+    assert tiny_runs.refused("plot", run) == "dimref: " + plots.MISSING

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-import tiny
+import tiny_runs
 
 from dimref import plots
 from dimref.training import loop
@@ -13,7 +13,7 @@ from dimref.training import loop
 
 @pytest.fixture(autouse=True)
 def _narrow(monkeypatch):
-    tiny.narrow(monkeypatch)
+    tiny_runs.narrow(monkeypatch)
 
 
 @pytest.fixture
@@ -21,8 +21,8 @@ def printed(tmp_path):
     """Train on an .npz file and give what was printed, as a dict of the rows' names and texts."""
 
     def call(*options, path=None, **arrays):
-        path = path or tiny.write_npz(tmp_path / "images.npz", **arrays)
-        result = tiny.invoke(*tiny.small(path, "--out", tmp_path / "run", "--no-plot", *options))
+        path = path or tiny_runs.write_npz(tmp_path / "images.npz", **arrays)
+        result = tiny_runs.invoke(*tiny_runs.small(path, "--out", tmp_path / "run", "--no-plot", *options))
         assert result.exit_code == 0, result.output
         return {line[:13].strip(): line[14:] for line in result.stdout.splitlines() if line[:1] != " "}, result.stdout
 
@@ -143,8 +143,8 @@ def test_a_picture_that_was_asked_for_without_matplotlib_is_refused_before_the_t
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
-    path = tiny.write_npz(tmp_path / "images.npz")
-    line = tiny.refused(*tiny.small(path, "--out", tmp_path / "run", "--plot"))
+    path = tiny_runs.write_npz(tmp_path / "images.npz")
+    line = tiny_runs.refused(*tiny_runs.small(path, "--out", tmp_path / "run", "--plot"))
     assert "install it with pip install 'dimref[plot]'" in line
     assert not (tmp_path / "run").exists()
 
@@ -152,8 +152,8 @@ def test_a_picture_that_was_asked_for_without_matplotlib_is_refused_before_the_t
 def test_a_picture_that_was_not_asked_for_is_left_out_in_silence(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert not plots.available()
-    path = tiny.write_npz(tmp_path / "images.npz")
-    result = tiny.invoke(*tiny.small(path, "--out", tmp_path / "run"))
+    path = tiny_runs.write_npz(tmp_path / "images.npz")
+    result = tiny_runs.invoke(*tiny_runs.small(path, "--out", tmp_path / "run"))
     assert result.exit_code == 0
     assert "curves" not in result.output
     assert "matplotlib" not in result.output
@@ -161,6 +161,6 @@ def test_a_picture_that_was_not_asked_for_is_left_out_in_silence(tmp_path, monke
 
 def test_the_picture_is_named_where_it_was_drawn(tmp_path):
     pytest.importorskip("matplotlib")
-    path = tiny.write_npz(tmp_path / "images.npz")
-    result = tiny.invoke(*tiny.small(path, "--out", tmp_path / "run", "--plot"))
+    path = tiny_runs.write_npz(tmp_path / "images.npz")
+    result = tiny_runs.invoke(*tiny_runs.small(path, "--out", tmp_path / "run", "--plot"))
     assert f"curves        {tmp_path / 'run' / 'curves.png'}" in result.stdout

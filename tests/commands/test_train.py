@@ -15,10 +15,10 @@ import sys
 import time
 from pathlib import Path
 
+import fake_stream
 import numpy as np
 import pytest
-import simulated
-import tiny
+import tiny_runs
 
 from dimref.commands import report
 from dimref.engine import cuda_graph
@@ -32,12 +32,12 @@ ONE = {"OPENBLAS_NUM_THREADS": "1"}  # these matrices are too small to share amo
 
 @pytest.fixture(autouse=True)
 def _narrow(monkeypatch):
-    tiny.narrow(monkeypatch)
+    tiny_runs.narrow(monkeypatch)
 
 
 @pytest.fixture
 def images(tmp_path):
-    return tiny.write_npz(tmp_path / "images.npz")
+    return tiny_runs.write_npz(tmp_path / "images.npz")
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def train(images, tmp_path):
 
     def call(*options, name="run"):
         run = tmp_path / name
-        result = tiny.invoke(*tiny.small(images, "--out", run, "--no-plot", *options))
+        result = tiny_runs.invoke(*tiny_runs.small(images, "--out", run, "--no-plot", *options))
         assert result.exit_code == 0, result.output
         return run, result
 
@@ -82,14 +82,17 @@ def test_an_option_given_twice_counts_as_its_last(train):
 
 def test_a_runs_configuration_gives_the_same_run_again(train, tmp_path):
     run, _ = train("--bound", "nwj", "--negatives", "roll", "--global-weight", 0.5, "--lr", 3e-4)
-    result = tiny.invoke("train", "--config", run / "config.json", "--out", tmp_path / "again", "--no-plot")
+    result = tiny_runs.invoke("train", "--config", run / "config.json", "--out", tmp_path / "again", "--no-plot")
     assert result.exit_code == 0
-    tiny.assert_same_run(tmp_path / "again", run)
+    tiny_runs.assert_same_run(tmp_path / "again", run)
     assert (tmp_path / "again" / "config.json").read_text() == (run / "config.json").read_text()
 
 
 def test_other_seeds_make_other_runs(train):
-    first, second = tiny.arrays(train()[0] / "newest.npz"), tiny.arrays(train("--seed", 1, name="b")[0] / "newest.npz")
+    first, second = (
+        tiny_runs.arrays(train()[0] / "newest.npz"),
+        tiny_runs.arrays(train("--seed", 1, name="b")[0] / "newest.npz"),
+    )
     assert not np.array_equal(first["parameters/encoder/y/w"], second["parameters/encoder/y/w"])
 
 
@@ -134,16 +137,16 @@ def test_other_seeds_make_other_runs(train):
 )
 def test_nonsense_is_refused_before_anything_is_written(images, tmp_path, options, words, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert words in tiny.refused(*tiny.small(images, *options))
+    assert words in tiny_runs.refused(*tiny_runs.small(images, *options))
     assert [path.name for path in tmp_path.iterdir()] == ["images.npz"]
 
 
 def test_a_device_is_asked_for_what_the_options_say(images, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(task, "get_backend", lambda name, tf32: asked.append((name, tf32)) or simulated.device())
+    monkeypatch.setattr(task, "get_backend", lambda name, tf32: asked.append((name, tf32)) or fake_stream.device())
     for options, graph in (([], True), (["--tf32"], True), (["--no-graph"], False)):
         run = tmp_path / str(len(asked))
-        result = tiny.invoke(*tiny.small(images, "--backend", "cupy", "--out", run, "--no-plot", *options))
+        result = tiny_runs.invoke(*tiny_runs.small(images, "--backend", "cupy", "--out", run, "--no-plot", *options))
         assert result.exit_code == 0, result.output
         assert ("one graph a step" in result.stdout) == graph
     assert asked == [("cupy", False), ("cupy", True), ("cupy", False)]
@@ -153,21 +156,21 @@ def test_a_step_that_is_not_captured_is_told_in_one_line(images, tmp_path, monke
     def failing(self, function):
         raise RuntimeError("no capture")
 
-    monkeypatch.setattr(task, "get_backend", lambda name, tf32: simulated.device())
+    monkeypatch.setattr(task, "get_backend", lambda name, tf32: fake_stream.device())
     monkeypatch.setattr(cuda_graph.Queue, "capture", failing)
-    small = tiny.small(images, "--backend", "cupy", "--out", tmp_path / "run", "--no-plot", "--steps", 5)
-    lines = tiny.invoke(*small).stderr.splitlines()
+    small = tiny_runs.small(images, "--backend", "cupy", "--out", tmp_path / "run", "--no-plot", "--steps", 5)
+    lines = tiny_runs.invoke(*small).stderr.splitlines()
     assert [line for line in lines if line.startswith("graph")] == [
         "graph: expected the step to be captured, found: no capture; its kernels are queued one by one"
     ]
 
 
 def test_data_without_a_place_is_refused():
-    assert "expected a data_dir" in tiny.refused("train", "--data", "npz")
+    assert "expected a data_dir" in tiny_runs.refused("train", "--data", "npz")
 
 
 def test_threads_after_numpy_is_loaded_are_refused(images, tmp_path):
-    line = tiny.refused(*tiny.small(images, "--threads", 1, "--out", tmp_path / "run"))
+    line = tiny_runs.refused(*tiny_runs.small(images, "--threads", 1, "--out", tmp_path / "run"))
     assert "before NumPy is loaded" in line
 
 
@@ -196,7 +199,7 @@ def test_every_objective_trains(train, bound, scorer, negatives):
     more = ("--candidates", 3) if negatives == "sampled" else ()
     run, result = train("--bound", bound, "--local-scorer", scorer, "--negatives", negatives, *more)
     assert f"({scorer}, {negatives})" in result.stdout
-    assert all(np.isfinite(line["nats"]["local"]) for line in tiny.metrics(run) if line["kind"] == "step")
+    assert all(np.isfinite(line["nats"]["local"]) for line in tiny_runs.metrics(run) if line["kind"] == "step")
 
 
 @pytest.mark.parametrize("preset", [name for name in PRESETS if name.startswith("dim")])
@@ -204,7 +207,7 @@ def test_every_objective_trains(train, bound, scorer, negatives):
 def test_every_preset_trains_its_terms_and_has_no_parameters_for_others(train, preset, bound):
     run, result = train("--preset", preset, "--bound", bound)
     terms = {name.removesuffix("_weight") for name, weight in PRESETS[preset].items() if weight}
-    assert {path.split("/")[1] for path in tiny.arrays(run / "newest.npz") if path.startswith("parameters/")} == {
+    assert {path.split("/")[1] for path in tiny_runs.arrays(run / "newest.npz") if path.startswith("parameters/")} == {
         "encoder", *terms,
     }  # fmt: skip
     for term in terms - {"prior"}:
@@ -222,7 +225,7 @@ def test_every_preset_trains_its_terms_and_has_no_parameters_for_others(train, p
 def test_every_prior_trains(train, options):
     run, result = train(*options)
     assert ("prior " in result.stdout) == (options[0] != "--prior-weight")
-    assert ("prior" in tiny.metrics(run)[0]["nats"]) == (options[0] != "--prior-weight")
+    assert ("prior" in tiny_runs.metrics(run)[0]["nats"]) == (options[0] != "--prior-weight")
 
 
 # ---- every kind of data
@@ -230,8 +233,8 @@ def test_every_prior_trains(train, options):
 
 @pytest.mark.parametrize(("side", "channels"), [(4, 1), (8, 3), (13, 1), (16, 3), (28, 1)])
 def test_every_size_trains(tmp_path, side, channels):
-    path = tiny.write_npz(tmp_path / "x.npz", side=side, channels=channels)
-    result = tiny.invoke(*tiny.small(path, "--out", tmp_path / "run", "--no-plot"))
+    path = tiny_runs.write_npz(tmp_path / "x.npz", side=side, channels=channels)
+    result = tiny_runs.invoke(*tiny_runs.small(path, "--out", tmp_path / "run", "--no-plot"))
     assert result.exit_code == 0
     assert f"60 images {side}x{side}x{channels}" in result.stdout
 
@@ -276,7 +279,7 @@ def test_every_format_trains_and_is_probed_on_its_test_split(tmp_path, name, wri
     root.mkdir()
     write(root)
     options = ("--data", name, "--data-dir", root, "--batch-size", 4, "--steps", 2, "--out", tmp_path / "run")
-    result = tiny.invoke("train", *options, "--no-plot")
+    result = tiny_runs.invoke("train", *options, "--no-plot")
     assert result.exit_code == 0, result.output
     assert found in result.stdout
     assert "20 test images (test split), trained on 60" in result.stdout
@@ -285,7 +288,7 @@ def test_every_format_trains_and_is_probed_on_its_test_split(tmp_path, name, wri
 def test_shapes_train_without_files(tmp_path, monkeypatch):
     monkeypatch.setattr(labelled, "LIMIT", 50)
     options = ("--limit", 64, "--steps", 1, "--batch-size", 8, "--noise", 0.1, "--out", tmp_path / "run", "--no-plot")
-    result = tiny.invoke("train", *options)
+    result = tiny_runs.invoke("train", *options)
     assert result.exit_code == 0
     assert "64 to train on" in result.stdout
 
@@ -308,7 +311,7 @@ def test_real_images_train(tmp_path, name):
         for part in ("images-idx3", "labels-idx1"):
             shutil.copy(real.with_name(f"t10k-{part}-ubyte.gz"), root / f"train-{part}-ubyte.gz")
     options = ("--data", name, "--data-dir", root, "--limit", 300, "--batch-size", 8, "--steps", 3, "--no-plot")
-    result = tiny.invoke("train", *options, "--out", tmp_path / "run")
+    result = tiny_runs.invoke("train", *options, "--out", tmp_path / "run")
     assert result.exit_code == 0, result.output
     assert "since there is no test split" in result.stdout
 
@@ -319,7 +322,7 @@ def test_real_images_train(tmp_path, name):
 def test_the_run_directory_is_complete(images, tmp_path):
     run = tmp_path / "run"
     pictures = ("curves", "filters", "neighbours", "components") if importlib.util.find_spec("matplotlib") else ()
-    result = tiny.invoke(*tiny.small(images, "--out", run, "--log-every", 1))
+    result = tiny_runs.invoke(*tiny_runs.small(images, "--out", run, "--log-every", 1))
     assert {path.name for path in run.iterdir()} == {
         "config.json", "metrics.jsonl", "newest.npz", "best.npz", *(f"{name}.png" for name in pictures),
     }  # fmt: skip
@@ -328,7 +331,7 @@ def test_the_run_directory_is_complete(images, tmp_path):
     assert all(line["images_per_second"] > 0 for line in lines[:3])
     assert stored(run).steps == 3
     for name in ("newest.npz", "best.npz"):
-        assert tiny.arrays(run / name)
+        assert tiny_runs.arrays(run / name)
         assert checkpoints.load_checkpoint(run / name).step == 3
     assert f"run           {run}" in result.stdout
 
@@ -336,9 +339,9 @@ def test_the_run_directory_is_complete(images, tmp_path):
 def test_runs_without_a_name_are_numbered(images, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
-        tiny.invoke(*tiny.small(images, "--no-plot", "--quiet"))
-    tiny.invoke(*tiny.small(images, "--no-plot", "--quiet", "--global-weight", 0.25))
-    tiny.invoke(*tiny.small(images, "--no-plot", "--quiet", "--preset", "dim-global", "--prior-weight", 0.5))
+        tiny_runs.invoke(*tiny_runs.small(images, "--no-plot", "--quiet"))
+    tiny_runs.invoke(*tiny_runs.small(images, "--no-plot", "--quiet", "--global-weight", 0.25))
+    tiny_runs.invoke(*tiny_runs.small(images, "--no-plot", "--quiet", "--preset", "dim-global", "--prior-weight", 0.5))
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == [
         "dim-global-npz-001", "dim-local-npz-001", "dim-local-npz-002", "dim-mixed-npz-001",
     ]  # fmt: skip
@@ -347,25 +350,25 @@ def test_runs_without_a_name_are_numbered(images, tmp_path, monkeypatch):
 def test_a_run_that_is_there_is_refused_and_kept(train, images, tmp_path):
     run, _ = train()
     before = {path.name: path.read_bytes() for path in run.iterdir()}
-    line = tiny.refused(*tiny.small(images, "--out", run))
+    line = tiny_runs.refused(*tiny_runs.small(images, "--out", run))
     assert f"{run}: expected a new run directory, found a run; continue it with --resume {run}" in line
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
 
 
 def test_a_directory_below_a_file_or_a_file_is_refused(images):
-    assert "Not a directory" in tiny.refused(*tiny.small(images, "--out", images / "run"))
-    assert "File exists" in tiny.refused(*tiny.small(images, "--out", images))
+    assert "Not a directory" in tiny_runs.refused(*tiny_runs.small(images, "--out", images / "run"))
+    assert "File exists" in tiny_runs.refused(*tiny_runs.small(images, "--out", images))
 
 
 @pytest.mark.parametrize("name", ["a b", "ü×", "-dash", "it's", "new\nline"])
 def test_any_name_will_do_and_the_next_command_can_be_typed(images, tmp_path, name):
     run = tmp_path / "x" / name
-    result = tiny.invoke(*tiny.small(images, "--out", run, "--no-plot", "--quiet"))
+    result = tiny_runs.invoke(*tiny_runs.small(images, "--out", run, "--no-plot", "--quiet"))
     assert result.exit_code == 0
     typed = result.stdout.split("next          ")[1]
     found = subprocess.run(["bash", "-c", f"printf '%s|' {typed}"], capture_output=True, text=True, check=True).stdout
     assert found.split("|")[:4] == ["dimref", "train", "--resume", str(run)]
-    again = tiny.invoke(*found.split("|")[1:-1], "--no-plot")
+    again = tiny_runs.invoke(*found.split("|")[1:-1], "--no-plot")
     assert again.exit_code == 0
     assert checkpoints.load_checkpoint(run / "newest.npz").step == 6
 
@@ -373,8 +376,8 @@ def test_any_name_will_do_and_the_next_command_can_be_typed(images, tmp_path, na
 def test_a_run_behind_a_link_is_written_and_resumed(images, tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    assert tiny.invoke(*tiny.small(images, "--out", tmp_path / "link", "--no-plot")).exit_code == 0
-    assert tiny.invoke("train", "--resume", tmp_path / "link", "--steps", 4, "--no-plot").exit_code == 0
+    assert tiny_runs.invoke(*tiny_runs.small(images, "--out", tmp_path / "link", "--no-plot")).exit_code == 0
+    assert tiny_runs.invoke("train", "--resume", tmp_path / "link", "--steps", 4, "--no-plot").exit_code == 0
     assert checkpoints.load_checkpoint(tmp_path / "real" / "newest.npz").step == 4
     assert (tmp_path / "link").is_symlink()
 
@@ -384,26 +387,26 @@ def test_a_run_behind_a_link_is_written_and_resumed(images, tmp_path):
 
 def test_a_finished_run_is_judged_again_and_nothing_changes(train):
     run, first = train()
-    before = tiny.arrays(run / "newest.npz")
-    result = tiny.invoke("train", "--resume", run, "--no-plot")
+    before = tiny_runs.arrays(run / "newest.npz")
+    result = tiny_runs.invoke("train", "--resume", run, "--no-plot")
     assert result.exit_code == 0
     assert "going on from step 3" in result.stdout
     assert result.stdout.splitlines()[4:] == first.stdout.splitlines()[4:]
-    for path, array in tiny.arrays(run / "newest.npz").items():
+    for path, array in tiny_runs.arrays(run / "newest.npz").items():
         np.testing.assert_array_equal(array, before[path])
 
 
 def test_the_next_command_goes_on_for_as_long_again(train):
     run, result = train("--epochs", 1, "--steps", 5)
     assert result.stdout.splitlines()[-1] == f"next          dimref train --resume {run} --epochs 1 --steps 10"
-    again = tiny.invoke("train", "--resume", run, "--no-plot", "--epochs", 1, "--steps", 10)
+    again = tiny_runs.invoke("train", "--resume", run, "--no-plot", "--epochs", 1, "--steps", 10)
     assert checkpoints.load_checkpoint(run / "newest.npz").step == 10
     assert again.stdout.splitlines()[-1].endswith("--epochs 2 --steps 20")
 
 
 def test_a_resumed_run_records_its_new_length(train):
     run, _ = train()
-    tiny.invoke("train", "--resume", run, "--steps", 7, "--log-every", 2, "--no-plot")
+    tiny_runs.invoke("train", "--resume", run, "--steps", 7, "--log-every", 2, "--no-plot")
     assert (stored(run).steps, stored(run).log_every) == (7, 2)
     assert checkpoints.load_checkpoint(run / "newest.npz").config == stored(run)
 
@@ -415,28 +418,28 @@ def test_a_resumed_run_records_its_new_length(train):
 def test_another_configuration_is_refused_by_the_name_of_the_option(train, option, value):
     run, _ = train()
     before = {path.name: path.read_bytes() for path in run.iterdir()}
-    assert f"--{option}" in tiny.refused("train", "--resume", run, f"--{option}", value)
+    assert f"--{option}" in tiny_runs.refused("train", "--resume", run, f"--{option}", value)
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
 
 
 def test_an_option_that_repeats_the_runs_own_is_no_other_configuration(train):
     run, _ = train("--seed", 4)
-    assert tiny.invoke("train", "--resume", run, "--seed", 4, "--no-plot").exit_code == 0
+    assert tiny_runs.invoke("train", "--resume", run, "--seed", 4, "--no-plot").exit_code == 0
 
 
 def test_another_runs_checkpoint_in_its_place_is_refused(train):
     run, other = train()[0], train("--seed", 1, name="other")[0]
     shutil.copy(other / "newest.npz", run / "newest.npz")
-    line = tiny.refused("train", "--resume", run)
+    line = tiny_runs.refused("train", "--resume", run)
     assert "--seed: expected 0" in line
     assert "another run's" in line
     assert stored(run).seed == 0
 
 
 def test_what_is_no_run_is_refused(tmp_path, images):
-    assert "nowhere/config.json: expected a configuration file" in tiny.refused("train", "--resume", "nowhere")
-    assert "Not a directory" in tiny.refused("train", "--resume", images)
-    assert "expected a configuration file" in tiny.refused("train", "--resume", tmp_path)
+    assert "nowhere/config.json: expected a configuration file" in tiny_runs.refused("train", "--resume", "nowhere")
+    assert "Not a directory" in tiny_runs.refused("train", "--resume", images)
+    assert "expected a configuration file" in tiny_runs.refused("train", "--resume", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["newest.npz", "metrics.jsonl", "config.json"])
@@ -445,29 +448,29 @@ def test_a_damaged_file_is_refused_and_the_rest_is_left_alone(train, name):
     content = (run / name).read_bytes()
     (run / name).write_bytes(b"{]\n" + content[len(content) // 2 :])
     before = {path.name: path.read_bytes() for path in run.iterdir()}
-    assert name in tiny.refused("train", "--resume", run, "--steps", 9)
+    assert name in tiny_runs.refused("train", "--resume", run, "--steps", 9)
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
 
 
 def test_metrics_ahead_of_the_checkpoint_are_cut_back(train):
     run, _ = train()
-    whole = tiny.metrics(run)
+    whole = tiny_runs.metrics(run)
     with (run / "metrics.jsonl").open("a") as file:
         file.write('{"kind": "step", "step": 9}\n{"kind": "st')
-    assert tiny.invoke("train", "--resume", run, "--no-plot").exit_code == 0
-    assert tiny.metrics(run) == whole
+    assert tiny_runs.invoke("train", "--resume", run, "--no-plot").exit_code == 0
+    assert tiny_runs.metrics(run) == whole
 
 
 def test_a_run_that_another_process_holds_is_refused(train):
     run, _ = train()
     with checkpoints.locked(run):
-        assert "another process" in tiny.refused("train", "--resume", run)
+        assert "another process" in tiny_runs.refused("train", "--resume", run)
 
 
 def test_another_number_of_threads_is_noted(train, monkeypatch):
     run, _ = train()
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "17")
-    result = tiny.invoke("train", "--resume", run, "--no-plot")
+    result = tiny_runs.invoke("train", "--resume", run, "--no-plot")
     assert "not equal bit for bit" in result.stdout
 
 
@@ -498,7 +501,7 @@ def test_on_a_terminal_there_is_a_bar_with_bound_speed_and_time_left(images, tmp
         "import sys, time\nfrom dimref import training\nfrom dimref.cli import main\nstep = training.train_step\n"
         "training.train_step = lambda *state: (time.sleep(0.06), step(*state))[1]\nmain(sys.argv[1:])\n"
     )
-    args = map(str, tiny.small(images, "--steps", 26, "--no-plot", "--out", tmp_path / "run"))
+    args = map(str, tiny_runs.small(images, "--steps", 26, "--no-plot", "--out", tmp_path / "run"))
     command = [sys.executable, script, *args]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=its, env={**os.environ, "TERM": "xterm", **ONE})
     os.close(its)
@@ -530,7 +533,7 @@ def test_threads_take_effect_and_are_recorded(images, tmp_path):
     )
     for count in (1, 2):
         run = tmp_path / f"run{count}"
-        args = map(str, tiny.small(images, "--threads", count, "--out", run, "--no-plot", "--quiet", "--steps", 1))
+        args = map(str, tiny_runs.small(images, "--threads", count, "--out", run, "--no-plot", "--quiet", "--steps", 1))
         env = {name: value for name, value in os.environ.items() if name not in choices.THREAD_VARIABLES}
         found = subprocess.run([sys.executable, script, *args], capture_output=True, text=True, check=True, env=env)
         assert checkpoints.load_checkpoint(run / "newest.npz").meta["machine"]["threads"].startswith(f"{count} (")
@@ -545,8 +548,8 @@ LONG = ("--steps", 40, "--epochs", 9, "--log-every", 1, "--checkpoint-every", 4,
 def whole(tmp_path_factory):
     """An uninterrupted run of 40 steps, 13 an epoch, beside which the interrupted ones are held."""
     root = tmp_path_factory.mktemp("whole")
-    path = tiny.write_npz(root / "images.npz")
-    child = tiny.process(*tiny.small(path, *LONG, "--quiet", "--out", root / "run"))
+    path = tiny_runs.write_npz(root / "images.npz")
+    child = tiny_runs.process(*tiny_runs.small(path, *LONG, "--quiet", "--out", root / "run"))
     assert child.returncode == 0
     return root / "run"
 
@@ -568,15 +571,15 @@ def lines(run):
 
 def begin(whole, run, at_line, **options):
     """Start the run of `whole` anew, and wait until its metrics have so many lines."""
-    child = tiny.start(*tiny.small(whole.parent / "images.npz", *LONG, "--out", run), **options)
+    child = tiny_runs.start(*tiny_runs.small(whole.parent / "images.npz", *LONG, "--out", run), **options)
     wait_for(lambda: lines(run) >= at_line, child)
     return child
 
 
 def assert_resumes_to(whole, run):
-    child = tiny.process("train", "--resume", run, "--no-plot", "--quiet")
+    child = tiny_runs.process("train", "--resume", run, "--no-plot", "--quiet")
     assert child.returncode == 0, child.stderr_text
-    tiny.assert_same_run(run, whole)
+    tiny_runs.assert_same_run(run, whole)
     assert not list(run.glob(".*.tmp"))
 
 
@@ -623,7 +626,7 @@ def test_before_the_first_step_a_run_ends_at_once(images, tmp_path, monkeypatch,
         pytest.fail("went on")
 
     monkeypatch.setattr(loop, "initial_state", drawn)
-    line = tiny.refused(*tiny.small(images, "--out", tmp_path / "run"), code=130)
+    line = tiny_runs.refused(*tiny_runs.small(images, "--out", tmp_path / "run"), code=130)
     assert line.splitlines()[-1] == "dimref: stopped"
 
 
@@ -636,7 +639,7 @@ def test_a_second_interrupt_ends_the_run_at_once_with_the_last_checkpoint(whole,
         "    return step(task, state)\n"
         "training.train_step = slow\nmain(sys.argv[1:])\n"
     )
-    args = map(str, tiny.small(whole.parent / "images.npz", *LONG, "--quiet", "--out", run))
+    args = map(str, tiny_runs.small(whole.parent / "images.npz", *LONG, "--quiet", "--out", run))
     child = subprocess.Popen(
         [sys.executable, script, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, **ONE},
@@ -658,7 +661,7 @@ def test_an_interrupt_while_the_end_is_judged_says_that_the_run_is_saved(images,
         raise KeyboardInterrupt
 
     monkeypatch.setattr(report, "_print_probes", interrupted)
-    line = tiny.refused(*tiny.small(images, "--out", tmp_path / "run", "--no-plot"), code=130)
+    line = tiny_runs.refused(*tiny_runs.small(images, "--out", tmp_path / "run", "--no-plot"), code=130)
     assert "stopped after training; the run is saved" in line
     assert checkpoints.load_checkpoint(tmp_path / "run" / "newest.npz").step == 3
 
@@ -666,18 +669,18 @@ def test_an_interrupt_while_the_end_is_judged_says_that_the_run_is_saved(images,
 def test_a_disk_that_takes_no_more_leaves_the_old_checkpoint(whole, tmp_path):
     """The system refuses every file beyond a size, once there is a checkpoint."""
     run = tmp_path / "run"
-    assert tiny.process(*tiny.small(whole.parent / "images.npz", "--out", run, "--quiet")).returncode == 0
-    before = tiny.arrays(run / "newest.npz")
+    assert tiny_runs.process(*tiny_runs.small(whole.parent / "images.npz", "--out", run, "--quiet")).returncode == 0
+    before = tiny_runs.arrays(run / "newest.npz")
     limit = (run / "newest.npz").stat().st_size // 2
 
-    child = tiny.process(
+    child = tiny_runs.process(
         "train", "--resume", run, "--steps", 9, "--quiet", "--no-plot",
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )  # fmt: skip
     assert child.returncode == 2
     (line,) = child.stderr_text.splitlines()
     assert "expected to write it, found: File too large" in line
-    for path, array in tiny.arrays(run / "newest.npz").items():
+    for path, array in tiny_runs.arrays(run / "newest.npz").items():
         np.testing.assert_array_equal(array, before[path])
     assert not list(run.glob(".*"))
 
@@ -688,7 +691,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(whole, tmp_path):
     run.parent.mkdir()
     steps = (
         f"mount -t tmpfs -o size={size} tmpfs {run.parent} || exit 77",
-        f"{' '.join(tiny.DIMREF)} {' '.join(map(str, tiny.small(whole.parent / 'images.npz', '--quiet', '--out', run)))}",
+        " ".join(map(str, (*tiny_runs.DIMREF, *tiny_runs.small(whole.parent / "images.npz", "--quiet", "--out", run)))),
         "echo $?",
         f"ls -A {run}",
         f"{sys.executable} -c 'import pathlib\nfrom dimref.training import checkpoints as runs\n"
@@ -705,7 +708,9 @@ def test_a_full_disk_leaves_the_old_checkpoint(whole, tmp_path):
 
 
 def test_a_learning_rate_beyond_all_bounds_ends_with_one_line(images, tmp_path):
-    child = tiny.process(*tiny.small(images, "--lr", 1e30, "--bound", "nwj", "--quiet", "--out", tmp_path / "run"))
+    child = tiny_runs.process(
+        *tiny_runs.small(images, "--lr", 1e30, "--bound", "nwj", "--quiet", "--out", tmp_path / "run")
+    )
     assert child.returncode == 1
     (line,) = child.stderr_text.splitlines()
     assert line.startswith("dimref: step ")
@@ -715,16 +720,16 @@ def test_a_learning_rate_beyond_all_bounds_ends_with_one_line(images, tmp_path):
 
 
 def test_a_run_killed_before_its_first_checkpoint_starts_again(tmp_path):
-    path = tiny.write_npz(tmp_path / "images.npz")
-    assert tiny.invoke(*tiny.small(path, "--out", tmp_path / "whole", "--no-plot")).exit_code == 0
-    assert tiny.invoke(*tiny.small(path, "--out", tmp_path / "cut", "--no-plot")).exit_code == 0
+    path = tiny_runs.write_npz(tmp_path / "images.npz")
+    assert tiny_runs.invoke(*tiny_runs.small(path, "--out", tmp_path / "whole", "--no-plot")).exit_code == 0
+    assert tiny_runs.invoke(*tiny_runs.small(path, "--out", tmp_path / "cut", "--no-plot")).exit_code == 0
     for name in ("newest.npz", "best.npz"):
         (tmp_path / "cut" / name).unlink()
     # With metrics there was a checkpoint once: starting again would lose what they tell.
-    assert "newest.npz: expected a checkpoint" in tiny.refused("train", "--resume", tmp_path / "cut")
+    assert "newest.npz: expected a checkpoint" in tiny_runs.refused("train", "--resume", tmp_path / "cut")
     (tmp_path / "cut" / "metrics.jsonl").write_text("")
-    assert tiny.invoke("train", "--resume", tmp_path / "cut", "--no-plot").exit_code == 0
-    tiny.assert_same_run(tmp_path / "cut", tmp_path / "whole")
+    assert tiny_runs.invoke("train", "--resume", tmp_path / "cut", "--no-plot").exit_code == 0
+    tiny_runs.assert_same_run(tmp_path / "cut", tmp_path / "whole")
 
 
 def test_a_run_killed_once_it_had_a_configuration_starts_again(train):
@@ -732,47 +737,53 @@ def test_a_run_killed_once_it_had_a_configuration_starts_again(train):
     shutil.copytree(run, run.with_name("cut"))
     for name in ("metrics.jsonl", "best.npz"):
         (run.with_name("cut") / name).unlink()
-    line = tiny.refused("train", "--resume", run.with_name("cut"))  # a checkpoint had metrics
+    line = tiny_runs.refused("train", "--resume", run.with_name("cut"))  # a checkpoint had metrics
     assert "metrics.jsonl: expected the run's metrics, found: No such file" in line
     (run.with_name("cut") / "newest.npz").unlink()
-    assert tiny.invoke("train", "--resume", run.with_name("cut"), "--no-plot").exit_code == 0
-    tiny.assert_same_run(run.with_name("cut"), run)
+    assert tiny_runs.invoke("train", "--resume", run.with_name("cut"), "--no-plot").exit_code == 0
+    tiny_runs.assert_same_run(run.with_name("cut"), run)
 
 
 def test_of_runs_that_start_together_in_one_directory_one_is_trained(whole, tmp_path):
     path, run = whole.parent / "images.npz", tmp_path / "run"
-    children = [tiny.start(*tiny.small(path, *LONG, "--quiet", "--seed", seed, "--out", run)) for seed in range(4)]
+    children = [
+        tiny_runs.start(*tiny_runs.small(path, *LONG, "--quiet", "--seed", seed, "--out", run)) for seed in range(4)
+    ]
     ends = [(child.communicate(timeout=120), child.returncode) for child in children]
     (winner,) = [seed for seed, (_, code) in enumerate(ends) if code == 0]
     for (_, errors), code in ends[:winner] + ends[winner + 1 :]:
         assert code == 2
         assert re.search("found a run; continue it with --resume|found another process training it", errors)
     assert stored(run).seed == winner
-    assert tiny.process("train", "--resume", run, "--no-plot", "--quiet").returncode == 0
+    assert tiny_runs.process("train", "--resume", run, "--no-plot", "--quiet").returncode == 0
 
 
 def test_a_stored_configuration_still_chooses_the_scorer_that_fits_another_bound(tmp_path):
-    path = tiny.write_npz(tmp_path / "images.npz")
-    tiny.invoke(*tiny.small(path, "--out", tmp_path / "jsd", "--quiet", "--no-plot"))
+    path = tiny_runs.write_npz(tmp_path / "images.npz")
+    tiny_runs.invoke(*tiny_runs.small(path, "--out", tmp_path / "jsd", "--quiet", "--no-plot"))
     stored = tmp_path / "jsd" / "config.json"
-    tiny.invoke("train", "--config", stored, "--bound", "infonce", "--out", tmp_path / "nce", "--quiet", "--no-plot")
+    tiny_runs.invoke(
+        "train", "--config", stored, "--bound", "infonce", "--out", tmp_path / "nce", "--quiet", "--no-plot"
+    )
     found = checkpoints.load_checkpoint(tmp_path / "nce" / "newest.npz").config
     assert (found.bound, found.scorer) == ("infonce", "dot")
 
 
 def test_what_belongs_to_a_stored_dataset_is_dropped_with_it(tmp_path):
-    path = tiny.write_npz(tmp_path / "images.npz")
+    path = tiny_runs.write_npz(tmp_path / "images.npz")
     stored = tmp_path / "config.json"
     stored.write_text('{"data": "shapes", "noise": 0.1, "batch_size": 4, "steps": 1}')
-    result = tiny.invoke("train", "--config", stored, "--data", "npz", "--data-dir", path, "--out", tmp_path / "run")
+    result = tiny_runs.invoke(
+        "train", "--config", stored, "--data", "npz", "--data-dir", path, "--out", tmp_path / "run"
+    )
     assert result.exit_code == 0, result.output
 
 
 def test_a_run_is_not_resumed_to_an_end_that_lies_behind_it(tmp_path):
-    path = tiny.write_npz(tmp_path / "images.npz")
-    tiny.invoke(*tiny.small(path, "--out", tmp_path / "run", "--quiet", "--no-plot"))
+    path = tiny_runs.write_npz(tmp_path / "images.npz")
+    tiny_runs.invoke(*tiny_runs.small(path, "--out", tmp_path / "run", "--quiet", "--no-plot"))
     before = (tmp_path / "run" / "config.json").read_bytes()
-    line = tiny.refused("train", "--resume", tmp_path / "run", "--steps", 2)
+    line = tiny_runs.refused("train", "--resume", tmp_path / "run", "--steps", 2)
     assert "at or after the checkpoint's step 3, found an end at 2" in line
     assert (tmp_path / "run" / "config.json").read_bytes() == before
 
@@ -790,7 +801,7 @@ def test_a_run_is_not_resumed_to_an_end_that_lies_behind_it(tmp_path):
     ],
 )
 def test_an_encoder_beyond_memory_is_refused_before_it_is_drawn(images, tmp_path, sizes, words):
-    line = tiny.refused("train", "--data", "npz", "--data-dir", images, "--preset", "amdim", "--batch-size", 4,
+    line = tiny_runs.refused("train", "--data", "npz", "--data-dir", images, "--preset", "amdim", "--batch-size", 4,
                         *sizes, "--out", tmp_path / "run")  # fmt: skip
     assert words in line
     assert not (tmp_path / "run").exists()
@@ -799,10 +810,10 @@ def test_an_encoder_beyond_memory_is_refused_before_it_is_drawn(images, tmp_path
 def test_a_matplotlib_that_cannot_be_loaded_costs_the_pictures_alone(images, tmp_path):
     pytest.importorskip("matplotlib")
     broken = {"MPLBACKEND": "garbage"}
-    child = tiny.process(*tiny.small(images, "--out", tmp_path / "run", "--quiet"), env=broken)
+    child = tiny_runs.process(*tiny_runs.small(images, "--out", tmp_path / "run", "--quiet"), env=broken)
     assert child.returncode == 0
     assert "pictures      none: pictures: expected matplotlib to load, found ValueError: " in child.stdout_text
     assert checkpoints.load_checkpoint(tmp_path / "run" / "newest.npz").step == 3
-    child = tiny.process("plot", tmp_path / "run", env=broken)
+    child = tiny_runs.process("plot", tmp_path / "run", env=broken)
     assert child.returncode == 2
     assert child.stderr_text.startswith("dimref: pictures: expected matplotlib to load, found ValueError: ")

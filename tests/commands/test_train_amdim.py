@@ -5,8 +5,8 @@ import json
 
 import numpy as np
 import pytest
-import tiny
-from strict import STRICT
+import tiny_runs
+from fake_cupy import STRICT
 
 from dimref import encoders
 from dimref.amdim import encoder as amdim_encoder
@@ -21,14 +21,14 @@ SMALL = ("--preset", "amdim", "--ndf", 2, "--nrkhs", 8, "--no-plot")
 
 
 def config(images, **options):
-    return tiny.config(images, **{"method": "amdim", "ndf": 2, "nrkhs": 8, "lr": 2e-4, **options})
+    return tiny_runs.config(images, **{"method": "amdim", "ndf": 2, "nrkhs": 8, "lr": 2e-4, **options})
 
 
 @pytest.fixture
 def run(images, tmp_path):
     """A finished run."""
     path = tmp_path / "run"
-    assert tiny.invoke(*tiny.small(images, *SMALL, "--out", path)).exit_code == 0
+    assert tiny_runs.invoke(*tiny_runs.small(images, *SMALL, "--out", path)).exit_code == 0
     return path
 
 
@@ -37,7 +37,7 @@ def run(images, tmp_path):
 
 def test_a_run_says_what_is_trained_and_what_was_learned(images, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    result = tiny.invoke(*tiny.small(images, *SMALL))
+    result = tiny_runs.invoke(*tiny_runs.small(images, *SMALL))
     assert result.exit_code == 0, result.output
     lines = {line[:13].strip(): line[14:] for line in result.stdout.splitlines() if line[:13].strip()}
     assert lines["objective"].startswith("InfoNCE 1→5, 1→7, 5→5 both ways, scores clipped to ±20, + 0.05 × mean")
@@ -58,7 +58,7 @@ def test_a_run_says_what_is_trained_and_what_was_learned(images, tmp_path, monke
 
 
 def test_metrics_hold_every_term(run):
-    step, epoch = tiny.metrics(run)
+    step, epoch = tiny_runs.metrics(run)
     names = {"1-5", "1-7", "5-5", "1-5_certified", "1-7_certified", "5-5_certified", "penalty", "loss"}
     assert set(step["nats"]) == set(epoch["held_out_nats"]) == names
     assert epoch["bound"] == pytest.approx(sum(epoch["held_out_nats"][term] for term in ("1-5", "1-7", "5-5")))
@@ -77,7 +77,7 @@ def test_metrics_hold_every_term(run):
     ],
 )
 def test_each_part_can_be_left_out(images, tmp_path, options, words):
-    result = tiny.invoke(*tiny.small(images, *SMALL, "--out", tmp_path / "run", *options))
+    result = tiny_runs.invoke(*tiny_runs.small(images, *SMALL, "--out", tmp_path / "run", *options))
     assert result.exit_code == 0, result.output
     assert words in result.output
 
@@ -97,14 +97,14 @@ def test_each_part_can_be_left_out(images, tmp_path, options, words):
     ],
 )
 def test_options_that_cannot_be_are_refused_in_one_line(images, tmp_path, options, words):
-    assert words in tiny.refused(*tiny.small(images, *SMALL, *options, "--out", tmp_path / "run"))
+    assert words in tiny_runs.refused(*tiny_runs.small(images, *SMALL, *options, "--out", tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("name", AMDIM_OPTIONS)
 def test_its_options_are_refused_with_deep_infomax(images, tmp_path, name):
     value = {"scales": "1-5", "augmentation": "none"}.get(name, 500)
-    line = tiny.refused(*tiny.small(images, f"--{name.replace('_', '-')}", value, "--out", tmp_path / "run"))
+    line = tiny_runs.refused(*tiny_runs.small(images, f"--{name.replace('_', '-')}", value, "--out", tmp_path / "run"))
     assert line.endswith(f"--{name.replace('_', '-')}: has no effect, since the method is dim; leave it out")
 
 
@@ -126,20 +126,20 @@ def test_the_large_preset_is_the_papers():
 def test_a_resumed_run_is_the_run_that_was_not_interrupted(images, tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     options = (*SMALL, "--quiet", "--log-every", 1)
-    tiny.invoke(*tiny.small(images, *options, "--steps", 6, "--out", whole))
-    tiny.invoke(*tiny.small(images, *options, "--steps", 4, "--checkpoint-every", 2, "--out", parts))
-    result = tiny.invoke("train", "--resume", parts, "--steps", 6, "--quiet", "--no-plot")
+    tiny_runs.invoke(*tiny_runs.small(images, *options, "--steps", 6, "--out", whole))
+    tiny_runs.invoke(*tiny_runs.small(images, *options, "--steps", 4, "--checkpoint-every", 2, "--out", parts))
+    result = tiny_runs.invoke("train", "--resume", parts, "--steps", 6, "--quiet", "--no-plot")
     assert result.exit_code == 0, result.output
-    found, expected = tiny.arrays(parts / "newest.npz"), tiny.arrays(whole / "newest.npz")
+    found, expected = tiny_runs.arrays(parts / "newest.npz"), tiny_runs.arrays(whole / "newest.npz")
     assert found.keys() == expected.keys()
     for path, array in found.items():
         np.testing.assert_array_equal(array, expected[path], err_msg=path)
-    steps = [[line for line in tiny.metrics(path) if line["kind"] == "step"] for path in (parts, whole)]
+    steps = [[line for line in tiny_runs.metrics(path) if line["kind"] == "step"] for path in (parts, whole)]
     assert steps[0] == steps[1]
 
 
 def test_a_run_cannot_be_resumed_as_another(run):
-    assert "--clip: expected 20.0, as the run" in tiny.refused("train", "--resume", run, "--clip", 5)
+    assert "--clip: expected 20.0, as the run" in tiny_runs.refused("train", "--resume", run, "--clip", 5)
 
 
 @pytest.mark.parametrize("options", [{}, {"augmentation": "crop", "scales": "5-5", "clip": 0.0}])
@@ -177,7 +177,7 @@ def test_training_learns_which_views_belong_together(images):
 
 
 def test_encode_writes_the_1x1_features(run):
-    result = tiny.invoke("encode", run, "--split", "test")
+    result = tiny_runs.invoke("encode", run, "--split", "test")
     assert result.exit_code == 0, result.output
     encoder, found = inference.load(run, NUMPY)
     y = np.load(run / "test-y.npy")
@@ -186,7 +186,7 @@ def test_encode_writes_the_1x1_features(run):
         expected = encoder.features(archive["test_images"])
     np.testing.assert_array_equal(y, expected["y"])
     assert encoder.kinds == ("y",)
-    assert "--features conv: the encoder of" in tiny.refused("encode", run, "--features", "conv")
+    assert "--features conv: the encoder of" in tiny_runs.refused("encode", run, "--features", "conv")
 
 
 def test_features_do_not_depend_on_the_batch_they_are_encoded_in(run):
@@ -202,7 +202,7 @@ def test_evaluate_probes_the_1x1_features(run, monkeypatch):
     from dimref.evaluation.probes import classifier
 
     monkeypatch.setattr(classifier, "LEAST_STEPS", 1)
-    result = tiny.invoke("evaluate", run, "--measures", "none", "--probe", "linear,mlp")
+    result = tiny_runs.invoke("evaluate", run, "--measures", "none", "--probe", "linear,mlp")
     assert result.exit_code == 0, result.output
     cells = json.loads((run / "evaluation.json").read_text())["results"]
     assert {(cell["name"], cell["encoder"], cell["feature"]) for cell in cells} == {
@@ -210,7 +210,7 @@ def test_evaluate_probes_the_1x1_features(run, monkeypatch):
         for probe in ("linear", "mlp")
         for place in (("trained", "y"), ("untrained", "y"), ("raw", "pixels"))
     }
-    assert "--features conv: this encoder has y alone" in tiny.refused("evaluate", run, "--features", "conv")
+    assert "--features conv: this encoder has y alone" in tiny_runs.refused("evaluate", run, "--features", "conv")
 
 
 def test_measures_of_y_are_taken_by_networks_of_deep_infomaxs_sizes(run):
@@ -229,7 +229,7 @@ def test_measures_of_y_are_taken_by_networks_of_deep_infomaxs_sizes(run):
 def test_export_writes_every_array_under_both_kinds_of_names(run):
     encoder, found = inference.load(run, NUMPY)
     count = len(dict(leaves({"p": found.trees["parameters"], "s": found.trees["state"]["encoder"]})))
-    assert tiny.invoke("export", run).exit_code == 0
+    assert tiny_runs.invoke("export", run).exit_code == 0
     with np.load(run / "weights.npz") as archive:
         named = dict(archive)
     assert len(named) == count
@@ -240,12 +240,12 @@ def test_export_writes_every_array_under_both_kinds_of_names(run):
     np.testing.assert_array_equal(named["encoder.down1_1.conv.weight"][3, 1, 2, 0], w[(2 * 4 + 0) * 2 + 1, 3])
     np.testing.assert_array_equal(named["encoder.norm1.running_mean"], encoder.running["norm1"]["mean"])
     pytest.importorskip("safetensors")
-    assert tiny.invoke("export", run, "--format", "safetensors", "--scorers").exit_code == 0
+    assert tiny_runs.invoke("export", run, "--format", "safetensors", "--scorers").exit_code == 0
 
 
 def test_plot_draws_its_pictures(run):
     pytest.importorskip("matplotlib")
-    result = tiny.invoke("plot", run)
+    result = tiny_runs.invoke("plot", run)
     assert result.exit_code == 0, result.output
     for name in ("curves", "filters", "neighbours", "components"):
         assert (run / f"{name}.png").stat().st_size > 5000, result.output
@@ -256,13 +256,13 @@ def test_a_checkpoint_of_another_layout_is_refused(run):
     for layout in ({"size": 8, "channels": 1}, {**checkpoint.meta["layout"], "nrkhs": 9}, {"size": "x"}):
         changed = dataclasses.replace(checkpoint, meta={**checkpoint.meta, "layout": layout})
         checkpoints.save_checkpoint(run / "best.npz", changed)
-        assert str(run / "best.npz") in tiny.refused("encode", run, "--checkpoint", "best")
+        assert str(run / "best.npz") in tiny_runs.refused("encode", run, "--checkpoint", "best")
 
 
 def test_its_step_is_traced_from_its_configuration(run, tmp_path):
-    done = tiny.invoke("audit", "trace", "export", "--config", run / "config.json", "-o", tmp_path / "t.npz")
+    done = tiny_runs.invoke("audit", "trace", "export", "--config", run / "config.json", "-o", tmp_path / "t.npz")
     assert done.exit_code == 0, done.output
-    assert {"first/view", "1-7/second/scores", "5-5/loss"} <= tiny.arrays(tmp_path / "t.npz").keys()
+    assert {"first/view", "1-7/second/scores", "5-5/loss"} <= tiny_runs.arrays(tmp_path / "t.npz").keys()
 
 
 def test_methods_agree_with_their_modules():

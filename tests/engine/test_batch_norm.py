@@ -1,18 +1,18 @@
-"""Batch norm's columns: moments and normalization against NumPy and the plain form, in blocks, on threads, on a device."""
+"""Batch norm's columns: moments far from zero, in blocks, on threads; normalization in blocks, and by a device's kernels."""
 
 import numpy as np
 import pytest
-from helpers import check_all, check_gradient, draw, gradients
+from blas_threads import shared
+from finite_differences import check_all, check_gradient, draw, gradients
 from hypothesis import given
 from hypothesis import strategies as st
-from sharing import shared
 
 from dimref import ops
 from dimref.engine import batch_norm
 from dimref.tape import value_and_gradients
 
 seeds = st.integers(0, 2**32 - 1)
-BOTH = pytest.mark.parametrize("rectified", [False, True], ids=["", "rectified"])
+BOTH = pytest.mark.parametrize("relu", [False, True], ids=["", "relu"])
 
 
 def same(found, expected, tolerance=1e-12):
@@ -22,20 +22,14 @@ def same(found, expected, tolerance=1e-12):
 
 def normalized(x, gain, shift, relu=False, epsilon=1e-2):
     """What batch norm does: the moments are x's own."""
-    return batch_norm.normalize_columns(x, gain, shift, *batch_norm.moments(x), epsilon, rectified)
-
-
-def plain(x, gain, shift, relu=False):
-    """The form that a reader reads."""
-    out = ops.add(ops.multiply(ops.standardize(x, 0, 1e-2), gain), shift)
-    return ops.relu(out) if rectified else out
+    return batch_norm.normalize_columns(x, gain, shift, *batch_norm.moments(x), epsilon, relu)
 
 
 @given(st.integers(2, 9), st.integers(1, 4), st.integers(1, 40), st.integers(1, 3), seeds)
 def test_moments(n, c, block, threads, seed):
     (x,) = draw(seed, (n, c))
     with pytest.MonkeyPatch.context() as patch, shared(patch, threads):
-        patch.setattr(batch_norm, "BLOCK", block)
+        patch.setattr(batch_norm, "NORM_BLOCK", block)
         mu, variance = batch_norm.moments(x)
         single = batch_norm.moments(x.astype(np.float32))
     same(mu, x.mean(0))
@@ -46,7 +40,7 @@ def test_moments(n, c, block, threads, seed):
 @pytest.mark.parametrize("block", [64, 1 << 20])
 @pytest.mark.parametrize("rows", [50, 1000])
 def test_moments_far_from_zero_lose_no_more_than_the_numbers_do(monkeypatch, rows, block):
-    monkeypatch.setattr(batch_norm, "BLOCK", block)
+    monkeypatch.setattr(batch_norm, "NORM_BLOCK", block)
     x = (1e4 + draw(3, (rows, 2))[0]).astype(np.float32)
     mu, variance = batch_norm.moments(x)
     same(mu, x.astype(np.float64).mean(0), 1e-7)
@@ -55,7 +49,7 @@ def test_moments_far_from_zero_lose_no_more_than_the_numbers_do(monkeypatch, row
 
 def test_moments_survive_a_batch_that_is_sorted(monkeypatch):
     """The rows from which the mean is guessed are from all over it."""
-    monkeypatch.setattr(batch_norm, "BLOCK", 64)
+    monkeypatch.setattr(batch_norm, "NORM_BLOCK", 64)
     x = np.sort((1e4 + 10 * draw(3, (1000, 2))[0]).astype(np.float32), axis=0)
     _, variance = batch_norm.moments(x)
     same(variance, x.astype(np.float64).var(0), 1e-5)
@@ -74,18 +68,8 @@ def test_moments_survive_a_pixel_that_is_far_from_all_others(images, side):
     x = draw(3, (images, side, side, 2), dtype=np.float32)[0]
     x[:, 0, 0] += 300
     x = x.reshape(-1, 2)
-    _, variance = normalization.moments(x)
+    _, variance = batch_norm.moments(x)
     same(variance / x.astype(np.float64).var(0), np.ones(2), 2e-6)
-
-
-@pytest.mark.parametrize("wide", range(3))
-def test_one_array_in_float64_makes_the_result_float64(wide):
-    mixed = [a.astype(np.float64 if k == wide else np.float32) for k, a in enumerate(draw(8, (6, 3), (3,), (3,)))]
-    value, found = gradients(normalized, *mixed)
-    expected, slopes = gradients(plain, *mixed)
-    for a, e in zip([value, *found], [expected, *slopes], strict=True):
-        assert a.dtype == np.float64
-        same(a, e, 1e-6)
 
 
 def test_the_variance_of_a_constant_is_zero_and_never_below():
@@ -107,23 +91,10 @@ def test_moments_are_off_the_tape(backend):
     same(backend.to_host(g), 2 * x)
 
 
-@BOTH
-@given(n=st.integers(2, 9), c=st.integers(1, 4), block=st.integers(1, 40), threads=st.integers(1, 3), seed=seeds)
-def test_normalize_columns_is_the_plain_form(rectified, n, c, block, threads, seed):
-    x, gain, shift = draw(seed, (n, c), (c,), (c,))
-    with pytest.MonkeyPatch.context() as patch, shared(patch, threads):
-        patch.setattr(batch_norm, "BLOCK", block)
-        found, slopes = gradients(lambda *given: normalized(*given, rectified), x, gain, shift)
-    value, expected = gradients(lambda *given: plain(*given, rectified), x, gain, shift)
-    same(found, value)
-    for slope, other in zip(slopes, expected, strict=True):
-        same(slope, other, 1e-10)
-
-
 @pytest.mark.parametrize("blocks", [1, 3])
 def test_normalize_columns_against_differences(monkeypatch, blocks):
     x, gain, shift = draw(8, (6, 3), (3,), (3,))
-    monkeypatch.setattr(batch_norm, "BLOCK", x.size // blocks)
+    monkeypatch.setattr(batch_norm, "NORM_BLOCK", x.size // blocks)
     if blocks == 1:
         check_all(normalized, x, gain, shift, second=False)
     for k in range(3):  # each alone on the tape
@@ -138,7 +109,7 @@ def test_normalize_columns_against_differences(monkeypatch, blocks):
 
 @pytest.mark.parametrize(("size", "rows"), [(6, [1] * 6), (12, [2] * 3), (13, [2] * 3), (18, [3] * 2), (36, [6])])
 def test_a_block_has_at_most_so_many_numbers(monkeypatch, size, rows):
-    monkeypatch.setattr(batch_norm, "BLOCK", size)
+    monkeypatch.setattr(batch_norm, "NORM_BLOCK", size)
     x, gain, shift = draw(1, (6, 6), (6,), (6,))
     seen = []
     sums = batch_norm.column_sums
@@ -152,24 +123,14 @@ def test_a_block_has_at_most_so_many_numbers(monkeypatch, size, rows):
 
 
 @BOTH
-def test_what_comes_in_is_left_as_it_was(monkeypatch, rectified):
-    monkeypatch.setattr(batch_norm, "BLOCK", 8)
+def test_what_comes_in_is_left_as_it_was(monkeypatch, relu):
+    monkeypatch.setattr(batch_norm, "NORM_BLOCK", 8)
     x, gain, shift = draw(8, (5, 4), (4,), (4,))
     kept = x.copy()
-    gradients(lambda *given: normalized(*given, rectified), x, gain, shift)
+    gradients(lambda *given: normalized(*given, relu), x, gain, shift)
     np.testing.assert_array_equal(x, kept)
     # two uses of one value share its gradient: overwriting it would spoil the other's
-    check_gradient(lambda x: ops.add(normalized(x, gain, shift, rectified), ops.multiply(x, x)), x)
-
-
-@BOTH
-def test_float32_stays_float32_and_rows_stay_in_their_order(monkeypatch, rectified):
-    monkeypatch.setattr(batch_norm, "BLOCK", 8)
-    x, gain, shift = draw(8, (5, 4), (4,), (4,), dtype=np.float32)
-    out, slopes = gradients(lambda *given: normalized(*given, rectified), np.asfortranarray(x), gain, shift)
-    assert {out.dtype, *(s.dtype for s in slopes)} == {np.dtype("float32")}
-    assert out.flags.c_contiguous
-    same(out, plain(x, gain, shift, rectified), 1e-5)
+    check_gradient(lambda x: ops.add(normalized(x, gain, shift, relu), ops.multiply(x, x)), x)
 
 
 class Kernels:
@@ -182,13 +143,13 @@ class Kernels:
         self.asked.append("moments")
         return x.mean(axis=0), x.var(axis=0)
 
-    def normalize(self, x, mean, gain, shift, variance, epsilon, rectified):
+    def normalize(self, x, mean, gain, shift, variance, epsilon, relu):
         self.asked.append("normalize")
-        return (gain * (x - mean) / np.sqrt(variance + epsilon) + shift).clip(0 if rectified else -np.inf)
+        return (gain * (x - mean) / np.sqrt(variance + epsilon) + shift).clip(0 if relu else -np.inf)
 
-    def normalize_gradient(self, g, ans, x, mean, gain, variance, epsilon, rectified):
+    def normalize_gradient(self, g, ans, x, mean, gain, variance, epsilon, relu):
         self.asked.append("normalize_gradient")
-        g, scale = g * (ans > 0) if rectified else g, 1 / np.sqrt(variance + epsilon)
+        g, scale = g * (ans > 0) if relu else g, 1 / np.sqrt(variance + epsilon)
         of_gain, of_shift = (g * (x - mean) * scale).sum(axis=0), g.sum(axis=0)
 
         def of_x():
@@ -200,13 +161,13 @@ class Kernels:
 
 @BOTH
 @pytest.mark.parametrize("leaves", [("x", "gain", "shift"), ("gain", "shift")])
-def test_normalize_columns_asks_a_device_for_its_kernels(monkeypatch, leaves, rectified):
+def test_normalize_columns_asks_a_device_for_its_kernels(monkeypatch, leaves, relu):
     g, *arrays = draw(4, (5, 3), (5, 3), (3,), (3,))
     given_ = dict(zip(("x", "gain", "shift"), arrays, strict=True))
 
     def function(parameters):
         all_ = {**given_, **parameters}
-        return ops.total(ops.multiply(normalized(all_["x"], all_["gain"], all_["shift"], rectified), g)), {}
+        return ops.total(ops.multiply(normalized(all_["x"], all_["gain"], all_["shift"], relu), g)), {}
 
     parameters = {name: given_[name] for name in leaves}
     value, expected, _ = value_and_gradients(function, parameters)
@@ -217,17 +178,3 @@ def test_normalize_columns_asks_a_device_for_its_kernels(monkeypatch, leaves, re
     for name in leaves:
         same(found[name], expected[name])
     assert device.asked == ["moments", "normalize", "normalize_gradient", *["of_x"] * ("x" in leaves)]
-
-
-@pytest.mark.parametrize("which", ["x", "gain"])
-def test_normalize_columns_has_no_second_derivative_and_says_so(which):
-    x, gain, shift, c = draw(9, (5, 3), (3,), (3,), (5, 3))
-
-    def slope(p):
-        given = {"x": x, "gain": gain, which: p}
-        inner = lambda at: (ops.total(ops.multiply(normalized(at, given["gain"], shift), c)), None)  # noqa: E731
-        _, g, _ = value_and_gradients(inner, given["x"])
-        return ops.total(ops.multiply(g, c)), None
-
-    with pytest.raises(ValueError, match=r"^normalize_columns: its VJP is fused, so it has no second derivative$"):
-        value_and_gradients(slope, {"x": x, "gain": gain}[which])

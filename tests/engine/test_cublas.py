@@ -6,7 +6,7 @@ cuBLAS.
 
 import types
 
-import compiled
+import host_compiled_kernels
 import numpy as np
 import pytest
 from hypothesis import given
@@ -63,7 +63,7 @@ def matrix(a):
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    return compiled.build(tmp_path_factory.mktemp("cublas"), LIBRARY, "cublas")
+    return host_compiled_kernels.build(tmp_path_factory.mktemp("cublas"), LIBRARY)
 
 
 def opened(library, tf32=False, stream=16):

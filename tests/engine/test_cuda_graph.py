@@ -1,10 +1,10 @@
 """A device's queue: what crosses, in which order, and what is captured; on a device that is not there."""
 
+import fake_cupy
+import fake_stream
 import numpy as np
 import pytest
-import simulated
-import strict
-from strict import DeviceArray
+from fake_cupy import DeviceArray
 
 from dimref.engine.cuda_graph import Feed, Queue, Replayed, assign
 
@@ -15,14 +15,14 @@ def tree(k):
 
 @pytest.mark.parametrize("eager", [False, True])
 def test_the_feed_gives_what_was_put_in_order(eager):
-    queue = Queue(simulated.module(eager), np.empty)
+    queue = Queue(fake_stream.module(eager), np.empty)
     feed, seen = Feed(queue, tree(0)), []
     places = feed.buffers["x"]._host, feed.buffers["deep"]["index"]._host
     with queue.running():
         feed.put(tree(0))
         for k in range(9):
             feed.take()
-            total = strict.to_device(np.zeros((2, 3), np.float32))
+            total = fake_cupy.to_device(np.zeros((2, 3), np.float32))
             total[...] = feed.buffers["x"]  # put off as long as it may be
             seen.append((total, feed.buffers["deep"]["index"] + 0))
             feed.put(tree(k + 1))
@@ -34,7 +34,7 @@ def test_the_feed_gives_what_was_put_in_order(eager):
 
 
 def test_the_feed_refuses_what_does_not_fit():
-    queue = Queue(simulated.module(), np.empty)
+    queue = Queue(fake_stream.module(), np.empty)
     feed = Feed(queue, tree(0))
     with pytest.raises(ValueError, match="nothing was put"):
         feed.take()
@@ -48,8 +48,8 @@ def test_the_feed_refuses_what_does_not_fit():
 
 
 def test_a_captured_function_is_not_run_and_its_replays_see_the_buffers_of_their_time():
-    queue = Queue(simulated.module(), np.empty)
-    x, total = strict.to_device(np.ones(3)), strict.to_device(np.zeros(3))
+    queue = Queue(fake_stream.module(), np.empty)
+    x, total = fake_cupy.to_device(np.ones(3)), fake_cupy.to_device(np.zeros(3))
 
     def function():
         y = x * 2.0
@@ -68,9 +68,9 @@ def test_a_captured_function_is_not_run_and_its_replays_see_the_buffers_of_their
 
 
 def test_a_function_is_run_twice_then_captured_once_and_replayed():
-    module = simulated.module()
+    module = fake_stream.module()
     queue, told, calls = Queue(module, np.empty), [], []
-    count = strict.to_device(np.zeros(()))
+    count = fake_cupy.to_device(np.zeros(()))
 
     def function():
         calls.append(1)
@@ -93,8 +93,8 @@ def test_a_function_is_run_twice_then_captured_once_and_replayed():
 
 
 def test_a_capture_that_fails_is_ended_and_changes_nothing():
-    queue, told = Queue(simulated.module(), np.empty), []
-    x = strict.to_device(np.ones(3))
+    queue, told = Queue(fake_stream.module(), np.empty), []
+    x = fake_cupy.to_device(np.ones(3))
 
     def function():
         assign(x, x + 1.0)

@@ -6,12 +6,12 @@ import re
 import shutil
 import subprocess
 
-import compiled
+import fake_cupy
+import fake_stream
+import host_compiled_kernels
 import numpy as np
 import pytest
-import simulated
-import strict
-from helpers import draw
+from finite_differences import draw
 
 from dimref import ops, optim
 from dimref.engine import batch_norm, cuda_source, kernels, pair_layer
@@ -20,9 +20,9 @@ from dimref.training import device_steps, loop
 from dimref.trees import leaves
 
 
-@pytest.fixture(scope="module")
-def host(tmp_path_factory):
-    return compiled.host_kernels(tmp_path_factory.mktemp("kernels"))
+@pytest.fixture
+def host(host_kernels):
+    return host_kernels
 
 
 SIZES = {  # of each of SHAPED
@@ -69,24 +69,24 @@ def test_standardization_and_its_gradient(host, dtype, tolerance, axis):
 
 
 @BOTH
-@pytest.mark.parametrize("rectified", [False, True])
-def test_normalization_of_columns_and_its_gradient(host, dtype, tolerance, rectified):
+@pytest.mark.parametrize("relu", [False, True])
+def test_normalization_of_columns_and_its_gradient(host, dtype, tolerance, relu):
     x, g, gain, shift = draw(5, (9, 6), (9, 6), (6,), (6,), dtype=dtype)
     x = 3 * x + 5
     mu, variance = batch_norm.moments(x)
 
     def plain(leaves):
         x, gain, shift = (leaves[name] for name in ("x", "gain", "shift"))
-        return batch_norm.normalize_columns(x, gain, shift, mu, variance, 1e-5, rectified)
+        return batch_norm.normalize_columns(x, gain, shift, mu, variance, 1e-5, relu)
 
     for found, expected in zip(host.moments(x), (mu, variance), strict=True):
         np.testing.assert_allclose(found, expected, rtol=10 * tolerance)
-    ans = host.normalize(x, mu, gain, shift, variance, 1e-5, rectified)
+    ans = host.normalize(x, mu, gain, shift, variance, 1e-5, relu)
     leaves = {"x": x, "gain": gain, "shift": shift}
     np.testing.assert_allclose(ans, plain(leaves), rtol=tolerance, atol=10 * tolerance)
-    assert rectified == (ans.min() == 0)
+    assert relu == (ans.min() == 0)
     _, gradients, _ = value_and_gradients(lambda leaves: (ops.total(ops.multiply(plain(leaves), g)), {}), leaves)
-    of_x, of_gain, of_shift = host.normalize_gradient(g, ans, x, mu, gain, variance, 1e-5, rectified)
+    of_x, of_gain, of_shift = host.normalize_gradient(g, ans, x, mu, gain, variance, 1e-5, relu)
     for name, found in {"x": of_x(), "gain": of_gain, "shift": of_shift}.items():
         np.testing.assert_allclose(found, gradients[name], rtol=10 * tolerance, atol=10 * tolerance)
 
@@ -141,20 +141,6 @@ def test_the_table_of_lists_is_small_enough_to_be_passed_by_value():
 
 
 @BOTH
-def test_sums_of_columns(host, dtype, tolerance):
-    (x,) = draw(4, (3, 4), dtype=dtype)
-    np.testing.assert_allclose(host.column_sums(x), x.sum(axis=0), rtol=10 * tolerance, atol=tolerance)
-    np.testing.assert_allclose(host.column_sums(x, 0.5), 0.5 * x.sum(axis=0), rtol=10 * tolerance, atol=tolerance)
-
-
-@BOTH
-def test_running_statistics(host, dtype, tolerance):
-    running, newest = draw(6, (5,), (5,), dtype=dtype)
-    found = host.toward(running, newest, 0.1, 1.25)
-    np.testing.assert_allclose(found, 0.9 * running + 0.1 * 1.25 * newest, rtol=10 * tolerance)
-
-
-@BOTH
 def test_scattering_rows(host, dtype, tolerance):
     """More places than a block looks at at once, more columns than it has threads, and a row that nothing falls on."""
     (g,) = draw(11, (3, 101, 70), dtype=dtype)
@@ -180,7 +166,7 @@ def test_scattering_rows(host, dtype, tolerance):
 )
 def test_windows(host, dtype, tolerance, shape, kernel, stride, padding):
     (x,) = draw(7, shape, dtype=dtype)
-    sides = tuple(ops.out_size(*axis) for axis in zip(shape[1:3], kernel, stride, padding, strict=True))
+    sides = ops.out_sizes(shape, kernel, stride, padding)
     expected = ops.im2col(x, kernel, stride, padding)
     turned = np.asfortranarray(x)  # not as a kernel reads it
     np.testing.assert_array_equal(host.im2col(turned, sides, kernel, stride, padding), expected, strict=True)
@@ -191,22 +177,14 @@ def test_windows(host, dtype, tolerance, shape, kernel, stride, padding):
 
 
 @BOTH
-@pytest.mark.parametrize("rectified", [False, True])
-def test_a_bias_over_what_it_is_added_to(host, dtype, tolerance, rectified):
+@pytest.mark.parametrize("relu", [False, True])
+def test_a_bias_over_what_it_is_added_to(host, dtype, tolerance, relu):
     x, b = draw(9, (4, 3), (3,), dtype=dtype)
     x[0, 0] = np.nan
     expected = x + b
-    found = host.biased(x, b, rectified)
+    found = host.biased(x, b, relu)
     assert found is x
-    np.testing.assert_array_equal(found, expected.clip(0) if rectified else expected)
-
-
-@BOTH
-def test_pairs_side_by_side(host, dtype, tolerance):
-    feature, here, others = draw(10, (3, 4, 5), (3, 5), (6, 5), dtype=dtype)
-    index = np.random.default_rng(0).integers(-6, 6, (3, 4))
-    found = host.pairs(feature, here, others, index.T.copy().T)
-    np.testing.assert_array_equal(found, pair_layer.side_by_side(feature, here, others, index), strict=True)
+    np.testing.assert_array_equal(found, expected.clip(0) if relu else expected)
 
 
 def test_an_array_of_the_host_has_no_kernels():
@@ -241,8 +219,10 @@ def test_nvcc_compiles_the_texts(tmp_path):
     compiler = shutil.which("nvcc")
     if compiler is None:
         pytest.skip("needs nvcc")
-    shaped = [f"namespace {name} {{{compiled.shaped_source(name, sizes)}}}" for name, sizes in SIZES.items()]
-    functions = "\n".join([compiled.source(), *shaped]).replace("#include <cmath>", "")
+    shaped = [
+        f"namespace {name} {{{host_compiled_kernels.shaped_source(name, sizes)}}}" for name, sizes in SIZES.items()
+    ]
+    functions = "\n".join([host_compiled_kernels.source(), *shaped]).replace("#include <cmath>", "")
     functions = functions.replace("using std::exp; using std::sqrt;", "")
     functions = re.sub(r'(extern "C" )?void ', "__device__ void ", functions)
     functions = functions.replace("explicit Complex", "__device__ explicit Complex")
@@ -293,7 +273,7 @@ PLAIN = {  # of host arrays
 def strict_kernels(calls):
     """Kernels of the strict type, in its own operations, each call noted by name."""
 
-    own = strict.DeviceArray.__matmul__
+    own = fake_cupy.DeviceArray.__matmul__
 
     def product(x, y, onto=None):
         calls.append("matmul" if onto is None else "matmul onto")
@@ -311,7 +291,7 @@ def strict_kernels(calls):
 
     def adam(groups, blocks, more):
         fed, rate, floor, beta1, beta2 = more
-        rate, floor = (fed[0:1], fed[1:2]) if isinstance(fed, strict.DeviceArray) else (rate, floor)
+        rate, floor = (fed[0:1], fed[1:2]) if isinstance(fed, fake_cupy.DeviceArray) else (rate, floor)
         for p, g, m, v in groups:
             m[...] = m * beta1 + g * (1 - beta1)
             v[...] = v * beta2 + (g * g) * (1 - beta2)
@@ -321,19 +301,19 @@ def strict_kernels(calls):
         for k, (x,) in enumerate(groups):
             more[1][k] = (x * x).sum()
 
-    def behind(g, kept, x, mean, rectified):
-        g = g * (kept > 0) if rectified else g
+    def behind(g, kept, x, mean, relu):
+        g = g * (kept > 0) if relu else g
         return g, g * (x - mean)
 
-    def biased(b, rectified, out):
+    def biased(b, relu, out):
         out += b
-        return out.clip(0, np.inf, out=out) if rectified else out
+        return out.clip(0, np.inf, out=out) if relu else out
 
     def shaped(name, sizes):
         def call(*arrays):
             calls.append(name)
             *read, out = arrays
-            out[...] = strict._compute(lambda *a: PLAIN[name](sizes, out.shape, *a), *read)
+            out[...] = fake_cupy._compute(lambda *a: PLAIN[name](sizes, out.shape, *a), *read)
             return out
 
         return call
@@ -345,7 +325,7 @@ def strict_kernels(calls):
             count = {"standardize": 1, "standardize_gradient": 3, "scatter": 2}[name]
             number = {"scatter": blocks[0]}.get(name, float(second))
             for k, out in enumerate(arrays[count:]):
-                out[...] = strict._compute(lambda *a, k=k: PLAIN[name](number, *a)[k], *arrays[:count])
+                out[...] = fake_cupy._compute(lambda *a, k=k: PLAIN[name](number, *a)[k], *arrays[:count])
 
         return call
 
@@ -354,9 +334,9 @@ def strict_kernels(calls):
         "sigmoid": lambda x: np.exp(-np.logaddexp(-x, 0)),
         "biased": biased,
         "squared_deviations": lambda x, mean: (x - mean) * (x - mean),
-        "normalize": lambda x, mean, gain, shift, variance, epsilon, rectified: (
+        "normalize": lambda x, mean, gain, shift, variance, epsilon, relu: (
             (x - mean) * (gain / np.sqrt(variance + epsilon)) + shift
-        ).clip(0 if rectified else -np.inf, np.inf),
+        ).clip(0 if relu else -np.inf, np.inf),
         "behind": behind,
         "per_deviation": lambda x, variance, epsilon: x / np.sqrt(variance + epsilon),
         "normalize_gradient": lambda g, x, mean, gain, variance, of_gain, of_shift, count, epsilon: (
@@ -366,21 +346,23 @@ def strict_kernels(calls):
         "toward": lambda running, newest, momentum, factor: running * (1 - momentum) + newest * (momentum * factor),
     }
     many = {"adam": adam, "squares": lambda groups, blocks, more: None, "totals": totals}
-    row = functools.cache(lambda n, dtype, number: strict.to_device(np.full((1, n), number, dtype)))
+    row = functools.cache(lambda n, dtype, number: fake_cupy.to_device(np.full((1, n), number, dtype)))
     named = {name: note(name, function) for name, function in functions.items()}
     return kernels.Kernels(product, named, shaped, rows, lambda name, dtype: note(name, many[name]), row)
 
 
 @pytest.fixture
-def calls(monkeypatch):
+def calls(monkeypatch, no_kernels):
     """What was called of the strict type's kernels."""
     found = []
-    monkeypatch.setattr(kernels, "_OF", {strict.DeviceArray: strict_kernels(found)})
+    kernels.register(fake_cupy.DeviceArray, strict_kernels(found))
 
     def refuse(x, y):
         raise RuntimeError("calling cuBLAS API during stream capture is currently unsupported")
 
-    monkeypatch.setattr(strict.DeviceArray, "__matmul__", refuse)  # as CuPy's own product does while a step is captured
+    monkeypatch.setattr(
+        fake_cupy.DeviceArray, "__matmul__", refuse
+    )  # as CuPy's own product does while a step is captured
     return found
 
 
@@ -393,7 +375,7 @@ def test_a_run_calls_every_kernel_and_is_the_hosts_to_rounding(prepare, calls, g
         host, seen = loop.train_step(task, host)
     calls.clear()
 
-    backend, told = simulated.device(), []
+    backend, told = fake_stream.device(), []
     task = dataclasses.replace(task, backend=backend)
     state, queue = loop.initial_state(task), backend.queue()
     with queue.running():

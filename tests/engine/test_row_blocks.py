@@ -5,12 +5,12 @@ import time
 import numpy as np
 import pytest
 from autograd.core import make_vjp
+from blas_threads import shared
+from fake_cupy import STRICT
 from hypothesis import given
 from hypothesis import strategies as st
-from sharing import shared
-from strict import STRICT
 
-from dimref import ops
+from dimref import layers, ops
 from dimref.engine import row_blocks
 from dimref.engine import threads as engine_threads
 from dimref.tape import stop_gradient, value_and_gradients
@@ -26,7 +26,7 @@ def threads(request, monkeypatch):
 
 def network(parameters, x, here, index):
     """Row i of the result depends on row i of x, `here` and `index`, and on the parameters whole."""
-    first = ops.affine(x, parameters["layer"]["w"], parameters["layer"]["b"], False)
+    first = layers.affine(x, parameters["layer"]["w"], parameters["layer"]["b"], False)
     return ops.relu(first) * here + ops.gather(parameters["others"], index)
 
 
@@ -237,10 +237,10 @@ def test_a_gradient_asked_for_again_is_the_same(threads):
         return network(tree, *rows)
 
     for at, call in {
-        "w": lambda w: blocks.by_rows(
+        "w": lambda w: row_blocks.by_rows(
             watched, {**parameters, "layer": {**parameters["layer"], "w": w}}, x, here, index, block=2
         ),
-        "x": lambda x: blocks.by_rows(watched, parameters, x, here, index, block=2),
+        "x": lambda x: row_blocks.by_rows(watched, parameters, x, here, index, block=2),
     }.items():
         calls.clear()
         vjp, out = make_vjp(call, {"w": parameters["layer"]["w"], "x": x}[at])
@@ -258,8 +258,19 @@ def test_a_function_that_depends_on_more_than_its_arguments_is_refused(threads):
 
     def loss(tree, rows):
         outside = lambda _, x: ops.multiply(x, tree["scale"])  # noqa: E731
-        return ops.total(blocks.by_rows(outside, {}, tree["x"] if rows else x, block=2)), None
+        return ops.total(row_blocks.by_rows(outside, {}, tree["x"] if rows else x, block=2)), None
 
     for rows in (True, False):  # beside arguments on the tape, and with none
         with pytest.raises(ValueError, match=r"^by_rows: the function must depend on its arguments alone"):
             value_and_gradients(lambda tree, rows=rows: loss(tree, rows), {"x": x, "scale": np.ones(3)})
+
+
+def test_arrays_of_two_types_take_the_plain_call():
+    """A gradient of rows is written into an array of theirs: none is rounded to a narrower type."""
+    parameters, x, here, index = arguments(12, 6, np.float32)
+    parameters["others"] = parameters["others"].astype(np.float64)
+    weight = np.ones((6, 4))
+    _, plain, _ = differentiated(network, parameters, x, here, index, weight)
+    _, blocked, _ = differentiated(in_blocks(2), parameters, x, here, index, weight)
+    for (path, g), (_, expected) in zip(leaves(blocked), leaves(plain), strict=True):
+        np.testing.assert_array_equal(g, expected, err_msg=path, strict=True)

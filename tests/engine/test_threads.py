@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from sharing import shared
+from blas_threads import shared
 
 from dimref.engine import threads as engine_threads
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import draw
+from finite_differences import draw
 
 from dimref import ops
 from dimref.backend import NUMPY

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from drawing import size
+from png_files import size
 
 from dimref.estimation import MutualInformation
 from dimref.estimation.picture import draw

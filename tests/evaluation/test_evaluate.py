@@ -4,8 +4,8 @@ import sys
 
 import numpy as np
 import pytest
-import tiny
-from strict import STRICT
+import tiny_runs
+from fake_cupy import STRICT
 
 from dimref import encoders
 from dimref.backend import NUMPY
@@ -19,7 +19,7 @@ from dimref.export import inference
 
 @pytest.fixture(autouse=True)
 def _narrow(monkeypatch):
-    tiny.narrow(monkeypatch)
+    tiny_runs.narrow(monkeypatch)
 
 
 def labelled(n=60, side=12, seed=0):

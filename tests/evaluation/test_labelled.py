@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-import tiny
+import tiny_runs
 
 from dimref import data
 from dimref.evaluation.labelled import Labelled, labelled_images
@@ -13,8 +13,8 @@ def found(tmp_path):
     """What a configuration of tiny images finds, with arrays changed and options given."""
 
     def call(limit=None, options=None, **arrays):
-        path = tiny.write_npz(tmp_path / "images.npz", **arrays)
-        return labelled_images(tiny.config(path, **(options or {})), limit)
+        path = tiny_runs.write_npz(tmp_path / "images.npz", **arrays)
+        return labelled_images(tiny_runs.config(path, **(options or {})), limit)
 
     return call
 
@@ -74,7 +74,7 @@ def test_unlabelled_stl10_is_judged_with_the_labels_of_stl10(monkeypatch, tmp_pa
         calls.append((name, split))
         raise data.DataError("enough")
 
-    config = tiny.config(tmp_path / "images.npz")
+    config = tiny_runs.config(tmp_path / "images.npz")
     object.__setattr__(config, "data", "stl10-unlabeled")
     monkeypatch.setattr(data, "load", load)
     with pytest.raises(data.DataError):

@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 import pytest
-import tiny
-from strict import STRICT
+import tiny_runs
+from fake_cupy import STRICT
 
 from dimref import discriminators
 from dimref.backend import NUMPY
@@ -24,7 +24,7 @@ def _smaller_critics(monkeypatch):
 
 @pytest.fixture
 def quick(monkeypatch):
-    tiny.narrow(monkeypatch)
+    tiny_runs.narrow(monkeypatch)
 
 
 def correlated(n, rho, seed):

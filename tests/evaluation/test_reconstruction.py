@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import tiny
-from strict import STRICT
+import tiny_runs
+from fake_cupy import STRICT
 
 from dimref.backend import NUMPY
 from dimref.encoders import Layout
@@ -44,7 +44,7 @@ def test_what_y_knows_is_drawn_and_what_it_does_not_know_is_not(monkeypatch):
 
 
 def test_the_score_is_the_mean_over_test_images_whatever_the_batches(monkeypatch):
-    tiny.narrow(monkeypatch)
+    tiny_runs.narrow(monkeypatch)
     layout = Layout(12, 1, width=4, fc=4, representation=2)
     train, test = gradients(20, 0), gradients(7, 1)
     fitted = init_decoder(np.random.default_rng(0), layout, 2)
@@ -74,7 +74,7 @@ def test_few_images_are_passed_over_more_often(monkeypatch):
 
 
 def test_seeds_and_devices(monkeypatch):
-    tiny.narrow(monkeypatch)
+    tiny_runs.narrow(monkeypatch)
     monkeypatch.setattr(module, "EPOCHS", 1)
     layout = Layout(12, 1, width=2, fc=4, representation=2)
     train, test = gradients(20, 0), gradients(5, 1)
@@ -84,7 +84,7 @@ def test_seeds_and_devices(monkeypatch):
 
 
 def test_too_few_and_too_small_images_are_refused(monkeypatch):
-    tiny.narrow(monkeypatch)
+    tiny_runs.narrow(monkeypatch)
     layout = Layout(12, 1, width=2, fc=4, representation=2)
     with pytest.raises(ValueError, match="needs 2 training and 2 test images, found 20 and 1"):
         reconstruction(gradients(20, 0), gradients(1, 1), layout, 0, NUMPY)

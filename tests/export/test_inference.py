@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import tiny
-from strict import STRICT
+import tiny_runs
+from fake_cupy import STRICT
 
 from dimref import encoders
 from dimref.backend import NUMPY
@@ -24,7 +24,7 @@ def encoder(prepare):
 @pytest.fixture
 def run(images, narrow, tmp_path):
     """The directory of a run of three steps."""
-    assert tiny.invoke(*tiny.small(images, "--out", tmp_path / "run", "--quiet", "--no-plot")).exit_code == 0
+    assert tiny_runs.invoke(*tiny_runs.small(images, "--out", tmp_path / "run", "--quiet", "--no-plot")).exit_code == 0
     return tmp_path / "run"
 
 
@@ -37,7 +37,7 @@ def changed(run, name, change):
         else:
             arrays[name] = change(arrays[name])
 
-    tiny.change(run / "newest.npz", how)
+    tiny_runs.change(run / "newest.npz", how)
     return run
 
 

@@ -4,7 +4,7 @@ import builtins
 
 import numpy as np
 import pytest
-import tiny
+import tiny_runs
 
 from dimref import encoders
 from dimref.errors import DimrefError
@@ -18,10 +18,10 @@ def run(tmp_path_factory):
     """The directory of a run of three steps with every module."""
     folder = tmp_path_factory.mktemp("export")
     with pytest.MonkeyPatch.context() as patch:
-        tiny.narrow(patch)
-        path = tiny.write_npz(folder / "images.npz")
+        tiny_runs.narrow(patch)
+        path = tiny_runs.write_npz(folder / "images.npz")
         options = ("--out", folder / "run", "--quiet", "--no-plot", "--preset", "dim-mixed")
-        assert tiny.invoke(*tiny.small(path, *options)).exit_code == 0
+        assert tiny_runs.invoke(*tiny_runs.small(path, *options)).exit_code == 0
     return folder / "run"
 
 
@@ -31,7 +31,7 @@ def _narrow(narrow):
 
 
 def stored(run, name="newest.npz"):
-    return tiny.arrays(run / name)
+    return tiny_runs.arrays(run / name)
 
 
 def test_safetensors_hold_the_checkpoints_arrays_under_dimrefs_names(run, tmp_path):
@@ -104,7 +104,7 @@ def test_without_safetensors_one_line_says_what_to_install(run, tmp_path, monkey
 def test_scorers_of_another_configuration_are_refused(run, tmp_path):
     checkpoints.copy(run / "newest.npz", tmp_path / "newest.npz")
     other = {"parameters/local/hidden/w": np.zeros((3, 3), np.float32)}
-    tiny.change(tmp_path / "newest.npz", lambda meta, arrays: arrays.update(other))
+    tiny_runs.change(tmp_path / "newest.npz", lambda meta, arrays: arrays.update(other))
     with pytest.raises(RunError, match="expected local/hidden/w as float32"):
         weights.write_weights(tmp_path, "newest.npz", "torch-layout-npz", tmp_path / "w.npz", scorers=True)
     weights.write_weights(tmp_path, "newest.npz", "torch-layout-npz", tmp_path / "w.npz")  # they are no matter here

@@ -4,12 +4,13 @@ import math
 
 import numpy as np
 import pytest
-from lawful import is_caught, laws_of
+from law_cases import is_caught, laws_of
 
 from dimref import bounds, negatives, ops
 from dimref.laws import exact
 from dimref.theory import information
 
+pytestmark = pytest.mark.usefixtures("plain_forms")
 LAWS = laws_of(exact)
 
 

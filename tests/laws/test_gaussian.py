@@ -4,12 +4,13 @@ import math
 
 import numpy as np
 import pytest
-from lawful import is_caught, laws_of
+from law_cases import is_caught, laws_of
 
 from dimref import bounds
 from dimref.laws import gaussian
 from dimref.theory import gaussian as closed_forms
 
+pytestmark = pytest.mark.usefixtures("plain_forms")
 LAWS = laws_of(gaussian)
 
 

@@ -1,12 +1,13 @@
 """Laws of gradients hold, and a wrong VJP, path or sign breaks the right one."""
 
 import pytest
-from lawful import is_caught, laws_of
+from law_cases import is_caught, laws_of
 
 from dimref import bounds, discriminators, objectives, ops
 from dimref.laws import gradients
 from dimref.tape import stop_gradient
 
+pytestmark = pytest.mark.usefixtures("plain_forms")
 LAWS = laws_of(gradients)
 
 

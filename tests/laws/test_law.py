@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given
-from lawful import some_sizes
+from law_cases import some_sizes
 
 from dimref import laws
 from dimref.errors import DimrefError

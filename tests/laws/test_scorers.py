@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from lawful import is_caught, laws_of
+from law_cases import is_caught, laws_of
 
 from dimref import discriminators, layers, ops
 from dimref.laws import scorers
 
+pytestmark = pytest.mark.usefixtures("plain_forms")
 LAWS = laws_of(scorers)
 
 
@@ -29,7 +30,7 @@ BROKEN = [
      ["dot_square_is_every_inner_product"]),
     (layers, "layer_norm", lambda good: lambda p, x: x, ["dot_square_is_every_inner_product"]),
     (ops, "relu", lambda good: lambda x: x, ["split_layer_is_the_literal_one"]),
-    (ops, "_biased", lambda good: lambda out, b, rectified: good(out, b, False),
+    (layers, "affine", lambda good: lambda x, w, b, relu: good(x, w, b, False),
      ["split_layer_is_the_literal_one", "dot_square_is_every_inner_product"]),
 ]  # fmt: skip
 

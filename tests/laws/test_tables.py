@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from lawful import is_caught, laws_of
+from law_cases import is_caught, laws_of
 
 from dimref.laws import tables
 from dimref.theory import channels, f_divergences, information
 
+pytestmark = pytest.mark.usefixtures("plain_forms")
 LAWS = laws_of(tables)
 
 

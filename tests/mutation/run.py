@@ -26,8 +26,9 @@ from hypothesis import Phase, settings
 ROOT = Path(__file__).resolve().parents[2]
 SESSIONS = ROOT / "build" / "mutation"
 CONFIG = Path(__file__).with_name("cosmic-ray.toml")
-MODULES = ["negatives", "bounds", "discriminators", "objectives", "information", "tables", "f_divergences", "channels"]
-MODULES += ["gaussian", "layers", "convolution", "normalization", "ops", "pairs"]
+MODULES = ["ops", "layers", "bounds", "negatives", "discriminators", "objectives", "tape", "optim", "step"]
+MODULES += [f"theory/{n}" for n in ("information", "probability_tables", "f_divergences", "channels", "gaussian")]
+MODULES += [f"engine/{n}" for n in ("convolution", "batch_norm", "pair_layer")]
 MEMORY = 8 << 30  # a mutant of a size may ask for any number of bytes
 LEAST_TIMEOUT = 10
 QUIET = ("-q", "-x", "--tb=line", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:unraisableexception")
@@ -94,6 +95,7 @@ def open_session(module, copy):
     source = f"dimref/{module}.py"
     settings = CONFIG.read_text(encoding="utf-8").replace('"dimref"', f'"{source}"')
     session = SESSIONS / f"{module}.sqlite"
+    session.parent.mkdir(parents=True, exist_ok=True)
     stamp = session.with_suffix(".sha256")
     digest = hashlib.sha256((copy / source).read_bytes() + settings.encode()).hexdigest()
     if not session.exists() or not stamp.exists() or stamp.read_text() != digest:
@@ -114,7 +116,8 @@ def score(module):
     from cosmic_ray.work_db import use_db
     from cosmic_ray.work_item import TestOutcome, WorkerOutcome
 
-    test_file = f"tests/test_{module}.py"
+    path = Path(module)
+    test_file = f"tests/{path.with_name(f'test_{path.name}.py')}"
     with tempfile.TemporaryDirectory() as place:
         copy = Path(place)
         for part in ("dimref", "tests"):
@@ -125,7 +128,7 @@ def score(module):
         status, seconds = run_tests(test_file, 600, bytecode=True)
         if status != 0:
             sys.exit(f"{test_file} fails without a mutant:\n{Path('output.txt').read_text(encoding='utf-8')}")
-        for compiled in (copy / "dimref" / "__pycache__").glob(f"{module}.*"):
+        for compiled in (copy / "dimref" / path.parent / "__pycache__").glob(f"{path.name}.*"):
             compiled.unlink()  # of all that the tests load, a mutant changes this alone
         timeout = max(LEAST_TIMEOUT, math.ceil(10 * seconds))
 
@@ -152,7 +155,6 @@ def score(module):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("modules", nargs="*", default=MODULES, metavar="MODULE", help="default: all")
-    SESSIONS.mkdir(parents=True, exist_ok=True)
     preload()
     for module in parser.parse_args().modules:
         score(module)

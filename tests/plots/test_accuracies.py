@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from drawing import size
+from png_files import size
 
 from dimref import plots
 from dimref.errors import DimrefError

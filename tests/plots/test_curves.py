@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from drawing import size
+from png_files import size
 
 from dimref import plots
 from dimref.errors import DimrefError

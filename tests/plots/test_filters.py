@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from drawing import size
+from png_files import size
 
 from dimref import plots
 from dimref.plots.filters import mosaic

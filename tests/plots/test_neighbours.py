@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from drawing import size
+from png_files import size
 
 from dimref import plots
 from dimref.plots.neighbours import nearest, queries

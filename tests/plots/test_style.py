@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from drawing import size
+from png_files import size
 
 from dimref import plots
 from dimref.errors import DimrefError

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import tiny
-from drawing import size
+import tiny_runs
+from png_files import size
 
 from dimref import plots
 from dimref.backend import NUMPY
@@ -35,7 +35,7 @@ def test_every_image_is_above_its_views(tmp_path, drawn, channels, count):
 
 @pytest.mark.parametrize("augmentation", [None, "crop", "none"])
 def test_a_run_shows_its_own_augmentation(tmp_path, images, drawn, augmentation):
-    config = tiny.config(images, method="amdim", ndf=1, nrkhs=4, augmentation=augmentation)
+    config = tiny_runs.config(images, method="amdim", ndf=1, nrkhs=4, augmentation=augmentation)
     prepared = task.prepare(config)
     encoder = untrained(config, prepared.layout, NUMPY, prepared.images)
     rows = dict(pictures.of_encoder(tmp_path, encoder, config, 3))

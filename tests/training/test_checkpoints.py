@@ -17,7 +17,7 @@ import zipfile
 
 import numpy as np
 import pytest
-import tiny
+import tiny_runs
 
 from dimref.training import checkpoints
 from dimref.training import config as configs
@@ -316,7 +316,7 @@ def rewrite(path, **changes):
             del tree[name]
 
     meta = changes.pop("meta", {})
-    tiny.change(path, lambda described, arrays: (update(described, meta), update(arrays, changes)))
+    tiny_runs.change(path, lambda described, arrays: (update(described, meta), update(arrays, changes)))
 
 
 @pytest.mark.parametrize("key", ["format", "step", "best", "config"])

@@ -3,12 +3,12 @@
 import dataclasses
 import math
 
+import fake_cupy
+import fake_stream
 import numpy as np
 import pytest
-import simulated
-import strict
-import tiny
-from strict import DeviceArray
+import tiny_runs
+from fake_cupy import DeviceArray
 
 from dimref import bounds
 from dimref.training import checkpoints, device_steps, loop
@@ -41,7 +41,7 @@ def run(task, path, stop_after=math.inf, resume=None, tell=lambda line: None):
 
 
 def on_device(task, eager=False):
-    return dataclasses.replace(task, backend=simulated.device(eager))
+    return dataclasses.replace(task, backend=fake_stream.device(eager))
 
 
 @pytest.fixture(params=[False, True], ids=["late", "early"])
@@ -58,7 +58,7 @@ def test_a_run_on_the_device_is_the_hosts_bit_for_bit(prepare, tmp_path, options
     run(task, tmp_path / "host")
     graphed = dataclasses.replace(task, config=dataclasses.replace(task.config, graph=graph))
     run(on_device(graphed, eager), tmp_path / "device", tell=told.append)
-    tiny.assert_same_run(tmp_path / "device", tmp_path / "host")
+    tiny_runs.assert_same_run(tmp_path / "device", tmp_path / "host")
     assert told == []
 
 
@@ -68,7 +68,7 @@ def test_a_run_on_the_device_is_the_hosts_bit_for_bit(prepare, tmp_path, options
 @pytest.mark.parametrize("options", [*EVERY[:-1], {"graph": False}], ids=lambda o: "-".join(map(str, o.values())))
 def test_a_step_reads_and_sends_nothing_but_what_the_feed_carries(prepare, monkeypatch, options):
     task = prepare(steps=13, **options)
-    backend, told = simulated.device(), []
+    backend, told = fake_stream.device(), []
     queue = backend.queue()
     state = loop.initial_state(dataclasses.replace(task, backend=backend))
     with queue.running():
@@ -76,8 +76,8 @@ def test_a_step_reads_and_sends_nothing_but_what_the_feed_carries(prepare, monke
         for _ in range(3):
             state = steps.run(state)
         reads, waits = DeviceArray.transfers, []
-        monkeypatch.setattr(strict, "to_device", lambda x: waits.append("to_device"))
-        monkeypatch.setattr(simulated.Stream, "synchronize", lambda self: waits.append("synchronize"))
+        monkeypatch.setattr(fake_cupy, "to_device", lambda x: waits.append("to_device"))
+        monkeypatch.setattr(fake_stream.Stream, "synchronize", lambda self: waits.append("synchronize"))
         for _ in range(9):
             state = steps.run(state)
         assert DeviceArray.transfers == reads
@@ -97,7 +97,7 @@ def test_a_host_read_inside_a_step_is_seen_by_these_tests(prepare, tmp_path, mon
         lambda x: float(x): "not read by itself",
         lambda x: bool((x > 0).any()): "not read by itself",
         lambda x: x.item(): "not permitted when stream is capturing",
-        lambda x: strict.to_device(np.ones(3)): "not permitted when stream is capturing",
+        lambda x: fake_cupy.to_device(np.ones(3)): "not permitted when stream is capturing",
     }.items():
 
         def spoiled(joint, product, read=read):
@@ -119,16 +119,16 @@ def test_a_host_read_inside_a_step_is_seen_by_these_tests(prepare, tmp_path, mon
 def test_a_step_that_cannot_be_captured_trains_all_the_same(prepare, tmp_path, monkeypatch):
     task = prepare(steps=8, log_every=3, bound="mine")
     run(task, tmp_path / "host")
-    end = simulated.Stream.end_capture
+    end = fake_stream.Stream.end_capture
 
     def failing(self):
         end(self)
         raise RuntimeError("cudaErrorNotSupported: no capture\nand a second line")
 
-    monkeypatch.setattr(simulated.Stream, "end_capture", failing)
+    monkeypatch.setattr(fake_stream.Stream, "end_capture", failing)
     told = []
     run(on_device(task), tmp_path / "device", tell=told.append)
-    tiny.assert_same_run(tmp_path / "device", tmp_path / "host")
+    tiny_runs.assert_same_run(tmp_path / "device", tmp_path / "host")
     assert told == [
         "graph: expected the step to be captured, found: cudaErrorNotSupported: no capture; "
         "its kernels are queued one by one"
@@ -154,7 +154,7 @@ def test_a_run_stopped_anywhere_and_resumed_is_the_uninterrupted_one(prepare, tm
     assert checkpoint.step == stop
     checkpoints.cut_metrics(tmp_path / "cut" / checkpoints.METRICS, stop)
     run(on_device(task), tmp_path / "cut", resume=checkpoint)
-    tiny.assert_same_run(tmp_path / "cut", tmp_path / "whole")
+    tiny_runs.assert_same_run(tmp_path / "cut", tmp_path / "whole")
 
 
 def poisoned(task, step, value):
@@ -187,7 +187,7 @@ def test_a_step_that_is_not_finite_is_told_at_the_next_look_as_the_host_tells_it
     assert f"step {at + 1}:" in str(found.value)
     checkpoint = checkpoints.load_checkpoint(tmp_path / "dev" / checkpoints.NEWEST)
     assert checkpoint.step == at // 4 * 4
-    for array in tiny.arrays(tmp_path / "dev" / checkpoints.NEWEST).values():
+    for array in tiny_runs.arrays(tmp_path / "dev" / checkpoints.NEWEST).values():
         assert np.isfinite(array).all()
 
 
@@ -200,7 +200,7 @@ def test_nothing_that_diverged_is_saved_when_the_user_stops(prepare, tmp_path, m
 
 
 def test_gradients_beyond_float32s_range_are_no_finite_norm():
-    backend = simulated.device()
+    backend = fake_stream.device()
     numbers = device_steps.Numbers(backend, ["loss", "squares/w", "squares/b"], ["terms/local"])
     rows = [(1.0, (2.0, 0.0), -1.0), (3.0, (1.0, 3e38), 5.0), (5.0, (2e38, 1.5e38), math.inf), (7.0, (1.0, 1.0), 0.0)]
     for row in rows:
@@ -214,14 +214,14 @@ def test_gradients_beyond_float32s_range_are_no_finite_norm():
 def test_progress_shows_the_terms_of_the_last_look(prepare, tmp_path):
     _, seen = run(on_device(prepare(steps=13, log_every=5)), tmp_path / "run")
     assert all(progress.terms for progress in seen)
-    lines = {line["step"]: line["nats"] for line in tiny.metrics(tmp_path / "run") if line["kind"] == "step"}
+    lines = {line["step"]: line["nats"] for line in tiny_runs.metrics(tmp_path / "run") if line["kind"] == "step"}
     assert seen[4].terms == seen[8].terms == lines[5]
     assert seen[9].terms == lines[10]
 
 
 def test_parameters_and_moments_stay_where_they_are(prepare):
     """A graph writes where it was captured: arrays that moved would be lost to it."""
-    backend = simulated.device()
+    backend = fake_stream.device()
     task = dataclasses.replace(prepare(steps=13), backend=backend)
     queue, state = backend.queue(), loop.initial_state(task)
     before = {"p": state.parameters, "m": state.adam["m"], "v": state.adam["v"]}

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-import tiny
+import tiny_runs
 
 from dimref.training.files import MOST_BYTES, no_file, read_small
 
@@ -83,4 +83,4 @@ def test_a_pipe_in_a_configurations_place_is_a_line(options, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     os.mkfifo("config.json")
     line = "dimref: config.json: expected a configuration file, found: a device or a pipe"
-    assert tiny.refused("train", *options) == line
+    assert tiny_runs.refused("train", *options) == line

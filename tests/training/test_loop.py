@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 import pytest
-import tiny
-from strict import STRICT, DeviceArray
+import tiny_runs
+from fake_cupy import STRICT, DeviceArray
 
 from dimref import bounds, objectives
 from dimref.training import checkpoints, loop
@@ -63,7 +63,7 @@ def test_a_whole_run_on_the_strict_device_is_numpys(prepare, tmp_path):
     task = prepare(bound="mine", steps=4, log_every=2)
     run(task, tmp_path / "host")
     run(dataclasses.replace(task, backend=STRICT), tmp_path / "device")
-    tiny.assert_same_run(tmp_path / "device", tmp_path / "host")
+    tiny_runs.assert_same_run(tmp_path / "device", tmp_path / "host")
 
 
 def test_a_step_moves_every_parameter_and_the_model_state(prepare):
@@ -145,7 +145,7 @@ def test_the_best_checkpoint_is_that_of_the_best_held_out_bound(prepare, tmp_pat
     values = iter([1.0, 3.0, 2.0, 2.5])
     monkeypatch.setattr(loop, "held_out_terms", lambda task, state: {"local": next(values)})
     state, _ = run(prepare(steps=None, epochs=4), tmp_path / "run")
-    assert [line["best"] for line in tiny.metrics(tmp_path / "run") if line["kind"] == "epoch"] == [1, 1, 0, 0]
+    assert [line["best"] for line in tiny_runs.metrics(tmp_path / "run") if line["kind"] == "epoch"] == [1, 1, 0, 0]
     best = checkpoints.load_checkpoint(tmp_path / "run" / checkpoints.BEST)
     assert (best.step, best.best) == (26, 3.0)
     assert state.best == 3.0
@@ -157,7 +157,7 @@ def test_at_the_best_epoch_both_checkpoints_are_the_same(prepare, tmp_path):
     run(prepare(), tmp_path / "run")
     newest, last = (
         checkpoints.load_checkpoint(tmp_path / "run" / checkpoints.NEWEST),
-        tiny.metrics(tmp_path / "run")[-1],
+        tiny_runs.metrics(tmp_path / "run")[-1],
     )
     assert (newest.step, newest.best) == (last["step"], last["bound"])
     assert (tmp_path / "run" / checkpoints.NEWEST).read_bytes() == (tmp_path / "run" / checkpoints.BEST).read_bytes()
@@ -170,21 +170,21 @@ def test_the_best_so_far_is_remembered_by_a_resumed_run(prepare, tmp_path, monke
         run(task, tmp_path / "run", stop_after=15)
     state, _ = resumed(task, tmp_path / "run")
     assert state.best == -13.0
-    assert [line["best"] for line in tiny.metrics(tmp_path / "run") if line["kind"] == "epoch"] == [1, 0, 0]
+    assert [line["best"] for line in tiny_runs.metrics(tmp_path / "run") if line["kind"] == "epoch"] == [1, 0, 0]
     assert checkpoints.load_checkpoint(tmp_path / "run" / checkpoints.BEST).step == 13
 
 
 def test_a_held_out_bound_of_minus_infinity_is_written_and_is_no_best(prepare, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "held_out_terms", lambda task, state: {"local": -math.inf})
     run(prepare(), tmp_path / "run")
-    assert tiny.metrics(tmp_path / "run")[-1]["bound"] == "-inf"
+    assert tiny_runs.metrics(tmp_path / "run")[-1]["bound"] == "-inf"
     assert not (tmp_path / "run" / checkpoints.BEST).exists()
     assert checkpoints.load_checkpoint(tmp_path / "run" / checkpoints.NEWEST).best == -math.inf
 
 
 def test_checkpoints_hold_float32_alone_and_all_that_a_run_is(prepare, tmp_path):
     run(prepare(bound="mine", global_weight=1.0), tmp_path / "run")
-    arrays = tiny.arrays(tmp_path / "run" / checkpoints.NEWEST)
+    arrays = tiny_runs.arrays(tmp_path / "run" / checkpoints.NEWEST)
     assert {array.dtype for array in arrays.values()} == {np.dtype(np.float32)}
     assert {path.split("/")[0] for path in arrays} == {"parameters", "state", "adam"}
     assert {"state/mine/local", "state/mine/global", "state/encoder/norm1/mean"} <= arrays.keys()
@@ -214,7 +214,7 @@ def test_a_run_stopped_anywhere_and_resumed_is_the_uninterrupted_one(prepare, tm
     assert checkpoints.load_checkpoint(tmp_path / "cut" / checkpoints.NEWEST).step == stop
     state, _ = resumed(task, tmp_path / "cut")
     assert (state.step, state.best) == (whole.step, whole.best)
-    tiny.assert_same_run(tmp_path / "cut", tmp_path / "whole")
+    tiny_runs.assert_same_run(tmp_path / "cut", tmp_path / "whole")
 
 
 @pytest.mark.parametrize("crash", [3, 12, 15])
@@ -234,7 +234,7 @@ def test_a_run_that_crashed_between_checkpoints_is_the_uninterrupted_one(prepare
         run(task, tmp_path / "cut")
     monkeypatch.setattr(loop, "train_step", step)
     resumed(task, tmp_path / "cut")
-    tiny.assert_same_run(tmp_path / "cut", tmp_path / "whole")
+    tiny_runs.assert_same_run(tmp_path / "cut", tmp_path / "whole")
 
 
 def test_a_run_that_is_moved_away_ends_and_leaves_the_new_one_in_its_place_alone(prepare, tmp_path):
@@ -253,7 +253,7 @@ def test_a_run_that_is_moved_away_ends_and_leaves_the_new_one_in_its_place_alone
         loop.train(task, tmp_path / "run", move, lambda: False)
     assert not list((tmp_path / "run").iterdir())
     resumed(task, tmp_path / "moved")
-    tiny.assert_same_run(tmp_path / "moved", tmp_path / "whole")
+    tiny_runs.assert_same_run(tmp_path / "moved", tmp_path / "whole")
 
 
 def test_more_epochs_go_on_as_if_there_had_been_no_end(prepare, tmp_path):
@@ -261,11 +261,11 @@ def test_more_epochs_go_on_as_if_there_had_been_no_end(prepare, tmp_path):
     resumed(prepare(steps=None, epochs=2), tmp_path / "run")
     run(prepare(steps=None, epochs=2), tmp_path / "whole")
     for name in (checkpoints.NEWEST, checkpoints.BEST):
-        found, expected = tiny.arrays(tmp_path / "run" / name), tiny.arrays(tmp_path / "whole" / name)
+        found, expected = tiny_runs.arrays(tmp_path / "run" / name), tiny_runs.arrays(tmp_path / "whole" / name)
         for path, array in found.items():
             np.testing.assert_array_equal(array, expected[path])
     # The run that ended once has one line more: the last step of its first end.
-    extra = [line for line in tiny.metrics(tmp_path / "run") if line not in tiny.metrics(tmp_path / "whole")]
+    extra = [line for line in tiny_runs.metrics(tmp_path / "run") if line not in tiny_runs.metrics(tmp_path / "whole")]
     assert [(line["kind"], line["step"]) for line in extra] == [("step", 13)]
 
 
@@ -284,7 +284,7 @@ def test_a_finished_run_resumed_does_nothing(prepare, tmp_path):
 def test_a_checkpoint_of_another_layout_or_objective_is_refused(prepare, tmp_path):
     run(prepare(), tmp_path / "run")
     checkpoint = checkpoints.load_checkpoint(tmp_path / "run" / checkpoints.NEWEST)
-    wider = tiny.write_npz(tmp_path / "colour.npz", channels=3)
+    wider = tiny_runs.write_npz(tmp_path / "colour.npz", channels=3)
     for task in (
         dataclasses.replace(prepare(), layout=dataclasses.replace(prepare().layout, fc=20)),
         prepare(global_weight=1.0),
@@ -375,7 +375,7 @@ def test_a_learning_rate_beyond_all_bounds_stops_without_a_warning(prepare, tmp_
     for name, options in {"jsd": {"lr": 1e300}, "nwj": {"lr": 1e3, "bound": "nwj"}}.items():
         with pytest.raises(Diverged, match=r"step \d+: expected finite numbers"):
             run(prepare(steps=12, checkpoint_every=1, **options), tmp_path / name)
-        for array in tiny.arrays(tmp_path / name / checkpoints.NEWEST).values():
+        for array in tiny_runs.arrays(tmp_path / name / checkpoints.NEWEST).values():
             assert np.isfinite(array).all()
 
 
@@ -386,7 +386,7 @@ def test_a_state_that_is_not_finite_is_never_saved(prepare, tmp_path):
     state.parameters["encoder"]["y"]["b"][0] = np.inf
     with pytest.raises(Diverged, match="encoder/y/b not finite"):
         loop.save(task, tmp_path / "newest.npz", state)
-    assert np.isfinite(tiny.arrays(tmp_path / "newest.npz")["parameters/encoder/y/b"]).all()
+    assert np.isfinite(tiny_runs.arrays(tmp_path / "newest.npz")["parameters/encoder/y/b"]).all()
 
 
 def test_a_full_disk_keeps_the_old_checkpoint_and_leaves_nothing_else(prepare, tmp_path, monkeypatch):

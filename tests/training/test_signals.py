@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-import tiny
+import tiny_runs
 
 from dimref.data import load
 from dimref.training.signals import killable, stopped_by_signals
@@ -68,5 +68,5 @@ def test_a_handler_of_the_programs_own_stays(tmp_path):
 def test_the_command_lines_handler_is_back_after_a_load(tmp_path):
     with stopped_by_signals():
         handler = signal.getsignal(signal.SIGTERM)
-        load("npz", "train", tiny.write_npz(tmp_path / "a.npz"))
+        load("npz", "train", tiny_runs.write_npz(tmp_path / "a.npz"))
         assert signal.getsignal(signal.SIGTERM) is handler

@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-import tiny
-from strict import STRICT, DeviceArray
+import tiny_runs
+from fake_cupy import STRICT, DeviceArray
 
 from dimref import data
 from dimref.errors import DimrefError
@@ -57,16 +57,16 @@ def test_too_few_images_for_a_batch_are_refused(prepare, options):
 
 
 def test_too_few_images_to_hold_any_out_are_refused(tmp_path):
-    path = tiny.write_npz(tmp_path / "few.npz", n=19)
+    path = tiny_runs.write_npz(tmp_path / "few.npz", n=19)
     with pytest.raises(DimrefError, match="expected at least 20 images, to hold out a tenth of them, found 19"):
-        tasks.prepare(tiny.config(path))
+        tasks.prepare(tiny_runs.config(path))
 
 
 @pytest.mark.parametrize(("shape", "words"), [((8, 9), "square images, found 8×9"), ((3, 3), "at least 4×4")])
 def test_images_of_a_wrong_shape_are_refused_with_their_source(tmp_path, shape, words):
     np.savez(tmp_path / "x.npz", images=np.zeros((40, *shape), np.uint8))
     with pytest.raises(DimrefError, match=words) as caught:
-        tasks.prepare(tiny.config(tmp_path / "x.npz"))
+        tasks.prepare(tiny_runs.config(tmp_path / "x.npz"))
     assert "x.npz" in str(caught.value)
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from audited import as_target
+from audit_targets import as_target
 
 from dimref.audit import cases, matching, verdict
 from dimref.audit.answering import evaluate

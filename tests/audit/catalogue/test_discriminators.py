@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from catalogued import PLAIN, SIZES, answered, apart, drawn, forms, off, percent, refuse_two_alike, same, variants
+from catalogue_checks import PLAIN, SIZES, answered, apart, drawn, forms, off, percent, refuse_two_alike, same, variants
 
 from dimref.audit.catalogue.discriminators import CONTRACTS
 from dimref.audit.contract import Sizes

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from catalogued import SIZES, drawn, forms, refuse_another_number, refuse_two_alike, variants
+from catalogue_checks import SIZES, drawn, forms, refuse_another_number, refuse_two_alike, variants
 
 from dimref.audit.catalogue.divergences import CONTRACTS, EXAMPLES
 from dimref.audit.contract import Sizes

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from catalogued import SIZES, apart, drawn, refuse_two_alike
+from catalogue_checks import SIZES, apart, drawn, refuse_two_alike
 
 from dimref.audit.catalogue.evaluation import FORM
 

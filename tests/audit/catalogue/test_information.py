@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from catalogued import PLAIN, SIZES, drawn, forms, refuse_another_number, refuse_two_alike, variants
+from catalogue_checks import PLAIN, SIZES, drawn, forms, refuse_another_number, refuse_two_alike, variants
 
 from dimref.audit.catalogue.information import CONTRACTS, EXAMPLES
 from dimref.audit.contract import CORE, Sizes

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from catalogued import PLAIN, SIZES, answered, apart, drawn, forms, off, percent, refuse_two_alike, same, variants
+from catalogue_checks import PLAIN, SIZES, answered, apart, drawn, forms, off, percent, refuse_two_alike, same, variants
 
 from dimref.audit.catalogue import measures
 from dimref.audit.catalogue.measures import CONTRACTS

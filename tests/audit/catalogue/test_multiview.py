@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from catalogued import SIZES, drawn, forms, refuse_two_alike, same
+from catalogue_checks import SIZES, drawn, forms, refuse_two_alike, same
 
 from dimref.amdim import objective as amdim_objective
 from dimref.audit.answering import evaluate

@@ -1,7 +1,7 @@
 """Layers, scorers, prior, information and measures through the comparison: each variant is named, PyTorch conforms."""
 
 import pytest
-from catalogued import forms
+from catalogue_checks import forms
 
 from dimref.audit import cases, verdict
 from dimref.audit.calling import Here

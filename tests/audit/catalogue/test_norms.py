@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from catalogued import PLAIN, SIZES, answered, drawn, forms, off, percent, refuse_two_alike, same, variants
+from catalogue_checks import PLAIN, SIZES, answered, drawn, forms, off, percent, refuse_two_alike, same, variants
 
 from dimref.audit.catalogue.norms import CONTRACTS
 from dimref.audit.contract import Sizes

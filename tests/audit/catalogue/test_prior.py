@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from catalogued import PLAIN, SIZES, answered, apart, drawn, forms, percent, refuse_two_alike, same, variants
+from catalogue_checks import PLAIN, SIZES, answered, apart, drawn, forms, percent, refuse_two_alike, same, variants
 
 from dimref.audit.catalogue.prior import CONTRACTS
 from dimref.audit.contract import Sizes

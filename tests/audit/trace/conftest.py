@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from traces import graph_of
+from trace_graphs import graph_of
 
 from dimref.audit.trace import export
 from dimref.audit.trace.compare import Comparison, Walk

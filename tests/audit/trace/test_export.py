@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from traces import graph_of
+from trace_graphs import graph_of
 
 from dimref import objectives
 from dimref.audit.trace import export

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from traces import graph_of
+from trace_graphs import graph_of
 
 NORM = "encoder/norm1"
 

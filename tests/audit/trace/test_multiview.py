@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-import tiny
-from strict import STRICT
-from traces import graph_of
+import tiny_runs
+from fake_cupy import STRICT
+from trace_graphs import graph_of
 
 from dimref import ops
 from dimref.amdim.objective import LOCATIONS
@@ -26,7 +26,7 @@ ids = lambda options: "-".join(map(str, options.values())) or "default"  # noqa:
 @pytest.fixture
 def images(tmp_path):
     """Images of three channels, whose colours the views turn."""
-    return tiny.write_npz(tmp_path / "images.npz", channels=3)
+    return tiny_runs.write_npz(tmp_path / "images.npz", channels=3)
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def amdim(prepare, images):
 
     def make(channels=3, **options):
         if channels == 1:
-            tiny.write_npz(images)
+            tiny_runs.write_npz(images)
         return prepare(**{"method": "amdim", "ndf": 4, "nrkhs": 16, "lr": 2e-4, **options})
 
     return make

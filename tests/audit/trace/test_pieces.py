@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from strict import STRICT
+from fake_cupy import STRICT
 
 from dimref import objectives
 from dimref.audit.trace import export

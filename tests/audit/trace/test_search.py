@@ -1,7 +1,7 @@
 """The order of the search: chance is told from a finding, and the search ends."""
 
 import numpy as np
-from traces import graph_of
+from trace_graphs import graph_of
 
 from dimref.audit.trace import search
 from dimref.audit.trace.search import diagnose

@@ -3,11 +3,11 @@
 import json
 import math
 
+import fake_cupy
+import fake_stream
 import numpy as np
 import pytest
-import simulated
-import strict
-import tiny
+import tiny_runs
 
 from dimref import bounds, laws, ops
 from dimref.backend import NUMPY
@@ -18,7 +18,7 @@ from dimref.engine import cuda_graph, kernels
 
 @pytest.fixture
 def there():
-    return simulated.device()
+    return fake_stream.device()
 
 
 def test_every_part_that_is_named_is_there():
@@ -34,11 +34,11 @@ def test_products_and_a_product_that_rounds_its_factors(there, monkeypatch):
         def rounded(a):
             if a.dtype != np.float32:
                 return a
-            return strict.DeviceArray((a.get().view(np.uint32) & np.uint32(0xFFFFE000)).view(np.float32))
+            return fake_cupy.DeviceArray((a.get().view(np.uint32) & np.uint32(0xFFFFE000)).view(np.float32))
 
         return rounded(x) @ rounded(y)
 
-    monkeypatch.setattr(kernels, "_OF", {strict.DeviceArray: kernels.Kernels(tf32, {}, None, None, None, None)})
+    monkeypatch.setattr(kernels, "_OF", {fake_cupy.DeviceArray: kernels.Kernels(tf32, {}, None, None, None, None)})
     found = parts.products(there, True)
     assert not found["ok"]
     assert "float32" in found["said"]
@@ -63,7 +63,7 @@ def test_gradients_of_every_objective_and_one_that_is_wrong(there, monkeypatch):
     assert found["float64"]["distance"] == 0.0
     softplus = ops.softplus
     monkeypatch.setattr(
-        bounds.ops, "softplus", lambda x: softplus(x) * (1.01 if isinstance(x._value, strict.DeviceArray) else 1.0)
+        bounds.ops, "softplus", lambda x: softplus(x) * (1.01 if isinstance(x._value, fake_cupy.DeviceArray) else 1.0)
     )
     found = parts.gradients(there, True)
     assert not found["ok"]
@@ -101,12 +101,12 @@ def test_laws(there, monkeypatch):
 
 @pytest.mark.usefixtures("narrow")
 def test_training(tmp_path, monkeypatch):
-    images = tiny.write_npz(tmp_path / "images.npz")
+    images = tiny_runs.write_npz(tmp_path / "images.npz")
 
     def dimref(place, *options):
         monkeypatch.chdir(place)
         of_start = ("--data", "npz", "--data-dir", images, "--batch-size", 4) if "--resume" not in options else ()
-        result = tiny.invoke("train", "--no-plot", "--quiet", *of_start, *options)
+        result = tiny_runs.invoke("train", "--no-plot", "--quiet", *of_start, *options)
         assert result.exit_code == 0, result.output
 
     monkeypatch.setattr(parts, "_dimref", dimref)

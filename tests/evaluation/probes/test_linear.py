@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from strict import STRICT
+from fake_cupy import STRICT
 
 from dimref.backend import NUMPY
 from dimref.evaluation.probes import linear as module

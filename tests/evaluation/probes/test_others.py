@@ -4,9 +4,9 @@ import sys
 
 import numpy as np
 import pytest
+from fake_cupy import STRICT
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strict import STRICT
 
 from dimref.backend import NUMPY
 from dimref.errors import DimrefError

@@ -4,12 +4,14 @@ A test function here takes arrays and returns one array. Its scalar, where one i
 fixed random array: a sum alone would hide an error that cancels.
 """
 
+import weakref
+
 import numpy as np
-from strict import STRICT, DeviceArray
+from fake_cupy import STRICT, DeviceArray
 
 from dimref import ops
 from dimref.backend import NUMPY
-from dimref.tape import value_and_gradients
+from dimref.tape import stop_gradient, value_and_gradients
 
 STEP = 1e-5  # central differences in float64: truncation h² and rounding ε/h are both near 1e-10
 
@@ -94,6 +96,23 @@ def check_float32(function, *arrays):
     value, found = gradients(function, *(a.astype(np.float32) for a in arrays))
     assert value.dtype == np.float32
     assert [g.dtype for g in found] == [np.float32] * len(arrays)
+
+
+def is_kept(function):
+    """Whether the tape of function(x) keeps x, a (4, 6) that nothing else needs."""
+    seen = []
+
+    def loss(theta):
+        x = ops.subtract(ops.relu(ops.add(theta, np.ones((4, 6)))), np.ones((4, 6)))
+        seen.append(weakref.ref(stop_gradient(x)))
+        out = ops.relu(function(x))
+        del x
+        seen.append(seen[0]() is not None)
+        return ops.total(out), {}
+
+    _, gradient, _ = value_and_gradients(loss, np.ones((4, 6)))
+    assert gradient.shape == (4, 6)
+    return seen[1]
 
 
 def check_all(function, *arrays, second=True):

@@ -14,9 +14,9 @@ import types
 from collections import deque
 from typing import Any
 
+import fake_cupy
 import numpy as np
-import strict
-from strict import DeviceArray, Recording
+from fake_cupy import DeviceArray, Recording
 
 from dimref.backend import Backend
 from dimref.engine.cuda_graph import Queue
@@ -61,7 +61,7 @@ class Stream:
         DeviceArray.wait, DeviceArray.later = (lambda: None), (lambda work: work())
 
     def synchronize(self) -> None:
-        strict._refuse_while_capturing()
+        fake_cupy._refuse_while_capturing()
         self.run()
 
     def record(self, event: Event) -> Event:
@@ -161,6 +161,6 @@ def module(eager: bool = False) -> Any:
 def device(eager: bool = False) -> Backend:
     """The strict backend with a queue."""
     return Backend(
-        "strict", "a device that is not there", strict.to_device, strict.to_host, lambda: None,
+        "strict", "a device that is not there", fake_cupy.to_device, fake_cupy.to_host, lambda: None,
         queue=lambda: Queue(module(eager), np.empty),
     )  # fmt: skip

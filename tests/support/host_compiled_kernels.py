@@ -1,17 +1,21 @@
-"""The texts of `dimref.kernel_texts` as functions of host arrays: the same C, compiled for the host, in plain loops.
+"""The texts of `dimref.engine.cuda_source` as functions of host arrays: the same C, compiled for the host, in plain loops.
 
 It proves the arithmetic of the texts, not CuPy's wrapping of them nor a device's rounding.
 """
 
 import ctypes
 import functools
+import hashlib
 import itertools
+import os
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
+import fake_cupy
 import numpy as np
 import pytest
+from fake_cupy import _unwrap
 
 from dimref.engine.cublas import plain_matmul
 from dimref.engine.cuda_source import ELEMENTWISE, SHAPED, THREADS, block_text, constants
@@ -116,19 +120,23 @@ def source():
     return HEADER + "\n".join(map(elementwise_source, ELEMENTWISE)) + "\n"
 
 
-def build(directory, text, name="kernels"):
+def build(directory, text):
     """A C++ text as a library of the host."""
     compiler = shutil.which("g++") or shutil.which("c++")
     if compiler is None:
         pytest.skip("needs a C++ compiler")
-    path = directory / f"{name}.cpp"
-    path.write_text(text)
-    subprocess.run(
-        [compiler, "-O1", "-pthread", "-ffp-contract=off", "-shared", "-fPIC", "-Wall", "-Werror", "-Wno-unused-function",
-         str(path), "-o", str(path.with_suffix(".so"))],
-        check=True,
-    )  # fmt: skip
-    return ctypes.CDLL(str(path.with_suffix(".so")))
+    path = directory / f"{hashlib.sha256(text.encode()).hexdigest()[:20]}.cpp"
+    library = path.with_suffix(".so")
+    if not library.exists():  # of this run or one before it
+        path.write_text(text)
+        made = path.with_suffix(f".{os.getpid()}")
+        subprocess.run(
+            [compiler, "-O1", "-pthread", "-ffp-contract=off", "-shared", "-fPIC", "-Wall", "-Werror",
+             "-Wno-unused-function", str(path), "-o", str(made)],
+            check=True,
+        )  # fmt: skip
+        made.replace(library)
+    return ctypes.CDLL(str(library))
 
 
 def pointer(array):
@@ -169,7 +177,7 @@ def host_kernels(directory):
     @functools.cache
     def shaped(name, sizes):
         text = HEADER + shaped_source(name, sizes)
-        compiled = build(directory, text, f"{name}_{'_'.join(map(str, sizes))}")
+        compiled = build(directory, text)
 
         def call(*arrays):
             *read, out = arrays
@@ -182,7 +190,7 @@ def host_kernels(directory):
 
     @functools.cache
     def blocks_of(dtype):
-        return build(directory, block_source(dtype), f"blocks_{dtype}")
+        return build(directory, block_source(dtype))
 
     def passed(value, dtype):
         """An argument as C takes it."""
@@ -230,6 +238,27 @@ def host_kernels(directory):
 
     named = {name: elementwise(name) for name in ELEMENTWISE}
     return Kernels(plain_matmul, named, shaped, rows, lists, lambda n, dtype, number: np.full((1, n), number, dtype))
+
+
+def device_kernels(host):
+    """`host_kernels` as kernels of the strict array type."""
+
+    def on_device(function):
+        return lambda *values: _wrap(function(*map(_unwrap, values)))
+
+    def launched(function):
+        return lambda *key: on_device(function(*key))
+
+    return Kernels(
+        on_device(host.matmul),
+        {name: on_device(function) for name, function in host.named.items()},
+        *map(launched, (host.shaped, host.rows, host.lists)),
+        on_device(host.row),
+    )
+
+
+def _wrap(found):
+    return tuple(map(_wrap, found)) if isinstance(found, tuple) else fake_cupy._wrap(found)
 
 
 class ByValue(ctypes.Structure):

@@ -8,7 +8,7 @@ becomes a NumPy array by itself, so code that passes with it asks a device only 
 - keeps the result of a reduction on the device, as an array without axes;
 - does not give way to autograd's box on its right: `device_array * box` is a TypeError, `box * device_array` is not.
 
-It can be recorded as a CUDA stream is captured (`simulated.py`): the arrays that an operation touched are kept, its Python
+It can be recorded as a CUDA stream is captured (`fake_stream.py`): the arrays that an operation touched are kept, its Python
 numbers are frozen, and a replay computes again in the same places.
 
 It is stricter than CuPy where CuPy moves data silently: `float(x)`, `bool(x)`, an index or an assigned value on the

@@ -1,0 +1,79 @@
+"""Critics in blocks of rows: how many there are, on one thread and on two, and what a Jacobian asks of them again."""
+
+import numpy as np
+import pytest
+from autograd import jacobian
+from blas_threads import shared
+from finite_differences import draw, gradients
+
+from dimref import discriminators, negatives, ops, tape
+from dimref.engine import critics, row_blocks
+from dimref.trees import leaves, map_tree
+
+
+def in_float64(tree):
+    return map_tree(lambda leaf: leaf.astype(np.float64), tree)
+
+
+def concat(seed, features, representation, hidden=5):
+    return in_float64(discriminators.init_concat(np.random.default_rng(seed), features, representation, hidden))
+
+
+def dot(seed, features, representation, units=6):
+    """With a gain and a shift that are not 1 and 0, so that leaving them out is seen."""
+    tree = in_float64(discriminators.init_dot(np.random.default_rng(seed), features, representation, units))
+    for k, side in enumerate(tree.values()):
+        gain, shift = draw(seed + k, (units,), (units,))
+        side["norm"] = {"gain": 1 + 0.3 * gain, "shift": 0.3 * shift}
+    return tree
+
+
+def as_function(tree, function):
+    """(leaves of the tree, *more arrays) → function(tree, *more): for the checks, whose functions take arrays."""
+    count = len(list(leaves(tree)))
+
+    def call(*arrays):
+        rest = iter(arrays[:count])
+        return function(map_tree(lambda _: next(rest), tree), *arrays[count:])
+
+    return call, [leaf for _, leaf in leaves(tree)]
+
+
+@pytest.mark.parametrize("rows", [1, 3, 4, 100])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_scores_in_blocks_and_on_threads_are_the_same(monkeypatch, rows, threads):
+    """CRITIC_ROWS decides what is computed at once, never what comes out."""
+    features, y = draw(5, (5, 3, 4), (5, 2))
+    index = negatives.derangements(np.random.default_rng(0), 5, 3)
+    pairs, concat_leaves = as_function(
+        concat(0, 4, 2), lambda *given: ops.concatenate(discriminators.concat_pairs(*given, index))
+    )
+    square, dot_leaves = as_function(dot(1, 4, 2), discriminators.dot_square)
+    calls = ((pairs, concat_leaves), (square, dot_leaves))
+    with tape.plain_forms():
+        whole = [gradients(call, *leaves, features, y) for call, leaves in calls]
+    blocks, sweep = [], row_blocks._Blocks._sweep
+    monkeypatch.setattr(critics, "CRITIC_ROWS", rows)
+    monkeypatch.setattr(row_blocks._Blocks, "_sweep", lambda *given: blocks.append(given[1]) or sweep(*given))
+    with shared(monkeypatch, threads):
+        cut = [gradients(call, *leaves, features, y) for call, leaves in calls]
+    for (value, slopes), (expected, others) in zip(cut, whole, strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-12)
+        for slope, other in zip(slopes, others, strict=True):
+            np.testing.assert_allclose(slope, other, rtol=1e-9, atol=1e-12)
+    of_y = {1: 5, 3: 1 + threads, 4: 1 + threads, 100: 0}[rows]  # y is embedded in rows of its own: 2 + 3, or 2 + 2 + 1
+    assert len(blocks) == {1: 10, 3: 10, 4: 6, 100: 0}[rows] + of_y
+
+
+def test_every_row_of_a_jacobian_is_the_plain_forms(monkeypatch):
+    """40 images in blocks: a block's tape is gone with the first row, so it is run again."""
+    monkeypatch.setattr(critics, "CRITIC_ROWS", 8)
+    tree, features, y = concat(0, 3, 2, hidden=40), *draw(1, (40, 1, 3), (40, 2))
+    index = negatives.roll(40, 1)
+
+    def joint(f):
+        return discriminators.concat_pairs(tree, f, y, index)[0]
+
+    slopes = jacobian(joint)(features)
+    with tape.plain_forms():
+        np.testing.assert_allclose(slopes, jacobian(joint)(features), rtol=1e-12, atol=1e-14)
