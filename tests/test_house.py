@@ -21,7 +21,6 @@ KNOWN = {
     ("evaluation.mine", "estimation.held_out"),
 }
 KNOWN_CYCLES = {  # an import of each cycle
-    ("engine.threads", "engine"),
     ("training.device_steps", "training.loop"),
     ("audit.callables", "audit.report"),
     ("audit.trace.multiview", "audit.trace.pieces"),

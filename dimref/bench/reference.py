@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from dimref import encoders, optim
+from dimref import encoders, engine, optim
 from dimref.backend import Backend
 from dimref.bench.work import Work
-from dimref.engine import folded, malloc, threads
+from dimref.engine import folded, malloc
 from dimref.tape import value_and_gradients
 from dimref.training import methods
 from dimref.trees import Tree, map_tree
@@ -34,7 +34,7 @@ class Reference:
 
     def step(self) -> None:
         """Loss, gradient and Adam; or one encoding."""
-        with threads.sharing():
+        with engine.sharing():
             if not self.trains:
                 self._encode()
                 return

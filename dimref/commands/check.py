@@ -38,7 +38,7 @@ def check(
 
     A violated law prints its smallest counterexample as Python that can be pasted; the exit code is then 1.
     """
-    from dimref import laws
+    from dimref import engine, laws
     from dimref.backend import get_backend
     from dimref.laws import report
 
@@ -49,6 +49,7 @@ def check(
                 click.echo(textwrap.fill(text, 100, initial_indent=indent, subsequent_indent=indent))
         return
     device = get_backend(backend)
+    engine.turn_on()
     tell = printer(json_file)
     results = []
     with warnings.catch_warnings():

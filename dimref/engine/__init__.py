@@ -6,6 +6,8 @@ all of them with what each buys.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 
@@ -30,3 +32,13 @@ def turn_on() -> None:
         products, elementwise, affine, standardize, windows, convolution, batch_norm, critics, direction, views, adam,
     ):  # fmt: skip
         module.register()
+
+
+@contextmanager
+def sharing() -> Iterator[None]:
+    """Run inside with the host's forms, on as many threads as BLAS had: `threads.sharing`."""
+    from dimref.engine import threads
+
+    turn_on()
+    with threads.sharing():
+        yield

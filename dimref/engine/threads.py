@@ -17,8 +17,6 @@ from functools import cache
 from itertools import pairwise
 from typing import Any, TypeVar
 
-from dimref.engine import turn_on
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -36,7 +34,6 @@ def sharing() -> Iterator[None]:
 
     For a whole step or more: BLAS's own threads wait awake for some time after each product, and would be in the way.
     """
-    turn_on()
     blas = _blas()
     count = max((pool["num_threads"] for pool in blas.info()), default=1) if blas else 1
     if count == 1:

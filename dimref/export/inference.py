@@ -10,10 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dimref import encoders
+from dimref import encoders, engine
 from dimref.backend import Backend
 from dimref.data import DataError
-from dimref.engine import threads
 from dimref.training import checkpoints, methods
 from dimref.training.config import Config
 from dimref.training.methods import LAYOUTS, AnyLayout
@@ -66,7 +65,7 @@ class Encoder:
         size = max(1, min(BATCH, BATCH * 32**2 // self.layout.padded**2))  # larger images in smaller batches
         for start in range(0, len(images), size):
             batch = self.backend.to_device(encoders.scale(images[start : start + size], self.layout))
-            with threads.sharing():
+            with engine.sharing():
                 features = self._inference(batch)
             yield {name: self.backend.to_host(value) for name, value in features.items()}
 

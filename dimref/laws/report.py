@@ -61,7 +61,8 @@ def counterexample(result: Result) -> str:
             f"# {' '.join(found.split())}",
             "import numpy as np",
             "from dimref import laws",
-            f"from dimref.backend import NUMPYcase = {literal(result.counterexample or {})}",
+            "from dimref.backend import NUMPY",
+            f"case = {literal(result.counterexample or {})}",
             f'laws.matching("{law.name}")[0].measure(case, NUMPY)',
         ]
     )

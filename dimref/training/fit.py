@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from dimref import engine
 from dimref.optim import adam_step, init_adam
 from dimref.tape import value_and_gradients
 from dimref.trees import Array, Tree, map_tree
@@ -74,6 +75,7 @@ def fit(
             is what the last step leaves.
         accept: whether a batch's gradients are to be followed.
     """
+    engine.turn_on()
     best, value, history = None, math.nan, []
     for current in _states(loss, parameters, batches, schedule, state, accept):
         if evaluate is None:

@@ -2,6 +2,7 @@
 
 import contextlib
 
+from dimref import engine
 from dimref.engine import threads as engine_threads
 
 
@@ -23,9 +24,9 @@ class Blas:
 
 @contextlib.contextmanager
 def shared(monkeypatch, *threads):
-    """`parallel.sharing()` as where BLAS has so many threads."""
+    """`engine.sharing()` as where BLAS has so many threads."""
     blas = Blas(threads)
     with monkeypatch.context() as patch:
         patch.setattr(engine_threads, "_blas", lambda: blas)
-        with engine_threads.sharing():
+        with engine.sharing():
             yield blas
