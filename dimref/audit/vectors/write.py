@@ -34,8 +34,11 @@ HOW_TO_READ = (
 )
 
 HOMES = {  # of functions whose published names are shorter than their modules'
+    "amdim": "amdim.objective",
     "augment": "amdim.augmentation",
     "multiscale": "amdim.encoder",
+    "encoders.fold": "engine.folded",
+    "encoders.encode_folded": "engine.folded",
     **{name: f"{room}.{name}" for name, room in ROOMS.items()},
 }
 
@@ -108,8 +111,15 @@ def key_of(case: Case, role: str, name: str) -> str:
     return f"{case.function.partition('.')[2]}/{plain}/{role}/{name}"
 
 
-def _describe(function: str) -> dict[str, Any]:
+def home_of(function: str) -> str:
+    """Where a function of a published name is defined: "theory.information.entropy" for information.entropy."""
     module, _, name = function.partition(".")
-    found = getattr(importlib.import_module(f"dimref.{HOMES.get(module, module)}"), name)
+    return f"{HOMES.get(function, HOMES.get(module, module))}.{name}"
+
+
+def _describe(function: str) -> dict[str, Any]:
+    module = function.partition(".")[0]
+    home, _, name = home_of(function).rpartition(".")
+    found = getattr(importlib.import_module(f"dimref.{home}"), name)
     text = inspect.getdoc(found) or ""
     return {"file": f"{module}.npz", "meaning": text, "source": equations.source_of(found)}
