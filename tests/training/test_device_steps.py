@@ -50,7 +50,7 @@ def eager(request):
     return request.param
 
 
-@pytest.mark.parametrize("graph", [True, False], ids=["graph", "no-graph"])
+@pytest.mark.parametrize("graph", [True, pytest.param(False, marks=pytest.mark.exhaustive)], ids=["graph", "no-graph"])
 @pytest.mark.parametrize("options", EVERY, ids=lambda options: "-".join(map(str, options.values())))
 def test_a_run_on_the_device_is_the_hosts_bit_for_bit(prepare, tmp_path, options, graph, eager):
     task = prepare(steps=15, log_every=4, checkpoint_every=6, **options)
