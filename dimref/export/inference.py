@@ -13,6 +13,7 @@ import numpy as np
 from dimref import encoders, engine
 from dimref.backend import Backend
 from dimref.data import DataError
+from dimref.errors import named
 from dimref.training import checkpoints, methods
 from dimref.training.config import Config
 from dimref.training.methods import LAYOUTS, AnyLayout
@@ -92,9 +93,7 @@ def load(run: Path, backend: Backend, checkpoint: str = checkpoints.NEWEST) -> t
             raise ValueError(f"one of {layout.numbers:,} numbers beside arrays of {count:,}")
         expected = methods.init_encoder(np.random.default_rng(0), layout)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise checkpoints.RunError(
-            f"{path}: expected the layout of an encoder, found {type(error).__name__}: {error}"
-        ) from None
+        raise checkpoints.RunError(f"{path}: expected the layout of an encoder, found {named(error)}") from None
     for tree, fresh in zip(trees, expected, strict=True):
         checkpoints.check_same_shapes(path, tree, fresh)
         for name, array in leaves(tree):
