@@ -116,7 +116,7 @@ class Layout:
         return (Layer(f"{name}_1", kernel, stride, c_in, c_out), *deeper)
 
     @property
-    def numbers(self) -> int:
+    def parameter_count(self) -> int:
         """How many numbers the encoder's parameters are."""
         residual = sum(
             layer.kernel**2 * layer.c_in * layer.c_out + layer.c_out**2

@@ -46,7 +46,7 @@ def split_layer_is_the_literal_one(case: Case, backend: Backend) -> Slack:
     parameters = backend.tree_to_device({k: case[k] for k in LAYERS})
     features, y, index = on_device(case, backend, "features", "y", "index")
     joint, product = (backend.to_host(s) for s in discriminators.concat_pairs(parameters, features, y, index))
-    every = backend.to_host(discriminators.concat_square(parameters, features, y))
+    every = backend.to_host(discriminators.concat_scores(parameters, features, y))
     expected = np.array([[[_literal(case, i, j, at) for at in range(locations)] for j in range(n)] for i in range(n)])
     rows, columns = np.indices((n, locations))
     return tightest(
@@ -67,7 +67,7 @@ def local_is_global_on_1x1_maps(case: Case, backend: Backend) -> Slack:
         maps = backend.to_device(np.ascontiguousarray(features))
         shuffled = backend.to_device(np.ascontiguousarray(index))
         scores = discriminators.concat_pairs(parameters, maps, y, shuffled)
-        every = discriminators.concat_square(parameters, maps, y)
+        every = discriminators.concat_scores(parameters, maps, y)
         found = (bounds.jsd(*scores), bounds.dv(*scores), bounds.nwj(*scores), bounds.infonce(every))
         return [number(backend, value) for value in found]
 
@@ -82,7 +82,7 @@ def candidates_are_entries_of_the_square(case: Case, backend: Backend) -> Slack:
     n = len(case["y"])
     parameters = backend.tree_to_device({k: case[k] for k in LAYERS})
     features, y = on_device(case, backend, "features", "y")
-    every = backend.to_host(discriminators.concat_square(parameters, features, y))
+    every = backend.to_host(discriminators.concat_scores(parameters, features, y))
     index = (np.arange(n) + np.arange(1, n)[:, None]) % n
     positives, others = discriminators.concat_candidates(parameters, features, y, backend.to_device(index))
     own = np.arange(n)
@@ -114,7 +114,7 @@ def _embedded(branch: dict, x: np.ndarray) -> np.ndarray:
 def dot_square_is_every_inner_product(case: Case, backend: Backend) -> Slack:
     """One matrix product stands for N²·L inner products; row = image, column = representation."""
     parameters = backend.tree_to_device({k: case[k] for k in ("feature", "representation")})
-    found = backend.to_host(discriminators.dot_square(parameters, *on_device(case, backend, "features", "y")))
+    found = backend.to_host(discriminators.dot_scores(parameters, *on_device(case, backend, "features", "y")))
     expected = np.zeros(found.shape)
     for i, j, at in np.ndindex(*found.shape):
         a = _embedded(case["feature"], case["features"][i, at])

@@ -57,7 +57,7 @@ def test_layout_follows_the_table(size, padded, kernels, channels):
 @pytest.mark.parametrize("layout", [TINY, Layout(64, 3, 2, 1, 20), Layout(100, 3, 1, 3, 8), Layout(32, 3)])
 def test_numbers_counts_every_parameter(layout):
     parameters, _ = amdim_encoder.init_encoder(np.random.default_rng(0), layout)
-    assert layout.numbers == sum(array.size for _, array in leaves(parameters))
+    assert layout.parameter_count == sum(array.size for _, array in leaves(parameters))
 
 
 def test_depth_adds_layers_of_one_pixel_to_each_block():
