@@ -41,7 +41,6 @@ def dv(joint: Array, product: Array) -> Array:
     With exact expectations a bound for every T. The logarithm of a batch's mean is biased low, so the value of a batch is
     biased high: it may exceed I, and so may its mean over batches. With all N² pairs as `product` it is ≤ log N; with the
     off-diagonal pairs alone it has no ceiling.
-
     Source: arXiv 1801.04062, eq. (10) (Belghazi et al., MINE); arXiv 1808.06670, eq. (2).
     """
     _check_pairs("dv", joint, product)
@@ -80,7 +79,6 @@ def nwj(joint: Array, product: Array) -> Array:
     """Nguyen–Wainwright–Jordan's bound (f-GAN's KL), E_P[T] − E_Q[e^{T−1}] ≤ I; tight at T = R + 1.
 
     Unbiased from independent samples of Q; ≤ `dv` on the same pairs. e^{T−1} beyond the number range gives −inf.
-
     Source: arXiv 1606.00709, eq. (4) and table 1 (KL row); arXiv 1801.04062, eq. (8); arXiv 1905.06922, eq. (6).
     """
     _check_pairs("nwj", joint, product)
@@ -94,7 +92,6 @@ def jsd(joint: Array, product: Array) -> Array:
     JS is weighted ½, ½. A bound on a divergence, not on I itself: it saturates at log 4 while I has no ceiling; a value
     certifies I ≥ `information.information_from_js(value / 2)`. Public code often drops the constant 2 log 2, or adds log 2
     once: the gradient is the same, the value is not.
-
     Source: arXiv 1808.06670, eq. (4); arXiv 1606.00709, table 2 (Jensen–Shannon row; the GAN row lacks 2 log 2).
     """
     _check_pairs("jsd", joint, product)
@@ -106,7 +103,6 @@ def plug_in(joint: Array, product: Array) -> Array:
 
     JSD's optimal critic is R itself, NWJ's is R + 1: evaluated with `nwj`, a critic trained with `jsd` is low by 1/e.
     E_P[T] alone is no bound. e^T beyond the number range gives −inf.
-
     Source: arXiv 1905.06922, section 2 (bounds from critics trained with the Jensen–Shannon objective).
     """
     _check_pairs("plug_in", joint, product)
@@ -135,7 +131,6 @@ def smile(joint: Array, product: Array, tau: float) -> Array:
 
     Clipping trades the variance of `dv` for a bias of either sign: equal to `dv` where every |T| of `product` is ≤ τ,
     above it where the large e^T are cut off. τ ≥ 0, else ValueError; τ = inf is `dv`.
-
     Source: arXiv 1910.06222, section 5.
     """
     _check_pairs("smile", joint, product)
@@ -182,7 +177,6 @@ def infonce_certified(scores: Array) -> Array:
     log N + T_pos − log(e^{T_pos} + (1/L) Σ_{j≠i, l} e^T), averaged over positives. It is reported beside the all-locations
     loss, which itself is no bound on I. Its expectation is ≤ I(feature at a uniform location; y), by Jensen: averaging e^T
     inside the logarithm lowers the InfoNCE of one random location per image. For L = 1 both are the same-location value.
-
     Source: arXiv 1905.06922, eq. (10), with the mean over L locations as the critic's weight of one image.
     """
     positive, others = _positives_and_others("infonce_certified", scores)

@@ -2,7 +2,7 @@
 
 Features f are (N, L, F): the local map has L = M² locations, the global critic sees one, the flattened last map. So one
 concat critic serves both, and a local score on a 1×1 map *is* a global score. Representations y are (N, D). No ReLU on a
-final score: a critic needs both signs. A wrong shape is a ValueError that names the argument, the expected shape and its own.
+final score: a critic needs both signs. A wrong shape is a ValueError that names the argument, what it must be and was.
 """
 
 from __future__ import annotations
@@ -123,7 +123,6 @@ def dot_scores(parameters: Tree, features: Array, y: Array) -> Array:
 
     Layer norm starts both embeddings at the length √E, so 1/√E keeps the first scores of order 1. Public code for this
     paper omits the factor, and starts with its softmax saturated; that of its successor, arXiv 1906.00910, has it.
-
     Source: arXiv 1808.06670, appendix A.2 and figure 7 (encode-and-dot-product); eq. (5).
     """
     check("dot", features, y)

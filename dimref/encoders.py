@@ -4,7 +4,7 @@ For 32×32: convolutions of 64, 128, 256 channels, each 4×4 with stride 2 and p
 layer of 1024 with batch norm and ReLU; a linear layer to D = 64. Every convolution halves the side. Other sizes take
 the fewest (two at least) that bring the last map to a side of 4 or less, doubling the channels; images are padded with
 black until every halving is whole, 28×28 to 32×32. The local map is the one before the last: M = 8 for 32×32 and 64×64.
-A wrong shape is a ValueError that names the argument, the expected shape and its own.
+A wrong shape is a ValueError that names the argument, what it must be and was.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Parameters are dicts of arrays drawn on the host; nothing here keeps state. Channels last: images are (B, H, W, C), and a
 convolution's weight is a matrix (kh·kw·C_in, C_out) whose rows run over (kh, kw, C_in), PyTorch's OIHW as (H, W, I) × O.
-`relu=True` puts a ReLU after a layer. A wrong shape is a ValueError that names the argument, the expected shape and its own.
+`relu=True` puts a ReLU after a layer. A wrong shape is a ValueError that names the argument, what it must be and was.
 
 Initial weights are uniform on ±1/√fan_in, biases too: the default of PyTorch's Linear and Conv2d (kaiming_uniform with
 a = √5), so that a comparison with a PyTorch twin starts level. TensorFlow's Glorot default is another valid choice.
@@ -126,14 +126,6 @@ def conv_transpose2d(
     return ops.add(out, parameters["b"]) if "b" in parameters else out
 
 
-@region
-def window_mean(x: Array, kernel: Pair, stride: Pair) -> Array:
-    """The mean of each channel over every window of images: (B, H, W, C) → (B, H', W', C)."""
-    columns = ops.im2col(x, kernel, stride, (0, 0))
-    taps = math.prod(kernel)
-    return ops.mean(ops.reshape(columns, (*columns.shape[:3], taps, x.shape[3])), axis=3)
-
-
 def _pair(value: int | Pair) -> Pair:
     return (value, value) if isinstance(value, int) else value
 
@@ -167,7 +159,6 @@ def batch_norm(parameters: Tree, running: Tree, x: Array, training: bool, relu: 
     running statistics move by MOMENTUM toward μ and the *unbiased* variance n/(n−1)·σ², untraced (PyTorch's convention;
     TensorFlow moves toward the biased one). Training with one value per channel, whose variance is 0, is a ValueError.
     Inference: x̂ with the running statistics, which are returned unchanged.
-
     Source: Ioffe & Szegedy 2015, arXiv 1502.03167, algorithm 1.
     """
     if not training:

@@ -40,7 +40,7 @@ def check_scores(name: str, scores: Array) -> None:
 
 
 def roll(n: int, shift: int = 1) -> np.ndarray:
-    """Pair x_i with y_{(i + shift) mod N}, the same at every location: (N,). A multiple of N would pair each with its own."""
+    """Pair x_i with y_{(i + shift) mod N}, the same at every location: (N,); shift must not be a multiple of N."""
     _check_batch("roll", n)
     if shift % n == 0:
         raise ValueError(f"roll: shift must not be a multiple of N = {n}, was {shift}")

@@ -214,7 +214,6 @@ def prior_game(parameters: Tree, y: Array, z: Array, objective: Objective) -> tu
     The discriminator maximizes D_φ. The encoder minimizes E_x[log(1 − D(y))] (minimax, the paper's form) or
     −E_x[log D(y)] (non-saturating, official code's form). At equilibrium D_φ = −log 4. For a uniform prior y passes a
     sigmoid first. All from logits: log D = −sp(−d), log(1 − D) = −sp(d).
-
     Source: arXiv 1808.06670, eq. (7); arXiv 1406.2661, eq. (1) and section 3 for the non-saturating form.
     """
     sample = ops.sigmoid(y) if objective.prior == "uniform" else y

@@ -54,7 +54,7 @@ defvjp(
 
 @primitive
 def cut(x: Array, window: tuple[slice, ...]) -> Array:
-    """x[window] for a tuple of slices, one per leading axis. (The VJP of autograd's own indexing adds element by element.)"""
+    """x[window] for a tuple of slices, one per leading axis. (autograd's own indexing adds gradients one by one.)"""
     return x[window]
 
 
@@ -207,17 +207,9 @@ defvjp(
 )
 
 
-@primitive
 def subtract(x: Array, y: Array) -> Array:
     """x − y of two arrays."""
-    return x - y
-
-
-defvjp(
-    subtract,
-    lambda ans, x, y: lambda g, s=x.shape: sum_to(g, s),
-    lambda ans, x, y: lambda g, s=y.shape: sum_to(-g, s),
-)
+    return add(x, -y)
 
 
 @primitive
@@ -337,20 +329,12 @@ def taps(sides: Pair, kernel: Pair, stride: Pair) -> list[tuple[slice, ...]]:
     ]
 
 
-def _zeros_around(shape: Shape, padding: Pair, like: Array) -> tuple[Array, Array]:
-    """Zeros of the padded images' shape, and a view of them without the padding, (B, H, W, C)."""
-    (b, h, w, c), (ph, pw) = shape, padding
-    canvas = np.zeros_like(like, shape=(b, h + 2 * ph, w + 2 * pw, c), order="C")
-    return canvas, canvas[:, ph : ph + h, pw : pw + w]
-
-
 @primitive
 def im2col(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
     """Every window of zero-padded images as a row: (B, H, W, C) → (B, H', W', kh·kw·C)."""
+    padded = np.pad(x, ((0, 0), (padding[0],) * 2, (padding[1],) * 2, (0, 0)))
     sides = out_sizes(x.shape, kernel, stride, padding)
-    canvas, inside = _zeros_around(x.shape, padding, x)
-    inside[...] = x
-    return np.concatenate([canvas[tap] for tap in taps(sides, kernel, stride)], axis=3)
+    return np.concatenate([padded[tap] for tap in taps(sides, kernel, stride)], axis=3)
 
 
 defvjp(im2col, lambda ans, x, kernel, stride, padding: lambda g, s=x.shape: col2im(g, s, kernel, stride, padding))
@@ -359,11 +343,11 @@ defvjp(im2col, lambda ans, x, kernel, stride, padding: lambda g, s=x.shape: col2
 @primitive
 def col2im(columns: Array, shape: Shape, kernel: Pair, stride: Pair, padding: Pair) -> Array:
     """The adjoint of `im2col`: add every window to its pixels; (B, H', W', kh·kw·C) → shape (B, H, W, C)."""
-    canvas, inside = _zeros_around(shape, padding, columns)
-    c = shape[3]
+    (b, h, w, c), (ph, pw) = shape, padding
+    padded = np.zeros_like(columns, shape=(b, h + 2 * ph, w + 2 * pw, c), order="C")
     for k, tap in enumerate(taps(columns.shape[1:3], kernel, stride)):
-        canvas[tap] += columns[..., k * c : (k + 1) * c]
-    return inside
+        padded[tap] += columns[..., k * c : (k + 1) * c]
+    return padded[:, ph : ph + h, pw : pw + w]
 
 
 defvjp(col2im, lambda ans, columns, shape, kernel, stride, padding: lambda g: im2col(g, kernel, stride, padding))

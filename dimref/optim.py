@@ -74,7 +74,6 @@ def corrections(
     """(rate, floor): step t's lr and ε for uncorrected moments, t counted from 1. They absorb the moments' bias:
 
     lr·m̂/(√v̂ + ε) = rate·m/(√v + floor), rate = lr·√(1 − β₂ᵗ)/(1 − β₁ᵗ), floor = ε·√(1 − β₂ᵗ).
-
     Source: Kingma & Ba 2015, arXiv 1412.6980, end of section 2.
     """
     shrink = math.sqrt(1 - betas[1] ** t)

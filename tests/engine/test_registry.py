@@ -166,7 +166,7 @@ CASES = {
     "layers.affine": affine,
     "layers.linear_sum": linear_sum,
     "layers.convolution": convolution,
-    "layers.window_mean": window_mean,
+    "amdim.encoder.window_mean": window_mean,
     "layers.normalize": normalize,
     "layers.moving_average": lambda d: (lambda n: (d.array(n), d.array(n), 0.1, 1.25))(d.size(1, 5)),
     "discriminators.concat_pairs": concat_pairs,
