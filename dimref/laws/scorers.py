@@ -9,7 +9,8 @@ import numpy as np
 
 from dimref import bounds, discriminators, layers, negatives
 from dimref.backend import Backend
-from dimref.laws.law import Case, Sizes, Slack, equal, law, normal, number, on_device, tightest
+from dimref.laws.cases import normal
+from dimref.laws.law import Case, Sizes, Slack, equal, law, number, on_device, tightest
 from dimref.trees import map_tree
 
 HJELM = "arXiv 1808.06670"

@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from dimref.backend import Backend
-from dimref.laws.law import Case, Sizes, Slack, at_most, distribution, equal, law, mild, tightest
+from dimref.laws.cases import distribution, mild
+from dimref.laws.law import Case, Sizes, Slack, at_most, equal, law, tightest
 from dimref.theory import channels, f_divergences, information
 
 COVER, NOWOZIN = "Cover & Thomas 2006", "arXiv 1606.00709"
@@ -34,9 +35,8 @@ def rows(rng: np.random.Generator, inputs: int, outputs: int) -> np.ndarray:
     return np.stack([distribution(rng, outputs) for _ in range(inputs)])
 
 
-@law(
-    "identity", "I = H(X) − H(X|Y) = H(X) + H(Y) − H(X,Y) = KL(P‖Q)", joint, f"{COVER}, eq. (2.28); {COVER}, eq. (2.39)"
-)
+@law("identity", "I = H(X) − H(X|Y) = H(X) + H(Y) − H(X,Y) = KL(P‖Q)", joint,
+     f"{COVER}, eq. (2.28); {COVER}, eq. (2.39)")  # fmt: skip
 def information_four_ways(case: Case, backend: Backend) -> Slack:
     """Each from another function."""
     p_xy = case["p_xy"]
@@ -82,12 +82,8 @@ def data_processing_of_information(case: Case, backend: Backend) -> Slack:
     return at_most(after, information.mutual_information(case["p_xy"]), EXACT)
 
 
-@law(
-    "inequality",
-    "JS(P W ‖ Q W) ≤ JS(P‖Q), and so for every f-divergence",
-    processed,
-    f"{COVER}, theorem 2.8.1; {NOWOZIN}, eq. (2)",
-)
+@law("inequality", "JS(P W ‖ Q W) ≤ JS(P‖Q), and so for every f-divergence", processed,
+     f"{COVER}, theorem 2.8.1; {NOWOZIN}, eq. (2)")  # fmt: skip
 def data_processing_of_divergences(case: Case, backend: Backend) -> Slack:
     """A channel on y brings the joint and the product of marginals closer."""
     p = case["p_xy"]
@@ -149,12 +145,8 @@ def variational_form_below_divergence(case: Case, backend: Backend) -> Slack:
     return tightest(*slacks)
 
 
-@law(
-    "identity",
-    "D_f at T = f'(P/Q); KL, 2·JS and ½Σ|P−Q| by their own formulas",
-    joint,
-    f"{NOWOZIN}, eq. (5); {NOWOZIN}, table 1",
-)
+@law("identity", "D_f at T = f'(P/Q); KL, 2·JS and ½Σ|P−Q| by their own formulas", joint,
+     f"{NOWOZIN}, eq. (5); {NOWOZIN}, table 1")  # fmt: skip
 def variational_form_is_tight(case: Case, backend: Backend) -> Slack:
     """The supremum is attained, and three divergences are computed without f. Q > 0 wherever P > 0."""
     p = case["p_xy"]
@@ -207,12 +199,8 @@ def information_below_capacity(case: Case, backend: Backend) -> Slack:
     return tightest(at_most(passed, most.information + most.gap, EXACT), equal(at_best, most.information, 1e-9))
 
 
-@law(
-    "identity",
-    "C = log 2 − H(ε), (1 − ε) log 2, log(1 + (1−ε)·ε^(ε/(1−ε)))",
-    input_and_channel,
-    f"{COVER}, section 7.1",
-)
+@law("identity", "C = log 2 − H(ε), (1 − ε) log 2, log(1 + (1−ε)·ε^(ε/(1−ε)))", input_and_channel,
+     f"{COVER}, section 7.1")  # fmt: skip
 def capacities_of_textbook_channels(case: Case, backend: Backend) -> Slack:
     """Symmetric, erasure and Z-channel at a crossover ε, by their closed forms; within the certified gap."""
     e = case["flip"]
@@ -225,9 +213,8 @@ def capacities_of_textbook_channels(case: Case, backend: Backend) -> Slack:
     return equal(found, closed, 2e-6)
 
 
-@law(
-    "identity", "q(y) = Σ_x p(x) W(y|x), and I(p, W) = H(q) − Σ p(x) H(W_x)", input_and_channel, f"{COVER}, eq. (2.28)"
-)
+@law("identity", "q(y) = Σ_x p(x) W(y|x), and I(p, W) = H(q) − Σ p(x) H(W_x)", input_and_channel,
+     f"{COVER}, eq. (2.28)")  # fmt: skip
 def channel_information_by_rows(case: Case, backend: Backend) -> Slack:
     """What remains unknown of Y is the mean entropy of the rows."""
     p_x, channel = case["p_x"], case["channel"]
