@@ -234,10 +234,10 @@ def sampled_infonce_same_expectation(case: Case, backend: Backend) -> Slack:
 def nwj_and_jsd_off_are_unbiased(case: Case, backend: Backend) -> Slack:
     """Both are linear in the two expectations, and off-diagonal pairs are samples of the product."""
     off = negatives.all_pairs(backend.to_device(batches(case, case["critic"], 3)))
-    found = [number(backend, bound(*off)) for bound in (bounds.nwj, bounds.jsd)]
+    result = [number(backend, bound(*off)) for bound in (bounds.nwj, bounds.jsd)]
     expected = [in_nats(backend, bound, *population(case, case["critic"])) for bound in (bounds.nwj, bounds.jsd)]
     scale = max(1.0, math.exp(float(case["critic"].max()) - 1))
-    return equal(found, expected, rounding(case["critic"]) * scale)
+    return equal(result, expected, rounding(case["critic"]) * scale)
 
 
 @law("inequality", "E[DV_off of a batch] ≥ DV(T)", urn, f"{BELGHAZI}, section 3.2")
@@ -293,7 +293,5 @@ def divergence_below_its_ceiling(case: Case, backend: Backend) -> Slack:
     ceiling = information.js_from_information(truth)
     certified = information.information_from_js(js)
     return tightest(
-        at_most(js, ceiling, 1e-12),
-        at_most(ceiling, math.log(2) / 2 * truth, 1e-12),
-        at_most(certified, truth, 1e-6),
+        at_most(js, ceiling, 1e-12), at_most(ceiling, math.log(2) / 2 * truth, 1e-12), at_most(certified, truth, 1e-6)
     )

@@ -58,8 +58,8 @@ def gaussian_information_three_ways(case: Case, backend: Backend) -> Slack:
     q = np.block([[x, np.zeros((d, len(y)))], [np.zeros((len(y), d)), y]])
     zero = np.zeros(len(cov))
     entropies = gaussian.gaussian_entropy(x) + gaussian.gaussian_entropy(y) - gaussian.gaussian_entropy(cov)
-    found = [entropies, gaussian.gaussian_kl(zero, cov, zero, q)]
-    return equal(found, [gaussian.gaussian_mutual_information(cov, d)] * 2, EXACT)
+    result = [entropies, gaussian.gaussian_kl(zero, cov, zero, q)]
+    return equal(result, [gaussian.gaussian_mutual_information(cov, d)] * 2, EXACT)
 
 
 @law("identity", "I = E_P[R] and E_Q[e^R] = 1, by Gauss–Hermite quadrature", correlated, f"{COVER}, example 8.5.1")
@@ -129,9 +129,9 @@ def invertible_maps_keep_information(case: Case, backend: Backend) -> Slack:
     whole[:d, :d] = mix
     mapped = whole @ cov @ whole.T
     mapped = (mapped + mapped.T) / 2
-    found = [gaussian.gaussian_mutual_information(mapped, d), gaussian.gaussian_entropy(mapped)]
+    result = [gaussian.gaussian_mutual_information(mapped, d), gaussian.gaussian_entropy(mapped)]
     grown = gaussian.gaussian_entropy(cov) + math.log(abs(np.linalg.det(mix)))
-    return equal(found, [gaussian.gaussian_mutual_information(cov, d), grown], 1e-7)
+    return equal(result, [gaussian.gaussian_mutual_information(cov, d), grown], 1e-7)
 
 
 @law("inequality", "I(X; Y + noise) ≤ I(X; Y)", covariance, f"{COVER}, theorem 2.8.1")

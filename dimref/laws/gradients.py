@@ -157,8 +157,8 @@ def _play(case: Case, backend: Backend, player: str) -> dict[str, np.ndarray]:
         seen = discriminators.prior_logits(map_tree(stop_gradient, parameters), sample)
         return ops.total(seen), {}
 
-    _, found, _ = value_and_gradients(loss, tree)
-    flat = {f"{k}/{name}": g for k in layers for name, g in found[k].items()} | {"y": found["y"]}
+    _, slopes_of, _ = value_and_gradients(loss, tree)
+    flat = {f"{k}/{name}": g for k in layers for name, g in slopes_of[k].items()} | {"y": slopes_of["y"]}
     return {k: backend.to_host(g) for k, g in flat.items() if g is not None}
 
 

@@ -73,7 +73,7 @@ class Law:
     measure: Callable[[Case, Backend], Slack]
 
     def obeyed(self, slack: Slack) -> bool:
-        """Whether a measured case is as this law says: for a counterexample, that the false statement fails there."""
+        """Whether a measured case obeys this law: for a counterexample, whether the false statement fails."""
         return slack.value < -slack.tolerance if self.kind == "counterexample" else slack.holds
 
 
@@ -101,13 +101,13 @@ def at_most(smaller: Any, larger: Any, tolerance: float) -> Slack:
     return Slack(float(slack.min()), tolerance)
 
 
-def equal(found: Any, expected: Any, tolerance: float) -> Slack:
+def equal(result: Any, expected: Any, tolerance: float) -> Slack:
     """The slack of found = expected, elementwise the least; equal infinities are equal."""
-    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
-    if found.shape != expected.shape:
-        raise ValueError(f"shapes {found.shape} and {expected.shape} should be equal")
+    result, expected = np.asarray(result, np.float64), np.asarray(expected, np.float64)
+    if result.shape != expected.shape:
+        raise ValueError(f"shapes {result.shape} and {expected.shape} should be equal")
     with np.errstate(invalid="ignore"):
-        slack = np.where(found == expected, 0.0, -np.abs(found - expected))
+        slack = np.where(result == expected, 0.0, -np.abs(result - expected))
     return Slack(float(slack.min(initial=0.0)), tolerance)
 
 
@@ -142,7 +142,7 @@ def on_device(case: Case, backend: Backend, *names: str) -> list[Array]:
 def gradients(backend: Backend, function: Callable[..., Array], *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
     """The gradients of a scalar function in each of its arrays, on the host; zeros where it does not depend on one."""
     named = {str(k): backend.to_device(a) for k, a in enumerate(arrays)}
-    _, found, _ = value_and_gradients(lambda tree: (function(*tree.values()), {}), named)
+    _, result, _ = value_and_gradients(lambda tree: (function(*tree.values()), {}), named)
     return tuple(
-        np.zeros_like(a) if g is None else backend.to_host(g) for g, a in zip(found.values(), arrays, strict=True)
+        np.zeros_like(a) if g is None else backend.to_host(g) for g, a in zip(result.values(), arrays, strict=True)
     )
