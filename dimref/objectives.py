@@ -1,4 +1,4 @@
-"""Deep InfoMax's objective: max over encoder and scorers of α·I_global + β·I_local, and the game of the prior, γ.
+"""Deep InfoMax's objective: max over encoder and critics of α·I_global + β·I_local, and the prior's game, weighted by γ.
 
 The only file of Deep InfoMax's training where a bound changes its sign to become a loss. A term of weight 0 has no
 parameters and no draws, and costs nothing. The prior is a game of two players, so it enters twice: the discriminator's
@@ -25,7 +25,7 @@ SATURATED = math.log(99)
 
 @dataclass(frozen=True)
 class Objective:
-    """Which terms, which bound, which scorer, which negatives.
+    """The choice of terms, bound, critic and negatives.
 
     Raises:
         ValueError: a name is none of those known, or a term that is on has negatives that its bound or scorer cannot use.
@@ -56,7 +56,7 @@ class Objective:
                 raise ValueError(f"Objective: {argument} must be one of {', '.join(allowed)}, was {found!r}")
         for term, weight in (("local", self.local_weight), ("global", self.global_weight)):
             fits: tuple[str, ...] = choices.CANDIDATE_NEGATIVES if self.bound == "infonce" else choices.PAIR_NEGATIVES
-            if self.scorer(term) == "dot":  # it scores the whole square: nothing is drawn before
+            if self.scorer(term) == "dot":  # it computes the whole score matrix: no indices are drawn
                 fits = tuple(kind for kind in fits if kind not in ("shuffle", "roll", "sampled"))
             if weight and self.negatives(term) not in fits:
                 found = self.negatives(term)
@@ -67,7 +67,7 @@ class Objective:
         return {"local": self.local_negatives, "global": self.global_negatives}[term]
 
     def scorer(self, term: str) -> str:
-        """The scorer of the "local" or the "global" term."""
+        """The critic of the "local" or the "global" term."""
         return {"local": self.local_scorer, "global": "concat"}[term]
 
     @property
@@ -168,8 +168,8 @@ def loss(
         if average is not None:
             averages[term] = average
         if objective.negatives(term) == "all-locations":
-            (square,) = scores
-            terms[f"{term}_certified"] = bounds.infonce_certified(stop_gradient(square))
+            (matrix,) = scores
+            terms[f"{term}_certified"] = bounds.infonce_certified(stop_gradient(matrix))
     if objective.prior_weight:
         game, terms["prior"] = prior_game(parameters["prior"], encoding.y, noise["prior"]["z"], objective)
         value = value + objective.prior_weight * game
@@ -178,7 +178,7 @@ def loss(
 
 
 def score(term: str, parameters: Tree, encoding: Encoding, noise: Tree, objective: Objective) -> tuple[Array, ...]:
-    """The scores that a bound needs: a square (N, N, L) alone, or (joint, product), or (positives, negatives)."""
+    """The scores that a bound takes: a score matrix (N, N, L) alone, or (joint, product), or (positives, negatives)."""
     if term == "local":
         features = encoders.by_location(encoding.local_map)
     else:
@@ -186,20 +186,20 @@ def score(term: str, parameters: Tree, encoding: Encoding, noise: Tree, objectiv
         features = ops.reshape(flat, (flat.shape[0], 1, flat.shape[1]))
     kind = objective.negatives(term)
     if objective.scorer(term) == "dot":
-        scores = discriminators.dot_square(parameters, features, encoding.y)
+        scores = discriminators.dot_scores(parameters, features, encoding.y)
     elif kind in ("shuffle", "roll"):
         return discriminators.concat_pairs(parameters, features, encoding.y, noise["index"])
     elif kind == "sampled":
         return discriminators.concat_candidates(parameters, features, encoding.y, noise["candidates"])
     else:
-        scores = discriminators.concat_square(parameters, features, encoding.y)
+        scores = discriminators.concat_scores(parameters, features, encoding.y)
     return negatives.all_pairs(scores) if kind == "all-pairs" else (scores,)
 
 
 def information(
     scores: tuple[Array, ...], bound: str, kind: str, log_average: Array | None
 ) -> tuple[Array, Array | None]:
-    """The bound in nats of what `score` returned, and MINE's new moving average (None for every other bound)."""
+    """The bound in nats on the scores of `score`, and MINE's new moving average (None for every other bound)."""
     if bound == "mine":
         joint, product = scores
         return bounds.mine(joint, product, log_average)
@@ -209,12 +209,11 @@ def information(
 
 
 def prior_game(parameters: Tree, y: Array, z: Array, objective: Objective) -> tuple[Array, Array]:
-    """Both players' losses against the prior, and D_φ = E_z[log D(z)] + E_x[log(1 − D(y))] in nats, at most 0.
+    """The sum of both players' losses, and D_φ = E_z[log D(z)] + E_x[log(1 − D(y))] in nats, at most 0.
 
     The discriminator maximizes D_φ. The encoder minimizes E_x[log(1 − D(y))] (minimax, the paper's form) or
     −E_x[log D(y)] (non-saturating, official code's form). At equilibrium D_φ = −log 4. For a uniform prior y passes a
     sigmoid first. All from logits: log D = −sp(−d), log(1 − D) = −sp(d).
-
     Source: arXiv 1808.06670, eq. (7); arXiv 1406.2661, eq. (1) and section 3 for the non-saturating form.
     """
     sample = ops.sigmoid(y) if objective.prior == "uniform" else y

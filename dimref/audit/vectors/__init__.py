@@ -22,7 +22,6 @@ EXCEPTIONS = {
     "objectives.init_parameters": "random initial values, as above",
     "objectives.draw_noise": "random draws, as above",
     "encoders.Layout": "a record of sizes",
-    "encoders.Padded": "a protocol: the sizes that scale needs",
     "encoders.Encoding": "a record: what encode returns",
     "encoders.init_encoder": "random initial values, as above",
     "augment.draw_views": "random draws, as above",

@@ -33,10 +33,14 @@ HOW_TO_READ = (
     "are meant. Compare float64 to about 1e-12 and float32 to about 1e-5 of the array's largest element."
 )
 
-HOMES = {  # of functions whose published names are shorter than their modules'
+HOMES = {  # the modules of functions whose published names are shorter
     "augment": "amdim.augmentation",
     "multiscale": "amdim.encoder",
     **{name: f"{room}.{name}" for name, room in ROOMS.items()},
+}
+RENAMED = {  # published names stay
+    "discriminators.concat_square": "discriminators.concat_scores",
+    "discriminators.dot_square": "discriminators.dot_scores",
 }
 
 
@@ -109,7 +113,7 @@ def key_of(case: Case, role: str, name: str) -> str:
 
 
 def _describe(function: str) -> dict[str, Any]:
-    module, _, name = function.partition(".")
-    found = getattr(importlib.import_module(f"dimref.{HOMES.get(module, module)}"), name)
-    text = inspect.getdoc(found) or ""
-    return {"file": f"{module}.npz", "meaning": text, "source": equations.source_of(found)}
+    module, _, name = RENAMED.get(function, function).partition(".")
+    described = getattr(importlib.import_module(f"dimref.{HOMES.get(module, module)}"), name)
+    text = inspect.getdoc(described) or ""
+    return {"file": f"{module}.npz", "meaning": text, "source": equations.source_of(described)}
