@@ -40,13 +40,13 @@ from pathlib import Path
 
 resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
 signal.alarm(60)
-from dimref import config, runs
 from dimref.data.files import need_file
 from dimref.errors import DimrefError
 from dimref.plots.accuracies import read_probes
+from dimref.training import checkpoints, config
 
 for path in map(Path, sys.argv[1:]):
-    for read in (config.read, runs.read_metrics, read_probes, runs.load_checkpoint, need_file):
+    for read in (config.read, checkpoints.read_metrics, read_probes, checkpoints.load_checkpoint, need_file):
         try:
             print(f"{path} is read: {read(path)}")
         except DimrefError as error:
