@@ -13,6 +13,7 @@ exact in float32, too; nothing depends on how NumPy turns bits into normal devia
 EXCEPTIONS = {
     "negatives.derangements": "a random draw; any derangement will do, and the traces carry theirs",
     "negatives.sampled": "a random draw, as above",
+    "negatives.check_scores": "a check of shapes",
     "f_divergences.Generator": "a record of functions: each shows in the vectors of f_divergence",
     "channels.Capacity": "a record: what capacity returns",
     "discriminators.init_concat": "random initial values; the vectors carry their parameters",

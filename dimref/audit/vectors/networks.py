@@ -23,7 +23,6 @@ def cases() -> Iterator[Case]:
     yield from _scorers(Draw(24))
     yield from _prior(Draw(25))
     yield _pair_of_layers(Draw(27))
-    yield _window_mean(Draw(28))
 
 
 def of_arguments(function: Callable[..., Any], *names: str, **options: Any) -> Callable[[Tree], Tree]:
@@ -118,13 +117,6 @@ def _pair_of_layers(draw: Draw) -> Case:
     }
     seen = ("first", "x", "second", "y")
     return Case("layers.linear_sum", "rows", inputs, of_arguments(layers.linear_sum, *seen), {}, seen)
-
-
-def _window_mean(draw: Draw) -> Case:
-    inputs = {"x": draw.uniform(2, 3, 6, 2), "weight": draw.uniform(2, 2, 2, 2)}
-    options = {"kernel": (2, 3), "stride": (1, 2)}
-    run = lambda i: {"value": layers.window_mean(i["x"], *options.values())}  # noqa: E731
-    return Case("layers.window_mean", "2×3, stride 1×2", inputs, run, options, ("x",))
 
 
 def _inference(draw: Draw) -> Case:
