@@ -13,6 +13,7 @@ import numpy as np
 from dimref import encoders, engine
 from dimref.backend import Backend
 from dimref.data import DataError
+from dimref.errors import named
 from dimref.training import checkpoint as checkpoints
 from dimref.training.checkpoint import Checkpoint, check_same_shapes
 from dimref.training.config import Config
@@ -96,7 +97,7 @@ def load(run: Path, backend: Backend, checkpoint: str = NEWEST) -> tuple[Encoder
             raise ValueError(f"one of {layout.numbers:,} numbers beside arrays of {count:,}")
         expected = method.init_encoder(np.random.default_rng(0), layout)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(f"{path}: expected the layout of an encoder, found {type(error).__name__}: {error}") from None
+        raise RunError(f"{path}: expected the layout of an encoder, found {named(error)}") from None
     for tree, fresh in zip(trees, expected, strict=True):
         check_same_shapes(path, tree, fresh)
         for name, array in leaves(tree):

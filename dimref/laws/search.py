@@ -15,6 +15,7 @@ from hypothesis import seed as from_seed
 from hypothesis import strategies as st
 
 from dimref.backend import Backend
+from dimref.errors import named
 from dimref.laws.law import Case, Law, Sizes, Slack
 from dimref.tape import REGIONS, plain_forms
 
@@ -107,7 +108,7 @@ def search(law: Law, backend: Backend, examples: int, seed: int) -> Result:
             case = law.draw(np.random.default_rng(rng_seed), drawn)
             slack = _measure(law, case, backend)
         except Exception as exception:  # whatever a broken function raises is a finding, not the end of the check
-            error = f"{type(exception).__name__}: {exception}"
+            error = named(exception)
         if slack is None or not law.obeyed(slack):
             broken.append((case, slack, error))
             raise _Broken

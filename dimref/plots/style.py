@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from dimref.errors import DimrefError
+from dimref.errors import DimrefError, named
 from dimref.training.files import writing
 
 # Okabe & Ito's palette: told apart by colour-blind readers, and by lightness in grey.
@@ -29,7 +29,7 @@ def available() -> bool:
     except ImportError:
         return False
     except Exception as error:
-        raise DimrefError(f"pictures: expected matplotlib to load, found {type(error).__name__}: {error}") from None
+        raise DimrefError(f"pictures: expected matplotlib to load, found {named(error)}") from None
     return True
 
 

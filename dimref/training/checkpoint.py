@@ -15,6 +15,7 @@ import numpy as np
 
 from dimref.data.dataset import DataError, fault
 from dimref.data.npy import npz_header, numbers, open_npz, read_npz_array
+from dimref.errors import named
 from dimref.training import config as configs
 from dimref.training import metrics
 from dimref.training.config import Config
@@ -95,7 +96,7 @@ def load(path: Path) -> Checkpoint:
     except DataError as error:
         cause = error.__cause__
         what = "one that cannot be read" if isinstance(cause, OSError) else "a damaged file"
-        why = f"{type(cause).__name__}: {cause}" if cause else str(error).removeprefix(f"{path}: ")
+        why = named(cause) if cause else str(error).removeprefix(f"{path}: ")
         raise RunError(f"{path}: expected a complete checkpoint, found {what} ({why})") from None
     if type(step) is not int or not 0 <= step < 1 << 63 or math.isnan(best):
         raise RunError(f"{path}: expected a step and a bound, found step {step!r}, bound {best}")

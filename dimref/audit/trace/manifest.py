@@ -12,7 +12,7 @@ from dimref import __version__, amdim
 from dimref.amdim import encoder as amdim_encoder
 from dimref.audit.trace.layouts import LAYOUTS, parameter_layout, recipe
 from dimref.audit.trace.pieces import Piece, forward, state_after
-from dimref.errors import DimrefError
+from dimref.errors import DimrefError, named
 from dimref.training import config as configs
 from dimref.training import machine
 from dimref.training.config import Config
@@ -154,7 +154,7 @@ def read(content: np.ndarray, source: str) -> dict[str, Any]:
         found = json.loads(content.tobytes().decode())
         version = found["format"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DimrefError(f"{source}: expected a trace's manifest, found {type(error).__name__}: {error}") from None
+        raise DimrefError(f"{source}: expected a trace's manifest, found {named(error)}") from None
     if version != FORMAT:
         raise DimrefError(f"{source}: expected trace format {FORMAT}, found {version!r}")
     return found
