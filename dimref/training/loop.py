@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from dimref import encoders, step
-from dimref.engine import malloc, threads
+from dimref import encoders, engine, step
+from dimref.engine import malloc
 from dimref.errors import DimrefError
 from dimref.training import metrics
 from dimref.training.checkpoint import Checkpoint
@@ -129,7 +129,7 @@ class HostSteps:
 def _steps(task: Task, state: State, report: Callable[[str], None]) -> Iterator[HostSteps | DeviceSteps]:
     """Step by step on the host, rows shared among threads; on a device, in its queue."""
     if task.backend.queue is None:
-        with threads.sharing():
+        with engine.sharing():
             yield HostSteps(task)
         return
     queue = task.backend.queue()

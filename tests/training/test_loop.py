@@ -9,11 +9,12 @@ import pytest
 import tiny_runs
 from fake_cupy import STRICT, DeviceArray
 
-from dimref import bounds, objectives
+from dimref import bounds, step
 from dimref.training import checkpoint as checkpoints
 from dimref.training import files, loop, metrics, run_directory
 from dimref.training import state as states
 from dimref.training.loop import Diverged, Interrupted
+from dimref.training.method import METHODS
 from dimref.trees import leaves
 
 pytestmark = pytest.mark.usefixtures("narrow")
@@ -102,7 +103,7 @@ def test_held_out_terms_are_means_over_batches_in_inference_mode(prepare, monkey
         calls.append((len(images), training))
         return 0.0, {"terms": {"local": float(len(calls))}}
 
-    monkeypatch.setattr(objectives, "loss", loss)
+    monkeypatch.setitem(METHODS, "dim", dataclasses.replace(METHODS["dim"], loss=loss))
     assert loop.held_out_terms(task, states.initial_state(task)) == {"local": 1.5}
     assert calls == [(4, False), (4, False)]
 
@@ -358,14 +359,14 @@ def test_a_term_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(p
 
 def test_a_gradient_that_is_not_finite_is_named(prepare, monkeypatch):
     task = prepare()
-    real = loop.value_and_gradients
+    real = step.value_and_gradients
 
     def spoiled(*args):
-        value, gradients, found = real(*args)
+        value, gradients, report = real(*args)
         gradients["encoder"]["conv2"]["w"] = gradients["encoder"]["conv2"]["w"] * np.float32(np.nan)
-        return value, gradients, found
+        return value, gradients, report
 
-    monkeypatch.setattr(loop, "value_and_gradients", spoiled)
+    monkeypatch.setattr(step, "value_and_gradients", spoiled)
     state = states.initial_state(task)
     before = {path: array.copy() for path, array in leaves(state.parameters)}
     with pytest.raises(Diverged, match="the gradient of encoder/conv2/w"):
