@@ -18,9 +18,9 @@ from dimref.evaluation.evaluate import Requested, evaluate
 from dimref.evaluation.labelled import labelled_images
 from dimref.export.inference import Encoder, untrained
 from dimref.training import loop
-from dimref.training.checkpoints import Checkpoint
+from dimref.training.checkpoint import Checkpoint
 from dimref.training.config import Config
-from dimref.training.loop import State
+from dimref.training.state import State, machine_of
 from dimref.training.task import Task
 
 
@@ -38,7 +38,7 @@ def opening(task: Task, run: Path, checkpoint: Checkpoint | None) -> None:
         f"{task.backend.name} on {task.backend.device}, seed {config.seed}, batches of {config.batch_size}{graph}",
     )
     _row("run", f"{run}, {task.total_steps} steps" + (f", going on from step {checkpoint.step}" if checkpoint else ""))
-    if checkpoint and checkpoint.meta.get("machine") != loop.machine_of(task):
+    if checkpoint and checkpoint.meta.get("machine") != machine_of(task):
         click.echo("note: this machine, BLAS or number of threads is not the one the run was started with; the result is "
                    "as good, but not equal bit for bit")  # fmt: skip
 

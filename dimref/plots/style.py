@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dimref.errors import DimrefError, named
-from dimref.training import checkpoints
+from dimref.training.files import writing
 
 # Okabe & Ito's palette: told apart by colour-blind readers, and by lightness in grey.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
@@ -84,7 +84,7 @@ def save(figure: Any, path: Path) -> Path:
     Raises:
         RunError: it cannot be written; an old picture stays as it was.
     """
-    with checkpoints.writing(path) as file, warnings.catch_warnings():
+    with writing(path) as file, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a class called in a script that the font lacks
         figure.savefig(file, format="png", dpi=DPI)
     return path

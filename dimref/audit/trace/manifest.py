@@ -16,8 +16,7 @@ from dimref.errors import DimrefError, named
 from dimref.training import config as configs
 from dimref.training import machine
 from dimref.training.config import Config
-from dimref.training.methods import LAYOUTS as ENCODERS
-from dimref.training.methods import AnyLayout, AnyObjective
+from dimref.training.method import METHODS, AnyLayout, AnyObjective
 from dimref.training.task import Task
 
 FORMAT = 2
@@ -177,7 +176,7 @@ def step_of(found: dict[str, Any], source: str) -> tuple[Config, AnyObjective, A
             raise ValueError(f"blocks of {encoder['ndepth']} layers")
         if type(step) is not int or not 0 <= step < 1 << 63 or found["dtype"] not in ("float32", "float64"):
             raise ValueError("no step or no dtype")
-        objective, layout = config.objective().for_batch(n), ENCODERS[config.method](**encoder)
+        objective, layout = config.objective().for_batch(n), METHODS[config.method].layout(**encoder)
         for part, expected in (("objective", _plain(objective)), ("sizes", _sizes(layout, n))):
             for name, value in expected.items():
                 if found[part][name] != value:

@@ -17,7 +17,7 @@ from dimref import ROOMS, __version__
 from dimref.audit.vectors import EXCEPTIONS, multiview, networks, scores, tables, training
 from dimref.audit.vectors.case import Case, compute
 from dimref.laws import equations
-from dimref.training import checkpoints
+from dimref.training.files import replace
 from dimref.trees import leaves
 
 FORMAT = 1  # of names and layout of the files; the numbers themselves do not change with versions, up to rounding
@@ -89,10 +89,10 @@ def write(folder: Path) -> tuple[int, int]:
     for name, file in files.items():
         stream = io.BytesIO()
         np.savez(stream, **file)  # type: ignore[arg-type]
-        checkpoints.replace(folder / name, stream.getvalue())
+        replace(folder / name, stream.getvalue())
     content = {"format": FORMAT, "dimref": __version__, "how_to_read": HOW_TO_READ}
     content |= {"not_here": EXCEPTIONS, "functions": functions, "cases": entries}
-    checkpoints.replace(folder / MANIFEST, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+    replace(folder / MANIFEST, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
     return len(entries), sum(map(len, files.values()))
 
 
