@@ -23,3 +23,8 @@ def printable(line: str) -> str:
 def first_line(error: BaseException) -> str:
     """What an error says, on one line; its type where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].strip()
+
+
+def named(error: BaseException) -> str:
+    """An error's type, and what it says where it says anything."""
+    return ": ".join(filter(None, [type(error).__name__, str(error)]))

@@ -1,4 +1,4 @@
-"""Deep InfoMax's objective: max over encoder and scorers of α·I_global + β·I_local, and the game of the prior, γ.
+"""Deep InfoMax's objective: max over encoder and critics of α·I_global + β·I_local, and the game of the prior, γ.
 
 The only file of Deep InfoMax's training where a bound changes its sign to become a loss. A term of weight 0 has no
 parameters and no draws, and costs nothing. The prior is a game of two players, so it enters twice: the discriminator's
@@ -8,6 +8,7 @@ term sees y stopped, the encoder's term sees the discriminator's parameters stop
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +17,6 @@ import numpy as np
 from dimref import bounds, discriminators, encoders, negatives, ops
 from dimref.encoders import Encoding, Layout
 from dimref.tape import stop_gradient
-from dimref.training import choices
 from dimref.trees import Array, Tree, map_tree
 
 # |T| beyond this: σ(T) is within 1 % of 0 or 1, and where the sign is right JSD's gradient is nearly gone.
@@ -25,11 +25,7 @@ SATURATED = math.log(99)
 
 @dataclass(frozen=True)
 class Objective:
-    """Which terms, which bound, which scorer, which negatives.
-
-    Raises:
-        ValueError: a name is none of those known, or a term that is on has negatives that its bound or scorer cannot use.
-    """
+    """Which terms, bound, critic and negatives; an unknown name is a ValueError where its function is looked up."""
 
     global_weight: float  # α
     local_weight: float  # β
@@ -43,32 +39,13 @@ class Objective:
     prior_loss: str = "minimax"
     gradient_penalty: float = 0.0
 
-    def __post_init__(self) -> None:
-        known = {
-            "bound": choices.BOUNDS,
-            "local_scorer": choices.SCORERS,
-            "prior": choices.PRIORS,
-            "prior_loss": choices.PRIOR_LOSSES,
-        }
-        for argument, allowed in known.items():
-            if getattr(self, argument) not in allowed:
-                found = getattr(self, argument)
-                raise ValueError(f"Objective: {argument} must be one of {', '.join(allowed)}, was {found!r}")
-        for term, weight in (("local", self.local_weight), ("global", self.global_weight)):
-            fits: tuple[str, ...] = choices.CANDIDATE_NEGATIVES if self.bound == "infonce" else choices.PAIR_NEGATIVES
-            if self.scorer(term) == "dot":  # it scores the whole square: nothing is drawn before
-                fits = tuple(kind for kind in fits if kind not in ("shuffle", "roll", "sampled"))
-            if weight and self.negatives(term) not in fits:
-                found = self.negatives(term)
-                raise ValueError(f"Objective: {term}_negatives must be one of {', '.join(fits)}, was {found!r}")
-
     def negatives(self, term: str) -> str:
         """The kind of negatives of the "local" or the "global" term."""
-        return {"local": self.local_negatives, "global": self.global_negatives}[term]
+        return self.local_negatives if term == "local" else self.global_negatives
 
     def scorer(self, term: str) -> str:
-        """The scorer of the "local" or the "global" term."""
-        return {"local": self.local_scorer, "global": "concat"}[term]
+        """The critic of the "local" or the "global" term."""
+        return self.local_scorer if term == "local" else "concat"
 
     @property
     def weights(self) -> dict[str, float]:
@@ -84,12 +61,16 @@ class Objective:
         """Ceiling in nats of the "local" or the "global" bound for batches of n images."""
         if self.bound != "infonce":
             return bounds.ceiling(self.bound)
-        count = {
-            "same-location": n,
-            "all-locations": 1 + (n - 1) * (locations if term == "local" else 1),
-            "sampled": self.candidates,
-        }
-        return bounds.ceiling("infonce", count[self.negatives(term)])
+        others = (n - 1) * (locations if term == "local" else 1)
+        counts = {"same-location": n, "all-locations": 1 + others, "sampled": self.candidates}
+        return bounds.ceiling("infonce", _named("negatives", counts, self.negatives(term)))
+
+
+def _named(argument: str, known: dict[str, Any], name: str) -> Any:
+    """What a dict has under a name, or the ValueError that lists what it has."""
+    if name not in known:
+        raise ValueError(f"Objective: {argument} must be one of {', '.join(known)}, was {name!r}")
+    return known[name]
 
 
 def init_parameters(rng: np.random.Generator, layout: Layout, objective: Objective) -> tuple[Tree, Tree]:
@@ -98,55 +79,57 @@ def init_parameters(rng: np.random.Generator, layout: Layout, objective: Objecti
     parameters: Tree = {"encoder": encoder}
     d = layout.representation
     if objective.local_weight:
-        init = {"concat": discriminators.init_concat, "dot": discriminators.init_dot}[objective.local_scorer]
-        parameters["local"] = init(rng, layout.local[1], d)
+        critics = {"concat": discriminators.init_concat, "dot": discriminators.init_dot}
+        parameters["local"] = _named("local_scorer", critics, objective.local_scorer)(rng, layout.local[1], d)
     if objective.global_weight:
         side, channels = layout.last
         parameters["global"] = discriminators.init_concat(rng, side * side * channels, d)
     if objective.prior_weight:
         parameters["prior"] = discriminators.init_prior(rng, d)
-    return parameters, {"encoder": running, "mine": {}}
+    return parameters, model_state(running, layout, objective, 0)
+
+
+def model_state(running: Tree, layout: Layout, objective: Objective, step: int) -> Tree:
+    """The arrays of the model state after so many steps: MINE has averages, here 0, from the first step on."""
+    has_averages = objective.bound == "mine" and step > 0
+    averages = {t: np.zeros(_locations(t, layout), np.float32) for t in objective.weights if has_averages}
+    return {"encoder": running, "mine": averages}
+
+
+def _locations(term: str, layout: Layout) -> int:
+    return layout.local[0] ** 2 if term == "local" else 1
 
 
 def draw_noise(rng: np.random.Generator, objective: Objective, layout: Layout, n: int) -> Tree:
     """One step's randomness, drawn on the host: indices of negatives and draws of the prior, float32."""
-    noise: Tree = {}
-    if objective.local_weight:
-        noise["local"] = _draw_negatives(rng, objective.local_negatives, n, layout.local[0] ** 2, objective.candidates)
-    if objective.global_weight:
-        noise["global"] = _draw_negatives(rng, objective.global_negatives, n, 1, objective.candidates)
+    noise: Tree = {
+        term: _draw_negatives(rng, objective.negatives(term), n, _locations(term, layout), objective.candidates)
+        for term in objective.weights
+    }
     if objective.prior_weight:
-        shape = (n, layout.representation)
-        draws = rng.random(shape) if objective.prior == "uniform" else rng.standard_normal(shape)
-        noise["prior"] = {"z": draws.astype(np.float32)}
+        draw = _named("prior", {"uniform": rng.random, "gaussian": rng.standard_normal}, objective.prior)
+        noise["prior"] = {"z": draw((n, layout.representation)).astype(np.float32)}
     return noise
 
 
 def _draw_negatives(rng: np.random.Generator, kind: str, n: int, locations: int, candidates: int) -> Tree:
-    if kind == "shuffle":
-        return {"index": negatives.derangements(rng, n, locations)}
-    if kind == "roll":
-        return {"index": negatives.roll(n)}
-    if kind == "sampled":
-        return {"candidates": negatives.sampled(rng, n, candidates - 1)}
-    return {}
+    draws: dict[str, Callable[[], Tree]] = {
+        "shuffle": lambda: {"index": negatives.derangements(rng, n, locations)},
+        "roll": lambda: {"index": negatives.roll(n)},
+        "sampled": lambda: {"candidates": negatives.sampled(rng, n, candidates - 1)},
+        **dict.fromkeys(("all-pairs", "same-location", "all-locations"), dict),  # of the whole score matrix
+    }
+    return _named("negatives", draws, kind)()
 
 
 def loss(
-    parameters: Tree,
-    state: Tree,
-    images: Array,
-    noise: Tree,
-    objective: Objective,
-    layout: Layout,
+    parameters: Tree, state: Tree, images: Array, noise: Tree, objective: Objective, layout: Layout,
     training: bool = True,
-) -> tuple[Array, dict[str, Any]]:
+) -> tuple[Array, dict[str, Any]]:  # fmt: skip
     """−(α·I_global + β·I_local) + γ·(both players' prior terms), to be minimized in all parameters at once.
 
     Args:
-        parameters, state: from `init_parameters`.
-        images: (B, H, W, C) from `encoders.scale`.
-        noise: from `draw_noise`.
+        parameters, state: from `init_parameters`. images: (B, H, W, C) from `encoders.scale`. noise: from `draw_noise`.
         training: batch norm with the batch's statistics; otherwise with the running ones.
     Returns:
         The scalar loss, and {"terms": nats by name, "state": new model state, "y": (B, D), "saturated": share of scores
@@ -154,45 +137,37 @@ def loss(
     Source: arXiv 1808.06670, eq. (8).
     """
     encoding, running = encoders.encode(parameters["encoder"], state["encoder"], images, layout, training)
-    value: Array = 0.0
     terms: dict[str, Array] = {}
-    saturated: dict[str, Array] = {}
-    averages: Tree = {}
-    for term, weight in (("global", objective.global_weight), ("local", objective.local_weight)):
-        if not weight:
-            continue
+    report: Tree = {"terms": terms, "state": {"encoder": running, "mine": {}}, "y": encoding.y, "saturated": {}}
+    value: Array = 0.0
+    for term, weight in reversed(objective.weights.items()):
         scores = score(term, parameters[term], encoding, noise[term], objective)
         terms[term], average = information(scores, objective.bound, objective.negatives(term), state["mine"].get(term))
         value = value - weight * terms[term]
-        saturated[term] = _saturated(scores)
+        report["saturated"][term] = _saturated(scores)
         if average is not None:
-            averages[term] = average
+            report["state"]["mine"][term] = average
         if objective.negatives(term) == "all-locations":
-            (square,) = scores
-            terms[f"{term}_certified"] = bounds.infonce_certified(stop_gradient(square))
+            terms[f"{term}_certified"] = bounds.infonce_certified(stop_gradient(scores[0]))
     if objective.prior_weight:
         game, terms["prior"] = prior_game(parameters["prior"], encoding.y, noise["prior"]["z"], objective)
         value = value + objective.prior_weight * game
-    model_state = {"encoder": running, "mine": averages}
-    return value, {"terms": terms, "state": model_state, "y": encoding.y, "saturated": saturated}
+    return value, report
 
 
 def score(term: str, parameters: Tree, encoding: Encoding, noise: Tree, objective: Objective) -> tuple[Array, ...]:
-    """The scores that a bound needs: a square (N, N, L) alone, or (joint, product), or (positives, negatives)."""
-    if term == "local":
-        features = encoders.by_location(encoding.local_map)
-    else:
-        flat = encoders.flatten(encoding.last_map)
-        features = ops.reshape(flat, (flat.shape[0], 1, flat.shape[1]))
+    """The scores that a bound needs: a matrix (N, N, L) alone, or (joint, product), or (positives, negatives)."""
+    local, last = encoding.local_map, encoding.last_map
+    features = encoders.by_location(local) if term == "local" else ops.reshape(last, (last.shape[0], 1, -1))
     kind = objective.negatives(term)
     if objective.scorer(term) == "dot":
-        scores = discriminators.dot_square(parameters, features, encoding.y)
+        scores = discriminators.dot_scores(parameters, features, encoding.y)
     elif kind in ("shuffle", "roll"):
         return discriminators.concat_pairs(parameters, features, encoding.y, noise["index"])
     elif kind == "sampled":
         return discriminators.concat_candidates(parameters, features, encoding.y, noise["candidates"])
     else:
-        scores = discriminators.concat_square(parameters, features, encoding.y)
+        scores = discriminators.concat_scores(parameters, features, encoding.y)
     return negatives.all_pairs(scores) if kind == "all-pairs" else (scores,)
 
 
@@ -200,12 +175,13 @@ def information(
     scores: tuple[Array, ...], bound: str, kind: str, log_average: Array | None
 ) -> tuple[Array, Array | None]:
     """The bound in nats of what `score` returned, and MINE's new moving average (None for every other bound)."""
+    known = {"jsd": bounds.jsd, "dv": bounds.dv, "mine": bounds.mine, "nwj": bounds.nwj, "infonce": bounds.infonce}
+    function = _named("bound", known, bound)
     if bound == "mine":
-        joint, product = scores
-        return bounds.mine(joint, product, log_average)
+        return function(*scores, log_average)
     if bound == "infonce":
-        return bounds.infonce_sampled(*scores) if kind == "sampled" else bounds.infonce(scores[0], kind), None
-    return {"jsd": bounds.jsd, "dv": bounds.dv, "nwj": bounds.nwj}[bound](*scores), None
+        return bounds.infonce_sampled(*scores) if kind == "sampled" else function(*scores, kind), None
+    return function(*scores), None
 
 
 def prior_game(parameters: Tree, y: Array, z: Array, objective: Objective) -> tuple[Array, Array]:
@@ -225,9 +201,8 @@ def prior_game(parameters: Tree, y: Array, z: Array, objective: Objective) -> tu
     if objective.gradient_penalty:
         game = game + objective.gradient_penalty * discriminators.gradient_penalty(parameters, z)
     seen = discriminators.prior_logits(map_tree(stop_gradient, parameters), sample)
-    if objective.prior_loss == "minimax":
-        return game - ops.mean(ops.softplus(seen)), value
-    return game + ops.mean(ops.softplus(-seen)), value
+    losses = {"minimax": lambda d: -ops.mean(ops.softplus(d)), "non-saturating": lambda d: ops.mean(ops.softplus(-d))}
+    return game + _named("prior_loss", losses, objective.prior_loss)(seen), value
 
 
 def _saturated(scores: tuple[Array, ...]) -> Array:

@@ -15,6 +15,7 @@ from dimref.evaluation.probes import linear_probe
 from dimref.export.inference import Encoder, untrained
 from dimref.training import loop
 from dimref.training.config import PRESETS, Config
+from dimref.training.state import initial_state
 from dimref.training.task import Task, prepare
 
 STYLES = {"DIM(L)": ("#0072B2", "o-"), "DIM(G)": ("#D55E00", "s-"), "untrained": ("#666666", "^--")}
@@ -28,7 +29,7 @@ Scores = dict[str, float]
 
 def trained(task: Task) -> Encoder:
     """The encoder after all of the task's steps."""
-    state = loop.initial_state(task)
+    state = initial_state(task)
     while state.step < task.total_steps:
         state, _ = loop.train_step(task, state)
     return Encoder(task.layout, task.backend, state.parameters["encoder"], state.model["encoder"])

@@ -16,12 +16,10 @@ PACKAGE = Path(__file__).parents[1] / "dimref"
 BESIDE = {"__init__", "__main__", "backend", "cli", "errors"}  # files in dimref/ that are not the reference
 
 KNOWN = {
-    ("objectives", "training.choices"),
     ("audit.catalogue.measures", "evaluation.ssim"),
     ("evaluation.mine", "estimation.held_out"),
 }
 KNOWN_CYCLES = {  # an import of each cycle
-    ("training.device_steps", "training.loop"),
     ("audit.callables", "audit.report"),
     ("audit.trace.multiview", "audit.trace.pieces"),
     ("audit.trace.pieces", "audit.trace.scorers"),

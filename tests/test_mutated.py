@@ -27,8 +27,9 @@ from dimref.estimation.samples import as_pairs
 from dimref.export import inference
 from dimref.plots.accuracies import read_probes
 from dimref.plots.curves import _read as read_curves
-from dimref.training import checkpoints
+from dimref.training import checkpoint as checkpoints
 from dimref.training import config as configs
+from dimref.training import metrics
 from dimref.training.config import Config
 from dimref.trees import leaves
 
@@ -195,7 +196,7 @@ def same_lines(folder, found):
 
 def read_metrics(folder):
     read_curves(folder / "metrics.jsonl", ("local",))
-    return checkpoints.read_metrics(folder / "metrics.jsonl")
+    return metrics.read(folder / "metrics.jsonl")
 
 
 def estimated(folder):

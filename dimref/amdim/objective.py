@@ -34,7 +34,7 @@ class Objective:
     """Which scales predict which, how scores are clipped and penalized, how views are made.
 
     Raises:
-        ValueError: a name is none of those known, none is given, or a number is negative.
+        ValueError: a scale or the augmentation is unknown, or there is no scale, or one twice.
     """
 
     scales: tuple[str, ...] = SCALES  # anchor's map, then candidates' map
@@ -48,8 +48,6 @@ class Objective:
         if self.augmentation not in (None, *AUGMENTATIONS):
             allowed = ", ".join(AUGMENTATIONS)
             raise ValueError(f"Objective: augmentation must be one of {allowed}, was {self.augmentation!r}")
-        if not (0 <= self.clip < math.inf and 0 <= self.penalty < math.inf):
-            raise ValueError(f"Objective: clip and penalty must be ≥ 0, were {self.clip} and {self.penalty}")
 
     @property
     def weights(self) -> dict[str, float]:
@@ -72,7 +70,12 @@ class Objective:
 def init_parameters(rng: np.random.Generator, layout: Layout, objective: Objective) -> tuple[Tree, Tree]:
     """Parameters {"encoder"} and model state, on the host. The embeddings belong to the encoder; there is no scorer."""
     encoder, running = init_encoder(rng, layout)
-    return {"encoder": encoder}, {"encoder": running}
+    return {"encoder": encoder}, model_state(running, layout, objective, 0)
+
+
+def model_state(running: Tree, layout: Layout, objective: Objective, step: int) -> Tree:
+    """The arrays of the model state after so many steps: always the running statistics alone."""
+    return {"encoder": running}
 
 
 def draw_noise(rng: np.random.Generator, objective: Objective, layout: Layout, n: int) -> Tree:

@@ -11,7 +11,7 @@ from dimref.backend import Backend
 from dimref.bench.work import Work
 from dimref.engine import folded, malloc
 from dimref.tape import value_and_gradients
-from dimref.training import methods
+from dimref.training.method import method_of
 from dimref.trees import Tree, map_tree
 
 LR = 1e-4
@@ -59,7 +59,13 @@ class Reference:
 
     def _differentiate(self) -> tuple[Any, Tree, dict[str, Any]]:
         return value_and_gradients(
-            methods.loss, self.parameters, self.state, self.images, self.noise, self.objective, self.layout
+            method_of(self.layout).loss,
+            self.parameters,
+            self.state,
+            self.images,
+            self.noise,
+            self.objective,
+            self.layout,
         )
 
     def _encode(self) -> encoders.Encoding:

@@ -21,6 +21,7 @@ from dimref.export.inference import Encoder
 from dimref.tape import value_and_gradients
 from dimref.training import loop
 from dimref.training.config import Config
+from dimref.training.state import initial_state
 from dimref.training.task import Task
 from dimref.trees import Array, Tree
 
@@ -51,7 +52,7 @@ def train(n: int, backend: str, batch: int, seconds: float, layout: dict[str, in
     before, device, sizes = memory.high_water(), get_backend(backend), Layout(**layout)
     config = Config(batch_size=batch)
     task = Task(config, config.objective(), sizes, device, "windows", windows(n, sizes), windows(0, sizes))
-    state = loop.initial_state(task)
+    state = initial_state(task)
 
     def step() -> None:
         nonlocal state

@@ -27,7 +27,7 @@ from dimref.encoders import KERNEL, PADDING, STRIDE, Layout
 from dimref.export import torch_layout
 from dimref.layers import EPSILON, MOMENTUM
 from dimref.objectives import Objective
-from dimref.training.methods import AnyLayout
+from dimref.training.method import AnyLayout
 from dimref.trees import Tree, map_tree
 
 RENAMED = {"global": "global_"}

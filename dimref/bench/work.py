@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dimref import encoders
-from dimref.training import methods
 from dimref.training.choices import BENCH_METHODS, BENCH_PRESETS
 from dimref.training.config import Config
-from dimref.training.methods import LAYOUTS, AnyLayout, AnyObjective
+from dimref.training.method import METHODS, AnyLayout, AnyObjective, method_of
 from dimref.trees import Tree
 
 
@@ -66,7 +65,7 @@ def objective_of(preset: str) -> AnyObjective:
 
 def layout_of(preset: str, sizes: dict[str, int] | None = None) -> AnyLayout:
     """The encoder of a preset: the paper's for CIFAR-10, the small one of AMDIM, or one of other sizes."""
-    return LAYOUTS[BENCH_METHODS[preset]](**(sizes or {"size": 32, "channels": 3}))
+    return METHODS[BENCH_METHODS[preset]].layout(**(sizes or {"size": 32, "channels": 3}))
 
 
 def make(preset: str, batch: int, seed: int = 0, layout: AnyLayout | None = None) -> Work:
@@ -82,14 +81,14 @@ def make(preset: str, batch: int, seed: int = 0, layout: AnyLayout | None = None
         raise ValueError(f"batch must be at least 2 images, was {batch}")
     objective, layout = objective_of(preset), layout_of(preset) if layout is None else layout
     rng = np.random.default_rng([seed, batch])
-    parameters, state = methods.init_parameters(rng, layout, objective)
+    parameters, state = method_of(layout).init_parameters(rng, layout, objective)
     if preset == "encode":
         parameters = {"encoder": parameters["encoder"]}
     parameters, state = _away_from_the_start(rng, parameters), _away_from_the_start(rng, state)
     # Noise alone would average out to one grey, and nothing be left for the batch norms to divide by.
     colours = rng.integers(0, 192, (batch, 1, 1, layout.channels), dtype=np.uint8)
     images = colours + rng.integers(0, 64, (batch, layout.size, layout.size, layout.channels), dtype=np.uint8)
-    noise = methods.draw_noise(rng, objective, layout, batch)
+    noise = method_of(layout).draw_noise(rng, objective, layout, batch)
     return Work(preset, objective, layout, parameters, state, encoders.scale(images, layout), noise)
 
 

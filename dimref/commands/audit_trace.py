@@ -54,7 +54,7 @@ def export(
     """Write weights, a batch, the noise, and every intermediate array and gradient of one training step."""
     config = _config(source, {"seed": seed, "batch_size": batch_size, "backend": backend})
     from dimref.audit.trace import export as exporter
-    from dimref.training import checkpoints
+    from dimref.training.files import replace
     from dimref.training.task import prepare
 
     found = exporter.trace(prepare(config), dtype, after)
@@ -64,7 +64,7 @@ def export(
         click.echo(text, nl=False)
         return
     if manifest_file is not None:
-        checkpoints.replace(manifest_file, text.encode())
+        replace(manifest_file, text.encode())
     click.echo(
         f"{out}  {len(found.arrays)} arrays, {size / 1e6:.0f} MB: step {after + 1} with seed {config.seed}, {dtype}"
     )

@@ -101,9 +101,9 @@ def write_json(json_file: Path | None, content: Any) -> None:
     if json_file == ALONE:
         click.echo(text, nl=False)
     else:
-        from dimref.training import checkpoints
+        from dimref.training.files import replace
 
-        checkpoints.replace(json_file, text.encode())
+        replace(json_file, text.encode())
 
 
 @contextmanager

@@ -14,10 +14,9 @@ from dimref.errors import DimrefError
 from dimref.evaluation.labelled import LABELLED
 from dimref.export.inference import Encoder
 from dimref.plots.neighbours import queries
-from dimref.training import methods
-from dimref.training.checkpoints import RunError
 from dimref.training.config import Config
-from dimref.training.methods import AnyLayout, AnyObjective
+from dimref.training.files import RunError
+from dimref.training.method import AnyObjective, method_of
 from dimref.training.task import HELD, INIT, generator
 
 IMAGES = 1000  # test images in the pictures that show some
@@ -38,7 +37,7 @@ def title_of(config: Config) -> str:
 def of_encoder(run: Path, encoder: Encoder, config: Config, step: int) -> Iterator[tuple[str, str]]:
     """Draw filters, neighbours, components and, of amdim, views; yield each name, and its place or why it has none."""
     title = f"{title_of(config)}, step {step}"
-    _, side = methods.first_layer(encoder.layout)
+    _, side = method_of(encoder.layout).first_layer
     yield "filters", told(lambda: plots.filters(run, _first_layers(encoder, config, step), side, title_of(config)))
     try:
         found = some_images(config)
@@ -56,8 +55,8 @@ def of_encoder(run: Path, encoder: Encoder, config: Config, step: int) -> Iterat
             told(lambda: plots.neighbours(run, found.images, found.labels, found.classes, spaces, of)),
         )
     yield "components", told(lambda: plots.components(run, y, found.labels, found.classes, of))
-    if isinstance(encoder.layout, amdim_encoder.Layout):
-        yield "views", told(lambda: _views(run, encoder.layout, config, found))
+    if isinstance(layout := encoder.layout, amdim_encoder.Layout):
+        yield "views", told(lambda: _views(run, layout, config, found))
 
 
 def how_augmented(kind: str) -> str:
@@ -65,13 +64,12 @@ def how_augmented(kind: str) -> str:
     return AUGMENTED[kind] + ("" if kind == "none" else ", colours jittered, a quarter of them grey")
 
 
-def _views(run: Path, layout: AnyLayout, config: Config, found: Dataset) -> Path:
+def _views(run: Path, layout: amdim_encoder.Layout, config: Config, found: Dataset) -> Path:
     objective = config.objective()
     assert isinstance(objective, amdim.Objective)
-    assert isinstance(layout, amdim_encoder.Layout)
     asked = queries(found.labels, VIEWED)
     images = encoders.scale(found.images[asked], layout)
-    noise = methods.draw_noise(generator(config, HELD, 0), objective, layout, len(asked))
+    noise = amdim.draw_noise(generator(config, HELD, 0), objective, layout, len(asked))
     first, second = amdim.views(images, noise)
     rows = {name: 0.5 * x + 0.5 for name, x in (("image", images), ("one view", first), ("the other", second))}
     title = f"{title_of(config)}: two random views of {found.split} images"
@@ -94,8 +92,9 @@ def told(draw: Callable[[], Path]) -> str:
 
 
 def _first_layers(encoder: Encoder, config: Config, step: int) -> dict[str, np.ndarray]:
-    fresh, _ = methods.init_encoder(generator(config, INIT, 0), encoder.layout)
-    name, _ = methods.first_layer(encoder.layout)
+    method = method_of(encoder.layout)
+    fresh, _ = method.init_encoder(generator(config, INIT, 0), encoder.layout)
+    name, _ = method.first_layer
     first, now = fresh[name]["w"], encoder.backend.to_host(encoder.parameters[name]["w"])
     return {"as initialized": first, f"after {step} steps": now, "the change": now - first}
 

@@ -18,9 +18,9 @@ from dimref.evaluation.evaluate import Requested, evaluate
 from dimref.evaluation.labelled import labelled_images
 from dimref.export.inference import Encoder, untrained
 from dimref.training import loop
-from dimref.training.checkpoints import Checkpoint
+from dimref.training.checkpoint import Checkpoint
 from dimref.training.config import Config
-from dimref.training.loop import State
+from dimref.training.state import State, machine_of
 from dimref.training.task import Task
 
 
@@ -38,7 +38,7 @@ def opening(task: Task, run: Path, checkpoint: Checkpoint | None) -> None:
         f"{task.backend.name} on {task.backend.device}, seed {config.seed}, batches of {config.batch_size}{graph}",
     )
     _row("run", f"{run}, {task.total_steps} steps" + (f", going on from step {checkpoint.step}" if checkpoint else ""))
-    if checkpoint and checkpoint.meta.get("machine") != loop.machine_of(task):
+    if checkpoint and checkpoint.meta.get("machine") != machine_of(task):
         click.echo("note: this machine, BLAS or number of threads is not the one the run was started with; the result is "
                    "as good, but not equal bit for bit")  # fmt: skip
 
@@ -64,7 +64,7 @@ def _amdim(config: Config, layout: amdim_encoder.Layout) -> None:
     clipped = f"scores clipped to ±{objective.clip:g}" if objective.clip else "scores not clipped"
     _row("objective", f"InfoNCE {pairs} both ways, {clipped}, + {objective.penalty:g} × mean squared score")
     _row("views", pictures.how_augmented(objective.augmentation_for(layout)))
-    _row("encoder", f"{layout.numbers:,} parameters for {layout.padded}×{layout.padded}: ndf {layout.ndf}, "
+    _row("encoder", f"{layout.parameter_count:,} parameters for {layout.padded}×{layout.padded}: ndf {layout.ndf}, "
                     f"ndepth {layout.ndepth}, nrkhs {layout.nrkhs}")  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from dimref.training.config import PRESETS, Config
 from dimref.training.signals import Stopped, handled
 
 if TYPE_CHECKING:
-    from dimref.training.checkpoints import Checkpoint
+    from dimref.training.checkpoint import Checkpoint
     from dimref.training.loop import Progress
     from dimref.training.task import Task
 
@@ -126,14 +126,14 @@ def _refuse_idle_options(config: Config, given: dict[str, Any]) -> None:
 
 
 def _start(config: Config, out: Path | None, plot: bool | None, quiet: bool) -> None:
-    from dimref.training import checkpoints
+    from dimref.training import run_directory
     from dimref.training.task import prepare
 
     task = prepare(config)
     _refuse_too_large(task)
     _refuse_missing_matplotlib(plot)
-    run = out or checkpoints.make_next(Path("runs"), f"{_name(config)}-{config.data}")
-    with checkpoints.create(run, config):
+    run = out or run_directory.make_next(Path("runs"), f"{_name(config)}-{config.data}")
+    with run_directory.create(run, config):
         _go(task, run, None, plot, quiet)
 
 
@@ -149,25 +149,29 @@ def _name(config: Config) -> str:
 def _continue(run: Path, given: dict[str, Any], plot: bool | None, quiet: bool) -> None:
     started_with = Config(**configs.read(run / "config.json"))
     set_threads(given.get("threads", started_with.threads))
-    from dimref.training import checkpoints, loop
+    from dimref.training import checkpoint as checkpoints
+    from dimref.training import metrics
+    from dimref.training.files import replace
+    from dimref.training.run_directory import CONFIG, METRICS, NEWEST, locked
+    from dimref.training.state import restore
     from dimref.training.task import prepare
 
-    with checkpoints.locked(run):
-        checkpoint = checkpoints.newest_checkpoint(run)
+    with locked(run):
+        checkpoint = checkpoints.newest(run)
         _refuse_other_run(run, given, started_with, "; start a new run for another configuration")
         config = dataclasses.replace(started_with, **given)
         task = prepare(config)
         if checkpoint is not None:  # one that does not fit must not touch the run
             of_checkpoint = dataclasses.asdict(checkpoint.config)
             _refuse_other_run(run, of_checkpoint, started_with, "; the checkpoint is another run's")
-            loop.restore(task, run / checkpoints.NEWEST, checkpoint)
+            restore(task, run / NEWEST, checkpoint)
             _refuse_earlier_end(task, run, checkpoint)
         _refuse_missing_matplotlib(plot)
         if checkpoint is None:
-            checkpoints.replace(run / checkpoints.METRICS, b"")
+            replace(run / METRICS, b"")
         else:
-            checkpoints.cut_metrics(run / checkpoints.METRICS, checkpoint.step)
-        checkpoints.replace(run / checkpoints.CONFIG, configs.write(config).encode())
+            metrics.cut(run / METRICS, checkpoint.step)
+        replace(run / CONFIG, configs.write(config).encode())
         _go(task, run, checkpoint, plot, quiet)
 
 
@@ -183,7 +187,7 @@ def _refuse_too_large(task: Task) -> None:
     """An encoder that cannot be trained here is told before it is drawn: the system may not say no, but stop."""
     from dimref.bench import memory
 
-    numbers, free = task.layout.numbers, memory.available()
+    numbers, free = task.layout.parameter_count, memory.available()
     needed = 16 * numbers  # bytes: parameters, gradients and both moments of Adam
     if free is not None and needed > free:
         what = "--ndf, --ndepth or --nrkhs" if task.config.method == "amdim" else "the size of the images"

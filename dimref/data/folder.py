@@ -17,6 +17,7 @@ import numpy as np
 
 from dimref.data.dataset import DataError, Dataset, MissingSplit, fault, make
 from dimref.data.files import MOST_UNPACKED, need_file, need_folder
+from dimref.errors import named
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "PPM", "TIFF")  # whatever a file is called, nothing else is decoded
@@ -182,7 +183,7 @@ def _decode(path: Path, pillow: ModuleType, size: tuple[int, ...] | None, first:
     except (DataError, MemoryError):
         raise
     except Exception as error:  # Pillow's decoders fail in many ways on damaged files
-        raise fault(path, "a sound image", f"{type(error).__name__}: {error}") from error
+        raise fault(path, "a sound image", named(error)) from error
     return pixels[..., None] if grey else pixels
 
 

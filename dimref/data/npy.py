@@ -20,7 +20,7 @@ import numpy as np
 
 from dimref.data.dataset import fault
 from dimref.data.files import DEFLATE_RATIO, MOST_UNPACKED, USUAL_RATIO, need_file, read_exactly
-from dimref.errors import DimrefError
+from dimref.errors import DimrefError, named
 from dimref.training.signals import killable
 
 Check = Callable[[str, tuple[int, ...], np.dtype], None]
@@ -116,7 +116,7 @@ def _sound(path: Path, expected: str) -> Iterator[None]:
     except (DimrefError, MemoryError):
         raise
     except Exception as error:  # damaged archives, and damaged headers of arrays in them, fail in many ways
-        raise fault(path, expected, f"{type(error).__name__}: {error}") from error
+        raise fault(path, expected, named(error)) from error
 
 
 def _read(

@@ -18,6 +18,7 @@ import numpy as np
 
 from dimref.data.dataset import DataError, fault
 from dimref.data.files import need_file
+from dimref.errors import named
 
 MOST_BYTES = 1 << 30  # the largest pickle worth reading: CIFAR's are below 160 MB
 # An honest batch has hundreds of bytes for each opcode; an opcode of one byte makes an object of 64.
@@ -194,4 +195,4 @@ def read_pickle(path: Path) -> dict[str, Any]:
     except (OSError, DataError):
         raise
     except Exception as error:  # a damaged program may fail in any way whatever
-        raise fault(path, "a pickle of plain containers and arrays", f"{type(error).__name__}: {error}") from error
+        raise fault(path, "a pickle of plain containers and arrays", named(error)) from error

@@ -27,7 +27,7 @@ from dimref.evaluation.probes.problem import MISSING
 from dimref.evaluation.ssim import WINDOW
 from dimref.export.inference import Encoder
 from dimref.training.choices import FEATURES
-from dimref.training.methods import AnyLayout
+from dimref.training.method import AnyLayout
 
 RAW, PIXELS = "raw", "pixels"  # the baseline without an encoder: its only feature
 BY_SCIKIT_LEARN = ("svm", "knn")

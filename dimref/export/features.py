@@ -9,7 +9,7 @@ import numpy as np
 
 from dimref.data import Dataset
 from dimref.export.inference import Encoder
-from dimref.training import checkpoints
+from dimref.training.files import writing
 
 
 def write_features(
@@ -31,7 +31,7 @@ def write_features(
     """
     encoder.refuse_other_images(dataset.images, dataset.source)
     labels = labels_path(out)
-    with checkpoints.writing(labels) as label_file, checkpoints.writing(out) as file:
+    with writing(labels) as label_file, writing(out) as file:
         np.lib.format.write_array(label_file, dataset.labels, allow_pickle=False)
         done = 0
         for batch in encoder.batches(dataset.images):

@@ -13,9 +13,13 @@ import numpy as np
 from dimref import encoders, engine
 from dimref.backend import Backend
 from dimref.data import DataError
-from dimref.training import checkpoints, methods
+from dimref.errors import named
+from dimref.training import checkpoint as checkpoints
+from dimref.training.checkpoint import Checkpoint, check_same_shapes
 from dimref.training.config import Config
-from dimref.training.methods import LAYOUTS, AnyLayout
+from dimref.training.files import RunError
+from dimref.training.method import METHODS, AnyLayout, method_of
+from dimref.training.run_directory import NEWEST
 from dimref.training.task import INIT, ORDER, generator
 from dimref.trees import Array, Tree, leaves
 
@@ -42,7 +46,7 @@ class Encoder:
     @property
     def kinds(self) -> tuple[str, ...]:
         """The names of its features: conv, fc and y; of a multi-scale encoder y alone, its 1×1 features."""
-        return methods.kinds(self.layout)
+        return method_of(self.layout).features
 
     @property
     def critic_layout(self) -> encoders.Layout:
@@ -52,7 +56,7 @@ class Encoder:
 
     @cached_property
     def _inference(self) -> Callable[[Array], dict[str, Array]]:
-        return methods.frozen(self.parameters, self.running, self.layout)
+        return method_of(self.layout).inference(self.parameters, self.running, self.layout)
 
     def batches(self, images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
         """Each of its kinds of features of uint8 images (N, H, W, C), a batch at a time, on the host.
@@ -76,32 +80,29 @@ class Encoder:
         return {kind: np.concatenate([part.pop(kind) for part in parts]) for kind in kinds}
 
 
-def load(run: Path, backend: Backend, checkpoint: str = checkpoints.NEWEST) -> tuple[Encoder, checkpoints.Checkpoint]:
+def load(run: Path, backend: Backend, checkpoint: str = NEWEST) -> tuple[Encoder, Checkpoint]:
     """The encoder in a run's newest.npz or best.npz, on the backend, and the checkpoint that it came from.
 
     Raises:
         RunError: there is no such checkpoint, it is damaged, or its arrays are not those of its layout, or not finite.
     """
     path = run / checkpoint
-    saved = checkpoints.load_checkpoint(path)
+    saved = checkpoints.load(path)
     trees = [saved.trees.get(part, {}).get("encoder", {}) for part in ("parameters", "state")]
     count = sum(np.size(array) for _, array in leaves(trees[0]))
     try:
-        layout = LAYOUTS[saved.config.method](**{name: operator.index(n) for name, n in saved.meta["layout"].items()})
-        if layout.numbers > 2 * count:  # it would take memory that its arrays do not
-            raise ValueError(f"one of {layout.numbers:,} numbers beside arrays of {count:,}")
-        expected = methods.init_encoder(np.random.default_rng(0), layout)
+        method = METHODS[saved.config.method]
+        layout = method.layout(**{name: operator.index(n) for name, n in saved.meta["layout"].items()})
+        if layout.parameter_count > 2 * count:  # it would take memory that its arrays do not
+            raise ValueError(f"one of {layout.parameter_count:,} numbers beside arrays of {count:,}")
+        expected = method.init_encoder(np.random.default_rng(0), layout)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise checkpoints.RunError(
-            f"{path}: expected the layout of an encoder, found {type(error).__name__}: {error}"
-        ) from None
+        raise RunError(f"{path}: expected the layout of an encoder, found {named(error)}") from None
     for tree, fresh in zip(trees, expected, strict=True):
-        checkpoints.check_same_shapes(path, tree, fresh)
+        check_same_shapes(path, tree, fresh)
         for name, array in leaves(tree):
             if not np.isfinite(array).all() or (name.endswith("/variance") and (array < 0).any()):
-                raise checkpoints.RunError(
-                    f"{path}: expected finite numbers and no variance below 0, found others in {name}"
-                )
+                raise RunError(f"{path}: expected finite numbers and no variance below 0, found others in {name}")
     return Encoder(layout, backend, *map(backend.tree_to_device, trees)), saved
 
 
@@ -110,11 +111,12 @@ def untrained(config: Config, layout: AnyLayout, backend: Backend, images: np.nd
 
     As initialized they are 0 and 1, which would handicap this baseline: a batch norm that does not normalize.
     """
-    parameters, running = map(backend.tree_to_device, methods.init_encoder(generator(config, INIT, 0), layout))
+    method = method_of(layout)
+    parameters, running = map(backend.tree_to_device, method.init_encoder(generator(config, INIT, 0), layout))
     order = generator(config, ORDER, 0).permutation(len(images))
     size = min(config.batch_size, len(images))
     for k in range(WARM_UP):
         start = k % (len(images) // size) * size
         batch = backend.to_device(encoders.scale(images[order[start : start + size]], layout))
-        _, running = methods.encode(parameters, running, batch, layout, training=True)
+        _, running = method.encode(parameters, running, batch, layout, training=True)
     return Encoder(layout, backend, parameters, running)

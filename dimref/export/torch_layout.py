@@ -20,7 +20,7 @@ import numpy as np
 
 from dimref.amdim import encoder as amdim_encoder
 from dimref.encoders import KERNEL, Layout
-from dimref.training.methods import AnyLayout
+from dimref.training.method import AnyLayout
 from dimref.trees import Tree
 
 Named = dict[str, np.ndarray]

@@ -20,8 +20,9 @@ from dimref.backend import NUMPY
 from dimref.errors import DimrefError
 from dimref.export import inference, torch_layout
 from dimref.export.torch_layout import Named
-from dimref.training import checkpoints, methods
-from dimref.training.methods import AnyLayout
+from dimref.training.checkpoint import check_same_shapes
+from dimref.training.files import replace, writing
+from dimref.training.method import AnyLayout, method_of
 from dimref.trees import Tree, leaves
 
 MISSING = (
@@ -43,16 +44,17 @@ def write_weights(run: Path, checkpoint: str, form: str, out: Path, scorers: boo
     encoder, saved = inference.load(run, NUMPY, checkpoint)
     parameters, state = saved.trees["parameters"], saved.trees["state"]
     if scorers:
-        fresh, _ = methods.init_parameters(np.random.default_rng(0), encoder.layout, saved.config.objective())
-        checkpoints.check_same_shapes(run / checkpoint, parameters, fresh)
+        init = method_of(encoder.layout).init_parameters
+        fresh, _ = init(np.random.default_rng(0), encoder.layout, saved.config.objective())
+        check_same_shapes(run / checkpoint, parameters, fresh)
     else:
         parameters = {"encoder": parameters["encoder"]}
     if form == "safetensors":
         named = _dimref_names(parameters, state)
-        checkpoints.replace(out, _safetensors(named, encoder.layout, saved.step))
+        replace(out, _safetensors(named, encoder.layout, saved.step))
     else:
         named = torch_layout.torch_names(parameters, encoder.layout, state)
-        with checkpoints.writing(out) as file:
+        with writing(out) as file:
             np.savez(file, **named)  # type: ignore[arg-type]
     return named
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from dimref.errors import DimrefError
 from dimref.plots.style import BLUE, GREY, ORANGE, new_figure, save, tidy
-from dimref.training import checkpoints, choices
-from dimref.training.files import read_small
+from dimref.training import choices
+from dimref.training.files import need_file, read_small
 from dimref.training.signals import killable
 
 EVALUATION = "evaluation.json"
@@ -74,7 +74,7 @@ def read_probes(path: Path) -> tuple[Cells, float]:
     Raises:
         DimrefError: the file is missing, damaged or holds no probe.
     """
-    checkpoints.need_file(path)
+    need_file(path)
     try:
         content = json.loads(read_small(path).decode())
     except OSError as error:

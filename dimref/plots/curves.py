@@ -8,7 +8,8 @@ from typing import Any
 
 from dimref.errors import DimrefError
 from dimref.plots.style import BLUE, GREEN, GREY, ORANGE, legend_below, new_figure, save, tidy
-from dimref.training import checkpoints
+from dimref.training import metrics
+from dimref.training.run_directory import CURVES, METRICS
 
 EQUILIBRIUM = -math.log(4)  # of the prior's game, when its discriminator cannot tell
 LARGEST = 3.5e38  # finite number of a run, which computes in float32; axes cannot hold those near float64's limit
@@ -27,7 +28,7 @@ def curves(run: Path, ceilings: dict[str, float], title: str, n: int) -> Path:
     Raises:
         DimrefError: matplotlib is missing, or the run has no metrics yet.
     """
-    steps, epochs = _read(run / checkpoints.METRICS, tuple(ceilings))
+    steps, epochs = _read(run / METRICS, tuple(ceilings))
     figure = new_figure(12, 4.2)
     left, middle, right = figure.subplots(1, 3)
     _draw_bounds(left, steps, epochs, ceilings)
@@ -37,12 +38,12 @@ def curves(run: Path, ceilings: dict[str, float], title: str, n: int) -> Path:
         axes.set_xlabel("step")
         tidy(axes)
     figure.suptitle(title)
-    return save(figure, run / checkpoints.CURVES)
+    return save(figure, run / CURVES)
 
 
 def _read(path: Path, terms: tuple[str, ...]) -> tuple[list[dict], list[dict]]:
     """The lines of steps and of ends of epochs, every number that is drawn as a float ("inf" and "nan" are text there)."""
-    lines = checkpoints.read_metrics(path)
+    lines = metrics.read(path)
     try:
         steps = [_step(line, terms) for line in lines if line["kind"] == "step"]
         epochs = [

@@ -6,8 +6,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from dimref.errors import DimrefError
-from dimref.training import checkpoints
+from dimref.errors import DimrefError, named
+from dimref.training.files import writing
 
 # Okabe & Ito's palette: told apart by colour-blind readers, and by lightness in grey.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
@@ -29,7 +29,7 @@ def available() -> bool:
     except ImportError:
         return False
     except Exception as error:
-        raise DimrefError(f"pictures: expected matplotlib to load, found {type(error).__name__}: {error}") from None
+        raise DimrefError(f"pictures: expected matplotlib to load, found {named(error)}") from None
     return True
 
 
@@ -84,7 +84,7 @@ def save(figure: Any, path: Path) -> Path:
     Raises:
         RunError: it cannot be written; an old picture stays as it was.
     """
-    with checkpoints.writing(path) as file, warnings.catch_warnings():
+    with writing(path) as file, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a class called in a script that the font lacks
         figure.savefig(file, format="png", dpi=DPI)
     return path

@@ -18,7 +18,7 @@ from dimref.training.files import read_small
 from dimref.training.signals import killable
 
 if TYPE_CHECKING:
-    from dimref.training.methods import AnyObjective
+    from dimref.training.method import AnyObjective
 
 PRESETS: dict[str, dict[str, Any]] = {
     "dim-local": {"global_weight": 0.0, "local_weight": 1.0, "prior_weight": 0.1},

@@ -1,9 +1,9 @@
 """Training steps on a device: queued, not waited for, and from the fourth on replayed as one graph.
 
-The step is the one of `training.train_step`: the same loss, gradient and Adam. What differs is where things lie. Parameters,
-model state and Adam's moments are overwritten where they are. Images, draws and Adam's two corrected numbers, the only
-numbers that a step is given anew, reach it through buffers (`device.Feed`). Nothing is read inside a step: its numbers
-stay on the device until `look`, and those of the first step that was not finite stay there for good.
+The step is `step.train_step`, as on the host. What differs is where things lie. Parameters, model state and Adam's moments
+are overwritten where they are. Images, draws and Adam's two corrected numbers, the only numbers that are new in a step,
+reach it through buffers (`cuda_graph.Feed`). Nothing is read inside a step: its numbers stay on the device until `read`,
+and those of the first step that was not finite stay there for good.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,14 +19,11 @@ from dimref import encoders, optim
 from dimref.backend import Backend
 from dimref.engine import kernels
 from dimref.engine.cuda_graph import WARM_UP, Feed, Queue, Replayed, assign
-from dimref.tape import value_and_gradients
-from dimref.training import methods
+from dimref.step import train_step
 from dimref.training.nonfinite import diverged
+from dimref.training.state import State
 from dimref.training.task import STEP, Task, batch_at, host_noise_at
 from dimref.trees import Array, Tree, leaves, map_tree
-
-if TYPE_CHECKING:
-    from dimref.training.loop import State
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -34,7 +31,7 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 class DeviceSteps:
     """The steps of a run on a device, from a state on; to be used while the queue is running."""
 
-    def __init__(self, task: Task, state: State, queue: Queue, tell: Callable[[str], None]) -> None:
+    def __init__(self, task: Task, state: State, queue: Queue, report: Callable[[str], None]) -> None:
         self._task, self._first, self._done = task, state.step, 0
         self._parameters, self._model, self._adam = state.parameters, state.model, state.adam
         images, fed = self._draw(state.step)
@@ -43,9 +40,9 @@ class DeviceSteps:
         self._feed.put(fed)
         self._numbers: Numbers | None = None
         self._images, self._y = images, images
-        self._replayed = Replayed(queue, self._again, task.config.graph, tell)
+        self._replayed = Replayed(queue, self._again, task.config.graph, report)
         self._queue = queue
-        self.terms: dict[str, float] = {}  # nats, as last looked at
+        self.terms: dict[str, float] = {}  # nats, as last read
 
     def run(self, state: State) -> State:
         """Queue the step after `state`, then draw the one after it and send it on its way."""
@@ -62,27 +59,29 @@ class DeviceSteps:
             images, fed = self._draw(step)
             self._batches.append(images)
             self._feed.put(fed)
-        if self._done <= WARM_UP:  # what fails at once is told at once, and a watcher has numbers from the start
-            self.look()
+        if self._done <= WARM_UP:  # what fails at once is reported at once, and a watcher has numbers from the start
+            self.read()
         return dataclasses.replace(state, step=step, model=self._model, adam={**self._adam, "step": step})
 
-    def look(self) -> dict[str, Any]:
-        """Wait for the steps that are queued; what `training.train_step` returns of the last.
+    def read(self) -> dict[str, Any]:
+        """Wait for the steps that are queued; what `loop.train_step` returns of the last.
 
         Raises:
-            Diverged: a step since the last look was not finite. The state is lost then.
+            Diverged: a step since the last `read` was not finite. The state is lost then.
         """
         assert self._numbers is not None
-        found, good = self._numbers.read()
-        terms = {path.split("/", 1)[1]: value for path, value in found.items() if path.startswith("terms/")}
-        squares = {path.split("/", 1)[1]: value for path, value in found.items() if path.startswith("squares/")}
+        numbers, good = self._numbers.read()
+        terms, squares, saturated = (
+            {path.removeprefix(kind): value for path, value in numbers.items() if path.startswith(kind)}
+            for kind in ("terms/", "squares/", "saturated/")
+        )
         if good < self._done:
-            raise diverged(self._first + good, {**terms, "loss": found["loss"]}, squares)
+            raise diverged(self._first + good, {**terms, "loss": numbers["loss"]}, squares)
         self.terms = terms
         total = sum(np.float32(square) for square in squares.values())  # in float32 and in order, as on the host
         return {
             "terms": terms,
-            "saturated": {p.split("/", 1)[1]: value for p, value in found.items() if p.startswith("saturated/")},
+            "saturated": saturated,
             "gradient_norm": math.sqrt(total),
             "y": self._task.backend.to_host(self._y),
             "images": self._images,
@@ -101,30 +100,34 @@ class DeviceSteps:
 
     def _start(self) -> Array:
         """The first step: what it returns becomes the buffers of the model state (MINE has an average from here on)."""
-        found = self._compute()
-        self._model = found["state"]
-        self._numbers = Numbers(self._task.backend, *_names(found))
-        self._numbers.record(_scalars(found))
-        return found["y"]
+        report = self._compute()
+        self._model = report["state"]
+        self._numbers = Numbers(self._task.backend, *_names(report))
+        self._numbers.record(_scalars(report))
+        return report["y"]
 
     def _again(self) -> Array:
         """Every other step; this is what is captured."""
-        found = self._compute()
-        map_tree(assign, self._model, found["state"])
+        report = self._compute()
+        map_tree(assign, self._model, report["state"])
         assert self._numbers is not None
-        self._numbers.record(_scalars(found))
-        return found["y"]
+        self._numbers.record(_scalars(report))
+        return report["y"]
 
     def _compute(self) -> dict[str, Any]:
         fed = self._feed.buffers
+        guarded: dict[str, Any] = {}
+
+        def note(value: Array, gradients: Tree, report: dict[str, Any]) -> None:
+            some = {path: g for path, g in leaves(gradients) if g is not None}
+            guarded.update(loss=value, paths=list(some), squares=sums_of_squares(list(some.values())))
+
         images = encoders.scale(fed["images"], self._task.layout)
-        loss, gradients, found = value_and_gradients(
-            methods.loss, self._parameters, self._model, images, fed["noise"], self._task.objective, self._task.layout
-        )
-        guarded = {path: g for path, g in leaves(gradients) if g is not None}
-        squares = sums_of_squares(list(guarded.values()))
-        optim.adam_step(self._parameters, gradients, self._adam, self._task.config.lr, corrected=fed["corrections"])
-        return {**found, "loss": loss, "paths": list(guarded), "squares": squares}
+        new = train_step(
+            self._task.loss, self._parameters, self._model, self._adam, images, fed["noise"], self._task.config.lr,
+            fed["corrections"], note,
+        )  # fmt: skip
+        return {**new.report, **guarded}
 
 
 def sums_of_squares(arrays: list[Array]) -> list[Array]:
@@ -133,15 +136,15 @@ def sums_of_squares(arrays: list[Array]) -> list[Array]:
     return [(a * a).sum() for a in arrays] if device is None else [device.sums_of_squares(arrays)]
 
 
-def _names(found: dict[str, Any]) -> tuple[list[str], list[str]]:
+def _names(report: dict[str, Any]) -> tuple[list[str], list[str]]:
     """Of a step's scalars: of those that must be finite, the loss and the squares of the gradients, and of the others."""
-    others = [f"{kind}/{name}" for kind in ("terms", "saturated") for name in found[kind]]
-    return ["loss", *(f"squares/{path}" for path in found["paths"])], others
+    others = [f"{kind}/{name}" for kind in ("terms", "saturated") for name in report[kind]]
+    return ["loss", *(f"squares/{path}" for path in report["paths"])], others
 
 
-def _scalars(found: dict[str, Any]) -> list[Array]:
+def _scalars(report: dict[str, Any]) -> list[Array]:
     """Those scalars, in that order."""
-    return [found["loss"], *found["squares"], *found["terms"].values(), *found["saturated"].values()]
+    return [report["loss"], *report["squares"], *report["terms"].values(), *report["saturated"].values()]
 
 
 class Numbers:

@@ -7,24 +7,25 @@ import math
 import shlex
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dimref import encoders, engine
+from dimref import encoders, engine, step
 from dimref.engine import malloc
 from dimref.errors import DimrefError
-from dimref.optim import adam_step, init_adam
-from dimref.tape import value_and_gradients
-from dimref.training import checkpoints, machine, methods
-from dimref.training.checkpoints import Checkpoint
+from dimref.training import metrics
+from dimref.training.checkpoint import Checkpoint
 from dimref.training.collapse import health
 from dimref.training.device_steps import DeviceSteps
-from dimref.training.methods import AnyObjective
+from dimref.training.files import copy
+from dimref.training.method import AnyObjective
 from dimref.training.nonfinite import Diverged, diverged
-from dimref.training.task import HELD, INIT, STEP, Task, batch_at, generator, noise_at
+from dimref.training.run_directory import BEST, METRICS, NEWEST
+from dimref.training.state import State, initial_state, restore, save
+from dimref.training.task import HELD, STEP, Task, batch_at, noise_at
 from dimref.trees import Array, Tree, leaves
 
 
@@ -34,20 +35,9 @@ class Interrupted(DimrefError):
     exit_code = 130
 
 
-@dataclass
-class State:
-    """What changes from step to step, on the device."""
-
-    step: int
-    parameters: Tree
-    model: Tree
-    adam: Tree
-    best: float = -math.inf
-
-
 @dataclass(frozen=True)
 class Progress:
-    """What a watcher of the run is told after each step, and at the end of each epoch."""
+    """What a watcher of the run sees after each step, and at the end of each epoch."""
 
     step: int
     total: int
@@ -56,13 +46,6 @@ class Progress:
     images_per_second: float
     images_left: int
     held_out: dict[str, float] | None = None  # at the end of an epoch
-
-
-def initial_state(task: Task) -> State:
-    """Freshly drawn parameters, on the device."""
-    parameters, model = methods.init_parameters(generator(task.config, INIT, 0), task.layout, task.objective)
-    parameters, model = task.backend.tree_to_device(parameters), task.backend.tree_to_device(model)
-    return State(0, parameters, model, init_adam(parameters))
 
 
 # ---- one step
@@ -80,23 +63,21 @@ def train_step(task: Task, state: State) -> tuple[State, dict[str, Any]]:
     images = batch_at(task, state.step)
     noise = noise_at(task, STEP, state.step, len(images))
     batch = task.backend.to_device(encoders.scale(images, task.layout))
-    value, gradients, found = value_and_gradients(
-        methods.loss, state.parameters, state.model, batch, noise, task.objective, task.layout
+    numbers: dict[str, Any] = {"images": images}
+
+    def check(value: Array, gradients: Tree, report: dict[str, Any]) -> None:
+        squares = {path: (g * g).sum() for path, g in leaves(gradients) if g is not None}
+        terms = _numbers(task, report["terms"])
+        total = _numbers(task, {"squares": sum(squares.values()), "loss": value})
+        if not all(map(math.isfinite, total.values())):
+            raise diverged(state.step, {**terms, "loss": total["loss"]}, _numbers(task, squares))
+        numbers.update(terms=terms, gradient_norm=math.sqrt(total["squares"]))
+
+    new = step.train_step(
+        task.loss, state.parameters, state.model, state.adam, batch, noise, task.config.lr, check=check
     )
-    squares = {path: (g * g).sum() for path, g in leaves(gradients) if g is not None}
-    terms = _numbers(task, found["terms"])
-    total = _numbers(task, {"squares": sum(squares.values()), "loss": value})
-    if not all(map(math.isfinite, total.values())):
-        raise diverged(state.step, {**terms, "loss": total["loss"]}, _numbers(task, squares))
-    parameters, adam = adam_step(state.parameters, gradients, state.adam, task.config.lr)
-    seen = {
-        "terms": terms,
-        "saturated": _numbers(task, found["saturated"]),
-        "gradient_norm": math.sqrt(total["squares"]),
-        "y": task.backend.to_host(found["y"]),
-        "images": images,
-    }
-    return State(state.step + 1, parameters, found["state"], adam, state.best), seen
+    numbers |= {"saturated": _numbers(task, new.report["saturated"]), "y": task.backend.to_host(new.report["y"])}
+    return State(state.step + 1, new.parameters, new.state, new.adam, state.best), numbers
 
 
 def _numbers(task: Task, values: dict[str, Array]) -> dict[str, float]:
@@ -111,16 +92,14 @@ def held_out_terms(task: Task, state: State) -> dict[str, float]:
     for k in range(count):
         batch = task.backend.to_device(encoders.scale(task.held_out[k * n : (k + 1) * n], task.layout))
         noise = noise_at(task, HELD, k, n)
-        _, found = methods.loss(
-            state.parameters, state.model, batch, noise, task.objective, task.layout, training=False
-        )
-        for name, value in _numbers(task, found["terms"]).items():
+        _, report = task.loss(state.parameters, state.model, batch, noise, training=False)
+        for name, value in _numbers(task, report["terms"]).items():
             sums[name] = sums.get(name, 0.0) + value / count
     return sums
 
 
 def weighted_bound(objective: AnyObjective, terms: dict[str, float]) -> float:
-    """α·I_global + β·I_local, or the sum over pairs of scales, in nats: what "best" is judged by."""
+    """α·I_global + β·I_local, or the sum over pairs of scales, in nats: the largest is "best"."""
     return sum(weight * terms[name] for name, weight in objective.weights.items())
 
 
@@ -128,26 +107,26 @@ def weighted_bound(objective: AnyObjective, terms: dict[str, float]) -> float:
 
 
 class HostSteps:
-    """The steps of a run, each looked at as it is made."""
+    """The steps of a run, each read as it is made."""
 
     def __init__(self, task: Task) -> None:
         self._task = task
-        self._seen: dict[str, Any] = {}
+        self._numbers: dict[str, Any] = {}
         self.terms: dict[str, float] = {}  # nats
 
     def run(self, state: State) -> State:
         """The state after the next step."""
-        state, self._seen = train_step(self._task, state)
-        self.terms = self._seen["terms"]
+        state, self._numbers = train_step(self._task, state)
+        self.terms = self._numbers["terms"]
         return state
 
-    def look(self) -> dict[str, Any]:
+    def read(self) -> dict[str, Any]:
         """What `train_step` returned of the last step."""
-        return self._seen
+        return self._numbers
 
 
 @contextlib.contextmanager
-def _steps(task: Task, state: State, tell: Callable[[str], None]) -> Iterator[HostSteps | DeviceSteps]:
+def _steps(task: Task, state: State, report: Callable[[str], None]) -> Iterator[HostSteps | DeviceSteps]:
     """Step by step on the host, rows shared among threads; on a device, in its queue."""
     if task.backend.queue is None:
         with engine.sharing():
@@ -155,7 +134,7 @@ def _steps(task: Task, state: State, tell: Callable[[str], None]) -> Iterator[Ho
         return
     queue = task.backend.queue()
     with queue.running():
-        yield DeviceSteps(task, state, queue, tell)
+        yield DeviceSteps(task, state, queue, report)
 
 
 class Clock:
@@ -169,33 +148,29 @@ class Clock:
         return (step - self._step) * self._batch_size / max(time.perf_counter() - self._start, 1e-9)
 
 
-def _silent(line: str) -> None:
-    """Who trains from Python need not listen."""
-
-
 def train(
     task: Task,
     run: Path,
     watch: Callable[[Progress], None],
     stopped: Callable[[], bool],
     resume: Checkpoint | None = None,
-    tell: Callable[[str], None] = _silent,
+    report: Callable[[str], None] = lambda line: None,
 ) -> State:
     """Train until `task.total_steps`, writing metrics and checkpoints into the run directory.
 
     Args:
-        watch: called after each step. stopped: asked after each step; True saves the state and ends the run.
+        watch: called after each step. stopped: called after each step; True saves the state and ends the run.
         resume: the checkpoint to go on from; None starts afresh.
-        tell: is told, in one line, when a device cannot replay the step as a graph.
+        report: called with one line where a device cannot replay the step as a graph.
     Raises:
-        Interrupted: `stopped` said so. Diverged: see `train_step`. RunError: a file cannot be written.
+        Interrupted: `stopped` returned True. Diverged: see `train_step`. RunError: a file cannot be written.
     """
     malloc.keep_freed_memory()
     try:
-        with np.errstate(all="ignore"):  # every number is looked at, and told in one line
-            return _train(task, run, watch, stopped, resume, tell)
+        with np.errstate(all="ignore"):  # every number is checked, and reported in one line
+            return _train(task, run, watch, stopped, resume, report)
     except Diverged as error:
-        raise Diverged(f"{error}; the last good checkpoint is {run / checkpoints.NEWEST}") from None
+        raise Diverged(f"{error}; the last good checkpoint is {run / NEWEST}") from None
 
 
 def _train(
@@ -204,124 +179,66 @@ def _train(
     watch: Callable[[Progress], None],
     stopped: Callable[[], bool],
     resume: Checkpoint | None,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> State:
-    state = initial_state(task) if resume is None else restore(task, run / checkpoints.NEWEST, resume)
+    state = initial_state(task) if resume is None else restore(task, run / NEWEST, resume)
     if resume is None:
-        save(task, run / checkpoints.NEWEST, state)
-    saved = state.step
+        save(task, run / NEWEST, state)
+    saved, total = state.step, task.total_steps
     clock = Clock(state.step, task.config.batch_size)
-    if state.step == task.total_steps:
+    if state.step == total:
         return state
-    with _steps(task, state, tell) as steps:
-        while state.step < task.total_steps:
+    with _steps(task, state, report) as steps:
+        while state.step < total:
             state = steps.run(state)
             epoch = (state.step - 1) // task.steps_per_epoch + 1
-            last = state.step == task.total_steps
+            last = state.step == total
             speed = clock.images_per_second(state.step)
             if state.step % task.config.log_every == 0 or last:
-                checkpoints.append_metrics(
-                    run / checkpoints.METRICS, _step_line(state.step, epoch, steps.look(), speed)
-                )
-            held = None
+                metrics.append(run / METRICS, _step_line(state.step, epoch, steps.read(), speed))
+            held_out = None
             if state.step % task.steps_per_epoch == 0 or last:
-                steps.look()  # nothing is judged or saved that was not looked at
-                held = held_out_terms(task, state)
-                _end_epoch(task, run, state, epoch, held)
+                steps.read()  # nothing is evaluated or saved that was not checked
+                held_out = held_out_terms(task, state)
+                _end_epoch(task, run, state, epoch, held_out)
                 saved = state.step
             elif state.step % task.config.checkpoint_steps == 0:
-                steps.look()
-                save(task, run / checkpoints.NEWEST, state)
+                steps.read()
+                save(task, run / NEWEST, state)
                 saved = state.step
-            left = (task.total_steps - state.step) * task.config.batch_size
-            watch(Progress(state.step, task.total_steps, epoch, steps.terms, speed, left, held))
+            left = (total - state.step) * task.config.batch_size
+            watch(Progress(state.step, total, epoch, steps.terms, speed, left, held_out))
             if stopped():
                 if saved != state.step:
-                    steps.look()
-                    save(task, run / checkpoints.NEWEST, state)
+                    steps.read()
+                    save(task, run / NEWEST, state)
                 raise Interrupted(
-                    f"stopped after step {state.step} of {task.total_steps}; go on with: "
+                    f"stopped after step {state.step} of {total}; go on with: "
                     f"dimref train --resume {shlex.quote(str(run))}"
                 )
     return state
 
 
-def _step_line(step: int, epoch: int, seen: dict[str, Any], images_per_second: float) -> dict[str, Any]:
+def _step_line(step: int, epoch: int, numbers: dict[str, Any], images_per_second: float) -> dict[str, Any]:
     return {
         "kind": "step",
         "step": step,
         "epoch": epoch,
-        "nats": seen["terms"],
-        "gradient_norm": seen["gradient_norm"],
-        "saturated": seen["saturated"],
-        **health(seen["y"], seen["images"]),
+        "nats": numbers["terms"],
+        "gradient_norm": numbers["gradient_norm"],
+        "saturated": numbers["saturated"],
+        **health(numbers["y"], numbers["images"]),
         "images_per_second": images_per_second,
     }
 
 
-def _end_epoch(task: Task, run: Path, state: State, epoch: int, held: dict[str, float]) -> None:
-    """Judge the epoch on the held-out images, write its line and its checkpoints."""
-    value = weighted_bound(task.objective, held)
+def _end_epoch(task: Task, run: Path, state: State, epoch: int, held_out: dict[str, float]) -> None:
+    """Write the epoch's line, with the bound on the held-out images, and its checkpoints."""
+    value = weighted_bound(task.objective, held_out)
     better = value > state.best
+    state.best = value if better else state.best
+    line = {"step": state.step, "epoch": epoch, "held_out_nats": held_out, "bound": value, "best": better}
+    metrics.append(run / METRICS, {"kind": "epoch", **line})
+    save(task, run / (BEST if better else NEWEST), state)
     if better:
-        state.best = value
-    line = {"kind": "epoch", "step": state.step, "epoch": epoch, "held_out_nats": held, "bound": value, "best": better}
-    checkpoints.append_metrics(run / checkpoints.METRICS, line)
-    if better:
-        save(task, run / checkpoints.BEST, state)
-        checkpoints.copy(run / checkpoints.BEST, run / checkpoints.NEWEST)
-    else:
-        save(task, run / checkpoints.NEWEST, state)
-
-
-def machine_of(task: Task) -> dict[str, str]:
-    """What the run's bits depend on besides its configuration."""
-    return machine.description(task.backend.name, task.backend.device)
-
-
-def save(task: Task, path: Path, state: State) -> None:
-    """Write a checkpoint of the state.
-
-    Raises:
-        Diverged: a number in it is not finite; the old checkpoint stays.
-    """
-    trees = {"parameters": state.parameters, "state": state.model, "adam": {k: state.adam[k] for k in ("m", "v")}}
-    host = task.backend.tree_to_host(trees)
-    bad = [name for name, array in leaves(host) if not np.isfinite(array).all()]
-    if bad:
-        raise Diverged(f"step {state.step}: expected finite numbers, found {bad[0]} not finite")
-    meta = {
-        "machine": machine_of(task),
-        "images": task.fingerprint,
-        "held_out_batch": task.held_out_batch,
-        "layout": asdict(task.layout),
-    }
-    checkpoints.flush_metrics(path.with_name(checkpoints.METRICS))
-    checkpoints.save_checkpoint(path, Checkpoint(state.step, host, task.config, state.best, meta))
-
-
-def restore(task: Task, path: Path, checkpoint: Checkpoint) -> State:
-    """The state in a checkpoint, on the device.
-
-    Raises:
-        RunError: its arrays are not those of the task's configuration, or it was trained on other images.
-    """
-    images = checkpoint.meta.get("images")
-    if images != task.fingerprint:
-        raise checkpoints.RunError(
-            f"{path}: expected the images it was trained on ({images}), found {task.fingerprint}"
-        )
-    fresh = initial_state(task)
-    trees = checkpoint.trees
-    expected = {"parameters": fresh.parameters, "adam": {"m": fresh.adam["m"], "v": fresh.adam["v"]}}
-    found = {name: trees.get(name, {}) for name in expected}
-    checkpoints.check_same_shapes(path, found, task.backend.tree_to_host(expected))
-    model = trees.get("state", {})
-    checkpoints.check_same_shapes(path, model.get("encoder", {}), task.backend.tree_to_host(fresh.model["encoder"]))
-    averages = model.setdefault("mine", {})
-    sizes = {"local": task.locations, "global": 1}  # there is an average once there was a step
-    expected = {name: np.zeros(size, np.float32) for name, size in sizes.items() if name in averages}
-    checkpoints.check_same_shapes(path, averages, expected)
-    move = task.backend.tree_to_device
-    adam = {"step": checkpoint.step, **move(trees["adam"])}
-    return State(checkpoint.step, move(trees["parameters"]), move(model), adam, checkpoint.best)
+        copy(run / BEST, run / NEWEST)

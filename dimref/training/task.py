@@ -9,19 +9,17 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 
 from dimref import data
-from dimref.amdim import encoder as amdim_encoder
 from dimref.backend import Backend, get_backend
 from dimref.data import Dataset
-from dimref.encoders import Layout
 from dimref.errors import DimrefError
-from dimref.training import methods
 from dimref.training.config import Config
-from dimref.training.methods import AnyLayout, AnyObjective
-from dimref.trees import Tree
+from dimref.training.method import METHODS, AnyLayout, AnyObjective, Method
+from dimref.trees import Array, Tree
 
 HELD_OUT = 512  # images kept out of training for the held-out bound, at most a tenth
 INIT, ORDER, STEP, HELD = range(4)  # streams of randomness
@@ -38,6 +36,17 @@ class Task:
     source: str
     images: np.ndarray  # (n, H, W, C) uint8, to train on
     held_out: np.ndarray  # (h, H, W, C) uint8, for the held-out bound
+
+    @property
+    def method(self) -> Method:
+        """The functions of the configuration's method."""
+        return METHODS[self.config.method]
+
+    def loss(
+        self, parameters: Tree, state: Tree, images: Array, noise: Tree, training: bool = True
+    ) -> tuple[Array, dict[str, Any]]:
+        """What a step minimizes: the method's loss with the task's objective and layout."""
+        return self.method.loss(parameters, state, images, noise, self.objective, self.layout, training)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -78,38 +87,36 @@ def prepare(config: Config) -> Task:
         DimrefError: the backend, the data or their combination with the configuration cannot work.
     """
     backend = get_backend(config.backend, config.tf32)
-    wanted = None if config.limit is None else config.limit + HELD_OUT
-    found = data.load(config.data, "train", config.data_dir, wanted, config.noise)
-    layout = layout_of(found, config)
-    held = _held_out_indices(len(found.images))
-    kept = np.setdiff1d(np.arange(len(found.images)), held)[: config.limit]
-    if len(held) < 2:
+    most = None if config.limit is None else config.limit + HELD_OUT
+    dataset = data.load(config.data, "train", config.data_dir, most, config.noise)
+    layout = layout_of(dataset, config)
+    images, source = dataset.images, dataset.source
+    held_out = _held_out_indices(len(images))
+    training = np.setdiff1d(np.arange(len(images)), held_out)[: config.limit]
+    if len(held_out) < 2:
+        raise DimrefError(f"{source}: expected at least 20 images, to hold out a tenth of them, found {len(images)}")
+    if len(training) < config.batch_size:
         raise DimrefError(
-            f"{found.source}: expected at least 20 images, to hold out a tenth of them, found {len(found.images)}"
+            f"{source}: expected at least one batch of {config.batch_size} images beside the {len(held_out)} held out, "
+            f"found {len(training)}; use a smaller --batch-size or more images"
         )
-    if len(kept) < config.batch_size:
-        raise DimrefError(
-            f"{found.source}: expected at least one batch of {config.batch_size} images beside the {len(held)} held out, "
-            f"found {len(kept)}; use a smaller --batch-size or more images"
-        )
-    return Task(config, config.objective(), layout, backend, found.source, found.images[kept], found.images[held])
+    return Task(config, config.objective(), layout, backend, source, images[training], images[held_out])
 
 
-def layout_of(found: Dataset, config: Config) -> AnyLayout:
+def layout_of(dataset: Dataset, config: Config) -> AnyLayout:
     """The encoder's layout for a dataset's images.
 
     Raises:
         DimrefError: the images are not square, or too small, or the encoder's widths do not fit each other.
     """
-    _, high, wide, channels = found.images.shape
+    _, high, wide, channels = dataset.images.shape
+    method = METHODS[config.method]
     if high != wide:
-        raise DimrefError(f"{found.source}: expected square images, found {high}×{wide}; crop or resize them first")
+        raise DimrefError(f"{dataset.source}: expected square images, found {high}×{wide}; crop or resize them first")
     try:
-        if config.method == "amdim":
-            return amdim_encoder.Layout(high, channels, config.ndf, config.ndepth, config.nrkhs)
-        return Layout(high, channels)
+        return method.layout(high, channels, *(getattr(config, name) for name in method.widths))
     except ValueError as error:
-        raise DimrefError(f"{found.source}: {error}") from None
+        raise DimrefError(f"{dataset.source}: {error}") from None
 
 
 def _held_out_indices(n: int) -> np.ndarray:
@@ -151,4 +158,4 @@ def noise_at(task: Task, stream: int, position: int, n: int) -> Tree:
 
 def host_noise_at(task: Task, stream: int, position: int, n: int) -> Tree:
     """A step's draws, on the host."""
-    return methods.draw_noise(generator(task.config, stream, position), task.objective_for(n), task.layout, n)
+    return task.method.draw_noise(generator(task.config, stream, position), task.objective_for(n), task.layout, n)

@@ -6,7 +6,7 @@ import pytest
 
 from dimref.bench import work, worker, workers
 from dimref.training.choices import BENCH_METHODS
-from dimref.training.methods import LAYOUTS
+from dimref.training.method import METHODS
 
 TINY = {
     "dim": {"size": 8, "channels": 1, "width": 4, "fc": 16, "representation": 8},
@@ -43,7 +43,7 @@ def tiny_layouts():
 @pytest.fixture
 def make(narrow):
     """Work of a preset on a tiny encoder."""
-    layouts = {method: LAYOUTS[method](**sizes) for method, sizes in TINY.items()}
+    layouts = {method: METHODS[method].layout(**sizes) for method, sizes in TINY.items()}
     return lambda preset, batch=4, **options: work.make(
         preset, batch, layout=layouts[BENCH_METHODS.get(preset, "dim")], **options
     )

@@ -12,7 +12,7 @@ from dimref import data
 from dimref.backend import NUMPY
 from dimref.export import inference
 from dimref.export.inference import Encoder
-from dimref.training import checkpoints
+from dimref.training import run_directory
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_noise_of_shapes_is_the_runs_unless_said(narrow, tmp_path):
 
 def test_what_is_no_run_is_refused(tmp_path):
     assert "newest.npz: expected a checkpoint, found no such file" in tiny_runs.refused("encode", tmp_path)
-    (tmp_path / checkpoints.NEWEST).write_bytes(b"PK no archive")
+    (tmp_path / run_directory.NEWEST).write_bytes(b"PK no archive")
     assert "newest.npz: expected a complete checkpoint, found a damaged file" in tiny_runs.refused("encode", tmp_path)
     tiny_runs.refused("encode", tmp_path / "nowhere")
 

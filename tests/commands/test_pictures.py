@@ -13,12 +13,13 @@ from dimref.errors import DimrefError
 from dimref.export.inference import Encoder
 from dimref.objectives import Objective
 from dimref.training import loop
+from dimref.training import state as states
 
 
 @pytest.fixture
 def encoder(prepare):
     task = prepare()
-    state = loop.initial_state(task)
+    state = states.initial_state(task)
     state, _ = loop.train_step(task, state)
     return Encoder(task.layout, NUMPY, state.parameters["encoder"], state.model["encoder"])
 

@@ -10,7 +10,7 @@ import tiny_runs
 from png_files import size
 
 from dimref import plots
-from dimref.training import checkpoints
+from dimref.training import checkpoint as checkpoints
 
 pytest.importorskip("matplotlib")
 
@@ -65,9 +65,9 @@ def test_a_place_that_cannot_be_written_to_is_no_success(run):
 
 @pytest.mark.parametrize("found", ["3", None, 0, 2.5, True, 5, 10**300])
 def test_a_held_out_batch_that_no_run_has_is_refused(run, light, found):
-    saved = checkpoints.load_checkpoint(run / "newest.npz")
+    saved = checkpoints.load(run / "newest.npz")
     meta = {**saved.meta, "held_out_batch": found}
-    checkpoints.save_checkpoint(run / "newest.npz", dataclasses.replace(saved, meta=meta))
+    checkpoints.save(run / "newest.npz", dataclasses.replace(saved, meta=meta))
     assert f"newest.npz: expected a held-out batch of 2 to 4 images, found {found!r}" in tiny_runs.refused("plot", run)
 
 

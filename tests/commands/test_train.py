@@ -23,7 +23,8 @@ import tiny_runs
 from dimref.commands import report
 from dimref.engine import cuda_graph
 from dimref.evaluation import labelled
-from dimref.training import checkpoints, choices, loop, task
+from dimref.training import checkpoint as checkpoints
+from dimref.training import choices, loop, run_directory, task
 from dimref.training import config as configs
 from dimref.training.config import PRESETS, Config
 
@@ -332,7 +333,7 @@ def test_the_run_directory_is_complete(images, tmp_path):
     assert stored(run).steps == 3
     for name in ("newest.npz", "best.npz"):
         assert tiny_runs.arrays(run / name)
-        assert checkpoints.load_checkpoint(run / name).step == 3
+        assert checkpoints.load(run / name).step == 3
     assert f"run           {run}" in result.stdout
 
 
@@ -370,7 +371,7 @@ def test_any_name_will_do_and_the_next_command_can_be_typed(images, tmp_path, na
     assert found.split("|")[:4] == ["dimref", "train", "--resume", str(run)]
     again = tiny_runs.invoke(*found.split("|")[1:-1], "--no-plot")
     assert again.exit_code == 0
-    assert checkpoints.load_checkpoint(run / "newest.npz").step == 6
+    assert checkpoints.load(run / "newest.npz").step == 6
 
 
 def test_a_run_behind_a_link_is_written_and_resumed(images, tmp_path):
@@ -378,7 +379,7 @@ def test_a_run_behind_a_link_is_written_and_resumed(images, tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "real")
     assert tiny_runs.invoke(*tiny_runs.small(images, "--out", tmp_path / "link", "--no-plot")).exit_code == 0
     assert tiny_runs.invoke("train", "--resume", tmp_path / "link", "--steps", 4, "--no-plot").exit_code == 0
-    assert checkpoints.load_checkpoint(tmp_path / "real" / "newest.npz").step == 4
+    assert checkpoints.load(tmp_path / "real" / "newest.npz").step == 4
     assert (tmp_path / "link").is_symlink()
 
 
@@ -400,7 +401,7 @@ def test_the_next_command_goes_on_for_as_long_again(train):
     run, result = train("--epochs", 1, "--steps", 5)
     assert result.stdout.splitlines()[-1] == f"next          dimref train --resume {run} --epochs 1 --steps 10"
     again = tiny_runs.invoke("train", "--resume", run, "--no-plot", "--epochs", 1, "--steps", 10)
-    assert checkpoints.load_checkpoint(run / "newest.npz").step == 10
+    assert checkpoints.load(run / "newest.npz").step == 10
     assert again.stdout.splitlines()[-1].endswith("--epochs 2 --steps 20")
 
 
@@ -408,7 +409,7 @@ def test_a_resumed_run_records_its_new_length(train):
     run, _ = train()
     tiny_runs.invoke("train", "--resume", run, "--steps", 7, "--log-every", 2, "--no-plot")
     assert (stored(run).steps, stored(run).log_every) == (7, 2)
-    assert checkpoints.load_checkpoint(run / "newest.npz").config == stored(run)
+    assert checkpoints.load(run / "newest.npz").config == stored(run)
 
 
 @pytest.mark.parametrize(
@@ -463,7 +464,7 @@ def test_metrics_ahead_of_the_checkpoint_are_cut_back(train):
 
 def test_a_run_that_another_process_holds_is_refused(train):
     run, _ = train()
-    with checkpoints.locked(run):
+    with run_directory.locked(run):
         assert "another process" in tiny_runs.refused("train", "--resume", run)
 
 
@@ -536,7 +537,7 @@ def test_threads_take_effect_and_are_recorded(images, tmp_path):
         args = map(str, tiny_runs.small(images, "--threads", count, "--out", run, "--no-plot", "--quiet", "--steps", 1))
         env = {name: value for name, value in os.environ.items() if name not in choices.THREAD_VARIABLES}
         found = subprocess.run([sys.executable, script, *args], capture_output=True, text=True, check=True, env=env)
-        assert checkpoints.load_checkpoint(run / "newest.npz").meta["machine"]["threads"].startswith(f"{count} (")
+        assert checkpoints.load(run / "newest.npz").meta["machine"]["threads"].startswith(f"{count} (")
         if os.path.isdir("/proc/self/task") and count <= os.cpu_count():
             assert found.stdout.splitlines()[-1] == f"threads {2 * count - 1 if sharing else count}"
 
@@ -588,7 +589,7 @@ def test_a_run_killed_in_the_middle_of_an_epoch_resumes_to_the_same_bits(whole, 
     child = begin(whole, run, 18)
     child.send_signal(signal.SIGKILL)
     child.communicate()
-    step = checkpoints.load_checkpoint(run / "newest.npz").step
+    step = checkpoints.load(run / "newest.npz").step
     assert 0 < step < 40
     for name in ("newest.npz", "filters.png"):
         (run / f".{name}.{child.pid}.tmp").write_bytes(b"what was being written when it was killed")
@@ -602,7 +603,7 @@ def test_a_run_that_is_stopped_saves_its_state_says_how_to_go_on_and_does(whole,
     child.send_signal(number)
     _, errors = child.communicate(timeout=60)
     assert child.returncode == 130
-    step = checkpoints.load_checkpoint(run / "newest.npz").step
+    step = checkpoints.load(run / "newest.npz").step
     assert errors.splitlines()[-1] == (
         f"dimref: stopped after step {step} of 40; go on with: dimref train --resume '{run}'"
     )
@@ -616,7 +617,7 @@ def test_a_hangup_that_is_ignored_stays_so(whole, tmp_path):
     child.send_signal(signal.SIGHUP)
     child.communicate(timeout=60)
     assert child.returncode == 0
-    assert checkpoints.load_checkpoint(tmp_path / "run" / "newest.npz").step == 40
+    assert checkpoints.load(tmp_path / "run" / "newest.npz").step == 40
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -652,7 +653,7 @@ def test_a_second_interrupt_ends_the_run_at_once_with_the_last_checkpoint(whole,
     _, errors = child.communicate(timeout=20)
     assert child.returncode == 130
     assert errors == "dimref: stopped\n"
-    assert checkpoints.load_checkpoint(run / "newest.npz").step == 4
+    assert checkpoints.load(run / "newest.npz").step == 4
     assert_resumes_to(whole, run)
 
 
@@ -663,7 +664,7 @@ def test_an_interrupt_while_the_end_is_judged_says_that_the_run_is_saved(images,
     monkeypatch.setattr(report, "_print_probes", interrupted)
     line = tiny_runs.refused(*tiny_runs.small(images, "--out", tmp_path / "run", "--no-plot"), code=130)
     assert "stopped after training; the run is saved" in line
-    assert checkpoints.load_checkpoint(tmp_path / "run" / "newest.npz").step == 3
+    assert checkpoints.load(tmp_path / "run" / "newest.npz").step == 3
 
 
 def test_a_disk_that_takes_no_more_leaves_the_old_checkpoint(whole, tmp_path):
@@ -694,8 +695,8 @@ def test_a_full_disk_leaves_the_old_checkpoint(whole, tmp_path):
         " ".join(map(str, (*tiny_runs.DIMREF, *tiny_runs.small(whole.parent / "images.npz", "--quiet", "--out", run)))),
         "echo $?",
         f"ls -A {run}",
-        f"{sys.executable} -c 'import pathlib\nfrom dimref.training import checkpoints as runs\n"
-        f'print(runs.load_checkpoint(pathlib.Path("{run}/newest.npz")).step)\'',
+        f"{sys.executable} -c 'import pathlib\nfrom dimref.training import checkpoint\n"
+        f'print(checkpoint.load(pathlib.Path("{run}/newest.npz")).step)\'',
     )
     unshare = shutil.which("unshare")
     command = [unshare or "unshare", "-rm", "sh", "-c", "\n".join(steps)]
@@ -716,7 +717,7 @@ def test_a_learning_rate_beyond_all_bounds_ends_with_one_line(images, tmp_path):
     assert line.startswith("dimref: step ")
     assert "the local term" in line
     assert str(tmp_path / "run" / "newest.npz") in line
-    assert checkpoints.load_checkpoint(tmp_path / "run" / "newest.npz").step < 3
+    assert checkpoints.load(tmp_path / "run" / "newest.npz").step < 3
 
 
 def test_a_run_killed_before_its_first_checkpoint_starts_again(tmp_path):
@@ -765,7 +766,7 @@ def test_a_stored_configuration_still_chooses_the_scorer_that_fits_another_bound
     tiny_runs.invoke(
         "train", "--config", stored, "--bound", "infonce", "--out", tmp_path / "nce", "--quiet", "--no-plot"
     )
-    found = checkpoints.load_checkpoint(tmp_path / "nce" / "newest.npz").config
+    found = checkpoints.load(tmp_path / "nce" / "newest.npz").config
     assert (found.bound, found.scorer) == ("infonce", "dot")
 
 
@@ -813,7 +814,7 @@ def test_a_matplotlib_that_cannot_be_loaded_costs_the_pictures_alone(images, tmp
     child = tiny_runs.process(*tiny_runs.small(images, "--out", tmp_path / "run", "--quiet"), env=broken)
     assert child.returncode == 0
     assert "pictures      none: pictures: expected matplotlib to load, found ValueError: " in child.stdout_text
-    assert checkpoints.load_checkpoint(tmp_path / "run" / "newest.npz").step == 3
+    assert checkpoints.load(tmp_path / "run" / "newest.npz").step == 3
     child = tiny_runs.process("plot", tmp_path / "run", env=broken)
     assert child.returncode == 2
     assert child.stderr_text.startswith("dimref: pictures: expected matplotlib to load, found ValueError: ")

@@ -13,7 +13,9 @@ from dimref.amdim import encoder as amdim_encoder
 from dimref.backend import NUMPY
 from dimref.evaluation import reconstruction
 from dimref.export import inference
-from dimref.training import checkpoints, loop, methods, task
+from dimref.training import checkpoint as checkpoints
+from dimref.training import loop, method, task
+from dimref.training import state as states
 from dimref.training.config import AMDIM_OPTIONS, DIM_OPTIONS, PRESETS, Config
 from dimref.trees import leaves
 
@@ -146,7 +148,7 @@ def test_a_run_cannot_be_resumed_as_another(run):
 def test_two_steps_on_the_strict_device_are_those_of_numpy(images, options):
     host_task = task.prepare(config(images, **options))
     device_task = dataclasses.replace(host_task, backend=STRICT)
-    host, device = loop.initial_state(host_task), loop.initial_state(device_task)
+    host, device = states.initial_state(host_task), states.initial_state(device_task)
     for _ in range(2):
         host, seen = loop.train_step(host_task, host)
         device, device_seen = loop.train_step(device_task, device)
@@ -164,7 +166,7 @@ def test_two_steps_on_the_strict_device_are_those_of_numpy(images, options):
 def test_training_learns_which_views_belong_together(images):
     """In a few dozen steps on three grey levels each bound leaves 0, and the certified form with it."""
     prepared = task.prepare(config(images, steps=60, batch_size=8, ndf=4, nrkhs=16, lr=3e-3, augmentation="none"))
-    state, seen = loop.initial_state(prepared), []
+    state, seen = states.initial_state(prepared), []
     for _ in range(40):
         state, step = loop.train_step(prepared, state)
         seen.append(step["terms"])
@@ -233,7 +235,7 @@ def test_export_writes_every_array_under_both_kinds_of_names(run):
     with np.load(run / "weights.npz") as archive:
         named = dict(archive)
     assert len(named) == count
-    assert sum(a.size for a in named.values()) == encoder.layout.numbers + 3 * 2 * 8
+    assert sum(a.size for a in named.values()) == encoder.layout.parameter_count + 3 * 2 * 8
     assert named["encoder.down1_1.conv.weight"].shape == (4, 2, 4, 4)
     assert named["encoder.embed7.shortcut.bias"].shape == (8,)
     w = encoder.parameters["down1_1"]["conv"]["w"]
@@ -252,10 +254,10 @@ def test_plot_draws_its_pictures(run):
 
 
 def test_a_checkpoint_of_another_layout_is_refused(run):
-    checkpoint = checkpoints.load_checkpoint(run / "newest.npz")
+    checkpoint = checkpoints.load(run / "newest.npz")
     for layout in ({"size": 8, "channels": 1}, {**checkpoint.meta["layout"], "nrkhs": 9}, {"size": "x"}):
         changed = dataclasses.replace(checkpoint, meta={**checkpoint.meta, "layout": layout})
-        checkpoints.save_checkpoint(run / "best.npz", changed)
+        checkpoints.save(run / "best.npz", changed)
         assert str(run / "best.npz") in tiny_runs.refused("encode", run, "--checkpoint", "best")
 
 
@@ -267,9 +269,9 @@ def test_its_step_is_traced_from_its_configuration(run, tmp_path):
 
 def test_methods_agree_with_their_modules():
     layout = amdim_encoder.Layout(32, 3, 2, 1, 8)
-    assert methods.kinds(layout) == ("y",)
-    assert methods.first_layer(layout) == ("first", 3)
-    parameters, state = methods.init_encoder(np.random.default_rng(0), layout)
+    assert method.AMDIM.features == ("y",)
+    assert method.AMDIM.first_layer == ("first", 3)
+    parameters, state = method.AMDIM.init_encoder(np.random.default_rng(0), layout)
     images = np.zeros((2, 32, 32, 3), np.float32)
-    encoding, _ = methods.encode(parameters, state, images, layout, training=False)
-    np.testing.assert_array_equal(methods.frozen(parameters, state, layout)(images)["y"], encoding.one)
+    encoding, _ = method.AMDIM.encode(parameters, state, images, layout, training=False)
+    np.testing.assert_array_equal(method.AMDIM.inference(parameters, state, layout)(images)["y"], encoding.one)

@@ -17,6 +17,7 @@ from dimref import ops, optim
 from dimref.engine import batch_norm, cuda_source, kernels, pair_layer
 from dimref.tape import value_and_gradients
 from dimref.training import device_steps, loop
+from dimref.training import state as states
 from dimref.trees import leaves
 
 
@@ -370,21 +371,21 @@ def calls(monkeypatch, no_kernels):
 @pytest.mark.parametrize("graph", [True, False])
 def test_a_run_calls_every_kernel_and_is_the_hosts_to_rounding(prepare, calls, graph):
     task = prepare(steps=8, batch_size=4, local_scorer="dot", global_weight=0.5, graph=graph, gradient_penalty=0.5)
-    host = loop.initial_state(task)
+    host = states.initial_state(task)
     for _ in range(8):
         host, seen = loop.train_step(task, host)
     calls.clear()
 
     backend, told = fake_stream.device(), []
     task = dataclasses.replace(task, backend=backend)
-    state, queue = loop.initial_state(task), backend.queue()
+    state, queue = states.initial_state(task), backend.queue()
     with queue.running():
         steps = device_steps.DeviceSteps(task, state, queue, told.append)
         for k in range(8):
             if k == 3:
                 count = len(calls)
             state = steps.run(state)
-        found = steps.look()
+        found = steps.read()
     assert told == []
     assert set(calls) == {"matmul", "matmul onto", *cuda_source.ELEMENTWISE, *PLAIN, "adam", "squares", "totals"}
     assert graph == (len(calls) < 2 * count)

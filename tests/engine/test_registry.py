@@ -121,7 +121,7 @@ def concat_pairs(d):
     return in_float64(parameters), d.array(n, locations, f), d.array(n, r), index
 
 
-def dot_square(d):
+def dot_scores(d):
     n, locations, f, r, units = d.size(1, 5), d.size(1, 4), d.size(1, 3), d.size(1, 3), d.size(2, 5)
     parameters = in_float64(discriminators.init_dot(d.rng, f, r, units))
     for side in parameters.values():
@@ -165,11 +165,11 @@ CASES = {
     "layers.affine": affine,
     "layers.linear_sum": linear_sum,
     "layers.convolution": convolution,
-    "layers.window_mean": window_mean,
+    "amdim.encoder.window_mean": window_mean,
     "layers.normalize": normalize,
     "layers.moving_average": lambda d: (lambda n: (d.array(n), d.array(n), 0.1, 1.25))(d.size(1, 5)),
     "discriminators.concat_pairs": concat_pairs,
-    "discriminators.dot_square": dot_square,
+    "discriminators.dot_scores": dot_scores,
     "amdim.objective.contrast": contrast,
     "amdim.objective.augmented": augmented,
     "amdim.encoder.largest_map": largest_map,

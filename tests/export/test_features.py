@@ -11,7 +11,7 @@ from dimref.data import DataError
 from dimref.data.dataset import Dataset
 from dimref.export import features, inference
 from dimref.export.inference import Encoder
-from dimref.training.checkpoints import RunError
+from dimref.training.files import RunError
 
 
 @pytest.fixture

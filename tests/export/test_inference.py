@@ -9,8 +9,9 @@ from dimref import encoders
 from dimref.backend import NUMPY
 from dimref.data import DataError
 from dimref.export import inference
-from dimref.training import checkpoints, loop
-from dimref.training.checkpoints import RunError
+from dimref.training import loop, run_directory
+from dimref.training import state as states
+from dimref.training.files import RunError
 from dimref.trees import leaves
 
 
@@ -76,7 +77,7 @@ def test_features_do_not_depend_on_the_backend(encoder):
 def test_a_run_is_read_back_bit_for_bit(run, prepare):
     loaded, checkpoint = inference.load(run, NUMPY)
     task = prepare()
-    state = loop.initial_state(task)
+    state = states.initial_state(task)
     for _ in range(3):
         state, _ = loop.train_step(task, state)
     assert checkpoint.step == 3
@@ -87,10 +88,10 @@ def test_a_run_is_read_back_bit_for_bit(run, prepare):
 
 
 def test_the_best_checkpoint_is_read_where_it_is_asked_for(run):
-    assert inference.load(run, NUMPY, checkpoints.BEST)[1].step == 3
-    (run / checkpoints.BEST).unlink()
+    assert inference.load(run, NUMPY, run_directory.BEST)[1].step == 3
+    (run / run_directory.BEST).unlink()
     with pytest.raises(RunError, match=r"best\.npz: expected a checkpoint, found no such file"):
-        inference.load(run, NUMPY, checkpoints.BEST)
+        inference.load(run, NUMPY, run_directory.BEST)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +148,7 @@ def test_numbers_that_no_encoder_computes_with_are_refused(run, name, number):
 
 def test_the_untrained_baseline_has_initial_parameters_and_measured_statistics(prepare, encoder):
     loaded, images = encoder
-    fresh = loop.initial_state(prepare())
+    fresh = states.initial_state(prepare())
     for (path, first), (_, second) in zip(leaves(fresh.parameters["encoder"]), leaves(loaded.parameters), strict=True):
         np.testing.assert_array_equal(first, second, err_msg=path)
     assert 0.2 < loaded.features(images)["fc"].std() < 2  # normalized by what was measured

@@ -9,8 +9,8 @@ import tiny_runs
 from dimref import encoders
 from dimref.errors import DimrefError
 from dimref.export import torch_layout, weights
-from dimref.training import checkpoints
-from dimref.training.checkpoints import RunError
+from dimref.training import files, run_directory
+from dimref.training.files import RunError
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_the_best_checkpoint_is_exported_where_it_is_asked_for(run, tmp_path, mo
     seen = []
     load = weights.inference.load
     monkeypatch.setattr(weights.inference, "load", lambda *args: (seen.append(args[2]), load(*args))[1])
-    weights.write_weights(run, checkpoints.BEST, "torch-layout-npz", tmp_path / "w.npz")
+    weights.write_weights(run, run_directory.BEST, "torch-layout-npz", tmp_path / "w.npz")
     assert seen == ["best.npz"]
 
 
@@ -102,7 +102,7 @@ def test_without_safetensors_one_line_says_what_to_install(run, tmp_path, monkey
 
 
 def test_scorers_of_another_configuration_are_refused(run, tmp_path):
-    checkpoints.copy(run / "newest.npz", tmp_path / "newest.npz")
+    files.copy(run / "newest.npz", tmp_path / "newest.npz")
     other = {"parameters/local/hidden/w": np.zeros((3, 3), np.float32)}
     tiny_runs.change(tmp_path / "newest.npz", lambda meta, arrays: arrays.update(other))
     with pytest.raises(RunError, match="expected local/hidden/w as float32"):

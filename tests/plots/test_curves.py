@@ -7,22 +7,20 @@ from png_files import size
 
 from dimref import plots
 from dimref.errors import DimrefError
-from dimref.training import checkpoints
+from dimref.training import metrics, run_directory
 
 pytest.importorskip("matplotlib")
 from matplotlib.figure import Figure
 
 
-def metrics(path, steps=6, terms=("local", "prior"), value=None):
+def run_with_metrics(path, steps=6, terms=("local", "prior"), value=None):
     """A run directory with the metrics of `steps` steps, two of them ends of epochs."""
     for step in range(1, steps + 1):
         nats = {name: value if value is not None else step / 10 - (name == "prior") for name in terms}
         line = {"nats": nats, "gradient_norm": 2.0 / step, "effective_rank": 1.0 + step, "epoch": 1}
-        checkpoints.append_metrics(path / checkpoints.METRICS, {"kind": "step", "step": step, **line})
+        metrics.append(path / run_directory.METRICS, {"kind": "step", "step": step, **line})
         if step % 3 == 0:
-            checkpoints.append_metrics(
-                path / checkpoints.METRICS, {"kind": "epoch", "step": step, "held_out_nats": nats}
-            )
+            metrics.append(path / run_directory.METRICS, {"kind": "epoch", "step": step, "held_out_nats": nats})
     return path
 
 
@@ -31,7 +29,7 @@ def series(axes):
 
 
 def test_the_picture_is_a_png_of_a_size_to_be_looked_at(tmp_path):
-    path = plots.curves(metrics(tmp_path), {"local": 1.386}, "title", 64)
+    path = plots.curves(run_with_metrics(tmp_path), {"local": 1.386}, "title", 64)
     assert path == tmp_path / "curves.png"
     wide, high = size(path)
     assert 1000 < wide < 2000
@@ -41,7 +39,7 @@ def test_the_picture_is_a_png_of_a_size_to_be_looked_at(tmp_path):
 
 def test_the_curves_are_the_metrics(tmp_path, drawn):
     ceilings = {"local": math.log(4), "global": math.inf}
-    plots.curves(metrics(tmp_path, terms=("global", "local", "prior")), ceilings, "t", 64)
+    plots.curves(run_with_metrics(tmp_path, terms=("global", "local", "prior")), ceilings, "t", 64)
     left, middle, right, twin = drawn[0].axes
     steps = [1, 2, 3, 4, 5, 6]
     found = series(left)
@@ -57,7 +55,7 @@ def test_the_curves_are_the_metrics(tmp_path, drawn):
 
 
 def test_every_axis_and_every_curve_is_labelled(tmp_path, drawn):
-    plots.curves(metrics(tmp_path), {"local": 1.386}, "shapes, jsd", 64)
+    plots.curves(run_with_metrics(tmp_path), {"local": 1.386}, "shapes, jsd", 64)
     figure = drawn[0]
     assert figure.get_suptitle() == "shapes, jsd"
     for axes in figure.axes:
@@ -70,7 +68,7 @@ def test_every_axis_and_every_curve_is_labelled(tmp_path, drawn):
 
 
 def test_no_legend_hides_a_curve(tmp_path, drawn):
-    plots.curves(metrics(tmp_path), {"local": 1.386}, "title", 64)
+    plots.curves(run_with_metrics(tmp_path), {"local": 1.386}, "title", 64)
     for axes in drawn[0].axes[:3]:
         assert axes.get_legend().get_window_extent().y1 < axes.get_window_extent().y0
 
@@ -79,7 +77,7 @@ def test_what_amdim_certifies_is_in_the_middle(tmp_path, drawn):
     """A curve for each pair of scales on batches and held out, below log N; the penalty and the loss are not drawn."""
     scales = ("1-5", "1-7", "5-5")
     terms = (*scales, *(f"{term}_certified" for term in scales), "penalty", "loss")
-    plots.curves(metrics(tmp_path, terms=terms), dict.fromkeys(scales, 7.0), "title", 64)
+    plots.curves(run_with_metrics(tmp_path, terms=terms), dict.fromkeys(scales, 7.0), "title", 64)
     left, middle, *_ = drawn[0].axes
     names = {f"{term}, {where}" for term in scales for where in ("batch", "held out")}
     assert set(series(left)) == {*names, "ceiling 7.000"}
@@ -92,12 +90,12 @@ def test_what_amdim_certifies_is_in_the_middle(tmp_path, drawn):
 
 
 def test_a_prior_is_shown_before_what_is_certified(tmp_path, drawn):
-    plots.curves(metrics(tmp_path, terms=("local", "local_certified", "prior")), {"local": 7.0}, "title", 64)
+    plots.curves(run_with_metrics(tmp_path, terms=("local", "local_certified", "prior")), {"local": 7.0}, "title", 64)
     assert drawn[0].axes[1].get_title() == "prior's game"
 
 
 def test_a_run_without_a_prior_says_so(tmp_path, drawn):
-    plots.curves(metrics(tmp_path, terms=("local",)), {"local": 1.386}, "title", 64)
+    plots.curves(run_with_metrics(tmp_path, terms=("local",)), {"local": 1.386}, "title", 64)
     middle = drawn[0].axes[1]
     assert [text.get_text() for text in middle.texts] == ["no prior (weight 0)"]
     assert series(middle) == {}
@@ -107,7 +105,7 @@ def test_a_run_without_a_prior_says_so(tmp_path, drawn):
     "value", [math.nan, *(pytest.param(x, marks=pytest.mark.exhaustive) for x in (math.inf, -math.inf))]
 )
 def test_numbers_that_are_not_finite_are_left_out_of_the_curves_and_do_no_harm(tmp_path, drawn, value):
-    path = plots.curves(metrics(tmp_path, value=value), {"local": math.inf}, "title", 64)
+    path = plots.curves(run_with_metrics(tmp_path, value=value), {"local": math.inf}, "title", 64)
     assert size(path)[0] > 1000
     drawn_values = series(drawn[0].axes[0])["local, batch"][1]
     assert all(isinstance(number, float) and not math.isfinite(number) for number in drawn_values)
@@ -116,16 +114,16 @@ def test_numbers_that_are_not_finite_are_left_out_of_the_curves_and_do_no_harm(t
 
 @pytest.mark.parametrize("value", [3.4e38, pytest.param(-3.4e38, marks=pytest.mark.exhaustive)])
 def test_the_largest_numbers_of_float32_are_drawn(tmp_path, value):
-    assert size(plots.curves(metrics(tmp_path, value=value), {"local": math.inf}, "title", 64))[0] > 1000
+    assert size(plots.curves(run_with_metrics(tmp_path, value=value), {"local": math.inf}, "title", 64))[0] > 1000
 
 
 @pytest.mark.parametrize("steps", [1, pytest.param(2, marks=pytest.mark.exhaustive)])
 def test_a_run_of_a_step_or_two_is_drawn(tmp_path, steps):
-    assert size(plots.curves(metrics(tmp_path, steps=steps), {"local": 1.386}, "title", 64))[0] > 1000
+    assert size(plots.curves(run_with_metrics(tmp_path, steps=steps), {"local": 1.386}, "title", 64))[0] > 1000
 
 
 def test_two_equal_ceilings_are_one_line(tmp_path, drawn):
-    plots.curves(metrics(tmp_path, terms=("global", "local")), {"local": 1.386, "global": 1.386}, "title", 64)
+    plots.curves(run_with_metrics(tmp_path, terms=("global", "local")), {"local": 1.386, "global": 1.386}, "title", 64)
     labels = [text.get_text() for text in drawn[0].axes[0].get_legend().get_texts()]
     assert labels.count("ceiling 1.386") == 1
 
@@ -140,17 +138,17 @@ def test_a_run_without_metrics_is_refused(tmp_path):
 
 @pytest.mark.parametrize("more", [("local",), ("local", "prior", "global", "local_certified")])
 def test_metrics_of_other_terms_in_between_are_refused(tmp_path, more):
-    metrics(tmp_path)
+    run_with_metrics(tmp_path)
     line = {"nats": dict.fromkeys(more, 0.5), "gradient_norm": 1.0, "effective_rank": 1.0, "epoch": 1}
-    checkpoints.append_metrics(tmp_path / checkpoints.METRICS, {"kind": "step", "step": 7, **line})
+    metrics.append(tmp_path / run_directory.METRICS, {"kind": "step", "step": 7, **line})
     with pytest.raises(DimrefError, match=r"metrics.jsonl: expected the same terms on every line, found local"):
         plots.curves(tmp_path, {"local": 1.386}, "title", 64)
 
 
 def test_a_picture_is_drawn_anew_and_a_failed_one_leaves_the_old(tmp_path, monkeypatch):
-    path = plots.curves(metrics(tmp_path), {"local": 1.386}, "title", 64)
+    path = plots.curves(run_with_metrics(tmp_path), {"local": 1.386}, "title", 64)
     first = path.read_bytes()
-    metrics(tmp_path, steps=9)
+    run_with_metrics(tmp_path, steps=9)
     assert plots.curves(tmp_path, {"local": 1.386}, "title", 64).read_bytes() != first
     before = path.read_bytes()
 
@@ -181,6 +179,6 @@ def test_a_picture_is_drawn_anew_and_a_failed_one_leaves_the_old(tmp_path, monke
     ],
 )
 def test_metrics_with_a_fault_are_refused(tmp_path, line):
-    checkpoints.append_metrics(tmp_path / checkpoints.METRICS, line)
+    metrics.append(tmp_path / run_directory.METRICS, line)
     with pytest.raises(DimrefError, match=r"metrics.jsonl: expected the metrics of a run, found a fault at"):
         plots.curves(tmp_path, {"local": 1.386}, "title", 64)

@@ -11,7 +11,7 @@ from png_files import size
 from dimref import plots
 from dimref.errors import DimrefError
 from dimref.plots import style
-from dimref.training.checkpoints import RunError
+from dimref.training.files import RunError
 
 pytest.importorskip("matplotlib")
 

@@ -1,5 +1,6 @@
 """What the tests of runs share: tiny images, narrow networks, dimref called in this process or started as its own."""
 
+import dataclasses
 import functools
 import json
 import os
@@ -7,14 +8,17 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from click.testing import CliRunner
 
 from dimref import discriminators, encoders
 from dimref.cli import main
 from dimref.evaluation import dv_critic, reconstruction
 from dimref.evaluation.probes import classifier, linear, mlp
-from dimref.training import checkpoints, task
+from dimref.training import checkpoint as checkpoints
 from dimref.training.config import Config
+from dimref.training.files import RunError
+from dimref.training.method import METHODS
 
 DIMREF = (sys.executable, "-m", "dimref")
 
@@ -31,7 +35,8 @@ def write_npz(path, n=60, side=8, channels=1, **changes):
 
 def narrow(monkeypatch):
     """Networks of a few units: the loop, the files and the messages do not depend on the paper's widths."""
-    monkeypatch.setattr(task, "Layout", functools.partial(encoders.Layout, width=4, fc=16, representation=8))
+    layout = functools.partial(encoders.Layout, width=4, fc=16, representation=8)
+    monkeypatch.setitem(METHODS, "dim", dataclasses.replace(METHODS["dim"], layout=layout))
     monkeypatch.setattr(discriminators, "init_concat", functools.partial(discriminators.init_concat, hidden=16))
     monkeypatch.setattr(discriminators, "init_dot", functools.partial(discriminators.init_dot, units=16))
     monkeypatch.setattr(discriminators, "init_prior", functools.partial(discriminators.init_prior, hidden=(16, 8)))
@@ -68,6 +73,14 @@ def refused(*args, code=2):
     line = result.stderr.splitlines()[-1]
     assert line.startswith("dimref: ")
     return line
+
+
+def run_error(call, *args):
+    """The one line that a call is refused with."""
+    with pytest.raises(RunError) as caught:
+        call(*args)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
 
 
 def start(*args, **options):

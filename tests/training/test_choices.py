@@ -11,8 +11,8 @@ from dimref.commands.export import SUFFIX
 from dimref.evaluation.evaluate import MEASURES
 from dimref.evaluation.probes import PROBES
 from dimref.export import weights
-from dimref.training import checkpoints
 from dimref.training import choices as choices_module
+from dimref.training import run_directory
 from dimref.training.config import Config
 
 
@@ -60,7 +60,7 @@ def test_defaults_are_among_the_choices():
 
 
 def test_checkpoints_and_formats_are_those_of_the_files():
-    assert [f"{name}.npz" for name in choices_module.CHECKPOINTS] == [checkpoints.NEWEST, checkpoints.BEST]
+    assert [f"{name}.npz" for name in choices_module.CHECKPOINTS] == [run_directory.NEWEST, run_directory.BEST]
     assert set(choices_module.WEIGHT_FORMATS) == set(SUFFIX)
     for form in choices_module.WEIGHT_FORMATS:
         assert form in (weights.__doc__ or "")

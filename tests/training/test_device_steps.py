@@ -11,7 +11,9 @@ import tiny_runs
 from fake_cupy import DeviceArray
 
 from dimref import bounds
-from dimref.training import checkpoints, device_steps, loop
+from dimref.training import checkpoint as checkpoints
+from dimref.training import device_steps, loop, metrics, run_directory
+from dimref.training import state as states
 from dimref.training.loop import Diverged, Interrupted
 from dimref.trees import leaves
 
@@ -31,13 +33,13 @@ EVERY = [
 ]
 
 
-def run(task, path, stop_after=math.inf, resume=None, tell=lambda line: None):
+def run(task, path, stop_after=math.inf, resume=None, report=lambda line: None):
     """Train in a run directory, and stop after a step."""
     if resume is None:
-        with checkpoints.create(path, task.config):
+        with run_directory.create(path, task.config):
             pass
     seen = []
-    return loop.train(task, path, seen.append, lambda: len(seen) >= stop_after, resume, tell), seen
+    return loop.train(task, path, seen.append, lambda: len(seen) >= stop_after, resume, report), seen
 
 
 def on_device(task, eager=False):
@@ -57,7 +59,7 @@ def test_a_run_on_the_device_is_the_hosts_bit_for_bit(prepare, tmp_path, options
     told = []
     run(task, tmp_path / "host")
     graphed = dataclasses.replace(task, config=dataclasses.replace(task.config, graph=graph))
-    run(on_device(graphed, eager), tmp_path / "device", tell=told.append)
+    run(on_device(graphed, eager), tmp_path / "device", report=told.append)
     tiny_runs.assert_same_run(tmp_path / "device", tmp_path / "host")
     assert told == []
 
@@ -70,7 +72,7 @@ def test_a_step_reads_and_sends_nothing_but_what_the_feed_carries(prepare, monke
     task = prepare(steps=13, **options)
     backend, told = fake_stream.device(), []
     queue = backend.queue()
-    state = loop.initial_state(dataclasses.replace(task, backend=backend))
+    state = states.initial_state(dataclasses.replace(task, backend=backend))
     with queue.running():
         steps = device_steps.DeviceSteps(dataclasses.replace(task, backend=backend), state, queue, told.append)
         for _ in range(3):
@@ -83,7 +85,7 @@ def test_a_step_reads_and_sends_nothing_but_what_the_feed_carries(prepare, monke
         assert DeviceArray.transfers == reads
         assert waits == []
         monkeypatch.undo()
-        seen = steps.look()
+        seen = steps.read()
     assert told == []
     assert state.step == 12
     assert seen["terms"] == steps.terms
@@ -108,7 +110,7 @@ def test_a_host_read_inside_a_step_is_seen_by_these_tests(prepare, tmp_path, mon
 
         monkeypatch.setattr(bounds, "jsd", spoiled)
         told = []
-        run(on_device(prepare(steps=4)), tmp_path / f"run{hash(read)}", tell=told.append)
+        run(on_device(prepare(steps=4)), tmp_path / f"run{hash(read)}", report=told.append)
         assert len(told) == 1
         assert told[0].startswith("graph: expected the step to be captured, found: ")
         assert words in told[0]
@@ -127,7 +129,7 @@ def test_a_step_that_cannot_be_captured_trains_all_the_same(prepare, tmp_path, m
 
     monkeypatch.setattr(fake_stream.Stream, "end_capture", failing)
     told = []
-    run(on_device(task), tmp_path / "device", tell=told.append)
+    run(on_device(task), tmp_path / "device", report=told.append)
     tiny_runs.assert_same_run(tmp_path / "device", tmp_path / "host")
     assert told == [
         "graph: expected the step to be captured, found: cudaErrorNotSupported: no capture; "
@@ -144,9 +146,9 @@ def test_a_run_stopped_anywhere_and_resumed_is_the_uninterrupted_one(prepare, tm
     run(task, tmp_path / "whole")
     with pytest.raises(Interrupted, match=f"after step {stop} of 18"):
         run(on_device(task), tmp_path / "cut", stop_after=stop)
-    checkpoint = checkpoints.load_checkpoint(tmp_path / "cut" / checkpoints.NEWEST)
+    checkpoint = checkpoints.load(tmp_path / "cut" / run_directory.NEWEST)
     assert checkpoint.step == stop
-    checkpoints.cut_metrics(tmp_path / "cut" / checkpoints.METRICS, stop)
+    metrics.cut(tmp_path / "cut" / run_directory.METRICS, stop)
     run(on_device(task), tmp_path / "cut", resume=checkpoint)
     tiny_runs.assert_same_run(tmp_path / "cut", tmp_path / "whole")
 
@@ -166,7 +168,7 @@ def poisoned(task, step, value):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("at", [0, 2, 4, 9])
-def test_a_step_that_is_not_finite_is_told_at_the_next_look_as_the_host_tells_it(
+def test_a_step_that_is_not_finite_is_reported_at_the_next_read_as_on_the_host(
     prepare, tmp_path, monkeypatch, at, value
 ):
     task = prepare(steps=13, log_every=5, checkpoint_every=4)
@@ -179,9 +181,9 @@ def test_a_step_that_is_not_finite_is_told_at_the_next_look_as_the_host_tells_it
         run(on_device(task), tmp_path / "dev")
     assert str(found.value) == str(host.value).replace("run/newest", "dev/newest")
     assert f"step {at + 1}:" in str(found.value)
-    checkpoint = checkpoints.load_checkpoint(tmp_path / "dev" / checkpoints.NEWEST)
+    checkpoint = checkpoints.load(tmp_path / "dev" / run_directory.NEWEST)
     assert checkpoint.step == at // 4 * 4
-    for array in tiny_runs.arrays(tmp_path / "dev" / checkpoints.NEWEST).values():
+    for array in tiny_runs.arrays(tmp_path / "dev" / run_directory.NEWEST).values():
         assert np.isfinite(array).all()
 
 
@@ -190,7 +192,7 @@ def test_nothing_that_diverged_is_saved_when_the_user_stops(prepare, tmp_path, m
     monkeypatch.setattr(device_steps, "host_noise_at", poisoned(task, 5, np.nan))
     with pytest.raises(Diverged, match="step 6: expected finite numbers"):
         run(on_device(task), tmp_path / "run", stop_after=8)
-    assert checkpoints.load_checkpoint(tmp_path / "run" / checkpoints.NEWEST).step == 0
+    assert checkpoints.load(tmp_path / "run" / run_directory.NEWEST).step == 0
 
 
 def test_gradients_beyond_float32s_range_are_no_finite_norm():
@@ -217,7 +219,7 @@ def test_parameters_and_moments_stay_where_they_are(prepare):
     """A graph writes where it was captured: arrays that moved would be lost to it."""
     backend = fake_stream.device()
     task = dataclasses.replace(prepare(steps=13), backend=backend)
-    queue, state = backend.queue(), loop.initial_state(task)
+    queue, state = backend.queue(), states.initial_state(task)
     before = {"p": state.parameters, "m": state.adam["m"], "v": state.adam["v"]}
     with queue.running():
         steps = device_steps.DeviceSteps(task, state, queue, lambda line: None)

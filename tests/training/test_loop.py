@@ -9,9 +9,12 @@ import pytest
 import tiny_runs
 from fake_cupy import STRICT, DeviceArray
 
-from dimref import bounds, objectives
-from dimref.training import checkpoints, loop
+from dimref import bounds, step
+from dimref.training import checkpoint as checkpoints
+from dimref.training import files, loop, metrics, run_directory
+from dimref.training import state as states
 from dimref.training.loop import Diverged, Interrupted
+from dimref.training.method import METHODS
 from dimref.trees import leaves
 
 pytestmark = pytest.mark.usefixtures("narrow")
@@ -20,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("narrow")
 def run(task, path, stop_after=math.inf, resume=None):
     """Train in a run directory, and stop after a step."""
     if resume is None:
-        with checkpoints.create(path, task.config):
+        with run_directory.create(path, task.config):
             pass
     seen = []
     state = loop.train(task, path, seen.append, lambda: len(seen) >= stop_after, resume)
@@ -29,8 +32,8 @@ def run(task, path, stop_after=math.inf, resume=None):
 
 def resumed(task, path):
     """Go on from the newest checkpoint, as the command does."""
-    checkpoint = checkpoints.load_checkpoint(path / checkpoints.NEWEST)
-    checkpoints.cut_metrics(path / checkpoints.METRICS, checkpoint.step)
+    checkpoint = checkpoints.load(path / run_directory.NEWEST)
+    metrics.cut(path / run_directory.METRICS, checkpoint.step)
     return run(task, path, resume=checkpoint)
 
 
@@ -42,7 +45,7 @@ def test_two_steps_on_the_strict_device_are_those_of_numpy_bit_for_bit(prepare, 
     """Proves that nothing but explicit moves leaves the device; the kernels are NumPy's."""
     host_task = prepare(global_weight=0.5, **options)
     device_task = dataclasses.replace(host_task, backend=STRICT)
-    host, device = loop.initial_state(host_task), loop.initial_state(device_task)
+    host, device = states.initial_state(host_task), states.initial_state(device_task)
     for _ in range(2):
         host, seen = loop.train_step(host_task, host)
         device, device_seen = loop.train_step(device_task, device)
@@ -68,7 +71,7 @@ def test_a_whole_run_on_the_strict_device_is_numpys(prepare, tmp_path):
 
 def test_a_step_moves_every_parameter_and_the_model_state(prepare):
     task = prepare(global_weight=1.0)
-    state = loop.initial_state(task)
+    state = states.initial_state(task)
     before = {path: array.copy() for path, array in leaves({"p": state.parameters, "s": state.model})}
     state, _ = loop.train_step(task, state)
     assert state.step == 1
@@ -78,7 +81,7 @@ def test_a_step_moves_every_parameter_and_the_model_state(prepare):
 
 def test_held_out_terms_are_the_same_each_time_and_leave_the_state_alone(prepare):
     task = prepare(bound="mine", global_weight=1.0)
-    state, _ = loop.train_step(task, loop.initial_state(task))
+    state, _ = loop.train_step(task, states.initial_state(task))
     before = {path: np.array(array) for path, array in leaves({"p": state.parameters, "s": state.model})}
     assert loop.held_out_terms(task, state) == loop.held_out_terms(task, state)
     for path, array in leaves({"p": state.parameters, "s": state.model}):
@@ -87,7 +90,7 @@ def test_held_out_terms_are_the_same_each_time_and_leave_the_state_alone(prepare
 
 def test_held_out_draws_do_not_depend_on_the_step(prepare):
     task = prepare(global_weight=1.0)
-    state = loop.initial_state(task)
+    state = states.initial_state(task)
     assert loop.held_out_terms(task, dataclasses.replace(state, step=7)) == loop.held_out_terms(task, state)
 
 
@@ -100,14 +103,14 @@ def test_held_out_terms_are_means_over_batches_in_inference_mode(prepare, monkey
         calls.append((len(images), training))
         return 0.0, {"terms": {"local": float(len(calls))}}
 
-    monkeypatch.setattr(objectives, "loss", loss)
-    assert loop.held_out_terms(task, loop.initial_state(task)) == {"local": 1.5}
+    monkeypatch.setitem(METHODS, "dim", dataclasses.replace(METHODS["dim"], loss=loss))
+    assert loop.held_out_terms(task, states.initial_state(task)) == {"local": 1.5}
     assert calls == [(4, False), (4, False)]
 
 
 def test_fewer_held_out_images_than_candidates_make_fewer_candidates(prepare):
     task = prepare(bound="infonce", local_scorer="concat", batch_size=8, candidates=8)  # 6 are held out
-    assert math.isfinite(loop.held_out_terms(task, loop.initial_state(task))["local"])
+    assert math.isfinite(loop.held_out_terms(task, states.initial_state(task))["local"])
     assert task.objective_for(6).ceiling("local", 6, task.locations) == math.log(6)
     assert task.objective_for(8).ceiling("local", 8, task.locations) == math.log(8)
 
@@ -123,7 +126,7 @@ def test_best_is_judged_by_the_weighted_bounds_without_the_prior(prepare, alpha,
 
 def test_metrics_have_a_line_every_so_many_steps_and_one_for_each_epoch(prepare, tmp_path):
     state, seen = run(prepare(steps=15, log_every=5, global_weight=1.0), tmp_path / "run")
-    lines = checkpoints.read_metrics(tmp_path / "run" / checkpoints.METRICS)
+    lines = metrics.read(tmp_path / "run" / run_directory.METRICS)
     assert [(line["kind"], line["step"], line["epoch"]) for line in lines] == [
         ("step", 5, 1), ("step", 10, 1), ("epoch", 13, 1), ("step", 15, 2), ("epoch", 15, 2),
     ]  # fmt: skip
@@ -146,21 +149,23 @@ def test_the_best_checkpoint_is_that_of_the_best_held_out_bound(prepare, tmp_pat
     monkeypatch.setattr(loop, "held_out_terms", lambda task, state: {"local": next(values)})
     state, _ = run(prepare(steps=None, epochs=4), tmp_path / "run")
     assert [line["best"] for line in tiny_runs.metrics(tmp_path / "run") if line["kind"] == "epoch"] == [1, 1, 0, 0]
-    best = checkpoints.load_checkpoint(tmp_path / "run" / checkpoints.BEST)
+    best = checkpoints.load(tmp_path / "run" / run_directory.BEST)
     assert (best.step, best.best) == (26, 3.0)
     assert state.best == 3.0
-    newest = checkpoints.load_checkpoint(tmp_path / "run" / checkpoints.NEWEST)
+    newest = checkpoints.load(tmp_path / "run" / run_directory.NEWEST)
     assert (newest.step, newest.best) == (52, 3.0)
 
 
 def test_at_the_best_epoch_both_checkpoints_are_the_same(prepare, tmp_path):
     run(prepare(), tmp_path / "run")
     newest, last = (
-        checkpoints.load_checkpoint(tmp_path / "run" / checkpoints.NEWEST),
+        checkpoints.load(tmp_path / "run" / run_directory.NEWEST),
         tiny_runs.metrics(tmp_path / "run")[-1],
     )
     assert (newest.step, newest.best) == (last["step"], last["bound"])
-    assert (tmp_path / "run" / checkpoints.NEWEST).read_bytes() == (tmp_path / "run" / checkpoints.BEST).read_bytes()
+    assert (tmp_path / "run" / run_directory.NEWEST).read_bytes() == (
+        tmp_path / "run" / run_directory.BEST
+    ).read_bytes()
 
 
 def test_the_best_so_far_is_remembered_by_a_resumed_run(prepare, tmp_path, monkeypatch):
@@ -171,20 +176,20 @@ def test_the_best_so_far_is_remembered_by_a_resumed_run(prepare, tmp_path, monke
     state, _ = resumed(task, tmp_path / "run")
     assert state.best == -13.0
     assert [line["best"] for line in tiny_runs.metrics(tmp_path / "run") if line["kind"] == "epoch"] == [1, 0, 0]
-    assert checkpoints.load_checkpoint(tmp_path / "run" / checkpoints.BEST).step == 13
+    assert checkpoints.load(tmp_path / "run" / run_directory.BEST).step == 13
 
 
 def test_a_held_out_bound_of_minus_infinity_is_written_and_is_no_best(prepare, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "held_out_terms", lambda task, state: {"local": -math.inf})
     run(prepare(), tmp_path / "run")
     assert tiny_runs.metrics(tmp_path / "run")[-1]["bound"] == "-inf"
-    assert not (tmp_path / "run" / checkpoints.BEST).exists()
-    assert checkpoints.load_checkpoint(tmp_path / "run" / checkpoints.NEWEST).best == -math.inf
+    assert not (tmp_path / "run" / run_directory.BEST).exists()
+    assert checkpoints.load(tmp_path / "run" / run_directory.NEWEST).best == -math.inf
 
 
 def test_checkpoints_hold_float32_alone_and_all_that_a_run_is(prepare, tmp_path):
     run(prepare(bound="mine", global_weight=1.0), tmp_path / "run")
-    arrays = tiny_runs.arrays(tmp_path / "run" / checkpoints.NEWEST)
+    arrays = tiny_runs.arrays(tmp_path / "run" / run_directory.NEWEST)
     assert {array.dtype for array in arrays.values()} == {np.dtype(np.float32)}
     assert {path.split("/")[0] for path in arrays} == {"parameters", "state", "adam"}
     assert {"state/mine/local", "state/mine/global", "state/encoder/norm1/mean"} <= arrays.keys()
@@ -196,8 +201,8 @@ def test_checkpoints_hold_float32_alone_and_all_that_a_run_is(prepare, tmp_path)
 def test_the_checkpoint_records_the_machine_and_the_images(prepare, tmp_path):
     task = prepare()
     run(task, tmp_path / "run")
-    meta = checkpoints.load_checkpoint(tmp_path / "run" / checkpoints.NEWEST).meta
-    assert meta["machine"] == loop.machine_of(task)
+    meta = checkpoints.load(tmp_path / "run" / run_directory.NEWEST).meta
+    assert meta["machine"] == states.machine_of(task)
     assert meta["images"].startswith("54 of 8×8×1")
 
 
@@ -211,7 +216,7 @@ def test_a_run_stopped_anywhere_and_resumed_is_the_uninterrupted_one(prepare, tm
     whole, _ = run(task, tmp_path / "whole")
     with pytest.raises(Interrupted, match=f"after step {stop} of 18; go on with: dimref train --resume"):
         run(task, tmp_path / "cut", stop_after=stop)
-    assert checkpoints.load_checkpoint(tmp_path / "cut" / checkpoints.NEWEST).step == stop
+    assert checkpoints.load(tmp_path / "cut" / run_directory.NEWEST).step == stop
     state, _ = resumed(task, tmp_path / "cut")
     assert (state.step, state.best) == (whole.step, whole.best)
     tiny_runs.assert_same_run(tmp_path / "cut", tmp_path / "whole")
@@ -247,8 +252,8 @@ def test_a_run_that_is_moved_away_ends_and_leaves_the_new_one_in_its_place_alone
             (tmp_path / "run").mkdir()
 
     with (
-        pytest.raises(checkpoints.RunError, match="found it moved away or removed"),
-        checkpoints.create(tmp_path / "run", task.config),
+        pytest.raises(files.RunError, match="found it moved away or removed"),
+        run_directory.create(tmp_path / "run", task.config),
     ):
         loop.train(task, tmp_path / "run", move, lambda: False)
     assert not list((tmp_path / "run").iterdir())
@@ -260,7 +265,7 @@ def test_more_epochs_go_on_as_if_there_had_been_no_end(prepare, tmp_path):
     run(prepare(steps=None, epochs=1), tmp_path / "run")
     resumed(prepare(steps=None, epochs=2), tmp_path / "run")
     run(prepare(steps=None, epochs=2), tmp_path / "whole")
-    for name in (checkpoints.NEWEST, checkpoints.BEST):
+    for name in (run_directory.NEWEST, run_directory.BEST):
         found, expected = tiny_runs.arrays(tmp_path / "run" / name), tiny_runs.arrays(tmp_path / "whole" / name)
         for path, array in found.items():
             np.testing.assert_array_equal(array, expected[path])
@@ -283,7 +288,7 @@ def test_a_finished_run_resumed_does_nothing(prepare, tmp_path):
 
 def test_a_checkpoint_of_another_layout_or_objective_is_refused(prepare, tmp_path):
     run(prepare(), tmp_path / "run")
-    checkpoint = checkpoints.load_checkpoint(tmp_path / "run" / checkpoints.NEWEST)
+    checkpoint = checkpoints.load(tmp_path / "run" / run_directory.NEWEST)
     wider = tiny_runs.write_npz(tmp_path / "colour.npz", channels=3)
     for task in (
         dataclasses.replace(prepare(), layout=dataclasses.replace(prepare().layout, fc=20)),
@@ -291,40 +296,40 @@ def test_a_checkpoint_of_another_layout_or_objective_is_refused(prepare, tmp_pat
         prepare(prior_weight=0.0),
         prepare(local_scorer="dot"),
     ):
-        with pytest.raises(checkpoints.RunError, match="another configuration"):
-            loop.restore(task, tmp_path / "newest.npz", checkpoint)
-    with pytest.raises(checkpoints.RunError, match=r"the images it was trained on \(54 of 8×8×1, .*found 54 of 8×8×3"):
-        loop.restore(prepare(data_dir=str(wider)), tmp_path / "newest.npz", checkpoint)
+        with pytest.raises(files.RunError, match="another configuration"):
+            states.restore(task, tmp_path / "newest.npz", checkpoint)
+    with pytest.raises(files.RunError, match=r"the images it was trained on \(54 of 8×8×1, .*found 54 of 8×8×3"):
+        states.restore(prepare(data_dir=str(wider)), tmp_path / "newest.npz", checkpoint)
 
 
 @pytest.mark.parametrize("branch", ["parameters", "adam", "state"])
 def test_a_checkpoint_with_a_branch_missing_is_refused(prepare, tmp_path, branch):
     run(prepare(), tmp_path / "run")
-    checkpoint = checkpoints.load_checkpoint(tmp_path / "run" / checkpoints.NEWEST)
+    checkpoint = checkpoints.load(tmp_path / "run" / run_directory.NEWEST)
     del checkpoint.trees[branch]
-    with pytest.raises(checkpoints.RunError, match="another configuration"):
-        loop.restore(prepare(), tmp_path / "newest.npz", checkpoint)
+    with pytest.raises(files.RunError, match="another configuration"):
+        states.restore(prepare(), tmp_path / "newest.npz", checkpoint)
 
 
 @pytest.mark.parametrize("average", [np.zeros(3, np.float32), np.zeros(16), np.float32(0)], ids=["3", "float64", "()"])
 def test_an_average_of_mine_that_does_not_fit_is_refused(prepare, tmp_path, average):
     task = prepare(bound="mine")
     run(task, tmp_path / "run")
-    checkpoint = checkpoints.load_checkpoint(tmp_path / "run" / checkpoints.NEWEST)
+    checkpoint = checkpoints.load(tmp_path / "run" / run_directory.NEWEST)
     checkpoint.trees["state"]["mine"]["local"] = np.asarray(average)
-    with pytest.raises(checkpoints.RunError, match="another configuration"):
-        loop.restore(task, tmp_path / "newest.npz", checkpoint)
+    with pytest.raises(files.RunError, match="another configuration"):
+        states.restore(task, tmp_path / "newest.npz", checkpoint)
 
 
 def test_images_that_changed_since_are_refused(prepare, tmp_path, images):
     run(prepare(), tmp_path / "run")
-    checkpoint = checkpoints.load_checkpoint(tmp_path / "run" / checkpoints.NEWEST)
+    checkpoint = checkpoints.load(tmp_path / "run" / run_directory.NEWEST)
     with np.load(images) as archive:
         arrays = dict(archive)
     arrays["images"][17, 3, 3] ^= 1
     np.savez(images, **arrays)
-    with pytest.raises(checkpoints.RunError, match="the images it was trained on"):
-        loop.restore(prepare(), tmp_path / "newest.npz", checkpoint)
+    with pytest.raises(files.RunError, match="the images it was trained on"):
+        states.restore(prepare(), tmp_path / "newest.npz", checkpoint)
 
 
 # ---- divergence
@@ -347,22 +352,22 @@ def test_a_term_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(p
     with pytest.raises(Diverged, match=words) as caught:
         run(task, tmp_path / "run")
     assert caught.value.exit_code == 1
-    checkpoint = checkpoints.load_checkpoint(tmp_path / "run" / checkpoints.NEWEST)
+    checkpoint = checkpoints.load(tmp_path / "run" / run_directory.NEWEST)
     assert checkpoint.step == 3
-    assert loop.restore(task, tmp_path, checkpoint).step == 3
+    assert states.restore(task, tmp_path, checkpoint).step == 3
 
 
 def test_a_gradient_that_is_not_finite_is_named(prepare, monkeypatch):
     task = prepare()
-    real = loop.value_and_gradients
+    real = step.value_and_gradients
 
     def spoiled(*args):
-        value, gradients, found = real(*args)
+        value, gradients, report = real(*args)
         gradients["encoder"]["conv2"]["w"] = gradients["encoder"]["conv2"]["w"] * np.float32(np.nan)
-        return value, gradients, found
+        return value, gradients, report
 
-    monkeypatch.setattr(loop, "value_and_gradients", spoiled)
-    state = loop.initial_state(task)
+    monkeypatch.setattr(step, "value_and_gradients", spoiled)
+    state = states.initial_state(task)
     before = {path: array.copy() for path, array in leaves(state.parameters)}
     with pytest.raises(Diverged, match="the gradient of encoder/conv2/w"):
         loop.train_step(task, state)
@@ -375,17 +380,17 @@ def test_a_learning_rate_beyond_all_bounds_stops_without_a_warning(prepare, tmp_
     for name, options in {"jsd": {"lr": 1e300}, "nwj": {"lr": 1e3, "bound": "nwj"}}.items():
         with pytest.raises(Diverged, match=r"step \d+: expected finite numbers"):
             run(prepare(steps=12, checkpoint_every=1, **options), tmp_path / name)
-        for array in tiny_runs.arrays(tmp_path / name / checkpoints.NEWEST).values():
+        for array in tiny_runs.arrays(tmp_path / name / run_directory.NEWEST).values():
             assert np.isfinite(array).all()
 
 
 def test_a_state_that_is_not_finite_is_never_saved(prepare, tmp_path):
     task = prepare()
-    state = loop.initial_state(task)
-    loop.save(task, tmp_path / "newest.npz", state)
+    state = states.initial_state(task)
+    states.save(task, tmp_path / "newest.npz", state)
     state.parameters["encoder"]["y"]["b"][0] = np.inf
     with pytest.raises(Diverged, match="encoder/y/b not finite"):
-        loop.save(task, tmp_path / "newest.npz", state)
+        states.save(task, tmp_path / "newest.npz", state)
     assert np.isfinite(tiny_runs.arrays(tmp_path / "newest.npz")["parameters/encoder/y/b"]).all()
 
 
@@ -401,12 +406,12 @@ def test_a_full_disk_keeps_the_old_checkpoint_and_leaves_nothing_else(prepare, t
         if progress.step == 4:
             monkeypatch.setattr(checkpoints.np, "savez", full)
 
-    with checkpoints.create(tmp_path / "run", task.config):
+    with run_directory.create(tmp_path / "run", task.config):
         pass
-    with pytest.raises(checkpoints.RunError, match=r"newest.npz: expected to write it, found: No space left on device"):
+    with pytest.raises(files.RunError, match=r"newest.npz: expected to write it, found: No space left on device"):
         loop.train(task, tmp_path / "run", fill, lambda: False)
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"config.json", "metrics.jsonl", "newest.npz"}
-    assert checkpoints.load_checkpoint(tmp_path / "run" / checkpoints.NEWEST).step == 3
+    assert checkpoints.load(tmp_path / "run" / run_directory.NEWEST).step == 3
     monkeypatch.undo()
 
 

@@ -33,7 +33,7 @@ main(sys.argv[1:])
     ("module", "holder", "name", "arguments"),
     [
         ("dimref.data", "npz", "read", ("train", "--data", "npz", "--data-dir", "a.npz")),
-        ("dimref.training", "checkpoints", "need_file", ("encode", "run")),
+        ("dimref.training", "checkpoint", "need_file", ("encode", "run")),
         ("dimref.data", "npy", "need_file", ("estimate", "a.npz")),
         ("dimref.training", "config", "read_small", ("train", "--config", "config.json")),
     ],

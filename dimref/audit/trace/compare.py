@@ -25,7 +25,7 @@ from dimref.audit.trace.tolerance import LOOSE, Tolerance
 from dimref.data.dataset import fault
 from dimref.data.files import MOST_UNPACKED
 from dimref.data.npy import npz_header, npz_names, numbers, open_npz, read_npz_array
-from dimref.errors import DimrefError
+from dimref.errors import DimrefError, named
 from dimref.objectives import Objective
 
 UNKNOWN = Finding("unknown", "no simple relation found")
@@ -219,7 +219,7 @@ class Walk:
                 self._own_graph.inputs(name)
                 self._own_graph.expected(name)
         except Exception as error:  # arrays of any shape and type fail in many ways
-            line = f"{type(error).__name__}: {error}"
+            line = named(error)
             raise DimrefError(
                 f"{self._source}: expected the arrays of the step in its manifest, found {line}"
             ) from None

@@ -1,7 +1,7 @@
 """Run one training step piece by piece, and write every array of it.
 
 The pieces are evaluated under the same tape as training. Between any two of them stands an identity whose VJP notes the
-gradient that passes. The result is then held against `methods.loss`, which training runs: loss and gradients must be
+gradient that passes. The result is then held against `task.loss`, which training runs: loss and gradients must be
 equal to rounding (training scores joint and product pairs in one product, and sums over rows in blocks).
 What is written as the parameters' gradients, and what Adam is given, comes from training's own loss.
 """
@@ -23,8 +23,10 @@ from dimref.audit.trace.layouts import recipe
 from dimref.audit.trace.pieces import Piece, evaluate, forward
 from dimref.optim import adam_step
 from dimref.tape import primitive, stop_gradient, value_and_gradients
-from dimref.training import checkpoints, loop, methods
-from dimref.training.loop import State
+from dimref.training import loop
+from dimref.training.files import writing
+from dimref.training.nonfinite import Diverged
+from dimref.training.state import State, initial_state
 from dimref.training.task import STEP, Task, batch_at, noise_at
 from dimref.trees import Array, Tree, leaves, map_tree
 
@@ -45,7 +47,7 @@ def trace(task: Task, dtype: str = "float32", after: int = 0) -> Trace:
     Raises:
         Diverged: a gradient or a term of the loss is not finite.
     """
-    state = loop.initial_state(task)
+    state = initial_state(task)
     for _ in range(after):
         state, _ = loop.train_step(task, state)
     images = batch_at(task, state.step)
@@ -61,9 +63,7 @@ def trace(task: Task, dtype: str = "float32", after: int = 0) -> Trace:
     steps = forward(objective, task.layout)
     with np.errstate(all="ignore"):  # every number is looked at below
         found, gradients = _run(steps, before.parameters, arrays)
-        official = value_and_gradients(
-            methods.loss, before.parameters, before.model, batch, noise, objective, task.layout
-        )
+        official = value_and_gradients(task.loss, before.parameters, before.model, batch, noise)
     arrays |= found
     _hold_against(task, found["loss"], gradients, official)
     gradients |= {f"parameters/{path}": g for path, g in leaves(official[1]) if g is not None}
@@ -123,7 +123,7 @@ def _hold_against(task: Task, loss: Array, gradients: dict[str, Array], official
     host = task.backend.to_host
     value = float(host(official[0]))
     if not np.isfinite(value) or any(not np.isfinite(host(g)).all() for _, g in leaves(official[1]) if g is not None):
-        raise loop.Diverged("trace: expected a finite loss and finite gradients, found some that are not")
+        raise Diverged("trace: expected a finite loss and finite gradients, found some that are not")
     if abs(float(host(loss)) - value) > 64 * np.finfo(host(loss).dtype).eps * max(1.0, abs(value)):
         raise RuntimeError(f"the step spelled out gives the loss {float(host(loss))!r}, training's own {value!r}")
     expected_of = {path: host(g) for path, g in leaves(official[1]) if g is not None}
@@ -172,6 +172,6 @@ def write(path: Path, found: Trace) -> int:
         RunError: the file cannot be written.
     """
     text = np.frombuffer(json.dumps(found.manifest, ensure_ascii=False, indent=1).encode(), np.uint8)
-    with checkpoints.writing(path) as file:
+    with writing(path) as file:
         np.savez(file, **{"manifest": text, **found.arrays, **in_pytorch(found)})  # type: ignore[arg-type]
     return path.stat().st_size

@@ -13,7 +13,7 @@ import numpy as np
 
 from dimref.amdim import encoder as amdim_encoder
 from dimref.encoders import KERNEL
-from dimref.training.methods import AnyLayout
+from dimref.training.method import AnyLayout
 
 LAYOUTS = {
     "plain": "the same in PyTorch",

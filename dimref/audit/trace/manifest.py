@@ -12,12 +12,11 @@ from dimref import __version__, amdim
 from dimref.amdim import encoder as amdim_encoder
 from dimref.audit.trace.layouts import LAYOUTS, parameter_layout, recipe
 from dimref.audit.trace.pieces import Piece, forward, state_after
-from dimref.errors import DimrefError
+from dimref.errors import DimrefError, named
 from dimref.training import config as configs
 from dimref.training import machine
 from dimref.training.config import Config
-from dimref.training.methods import LAYOUTS as ENCODERS
-from dimref.training.methods import AnyLayout, AnyObjective
+from dimref.training.method import METHODS, AnyLayout, AnyObjective
 from dimref.training.task import Task
 
 FORMAT = 2
@@ -155,7 +154,7 @@ def read(content: np.ndarray, source: str) -> dict[str, Any]:
         found = json.loads(content.tobytes().decode())
         version = found["format"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DimrefError(f"{source}: expected a trace's manifest, found {type(error).__name__}: {error}") from None
+        raise DimrefError(f"{source}: expected a trace's manifest, found {named(error)}") from None
     if version != FORMAT:
         raise DimrefError(f"{source}: expected trace format {FORMAT}, found {version!r}")
     return found
@@ -177,7 +176,7 @@ def step_of(found: dict[str, Any], source: str) -> tuple[Config, AnyObjective, A
             raise ValueError(f"blocks of {encoder['ndepth']} layers")
         if type(step) is not int or not 0 <= step < 1 << 63 or found["dtype"] not in ("float32", "float64"):
             raise ValueError("no step or no dtype")
-        objective, layout = config.objective().for_batch(n), ENCODERS[config.method](**encoder)
+        objective, layout = config.objective().for_batch(n), METHODS[config.method].layout(**encoder)
         for part, expected in (("objective", _plain(objective)), ("sizes", _sizes(layout, n))):
             for name, value in expected.items():
                 if found[part][name] != value:

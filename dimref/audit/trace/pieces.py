@@ -16,7 +16,7 @@ from dimref.amdim import encoder as amdim_encoder
 from dimref.encoders import KERNEL, PADDING, STRIDE, Layout
 from dimref.objectives import Objective
 from dimref.tape import stop_gradient
-from dimref.training.methods import AnyLayout, AnyObjective
+from dimref.training.method import AnyLayout, AnyObjective
 from dimref.trees import Array
 
 

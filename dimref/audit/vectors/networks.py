@@ -23,7 +23,6 @@ def cases() -> Iterator[Case]:
     yield from _scorers(Draw(24))
     yield from _prior(Draw(25))
     yield _pair_of_layers(Draw(27))
-    yield _window_mean(Draw(28))
 
 
 def of_arguments(function: Callable[..., Any], *names: str, **options: Any) -> Callable[[Tree], Tree]:
@@ -120,13 +119,6 @@ def _pair_of_layers(draw: Draw) -> Case:
     return Case("layers.linear_sum", "rows", inputs, of_arguments(layers.linear_sum, *seen), {}, seen)
 
 
-def _window_mean(draw: Draw) -> Case:
-    inputs = {"x": draw.uniform(2, 3, 6, 2), "weight": draw.uniform(2, 2, 2, 2)}
-    options = {"kernel": (2, 3), "stride": (1, 2)}
-    run = lambda i: {"value": layers.window_mean(i["x"], *options.values())}  # noqa: E731
-    return Case("layers.window_mean", "2×3, stride 1×2", inputs, run, options, ("x",))
-
-
 def _inference(draw: Draw) -> Case:
     def scale(inputs: Tree) -> Tree:
         found, offset = layers.inference_scale(inputs["parameters"], inputs["running"])
@@ -153,7 +145,7 @@ def _scorers(draw: Draw) -> Iterator[Case]:
         more = {"index": index, "weight": draw.uniform(n, places)}
         yield Case("discriminators.concat_pairs", name, {**inputs, **more}, pairs, {}, seen, of="product")
     more = {"weight": draw.uniform(n, n, places)}
-    run = of_arguments(discriminators.concat_square, *seen)
+    run = of_arguments(discriminators.concat_scores, *seen)
     yield Case("discriminators.concat_square", "3 images", {**inputs, **more}, run, {}, seen)
 
     def candidates(inputs: Tree) -> Tree:
@@ -166,7 +158,7 @@ def _scorers(draw: Draw) -> Iterator[Case]:
     yield Case("discriminators.concat_candidates", "K = 3", {**inputs, **more}, candidates, {}, seen, of="negatives")
     dot = draw.like(discriminators.init_dot(ANY, f, d, units=6))
     more = {"parameters": dot, "weight": draw.uniform(n, n, places)}
-    run = of_arguments(discriminators.dot_square, *seen)
+    run = of_arguments(discriminators.dot_scores, *seen)
     yield Case("discriminators.dot_square", "3 images", {**inputs, **more}, run, {}, seen, float32=True)
 
 

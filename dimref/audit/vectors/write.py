@@ -17,7 +17,7 @@ from dimref import ROOMS, __version__
 from dimref.audit.vectors import EXCEPTIONS, multiview, networks, scores, tables, training
 from dimref.audit.vectors.case import Case, compute
 from dimref.laws import equations
-from dimref.training import checkpoints
+from dimref.training.files import replace
 from dimref.trees import leaves
 
 FORMAT = 1  # of names and layout of the files; the numbers themselves do not change with versions, up to rounding
@@ -33,13 +33,17 @@ HOW_TO_READ = (
     "are meant. Compare float64 to about 1e-12 and float32 to about 1e-5 of the array's largest element."
 )
 
-HOMES = {  # of functions whose published names are shorter than their modules'
+HOMES = {  # the modules of functions whose published names are shorter
     "amdim": "amdim.objective",
     "augment": "amdim.augmentation",
     "multiscale": "amdim.encoder",
     "encoders.fold": "engine.folded",
     "encoders.encode_folded": "engine.folded",
     **{name: f"{room}.{name}" for name, room in ROOMS.items()},
+}
+RENAMED = {  # published names stay
+    "discriminators.concat_square": "discriminators.concat_scores",
+    "discriminators.dot_square": "discriminators.dot_scores",
 }
 
 
@@ -85,10 +89,10 @@ def write(folder: Path) -> tuple[int, int]:
     for name, file in files.items():
         stream = io.BytesIO()
         np.savez(stream, **file)  # type: ignore[arg-type]
-        checkpoints.replace(folder / name, stream.getvalue())
+        replace(folder / name, stream.getvalue())
     content = {"format": FORMAT, "dimref": __version__, "how_to_read": HOW_TO_READ}
     content |= {"not_here": EXCEPTIONS, "functions": functions, "cases": entries}
-    checkpoints.replace(folder / MANIFEST, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+    replace(folder / MANIFEST, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
     return len(entries), sum(map(len, files.values()))
 
 
@@ -113,13 +117,13 @@ def key_of(case: Case, role: str, name: str) -> str:
 
 def home_of(function: str) -> str:
     """Where a function of a published name is defined: "theory.information.entropy" for information.entropy."""
-    module, _, name = function.partition(".")
+    module, _, name = RENAMED.get(function, function).partition(".")
     return f"{HOMES.get(function, HOMES.get(module, module))}.{name}"
 
 
 def _describe(function: str) -> dict[str, Any]:
     module = function.partition(".")[0]
     home, _, name = home_of(function).rpartition(".")
-    found = getattr(importlib.import_module(f"dimref.{home}"), name)
-    text = inspect.getdoc(found) or ""
-    return {"file": f"{module}.npz", "meaning": text, "source": equations.source_of(found)}
+    described = getattr(importlib.import_module(f"dimref.{home}"), name)
+    text = inspect.getdoc(described) or ""
+    return {"file": f"{module}.npz", "meaning": text, "source": equations.source_of(described)}

@@ -22,10 +22,11 @@ from dimref.encoders import Layout
 from dimref.engine import kernels
 from dimref.errors import DimrefError
 from dimref.tape import value_and_gradients
-from dimref.training import device_steps, loop, methods
+from dimref.training import device_steps
 from dimref.training.config import PRESETS, Config
 from dimref.training.device_steps import DeviceSteps
-from dimref.training.methods import AnyLayout
+from dimref.training.method import METHODS, AnyLayout
+from dimref.training.state import initial_state
 from dimref.training.task import Task
 from dimref.trees import Array, Tree, leaves, map_tree
 
@@ -146,18 +147,18 @@ def gradients(backend: Backend, quick: bool) -> Found:
 
 def _distances(backend: Backend, name: str, dtype: type, batch: int) -> Iterator[tuple[str, float]]:
     config = Config(**OBJECTIVES[name], batch_size=batch)
-    objective, layout = config.objective(), _layout(config)
+    objective, layout, method = config.objective(), _layout(config), METHODS[config.method]
     rng = np.random.default_rng(0)
-    parameters, state = methods.init_parameters(rng, layout, objective)
+    parameters, state = method.init_parameters(rng, layout, objective)
     images = encoders.scale(
         rng.integers(0, 256, (batch, layout.size, layout.size, layout.channels), dtype=np.uint8), layout
     )
-    noise = methods.draw_noise(rng, objective, layout, batch)
+    noise = method.draw_noise(rng, objective, layout, batch)
     trees = [_as(dtype, tree) for tree in (parameters, state, images, noise)]
     sides = []
     for side in (backend, NUMPY):
         value, found, _ = value_and_gradients(
-            methods.loss, *(side.tree_to_device(tree) for tree in trees), objective, layout
+            method.loss, *(side.tree_to_device(tree) for tree in trees), objective, layout
         )
         sides.append({"loss": side.to_host(value), **{p: side.to_host(g) for p, g in leaves(found) if g is not None}})
     floor = math.sqrt(sum(float((a.astype(np.float64) ** 2).sum()) for a in sides[1].values())) / 1000
@@ -209,7 +210,7 @@ def _steps(backend: Backend, options: dict[str, Any], wanted: bool, steps: int) 
     task = Task(config, config.objective(), layout, backend, "random images", images, images[:batch])
     told: list[str] = []
     queue, warm = backend.queue(), min(10, steps // 2)
-    state = loop.initial_state(task)
+    state = initial_state(task)
     with queue.running():
         run = DeviceSteps(task, state, queue, told.append)
         for k in range(steps):
@@ -219,7 +220,7 @@ def _steps(backend: Backend, options: dict[str, Any], wanted: bool, steps: int) 
             state = run.run(state)
         queue.wait()
         ms = 1e3 * (time.perf_counter() - start) / (steps - warm)
-        run.look()
+        run.read()
         return {"parameters": backend.tree_to_host(state.parameters), "ms": ms, "told": told}
 
 

@@ -11,6 +11,7 @@ from dimref.audit.trace import export
 from dimref.audit.trace.pieces import forward
 from dimref.data.npy import read_npz
 from dimref.training import loop
+from dimref.training import state as states
 from dimref.trees import leaves
 
 
@@ -35,7 +36,7 @@ def test_parameters_and_state_after_are_those_of_training(after, prepare):
     found = export.trace(task, after=after)
     assert found.manifest["steps_before"] == after
     assert ("adam/m/encoder/y/w" in found.arrays) == ("state/mine/local" in found.arrays) == (after > 0)
-    state = loop.initial_state(task)
+    state = states.initial_state(task)
     for _ in range(after + 1):
         state, seen = loop.train_step(task, state)
     moments = {"m": state.adam["m"], "v": state.adam["v"]}
@@ -115,7 +116,7 @@ def test_a_gradient_that_is_not_trainings_is_no_trace(prepare, monkeypatch):
 
 
 def test_a_loss_that_is_not_finite_is_told(prepare, monkeypatch):
-    right = loop.initial_state
+    right = states.initial_state
 
     def broken(task):
         state = right(task)

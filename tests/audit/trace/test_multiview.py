@@ -12,7 +12,8 @@ from dimref.audit.trace import export, manifest
 from dimref.audit.trace.layouts import LAYOUTS, recipe
 from dimref.audit.trace.pieces import evaluate, forward, state_after
 from dimref.errors import DimrefError
-from dimref.training import loop, methods
+from dimref.training import loop
+from dimref.training import state as states
 from dimref.training.task import STEP, noise_at
 from dimref.trees import leaves
 
@@ -54,9 +55,9 @@ def traced(amdim):
 def test_the_loss_is_trainings_own(options, amdim):
     task = amdim(**options)
     found = export.trace(task)
-    state = loop.initial_state(task)
+    state = states.initial_state(task)
     batch, noise = found.arrays["batch/scaled"], noise_at(task, STEP, 0, 4)
-    value, rest = methods.loss(state.parameters, state.model, batch, noise, task.objective, task.layout)
+    value, rest = task.loss(state.parameters, state.model, batch, noise)
     assert found.arrays["loss"] == pytest.approx(value, rel=1e-5)
     for term in task.objective.scales:
         assert found.arrays[f"{term}/bound"] == pytest.approx(rest["terms"][term], rel=1e-4, abs=1e-5)
@@ -88,7 +89,7 @@ def test_the_views_are_those_that_training_encodes(amdim):
 def test_parameters_and_state_after_are_those_of_training(after, amdim):
     task = amdim()
     found = export.trace(task, after=after)
-    state = loop.initial_state(task)
+    state = states.initial_state(task)
     for _ in range(after + 1):
         state, seen = loop.train_step(task, state)
     moments = {"m": state.adam["m"], "v": state.adam["v"]}
@@ -119,7 +120,7 @@ def test_gradients_of_intermediates_against_central_differences(name, traced):
 
 def test_the_strict_device_gives_the_same(amdim, monkeypatch):
     expected = export.trace(amdim(), "float64")
-    monkeypatch.setattr("dimref.training.loop.task.get_backend", lambda name, *more: STRICT)
+    monkeypatch.setattr("dimref.training.task.get_backend", lambda name, *more: STRICT)
     found = export.trace(amdim(), "float64")
     assert found.arrays.keys() == expected.arrays.keys()
     for name, array in expected.arrays.items():

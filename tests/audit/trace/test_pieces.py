@@ -11,7 +11,7 @@ from dimref.audit.trace import export
 from dimref.audit.trace.layouts import LAYOUTS
 from dimref.audit.trace.pieces import evaluate, forward, state_after, terms
 from dimref.objectives import Objective
-from dimref.training.loop import initial_state
+from dimref.training.state import initial_state
 from dimref.training.task import STEP, noise_at
 from dimref.trees import leaves
 
@@ -75,7 +75,7 @@ def test_the_mean_over_locations_is_the_bound(prepare):
 
 def test_the_strict_device_gives_the_same(prepare, monkeypatch):
     expected = export.trace(prepare(global_weight=0.5))
-    monkeypatch.setattr("dimref.training.loop.task.get_backend", lambda name, *more: STRICT)
+    monkeypatch.setattr("dimref.training.task.get_backend", lambda name, *more: STRICT)
     found = export.trace(prepare(global_weight=0.5))
     assert found.arrays.keys() == expected.arrays.keys()
     for name, array in expected.arrays.items():

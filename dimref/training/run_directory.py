@@ -1,0 +1,80 @@
+"""The run directory: config.json, metrics.jsonl, newest.npz and best.npz. A run exists once its configuration does."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from dimref.training import config as configs
+from dimref.training.config import Config
+from dimref.training.files import RunError, fcntl, locked_directories, os_errors, remove_temporaries, replace
+
+CONFIG, METRICS, NEWEST, BEST, CURVES = "config.json", "metrics.jsonl", "newest.npz", "best.npz", "curves.png"
+
+
+def make_next(root: Path, stem: str) -> Path:
+    """Make the first directory of root/stem-001, root/stem-002, … that is above every one there."""
+    pattern = re.compile(re.escape(stem) + r"-(\d+)")
+    with os_errors(root):
+        root.mkdir(parents=True, exist_ok=True)
+    while True:
+        taken = [int(m[1]) for p in root.iterdir() if (m := pattern.fullmatch(p.name))]
+        path = root / f"{stem}-{max(taken, default=0) + 1:03d}"
+        with os_errors(path), contextlib.suppress(FileExistsError):  # a run that started at the same moment took it
+            path.mkdir()
+            return path
+
+
+@contextlib.contextmanager
+def create(path: Path, config: Config) -> Iterator[None]:
+    """Make the run directory, hold it as `locked` does, and write its configuration.
+
+    Raises:
+        RunError: a run is there already, or the directory cannot be written.
+    """
+    with os_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+    with locked(path):  # of two that begin in one directory, one writes
+        if any((path / name).exists() for name in (CONFIG, METRICS, NEWEST, BEST)):
+            raise RunError(
+                f"{path}: expected a new run directory, found a run; continue it with --resume {shlex.quote(str(path))}"
+            )
+        replace(path / CONFIG, configs.write(config).encode())
+        replace(path / METRICS, b"")
+        yield
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the run directory for this process alone, where the system can lock one; a lock ends with its process.
+
+    Raises:
+        RunError: another process holds it; two of them would mix their metrics and checkpoints.
+    """
+    if fcntl is None:
+        yield
+        return
+    with os_errors(path):
+        handle = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            remove_temporaries(path)
+        except BlockingIOError:
+            raise RunError(
+                f"{path}: expected a run at rest, found another process training it; wait or stop it"
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+        own = locked_directories[path] = os.fstat(handle)
+        try:
+            yield
+        finally:
+            if locked_directories.get(path) is own:
+                del locked_directories[path]
+    finally:
+        os.close(handle)
