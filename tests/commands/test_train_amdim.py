@@ -26,6 +26,11 @@ def config(images, **options):
     return tiny_runs.config(images, **{"method": "amdim", "ndf": 2, "nrkhs": 8, "lr": 2e-4, **options})
 
 
+@pytest.fixture(autouse=True)
+def _shorter(monkeypatch):
+    tiny_runs.shorten_probes(monkeypatch)
+
+
 @pytest.fixture
 def run(images, tmp_path):
     """A finished run."""

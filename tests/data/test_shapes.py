@@ -1,6 +1,7 @@
 """Shapes: the same image for the same index, and factors that tell the truth about it."""
 
 import colorsys
+import functools
 import math
 
 import numpy as np
@@ -11,6 +12,12 @@ from dimref.data import load, shapes
 FIRST = np.arange(500)
 PINNED_LABELS = [4, 5, 3, 3, 4, 6, 4, 8, 4, 4]
 PINNED_PIXELS = [[126, 124, 121], [225, 143, 162], [126, 124, 121], [229, 94, 180]]
+
+
+@functools.cache
+def many():
+    """The factors of 2,000 images."""
+    return shapes.draw(np.arange(2_000))[1]
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +69,7 @@ def test_pixel_values_stay_as_they_are_over_releases(drawn):
 
 @pytest.mark.parametrize("copy", range(shapes.COPIES))
 def test_each_copy_lies_in_its_quarter_where_the_factors_say(copy):
-    factors = shapes.draw(np.arange(1_000))[1]
+    factors = many()
     cover = shapes.coverage(factors, copy).astype(float)
     pixels = np.arange(32) + 0.5
     area = cover.sum((1, 2))
@@ -88,7 +95,7 @@ AREAS = {
 
 @pytest.mark.parametrize("name", AREAS)
 def test_areas_are_those_of_geometry(name):
-    factors = shapes.draw(np.arange(2_000))[1]
+    factors = many()
     own = factors["shape"] == shapes.SHAPES.index(name)
     area = shapes.coverage({key: value[own] for key, value in factors.items()}, 3).astype(float).sum((1, 2))
     assert np.mean(area / factors["size"][own, 3] ** 2) == pytest.approx(AREAS[name], rel=0.03)

@@ -40,7 +40,12 @@ def narrow(monkeypatch):
     monkeypatch.setattr(discriminators, "init_concat", functools.partial(discriminators.init_concat, hidden=16))
     monkeypatch.setattr(discriminators, "init_dot", functools.partial(discriminators.init_dot, units=16))
     monkeypatch.setattr(discriminators, "init_prior", functools.partial(discriminators.init_prior, hidden=(16, 8)))
-    for module in (classifier, dv_critic, reconstruction):  # how well they are fitted is no matter here
+    shorten_probes(monkeypatch)
+
+
+def shorten_probes(monkeypatch):
+    """Probes, critics and decoders that are hardly fitted: how well they are is no matter where files and messages are."""
+    for module in (classifier, dv_critic, reconstruction):
         monkeypatch.setattr(module, "LEAST_STEPS", 1)
     for module in (linear, mlp, reconstruction):
         monkeypatch.setattr(module, "EPOCHS", 1)

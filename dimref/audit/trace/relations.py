@@ -9,7 +9,6 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -118,7 +117,7 @@ def _mirrored(expected: np.ndarray, close: Close) -> Iterator[Finding]:
         if close(np.flip(expected, axes)):
             window = tuple(slice(None, None, -1 if axis in axes else 1) for axis in range(expected.ndim))
             text = f"reversed along {'axis' if len(axes) == 1 else 'axes'} {', '.join(map(str, axes))}"
-            yield Finding("mirrored", text, apply=partial(ops.cut, window=window))
+            yield Finding("mirrored", text, apply=lambda x, window=window: ops.cut(x, window))
 
 
 def _rows(found: np.ndarray, expected: np.ndarray, close: Close) -> Iterator[Finding]:

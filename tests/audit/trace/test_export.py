@@ -1,5 +1,6 @@
 """Exporting: gradients of intermediates, the state after, precision, the file, and what is refused."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -12,6 +13,7 @@ from dimref.audit.trace.pieces import forward
 from dimref.data.npy import read_npz
 from dimref.training import loop
 from dimref.training import state as states
+from dimref.training.method import METHODS
 from dimref.trees import leaves
 
 
@@ -97,7 +99,7 @@ def test_a_step_that_is_not_trainings_is_no_trace(prepare, monkeypatch):
         value, found = right(*args)
         return value * (1 + 1e-3), found
 
-    monkeypatch.setattr(objectives, "loss", other)
+    monkeypatch.setitem(METHODS, "dim", dataclasses.replace(METHODS["dim"], loss=other))
     with pytest.raises(RuntimeError, match="the step spelled out gives the loss"):
         export.trace(prepare())
 
@@ -110,7 +112,7 @@ def test_a_gradient_that_is_not_trainings_is_no_trace(prepare, monkeypatch):
         extra = parameters["local"]["hidden"]["b"].sum() * 1e-3
         return value + (extra - float(extra._value)), found
 
-    monkeypatch.setattr(objectives, "loss", other)
+    monkeypatch.setitem(METHODS, "dim", dataclasses.replace(METHODS["dim"], loss=other))
     with pytest.raises(RuntimeError, match="another gradient of local/hidden/b"):
         export.trace(prepare())
 
@@ -123,6 +125,6 @@ def test_a_loss_that_is_not_finite_is_told(prepare, monkeypatch):
         state.parameters["encoder"]["y"]["w"][:] = np.nan
         return state
 
-    monkeypatch.setattr(loop, "initial_state", broken)
+    monkeypatch.setattr(export, "initial_state", broken)
     with pytest.raises(loop.Diverged, match="finite"):
         export.trace(prepare())

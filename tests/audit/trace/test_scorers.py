@@ -35,7 +35,7 @@ def test_concat_pairs(term, traced):
 def test_concat_candidates(traced):
     a = traced(bound="infonce", local_scorer="concat", candidates=3).arrays
     expected = discriminators.concat_candidates(
-        tree(a, "parameters/local/"), a["local/features"], a["encoder/y"], a["noise/local/shifts"]
+        tree(a, "parameters/local/"), a["local/features"], a["encoder/y"], a["noise/local/candidates"]
     )
     np.testing.assert_array_equal(a["local/positive/scores"], expected[0])
     np.testing.assert_array_equal(a["local/negatives"], expected[1])
