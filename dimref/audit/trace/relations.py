@@ -117,7 +117,11 @@ def _mirrored(expected: np.ndarray, close: Close) -> Iterator[Finding]:
         if close(np.flip(expected, axes)):
             window = tuple(slice(None, None, -1 if axis in axes else 1) for axis in range(expected.ndim))
             text = f"reversed along {'axis' if len(axes) == 1 else 'axes'} {', '.join(map(str, axes))}"
-            yield Finding("mirrored", text, apply=lambda x, window=window: ops.cut(x, window))
+            yield Finding("mirrored", text, apply=_cut(window))
+
+
+def _cut(window: tuple[slice, ...]) -> Callable[[Any], Any]:
+    return lambda x: ops.cut(x, window)
 
 
 def _rows(found: np.ndarray, expected: np.ndarray, close: Close) -> Iterator[Finding]:
