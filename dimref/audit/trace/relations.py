@@ -120,7 +120,7 @@ def _mirrored(expected: np.ndarray, close: Close) -> Iterator[Finding]:
             yield Finding("mirrored", text, apply=_cut(window))
 
 
-def _cut(window: tuple[slice, ...]) -> Callable[[Any], Any]:
+def _cut(window: tuple[slice, ...]) -> Callable[[Array], Array]:
     return lambda x: ops.cut(x, window)
 
 
