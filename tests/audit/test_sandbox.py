@@ -18,6 +18,7 @@ from dimref.audit.sandbox import Sandbox
 from dimref.training import processes
 
 SIGNATURE = Signature(("what", "x"), ("value",), ("x",))
+EXHAUSTIVE = pytest.mark.exhaustive
 HOSTILE = Path(__file__).with_name("hostile.py")
 X = np.array([0.5, -1.0, 2.0])
 
@@ -257,20 +258,20 @@ FILES = {
     ("target", "told"),
     [
         ("syntax.py:f", "raised SyntaxError: '(' was never closed (syntax.py, line 2)"),
-        pytest.param("text.py:f", "raised SyntaxError: invalid syntax (text.py, line 1)", marks=pytest.mark.exhaustive),
-        pytest.param("binary.py:f", "null bytes", marks=pytest.mark.exhaustive),
+        pytest.param("text.py:f", "raised SyntaxError: invalid syntax (text.py, line 1)", marks=EXHAUSTIVE),
+        pytest.param("binary.py:f", "null bytes", marks=EXHAUSTIVE),
         pytest.param(
             "import_.py:f",
             "raised ModuleNotFoundError: No module named 'no_such_module' (import_.py, line 2: import no",
-            marks=pytest.mark.exhaustive,
+            marks=EXHAUSTIVE,
         ),
         ("raises.py:f", "raised RuntimeError: on import (raises.py, line 2: raise"),
-        pytest.param("exits.py:f", "called sys.exit(4) (exits.py, line 2: sys.exit(4))", marks=pytest.mark.exhaustive),
+        pytest.param("exits.py:f", "called sys.exit(4) (exits.py, line 2: sys.exit(4))", marks=EXHAUSTIVE),
         ("dies.py:f", "it ended its process with exit code 5"),
         ("hangs.py:f", "it gave no answer within 0.7 s"),
-        pytest.param("empty.py:f", "expected f in empty.py, found no function there", marks=pytest.mark.exhaustive),
+        pytest.param("empty.py:f", "expected f in empty.py, found no function there", marks=EXHAUSTIVE),
         ("values.py:x", "expected x in values.py, found only g, h"),
-        pytest.param("values.py:f", "expected a function, found f to be of type int", marks=pytest.mark.exhaustive),
+        pytest.param("values.py:f", "expected a function, found f to be of type int", marks=EXHAUSTIVE),
         ("missing.py:f", "expected a Python file, found no such file: missing.py"),
         ("sub/missing:f", "expected a Python file, found no such file: sub/missing"),
         (".:f", "expected a Python file, found a directory: ."),
