@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dimref import __version__
-from dimref.bench import memory
 from dimref.bench.workers import Worker, WorkerFailed
+from dimref.training import memory
 
 SMALLEST = {"infonce": 64, "train": 4096, "encode": 1024}
 FACTOR = {"infonce": 2, "train": 4, "encode": 2}

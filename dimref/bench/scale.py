@@ -15,11 +15,10 @@ import numpy as np
 
 from dimref import bounds, encoders, ops
 from dimref.backend import Backend, get_backend
-from dimref.bench import memory
 from dimref.encoders import Layout
 from dimref.export.inference import Encoder
 from dimref.tape import value_and_gradients
-from dimref.training import loop
+from dimref.training import loop, memory
 from dimref.training.config import Config
 from dimref.training.state import initial_state
 from dimref.training.task import Task

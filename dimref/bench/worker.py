@@ -15,13 +15,13 @@ from collections.abc import Callable
 from typing import Any
 
 from dimref.backend import get_backend
-from dimref.bench import memory, products, queued, scale, timing
+from dimref.bench import products, queued, scale, timing
 from dimref.bench import profile as profiles
 from dimref.bench import work as works
 from dimref.bench.reference import Reference
 from dimref.bench.work import Work
 from dimref.errors import DimrefError
-from dimref.training import machine
+from dimref.training import machine, memory
 
 DEVICES = {"numpy": "cpu", "cupy": "cuda"}  # PyTorch's name for where a backend computes
 

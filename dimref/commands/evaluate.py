@@ -77,6 +77,7 @@ def evaluate(
     from dimref.backend import get_backend
     from dimref.commands import scores
     from dimref.evaluation import evaluate as evaluation
+    from dimref.evaluation import report
     from dimref.evaluation.labelled import labelled_images
     from dimref.export import inference
     from dimref.plots.accuracies import EVALUATION
@@ -103,7 +104,7 @@ def evaluate(
         say(line)
     for name, reason in left_out.items():
         say(scores.row("left out", f"{name}: {reason}"))
-    content = scores.as_json(path, saved.step, images, requested, cells, left_out, encoder)
+    content = report.as_json(path, saved.step, images, requested, cells, left_out, encoder)
     write_json(run / EVALUATION, content)
     write_json(json_file, content)
     say(scores.row("results", str(run / EVALUATION)))
@@ -146,7 +147,7 @@ def _picture(run: Path, config: Config, step: int) -> str:
     from dimref import plots
     from dimref.commands import pictures
 
-    return pictures.told(lambda: plots.accuracies(run, f"{pictures.title_of(config)}, step {step}"))
+    return pictures.drawn(lambda: plots.accuracies(run, f"{pictures.title_of(config)}, step {step}"))
 
 
 @contextmanager

@@ -30,6 +30,7 @@ def plot(run: Path, data_dir: str | None, checkpoint: str, backend: str, threads
     from dimref import plots
     from dimref.backend import get_backend
     from dimref.commands import pictures, scores
+    from dimref.evaluation.report import ceilings
     from dimref.export import inference
     from dimref.plots.accuracies import EVALUATION
 
@@ -42,12 +43,12 @@ def plot(run: Path, data_dir: str | None, checkpoint: str, backend: str, threads
         raise DimrefError(
             f"{run / checkpoint}.npz: expected a held-out batch of 2 to {config.batch_size} images, found {n!r}"
         )
-    ceilings = pictures.ceilings(config.objective(), n, encoder.layout.local[0] ** 2)
+    limits = ceilings(config.objective(), n, encoder.layout.local[0] ** 2)
     title = pictures.title_of(config)
-    say(scores.row("curves", pictures.told(lambda: plots.curves(run, ceilings, title, n))))
+    say(scores.row("curves", pictures.drawn(lambda: plots.curves(run, limits, title, n))))
     for name, text in pictures.of_encoder(run, encoder, config, saved.step):
         say(scores.row(name, text))
     if (run / EVALUATION).exists():
-        say(scores.row("accuracies", pictures.told(lambda: plots.accuracies(run, title))))
+        say(scores.row("accuracies", pictures.drawn(lambda: plots.accuracies(run, title))))
     else:
         say(scores.row("accuracies", f"none: {EVALUATION} is not there; dimref evaluate {run} writes it"))

@@ -185,7 +185,7 @@ def _refuse_earlier_end(task: Task, run: Path, checkpoint: Checkpoint) -> None:
 
 def _refuse_too_large(task: Task) -> None:
     """An encoder that cannot be trained here is told before it is drawn: the system may not say no, but stop."""
-    from dimref.bench import memory
+    from dimref.training import memory
 
     numbers, free = task.layout.numbers, memory.available()
     needed = 16 * numbers  # bytes: parameters, gradients and both moments of Adam
