@@ -1,15 +1,15 @@
 """Lower bounds on mutual information: scores in, nats out.
 
 P is the joint distribution of a pair (x, y), Q the product of its marginals, R = log P/Q, I = E_P[R] the mutual
-information, sp(t) = log(1 + eᵗ). A score T = T(x, y) is a critic's opinion that a pair comes from P.
+information, sp(t) = log(1 + eᵗ). A score T = T(x, y) of a critic is high where it takes a pair for one from P.
 
 `dv`, `mine`, `nwj`, `jsd`, `plug_in`, `tuba` and `smile` take two arrays, and raise ValueError where their shapes do not fit
 each other or one is empty:
-    joint: scores of pairs from P, (N,) or (N, L).
-    product: scores of pairs from Q, (P,) or (P, L).
+    joint: scores of positive pairs, from P, (N,) or (N, L).
+    product: scores of negative pairs, from Q, (P,) or (P, L).
 `infonce` and `infonce_certified` take a score matrix, and raise ValueError where it is not one:
     scores: scores[i, j(, l)] = T(x_i (at location l), y_j), (N, N) or (N, N, L), N ≥ 2: row = image, column =
-        representation, the diagonal from P.
+        representation; positive pairs on the diagonal.
 With a last axis of L locations every bound is computed per location, then averaged; pooling all locations into one
 expectation, as some public code does, changes what takes the logarithm of a mean, DV, MINE and SMILE, and never raises it
 (log is concave).
@@ -32,7 +32,7 @@ from dimref.trees import Array
 LOG_4 = math.log(4)
 
 
-# ---- from pairs of the joint and pairs of the product
+# ---- from the scores of positive and negative pairs
 
 
 def dv(joint: Array, product: Array) -> Array:
@@ -41,7 +41,6 @@ def dv(joint: Array, product: Array) -> Array:
     With exact expectations a bound for every T. The logarithm of a batch's mean is biased low, so the value of a batch is
     biased high: it may exceed I, and so may its mean over batches. With all N² pairs as `product` it is ≤ log N; with the
     off-diagonal pairs alone it has no ceiling.
-
     Source: arXiv 1801.04062, eq. (10) (Belghazi et al., MINE); arXiv 1808.06670, eq. (2).
     """
     _check_pairs("dv", joint, product)
@@ -51,17 +50,15 @@ def dv(joint: Array, product: Array) -> Array:
 def mine(joint: Array, product: Array, log_average: Array | None, rate: float = 0.01) -> tuple[Array, Array]:
     """The value of `dv` with MINE's corrected gradient: E_P[∇T] − E_Q[e^T ∇T] / A, A a moving average of E_Q[e^T].
 
-    The gradient of one batch's DV divides by that batch's own mean of e^T, which biases it; a slow average, less.
-    The average is held as its logarithm, per location, and moves before it is used, A ← (1 − rate)·A + rate·E_Q[e^T],
-    so that the ratio E_Q[e^T]/A never exceeds 1/rate.
+    The gradient of one batch's DV divides by that batch's own mean of e^T, which biases it; a slow average biases it less.
+    log A is stored in place of A, per location. A is updated before it is used, A ← (1 − rate)·A + rate·E_Q[e^T], so that
+    the ratio E_Q[e^T]/A never exceeds 1/rate.
 
     Args:
-        log_average: log A before this batch, () or (L,); None at the first batch, which is then its own average.
-        rate: weight of the newest batch, in (0, 1].
+        log_average: log A before this batch, () or (L,), else ValueError; None at the first batch, which is its own average.
+        rate: weight of the newest batch, in (0, 1], else ValueError.
     Returns:
-        The bound, and the new log A, off the tape.
-    Raises:
-        ValueError: the rate is not in (0, 1], or log_average not of its shape.
+        The bound, and the new log A, untraced.
     Source: arXiv 1801.04062, eq. (12) and section 3.2.
     """
     _check_pairs("mine", joint, product)
@@ -72,17 +69,16 @@ def mine(joint: Array, product: Array, log_average: Array | None, rate: float = 
     log_mean = ops.logmeanexp(product, axis=0)
     now = stop_gradient(log_mean)
     log_rest = math.log1p(-rate) if rate < 1 else -math.inf
-    moved = now if log_average is None else np.logaddexp(log_average + log_rest, now + math.log(rate))
-    surrogate = ops.mean(joint) - ops.mean(anp.exp(log_mean - moved))
+    new_average = now if log_average is None else np.logaddexp(log_average + log_rest, now + math.log(rate))
+    surrogate = ops.mean(joint) - ops.mean(anp.exp(log_mean - new_average))
     # The surrogate has the corrected gradient; its value is replaced by DV's.
-    return surrogate + (dv(stop_gradient(joint), stop_gradient(product)) - stop_gradient(surrogate)), moved
+    return surrogate + (dv(stop_gradient(joint), stop_gradient(product)) - stop_gradient(surrogate)), new_average
 
 
 def nwj(joint: Array, product: Array) -> Array:
     """Nguyen–Wainwright–Jordan's bound (f-GAN's KL), E_P[T] − E_Q[e^{T−1}] ≤ I; tight at T = R + 1.
 
     Unbiased from independent samples of Q; ≤ `dv` on the same pairs. e^{T−1} beyond the number range gives −inf.
-
     Source: arXiv 1606.00709, eq. (4) and table 1 (KL row); arXiv 1801.04062, eq. (8); arXiv 1905.06922, eq. (6).
     """
     _check_pairs("nwj", joint, product)
@@ -93,10 +89,9 @@ def nwj(joint: Array, product: Array) -> Array:
 def jsd(joint: Array, product: Array) -> Array:
     """The Jensen–Shannon bound, 2 log 2 − E_P[sp(−T)] − E_Q[sp(T)] ≤ 2·JS(P‖Q) ≤ log 4; tight at T = R.
 
-    JS is weighted ½, ½. A bound on a divergence, not on I itself: it saturates at log 4 where I goes on; what a value
-    certifies of I is `information.information_from_js(value / 2)`. Public code often drops the constant 2 log 2, or
-    adds log 2 once: the gradient is the same, the value is not.
-
+    JS is weighted ½, ½. A bound on a divergence, not on I itself: it saturates at log 4 while I has no ceiling; a value
+    certifies I ≥ `information.information_from_js(value / 2)`. Public code often drops the constant 2 log 2, or adds log 2
+    once: the gradient is the same, the value is not.
     Source: arXiv 1808.06670, eq. (4); arXiv 1606.00709, table 2 (Jensen–Shannon row; the GAN row lacks 2 log 2).
     """
     _check_pairs("jsd", joint, product)
@@ -106,9 +101,8 @@ def jsd(joint: Array, product: Array) -> Array:
 def plug_in(joint: Array, product: Array) -> Array:
     """An estimate of I from a critic trained with JSD: 1 + E_P[T] − E_Q[e^T] ≤ I; tight at T = R.
 
-    JSD's optimal critic is R itself, NWJ's is R + 1: read through `nwj`, a critic trained with `jsd` comes out low by
-    1/e. E_P[T] alone is no bound. e^T beyond the number range gives −inf.
-
+    JSD's optimal critic is R itself, NWJ's is R + 1: evaluated with `nwj`, a critic trained with `jsd` is low by 1/e.
+    E_P[T] alone is no bound. e^T beyond the number range gives −inf.
     Source: arXiv 1905.06922, section 2 (bounds from critics trained with the Jensen–Shannon objective).
     """
     _check_pairs("plug_in", joint, product)
@@ -137,7 +131,6 @@ def smile(joint: Array, product: Array, tau: float) -> Array:
 
     Clipping trades the variance of `dv` for a bias of either sign: equal to `dv` where every |T| of `product` is ≤ τ,
     above it where the large e^T are cut off. τ ≥ 0, else ValueError; τ = inf is `dv`.
-
     Source: arXiv 1910.06222, section 5.
     """
     _check_pairs("smile", joint, product)
@@ -160,7 +153,7 @@ def infonce(scores: Array, candidates: str = "same-location") -> Array:
     """InfoNCE, log K + mean over positives of T_pos − log Σ_candidates e^T ≤ log K; the positive is a candidate.
 
     The candidates x' of one y run over axis 0, so each column of the gradient sums to 0 and the value does not change
-    when any function c(y) is added to the scores. Texts that print it without log K show the loss, not the estimate.
+    when any function c(y) is added to the scores. Without log K, as some texts print it, it is the loss, not the estimate.
 
     Args:
         candidates: "same-location": the N images at the positive's own location, K = N; ≤ I in expectation.
@@ -181,11 +174,9 @@ def infonce(scores: Array, candidates: str = "same-location") -> Array:
 def infonce_certified(scores: Array) -> Array:
     """All-locations InfoNCE with the others' locations averaged: ≤ log N, and a bound on I in expectation.
 
-    log N + T_pos − log(e^{T_pos} + (1/L) Σ_{j≠i, l} e^T), averaged over positives: what is reported beside the
-    all-locations loss, which itself is no bound on I. Its expectation is ≤ I(feature at a uniform location; y), by
-    Jensen: averaging e^T inside the logarithm lowers the InfoNCE of one random location per image. For L = 1 both are
-    the same-location value.
-
+    log N + T_pos − log(e^{T_pos} + (1/L) Σ_{j≠i, l} e^T), averaged over positives. It is reported beside the all-locations
+    loss, which itself is no bound on I. Its expectation is ≤ I(feature at a uniform location; y), by Jensen: averaging e^T
+    inside the logarithm lowers the InfoNCE of one random location per image. For L = 1 both are the same-location value.
     Source: arXiv 1905.06922, eq. (10), with the mean over L locations as the critic's weight of one image.
     """
     positive, others = _positives_and_others("infonce_certified", scores)
@@ -215,8 +206,7 @@ def _log_softmax_of_positive(positive: Array, others: Array, k: int) -> Array:
 
 def _positives_and_others(name: str, scores: Array) -> tuple[Array, Array]:
     """For each y_j: its positive at every location, (N, L), and the scores of the images i ≠ j there, (N, N − 1, L)."""
-    if scores.ndim not in (2, 3) or scores.shape[0] != scores.shape[1] or scores.shape[0] < 2 or 0 in scores.shape:
-        raise ValueError(f"{name}: scores must be (N, N) or (N, N, L) with N ≥ 2, was {scores.shape}")
+    negatives.check_scores(name, scores)
     n, _, locations = (*scores.shape, 1)[:3]
     by_y = ops.transpose(ops.reshape(scores, (n, n, locations)), (1, 0, 2))
     positive, others = negatives.all_pairs(by_y)
@@ -225,15 +215,12 @@ def _positives_and_others(name: str, scores: Array) -> tuple[Array, Array]:
 
 def _over_locations(others: Array) -> Array:
     """log Σ e^T over all images and locations of each y's negatives: (N, N − 1, L) → (N, 1)."""
-    n = others.shape[0]
-    return ops.logsumexp(ops.reshape(others, (n, math.prod(others.shape[1:]))), axis=1, keepdims=True)
+    return ops.logsumexp(ops.reshape(others, (others.shape[0], -1)), axis=1, keepdims=True)
 
 
 def ceiling(bound: str, candidates: int | None = None) -> float:
-    """The largest value in nats that a bound can take on any batch: log 4 (jsd), log K (infonce), inf (dv, mine, nwj).
+    """The largest value in nats of a bound on any batch: log 4 (jsd), log K (infonce, K ≥ 2), inf (dv, mine, nwj).
 
-    Raises:
-        ValueError: an unknown bound, or infonce without K ≥ 2 candidates.
     Source: arXiv 1905.06922, section 2.3 (log K); Lin 1991, IEEE Trans. Inf. Theory 37(1) (JS ≤ log 2).
     """
     if bound == "infonce":

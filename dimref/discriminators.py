@@ -1,8 +1,8 @@
-"""Critics: scores of pairs (feature, representation). And the discriminator of the prior.
+"""Critics, which score pairs (feature, representation), and the discriminator of the prior.
 
-Features are (N, L, F): the local map has L = M² locations, the global critic sees one, the flattened last map. So one
-concat critic serves both, and a local score on a 1×1 map *is* a global score. No ReLU on a final score: a critic needs
-both signs.
+Features f are (N, L, F): the local map has L = M² locations, the global critic sees one, the flattened last map. So one
+concat critic serves both, and a local score on a 1×1 map *is* a global score. Representations y are (N, D). No ReLU on a
+final score: a critic needs both signs. A wrong shape is a ValueError that names the argument, what it must be and was.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dimref.trees import Array, Tree
 
 
 def init_concat(rng: np.random.Generator, features: int, representation: int, hidden: int = 512) -> Tree:
-    """Parameters of the concat critic F + D → 512 → 512 → 1; the first layer's weight is kept as its two halves."""
+    """Parameters of the concat critic F + D → 512 → 512 → 1; the first layer's weight as its two halves, W_f and W_y."""
     fan_in = features + representation
     return {
         "feature": layers.init_linear(rng, features, hidden, fan_in=fan_in),
@@ -31,44 +31,43 @@ def init_concat(rng: np.random.Generator, features: int, representation: int, hi
 
 @region
 def concat_pairs(parameters: Tree, features: Array, y: Array, index: Array) -> tuple[Array, Array]:
-    """Scores of the joint pairs and of one pair of the product for each: (N, L), (N, L).
+    """Scores of the positive pairs, and of one negative pair for each: (N, L), (N, L).
 
-    The first layer splits, W·[f, y] = W_f·f + W_y·y: both products are computed once and shared by joint and product
+    The first layer splits, W·[f, y] = W_f·f + W_y·y: both products are computed once and shared by positive and negative
     pairs, and pairing x_i with y_{index[i, l]} only gathers rows of the second.
 
     Args:
-        features: (N, L, F). y: (N, D). index: (N,) or (N, L), from `negatives.roll` or `negatives.derangements`.
-    Raises:
-        ValueError: the shapes do not fit each other.
+        index: (N,) or (N, L), from `negatives.roll` or `negatives.derangements`.
     Source: arXiv 1808.06670, appendix A.2 and figure 6 (concat-and-convolve); eq. (6) for the local pairs.
     """
     index = by_location(features, y, index)
-    a = layers.linear(parameters["feature"], features)  # W_f·f + b, (N, L, U)
-    c = layers.linear(parameters["representation"], y)  # W_y·y, (N, U)
+    a, c = _first_layer(parameters, features, y)
     joint = score(parameters, ops.relu(ops.add(a, ops.reshape(c, (c.shape[0], 1, c.shape[1])))))
     product = score(parameters, ops.relu(ops.add(a, ops.gather(c, index))))
     return joint, product
 
 
+def _first_layer(parameters: Tree, features: Array, y: Array) -> tuple[Array, Array]:
+    """a = W_f·f + b, (N, L, U), and c = W_y·y, (N, U)."""
+    return layers.linear(parameters["feature"], features), layers.linear(parameters["representation"], y)
+
+
 def by_location(features: Array, y: Array, index: Array) -> Array:
-    """The index of each location's partner, (N, L)."""
+    """`index` at each location, (N, L): an index (N,) is the same at all."""
     check("concat", features, y)
     if index.shape not in ((y.shape[0],), features.shape[:2]):
         raise ValueError(f"concat_pairs: index must be {(y.shape[0],)} or {features.shape[:2]}, was {index.shape}")
     return index if index.ndim == 2 else np.broadcast_to(index[:, None], features.shape[:2])
 
 
-def concat_square(parameters: Tree, features: Array, y: Array) -> Array:
+def concat_scores(parameters: Tree, features: Array, y: Array) -> Array:
     """The score matrix of all pairs, scores[i, j, l] = T(f_il, y_j): (N, N, L), at the cost of N²·L evaluations.
 
-    Raises:
-        ValueError: the shapes do not fit each other.
     Source: arXiv 1808.06670, appendix A.2 (concat-and-convolve); eq. (5) for all pairs.
     """
     check("concat", features, y)
-    a = layers.linear(parameters["feature"], features)
-    c = layers.linear(parameters["representation"], y)
-    (n, locations, units) = a.shape
+    a, c = _first_layer(parameters, features, y)
+    n, locations, units = a.shape
     a, c = ops.reshape(a, (n, 1, locations, units)), ops.reshape(c, (1, n, 1, units))
     return score(parameters, ops.relu(ops.add(a, c)))
 
@@ -77,25 +76,23 @@ def concat_candidates(parameters: Tree, features: Array, y: Array, index: Array)
     """Scores for `bounds.infonce_sampled`: positives (N, L) and, for each y_j, those of x_{index[k, j]}, (K−1, N, L).
 
     Args:
-        features: (N, L, F). y: (N, D). index: (K−1, N), from `negatives.sampled`.
-    Raises:
-        ValueError: the shapes do not fit each other.
+        index: (K−1, N), from `negatives.sampled`.
     Source: arXiv 1808.06670, eq. (5) with K − 1 sampled negatives.
     """
     check("concat", features, y)
     n = y.shape[0]
     if index.ndim != 2 or index.shape[1] != n:
         raise ValueError(f"concat_candidates: index must be (K−1, {n}), was {index.shape}")
-    a = layers.linear(parameters["feature"], features)
-    c = layers.linear(parameters["representation"], y)
+    a, c = _first_layer(parameters, features, y)
     c = ops.reshape(c, (n, 1, c.shape[1]))
-    negatives = [score(parameters, ops.relu(ops.add(ops.gather(a, of_k), c))) for of_k in index]
-    joined = ops.concatenate([ops.reshape(scores, (1, *scores.shape)) for scores in negatives])
-    return score(parameters, ops.relu(ops.add(a, c))), joined
+    positives, *negatives = [
+        score(parameters, ops.relu(ops.add(of_k, c))) for of_k in (a, *(ops.gather(a, row) for row in index))
+    ]
+    return positives, ops.concatenate([ops.reshape(scores, (1, *scores.shape)) for scores in negatives])
 
 
 def score(parameters: Tree, hidden: Array) -> Array:
-    """The layers above the first: (..., U) after its ReLU → (...)."""
+    """The critic's layers after the first, from its ReLU's output: (..., U) → (...)."""
     hidden = layers.linear(parameters["hidden"], hidden, relu=True)
     return ops.reshape(layers.linear(parameters["score"], hidden), hidden.shape[:-1])
 
@@ -121,16 +118,11 @@ def _init_embedding(rng: np.random.Generator, n_in: int, units: int) -> Tree:
 
 
 @region
-def dot_square(parameters: Tree, features: Array, y: Array) -> Array:
+def dot_scores(parameters: Tree, features: Array, y: Array) -> Array:
     """The score matrix of all pairs, scores[i, j, l] = ⟨a(f_il), b(y_j)⟩ / √E: (N, N, L), by one matrix product.
 
     Layer norm starts both embeddings at the length √E, so 1/√E keeps the first scores of order 1. Public code for this
-    paper leaves the factor out, and starts with its softmax saturated; that of its successor, arXiv 1906.00910, has it.
-
-    Args:
-        features: (N, L, F). y: (N, D).
-    Raises:
-        ValueError: the shapes do not fit each other.
+    paper omits the factor, and starts with its softmax saturated; that of its successor, arXiv 1906.00910, has it.
     Source: arXiv 1808.06670, appendix A.2 and figure 7 (encode-and-dot-product); eq. (5).
     """
     check("dot", features, y)
@@ -142,7 +134,7 @@ def dot_square(parameters: Tree, features: Array, y: Array) -> Array:
 
 
 def embed(parameters: Tree, x: Array) -> Array:
-    """Two layers with a linear shortcut and layer norm: (..., n_in) → (..., E)."""
+    """The dot critic's embedding, a or b: two layers with a linear shortcut, then layer norm: (..., n_in) → (..., E)."""
     return layers.layer_norm(parameters["norm"], layers.mlp_with_shortcut(parameters, x))
 
 
@@ -169,8 +161,6 @@ def init_prior(rng: np.random.Generator, representation: int, hidden: tuple[int,
 def prior_logits(parameters: Tree, y: Array) -> Array:
     """d(y), the log odds that y came from the prior: (B, D) → (B,). D(y) = σ(d(y)).
 
-    Raises:
-        ValueError: y is not (B, D).
     Source: arXiv 1808.06670, section 3.3 and appendix A.2.
     """
     if y.ndim != 2:

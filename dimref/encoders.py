@@ -4,12 +4,13 @@ For 32×32: convolutions of 64, 128, 256 channels, each 4×4 with stride 2 and p
 layer of 1024 with batch norm and ReLU; a linear layer to D = 64. Every convolution halves the side. Other sizes take
 the fewest (two at least) that bring the last map to a side of 4 or less, doubling the channels; images are padded with
 black until every halving is whole, 28×28 to 32×32. The local map is the one before the last: M = 8 for 32×32 and 64×64.
+A wrong shape is a ValueError that names the argument, what it must be and was.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 
@@ -21,18 +22,18 @@ KERNEL, STRIDE, PADDING = 4, 2, 1
 
 @dataclass(frozen=True)
 class Layout:
-    """The sizes that follow from an image's: `size` (H = W, before padding), `channels` C, and the chosen widths."""
+    """The encoder's sizes: those given, and as properties those that follow from them."""
 
-    size: int
-    channels: int
-    width: int = 64
+    size: int  # H = W of an image before padding
+    channels: int  # C
+    width: int = 64  # channels of the first convolution
     fc: int = 1024
-    representation: int = 64
+    representation: int = 64  # D
 
     def __post_init__(self) -> None:
         if self.size < 4 or self.channels not in (1, 3):
-            found = f"{self.size}×{self.size}×{self.channels}"
-            raise ValueError(f"encoder: images must be at least 4×4 with 1 or 3 channels, were {found}")
+            shape = f"{self.size}×{self.size}×{self.channels}"
+            raise ValueError(f"encoder: images must be at least 4×4 with 1 or 3 channels, were {shape}")
 
     @property
     def depth(self) -> int:
@@ -63,8 +64,8 @@ class Layout:
         return self.padded // 2**self.depth, self.widths[-1]
 
     @property
-    def numbers(self) -> int:
-        """How many numbers the encoder's parameters are: weights, the gain and shift of each norm, and y's bias."""
+    def parameter_count(self) -> int:
+        """The number of scalar parameters: weights, the gain and shift of each norm, and y's bias."""
         side, channels = self.last
         pairs = zip((self.channels, *self.widths), self.widths, strict=False)
         convolutions = sum(KERNEL**2 * c_in * c_out + 2 * c_out for c_in, c_out in pairs)
@@ -73,11 +74,11 @@ class Layout:
 
 @dataclass(frozen=True)
 class Encoding:
-    """What the encoder returns; every map is after its ReLU."""
+    """The encoder's outputs; maps and fc are after their ReLU."""
 
     local_map: Array  # (B, M, M, F)
     last_map: Array  # (B, side, side, channels)
-    fc: Array  # (B, fc), 1024 unless told otherwise
+    fc: Array  # (B, fc)
     y: Array  # (B, D), the representation: no nonlinearity
 
 
@@ -100,22 +101,20 @@ def init_encoder(rng: np.random.Generator, layout: Layout) -> tuple[Tree, Tree]:
 def encode(parameters: Tree, state: Tree, images: Array, layout: Layout, training: bool) -> tuple[Encoding, Tree]:
     """Encode images (B, H, W, C), float in [−1, 1] from `scale`; returns the encoding and the new model state.
 
-    Raises:
-        ValueError: images are not of the layout's padded size.
     Source: arXiv 1808.06670, section 4 and appendix A.2 (encoder architecture).
     """
     expected = (layout.padded, layout.padded, layout.channels)
     if images.ndim != 4 or images.shape[1:] != expected:
         raise ValueError(f"encode: images must be (B, {', '.join(map(str, expected))}), were {images.shape}")
-    moved: Tree = {}
+    running: Tree = {}
     maps = [images]
     for k in range(1, layout.depth + 1):
         x = layers.conv2d(parameters[f"conv{k}"], maps[-1], KERNEL, STRIDE, PADDING)
-        x, moved[f"norm{k}"] = layers.batch_norm(parameters[f"norm{k}"], state[f"norm{k}"], x, training, relu=True)
+        x, running[f"norm{k}"] = layers.batch_norm(parameters[f"norm{k}"], state[f"norm{k}"], x, training, relu=True)
         maps.append(x)
     fc = layers.linear(parameters["fc"], flatten(maps[-1]))
-    fc, moved["norm_fc"] = layers.batch_norm(parameters["norm_fc"], state["norm_fc"], fc, training, relu=True)
-    return Encoding(maps[-2], maps[-1], fc, layers.linear(parameters["y"], fc)), moved
+    fc, running["norm_fc"] = layers.batch_norm(parameters["norm_fc"], state["norm_fc"], fc, training, relu=True)
+    return Encoding(maps[-2], maps[-1], fc, layers.linear(parameters["y"], fc)), running
 
 
 # ---- shapes
@@ -133,27 +132,16 @@ def by_location(feature_map: Array) -> Array:
     return ops.reshape(feature_map, (b, high * wide, channels))
 
 
-class Padded(Protocol):
-    """A layout, of this encoder or another: what `scale` needs of it."""
+def scale(images: Array, layout: Any) -> Array:
+    """uint8 images (B, H, W, C) → float32 in [−1, 1], padded with black.
 
-    @property
-    def size(self) -> int: ...
-    @property
-    def channels(self) -> int: ...
-    @property
-    def padded(self) -> int: ...
-
-
-def scale(images: Array, layout: Padded) -> Array:
-    """uint8 images (B, H, W, C), on the host or a device → float32 in [−1, 1], padded with black to the layout's size.
-
-    Raises:
-        ValueError: images are not uint8 of the layout's size and channels.
+    Args:
+        layout: any with `size`, `channels` and `padded`; AMDIM has its own.
     """
     expected = (layout.size, layout.size, layout.channels)
     if images.dtype != np.uint8 or images.shape[1:] != expected:
-        wanted = f"uint8 (B, {', '.join(map(str, expected))})"
-        raise ValueError(f"scale: images must be {wanted}, were {images.dtype} {images.shape}")
+        required = f"uint8 (B, {', '.join(map(str, expected))})"
+        raise ValueError(f"scale: images must be {required}, were {images.dtype} {images.shape}")
     margin = layout.padded - layout.size
     if margin:
         before = margin // 2

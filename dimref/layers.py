@@ -2,7 +2,7 @@
 
 Parameters are dicts of arrays drawn on the host; nothing here keeps state. Channels last: images are (B, H, W, C), and a
 convolution's weight is a matrix (kh·kw·C_in, C_out) whose rows run over (kh, kw, C_in), PyTorch's OIHW as (H, W, I) × O.
-`relu=True` puts a ReLU after a layer.
+`relu=True` puts a ReLU after a layer. A wrong shape is a ValueError that names the argument, what it must be and was.
 
 Initial weights are uniform on ±1/√fan_in, biases too: the default of PyTorch's Linear and Conv2d (kaiming_uniform with
 a = √5), so that a comparison with a PyTorch twin starts level. TensorFlow's Glorot default is another valid choice.
@@ -27,7 +27,7 @@ MOMENTUM = 0.1  # weight of the newest batch in the running statistics, as in Py
 
 
 def init_linear(rng: np.random.Generator, n_in: int, n_out: int, bias: bool = True, fan_in: int | None = None) -> Tree:
-    """Parameters {"w": (n_in, n_out), "b": (n_out,)} of a linear layer, uniform on ±1/√fan_in (n_in if not given)."""
+    """Parameters {"w": (n_in, n_out), "b": (n_out,)} of a linear layer, uniform on ±1/√fan_in (by default n_in)."""
     limit = 1 / math.sqrt(fan_in or n_in)
     parameters = {"w": rng.uniform(-limit, limit, (n_in, n_out)).astype(np.float32)}
     if bias:
@@ -36,11 +36,7 @@ def init_linear(rng: np.random.Generator, n_in: int, n_out: int, bias: bool = Tr
 
 
 def linear(parameters: Tree, x: Array, relu: bool = False) -> Array:
-    """x·w + b over the last axis: (..., n_in) → (..., n_out). A layer without "b" adds none.
-
-    Raises:
-        ValueError: the last axis of x is not n_in.
-    """
+    """x·w + b over the last axis: (..., n_in) → (..., n_out). Without "b" in the parameters: x·w."""
     n_in, n_out = parameters["w"].shape
     if x.shape[-1] != n_in:
         raise ValueError(f"linear: x must have {n_in} features on its last axis, was {x.shape}")
@@ -85,9 +81,6 @@ def conv2d(
 
     out[b, p, q, o] = Σ_{i, j, c} x̃[b, p·sh + i, q·sw + j, c] · w[(i, j, c), o] + bias[o], x̃ being x padded with zeros;
     H' = ⌊(H + 2·padding − kh)/sh⌋ + 1.
-
-    Raises:
-        ValueError: x is not (B, H, W, C), its channels are not the weight's, or no window fits.
     """
     kernel, stride, padding = _geometry("conv2d", x, kernel, stride, padding)
     c_in = parameters["w"].shape[0] // (kernel[0] * kernel[1])
@@ -100,7 +93,7 @@ def conv2d(
 
 @region
 def convolution(x: Array, w: Array, b: Array | None, kernel: Pair, stride: Pair, padding: Pair, relu: bool) -> Array:
-    """A gather of windows and a matrix product: im2col(x)·w + b; with relu, max(·, 0) of it."""
+    """Every window as a row, times the weight: im2col(x)·w + b; with relu, max(·, 0) of it."""
     columns = ops.im2col(x, kernel, stride, padding)
     return linear({"w": w} if b is None else {"w": w, "b": b}, columns, relu)
 
@@ -108,15 +101,11 @@ def convolution(x: Array, w: Array, b: Array | None, kernel: Pair, stride: Pair,
 def init_conv_transpose2d(
     rng: np.random.Generator, c_in: int, c_out: int, kernel: int | Pair, bias: bool = True
 ) -> Tree:
-    """Parameters {"w": (C_in, kh·kw·C_out), "b": (C_out,)} of a transposed convolution.
-
-    The fan-in is that of PyTorch's ConvTranspose2d, kh·kw·C_out.
-    """
-    kh, kw = _pair(kernel)
-    parameters = init_linear(rng, c_in, kh * kw * c_out, bias=False, fan_in=kh * kw * c_out)
+    """Parameters {"w": (C_in, kh·kw·C_out), "b": (C_out,)}; fan-in kh·kw·C_out, that of PyTorch's ConvTranspose2d."""
+    fan_in = math.prod(_pair(kernel)) * c_out
+    parameters = init_linear(rng, c_in, fan_in, bias=False, fan_in=fan_in)
     if bias:
-        limit = 1 / math.sqrt(kh * kw * c_out)
-        parameters["b"] = rng.uniform(-limit, limit, c_out).astype(np.float32)
+        parameters["b"] = init_linear(rng, 1, c_out, bias=False, fan_in=fan_in)["w"][0]
     return parameters
 
 
@@ -126,9 +115,6 @@ def conv_transpose2d(
     """The adjoint of `conv2d` in its input, plus a bias: (B, H, W, C_in) → (B, H', W', C_out).
 
     H' = (H − 1)·sh − 2·padding + kh: each input pixel adds a kh × kw patch to the output.
-
-    Raises:
-        ValueError: x is not (B, H, W, C), its channels are not the weight's, or nothing is left after the padding.
     """
     kernel, stride, padding = _geometry("conv_transpose2d", x, kernel, stride, padding)
     c_out = parameters["w"].shape[1] // (kernel[0] * kernel[1])
@@ -138,14 +124,6 @@ def conv_transpose2d(
     columns = linear({"w": parameters["w"]}, x)
     out = ops.col2im(columns, (x.shape[0], *sizes, c_out), kernel, stride, padding)
     return ops.add(out, parameters["b"]) if "b" in parameters else out
-
-
-@region
-def window_mean(x: Array, kernel: Pair, stride: Pair) -> Array:
-    """The mean of each channel over every window of images: (B, H, W, C) → (B, H', W', C)."""
-    columns = ops.im2col(x, kernel, stride, (0, 0))
-    taps = math.prod(kernel)
-    return ops.mean(ops.reshape(columns, (*columns.shape[:3], taps, x.shape[3])), axis=3)
 
 
 def _pair(value: int | Pair) -> Pair:
@@ -178,11 +156,9 @@ def batch_norm(parameters: Tree, running: Tree, x: Array, training: bool, relu: 
     """Normalize each channel over every other axis; returns (gain·x̂ + shift, new running statistics).
 
     Training: x̂ = (x − μ)/√(σ² + ε) with the batch's mean and biased variance, through which the gradient flows; the
-    running statistics move by MOMENTUM toward μ and the *unbiased* variance n/(n−1)·σ², off the tape (PyTorch's
-    convention; TensorFlow moves toward the biased one). Inference: the running statistics, returned as they came.
-
-    Raises:
-        ValueError: training with one value per channel, whose variance is 0.
+    running statistics move by MOMENTUM toward μ and the *unbiased* variance n/(n−1)·σ², untraced (PyTorch's convention;
+    TensorFlow moves toward the biased one). Training with one value per channel, whose variance is 0, is a ValueError.
+    Inference: x̂ with the running statistics, which are returned unchanged.
     Source: Ioffe & Szegedy 2015, arXiv 1502.03167, algorithm 1.
     """
     if not training:
@@ -203,9 +179,9 @@ def batch_norm(parameters: Tree, running: Tree, x: Array, training: bool, relu: 
 
 @region
 def normalize(x: Array, gain: Array, shift: Array, epsilon: float, relu: bool) -> tuple[Array, Array, Array]:
-    """gain·x̂ + shift for the columns of a matrix, max(·, 0) of it with relu; and the columns' μ and σ², off the tape."""
-    standard, mu, variance = ops.centred_and_scaled(x, 0, epsilon)
-    out = ops.add(ops.multiply(standard, gain), shift)
+    """gain·x̂ + shift for the columns of a matrix, with relu max(·, 0) of it; and the columns' μ and σ², untraced."""
+    x_hat, mu, variance = ops.centred_and_scaled(x, 0, epsilon)
+    out = ops.add(ops.multiply(x_hat, gain), shift)
     return ops.relu(out) if relu else out, stop_gradient(mu)[0], stop_gradient(variance)[0]
 
 
@@ -222,7 +198,7 @@ def inference_scale(parameters: Tree, running: Tree) -> tuple[Array, Array]:
 
 
 def layer_norm(parameters: Tree, x: Array) -> Array:
-    """Normalize each row over its last axis: gain·(x − μ)/√(σ² + ε) + shift, with the biased variance.
+    """Normalize each vector on the last axis: gain·(x − μ)/√(σ² + ε) + shift, with the biased variance.
 
     Source: Ba, Kiros & Hinton 2016, arXiv 1607.06450, eq. (3)-(4).
     """

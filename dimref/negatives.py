@@ -1,8 +1,8 @@
 """Which pairs count as samples of the product of marginals.
 
-A mask over a computed square of scores, for scorers that afford N² pairs; and indices drawn on the host before scoring,
-for those that do not. An index names the y that each x is paired with: at location l, x_i meets y[index[i, l]]; that of
-`sampled` names the x that each y is paired with.
+Either a mask over a computed score matrix, for critics that afford N² pairs; or indices drawn on the host before scoring,
+for those that do not. The index of `roll` and `derangements` gives each x a y: at location l, x_i is paired with
+y_{index[i, l]}; that of `sampled` gives each y its x. N = 1 leaves no negative pairs: a ValueError, as is a wrong shape.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dimref.trees import Array
 
 
 def all_pairs(scores: Array) -> tuple[Array, Array]:
-    """Split a square of scores into its diagonal (the joint) and its N(N − 1) off-diagonal pairs (the product).
+    """Split a score matrix into its diagonal (the joint) and its N(N − 1) off-diagonal pairs (the product).
 
     The diagonal is no sample of the product: counting it there gives another quantity, with a ceiling (log N for DV).
 
@@ -22,12 +22,9 @@ def all_pairs(scores: Array) -> tuple[Array, Array]:
         scores: scores[i, j(, l)] = T(x_i, y_j), (N, N) or (N, N, L).
     Returns:
         joint (N,) or (N, L), product (N(N−1),) or (N(N−1), L), row by row.
-    Raises:
-        ValueError: scores is not square, or N = 1, which has no pair of the product.
     Source: arXiv 1808.06670, section 3.1 (all other images of the batch as negatives).
     """
-    if scores.ndim not in (2, 3) or scores.shape[0] != scores.shape[1] or scores.shape[0] < 2:
-        raise ValueError(f"all_pairs: scores must be (N, N) or (N, N, L) with N ≥ 2, was {scores.shape}")
+    check_scores("all_pairs", scores)
     n, tail = scores.shape[0], scores.shape[2:]
     flat = ops.reshape(scores, (n * n, *tail))
     joint = ops.cut(flat, (slice(None, None, n + 1),))
@@ -36,12 +33,14 @@ def all_pairs(scores: Array) -> tuple[Array, Array]:
     return joint, ops.reshape(ops.cut(rows, (slice(None), slice(None, -1))), (n * (n - 1), *tail))
 
 
-def roll(n: int, shift: int = 1) -> np.ndarray:
-    """Pair x_i with y_{(i + shift) mod N}, the same at every location: (N,).
+def check_scores(name: str, scores: Array) -> None:
+    """Raise ValueError unless scores is a score matrix, of at least one location, with negative pairs."""
+    if scores.ndim not in (2, 3) or scores.shape[0] != scores.shape[1] or scores.shape[0] < 2 or 0 in scores.shape:
+        raise ValueError(f"{name}: scores must be (N, N) or (N, N, L) with N ≥ 2, was {scores.shape}")
 
-    Raises:
-        ValueError: N < 2, or shift is a multiple of N, which would pair each x with its own y.
-    """
+
+def roll(n: int, shift: int = 1) -> np.ndarray:
+    """Pair x_i with y_{(i + shift) mod N}, the same at every location: (N,); shift must not be a multiple of N."""
     _check_batch("roll", n)
     if shift % n == 0:
         raise ValueError(f"roll: shift must not be a multiple of N = {n}, was {shift}")
@@ -51,11 +50,8 @@ def roll(n: int, shift: int = 1) -> np.ndarray:
 def derangements(rng: np.random.Generator, n: int, locations: int) -> np.ndarray:
     """A uniformly random derangement of 0..N−1 at each location, independently: (N, L).
 
-    No x meets its own y, and every other y is equally likely. Drawn by rejection: a permutation has no fixed point with
-    a probability between 1/3 and 1/2, near 1/e, whatever N.
-
-    Raises:
-        ValueError: N < 2, of which there is none.
+    No x is paired with its own y, and every other y is equally likely. Drawn by rejection: a permutation has no fixed point
+    with a probability between 1/3 and 1/2, near 1/e, whatever N.
     """
     _check_batch("derangements", n)
     index = np.tile(np.arange(n)[:, None], (1, locations))
@@ -70,9 +66,6 @@ def sampled(rng: np.random.Generator, n: int, count: int) -> np.ndarray:
     """`count` different negatives x_{index[k, j]} of each y_j, by `count` random shifts of the batch: (count, N).
 
     index[k, j] = (j + s_k) mod N, with different s_k from 1..N−1.
-
-    Raises:
-        ValueError: N < 2, or count is not in 1..N−1.
     """
     _check_batch("sampled", n)
     if not 1 <= count < n:

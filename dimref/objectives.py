@@ -161,13 +161,13 @@ def score(term: str, parameters: Tree, encoding: Encoding, noise: Tree, objectiv
     features = encoders.by_location(local) if term == "local" else ops.reshape(last, (last.shape[0], 1, -1))
     kind = objective.negatives(term)
     if objective.scorer(term) == "dot":
-        scores = discriminators.dot_square(parameters, features, encoding.y)
+        scores = discriminators.dot_scores(parameters, features, encoding.y)
     elif kind in ("shuffle", "roll"):
         return discriminators.concat_pairs(parameters, features, encoding.y, noise["index"])
     elif kind == "sampled":
         return discriminators.concat_candidates(parameters, features, encoding.y, noise["candidates"])
     else:
-        scores = discriminators.concat_square(parameters, features, encoding.y)
+        scores = discriminators.concat_scores(parameters, features, encoding.y)
     return negatives.all_pairs(scores) if kind == "all-pairs" else (scores,)
 
 

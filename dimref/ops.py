@@ -1,12 +1,14 @@
 """Differentiable primitives, each with its hand-written VJP right below it.
 
-A primitive is a function of raw arrays that autograd's tape records. autograd brings its own for arithmetic, exp, log and
-sqrt; the ones here are those that it lacks, that its own break on an array of another library, or that silently turn
-float32 into float64. A VJP is written with primitives, so second derivatives come for free.
+A primitive is a function of raw arrays that autograd's tape records. autograd has its own for arithmetic, exp, log and
+sqrt. The primitives below are those that autograd lacks, those whose VJPs in autograd fail on an array of another library,
+and those whose VJPs silently turn float32 into float64. Every VJP here is written with primitives, so second derivatives
+come for free.
 
-A VJP that needs an array's shape alone takes the shape when it is made, `s=x.shape`: one that kept x would keep its memory.
+A VJP that needs only an array's shape binds it when it is made, `s=x.shape`: one that held x would hold its memory.
 
-Reductions and broadcasts are one adjoint pair, `sum_to` and `broadcast_to`; convolutions are another, `im2col` and `col2im`.
+Adjoint pairs: `cut` and `paste`, `gather` and `scatter_add`, `broadcast_to` and `sum_to`, `im2col` and `col2im`. Reductions
+take one axis, or all of them where axis is None.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ Shape = tuple[int, ...]
 Pair = tuple[int, int]
 
 
-# ---- moving elements about
+# ---- moving elements
 
 
 @primitive
@@ -45,16 +47,14 @@ def transpose(x: Array, axes: Shape) -> Array:
     return x.transpose(axes)
 
 
-defvjp(transpose, lambda ans, x, axes: lambda g: transpose(g, _inverse(axes)))
-
-
-def _inverse(axes: Shape) -> Shape:
-    return tuple(np.argsort([k % len(axes) for k in axes]).tolist())
+defvjp(
+    transpose, lambda ans, x, axes: lambda g: transpose(g, tuple(np.argsort([k % len(axes) for k in axes]).tolist()))
+)
 
 
 @primitive
 def cut(x: Array, window: tuple[slice, ...]) -> Array:
-    """x[window] for a tuple of slices, one per leading axis. (autograd's own indexing scatters element by element.)"""
+    """x[window] for a tuple of slices, one per leading axis. (autograd's own indexing adds gradients one by one.)"""
     return x[window]
 
 
@@ -94,7 +94,7 @@ defvjp_argnum(_concatenate, _concatenate_vjp)
 
 @primitive
 def gather(x: Array, index: Array) -> Array:
-    """Rows of x: result[p, ...] = x[index[p], ...], for an integer index of any shape; negative: from the last row."""
+    """Rows of x: result[p, ...] = x[index[p], ...], for an integer index of any shape; −1 is the last row."""
     return x[index]
 
 
@@ -140,25 +140,26 @@ defvjp(sum_to, lambda ans, x, shape: lambda g, s=x.shape: broadcast_to(g, s))
 
 
 def total(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
-    """Sum over one axis, or over all of them."""
-    return _drop(sum_to(x, _reduced_shape(x.shape, axis)), axis, keepdims)
+    """Σ x."""
+    if axis is not None:
+        axis = normalize_axis_index(axis, x.ndim)
+    reduced = tuple(1 if axis in (None, k) else n for k, n in enumerate(x.shape))
+    return _drop(sum_to(x, reduced), axis, keepdims)
 
 
 def mean(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
-    """Mean over one axis, or over all of them."""
-    count = math.prod(x.shape) if axis is None else x.shape[axis]
-    return total(x, axis, keepdims) * (1.0 / count)
+    """(1/n) Σ x."""
+    return total(x, axis, keepdims) * (1.0 / _count(x, axis))
 
 
 def logsumexp(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
-    """log Σ exp(x) over one axis, or over all of them; finite for finite x of any size."""
+    """log Σ exp(x); finite for finite x of any size."""
     return _drop(_logsumexp(x, axis), axis, keepdims)
 
 
 def logmeanexp(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
-    """log of the mean of exp(x) over one axis, or over all of them."""
-    count = math.prod(x.shape) if axis is None else x.shape[axis]
-    return logsumexp(x, axis, keepdims) - math.log(count)
+    """log (1/n) Σ exp(x)."""
+    return logsumexp(x, axis, keepdims) - math.log(_count(x, axis))
 
 
 @primitive
@@ -169,18 +170,16 @@ def _logsumexp(x: Array, axis: int | None) -> Array:
         return np.log(np.exp(x - top).sum(axis=axis, keepdims=True)) + top
 
 
-# d/dx log Σ exp(x) = softmax(x) = exp(x − log Σ exp(x)), by convention 0 where all are −inf
-defvjp(_logsumexp, lambda ans, x, axis: lambda g: multiply(g, anp.exp(subtract(x, _above_minus_infinity(ans)))))
+defvjp(_logsumexp, lambda ans, x, axis: lambda g: multiply(g, _softmax(x, ans)))
 
 
-def _above_minus_infinity(x: Array) -> Array:
-    return anp.clip(x, float(np.finfo(x.dtype).min), math.inf)
+def _softmax(x: Array, log_sum: Array) -> Array:
+    """exp(x − log Σ exp(x)), by convention 0 where all are −inf."""
+    return anp.exp(subtract(x, anp.clip(log_sum, float(np.finfo(x.dtype).min), math.inf)))
 
 
-def _reduced_shape(shape: Shape, axis: int | None) -> Shape:
-    if axis is not None:
-        axis = normalize_axis_index(axis, len(shape))
-    return tuple(1 if axis in (None, k) else n for k, n in enumerate(shape))
+def _count(x: Array, axis: int | None) -> int:
+    return math.prod(x.shape) if axis is None else x.shape[axis]
 
 
 def _drop(x: Array, axis: int | None, keepdims: bool) -> Array:
@@ -194,10 +193,9 @@ def _drop(x: Array, axis: int | None, keepdims: bool) -> Array:
 
 @primitive
 def add(x: Array, y: Array) -> Array:
-    """Elementwise x + y of two arrays, whichever of them is on the tape.
+    """x + y of two arrays, either of them traced or not; so with `subtract` and `multiply`.
 
-    `+` does the same for boxes and numbers, but a bare array of another library on its left does not know autograd's box
-    on its right; so with `subtract` and `multiply`.
+    `+` does the same, except where an untraced array of another library on its left meets autograd's box on its right.
     """
     return x + y
 
@@ -209,22 +207,14 @@ defvjp(
 )
 
 
-@primitive
 def subtract(x: Array, y: Array) -> Array:
-    """Elementwise x − y of two arrays, whichever of them is on the tape."""
-    return x - y
-
-
-defvjp(
-    subtract,
-    lambda ans, x, y: lambda g, s=x.shape: sum_to(g, s),
-    lambda ans, x, y: lambda g, s=y.shape: sum_to(-g, s),
-)
+    """x − y of two arrays."""
+    return add(x, -y)
 
 
 @primitive
 def multiply(x: Array, y: Array) -> Array:
-    """Elementwise x·y of two arrays, whichever of them is on the tape."""
+    """x·y, element by element, of two arrays."""
     return x * y
 
 
@@ -261,12 +251,12 @@ defvjp(relu, lambda ans, x: lambda g: gate(g, stop_gradient(ans)))
 
 
 @primitive
-def gate(g: Array, kept: Array) -> Array:
-    """g where `kept` is above 0, else 0·g: relu's gradient, linear in g."""
-    return g * (kept > 0)
+def gate(g: Array, output: Array) -> Array:
+    """g where a ReLU's `output` is above 0, else 0·g: its gradient, linear in g."""
+    return g * (output > 0)
 
 
-defvjp(gate, lambda ans, g, kept: lambda h: gate(h, kept), argnums=(0,))
+defvjp(gate, lambda ans, g, output: lambda h: gate(h, output), argnums=(0,))
 
 
 @primitive
@@ -289,7 +279,7 @@ defvjp(sigmoid, lambda ans, x: lambda g: multiply(g, multiply(ans, sigmoid(-x)))
 
 @primitive
 def tanh(x: Array) -> Array:
-    """tanh(x). (autograd's own VJP divides by cosh²(x), which leaves the number range.)"""
+    """tanh(x). (autograd's own VJP divides by cosh²(x), which overflows.)"""
     return np.tanh(x)
 
 
@@ -315,44 +305,36 @@ def standardize(x: Array, axis: int, epsilon: float) -> Array:
 
 
 def centred_and_scaled(x: Array, axis: int, epsilon: float) -> tuple[Array, Array, Array]:
-    """x̂ = (x − μ)/√(σ² + ε) along one axis, μ and the (biased) σ²; the axis is kept, with size 1."""
+    """x̂ = (x − μ)/√(σ² + ε), μ and the (biased) σ² along one axis, which stays with size 1 in μ and σ²."""
     mu = mean(x, axis, keepdims=True)
     centred = subtract(x, mu)
     variance = mean(multiply(centred, centred), axis, keepdims=True)
     return multiply(centred, reciprocal_root(variance + epsilon)), mu, variance
 
 
-# ---- convolution: a gather of windows and a matrix product
+# ---- convolution: its windows, as the rows of a matrix product
 
 
 def out_sizes(shape: Shape, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
-    """H' and W', how many windows images (B, H, W, C) have along each axis: ⌊(size + 2·padding − kernel)/stride⌋ + 1."""
+    """H' and W', the number of windows along each axis of images (B, H, W, C): ⌊(size + 2·padding − kernel)/stride⌋ + 1."""
     high, wide = ((n + 2 * p - k) // s + 1 for n, k, s, p in zip(shape[1:3], kernel, stride, padding, strict=True))
     return high, wide
 
 
 def taps(sides: Pair, kernel: Pair, stride: Pair) -> list[tuple[slice, ...]]:
-    """For each tap (i, j) of the kernel, in its order, the pixels of padded images that it meets in the H'·W' windows."""
+    """For each tap (i, j) of the kernel, in its order: its pixels of the padded images in all `sides` = H'·W' windows."""
     return [
         (slice(None), *(slice(k, k + s * (n - 1) + 1, s) for k, n, s in zip(tap, sides, stride, strict=True)))
         for tap in np.ndindex(*kernel)
     ]
 
 
-def _zeros_around(shape: Shape, padding: Pair, like: Array) -> tuple[Array, Array]:
-    """Zeros for padded images (B, H, W, C), and the view of what lies within the padding."""
-    (b, h, w, c), (ph, pw) = shape, padding
-    canvas = np.zeros_like(like, shape=(b, h + 2 * ph, w + 2 * pw, c), order="C")
-    return canvas, canvas[:, ph : ph + h, pw : pw + w]
-
-
 @primitive
 def im2col(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
     """Every window of zero-padded images as a row: (B, H, W, C) → (B, H', W', kh·kw·C)."""
+    padded = np.pad(x, ((0, 0), (padding[0],) * 2, (padding[1],) * 2, (0, 0)))
     sides = out_sizes(x.shape, kernel, stride, padding)
-    canvas, inside = _zeros_around(x.shape, padding, x)
-    inside[...] = x
-    return np.concatenate([canvas[tap] for tap in taps(sides, kernel, stride)], axis=3)
+    return np.concatenate([padded[tap] for tap in taps(sides, kernel, stride)], axis=3)
 
 
 defvjp(im2col, lambda ans, x, kernel, stride, padding: lambda g, s=x.shape: col2im(g, s, kernel, stride, padding))
@@ -360,15 +342,12 @@ defvjp(im2col, lambda ans, x, kernel, stride, padding: lambda g, s=x.shape: col2
 
 @primitive
 def col2im(columns: Array, shape: Shape, kernel: Pair, stride: Pair, padding: Pair) -> Array:
-    """The adjoint of `im2col`: add every window back to where it came from; (B, H', W', kh·kw·C) → shape (B, H, W, C)."""
-    canvas, inside = _zeros_around(shape, padding, columns)
-    c = shape[3]
+    """The adjoint of `im2col`: add every window to its pixels; (B, H', W', kh·kw·C) → shape (B, H, W, C)."""
+    (b, h, w, c), (ph, pw) = shape, padding
+    padded = np.zeros_like(columns, shape=(b, h + 2 * ph, w + 2 * pw, c), order="C")
     for k, tap in enumerate(taps(columns.shape[1:3], kernel, stride)):
-        canvas[tap] += columns[..., k * c : (k + 1) * c]
-    return inside
+        padded[tap] += columns[..., k * c : (k + 1) * c]
+    return padded[:, ph : ph + h, pw : pw + w]
 
 
-defvjp(
-    col2im,
-    lambda ans, columns, shape, kernel, stride, padding: lambda g: im2col(g, kernel, stride, padding),
-)
+defvjp(col2im, lambda ans, columns, shape, kernel, stride, padding: lambda g: im2col(g, kernel, stride, padding))

@@ -9,11 +9,11 @@ import numpy as np
 from dimref.tape import region
 from dimref.trees import Array, Tree, leaves, map_tree
 
-Moments = tuple[Array, Array, Array, Array]  # of a parameter: p, its gradient g, and m and v
+Moments = tuple[Array, Array, Array, Array]  # a parameter p, its gradient g, and its moments m and v
 
 
 def init_adam(parameters: Tree) -> Tree:
-    """State {"step": 0, "m": first moments, "v": second moments}, beside the parameters."""
+    """Adam's state before the first step: {"step": 0, "m": first moments, "v": second moments}."""
     return {"step": 0, "m": map_tree(np.zeros_like, parameters), "v": map_tree(np.zeros_like, parameters)}
 
 
@@ -28,27 +28,21 @@ def adam_step(
 ) -> tuple[Tree, Tree]:
     """One step of Adam: m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², θ ← θ − lr·m̂/(√v̂ + ε), with m̂, v̂ bias-corrected.
 
-    The arrays of `parameters` and `state` are given up: a faster form of `update` overwrites them. A leaf whose gradient
-    is None (nothing depends on it) stays as it is.
+    Do not use the arrays of `parameters` and `state` afterwards: a faster form of `update` overwrites them. A leaf whose
+    gradient is None (the loss does not depend on it) is unchanged; a gradient of another shape is a ValueError.
 
     Args:
-        corrected: what `corrections` returns, as an array: a captured step must not be given numbers.
-    Raises:
-        ValueError: a gradient is not of its parameter's shape.
+        corrected: the result of `corrections`, as an array: a captured step reads it from memory in place of numbers.
     Source: Kingma & Ba 2015, arXiv 1412.6980, algorithm 1.
     """
     t = state["step"] + 1
-    gradient_of = dict(leaves(gradients))
-    first, second = dict(leaves(state["m"])), dict(leaves(state["v"]))
-    moved = [(path, p) for path, p in leaves(parameters) if gradient_of[path] is not None]
-    for path, p in moved:
-        if np.shape(gradient_of[path]) != np.shape(p):
-            raise ValueError(
-                f"adam_step: the gradient of {path} must be {np.shape(p)}, was {np.shape(gradient_of[path])}"
-            )
-    groups = [(p, gradient_of[path], first[path], second[path]) for path, p in moved]
+    by_leaf = map_tree(lambda *pgmv: pgmv, parameters, gradients, state["m"], state["v"])
+    groups = {path: pgmv for path, pgmv in leaves(by_leaf) if pgmv[1] is not None}
+    for path, (p, g, _, _) in groups.items():
+        if np.shape(g) != np.shape(p):
+            raise ValueError(f"adam_step: the gradient of {path} must be {np.shape(p)}, was {np.shape(g)}")
     rates = corrections(t, lr, betas, epsilon) if corrected is None else corrected
-    updated = dict(zip((path for path, _ in moved), update(groups, rates, betas), strict=True)) if groups else {}
+    updated = dict(zip(groups, update(list(groups.values()), rates, betas), strict=True)) if groups else {}
 
     def new(tree: Tree, k: int) -> Tree:
         values = iter([updated[path][k] if path in updated else leaf for path, leaf in leaves(tree)])
@@ -65,7 +59,7 @@ def update(
     rate, floor = rates
 
     def of_one(p: Array, g: Array, m: Array, v: Array) -> tuple[Array, Array, Array]:
-        dtype = np.result_type(p)  # all stays of it: the square of a small float32 is 0
+        dtype = np.result_type(p)  # all is computed in p's type, so the square of a small float32 gradient is 0
         g = g.astype(dtype)
         m = betas[0] * m + (1 - betas[0]) * g
         v = betas[1] * v + (1 - betas[1]) * g * g
@@ -77,10 +71,9 @@ def update(
 def corrections(
     t: int, lr: float, betas: tuple[float, float] = (0.9, 0.999), epsilon: float = 1e-8
 ) -> tuple[float, float]:
-    """What step t, counted from 1, takes for lr and ε where m and v are not corrected: their bias is divided out of both.
+    """(rate, floor): step t's lr and ε for uncorrected moments, t counted from 1. They absorb the moments' bias:
 
     lr·m̂/(√v̂ + ε) = rate·m/(√v + floor), rate = lr·√(1 − β₂ᵗ)/(1 − β₁ᵗ), floor = ε·√(1 − β₂ᵗ).
-
     Source: Kingma & Ba 2015, arXiv 1412.6980, end of section 2.
     """
     shrink = math.sqrt(1 - betas[1] ** t)

@@ -13,16 +13,12 @@ Loss = Callable[[Tree, Tree, Array, Tree], tuple[Array, dict[str, Any]]]
 
 
 class Step(NamedTuple):
-    """What a step returns: the new parameters, model state and Adam's state, and what the loss reported."""
+    """A step's result: new parameters, model state and Adam's state, and the loss's report."""
 
     parameters: Tree
     state: Tree
     adam: Tree
     report: dict[str, Any]
-
-
-def _accept(value: Array, gradients: Tree, report: dict[str, Any]) -> None:
-    """Nothing to object."""
 
 
 def train_step(
@@ -34,9 +30,9 @@ def train_step(
     noise: Tree,
     lr: float,
     corrected: Array | None = None,
-    check: Callable[[Array, Tree, dict[str, Any]], None] = _accept,
+    check: Callable[[Array, Tree, dict[str, Any]], None] = lambda value, gradients, report: None,
 ) -> Step:
-    """Minimize the loss by one step of Adam on one batch. The arrays of `parameters` and `adam` are given up.
+    """Minimize the loss by one step of Adam on one batch; `adam_step` may overwrite the arrays of `parameters` and `adam`.
 
     Args:
         loss: (parameters, state, images, noise) → (scalar, {"terms", "state": new model state, …}), such as
@@ -44,7 +40,7 @@ def train_step(
         state: model state: running statistics, MINE's averages. adam: from `optim.init_adam`.
         images: (B, H, W, C) from `encoders.scale`. noise: from `objectives.draw_noise`.
         corrected: see `adam_step`.
-        check: called with the loss, the gradients and the report before anything is updated; what it raises is raised.
+        check: called with the loss, the gradients and the report before the update, which an exception of it prevents.
     """
     value, gradients, report = value_and_gradients(loss, parameters, state, images, noise)
     check(value, gradients, report)

@@ -1,8 +1,8 @@
-"""autograd's tape over a nested dict of parameters, and the places where another implementation may be put.
+"""autograd's tape over a nested dict of parameters, and the registry of other implementations.
 
-The reference states every function once, in its plain form. `region` and `primitive` give such a function a place: there
-`implement` puts a faster form of the same function, for the arguments that this form can take. Whoever imports the
-reference alone runs the plain forms.
+The reference states every function once, in its plain form. `region` and `primitive` enter a function in the registry, and
+`implement` adds a faster form of it, for the arguments which that form accepts. The reference imported alone runs the
+plain forms. "Traced" means recorded on the tape: a gradient flows through it.
 
 autograd's own `grad` of a dict fills a zero copy of the whole dict for every entry it reads. In `value_and_gradients` each
 leaf is a root of the tape of its own, so a gradient is written once. The backward sweep is autograd's own, except that it
@@ -26,24 +26,24 @@ from autograd.tracer import getval, isbox, new_box, toposort, trace_stack
 
 from dimref.trees import Array, Tree, map_tree
 
-# ---- places for other implementations
+# ---- the registry of implementations
 
 
 @dataclasses.dataclass(frozen=True)
 class Implementation:
-    """Another form of a function, and whether it can take some arguments: the function's own, positional."""
+    """Another form of a region, and whether it accepts given arguments: `function` and `applies` take the region's own."""
 
     name: str
     function: Callable[..., Any]
     applies: Callable[..., bool]
 
 
-REGIONS: dict[str, Callable[..., Any]] = {}  # every function with a place, as "ops.im2col"
+REGIONS: dict[str, Callable[..., Any]] = {}  # every region and primitive, by a name such as "ops.im2col"
 _plain: ContextVar[bool] = ContextVar("plain", default=False)
 
 
 def region(plain: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, with a place for other implementations. What it is differentiated by is theirs to say."""
+    """A function of traced arrays that may have other implementations, each with derivatives of its own."""
     others: list[Implementation] = []
 
     @functools.wraps(plain)
@@ -54,38 +54,38 @@ def region(plain: Callable[..., Any]) -> Callable[..., Any]:
                     return other.function(*args)
         return plain(*args)
 
-    return _listed(chosen, plain, others)
+    return _register(chosen, plain, others)
 
 
-def _listed(place: Callable[..., Any], plain: Callable[..., Any], others: list[Implementation]) -> Callable[..., Any]:
+def primitive(plain: Callable[..., Any]) -> Callable[..., Any]:
+    """A region of raw arrays that autograd's tape records as one node; its VJP is defined below it."""
+    place = region(plain)
+    return _register(tracer.primitive(place), plain, place.implementations)  # type: ignore[attr-defined]
+
+
+def _register(place: Callable[..., Any], plain: Callable[..., Any], others: list[Implementation]) -> Callable[..., Any]:
     place.implementations = others  # type: ignore[attr-defined]
     REGIONS[f"{plain.__module__.removeprefix('dimref.')}.{plain.__name__}"] = place
     return place
 
 
-def primitive(plain: Callable[..., Any]) -> Callable[..., Any]:
-    """A region of raw arrays that autograd's tape records as one node; its VJP is defined beside it."""
-    place = region(plain)
-    return _listed(tracer.primitive(place), plain, place.implementations)  # type: ignore[attr-defined]
-
-
 def implement(place: Callable[..., Any], name: str, function: Callable[..., Any], applies: Callable[..., bool]) -> None:
-    """Have `place` computed by `function` wherever `applies(*args)`; one of the same name there is replaced.
+    """Compute the region `place` by `function` wherever `applies(*args)`; replaces its implementation of the same name.
 
-    Of several that apply, the one that was put there last counts.
+    Where several apply, the one implemented last runs.
     """
     others: list[Implementation] = place.implementations  # type: ignore[attr-defined]
     others[:] = [Implementation(name, function, applies), *(other for other in others if other.name != name)]
 
 
 def plain_form(place: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as the reference states it, of a region; what it calls may be implemented otherwise."""
+    """A region's plain form itself; the regions that it calls keep their other implementations."""
     return inspect.unwrap(place)
 
 
 @contextlib.contextmanager
 def plain_forms() -> Iterator[None]:
-    """Run the plain forms inside, whatever has been implemented."""
+    """Run every region in its plain form inside the context."""
     token = _plain.set(True)
     try:
         yield
@@ -97,7 +97,7 @@ def plain_forms() -> Iterator[None]:
 
 
 def stop_gradient(x: Array) -> Array:
-    """The value of x off the tape: x forward, zero gradient backward."""
+    """The value of x, untraced: x forward, zero gradient backward."""
     return getval(x)
 
 
@@ -108,7 +108,7 @@ def value_and_gradients(
 
     Returns:
         The scalar, d scalar / d parameters in the structure of `parameters` (None where the scalar does not depend on
-        a leaf), and the auxiliary value with every array taken off the tape: in dicts, lists, tuples and dataclasses.
+        a leaf), and the auxiliary value with every array untraced: in dicts, lists, tuples and dataclasses.
     """
     roots: list[VJPNode] = []
 
@@ -124,23 +124,24 @@ def value_and_gradients(
         at_roots = sweep(value._node, np.ones_like(getval(value._value)))
         value = value._value
     gradients = iter([at_roots.get(root) for root in roots])
-    return value, map_tree(lambda _: next(gradients), parameters), _off_the_tape(auxiliary)
+    return value, map_tree(lambda _: next(gradients), parameters), _untraced(auxiliary)
 
 
-def _off_the_tape(x: Any) -> Any:
+def _untraced(x: Any) -> Any:
     if isinstance(x, dict):
-        return {key: _off_the_tape(value) for key, value in x.items()}
+        return {key: _untraced(value) for key, value in x.items()}
     if isinstance(x, list | tuple):
-        parts = map(_off_the_tape, x)
+        parts = map(_untraced, x)
         return type(x)(*parts) if hasattr(x, "_fields") else type(x)(parts)
     if dataclasses.is_dataclass(x) and not isinstance(x, type):
-        fields = (f.name for f in dataclasses.fields(x) if f.init)
-        return dataclasses.replace(x, **{name: _off_the_tape(getattr(x, name)) for name in fields})
+        return dataclasses.replace(
+            x, **{f.name: _untraced(getattr(x, f.name)) for f in dataclasses.fields(x) if f.init}
+        )
     return stop_gradient(x)
 
 
 def sweep(end: VJPNode, gradient: Array) -> dict[VJPNode, Array]:
-    """Reverse sweep from a node with the gradient there; returns the gradient at every root that it reaches."""
+    """Reverse sweep from a node whose gradient is given; returns the gradient at every root that it reaches."""
     pending = {end: (gradient, False)}
     at_roots = {}
     for node in toposort(end):
@@ -149,5 +150,5 @@ def sweep(end: VJPNode, gradient: Array) -> dict[VJPNode, Array]:
             at_roots[node] = gradient
         for parent, contribution in zip(node.parents, node.vjp(gradient), strict=True):
             pending[parent] = add_outgrads(pending.get(parent), contribution)
-        node.vjp = None  # what the forward pass kept for this node is not needed again: free it now
+        node.vjp = None  # frees the arrays that the forward pass saved for this node
     return at_roots

@@ -17,7 +17,7 @@ def map_tree(function: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
 
 
 def leaves(tree: Tree, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every leaf of nested dicts with its path, as `("encoder/conv1/w", array)`, in the order of the keys."""
+    """Every leaf of nested dicts with its path, such as `("encoder/conv1/w", array)`, in the order of the keys."""
     if isinstance(tree, dict):
         for key in tree:
             yield from leaves(tree[key], f"{path}/{key}" if path else key)

@@ -20,7 +20,7 @@ from dimref.training import task
 
 SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("ci", max_examples=30, derandomize=True, deadline=None, suppress_health_check=SLOW_IS_FINE)
-settings.register_profile("dev", max_examples=60, deadline=None, suppress_health_check=SLOW_IS_FINE)
+settings.register_profile("dev", max_examples=30, deadline=None, suppress_health_check=SLOW_IS_FINE)
 settings.register_profile("thorough", max_examples=5000, deadline=None, suppress_health_check=SLOW_IS_FINE)
 settings.load_profile(os.environ.get("DIMREF_HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") == "true" else "dev"))
 

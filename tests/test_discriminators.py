@@ -91,7 +91,7 @@ def test_concat_scores_equal_the_literal_concatenation(seed, size):
     parameters = concat(seed, f, r)
     features, y = draw(seed, (n, locations, f), (n, r))
     expected = literal_square(parameters, features, y)
-    np.testing.assert_allclose(d.concat_square(parameters, features, y), expected, atol=1e-12)
+    np.testing.assert_allclose(d.concat_scores(parameters, features, y), expected, atol=1e-12)
     own = [expected[i, i] for i in range(n)]
 
     by_location = negatives.derangements(np.random.default_rng(seed), n, locations)
@@ -116,13 +116,13 @@ def test_concat_scores_take_both_signs():
     """No ReLU on a final score."""
     features, y = draw(0, (6, 4, 3), (6, 2))
     parameters = concat(3, 3, 2)
-    low = d.concat_square(parameters, features, y)
+    low = d.concat_scores(parameters, features, y)
     parameters["score"] = {"w": -parameters["score"]["w"], "b": -parameters["score"]["b"]}
-    np.testing.assert_allclose(d.concat_square(parameters, features, y), -low, atol=1e-14)
+    np.testing.assert_allclose(d.concat_scores(parameters, features, y), -low, atol=1e-14)
     assert abs(low).min() > 0
 
 
-@pytest.mark.parametrize("make", [(concat, d.concat_square), (dot, d.dot_square)], ids=["concat", "dot"])
+@pytest.mark.parametrize("make", [(concat, d.concat_scores), (dot, d.dot_scores)], ids=["concat", "dot"])
 def test_square_scores_know_no_order(make):
     """Permuting the images permutes rows and columns, permuting the locations permutes the last axis."""
     init, square = make
@@ -134,7 +134,7 @@ def test_square_scores_know_no_order(make):
     np.testing.assert_allclose(square(parameters, features[:, places], y), scores[:, :, places], atol=1e-12)
 
 
-@pytest.mark.parametrize("make", [(concat, d.concat_square), (dot, d.dot_square)], ids=["concat", "dot"])
+@pytest.mark.parametrize("make", [(concat, d.concat_scores), (dot, d.dot_scores)], ids=["concat", "dot"])
 def test_a_local_score_is_the_global_score_of_its_location(make):
     init, square = make
     features, y = draw(2, (3, 4, 3), (3, 2))
@@ -170,7 +170,7 @@ def test_dot_scores_equal_the_scalar_products_of_the_embeddings(seed, size):
     parameters = dot(seed, f, r)
     features, y = draw(seed, (n, locations, f), (n, r))
     expected = literal_square(parameters, features, y, literal_dot)
-    np.testing.assert_allclose(d.dot_square(parameters, features, y), expected, atol=1e-10)
+    np.testing.assert_allclose(d.dot_scores(parameters, features, y), expected, atol=1e-10)
 
 
 def test_dot_scores_start_within_the_root_of_the_width():
@@ -178,11 +178,11 @@ def test_dot_scores_start_within_the_root_of_the_width():
     units = 400
     parameters = in_float64(d.init_dot(np.random.default_rng(4), 3, 2, units))
     features, y = draw(4, (8, 9, 3), (8, 2))
-    scores = d.dot_square(parameters, features, y)
+    scores = d.dot_scores(parameters, features, y)
     assert abs(scores).max() <= math.sqrt(units)
     # The same embedding on both sides meets its own length: E/√E.
     parameters["representation"] = parameters["feature"]
-    same = d.dot_square(parameters, features[:, :1], features[:, 0])
+    same = d.dot_scores(parameters, features[:, :1], features[:, 0])
     np.testing.assert_allclose(np.diagonal(same[:, :, 0]), math.sqrt(units), rtol=1e-2)
 
 
@@ -266,7 +266,7 @@ def test_pair_scores_on_every_kind_of_array(part, index):
 
 @pytest.mark.parametrize("init", [concat, dot])
 def test_square_scores_on_every_kind_of_array(init):
-    square = d.concat_square if init is concat else d.dot_square
+    square = d.concat_scores if init is concat else d.dot_scores
     call, arrays = as_function(init(8, 3, 2), square)
     features, y = draw(8, (3, 2, 3), (3, 2))
     check_all(call, *arrays, features, y)
@@ -364,9 +364,9 @@ F3 = np.zeros((3, 2, 4))
 Y3 = np.zeros((3, 5))
 CALLS = {
     "concat_pairs": lambda f, y: d.concat_pairs(concat(0, 4, 5), f, y, negatives.roll(3)),
-    "concat_square": lambda f, y: d.concat_square(concat(0, 4, 5), f, y),
+    "concat_scores": lambda f, y: d.concat_scores(concat(0, 4, 5), f, y),
     "concat_candidates": lambda f, y: d.concat_candidates(concat(0, 4, 5), f, y, np.array([[1, 2, 0]])),
-    "dot_square": lambda f, y: d.dot_square(dot(0, 4, 5), f, y),
+    "dot_scores": lambda f, y: d.dot_scores(dot(0, 4, 5), f, y),
 }
 
 
@@ -454,7 +454,7 @@ def test_concat_agrees_with_torch_value_and_gradients():
     tree = {"parameters": parameters, "features": features, "y": y}
 
     def weighted(t):
-        ours = d.concat_square(t["parameters"], t["features"], t["y"])
+        ours = d.concat_scores(t["parameters"], t["features"], t["y"])
         return ops.total(ops.multiply(ours, weights)), ours
 
     _, slopes, ours = value_and_gradients(weighted, tree)
@@ -478,7 +478,7 @@ def test_dot_agrees_with_torch():
         return torch.nn.functional.layer_norm(out, out.shape[-1:], p["norm/gain"], p["norm/shift"])
 
     expected = torch.einsum("ile,je->ijl", embed("feature", features), embed("representation", y)) / math.sqrt(6)
-    np.testing.assert_allclose(d.dot_square(parameters, features, y), expected.numpy(), atol=1e-12)
+    np.testing.assert_allclose(d.dot_scores(parameters, features, y), expected.numpy(), atol=1e-12)
 
 
 def test_gradient_penalty_agrees_with_torchs_double_backward():

@@ -174,7 +174,7 @@ def test_shapes_of_parameters_and_encoding(layout):
 @pytest.mark.parametrize("layout", [TINY, Layout(28, 1), Layout(33, 3, width=2, fc=7, representation=3)])
 def test_how_many_numbers_an_encoder_has(layout):
     parameters, _ = encoders.init_encoder(np.random.default_rng(0), layout)
-    assert layout.numbers == sum(array.size for _, array in leaves(parameters))
+    assert layout.parameter_count == sum(array.size for _, array in leaves(parameters))
 
 
 def test_every_map_is_after_its_relu_and_the_representation_is_not():

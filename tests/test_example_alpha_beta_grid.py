@@ -55,6 +55,7 @@ def test_cells_of_the_picture_are_those_of_the_grid(example, tmp_path, monkeypat
         assert axes.get_ylabel().startswith("α")
 
 
+@pytest.mark.exhaustive
 def test_the_example_prints_the_grid_and_draws(tmp_path):
     pytest.importorskip("matplotlib")
     options = ("--images", "64", "--epochs", "1", "--alphas", "0", "--betas", "0", "1", "--picture", tmp_path / "x.png")

@@ -14,6 +14,7 @@ def run(*command):
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.exhaustive
 def test_right_ones_pass():
     pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'dimref[oracle]'")
     code, out, err = run(str(EXAMPLES / "audit_infonce_and_jsd.py"))
@@ -28,6 +29,7 @@ def test_right_ones_pass():
     assert out.splitlines()[-1] == "assert_conforms has nothing to say"
 
 
+@pytest.mark.exhaustive
 def test_wrong_ones_are_named():
     pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'dimref[oracle]'")
     code, out, err = run(str(EXAMPLES / "audit_five_mistakes.py"))

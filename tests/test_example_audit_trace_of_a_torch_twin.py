@@ -13,6 +13,7 @@ def run(command):
     return subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=300)
 
 
+@pytest.mark.exhaustive
 def test_the_twin_conforms_and_its_mistakes_are_named():
     pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'dimref[oracle]'")
     done = run([sys.executable, "-X", "utf8", str(SCRIPT)])

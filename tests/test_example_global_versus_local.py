@@ -55,6 +55,7 @@ def test_without_noise_there_is_none_in_y(example):
     assert example.noise_share(of(lambda images: images.reshape(len(images), -1).astype(float)), 0.0, 20) == 0
 
 
+@pytest.mark.exhaustive
 def test_the_example_prints_a_row_for_each_encoder_and_draws(tmp_path):
     pytest.importorskip("matplotlib")
     options = ("--images", "64", "--epochs", "1", "--noises", "0.2", "--picture", tmp_path / "x.png")

@@ -245,17 +245,6 @@ def test_conv_transpose2d_is_the_adjoint_of_conv2d(data, seed):
     same(np.sum(forward * y), np.sum(x * back), 1e-10)
 
 
-@pytest.mark.parametrize("geometry", [g for g in CONVOLUTIONS if g[3] == 0])
-def test_window_mean(geometry):
-    size, kernel, stride, _ = geometry
-    (x,) = draw(3, (2, *size, 3))
-    taps = math.prod(pair(kernel))
-    average = np.tile(np.eye(3) / taps, (taps, 1))
-    expected = naive_conv2d(x, average, 0, kernel, stride, 0)
-    same(layers.window_mean(x, pair(kernel), pair(stride)), expected)
-    check_all(lambda x: layers.window_mean(x, pair(kernel), pair(stride)), x)
-
-
 @pytest.mark.parametrize("layer", [layers.conv2d, layers.conv_transpose2d])
 def test_stride_one_and_no_padding_by_default(layer):
     x, w, _ = convolution_arrays((4, 5), 2)

@@ -72,7 +72,7 @@ def step(objective, parameters, state, images, noise, training=True):
 def square_by_hand(term, parameters, encoding, objective):
     features = encoding.local_map.reshape(N, L, 4) if term == "local" else encoding.last_map.reshape(N, 1, 32)
     dot = term == "local" and objective.local_scorer == "dot"
-    return (discriminators.dot_square if dot else discriminators.concat_square)(parameters[term], features, encoding.y)
+    return (discriminators.dot_scores if dot else discriminators.concat_scores)(parameters[term], features, encoding.y)
 
 
 def scores_by_hand(kind, square, noise):
@@ -439,7 +439,7 @@ def test_what_a_weight_of_0_switches_off_costs_nothing(monkeypatch, on):
 
         monkeypatch.setattr(discriminators, name, counted)
 
-    for name in ("concat_pairs", "concat_square", "concat_candidates", "dot_square"):
+    for name in ("concat_pairs", "concat_scores", "concat_candidates", "dot_scores"):
         count(name, "pairs")
     count("prior_logits", "prior")
     count("gradient_penalty", "penalty")

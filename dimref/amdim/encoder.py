@@ -19,11 +19,13 @@ black to 32×32, 64×64, 128×128, … The maps of 7×7 and 5×5 are embedded by
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from dimref import layers, ops
+from dimref.ops import Pair
 from dimref.tape import region
 from dimref.trees import Array, Tree
 
@@ -116,7 +118,7 @@ class Layout:
         return (Layer(f"{name}_1", kernel, stride, c_in, c_out), *deeper)
 
     @property
-    def numbers(self) -> int:
+    def parameter_count(self) -> int:
         """How many numbers the encoder's parameters are."""
         residual = sum(
             layer.kernel**2 * layer.c_in * layer.c_out + layer.c_out**2
@@ -233,10 +235,18 @@ def residual(parameters: Tree, x: Array, kernel: int, stride: int) -> Array:
     c_in = x.shape[3]
     hidden = layers.conv2d(parameters["conv"], x, kernel, stride, relu=True)
     out = layers.linear(parameters["out"], hidden)
-    mean = layers.window_mean(x, (kernel, kernel), (stride, stride)) if kernel > 1 else x
+    mean = window_mean(x, (kernel, kernel), (stride, stride)) if kernel > 1 else x
     if out.shape[3] > c_in:
         mean = ops.paste(mean, out.shape, (slice(None), slice(None), slice(None), slice(0, c_in)))
     return ops.add(out, mean)
+
+
+@region
+def window_mean(x: Array, kernel: Pair, stride: Pair) -> Array:
+    """The mean of each channel over every window of images: (B, H, W, C) → (B, H', W', C)."""
+    columns = ops.im2col(x, kernel, stride, (0, 0))
+    taps = math.prod(kernel)
+    return ops.mean(ops.reshape(columns, (*columns.shape[:3], taps, x.shape[3])), axis=3)
 
 
 def embed(parameters: Tree, x: Array) -> Array:

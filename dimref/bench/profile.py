@@ -1,9 +1,10 @@
 """Where the time of dimref's step goes: each primitive forward and backward, Adam, and the tape that is left.
 
 For the profiled steps every primitive that the tape knows is replaced by one with a stopwatch: the function of raw arrays
-inside it (forward), and the VJP that the tape calls (backward). At every moment exactly one thing is on the clock, the
-innermost, so the parts sum to the whole. What is on the clock outside of all of them is the tape: boxes, nodes, the sweep
-back, and the shapes and checks of the layers. What the stopwatch itself takes is measured alone and taken off the tape's.
+inside it, in whatever form it is implemented (forward), and the VJP that the tape calls (backward). At every moment exactly
+one thing is on the clock, the innermost, so the parts sum to the whole. What is on the clock outside of all of them is the
+tape: boxes, nodes, the sweep back, and what the layers, and the forms of a region that is no primitive, do between them.
+What the stopwatch itself takes is measured alone and taken off the tape's.
 """
 
 from __future__ import annotations
@@ -16,34 +17,14 @@ from typing import Any, NamedTuple
 
 from autograd.core import primitive_vjps
 
-from dimref import objectives, ops, optim, tape
+from dimref import objectives, optim, tape
 from dimref.amdim import objective
-from dimref.engine import (
-    affine,
-    batch_norm,
-    convolution,
-    direction,
-    pair_layer,
-    row_blocks,
-    standardize,
-    threads,
-    windows,
-)  # fmt: skip
+from dimref.engine import batch_norm, direction, row_blocks, threads
 
 MATRIX = ("matmul", "affine", "affine_pair")  # with the bias and the ReLU that share the product's memory
 MOVING = (
     "reshape", "transpose", "cut", "paste", "concatenate", "gather", "scatter_add", "broadcast_to", "im2col", "col2im",
 )  # fmt: skip
-OWN = (
-    ops,
-    affine,
-    windows,
-    standardize,
-    direction,
-    convolution,
-    batch_norm,
-    pair_layer,
-)  # the modules of dimref's primitives
 GROUPS = ("matrix products", "elementwise", "moving elements", "Adam", "tape", "stopwatch")
 STATISTICS = ("moments", "saturated scores")
 # Work that is done off the tape, by name: batch norm's moments, the share of saturated scores, AMDIM's views and its scores,
@@ -213,10 +194,10 @@ def _watched(clock: Clock) -> Iterator[None]:
         yield
 
 
-def _name(primitive: Any) -> str:
-    """A primitive of dimref by its own name, one that autograd brings with its library's before it."""
-    own = any(getattr(module, primitive.__name__, None) is primitive for module in OWN)
-    return primitive.__name__.lstrip("_") if own else f"np.{primitive.__name__}"
+def _name(function: Any) -> str:
+    """One of dimref by its own name, a primitive that autograd brings with its library's before it."""
+    own = function in tape.REGIONS.values()
+    return function.__name__.lstrip("_") if own else f"np.{function.__name__}"
 
 
 def _cell_of_raw(primitive: Any) -> Any:

@@ -61,7 +61,7 @@ def _amdim(config: Config, layout: amdim_encoder.Layout) -> None:
     clipped = f"scores clipped to ±{objective.clip:g}" if objective.clip else "scores not clipped"
     _row("objective", f"InfoNCE {pairs} both ways, {clipped}, + {objective.penalty:g} × mean squared score")
     _row("views", pictures.how_augmented(objective.augmentation_for(layout)))
-    _row("encoder", f"{layout.numbers:,} parameters for {layout.padded}×{layout.padded}: ndf {layout.ndf}, "
+    _row("encoder", f"{layout.parameter_count:,} parameters for {layout.padded}×{layout.padded}: ndf {layout.ndf}, "
                     f"ndepth {layout.ndepth}, nrkhs {layout.nrkhs}")  # fmt: skip
 
 

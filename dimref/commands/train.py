@@ -187,7 +187,7 @@ def _refuse_too_large(task: Task) -> None:
     """An encoder that cannot be trained here is told before it is drawn: the system may not say no, but stop."""
     from dimref.training import memory
 
-    numbers, free = task.layout.numbers, memory.available()
+    numbers, free = task.layout.parameter_count, memory.available()
     needed = 16 * numbers  # bytes: parameters, gradients and both moments of Adam
     if free is not None and needed > free:
         what = "--ndf, --ndepth or --nrkhs" if task.config.method == "amdim" else "the size of the images"

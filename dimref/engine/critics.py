@@ -13,9 +13,9 @@ from dimref.trees import Array, Tree
 
 
 def register() -> None:
-    """Put `concat_pairs` and `dot_square` in their places."""
+    """Put `concat_pairs` and `dot_scores` in their places."""
     implement(discriminators.concat_pairs, "row blocks", concat_pairs, of_one_type)
-    implement(discriminators.dot_square, "row blocks", dot_square, of_one_type)
+    implement(discriminators.dot_scores, "row blocks", dot_scores, of_one_type)
 
 
 def concat_pairs(parameters: Tree, features: Array, y: Array, index: Array) -> tuple[Array, Array]:
@@ -39,7 +39,7 @@ def _pairs(parameters: Tree, features: Array, own: Array, index: Array) -> Array
     return discriminators.score(parameters, pair_layer.side_by_side(feature, own, parameters["others"], index))
 
 
-def dot_square(parameters: Tree, features: Array, y: Array) -> Array:
+def dot_scores(parameters: Tree, features: Array, y: Array) -> Array:
     """Scores of some images and every y at a time; a is never there as a whole, and its norm ends on N rows, not N·L."""
     discriminators.check("dot", features, y)
     b = row_blocks.by_rows(discriminators.embed, parameters["representation"], y, block=CRITIC_ROWS)

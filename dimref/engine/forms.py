@@ -14,9 +14,9 @@ def on_host(*arrays: Array | None) -> bool:
 
 
 def of_one_type(*trees: Tree) -> bool:
-    """Whether all floats in them are of one type; None is no array, and an index has no part in it."""
-    arrays = [a for tree in trees for _, a in leaves(tree) if a is not None]
-    return len({a.dtype for a in arrays if a.dtype.kind == "f"}) < 2
+    """Whether all are arrays and all floats of one type; None is no argument, and an index has no part in it."""
+    types = {getattr(a, "dtype", None) for tree in trees for _, a in leaves(tree) if a is not None}
+    return None not in types and sum(dtype.kind == "f" for dtype in types if dtype is not None) < 2
 
 
 def on_one_tape(*arrays: Array | None) -> bool:

@@ -7,7 +7,8 @@ import math
 import numpy as np
 from autograd.extend import defvjp
 
-from dimref import layers, ops
+from dimref import ops
+from dimref.amdim import encoder
 from dimref.ops import Pair, Shape
 from dimref.tape import implement, primitive
 from dimref.trees import Array
@@ -17,7 +18,7 @@ def register() -> None:
     """Put `im2col`, `col2im` and `window_mean` in their places."""
     implement(ops.im2col, "host", im2col, lambda x, *_: isinstance(x, np.ndarray))
     implement(ops.col2im, "host", col2im, lambda columns, *_: isinstance(columns, np.ndarray))
-    implement(layers.window_mean, "separable", window_mean, lambda x, *_: True)
+    implement(encoder.window_mean, "separable", window_mean, lambda x, *_: True)
 
 
 def im2col(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:

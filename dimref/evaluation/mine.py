@@ -57,7 +57,7 @@ def mine(
     def group_scores(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x = backend.to_device(encoders.scale(test[0][rows], layout))
         features = _image_features(parameters, x)
-        scores = discriminators.concat_square(parameters["pair"], features, backend.to_device(y_test[rows]))
+        scores = discriminators.concat_scores(parameters["pair"], features, backend.to_device(y_test[rows]))
         return negatives.all_pairs(backend.to_host(scores)[:, :, 0].astype(np.float64))
 
     count = len(y_test) // min(GROUP, len(y_test) // 20)  # 20 groups at least, for the interval; of 2 images at least

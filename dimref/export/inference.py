@@ -93,8 +93,8 @@ def load(run: Path, backend: Backend, checkpoint: str = NEWEST) -> tuple[Encoder
     try:
         method = METHODS[saved.config.method]
         layout = method.layout(**{name: operator.index(n) for name, n in saved.meta["layout"].items()})
-        if layout.numbers > 2 * count:  # it would take memory that its arrays do not
-            raise ValueError(f"one of {layout.numbers:,} numbers beside arrays of {count:,}")
+        if layout.parameter_count > 2 * count:  # it would take memory that its arrays do not
+            raise ValueError(f"one of {layout.parameter_count:,} numbers beside arrays of {count:,}")
         expected = method.init_encoder(np.random.default_rng(0), layout)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(f"{path}: expected the layout of an encoder, found {named(error)}") from None

@@ -32,7 +32,7 @@ def matching(pattern: str = "") -> tuple[Law, ...]:
     """The laws whose name contains the pattern; * and ? stand for any text and any letter.
 
     Raises:
-        DimrefError: there is none.
+        DimrefError: no law matches.
     """
     found = tuple(law for law in LAWS if fnmatchcase(law.name, f"*{pattern}*"))
     if not found:

@@ -11,80 +11,51 @@ import numpy as np
 
 from dimref import bounds, negatives
 from dimref.backend import Backend
-from dimref.laws.law import (
-    FAR,
-    Case,
-    Sizes,
-    Slack,
-    at_most,
-    equal,
-    law,
-    mild_pairs,
-    normal,
-    number,
-    on_device,
-    pairs,
-    rounding,
-    split_all,
-    square,
-)
+from dimref.laws.cases import FAR, matrix_bounds, mild_pairs, normal, pairs, score_matrix, split_all
+from dimref.laws.law import Case, Sizes, Slack, at_most, equal, in_nats, law, number, rounding
 from dimref.theory import information
 
 POOLE, OORD, HJELM = "arXiv 1905.06922", "arXiv 1807.03748", "arXiv 1808.06670"
 BELGHAZI, NOWOZIN = "arXiv 1801.04062", "arXiv 1606.00709"
 
 
-def _all(case: Case, backend: Backend) -> list:
-    return [backend.to_device(part) for part in split_all(case["scores"])]
-
-
 # ---- the order NWJ ≤ DV ≤ InfoNCE ≤ log N
 
 
-@law("inequality", "NWJ_all ≤ DV_all", square, f"{BELGHAZI}, section 3.1")
+@law("inequality", "NWJ_all ≤ DV_all", score_matrix, f"{BELGHAZI}, section 3.1")
 def nwj_below_dv_on_all_pairs(case: Case, backend: Backend) -> Slack:
     """log u ≤ u/e, for the mean u of e^T."""
-    joint, product = _all(case, backend)
-    return at_most(
-        number(backend, bounds.nwj(joint, product)),
-        number(backend, bounds.dv(joint, product)),
-        rounding(case["scores"]),
-    )
+    nwj, dv = (in_nats(backend, bound, *split_all(case["scores"])) for bound in (bounds.nwj, bounds.dv))
+    return at_most(nwj, dv, rounding(case["scores"]))
 
 
-@law("inequality", "DV_all ≤ InfoNCE", square, f"{POOLE}, section 2.3")
+@law("inequality", "DV_all ≤ InfoNCE", score_matrix, f"{POOLE}, section 2.3")
 def dv_below_infonce(case: Case, backend: Backend) -> Slack:
     """Jensen: the log of the mean over all columns is at least the mean of each column's log."""
-    (scores,) = on_device(case, backend, "scores")
-    return at_most(
-        number(backend, bounds.dv(*_all(case, backend))),
-        number(backend, bounds.infonce(scores)),
-        rounding(case["scores"]),
-    )
+    scores = case["scores"]
+    dv, infonce = in_nats(backend, bounds.dv, *split_all(scores)), in_nats(backend, bounds.infonce, scores)
+    return at_most(dv, infonce, rounding(scores))
 
 
-@law("inequality", "InfoNCE ≤ log N", square, f"{OORD}, eq. (5); {POOLE}, section 2.3")
+@law("inequality", "InfoNCE ≤ log N", score_matrix, f"{OORD}, eq. (5); {POOLE}, section 2.3")
 def infonce_below_log_n(case: Case, backend: Backend) -> Slack:
     """The positive is one of its candidates, so its share of their sum is at most 1."""
-    (scores,) = on_device(case, backend, "scores")
-    value = number(backend, bounds.infonce(scores))
+    value = in_nats(backend, bounds.infonce, case["scores"])
     return at_most(value, math.log(len(case["scores"])), rounding(case["scores"]))
 
 
-@law("inequality", "InfoNCE over all locations ≤ log(1 + (N−1)L)", square, f"{HJELM}, eq. (5)")
+@law("inequality", "InfoNCE over all locations ≤ log(1 + (N−1)L)", score_matrix, f"{HJELM}, eq. (5)")
 def all_locations_below_log_k(case: Case, backend: Backend) -> Slack:
     """K = 1 + (N−1)·L candidates, the positive among them. (It is no bound on I: see the counter-laws.)"""
-    (scores,) = on_device(case, backend, "scores")
     n, _, locations = case["scores"].shape
-    value = number(backend, bounds.infonce(scores, "all-locations"))
+    value = in_nats(backend, lambda s: bounds.infonce(s, "all-locations"), case["scores"])
     return at_most(value, math.log(1 + (n - 1) * locations), rounding(case["scores"]))
 
 
-@law("inequality", "certified InfoNCE ≤ log N", square, f"{POOLE}, eq. (10)")
+@law("inequality", "certified InfoNCE ≤ log N", score_matrix, f"{POOLE}, eq. (10)")
 def certified_below_log_n(case: Case, backend: Backend) -> Slack:
     """The others' locations are averaged, so each other image counts as one candidate."""
-    (scores,) = on_device(case, backend, "scores")
-    value = number(backend, bounds.infonce_certified(scores))
+    value = in_nats(backend, bounds.infonce_certified, case["scores"])
     return at_most(value, math.log(len(case["scores"])), rounding(case["scores"]))
 
 
@@ -96,32 +67,22 @@ def _sampled(rng: np.random.Generator, sizes: Sizes) -> Case:
 @law("inequality", "InfoNCE with K − 1 sampled negatives ≤ log K", _sampled, f"{OORD}, eq. (4)")
 def sampled_infonce_below_log_k(case: Case, backend: Backend) -> Slack:
     """The positive is one of its K candidates."""
-    positives, others = on_device(case, backend, "positives", "others")
-    value = number(backend, bounds.infonce_sampled(positives, others))
-    ceiling = math.log(1 + len(case["others"]))
-    return at_most(value, ceiling, rounding(case["positives"], case["others"]))
+    value = in_nats(backend, bounds.infonce_sampled, case["positives"], case["others"])
+    return at_most(value, math.log(1 + len(case["others"])), rounding(case["positives"], case["others"]))
 
 
-@law("inequality", "NWJ_off ≤ DV_off", square, f"{BELGHAZI}, section 3.1")
+@law("inequality", "NWJ_off ≤ DV_off", score_matrix, f"{BELGHAZI}, section 3.1")
 def nwj_below_dv_off_the_diagonal(case: Case, backend: Backend) -> Slack:
     """log u ≤ u/e holds on any set of pairs."""
-    joint, product = negatives.all_pairs(backend.to_device(case["scores"]))
-    return at_most(
-        number(backend, bounds.nwj(joint, product)),
-        number(backend, bounds.dv(joint, product)),
-        rounding(case["scores"]),
-    )
+    off = negatives.all_pairs(backend.to_device(case["scores"]))
+    return at_most(number(backend, bounds.nwj(*off)), number(backend, bounds.dv(*off)), rounding(case["scores"]))
 
 
 @law("inequality", "1 + E_P[T] − E_Q[e^T] ≤ DV", pairs, f"{POOLE}, eq. (6)")
 def plug_in_below_dv(case: Case, backend: Backend) -> Slack:
     """TUBA with a constant baseline: log u ≤ u − 1. A constant never does better than DV's own, a = E_Q[e^T]."""
-    joint, product = on_device(case, backend, "joint", "product")
-    return at_most(
-        number(backend, bounds.plug_in(joint, product)),
-        number(backend, bounds.dv(joint, product)),
-        rounding(case["joint"], case["product"]),
-    )
+    plug_in, dv = (in_nats(backend, bound, *case.values()) for bound in (bounds.plug_in, bounds.dv))
+    return at_most(plug_in, dv, rounding(*case.values()))
 
 
 # ---- ceilings of JSD
@@ -130,17 +91,15 @@ def plug_in_below_dv(case: Case, backend: Backend) -> Slack:
 @law("inequality", "JSD ≤ log 4", pairs, f"{NOWOZIN}, table 2")
 def jsd_below_log_4(case: Case, backend: Backend) -> Slack:
     """sp ≥ 0."""
-    joint, product = on_device(case, backend, "joint", "product")
-    value = number(backend, bounds.jsd(joint, product))
-    return at_most(value, math.log(4), rounding(case["joint"], case["product"]))
+    return at_most(in_nats(backend, bounds.jsd, *case.values()), math.log(4), rounding(*case.values()))
 
 
-@law("inequality", "JSD_all ≤ log 4 − log(1 + 1/N) − log(1 + N)/N", square, f"{NOWOZIN}, eq. (4)")
+@law("inequality", "JSD_all ≤ log 4 − log(1 + 1/N) − log(1 + N)/N", score_matrix, f"{NOWOZIN}, eq. (4)")
 def jsd_below_its_sharp_ceiling(case: Case, backend: Backend) -> Slack:
     """The diagonal is 1/N of all pairs, so P and Q overlap: the ceiling is 2·JS of N distinct pairs, below log 4."""
     n = len(case["scores"])
     ceiling = math.log(4) - math.log(1 + 1 / n) - math.log(1 + n) / n
-    return at_most(number(backend, bounds.jsd(*_all(case, backend))), ceiling, rounding(case["scores"]))
+    return at_most(in_nats(backend, bounds.jsd, *split_all(case["scores"])), ceiling, rounding(case["scores"]))
 
 
 # ---- scores of repeated values: the empirical distribution sets the ceiling
@@ -173,7 +132,7 @@ def _scores_of_values(case: Case) -> np.ndarray:
 @law("inequality", "InfoNCE ≤ I(empirical pairs), if S[i,j] = T(x_i, y_j)", _values, f"{POOLE}, eq. (10)")
 def infonce_below_empirical_information(case: Case, backend: Backend) -> Slack:
     """Given y the candidates are all N samples of x, drawn once each: a bound on what the sample itself shares."""
-    value = number(backend, bounds.infonce(backend.to_device(_scores_of_values(case))))
+    value = in_nats(backend, bounds.infonce, _scores_of_values(case))
     return at_most(value, information.mutual_information(_empirical(case)), rounding(case["critic"]))
 
 
@@ -182,7 +141,7 @@ def jsd_below_empirical_divergence(case: Case, backend: Backend) -> Slack:
     """The diagonal is the empirical joint, all pairs are the product of its marginals."""
     table = _empirical(case)
     product = np.outer(table.sum(axis=1), table.sum(axis=0))
-    value = number(backend, bounds.jsd(*_all({"scores": _scores_of_values(case)}, backend)))
+    value = in_nats(backend, bounds.jsd, *split_all(_scores_of_values(case)))
     return at_most(value, 2 * information.jensen_shannon(table, product), rounding(case["critic"]))
 
 
@@ -203,58 +162,37 @@ def dv_ignores_a_constant(case: Case, backend: Backend) -> Slack:
     """One constant at each location: the two terms move together."""
     joint, product = split_all(case["scores"])
     c = case["c"][0, 0]
-    here, there = (
-        number(backend, bounds.dv(backend.to_device(joint + s), backend.to_device(product + s))) for s in (0 * c, c)
-    )
-    return equal(there, here, rounding(case["scores"], case["c"]))
+    unshifted, shifted = (in_nats(backend, bounds.dv, joint + s, product + s) for s in (0 * c, c))
+    return equal(shifted, unshifted, rounding(case["scores"], case["c"]))
 
 
 @law("identity", "InfoNCE(T + c(y)) = InfoNCE(T)", _shifted, f"{POOLE}, section 2.3")
 def infonce_ignores_a_function_of_y(case: Case, backend: Backend) -> Slack:
     """The candidates x' of one y share c(y). At every location for itself, except where locations are candidates."""
-    moved, at_all = case["scores"] + case["c"], case["scores"] + case["c"][:, :, :1]
-    found, expected = [], []
-    for value, scores in (
-        (lambda s: bounds.infonce(s), moved),
-        (lambda s: bounds.infonce(s, "all-locations"), at_all),
-        (bounds.infonce_certified, at_all),
-    ):
-        found.append(number(backend, value(backend.to_device(scores))))
-        expected.append(number(backend, value(backend.to_device(case["scores"]))))
-    return equal(found, expected, rounding(case["scores"], case["c"]))
+    of_location, of_all = case["scores"] + case["c"], case["scores"] + case["c"][:, :, :1]
+    infonces = matrix_bounds()[:3]
+    shifted = [in_nats(backend, f, scores) for f, scores in zip(infonces, (of_location, of_all, of_all), strict=True)]
+    return equal(shifted, [in_nats(backend, f, case["scores"]) for f in infonces], rounding(case["scores"], case["c"]))
 
 
 @law("identity", "DV, JSD and InfoNCE ignore the order of the batch", _shifted, f"{OORD}, section 2.3")
 def bounds_ignore_the_order(case: Case, backend: Backend) -> Slack:
     """Rows and columns are permuted together, so that the diagonal stays the joint."""
     order = case["order"]
-    both = [backend.to_device(s) for s in (case["scores"], case["scores"][np.ix_(order, order)])]
-    here, there = (
-        [
-            number(backend, value)
-            for value in (
-                bounds.infonce(s),
-                bounds.infonce(s, "all-locations"),
-                bounds.infonce_certified(s),
-                bounds.dv(*negatives.all_pairs(s)),
-                bounds.jsd(*negatives.all_pairs(s)),
-            )
-        ]
-        for s in both
+    values, permuted = (
+        [in_nats(backend, bound, scores) for bound in matrix_bounds()]
+        for scores in (case["scores"], case["scores"][np.ix_(order, order)])
     )
-    return equal(there, here, rounding(case["scores"]))
+    return equal(permuted, values, rounding(case["scores"]))
 
 
 @law("identity", "a bound on (N, L) scores is the mean over l of the bound on (N,)", mild_pairs, f"{HJELM}, eq. (6)")
 def local_bounds_are_averages(case: Case, backend: Backend) -> Slack:
     """Each location has its own expectation under Q; pooling them would change DV."""
-    found, expected = [], []
+    values, expected = [], []
     for bound in (bounds.dv, bounds.nwj, bounds.jsd, bounds.plug_in, lambda j, p: bounds.smile(j, p, 1.0)):
-        found.append(number(backend, bound(*on_device(case, backend, "joint", "product"))))
-        one_by_one = [
-            number(backend, bound(*(backend.to_device(np.ascontiguousarray(case[k][:, at])) for k in case)))
-            for at in range(case["joint"].shape[1])
-        ]
-        expected.append(float(np.mean(one_by_one)))
+        values.append(in_nats(backend, bound, *case.values()))
+        at_one = [[np.ascontiguousarray(a[:, at]) for a in case.values()] for at in range(case["joint"].shape[1])]
+        expected.append(float(np.mean([in_nats(backend, bound, *scores) for scores in at_one])))
     scale = math.exp(max(0.0, float(case["product"].max())))
-    return equal(found, expected, rounding(case["joint"], case["product"]) * scale)
+    return equal(values, expected, rounding(case["joint"], case["product"]) * scale)

@@ -1,4 +1,4 @@
-"""False statements that are easily believed, each with a pinned case that refutes it.
+"""False statements that are easily believed, each with a fixed case that refutes it.
 
 The slack is that of the false statement, so it is negative: by how much the statement fails at its counterexample.
 """
@@ -15,7 +15,7 @@ import numpy as np
 from dimref import bounds, negatives
 from dimref.backend import Backend
 from dimref.laws.exact import batches, population, table
-from dimref.laws.law import Case, Sizes, Slack, at_most, equal, law, number
+from dimref.laws.law import Case, Sizes, Slack, at_most, equal, in_nats, law, number
 from dimref.theory import information
 
 POOLE, OORD, HJELM = "arXiv 1905.06922", "arXiv 1807.03748", "arXiv 1808.06670"
@@ -27,15 +27,11 @@ def pinned(case: Case) -> Callable[[np.random.Generator, Sizes], Case]:
     return lambda rng, sizes: case
 
 
-# The two pairs of a fair bit with itself, and a critic that knows.
+# The two pairs of a fair bit with itself, and a critic that separates them.
 BIT: Case = {"x": np.array([0, 1]), "y": np.array([0, 1]), "critic": np.array([[50.0, 0.0], [0.0, 50.0]])}
 SEPARATED: Case = {"scores": 20.0 * np.eye(4)}
-# Two distinct pairs: whatever their law, the diagonal is told from the rest without limit.
+# Two distinct pairs: whatever their law, a critic separates the diagonal from the rest without limit.
 TWO_PAIRS: Case = {**BIT, "critic": np.array([[0.0, -30.0], [-30.0, 0.0]])}
-
-
-def _infonce(case: Case, backend: Backend, k: int) -> float:
-    return number(backend, bounds.infonce(backend.to_device(batches(case, case["critic"], k))))
 
 
 @law("counterexample", "DV_off ≤ I for every batch", pinned(TWO_PAIRS), "arXiv 1801.04062, section 3.2")
@@ -53,42 +49,39 @@ def dv_off_below_log_n(case: Case, backend: Backend) -> Slack:
     return at_most(value, math.log(len(case["scores"])), TOLERANCE)
 
 
-@law(
-    "counterexample",
-    "InfoNCE without its positive among the candidates ≤ log N",
-    pinned(SEPARATED),
-    f"{POOLE}, section 2.1",
-)
+@law("counterexample", "InfoNCE without its positive among the candidates ≤ log N", pinned(SEPARATED),
+     f"{POOLE}, section 2.1")  # fmt: skip
 def infonce_without_positive_below_log_n(case: Case, backend: Backend) -> Slack:
     """log N + T_pos − log Σ over the *others*: the mean DV of the columns, off the diagonal, + log N − log(N − 1)."""
     scores = case["scores"]
     n = len(scores)
     others = np.stack([np.delete(scores[:, j], j) for j in range(n)], axis=1)
-    columns = bounds.dv(backend.to_device(np.diag(scores)[None].copy()), backend.to_device(others))
-    return at_most(number(backend, columns) + math.log(n / (n - 1)), math.log(n), TOLERANCE)
+    columns = in_nats(backend, bounds.dv, np.diag(scores)[None].copy(), others)
+    return at_most(columns + math.log(n / (n - 1)), math.log(n), TOLERANCE)
 
 
 @law("counterexample", "SMILE ≤ I", pinned(BIT), "arXiv 1910.06222, section 5")
 def smile_below_information(case: Case, backend: Backend) -> Slack:
     """T = 50 on the copied bit's pairs, τ = 1: E_P[T] = 50 stays, what is subtracted is at most 1."""
-    joint, product = (backend.to_device(part) for part in population(case, case["critic"]))
-    value = number(backend, bounds.smile(joint, product, 1.0))
+    value = in_nats(
+        backend, lambda joint, product: bounds.smile(joint, product, 1.0), *population(case, case["critic"])
+    )
     return at_most(value, information.mutual_information(table(case)), TOLERANCE)
 
 
 @law("counterexample", "E_P[T] ≤ I for every critic T", pinned(BIT), f"{POOLE}, section 2.2")
 def mean_score_below_information(case: Case, backend: Backend) -> Slack:
     """At T = R it is I, at 2R it is 2I: the term in Q is what makes a bound."""
-    ratio = 2 * information.log_ratio(table(case))
-    joint, _ = (backend.to_device(part) for part in population(case, ratio))
-    return at_most(number(backend, joint.mean()), information.mutual_information(table(case)), TOLERANCE)
+    joint, _ = population(case, 2 * information.log_ratio(table(case)))
+    mean_score = number(backend, backend.to_device(joint).mean())
+    return at_most(mean_score, information.mutual_information(table(case)), TOLERANCE)
 
 
 @law("counterexample", "NWJ(R) = I", pinned(BIT), f"{POOLE}, eq. (6)")
 def jsd_critic_read_by_nwj(case: Case, backend: Backend) -> Slack:
     """JSD's best critic is R, NWJ's is R + 1: so E_P[R] − E_Q[e^{R−1}] = I − 1/e."""
     ratio = information.log_ratio(table(case))
-    value = number(backend, bounds.nwj(*(backend.to_device(part) for part in population(case, ratio))))
+    value = in_nats(backend, bounds.nwj, *population(case, ratio))
     return equal(value, information.mutual_information(table(case)), TOLERANCE)
 
 
@@ -114,15 +107,12 @@ MISLED: Case = {
 }
 
 
-@law(
-    "counterexample",
-    "E[InfoNCE_K(T)] ≤ E[InfoNCE_{K+1}(T)] for a fixed critic T",
-    pinned(MISLED),
-    f"{OORD}, section 2.3",
-)
+@law("counterexample", "E[InfoNCE_K(T)] ≤ E[InfoNCE_{K+1}(T)] for a fixed critic T", pinned(MISLED),
+     f"{OORD}, section 2.3")  # fmt: skip
 def infonce_rises_for_any_critic(case: Case, backend: Backend) -> Slack:
     """A critic that prefers a wrong candidate loses more, the more candidates there are. At T = R it does rise."""
-    return at_most(_infonce(case, backend, 2), _infonce(case, backend, 3), TOLERANCE)
+    fewer, more = (in_nats(backend, bounds.infonce, batches(case, case["critic"], k)) for k in (2, 3))
+    return at_most(fewer, more, TOLERANCE)
 
 
 @law("counterexample", "E[I(empirical pairs)] ≥ I", pinned({**BIT, "n": 2}), "Cover & Thomas 2006, section 2.4")
@@ -141,19 +131,15 @@ BITS: Case = {**BIT, "x": np.array([0, 0, 1, 1]), "y": np.array([0, 1, 0, 1]), "
 @law("counterexample", "E[I(empirical pairs)] ≤ I", pinned({**BITS, "n": 2}), "Cover & Thomas 2006, section 2.4")
 def empirical_below_information(case: Case, backend: Backend) -> Slack:
     """Two draws of independent bits share log 2 a quarter of the time, I = 0: a bound on the sample is none on I."""
-    return _negated(empirical_above_information.measure(case, backend))
-
-
-def _negated(slack: Slack) -> Slack:
-    return Slack(-slack.value, slack.tolerance)
+    above = empirical_above_information.measure(case, backend)
+    return Slack(-above.value, above.tolerance)
 
 
 @law("counterexample", "InfoNCE(T + c(x)) = InfoNCE(T)", pinned(SEPARATED), f"{HJELM}, eq. (5)")
 def infonce_ignores_a_function_of_x(case: Case, backend: Backend) -> Slack:
     """Candidates are x' for a fixed y: c(x) changes their shares. An implementation over the other axis would pass."""
-    moved = case["scores"] + 30.0 * np.arange(4)[:, None]
-    there, here = (number(backend, bounds.infonce(backend.to_device(s))) for s in (moved, case["scores"]))
-    return equal(there, here, TOLERANCE)
+    shifted = in_nats(backend, bounds.infonce, case["scores"] + 30.0 * np.arange(4)[:, None])
+    return equal(shifted, in_nats(backend, bounds.infonce, case["scores"]), TOLERANCE)
 
 
 XOR: Case = {"p_xyz": np.array([[[0.25, 0.0], [0.0, 0.25]], [[0.0, 0.25], [0.25, 0.0]]])}
@@ -161,7 +147,7 @@ XOR: Case = {"p_xyz": np.array([[[0.25, 0.0], [0.0, 0.25]], [[0.0, 0.25], [0.25,
 
 @law("counterexample", "I(X; Y | Z) ≤ I(X; Y)", pinned(XOR), "Cover & Thomas 2006, section 2.8")
 def conditioning_lowers_information(case: Case, backend: Backend) -> Slack:
-    """Z = X xor Y of independent bits: knowing Z makes each tell the other."""
+    """Z = X xor Y of independent bits: given Z, each determines the other."""
     p: Any = case["p_xyz"]
     conditional = information.conditional_mutual_information(p)
     return at_most(conditional, information.mutual_information(p.sum(axis=2)), TOLERANCE)

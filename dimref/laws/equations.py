@@ -43,7 +43,7 @@ class Entry:
 
 def parse(source: str) -> list[tuple[str, str]]:
     """The (paper, place) pairs of a source."""
-    found: list[tuple[str, str]] = []
+    result: list[tuple[str, str]] = []
     paper = ""
     for piece in source.split(";"):
         named = _ARXIV.search(piece) or _BOOK.match(piece)
@@ -51,8 +51,8 @@ def parse(source: str) -> list[tuple[str, str]]:
             paper = named[1]
         places = [re.sub(r"^(\w+)s (?=\d)", r"\1 ", place) for place in _PLACE.findall(piece)]
         if paper and (places or named):
-            found += [(paper, place) for place in places or [""]]
-    return found
+            result += [(paper, place) for place in places or [""]]
+    return result
 
 
 def source_of(function: object) -> str:
@@ -63,14 +63,14 @@ def source_of(function: object) -> str:
 
 def public_functions() -> dict[str, object]:
     """Every public function and class of the mathematical modules, as `bounds.dv`."""
-    found = {}
+    result = {}
     for name in MODULES:
         module = importlib.import_module(f"dimref.{name}")
         for attribute, value in vars(module).items():
             own = getattr(value, "__module__", "") == module.__name__
             if own and callable(value) and not attribute.startswith("_"):
-                found[f"{name}.{attribute}"] = value
-    return found
+                result[f"{name}.{attribute}"] = value
+    return result
 
 
 def tests_of() -> dict[str, list[str]]:
@@ -136,22 +136,22 @@ def _order(place: str) -> tuple[int, str, list[int]]:
     return (not place.startswith("eq."), place.split(" ")[0], [int(n) for n in re.findall(r"\d+", place)])
 
 
-def select(wanted: str) -> list[Entry]:
+def select(requested: str) -> list[Entry]:
     """The entries of "PAPER" or "PAPER:NUMBER"; all of them for an empty text.
 
     Raises:
         DimrefError: no function or law cites that paper, or that place in it.
     """
     every = entries()
-    if not wanted:
+    if not requested:
         return every
-    paper, _, number = wanted.removeprefix("arXiv").strip(" :").partition(":")
+    paper, _, number = requested.removeprefix("arXiv").strip(" :").partition(":")
     of_paper = [entry for entry in every if entry.paper == paper]
     if not of_paper:
         known = ", ".join(dict.fromkeys(entry.paper for entry in every))
         raise DimrefError(f"equations: expected a paper of {known}; found {paper!r}")
-    found = [entry for entry in of_paper if not number or number in (entry.place, entry.place[5:-1])]
-    if not found:
+    result = [entry for entry in of_paper if not number or number in (entry.place, entry.place[5:-1])]
+    if not result:
         known = ", ".join(entry.place[5:-1] for entry in of_paper if entry.place.startswith("eq."))
         raise DimrefError(f"equations: expected a number of {paper}: {known or 'none is cited'}; found {number!r}")
-    return found
+    return result

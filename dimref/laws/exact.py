@@ -1,7 +1,7 @@
 """Laws of expectations, exact: the joint is an urn of a few equally likely pairs, and every outcome is enumerated.
 
 The expectation over all batches of K pairs is one call: each of the urn's n^K ordered batches is one location of a
-(K, K, n^K) square of scores. Critics are arbitrary unless the law says T = R.
+(K, K, n^K) score matrix. Critics are arbitrary unless the law says T = R.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from dimref import bounds, negatives
 from dimref.backend import Backend
-from dimref.laws.law import FAR, Case, Sizes, Slack, at_most, equal, law, mild, normal, number, rounding, tightest
+from dimref.laws.cases import FAR, mild, normal
+from dimref.laws.law import Case, Sizes, Slack, at_most, equal, in_nats, law, number, rounding, tightest
 from dimref.theory import information
 
 POOLE, OORD, HJELM = "arXiv 1905.06922", "arXiv 1807.03748", "arXiv 1808.06670"
@@ -56,13 +56,19 @@ def table(case: Case) -> np.ndarray:
     return p
 
 
+def divergence(case: Case) -> float:
+    """JS(P‖Q) of an urn."""
+    p = table(case)
+    return information.jensen_shannon(p, np.outer(p.sum(axis=1), p.sum(axis=0)))
+
+
 def population(case: Case, critic: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """T of every pair of the joint, and of every pair of the product of marginals: exact expectations as plain means."""
+    """T of every positive and of every negative pair of the population: exact expectations as plain means."""
     return critic[case["x"], case["y"]], critic[np.ix_(case["x"], case["y"])].ravel()
 
 
 def batches(case: Case, critic: np.ndarray, k: int) -> np.ndarray:
-    """The square of scores of every ordered batch of k pairs, (k, k, n^k)."""
+    """The score matrix of every ordered batch of k pairs, (k, k, n^k)."""
     drawn = np.array(list(itertools.product(range(len(case["x"])), repeat=k))).T
     return np.ascontiguousarray(critic[case["x"][drawn][:, None], case["y"][drawn][None]])
 
@@ -70,10 +76,6 @@ def batches(case: Case, critic: np.ndarray, k: int) -> np.ndarray:
 def optimal(case: Case, bound: str) -> np.ndarray:
     """The critic at which a bound is tight; −∞ where a pair never occurs together."""
     return information.optimal_critic(table(case), bound).astype(case["critic"].dtype)
-
-
-def _value(backend: Backend, bound: Any, *arrays: np.ndarray) -> float:
-    return number(backend, bound(*(backend.to_device(a) for a in arrays)))
 
 
 def _baseline(case: Case) -> tuple[np.ndarray, np.ndarray]:
@@ -95,44 +97,42 @@ def urn_with_baseline(rng: np.random.Generator, sizes: Sizes) -> Case:
 @law("inequality", "DV(T) ≤ I", urn, f"{BELGHAZI}, eq. (5) and eq. (10); {HJELM}, eq. (2)")
 def dv_below_information(case: Case, backend: Backend) -> Slack:
     """Exact expectations, for any finite T: Donsker and Varadhan's representation is a supremum."""
-    value = _value(backend, bounds.dv, *population(case, case["critic"]))
+    value = in_nats(backend, bounds.dv, *population(case, case["critic"]))
     return at_most(value, information.mutual_information(table(case)), rounding(case["critic"]))
 
 
 @law("inequality", "NWJ(T) ≤ I", urn, f"{BELGHAZI}, eq. (8); {NOWOZIN}, eq. (4)")
 def nwj_below_information(case: Case, backend: Backend) -> Slack:
     """Exact expectations, for any finite T: convex duality."""
-    value = _value(backend, bounds.nwj, *population(case, case["critic"]))
+    value = in_nats(backend, bounds.nwj, *population(case, case["critic"]))
     return at_most(value, information.mutual_information(table(case)), rounding(case["critic"]))
 
 
 @law("inequality", "TUBA(T, a) ≤ I for every a(y) > 0", urn_with_baseline, f"{POOLE}, eq. (6)")
 def tuba_below_information(case: Case, backend: Backend) -> Slack:
     """Exact expectations: log u ≤ u/a + log a − 1 for each y, with u = E_{p(x)}[e^T]."""
-    value = _value(backend, bounds.tuba, *population(case, case["critic"]), *_baseline(case))
+    value = in_nats(backend, bounds.tuba, *population(case, case["critic"]), *_baseline(case))
     return at_most(value, information.mutual_information(table(case)), rounding(case["critic"], case["log_a"]))
 
 
 @law("inequality", "1 + E_P[T] − E_Q[e^T] ≤ I", urn, f"{POOLE}, eq. (6)")
 def plug_in_below_information(case: Case, backend: Backend) -> Slack:
-    """Exact expectations, for any finite T; the reading of a critic that was trained with JSD."""
-    value = _value(backend, bounds.plug_in, *population(case, case["critic"]))
+    """Exact expectations, for any finite T; how a critic that was trained with JSD is evaluated."""
+    value = in_nats(backend, bounds.plug_in, *population(case, case["critic"]))
     return at_most(value, information.mutual_information(table(case)), rounding(case["critic"]))
 
 
 @law("inequality", "JSD(T) ≤ 2·JS(P‖Q)", urn, f"{HJELM}, eq. (4); {NOWOZIN}, eq. (4)")
 def jsd_below_divergence(case: Case, backend: Backend) -> Slack:
     """Exact expectations, for any finite T; JS is weighted ½, ½."""
-    p = table(case)
-    value = _value(backend, bounds.jsd, *population(case, case["critic"]))
-    q = np.outer(p.sum(axis=1), p.sum(axis=0))
-    return at_most(value, 2 * information.jensen_shannon(p, q), rounding(case["critic"]))
+    value = in_nats(backend, bounds.jsd, *population(case, case["critic"]))
+    return at_most(value, 2 * divergence(case), rounding(case["critic"]))
 
 
 @law("inequality", "the I that JSD(T)/2 certifies is ≤ I", urn, "arXiv 2510.20644")
 def jsd_certifies_information(case: Case, backend: Backend) -> Slack:
     """Any lower bound on JS may stand for JS in the inverse of JS's ceiling at a given I."""
-    value = _value(backend, bounds.jsd, *population(case, case["critic"]))
+    value = in_nats(backend, bounds.jsd, *population(case, case["critic"]))
     certified = information.information_from_js(min(value / 2, math.log(2) * (1 - 1e-6)))
     return at_most(certified, information.mutual_information(table(case)), 1e-6 + rounding(case["critic"]))
 
@@ -142,23 +142,21 @@ def bounds_are_tight_at_their_critics(case: Case, backend: Backend) -> Slack:
     """T = −∞ where P = 0 < Q. TUBA at an arbitrary a(y)."""
     ratio, dtype = optimal(case, "dv"), case["critic"].dtype
     best = information.optimal_critic(table(case), "tuba", case["log_a"]).astype(dtype)
-    found = [
-        _value(backend, bounds.dv, *population(case, ratio)),
-        _value(backend, bounds.nwj, *population(case, optimal(case, "nwj"))),
-        _value(backend, bounds.tuba, *population(case, best), *_baseline(case)),
-        _value(backend, bounds.plug_in, *population(case, ratio)),
+    values = [
+        in_nats(backend, bounds.dv, *population(case, ratio)),
+        in_nats(backend, bounds.nwj, *population(case, optimal(case, "nwj"))),
+        in_nats(backend, bounds.tuba, *population(case, best), *_baseline(case)),
+        in_nats(backend, bounds.plug_in, *population(case, ratio)),
     ]
     truth = information.mutual_information(table(case))
-    return equal(found, [truth] * len(found), rounding(case["log_a"]))
+    return equal(values, [truth] * len(values), rounding(case["log_a"]))
 
 
 @law("identity", "JSD(R) = 2·JS(P‖Q)", urn, f"{NOWOZIN}, eq. (5)")
 def jsd_is_tight_at_r(case: Case, backend: Backend) -> Slack:
     """At R itself: the optimal classifier's log odds."""
-    p = table(case)
-    found = _value(backend, bounds.jsd, *population(case, optimal(case, "jsd")))
-    expected = 2 * information.jensen_shannon(p, np.outer(p.sum(axis=1), p.sum(axis=0)))
-    return equal(found, expected, rounding(np.ones(1, case["critic"].dtype)))
+    value = in_nats(backend, bounds.jsd, *population(case, optimal(case, "jsd")))
+    return equal(value, 2 * divergence(case), rounding(np.ones(1, case["critic"].dtype)))
 
 
 # ---- InfoNCE over all batches of K
@@ -174,7 +172,7 @@ def small_urn(rng: np.random.Generator, sizes: Sizes) -> Case:
 def infonce_is_best_at_r(case: Case, backend: Backend) -> Slack:
     """Over all n^K batches. At R the classifier among the K candidates is the posterior itself."""
     arbitrary, best = (
-        _value(backend, bounds.infonce, batches(case, critic, case["k"]))
+        in_nats(backend, bounds.infonce, batches(case, critic, case["k"]))
         for critic in (case["critic"], optimal(case, "infonce"))
     )
     return at_most(arbitrary, best, rounding(case["critic"]))
@@ -184,7 +182,7 @@ def infonce_is_best_at_r(case: Case, backend: Backend) -> Slack:
      f"{POOLE}, eq. (10); {OORD}, eq. (5); {HJELM}, eq. (5)")  # fmt: skip
 def infonce_below_information(case: Case, backend: Backend) -> Slack:
     """Over all n^K batches; with the line above, for every critic."""
-    value = _value(backend, bounds.infonce, batches(case, optimal(case, "infonce"), case["k"]))
+    value = in_nats(backend, bounds.infonce, batches(case, optimal(case, "infonce"), case["k"]))
     ceiling = min(information.mutual_information(table(case)), math.log(case["k"]))
     return at_most(value, ceiling, rounding(np.ones(1, case["critic"].dtype)))
 
@@ -193,7 +191,7 @@ def infonce_below_information(case: Case, backend: Backend) -> Slack:
 def infonce_rises_with_k_at_r(case: Case, backend: Backend) -> Slack:
     """At R alone: for a fixed other critic it need not (see the counter-laws)."""
     fewer, more = (
-        _value(backend, bounds.infonce, batches(case, optimal(case, "infonce"), k)) for k in (case["k"], case["k"] + 1)
+        in_nats(backend, bounds.infonce, batches(case, optimal(case, "infonce"), k)) for k in (case["k"], case["k"] + 1)
     )
     return at_most(fewer, more, rounding(np.ones(1, case["critic"].dtype)))
 
@@ -216,7 +214,7 @@ def leave_one_out_above_information(case: Case, backend: Backend) -> Slack:
     scores = batches(case, optimal(case, "infonce"), k)
     positive = scores[np.arange(k), np.arange(k)].reshape(1, -1)
     others = np.stack([np.delete(scores[:, j], j, axis=0) for j in range(k)], axis=1).reshape(k - 1, -1)
-    value = _value(backend, bounds.dv, positive, others)
+    value = in_nats(backend, bounds.dv, positive, others)
     return at_most(information.mutual_information(table(case)), value, rounding(np.ones(1, case["critic"].dtype)))
 
 
@@ -225,8 +223,8 @@ def sampled_infonce_same_expectation(case: Case, backend: Backend) -> Slack:
     """The K − 1 other pairs of a batch are independent of the positive, so only their x matter."""
     k = case["k"]
     scores = batches(case, case["critic"], k)
-    sampled = _value(backend, bounds.infonce_sampled, scores[0, :1], np.ascontiguousarray(scores[1:, :1]))
-    return equal(sampled, _value(backend, bounds.infonce, scores), rounding(case["critic"]))
+    sampled = in_nats(backend, bounds.infonce_sampled, scores[0, :1], np.ascontiguousarray(scores[1:, :1]))
+    return equal(sampled, in_nats(backend, bounds.infonce, scores), rounding(case["critic"]))
 
 
 # ---- batches against expectations
@@ -236,17 +234,17 @@ def sampled_infonce_same_expectation(case: Case, backend: Backend) -> Slack:
 def nwj_and_jsd_off_are_unbiased(case: Case, backend: Backend) -> Slack:
     """Both are linear in the two expectations, and off-diagonal pairs are samples of the product."""
     off = negatives.all_pairs(backend.to_device(batches(case, case["critic"], 3)))
-    found = [number(backend, bound(*off)) for bound in (bounds.nwj, bounds.jsd)]
-    expected = [_value(backend, bound, *population(case, case["critic"])) for bound in (bounds.nwj, bounds.jsd)]
+    result = [number(backend, bound(*off)) for bound in (bounds.nwj, bounds.jsd)]
+    expected = [in_nats(backend, bound, *population(case, case["critic"])) for bound in (bounds.nwj, bounds.jsd)]
     scale = max(1.0, math.exp(float(case["critic"].max()) - 1))
-    return equal(found, expected, rounding(case["critic"]) * scale)
+    return equal(result, expected, rounding(case["critic"]) * scale)
 
 
 @law("inequality", "E[DV_off of a batch] ≥ DV(T)", urn, f"{BELGHAZI}, section 3.2")
 def dv_off_is_biased_upward(case: Case, backend: Backend) -> Slack:
     """Jensen: the mean of logarithms is at most the logarithm of the mean, and it is subtracted."""
     off = negatives.all_pairs(backend.to_device(batches(case, case["critic"], 3)))
-    population_value = _value(backend, bounds.dv, *population(case, case["critic"]))
+    population_value = in_nats(backend, bounds.dv, *population(case, case["critic"]))
     return at_most(population_value, number(backend, bounds.dv(*off)), rounding(case["critic"]))
 
 
@@ -280,28 +278,20 @@ def certified_below_information(case: Case, backend: Backend) -> Slack:
     for drawn in itertools.product(range(len(y)), repeat=2):
         chosen = list(drawn)
         scores = np.ascontiguousarray(critic[features[chosen][:, None, :], y[chosen][None, :, None]])
-        values.append(_value(backend, bounds.infonce_certified, scores))
+        values.append(in_nats(backend, bounds.infonce_certified, scores))
     return at_most(float(np.mean(values)), information.mutual_information(uniform_location(case)), rounding(critic))
 
 
 # ---- JS and I
 
 
-@law(
-    "inequality",
-    "JS ≤ JS's ceiling at I ≤ (log 2 / 2)·I, and the ceiling's inverse at JS is ≤ I",
-    urn,
-    "arXiv 2510.20644",
-)
+@law("inequality", "JS ≤ JS's ceiling at I ≤ (log 2 / 2)·I, and the ceiling's inverse at JS is ≤ I", urn,
+     "arXiv 2510.20644")  # fmt: skip
 def divergence_below_its_ceiling(case: Case, backend: Backend) -> Slack:
     """Jensen on the convex g(r) = (1 + e^−r) log(1 + e^−r) + r e^−r."""
-    p = table(case)
-    js = information.jensen_shannon(p, np.outer(p.sum(axis=1), p.sum(axis=0)))
-    truth = information.mutual_information(p)
+    js, truth = divergence(case), information.mutual_information(table(case))
     ceiling = information.js_from_information(truth)
     certified = information.information_from_js(js)
     return tightest(
-        at_most(js, ceiling, 1e-12),
-        at_most(ceiling, math.log(2) / 2 * truth, 1e-12),
-        at_most(certified, truth, 1e-6),
+        at_most(js, ceiling, 1e-12), at_most(ceiling, math.log(2) / 2 * truth, 1e-12), at_most(certified, truth, 1e-6)
     )

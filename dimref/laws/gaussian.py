@@ -8,7 +8,7 @@ import numpy as np
 
 from dimref import bounds
 from dimref.backend import Backend
-from dimref.laws.law import Case, Sizes, Slack, at_most, equal, law, number
+from dimref.laws.law import Case, Sizes, Slack, at_most, equal, in_nats, law
 from dimref.theory import gaussian
 
 COVER = "Cover & Thomas 2006"
@@ -58,8 +58,8 @@ def gaussian_information_three_ways(case: Case, backend: Backend) -> Slack:
     q = np.block([[x, np.zeros((d, len(y)))], [np.zeros((len(y), d)), y]])
     zero = np.zeros(len(cov))
     entropies = gaussian.gaussian_entropy(x) + gaussian.gaussian_entropy(y) - gaussian.gaussian_entropy(cov)
-    found = [entropies, gaussian.gaussian_kl(zero, cov, zero, q)]
-    return equal(found, [gaussian.gaussian_mutual_information(cov, d)] * 2, EXACT)
+    result = [entropies, gaussian.gaussian_kl(zero, cov, zero, q)]
+    return equal(result, [gaussian.gaussian_mutual_information(cov, d)] * 2, EXACT)
 
 
 @law("identity", "I = E_P[R] and E_Q[e^R] = 1, by Gauss–Hermite quadrature", correlated, f"{COVER}, example 8.5.1")
@@ -74,12 +74,8 @@ def closed_form_is_the_expectation_of_r(case: Case, backend: Backend) -> Slack:
     return equal([of_joint, of_product], [information(rho), 1.0], EXACT)
 
 
-@law(
-    "identity",
-    "I = −(d/2) log(1 − ρ²), and ½ log(1 + S/N) through additive noise",
-    correlated,
-    f"{COVER}, example 8.5.1; {COVER}, eq. (9.17)",
-)
+@law("identity", "I = −(d/2) log(1 − ρ²), and ½ log(1 + S/N) through additive noise", correlated,
+     f"{COVER}, example 8.5.1; {COVER}, eq. (9.17)")  # fmt: skip
 def closed_forms_of_one_correlation(case: Case, backend: Backend) -> Slack:
     """The noise N makes ρ² = S/(S + N)."""
     rho, d = case["rho"], case["x"].shape[1]
@@ -89,9 +85,8 @@ def closed_forms_of_one_correlation(case: Case, backend: Backend) -> Slack:
     return equal([information(rho, d), channel], expected, EXACT)
 
 
-@law(
-    "identity", "E_P[R] by Monte Carlo = I, within 7 of its own standard errors", correlated, f"{COVER}, example 8.5.1"
-)
+@law("identity", "E_P[R] by Monte Carlo = I, within 7 of its own standard errors", correlated,
+     f"{COVER}, example 8.5.1")  # fmt: skip
 def monte_carlo_mean_of_r(case: Case, backend: Backend) -> Slack:
     """The mean of R over 2000 samples of P."""
     ratio = log_ratio(case["rho"], case["x"], case["y"])
@@ -99,49 +94,34 @@ def monte_carlo_mean_of_r(case: Case, backend: Backend) -> Slack:
     return equal(float(ratio.mean()), information(case["rho"], case["x"].shape[1]), DEVIATIONS * error + EXACT)
 
 
-@law(
-    "identity",
-    "DV(R), NWJ(R+1) and 1 + E_P[R] − E_Q[e^R] by Monte Carlo = I, within 7 standard errors",
-    correlated,
-    "arXiv 1905.06922, section 2.2",
-)
+@law("identity", "DV(R), NWJ(R+1) and 1 + E_P[R] − E_Q[e^R] by Monte Carlo = I, within 7 standard errors", correlated,
+     "arXiv 1905.06922, section 2.2")  # fmt: skip
 def monte_carlo_bounds(case: Case, backend: Backend) -> Slack:
     """2000 samples of P and of Q each. Only at small I: E_Q[e^{2R}] = (1 − ρ²)^−d, and the error of e^R grows with it."""
     joint = log_ratio(case["rho"], case["x"], case["y"])
     product = log_ratio(case["rho"], case["x"], case["other"])
     error = math.hypot(float(joint.std()), float(np.exp(product).std())) / math.sqrt(SAMPLES)
-    found = [
-        number(backend, bound(backend.to_device(joint + shift), backend.to_device(product + shift)))
-        for bound, shift in ((bounds.dv, 0.0), (bounds.nwj, 1.0), (bounds.plug_in, 0.0))
-    ]
-    truth = information(case["rho"], case["x"].shape[1])
-    return equal(found, [truth] * 3, DEVIATIONS * error + EXACT)
+    shifts = {bounds.dv: 0.0, bounds.nwj: 1.0, bounds.plug_in: 0.0}
+    values = [in_nats(backend, bound, joint + shift, product + shift) for bound, shift in shifts.items()]
+    return equal(values, [information(case["rho"], case["x"].shape[1])] * 3, DEVIATIONS * error + EXACT)
 
 
-@law(
-    "inequality",
-    "¾·I ≤ InfoNCE(R) by Monte Carlo ≤ I, within 7 standard errors",
-    correlated,
-    "arXiv 1807.03748, section 2.3",
-)
+@law("inequality", "¾·I ≤ InfoNCE(R) by Monte Carlo ≤ I, within 7 standard errors", correlated,
+     "arXiv 1807.03748, section 2.3")  # fmt: skip
 def monte_carlo_infonce(case: Case, backend: Backend) -> Slack:
-    """Batches of 50 as locations of one square: at I ≤ 0.2 and K = 50 the bound is nearly tight."""
+    """Batches of 50 as locations of one score matrix: at I ≤ 0.2 and K = 50 the bound is nearly tight."""
     k = 50
     x, y = (case[name].reshape(-1, k, case[name].shape[1]) for name in ("x", "y"))
     scores = np.ascontiguousarray(log_ratio(case["rho"], x[:, :, None], y[:, None]).transpose(1, 2, 0))
-    one_by_one = [number(backend, bounds.infonce(backend.to_device(scores[:, :, b].copy()))) for b in range(len(x))]
+    one_by_one = [in_nats(backend, bounds.infonce, scores[:, :, b].copy()) for b in range(len(x))]
     error = float(np.std(one_by_one, ddof=1)) / math.sqrt(len(x))
     truth, value = information(case["rho"], case["x"].shape[1]), float(np.mean(one_by_one))
     slack = min(truth - value, value - 0.75 * truth)
     return Slack(slack, DEVIATIONS * error + EXACT)
 
 
-@law(
-    "identity",
-    "I(A X; Y) = I(X; Y) for an invertible A; h(A X, Y) = h(X, Y) + log |det A|",
-    covariance,
-    f"{COVER}, eq. (8.71)",
-)
+@law("identity", "I(A X; Y) = I(X; Y) for an invertible A; h(A X, Y) = h(X, Y) + log |det A|", covariance,
+     f"{COVER}, eq. (8.71)")  # fmt: skip
 def invertible_maps_keep_information(case: Case, backend: Backend) -> Slack:
     """Units, rotations and mixtures of X alone."""
     cov, d, mix = case["cov"], case["dim_x"], case["mix"]
@@ -149,9 +129,9 @@ def invertible_maps_keep_information(case: Case, backend: Backend) -> Slack:
     whole[:d, :d] = mix
     mapped = whole @ cov @ whole.T
     mapped = (mapped + mapped.T) / 2
-    found = [gaussian.gaussian_mutual_information(mapped, d), gaussian.gaussian_entropy(mapped)]
+    result = [gaussian.gaussian_mutual_information(mapped, d), gaussian.gaussian_entropy(mapped)]
     grown = gaussian.gaussian_entropy(cov) + math.log(abs(np.linalg.det(mix)))
-    return equal(found, [gaussian.gaussian_mutual_information(cov, d), grown], 1e-7)
+    return equal(result, [gaussian.gaussian_mutual_information(cov, d), grown], 1e-7)
 
 
 @law("inequality", "I(X; Y + noise) ≤ I(X; Y)", covariance, f"{COVER}, theorem 2.8.1")

@@ -1,4 +1,4 @@
-"""Laws of gradients: each bound's, in closed form on the host; what is stopped; which way the prior pushes."""
+"""Laws of gradients: each bound's, in closed form on the host; stopped paths; the direction of the prior's force."""
 
 from __future__ import annotations
 
@@ -9,23 +9,8 @@ import numpy as np
 
 from dimref import bounds, discriminators, objectives, ops
 from dimref.backend import Backend
-from dimref.laws.law import (
-    Case,
-    Sizes,
-    Slack,
-    at_most,
-    equal,
-    gradients,
-    law,
-    mild_pairs,
-    mild_square,
-    number,
-    on_device,
-    pairs,
-    rounding,
-    square,
-    tightest,
-)
+from dimref.laws.cases import matrix_bounds, mild_pairs, mild_score_matrix, pairs, score_matrix
+from dimref.laws.law import Case, Sizes, Slack, at_most, equal, gradients, in_nats, law, on_device, rounding, tightest
 from dimref.objectives import Objective
 from dimref.tape import stop_gradient, value_and_gradients
 from dimref.trees import Array, map_tree
@@ -80,7 +65,7 @@ def gradient_of_jsd(case: Case, backend: Backend) -> Slack:
     )
 
 
-@law("identity", "∂InfoNCE/∂S = ([i = j] − softmax over x')/N; each column sums to 0", square, f"{OORD}, eq. (4)")
+@law("identity", "∂InfoNCE/∂S = ([i = j] − softmax over x')/N; each column sums to 0", score_matrix, f"{OORD}, eq. (4)")
 def gradient_of_infonce(case: Case, backend: Backend) -> Slack:
     """The candidates of a column; rows do not sum to 0. Over all locations the columns sum to 0 with their locations."""
     scores = case["scores"]
@@ -88,7 +73,7 @@ def gradient_of_infonce(case: Case, backend: Backend) -> Slack:
     tolerance = rounding(scores)
     (slope,) = gradients(backend, bounds.infonce, scores)
     slacks = [equal(slope, (np.eye(n)[:, :, None] - _softmax(scores)) / (n * locations), tolerance)]
-    for infonce in (lambda s: bounds.infonce(s, "all-locations"), bounds.infonce_certified):
+    for infonce in matrix_bounds()[1:3]:
         (slope,) = gradients(backend, infonce, scores)
         slacks.append(equal(slope.sum(axis=(0, 2)), np.zeros(n), tolerance))
     return tightest(*slacks)
@@ -101,7 +86,7 @@ def _mine(rng: np.random.Generator, sizes: Sizes) -> Case:
 
 @law("identity", "∂MINE/∂T_Q = −e^T/(P·A), A ← (1 − rate)·A + rate·E_Q[e^T]", _mine, f"{BELGHAZI}, eq. (12)")
 def gradient_of_mine(case: Case, backend: Backend) -> Slack:
-    """A moves before it is used, is of each location, and is off the tape."""
+    """A is updated before it is used, belongs to one location, and is untraced."""
     joint, product, rate = case["joint"], case["product"], case["rate"]
     state = backend.to_device(case["log_average"].astype(joint.dtype))
     of_joint, of_product = gradients(backend, lambda j, p: bounds.mine(j, p, state, rate)[0], joint, product)
@@ -118,30 +103,23 @@ def gradient_of_mine(case: Case, backend: Backend) -> Slack:
 def _directions(rng: np.random.Generator, sizes: Sizes) -> Case:
     """Scores in float64, whatever the dtype drawn, and a direction for each array."""
     double = replace(sizes, dtype="float64")
-    case = {**mild_square(rng, double), **mild_pairs(rng, double)}
+    case = {**mild_score_matrix(rng, double), **mild_pairs(rng, double)}
     return {**case, **{f"along_{name}": rng.standard_normal(array.shape) for name, array in case.items()}}
+
+
+def _sampled_infonce(scores: Array) -> Array:
+    return bounds.infonce_sampled(ops.reshape(ops.cut(scores, (slice(0, 1),)), scores.shape[1:]), scores)
 
 
 @law("identity", "⟨∂bound, v⟩ = [bound(T + hv) − bound(T − hv)] / 2h", _directions, "arXiv 1502.05767, section 2.1")
 def gradients_are_central_differences(case: Case, backend: Backend) -> Slack:
     """Every bound, along a random direction, in float64: truncation h² and rounding ε/h are both near 1e-10."""
     step, slacks = 1e-5, []
-    pair, square_of = ("joint", "product"), ("scores",)
-    for bound, names in (
-        (bounds.dv, pair),
-        (bounds.nwj, pair),
-        (bounds.jsd, pair),
-        (bounds.plug_in, pair),
-        (bounds.infonce, square_of),
-        (lambda s: bounds.infonce(s, "all-locations"), square_of),
-        (bounds.infonce_certified, square_of),
-        (lambda s: bounds.infonce_sampled(ops.reshape(ops.cut(s, (slice(0, 1),)), s.shape[1:]), s), square_of),
-    ):
+    of_pairs = dict.fromkeys((bounds.dv, bounds.nwj, bounds.jsd, bounds.plug_in), ("joint", "product"))
+    of_matrix = dict.fromkeys((*matrix_bounds()[:3], _sampled_infonce), ("scores",))
+    for bound, names in (of_pairs | of_matrix).items():
         slopes = gradients(backend, bound, *(case[k] for k in names))
-        ends = [
-            number(backend, bound(*(backend.to_device(case[k] + sign * step * case[f"along_{k}"]) for k in names)))
-            for sign in (1, -1)
-        ]
+        ends = [in_nats(backend, bound, *(case[k] + h * case[f"along_{k}"] for k in names)) for h in (step, -step)]
         along = sum(float((g * case[f"along_{k}"]).sum()) for k, g in zip(names, slopes, strict=True))
         scale = math.exp(max(0.0, float(case["product"].max())))
         slacks.append(equal(along, (ends[0] - ends[1]) / (2 * step), 1e-6 * scale * max(1.0, abs(along))))
@@ -179,8 +157,8 @@ def _play(case: Case, backend: Backend, player: str) -> dict[str, np.ndarray]:
         seen = discriminators.prior_logits(map_tree(stop_gradient, parameters), sample)
         return ops.total(seen), {}
 
-    _, found, _ = value_and_gradients(loss, tree)
-    flat = {f"{k}/{name}": g for k in layers for name, g in found[k].items()} | {"y": found["y"]}
+    _, slopes_of, _ = value_and_gradients(loss, tree)
+    flat = {f"{k}/{name}": g for k in layers for name, g in slopes_of[k].items()} | {"y": slopes_of["y"]}
     return {k: backend.to_host(g) for k, g in flat.items() if g is not None}
 
 
@@ -222,13 +200,13 @@ def encoder_moves_toward_the_prior(case: Case, backend: Backend) -> Slack:
     slacks = []
     for prior_loss in ("minimax", "non-saturating"):
         slope = _play({**parameters, **case, "prior": "gaussian", "prior_loss": prior_loss}, backend, "both")["y"]
-        moved = np.abs(case["y"] - 0.1 * slope)
-        slacks.append(at_most(moved, np.abs(case["y"]), 0.0))
-        slacks.append(at_most(1e-9, np.abs(slope), 0.0))  # and it does move
+        after = np.abs(case["y"] - 0.1 * slope)
+        slacks.append(at_most(after, np.abs(case["y"]), 0.0))
+        slacks.append(at_most(1e-9, np.abs(slope), 0.0))  # and it does change
     return tightest(*slacks)
 
 
-@law("identity", "stop_gradient(x): x forward, 0 backward", square, "arXiv 1502.05767, section 3.2")
+@law("identity", "stop_gradient(x): x forward, 0 backward", score_matrix, "arXiv 1502.05767, section 3.2")
 def stopped_paths_have_no_gradient(case: Case, backend: Backend) -> Slack:
     """⟨stop(x), x⟩ has the gradient x, not 2x; its value is that of ⟨x, x⟩."""
     x = case["scores"]

@@ -73,7 +73,7 @@ class Law:
     measure: Callable[[Case, Backend], Slack]
 
     def obeyed(self, slack: Slack) -> bool:
-        """Whether a measured case is as this law says: for a counterexample, that the false statement fails there."""
+        """Whether a measured case obeys this law: for a counterexample, whether the false statement fails."""
         return slack.value < -slack.tolerance if self.kind == "counterexample" else slack.holds
 
 
@@ -101,13 +101,13 @@ def at_most(smaller: Any, larger: Any, tolerance: float) -> Slack:
     return Slack(float(slack.min()), tolerance)
 
 
-def equal(found: Any, expected: Any, tolerance: float) -> Slack:
+def equal(result: Any, expected: Any, tolerance: float) -> Slack:
     """The slack of found = expected, elementwise the least; equal infinities are equal."""
-    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
-    if found.shape != expected.shape:
-        raise ValueError(f"shapes {found.shape} and {expected.shape} should be equal")
+    result, expected = np.asarray(result, np.float64), np.asarray(expected, np.float64)
+    if result.shape != expected.shape:
+        raise ValueError(f"shapes {result.shape} and {expected.shape} should be equal")
     with np.errstate(invalid="ignore"):
-        slack = np.where(found == expected, 0.0, -np.abs(found - expected))
+        slack = np.where(result == expected, 0.0, -np.abs(result - expected))
     return Slack(float(slack.min(initial=0.0)), tolerance)
 
 
@@ -129,6 +129,11 @@ def number(backend: Backend, value: Array) -> float:
     return float(np.asarray(backend.to_host(value)))
 
 
+def in_nats(backend: Backend, bound: Callable[..., Array], *scores: np.ndarray) -> float:
+    """A bound's value, evaluated on the device."""
+    return number(backend, bound(*(backend.to_device(s) for s in scores)))
+
+
 def on_device(case: Case, backend: Backend, *names: str) -> list[Array]:
     """The named arrays of a case, on the device."""
     return [backend.to_device(case[name]) for name in names]
@@ -137,65 +142,7 @@ def on_device(case: Case, backend: Backend, *names: str) -> list[Array]:
 def gradients(backend: Backend, function: Callable[..., Array], *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
     """The gradients of a scalar function in each of its arrays, on the host; zeros where it does not depend on one."""
     named = {str(k): backend.to_device(a) for k, a in enumerate(arrays)}
-    _, found, _ = value_and_gradients(lambda tree: (function(*tree.values()), {}), named)
+    _, result, _ = value_and_gradients(lambda tree: (function(*tree.values()), {}), named)
     return tuple(
-        np.zeros_like(a) if g is None else backend.to_host(g) for g, a in zip(found.values(), arrays, strict=True)
+        np.zeros_like(a) if g is None else backend.to_host(g) for g, a in zip(result.values(), arrays, strict=True)
     )
-
-
-# ---- cases that several families draw
-
-
-def normal(rng: np.random.Generator, sizes: Sizes, *shape: int) -> np.ndarray:
-    """Scores: standard normal times the scale."""
-    return (sizes.scale * rng.standard_normal(shape)).astype(sizes.dtype)
-
-
-def mild(rng: np.random.Generator, sizes: Sizes, *shape: int) -> np.ndarray:
-    """Scores of a few nats, for laws of e^T itself."""
-    return (min(sizes.scale, 3.0) * rng.standard_normal(shape)).astype(sizes.dtype)
-
-
-FAR = 40.0  # nats: e^−FAR is nothing beside 1 in float64
-
-
-def square(rng: np.random.Generator, sizes: Sizes) -> Case:
-    """A square of scores, (N, N, L): anything, or every other time close to those of a critic that tells each pair."""
-    scores = normal(rng, sizes, sizes.n, sizes.n, sizes.locations)
-    if rng.random() < 0.5:
-        best = np.where(np.eye(sizes.n, dtype=bool), math.log(sizes.n), -FAR)
-        scores = (best[:, :, None] + 0.01 * rng.standard_normal(scores.shape)).astype(sizes.dtype)
-    return {"scores": scores}
-
-
-def mild_square(rng: np.random.Generator, sizes: Sizes) -> Case:
-    """A square of scores of a few nats, (N, N, L)."""
-    return {"scores": mild(rng, sizes, sizes.n, sizes.n, sizes.locations)}
-
-
-def pairs(rng: np.random.Generator, sizes: Sizes) -> Case:
-    """Scores of joint (N, L) and product (P, L): anything, or every other time told apart for certain."""
-    shapes = (sizes.n, sizes.locations), (sizes.m, sizes.locations)
-    joint, product = (normal(rng, sizes, *shape) for shape in shapes)
-    if rng.random() < 0.5:
-        joint, product = (sign * (np.abs(part) + part.dtype.type(FAR)) for part, sign in ((joint, 1), (product, -1)))
-    return {"joint": joint, "product": product}
-
-
-def mild_pairs(rng: np.random.Generator, sizes: Sizes) -> Case:
-    """Scores of a few nats of joint (N, L) and product (P, L)."""
-    shapes = (sizes.n, sizes.locations), (sizes.m, sizes.locations)
-    return {"joint": mild(rng, sizes, *shapes[0]), "product": mild(rng, sizes, *shapes[1])}
-
-
-def split_all(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The diagonal, and all N² pairs, of a square on the host: (N, L), (N², L)."""
-    n = len(scores)
-    return np.ascontiguousarray(scores[np.arange(n), np.arange(n)]), scores.reshape(n * n, *scores.shape[2:])
-
-
-def distribution(rng: np.random.Generator, *shape: int) -> np.ndarray:
-    """A joint distribution, about a third of its entries 0 and the rest spread over orders of magnitude."""
-    weights = rng.random(shape) ** 3 * (rng.random(shape) < 0.7)
-    weights.flat[int(rng.integers(weights.size))] = 1.0
-    return weights / weights.sum()

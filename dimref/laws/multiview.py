@@ -12,27 +12,15 @@ from dimref.amdim import augmentation as amdim_augmentation
 from dimref.amdim.encoder import Layout
 from dimref.amdim.objective import Direction, Objective
 from dimref.backend import Backend
-from dimref.laws.law import (
-    Case,
-    Sizes,
-    Slack,
-    at_most,
-    equal,
-    gradients,
-    law,
-    normal,
-    number,
-    on_device,
-    rounding,
-    tightest,
-)
+from dimref.laws.cases import normal
+from dimref.laws.law import Case, Sizes, Slack, at_most, equal, gradients, law, number, on_device, rounding, tightest
 from dimref.trees import Array
 
 BACHMAN, POOLE, OORD = "arXiv 1906.00910", "arXiv 1905.06922", "arXiv 1807.03748"
 
 
 def _direction(rng: np.random.Generator, sizes: Sizes) -> Case:
-    """Anchors (N, E) and candidates (N, L, E); every other time those of a critic that tells each image. c is 0 or more."""
+    """Anchors (N, E) and candidates (N, L, E); every other time those of a perfect critic. c is 0 or more."""
     units = sizes.m + 1
     root = replace(sizes, scale=math.sqrt(sizes.scale))
     case = {
@@ -54,17 +42,17 @@ def _scores(case: Case, backend: Backend) -> Direction:
     return amdim.contrast(y, f, case["clip"], case["penalty"])[1]
 
 
-def _square(case: Case) -> np.ndarray:
+def _score_matrix(case: Case) -> np.ndarray:
     """The scores s[i, j, l] = ⟨f_il, y_j⟩/√E, in float64, one at a time."""
     y, f = (case[name].astype(np.float64) for name in ("anchors", "candidates"))
-    square = np.zeros((len(f), len(y), f.shape[1]))
-    for i, j, at in np.ndindex(*square.shape):
-        square[i, j, at] = f[i, at] @ y[j] / math.sqrt(y.shape[1])
-    return square
+    unclipped = np.zeros((len(f), len(y), f.shape[1]))
+    for i, j, at in np.ndindex(*unclipped.shape):
+        unclipped[i, j, at] = f[i, at] @ y[j] / math.sqrt(y.shape[1])
+    return unclipped
 
 
-def _clipped(square: np.ndarray, clip: float) -> np.ndarray:
-    return clip * np.tanh(square / clip) if clip else square
+def _clipped(unclipped: np.ndarray, clip: float) -> np.ndarray:
+    return clip * np.tanh(unclipped / clip) if clip else unclipped
 
 
 def _tolerance(case: Case) -> float:
@@ -141,10 +129,10 @@ def clipping_bounds_the_loss(case: Case, backend: Backend) -> Slack:
 @law("identity", "a direction in blocks = −mean log softmax, by a double loop, + λ·mean s²", _mild_direction,
      f"{BACHMAN}, eq. (1) and section 3.3")  # fmt: skip
 def direction_is_the_double_loop(case: Case, backend: Backend) -> Slack:
-    """Every anchor, every location of its own image, every location of every other image; and as InfoNCE of the square."""
-    square = _square(case)
-    clipped = _clipped(square, case["clip"])
-    n, _, locations = square.shape
+    """Every anchor, every location of its own image, every location of every other image; and as InfoNCE."""
+    unclipped = _score_matrix(case)
+    clipped = _clipped(unclipped, case["clip"])
+    n, _, locations = unclipped.shape
     entropy = []
     for j in range(n):
         for at in range(locations):
@@ -155,7 +143,7 @@ def direction_is_the_double_loop(case: Case, backend: Backend) -> Slack:
     value, scores = amdim.contrast(y, f, case["clip"], case["penalty"])
     device = backend.to_device(clipped)
     return tightest(
-        equal(number(backend, value), np.mean(entropy) + case["penalty"] * (square**2).mean(), 1e-9),
+        equal(number(backend, value), np.mean(entropy) + case["penalty"] * (unclipped**2).mean(), 1e-9),
         equal(number(backend, scores.nats), number(backend, bounds.infonce(device, "all-locations")), 1e-9),
         equal(number(backend, scores.certified_nats), number(backend, bounds.infonce_certified(device)), 1e-9),
     )
@@ -165,10 +153,10 @@ def direction_is_the_double_loop(case: Case, backend: Backend) -> Slack:
      _mild_direction, f"{BACHMAN}, section 3.3")  # fmt: skip
 def gradient_of_a_direction(case: Case, backend: Backend) -> Slack:
     """The softmax of each positive is its own; the penalty does not see the clipping."""
-    square, clip = _square(case), case["clip"]
-    clipped = _clipped(square, clip)
-    n, _, locations = square.shape
-    slope = np.zeros(square.shape)
+    unclipped, clip = _score_matrix(case), case["clip"]
+    clipped = _clipped(unclipped, clip)
+    n, _, locations = unclipped.shape
+    slope = np.zeros(unclipped.shape)
     for j in range(n):
         others = np.exp(clipped[:, j])
         others[j] = 0
@@ -177,14 +165,14 @@ def gradient_of_a_direction(case: Case, backend: Backend) -> Slack:
             slope[:, j] += others / (own + others.sum())
             slope[j, j, at] -= others.sum() / (own + others.sum())
     slope *= (1 - (clipped / clip) ** 2 if clip else 1) / (n * locations)
-    slope += 2 * case["penalty"] * square / square.size
+    slope += 2 * case["penalty"] * unclipped / unclipped.size
     root = math.sqrt(case["anchors"].shape[1])
-    found = gradients(
+    slopes = gradients(
         backend, lambda y, f: amdim.contrast(y, f, clip, case["penalty"])[0], case["anchors"], case["candidates"]
     )
     return tightest(
-        equal(found[0], np.einsum("ijl,ile->je", slope, case["candidates"]) / root, 1e-9),
-        equal(found[1], np.einsum("ijl,je->ile", slope, case["anchors"]) / root, 1e-9),
+        equal(slopes[0], np.einsum("ijl,ile->je", slope, case["candidates"]) / root, 1e-9),
+        equal(slopes[1], np.einsum("ijl,je->ile", slope, case["anchors"]) / root, 1e-9),
     )
 
 
@@ -200,26 +188,22 @@ def _images(rng: np.random.Generator, sizes: Sizes) -> Case:
     return {"images": images, "first": first, "second": second}
 
 
-@law(
-    "inequality",
-    "a view of an image in [0, 1] is in [0, 1], and so is what each transform makes of it",
-    _images,
-    f"{BACHMAN}, section 3.4",
-)
+@law("inequality", "a view of an image in [0, 1] is in [0, 1], and so is what each transform makes of it", _images,
+     f"{BACHMAN}, section 3.4")  # fmt: skip
 def views_stay_in_the_unit_range(case: Case, backend: Backend) -> Slack:
     """Weights of pixels are ≥ 0 and sum to 1; colours are cut off, or lie between a pixel's least and largest channel."""
-    images, found = backend.to_device(case["images"]), []
+    images, transformed = backend.to_device(case["images"]), []
     coloured = ("saturation", "hue") if images.shape[3] == 3 else ()
     for name in ("first", "second"):
         view = backend.tree_to_device(case[name])
-        found += [
+        transformed += [
             amdim_augmentation.augment(images, view),
             amdim_augmentation.resample(images, view["rows"], view["columns"]),
         ]
-        found += [
+        transformed += [
             getattr(amdim_augmentation, kind)(images, view[kind]) for kind in ("brightness", "contrast", *coloured)
         ]
-    views = [backend.to_host(x) for x in found]
+    views = [backend.to_host(x) for x in transformed]
     return tightest(*(slack for x in views for slack in (at_most(0.0, x, 0.0), at_most(x, 1.0, 0.0))))
 
 
@@ -263,5 +247,5 @@ def views_are_alike(case: Case, backend: Backend) -> Slack:
         objective = Objective(clip=case["clip"])
         return amdim.loss(parameters, state, images, move(draws), objective, LAYOUT, training=False)[0]
 
-    here, there = number(backend, loss(noise)), number(backend, loss(exchanged))
-    return equal(there, here, 1e-9 * max(1.0, abs(here)))
+    plain_loss, exchanged_loss = number(backend, loss(noise)), number(backend, loss(exchanged))
+    return equal(exchanged_loss, plain_loss, 1e-9 * max(1.0, abs(plain_loss)))

@@ -46,19 +46,19 @@ def _tightest(result: Result) -> str:
 
 
 def counterexample(result: Result) -> str:
-    """What is broken, and the smallest case found, as Python that can be pasted."""
+    """The broken law and its smallest case, as Python that can be pasted."""
     law = result.law
     if result.tightest is None:
-        found = result.error
+        cause = result.error
     else:
-        found = f"slack {result.tightest.value!r}, tolerance {result.tightest.tolerance!r}"
+        cause = f"slack {result.tightest.value!r}, tolerance {result.tightest.tolerance!r}"
     stands = " is false, and this case should refute it" if law.kind == "counterexample" else ""
     return "\n".join(
         [
             f"VIOLATED  {law.name}: {law.statement}{stands}",
             f"# {law.source}",
             f"# {law.why}",
-            f"# {' '.join(found.split())}",
+            f"# {' '.join(cause.split())}",
             "import numpy as np",
             "from dimref import laws",
             "from dimref.backend import NUMPY",
@@ -89,7 +89,7 @@ def literal(value: Any, indent: str = "", before: int = 0) -> str:
 
 
 def as_json(result: Result) -> dict[str, Any]:
-    """What a program wants to know. Numbers that JSON lacks are None; a counterexample is its Python expression."""
+    """The result for a program. Numbers that JSON lacks are None; a counterexample is its Python expression."""
     law, slack = result.law, result.tightest
     case: Case | None = result.counterexample
     return {

@@ -1,4 +1,4 @@
-"""Looking for a case that breaks a law: Hypothesis draws sizes and seeds, and shrinks what it finds."""
+"""The search for a case that breaks a law: Hypothesis draws sizes and seeds, and shrinks a failing case."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def sizes() -> st.SearchStrategy[Sizes]:
 
 
 def shapes() -> dict[str, st.SearchStrategy[Any]]:
-    """The sizes that a law and an audit draw alike."""
+    """The sizes that laws and audits share."""
     return {
         "m": st.integers(1, 5),
         "locations": st.integers(1, 4),
@@ -51,12 +51,12 @@ def shapes() -> dict[str, st.SearchStrategy[Any]]:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a law.
+    """The outcome of a law's search.
 
     Attributes:
-        examples: cases tried, those of the shrinking not counted.
+        examples: cases tried, without those of the shrinking.
         tightest: the slack of the case that came closest to breaking it; of a violated law, its counterexample's.
-        counterexample: the shrunk case that breaks the law, None if none was found.
+        counterexample: the shrunk case that breaks the law, None if there is none.
         error: the exception that a case raised, in one line, empty if none did.
     """
 
@@ -127,7 +127,7 @@ def search(law: Law, backend: Backend, examples: int, seed: int) -> Result:
 
 
 def _measure(law: Law, case: Case, backend: Backend) -> Slack:
-    """The slack on the plain forms or on those that were put in their places, whichever came closer to breaking the law."""
+    """The slack on the plain forms or on their implementations, whichever is closer to breaking the law."""
     with plain_forms():
         slacks = [law.measure(case, backend)]
     if any(place.implementations for place in REGIONS.values()):  # type: ignore[attr-defined]

@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from dimref.backend import Backend
-from dimref.laws.law import Case, Sizes, Slack, at_most, distribution, equal, law, mild, tightest
+from dimref.laws.cases import distribution, mild
+from dimref.laws.law import Case, Sizes, Slack, at_most, equal, law, tightest
 from dimref.theory import channels, f_divergences, information
 
 COVER, NOWOZIN = "Cover & Thomas 2006", "arXiv 1606.00709"
@@ -34,19 +35,18 @@ def rows(rng: np.random.Generator, inputs: int, outputs: int) -> np.ndarray:
     return np.stack([distribution(rng, outputs) for _ in range(inputs)])
 
 
-@law(
-    "identity", "I = H(X) − H(X|Y) = H(X) + H(Y) − H(X,Y) = KL(P‖Q)", joint, f"{COVER}, eq. (2.28); {COVER}, eq. (2.39)"
-)
+@law("identity", "I = H(X) − H(X|Y) = H(X) + H(Y) − H(X,Y) = KL(P‖Q)", joint,
+     f"{COVER}, eq. (2.28); {COVER}, eq. (2.39)")  # fmt: skip
 def information_four_ways(case: Case, backend: Backend) -> Slack:
     """Each from another function."""
     p_xy = case["p_xy"]
     x, y = marginals(p_xy)
-    found = [
+    result = [
         information.entropy(x) - information.conditional_entropy(p_xy),
         information.entropy(x) + information.entropy(y) - information.joint_entropy(p_xy),
         information.kl_divergence(p_xy, np.outer(x, y)),
     ]
-    return equal(found, [information.mutual_information(p_xy)] * 3, EXACT)
+    return equal(result, [information.mutual_information(p_xy)] * 3, EXACT)
 
 
 @law("inequality", "0 ≤ I ≤ min(H(X), H(Y)) ≤ log of the smaller alphabet", joint, f"{COVER}, section 2.4")
@@ -66,8 +66,8 @@ def log_ratio_is_normalized(case: Case, backend: Backend) -> Slack:
     p_xy = case["p_xy"]
     ratio, seen = information.log_ratio(p_xy), p_xy > 0
     q = np.outer(*marginals(p_xy))
-    found = [float((p_xy[seen] * ratio[seen]).sum()), float((q * np.exp(ratio)).sum())]
-    return equal(found, [information.mutual_information(p_xy), 1.0], EXACT)
+    result = [float((p_xy[seen] * ratio[seen]).sum()), float((q * np.exp(ratio)).sum())]
+    return equal(result, [information.mutual_information(p_xy), 1.0], EXACT)
 
 
 def processed(rng: np.random.Generator, sizes: Sizes) -> Case:
@@ -82,12 +82,8 @@ def data_processing_of_information(case: Case, backend: Backend) -> Slack:
     return at_most(after, information.mutual_information(case["p_xy"]), EXACT)
 
 
-@law(
-    "inequality",
-    "JS(P W ‖ Q W) ≤ JS(P‖Q), and so for every f-divergence",
-    processed,
-    f"{COVER}, theorem 2.8.1; {NOWOZIN}, eq. (2)",
-)
+@law("inequality", "JS(P W ‖ Q W) ≤ JS(P‖Q), and so for every f-divergence", processed,
+     f"{COVER}, theorem 2.8.1; {NOWOZIN}, eq. (2)")  # fmt: skip
 def data_processing_of_divergences(case: Case, backend: Backend) -> Slack:
     """A channel on y brings the joint and the product of marginals closer."""
     p = case["p_xy"]
@@ -149,21 +145,17 @@ def variational_form_below_divergence(case: Case, backend: Backend) -> Slack:
     return tightest(*slacks)
 
 
-@law(
-    "identity",
-    "D_f at T = f'(P/Q); KL, 2·JS and ½Σ|P−Q| by their own formulas",
-    joint,
-    f"{NOWOZIN}, eq. (5); {NOWOZIN}, table 1",
-)
+@law("identity", "D_f at T = f'(P/Q); KL, 2·JS and ½Σ|P−Q| by their own formulas", joint,
+     f"{NOWOZIN}, eq. (5); {NOWOZIN}, table 1")  # fmt: skip
 def variational_form_is_tight(case: Case, backend: Backend) -> Slack:
     """The supremum is attained, and three divergences are computed without f. Q > 0 wherever P > 0."""
     p = case["p_xy"]
     q = np.outer(*marginals(p))
-    found, expected = [], []
+    result, expected = [], []
     for name in ("kl", "jsd", "total_variation"):
         generator = f_divergences.GENERATORS[name]
         critic = f_divergences.optimal_f_critic(p, q, generator)
-        found += [
+        result += [
             f_divergences.variational_f_divergence(p, q, critic, generator),
             f_divergences.f_divergence(p, q, generator),
         ]
@@ -173,7 +165,7 @@ def variational_form_is_tight(case: Case, backend: Backend) -> Slack:
             "total_variation": 0.5 * float(np.abs(p - q).sum()),
         }[name]
         expected += [own, own]
-    return equal(found, expected, 1e-9)
+    return equal(result, expected, 1e-9)
 
 
 # ---- channels
@@ -181,55 +173,46 @@ def variational_form_is_tight(case: Case, backend: Backend) -> Slack:
 
 def input_and_channel(rng: np.random.Generator, sizes: Sizes) -> Case:
     """An input distribution, a channel, and a crossover probability."""
-    return {
-        "p_x": distribution(rng, sizes.n),
-        "channel": rows(rng, sizes.n, sizes.m + 1),
-        "flip": float(rng.random()),
-    }
+    return {"p_x": distribution(rng, sizes.n), "channel": rows(rng, sizes.n, sizes.m + 1), "flip": float(rng.random())}
 
 
 @law("identity", "ideal channel: I = H(X); fully disturbed channel: I = 0", input_and_channel, f"{COVER}, section 7.1")
 def ideal_and_disturbed_channels(case: Case, backend: Backend) -> Slack:
-    """Rows that are distinct symbols tell all, rows that are equal tell nothing. The ideal one relabels its input."""
+    """Distinct rows determine the input, equal rows are independent of it. The ideal one relabels its input."""
     p_x, n = case["p_x"], len(case["p_x"])
-    relabelled, deaf = np.roll(np.eye(n), 1, axis=1), np.tile(case["channel"][:1], (n, 1))
-    found = [channels.channel_information(p_x, w) for w in (np.eye(n), relabelled, deaf)]
+    relabelled, disturbed = np.roll(np.eye(n), 1, axis=1), np.tile(case["channel"][:1], (n, 1))
+    result = [channels.channel_information(p_x, w) for w in (np.eye(n), relabelled, disturbed)]
     entropy = information.entropy(p_x)
-    return equal(found, [entropy, entropy, 0.0], EXACT)
+    return equal(result, [entropy, entropy, 0.0], EXACT)
 
 
 @law("inequality", "I(p, W) ≤ C + gap for every input p", input_and_channel, "Blahut 1972, theorem 1")
 def information_below_capacity(case: Case, backend: Backend) -> Slack:
-    """The certificate of the Blahut–Arimoto iteration, here of at most 1e-3 nats."""
+    """The certificate of the Blahut–Arimoto iteration, with a gap of at most 1e-3 nats."""
     most = channels.capacity(case["channel"], tolerance=1e-3)
     passed = channels.channel_information(case["p_x"], case["channel"])
     at_best = channels.channel_information(most.input_distribution, case["channel"])
     return tightest(at_most(passed, most.information + most.gap, EXACT), equal(at_best, most.information, 1e-9))
 
 
-@law(
-    "identity",
-    "C = log 2 − H(ε), (1 − ε) log 2, log(1 + (1−ε)·ε^(ε/(1−ε)))",
-    input_and_channel,
-    f"{COVER}, section 7.1",
-)
+@law("identity", "C = log 2 − H(ε), (1 − ε) log 2, log(1 + (1−ε)·ε^(ε/(1−ε)))", input_and_channel,
+     f"{COVER}, section 7.1")  # fmt: skip
 def capacities_of_textbook_channels(case: Case, backend: Backend) -> Slack:
     """Symmetric, erasure and Z-channel at a crossover ε, by their closed forms; within the certified gap."""
     e = case["flip"]
-    found = [
+    result = [
         channels.capacity(w(e), tolerance=1e-6).information
         for w in (channels.binary_symmetric_channel, channels.binary_erasure_channel, channels.z_channel)
     ]
     half = math.log(2)
     closed = [half - information.entropy([e, 1 - e]), (1 - e) * half, math.log1p((1 - e) * e ** (e / (1 - e)))]
-    return equal(found, closed, 2e-6)
+    return equal(result, closed, 2e-6)
 
 
-@law(
-    "identity", "q(y) = Σ_x p(x) W(y|x), and I(p, W) = H(q) − Σ p(x) H(W_x)", input_and_channel, f"{COVER}, eq. (2.28)"
-)
+@law("identity", "q(y) = Σ_x p(x) W(y|x), and I(p, W) = H(q) − Σ p(x) H(W_x)", input_and_channel,
+     f"{COVER}, eq. (2.28)")  # fmt: skip
 def channel_information_by_rows(case: Case, backend: Backend) -> Slack:
-    """What remains unknown of Y is the mean entropy of the rows."""
+    """The uncertainty of Y given X is the mean entropy of the rows."""
     p_x, channel = case["p_x"], case["channel"]
     remains = sum(p * information.entropy(row) for p, row in zip(p_x, channel, strict=True))
     q = channels.output_distribution(p_x, channel)

@@ -57,7 +57,7 @@ def test_layout_follows_the_table(size, padded, kernels, channels):
 @pytest.mark.parametrize("layout", [TINY, Layout(64, 3, 2, 1, 20), Layout(100, 3, 1, 3, 8), Layout(32, 3)])
 def test_numbers_counts_every_parameter(layout):
     parameters, _ = amdim_encoder.init_encoder(np.random.default_rng(0), layout)
-    assert layout.numbers == sum(array.size for _, array in leaves(parameters))
+    assert layout.parameter_count == sum(array.size for _, array in leaves(parameters))
 
 
 def test_depth_adds_layers_of_one_pixel_to_each_block():
@@ -226,3 +226,16 @@ def test_images_of_another_size_are_refused():
     parameters, state, _ = set_up(0, TINY, 1)
     with pytest.raises(ValueError, match=r"images must be \(B, 32, 32, 1\), were \(1, 28, 28, 1\)"):
         amdim_encoder.encode(parameters, state, np.zeros((1, 28, 28, 1)), TINY, training=False)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [((2, 2), (2, 2)), ((3, 3), (1, 1)), ((4, 4), (2, 2)), ((2, 3), (1, 2))])
+def test_window_mean(kernel, stride):
+    (x,) = draw(3, (2, 6, 7, 3))
+    (kh, kw), (sh, sw) = kernel, stride
+    expected = [
+        [x[:, p : p + kh, q : q + kw].mean(axis=(1, 2)) for q in range(0, 7 - kw + 1, sw)]
+        for p in range(0, 6 - kh + 1, sh)
+    ]
+    means = amdim_encoder.window_mean(x, kernel, stride)
+    np.testing.assert_allclose(means, np.transpose(expected, (2, 0, 1, 3)), atol=1e-14)
+    check_all(lambda x: amdim_encoder.window_mean(x, kernel, stride), x)

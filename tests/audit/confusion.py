@@ -14,6 +14,7 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+import pytest
 
 from dimref.audit import callables, matching, numerical
 from dimref.audit.answer import Answer, Inputs, Signature, Target
@@ -142,6 +143,19 @@ def audited(plant: Plant, module: ModuleType, cases: int = 0, seed: int = 0) -> 
     verdict = WORDS.get(report.verdict, report.verdict)
     named = " ".join(part for part in (verdict, report.judgement.key) if part)
     return Finding(plant, named, report.judgement.diagnosis)
+
+
+_MODULES: dict[str, ModuleType] = {}
+
+
+def assert_named_rightly(plant: Plant) -> None:
+    """The audit says of a plant what the manifest says; skipped where its framework is missing."""
+    if plant.framework in ("torch", "jax") and importlib.util.find_spec(plant.framework) is None:
+        pytest.skip(f"{plant.framework} is not installed: {plant.file} is written with it")
+    if plant.file not in _MODULES:
+        _MODULES[plant.file] = load(plant.file)
+    finding = audited(plant, _MODULES[plant.file])
+    assert finding.right, finding.diagnosis
 
 
 def known_mistakes() -> set[str]:

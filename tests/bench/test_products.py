@@ -1,14 +1,16 @@
-"""The bare products are those that the tape multiplies, each of them and no other."""
+"""The bare products are those that the tape multiplies, each of them and no other but what adds up gathered rows."""
+
+import dataclasses
 
 import numpy as np
 import pytest
 
-from dimref import ops
+from dimref import engine, ops
 from dimref.backend import NUMPY
 from dimref.bench import products, work
 from dimref.bench.reference import Reference
 from dimref.encoders import Layout
-from dimref.engine import convolution
+from dimref.engine import affine, convolution
 from dimref.training.choices import BENCH_PRESETS
 
 
@@ -18,42 +20,43 @@ def multiplied(monkeypatch):
     seen = []
 
     def counting(original):
-        def counted(x, w, *bias):
+        def counted(x, w):
             seen.append((*x.shape, w.shape[1]))
-            return original(x, w, *bias)
+            return original(x, w)
 
         return counted
 
-    for name in ("matmul", "affine"):
-        monkeypatch.setattr(ops, name, counting(getattr(ops, name)))
-    pair = ops.affine_pair
-
-    def counted_pair(x, w, y, v, b):
-        seen.extend([(*x.shape, w.shape[1]), (*y.shape, v.shape[1])])
-        return pair(x, w, y, v, b)
-
-    monkeypatch.setattr(ops, "affine_pair", counted_pair)
-    monkeypatch.setattr(convolution, "WORTH", 10**12)  # one block, whatever threads there are
+    engine.turn_on()
+    forms = ops.matmul.implementations
+    kept = list(forms)
+    forms[:] = [dataclasses.replace(form, function=counting(form.function)) for form in kept]
+    monkeypatch.setattr(affine, "product", counting(affine.product))
+    monkeypatch.setattr(convolution, "CONVOLUTION_WORTH", 10**12)  # one block, whatever threads there are
 
     def step(found):
         Reference(found, NUMPY).step()
         return sorted(seen)
 
-    return step
+    yield step
+    forms[:] = kept
 
 
 @pytest.mark.parametrize("preset", [name for name in BENCH_PRESETS if name != "amdim"])
 @pytest.mark.parametrize("size", [8, 17], ids=["two convolutions", "three"])
 def test_a_step_multiplies_exactly_these_shapes(multiplied, narrow, preset, size):
     found = work.make(preset, 3, layout=Layout(size, 3, width=4, fc=6, representation=5))
-    assert multiplied(found) == sorted(products.product_shapes(found))
+    places = {"local": found.layout.local[0] ** 2, "global": 1} if found.trains else {}
+    concat = [term for term in places if "w" in found.parameters.get(term, {}).get("feature", {})]
+    one_hot = [(3, 3 * places[term], found.parameters[term]["feature"]["w"].shape[1]) for term in concat]
+    assert multiplied(found) == sorted([*products.product_shapes(found), *one_hot])
 
 
 @pytest.mark.parametrize("sizes", [{"size": 32, "channels": 1}, {"size": 64, "channels": 3, "ndepth": 2}], ids=str)
 def test_a_step_of_amdim_multiplies_these_and_its_scores_once_more(multiplied, sizes):
     found = work.make("amdim", 3, layout=work.layout_of("amdim", {"ndf": 2, "nrkhs": 16, **sizes}))
     again = [(3 * locations, 16, 3) for locations in (25, 49, 25) for _ in range(2)]
-    assert multiplied(found) == sorted([*products.product_shapes(found), *again])
+    one_hot = [(75, 3, 16)] * 2  # the gradient of the drawn location of each image's 5×5 map
+    assert multiplied(found) == sorted([*products.product_shapes(found), *again, *one_hot])
 
 
 def test_operations_are_counted_by_hand():

@@ -2,15 +2,16 @@
 
 import time
 
+import autograd.numpy as np_of_autograd
 import numpy as np
 import pytest
 from autograd.core import primitive_vjps
 
-from dimref import layers, objectives, ops, optim, tape
+from dimref import engine, objectives, ops, optim, tape
 from dimref.backend import NUMPY
 from dimref.bench import profile
 from dimref.bench.reference import Reference
-from dimref.engine import convolution
+from dimref.engine import affine, batch_norm, convolution, row_blocks, threads
 from dimref.training.choices import BENCH_PRESETS
 
 
@@ -42,7 +43,7 @@ def test_the_parts_sum_to_the_step(make, preset):
 
 def test_a_convolution_in_blocks_is_a_row_and_its_products_are_products(make, monkeypatch):
     plain = profiled(make, "encode")
-    monkeypatch.setattr(convolution, "WINDOWS", 1)
+    monkeypatch.setattr(convolution, "CONVOLUTION_WINDOWS", 1)
     found = profiled(make, "encode")
     names = {row.name for row in found.rows}
     assert "convolve" in names - {row.name for row in plain.rows}
@@ -68,7 +69,7 @@ def test_everything_is_put_back(make):
     def state():
         cells = {f: profile._cell_of_raw(f) for f in primitive_vjps}
         raw = {f: cell.cell_contents for f, cell in cells.items() if cell is not None}
-        others = (layers.batch_norm, objectives._saturated, optim.adam_step, tape.add_outgrads)
+        others = (batch_norm.moments, objectives._saturated, optim.adam_step, tape.add_outgrads, threads.in_order)
         return dict(primitive_vjps), raw, others
 
     before = state()
@@ -83,13 +84,15 @@ def test_everything_is_put_back(make):
     assert state() == before
 
 
-def test_no_primitive_of_ops_is_overlooked():
-    own = [f for f in vars(ops).values() if getattr(f, "fun", None) is not None and f in primitive_vjps]
-    assert len(own) > 15
-    for f in own:
-        assert profile._cell_of_raw(f).cell_contents is f.fun
-        assert not profile._name(f).startswith("np.")
-    assert set(profile.MATRIX) | set(profile.MOVING) <= {profile._name(f) for f in own}
+def test_no_primitive_of_the_registry_is_overlooked():
+    engine.turn_on()
+    primitives = [f for f in tape.REGIONS.values() if hasattr(f, "fun")]
+    assert len(primitives) > 30
+    cells = {f: profile._cell_of_raw(f) for f in primitives}
+    with profile._watched(profile.Clock(lambda: None)):
+        assert [f for f, cell in cells.items() if cell.cell_contents is f.fun] == [row_blocks._by_rows]
+    assert set(profile.MATRIX) | set(profile.MOVING) <= {profile._name(f) for f in primitives}
+    assert profile._name(np_of_autograd.exp) == "np.exp"
 
 
 def test_the_stopwatch_is_not_taken_for_the_tape(make, monkeypatch):
@@ -126,7 +129,7 @@ def test_work_within_a_vjp_is_the_owners_but_of_its_own_group(make):
     x, w, b = np.ones((3, 4)), np.ones((4, 5)), np.ones(5)
     with profile._watched(clock), clock.on(profile.TAPE):
         tape.value_and_gradients(
-            lambda p: (ops.total(ops.affine(p["x"], p["w"], p["b"], False)), None), {"x": x, "w": w, "b": b}
+            lambda p: (ops.total(affine.affine(p["x"], p["w"], p["b"], False)), None), {"x": x, "w": w, "b": b}
         )
     keys = {tuple(key) for key in clock.seconds}
     assert {

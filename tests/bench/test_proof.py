@@ -5,10 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-pytest.importorskip("torch")
-
-import torch
-
 from dimref.backend import NUMPY
 from dimref.bench import proof
 from dimref.bench.reference import LR
@@ -20,6 +16,7 @@ from dimref.trees import leaves
 @pytest.fixture(autouse=True)
 def _one_thread():
     """These tensors are too small to share among threads."""
+    torch = pytest.importorskip("torch")
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -61,7 +58,7 @@ def test_after_three_steps_they_are_still_together(make, preset):
 def planted(twin, name, index, by):
     """One number of one weight of a twin, moved."""
     shape = dict(twin.model.named_parameters())[name].shape
-    with torch.no_grad():
+    with pytest.importorskip("torch").no_grad():
         dict(twin.model.named_parameters())[name][np.unravel_index(index, shape)] += by
     return twin
 
@@ -153,6 +150,7 @@ def test_a_kernel_that_is_turned_over_is_refused(monkeypatch, make):
 @pytest.mark.parametrize("setting", [{"betas": (0.9, 0.99)}, {"lr": 2 * LR}, {"eps": 1e-3}])
 def test_another_adam_is_refused(monkeypatch, make, setting):
     found = make("local-jsd")
+    torch = pytest.importorskip("torch")
     adam = torch.optim.Adam
     monkeypatch.setattr(torch.optim, "Adam", lambda p, lr: adam(p, **{"lr": lr, **setting}))
     with pytest.raises(proof.Disagreement, match="expected Adam to move"):

@@ -1,6 +1,7 @@
 """`dimref equations`: every public function of the mathematics has a source, every source a test, and the table shows it."""
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -21,10 +22,14 @@ MATHEMATICAL = ("bounds", "negatives", "discriminators", "objectives", "theory")
 FUNCTIONS = {k: f for k, f in equations.public_functions().items() if k.partition(".")[0] in MATHEMATICAL}
 
 
+TESTS_OF = functools.cache(equations.tests_of)  # which reads every test
+
+
 @pytest.fixture(autouse=True)
 def _this_checkout(monkeypatch):
     """The tests beside this file, also where the package under test is an installed one."""
     monkeypatch.setattr(equations, "TESTS", Path(__file__).parents[1])
+    monkeypatch.setattr(equations, "tests_of", TESTS_OF)
 
 
 def run(*arguments):
@@ -135,6 +140,7 @@ def test_unknown_is_one_line_that_lists_what_is_known(wanted, known):
 
 def test_without_a_checkout_it_says_that_tests_are_missing(monkeypatch, tmp_path):
     monkeypatch.setattr(equations, "TESTS", tmp_path / "tests")
+    monkeypatch.setattr(equations, "tests_of", TESTS_OF.__wrapped__)
     output = run("1807.03748").output
     assert "tests/" not in output
     assert output.splitlines()[-1] == "(tests are listed in a checkout only: an installed package has none)"

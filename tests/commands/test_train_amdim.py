@@ -235,7 +235,7 @@ def test_export_writes_every_array_under_both_kinds_of_names(run):
     with np.load(run / "weights.npz") as archive:
         named = dict(archive)
     assert len(named) == count
-    assert sum(a.size for a in named.values()) == encoder.layout.numbers + 3 * 2 * 8
+    assert sum(a.size for a in named.values()) == encoder.layout.parameter_count + 3 * 2 * 8
     assert named["encoder.down1_1.conv.weight"].shape == (4, 2, 4, 4)
     assert named["encoder.embed7.shortcut.bias"].shape == (8,)
     w = encoder.parameters["down1_1"]["conv"]["w"]

@@ -48,7 +48,7 @@ def test_scores_in_blocks_and_on_threads_are_the_same(monkeypatch, rows, threads
     pairs, concat_leaves = as_function(
         concat(0, 4, 2), lambda *given: ops.concatenate(discriminators.concat_pairs(*given, index))
     )
-    square, dot_leaves = as_function(dot(1, 4, 2), discriminators.dot_square)
+    square, dot_leaves = as_function(dot(1, 4, 2), discriminators.dot_scores)
     calls = ((pairs, concat_leaves), (square, dot_leaves))
     with tape.plain_forms():
         whole = [gradients(call, *leaves, features, y) for call, leaves in calls]

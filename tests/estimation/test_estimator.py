@@ -69,7 +69,9 @@ def test_heavy_tails(transform):
 
 
 @pytest.mark.parametrize("bound", ESTIMATES)
-@pytest.mark.parametrize("case", ["independent", "constant", "both constant"])
+@pytest.mark.parametrize(
+    "case", ["independent", *(pytest.param(x, marks=pytest.mark.exhaustive) for x in ("constant", "both constant"))]
+)
 def test_nothing_is_found_where_there_is_nothing(bound, case):
     rng = np.random.default_rng(5)
     x, y = rng.standard_normal((2, 200, 2))

@@ -1,6 +1,7 @@
 """The nearest-neighbour estimate against loops and against scikit-learn's own in 1 + 1 dimensions."""
 
 import builtins
+import importlib.util
 import math
 
 import numpy as np
@@ -10,9 +11,7 @@ from dimref.errors import DimrefError
 from dimref.estimation import ksg as module
 from dimref.estimation.ksg import ksg
 
-pytest.importorskip("sklearn")
-from scipy.special import digamma
-from sklearn.feature_selection import mutual_info_regression
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("sklearn") is None, reason="needs scikit-learn")
 
 
 def gaussian(n, d, rho, seed=0):
@@ -22,6 +21,8 @@ def gaussian(n, d, rho, seed=0):
 
 
 def test_the_formula_by_loops():
+    from scipy.special import digamma
+
     x, y = gaussian(60, 2, 0.7)
     x, y = (x - x.mean(axis=0)) / x.std(axis=0), (y - y.mean(axis=0)) / y.std(axis=0)
     n, k, terms = len(x), 3, []
@@ -37,8 +38,10 @@ def test_the_formula_by_loops():
 
 @pytest.mark.parametrize("rho", [0.0, 0.6, 0.95])
 def test_scikit_learns_estimate_in_one_and_one_dimension(rho):
+    from sklearn import feature_selection
+
     x, y = gaussian(1000, 1, rho, seed=1)
-    expected = mutual_info_regression(x, y[:, 0], n_neighbors=5, random_state=0)[0]  # not below 0
+    expected = feature_selection.mutual_info_regression(x, y[:, 0], n_neighbors=5, random_state=0)[0]  # not below 0
     assert max(ksg(x, y, "standardize", 5), 0) == pytest.approx(expected, abs=1e-6)
 
 

@@ -166,7 +166,7 @@ def test_pytorchs_global_concat_scorer_agrees():
     for name in ("concat", "hidden", "score"):
         x = f.linear(x, t[f"global.{name}.weight"], t[f"global.{name}.bias"])
         x = x if name == "score" else torch.relu(x)
-    square = discriminators.concat_square(parameters["global"], maps.reshape(3, 1, -1), y)
+    square = discriminators.concat_scores(parameters["global"], maps.reshape(3, 1, -1), y)
     np.testing.assert_allclose(np.diagonal(square[:, :, 0]), x.numpy()[:, 0], rtol=1e-9)
 
 
@@ -185,5 +185,5 @@ def test_pytorchs_dot_scorer_agrees():
 
     a, b = embed(torch.tensor(features), "feature"), embed(torch.tensor(y), "representation")
     there = torch.einsum("ile,je->ijl", a, b) / 16**0.5
-    here = discriminators.dot_square(parameters["local"], features, y)
+    here = discriminators.dot_scores(parameters["local"], features, y)
     np.testing.assert_allclose(here, there.numpy(), rtol=1e-7, atol=1e-7)

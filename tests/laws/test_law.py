@@ -10,7 +10,7 @@ from law_cases import some_sizes
 
 from dimref import laws
 from dimref.errors import DimrefError
-from dimref.laws import equations
+from dimref.laws import cases, equations
 from dimref.laws import law as parts
 from dimref.laws.law import Slack
 from dimref.laws.search import search, seeds, sizes
@@ -45,7 +45,7 @@ def test_tightest_is_the_one_closest_to_breaking():
 
 @given(seeds, sizes())
 def test_a_distribution_is_one(seed, drawn):
-    p = parts.distribution(np.random.default_rng(seed), drawn.n, drawn.m)
+    p = cases.distribution(np.random.default_rng(seed), drawn.n, drawn.m)
     assert p.shape == (drawn.n, drawn.m)
     assert p.min() >= 0
     assert p.sum() == pytest.approx(1)

@@ -101,7 +101,9 @@ def test_a_run_without_a_prior_says_so(tmp_path, drawn):
     assert series(middle) == {}
 
 
-@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize(
+    "value", [math.nan, *(pytest.param(x, marks=pytest.mark.exhaustive) for x in (math.inf, -math.inf))]
+)
 def test_numbers_that_are_not_finite_are_left_out_of_the_curves_and_do_no_harm(tmp_path, drawn, value):
     path = plots.curves(run_with_metrics(tmp_path, value=value), {"local": math.inf}, "title", 64)
     assert size(path)[0] > 1000
@@ -110,12 +112,12 @@ def test_numbers_that_are_not_finite_are_left_out_of_the_curves_and_do_no_harm(t
     assert all(math.isfinite(limit) for axes in drawn[0].axes for limit in axes.get_ylim())
 
 
-@pytest.mark.parametrize("value", [3.4e38, -3.4e38])
+@pytest.mark.parametrize("value", [3.4e38, pytest.param(-3.4e38, marks=pytest.mark.exhaustive)])
 def test_the_largest_numbers_of_float32_are_drawn(tmp_path, value):
     assert size(plots.curves(run_with_metrics(tmp_path, value=value), {"local": math.inf}, "title", 64))[0] > 1000
 
 
-@pytest.mark.parametrize("steps", [1, 2])
+@pytest.mark.parametrize("steps", [1, pytest.param(2, marks=pytest.mark.exhaustive)])
 def test_a_run_of_a_step_or_two_is_drawn(tmp_path, steps):
     assert size(plots.curves(run_with_metrics(tmp_path, steps=steps), {"local": 1.386}, "title", 64))[0] > 1000
 

@@ -45,7 +45,7 @@ def test_which_images_are_asked_for(labels, expected):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("classes", [2, 100])
+@pytest.mark.parametrize("classes", [2, pytest.param(100, marks=pytest.mark.exhaustive)])
 def test_rows_show_the_query_and_its_nearest_in_each_space(tmp_path, drawn, channels, classes):
     images, labels, names, y = some(120, channels=channels, classes=classes)
     pixels = images.reshape(120, -1).astype(float)

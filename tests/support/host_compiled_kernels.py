@@ -125,15 +125,13 @@ def build(directory, text):
     compiler = shutil.which("g++") or shutil.which("c++")
     if compiler is None:
         pytest.skip("needs a C++ compiler")
-    path = directory / f"{hashlib.sha256(text.encode()).hexdigest()[:20]}.cpp"
-    library = path.with_suffix(".so")
-    if not library.exists():  # of this run or one before it
-        path.write_text(text)
-        made = path.with_suffix(f".{os.getpid()}")
+    library = directory / f"{hashlib.sha256(text.encode()).hexdigest()[:20]}.so"
+    if not library.exists():  # of this run or one before it, of this process or another
+        made = library.with_suffix(f".{os.getpid()}")
         subprocess.run(
             [compiler, "-O1", "-pthread", "-ffp-contract=off", "-shared", "-fPIC", "-Wall", "-Werror",
-             "-Wno-unused-function", str(path), "-o", str(made)],
-            check=True,
+             "-Wno-unused-function", "-x", "c++", "-", "-o", str(made)],
+            input=text, text=True, check=True,
         )  # fmt: skip
         made.replace(library)
     return ctypes.CDLL(str(library))

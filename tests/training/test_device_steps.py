@@ -52,7 +52,7 @@ def eager(request):
     return request.param
 
 
-@pytest.mark.parametrize("graph", [True, False], ids=["graph", "no-graph"])
+@pytest.mark.parametrize("graph", [True, pytest.param(False, marks=pytest.mark.exhaustive)], ids=["graph", "no-graph"])
 @pytest.mark.parametrize("options", EVERY, ids=lambda options: "-".join(map(str, options.values())))
 def test_a_run_on_the_device_is_the_hosts_bit_for_bit(prepare, tmp_path, options, graph, eager):
     task = prepare(steps=15, log_every=4, checkpoint_every=6, **options)
@@ -67,7 +67,7 @@ def test_a_run_on_the_device_is_the_hosts_bit_for_bit(prepare, tmp_path, options
 # ---- nothing waits inside a step
 
 
-@pytest.mark.parametrize("options", [*EVERY[:-1], {"graph": False}], ids=lambda o: "-".join(map(str, o.values())))
+@pytest.mark.parametrize("options", [*EVERY, {"graph": False}], ids=lambda o: "-".join(map(str, o.values())))
 def test_a_step_reads_and_sends_nothing_but_what_the_feed_carries(prepare, monkeypatch, options):
     task = prepare(steps=13, **options)
     backend, told = fake_stream.device(), []

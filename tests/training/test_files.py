@@ -48,10 +48,10 @@ from pathlib import Path
 
 resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
 signal.alarm(60)
-from dimref.training import checkpoint, config, metrics
 from dimref.data.files import need_file
 from dimref.errors import DimrefError
 from dimref.plots.accuracies import read_probes
+from dimref.training import checkpoint, config, metrics
 
 for path in map(Path, sys.argv[1:]):
     for read in (config.read, metrics.read, read_probes, checkpoint.load, need_file):

@@ -400,7 +400,7 @@ _SQUARE = Form(
     signature=SQUARE,
     meaning="f(parameters, features (N, L, F), y (N, D)) -> scores (N, N, L), [i, j, l] = T(f_il, y_j)",
     draw=partial(_draw_square, discriminators.init_concat),
-    reference=reference(discriminators.concat_square, SQUARE),
+    reference=reference(discriminators.concat_scores, SQUARE),
     conventions=(_square("transposed", partial(square, transposed=True), *_TRANSPOSED),),
     mistakes=(
         *_head_mistakes(lambda key, above, *rest: _square(key, partial(square, above=above), *rest), CONCAT,
@@ -417,7 +417,7 @@ _DOT = Form(
     signature=SQUARE,
     meaning="f(parameters, features (N, L, F), y (N, D)) -> scores (N, N, L), [i, j, l] = ⟨a(f_il), b(y_j)⟩/√E",
     draw=partial(_draw_square, discriminators.init_dot),
-    reference=reference(discriminators.dot_square, SQUARE),
+    reference=reference(discriminators.dot_scores, SQUARE),
     conventions=(
         _square("not-scaled", partial(dot, power=0.0), "the dot scorer without the factor 1/√E",
                 "√E times as large: 45 times at E = 2048; the softmax starts saturated", "divide by √E",

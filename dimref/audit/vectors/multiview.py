@@ -25,6 +25,7 @@ def cases() -> Iterator[Case]:
     yield from _encoder(Draw(42))
     yield from _directions(Draw(43))
     yield _loss(Draw(44))
+    yield _window_mean(Draw(28))
 
 
 def _views(draw: Draw) -> Iterator[Case]:
@@ -104,6 +105,13 @@ def _network(draw: Draw) -> Tree:
 
 def _sizes() -> dict[str, Any]:
     return {"ndf": LAYOUT.ndf, "ndepth": LAYOUT.ndepth, "nrkhs": LAYOUT.nrkhs, "padded": LAYOUT.padded}
+
+
+def _window_mean(draw: Draw) -> Case:
+    inputs = {"x": draw.uniform(2, 3, 6, 2), "weight": draw.uniform(2, 2, 2, 2)}
+    options = {"kernel": (2, 3), "stride": (1, 2)}
+    run = lambda i: {"value": amdim_encoder.window_mean(i["x"], *options.values())}  # noqa: E731
+    return Case("multiscale.window_mean", "2×3, stride 1×2", inputs, run, options, ("x",))
 
 
 def _directions(draw: Draw) -> Iterator[Case]:

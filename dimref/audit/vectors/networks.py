@@ -145,7 +145,7 @@ def _scorers(draw: Draw) -> Iterator[Case]:
         more = {"index": index, "weight": draw.uniform(n, places)}
         yield Case("discriminators.concat_pairs", name, {**inputs, **more}, pairs, {}, seen, of="product")
     more = {"weight": draw.uniform(n, n, places)}
-    run = of_arguments(discriminators.concat_square, *seen)
+    run = of_arguments(discriminators.concat_scores, *seen)
     yield Case("discriminators.concat_square", "3 images", {**inputs, **more}, run, {}, seen)
 
     def candidates(inputs: Tree) -> Tree:
@@ -158,7 +158,7 @@ def _scorers(draw: Draw) -> Iterator[Case]:
     yield Case("discriminators.concat_candidates", "K = 3", {**inputs, **more}, candidates, {}, seen, of="negatives")
     dot = draw.like(discriminators.init_dot(ANY, f, d, units=6))
     more = {"parameters": dot, "weight": draw.uniform(n, n, places)}
-    run = of_arguments(discriminators.dot_square, *seen)
+    run = of_arguments(discriminators.dot_scores, *seen)
     yield Case("discriminators.dot_square", "3 images", {**inputs, **more}, run, {}, seen, float32=True)
 
 

@@ -33,10 +33,17 @@ HOW_TO_READ = (
     "are meant. Compare float64 to about 1e-12 and float32 to about 1e-5 of the array's largest element."
 )
 
-HOMES = {  # of functions whose published names are shorter than their modules'
+HOMES = {  # the modules of functions whose published names are shorter
+    "amdim": "amdim.objective",
     "augment": "amdim.augmentation",
     "multiscale": "amdim.encoder",
+    "encoders.fold": "engine.folded",
+    "encoders.encode_folded": "engine.folded",
     **{name: f"{room}.{name}" for name, room in ROOMS.items()},
+}
+RENAMED = {  # published names stay
+    "discriminators.concat_square": "discriminators.concat_scores",
+    "discriminators.dot_square": "discriminators.dot_scores",
 }
 
 
@@ -108,8 +115,15 @@ def key_of(case: Case, role: str, name: str) -> str:
     return f"{case.function.partition('.')[2]}/{plain}/{role}/{name}"
 
 
+def home_of(function: str) -> str:
+    """Where a function of a published name is defined: "theory.information.entropy" for information.entropy."""
+    module, _, name = RENAMED.get(function, function).partition(".")
+    return f"{HOMES.get(function, HOMES.get(module, module))}.{name}"
+
+
 def _describe(function: str) -> dict[str, Any]:
-    module, _, name = function.partition(".")
-    found = getattr(importlib.import_module(f"dimref.{HOMES.get(module, module)}"), name)
-    text = inspect.getdoc(found) or ""
-    return {"file": f"{module}.npz", "meaning": text, "source": equations.source_of(found)}
+    module = function.partition(".")[0]
+    home, _, name = home_of(function).rpartition(".")
+    described = getattr(importlib.import_module(f"dimref.{home}"), name)
+    text = inspect.getdoc(described) or ""
+    return {"file": f"{module}.npz", "meaning": text, "source": equations.source_of(described)}

@@ -1,4 +1,4 @@
-"""Every entry of the catalogue: it is documented, it differs from its reference, and the verdict knows it again."""
+"""Every entry of the catalogue: it is documented, and it differs from its reference, which conforms."""
 
 import numpy as np
 import pytest
@@ -44,24 +44,6 @@ def test_each_variant_differs_from_the_reference(contract, form):
 def test_the_reference_conforms(contract, form):
     seen = cases.observe(form, as_target(form, form.reference), Limits(), 32, 1)
     assert verdict.judge(form, contract.title, seen).verdict == "conforms"
-
-
-SOME = [(c, f) for c, f in WITH_REFERENCE if (c.name, f.name) in {
-    ("dv", "pairs"), ("nwj", "matrix"), ("jsd", "pairs"), ("plug_in", "pairs"), ("smile", "matrix"), ("tuba", "pairs"),
-    ("mine", "pairs"), ("infonce", "sampled"), ("chi2", "pairs"), ("reverse_kl", "pairs"),
-    ("squared_hellinger", "pairs"), ("total_variation", "pairs"), ("gan", "pairs"), ("all_pairs", "matrix"),
-    ("mask", "count"), ("masked_logsumexp", "matrix"), ("roll", "index"), ("amdim_direction", "embeddings"),
-    ("amdim_direction", "scores"), ("amdim_pair", "embeddings"),
-}]  # fmt: skip
-
-
-@pytest.mark.parametrize(("contract", "form"), SOME, ids=named(SOME))
-def test_each_variant_is_known_again(contract, form):
-    for role, expected in (("conventions", "another valid convention"), ("mistakes", "mistake")):
-        for v in getattr(form, role):
-            seen = cases.observe(form, as_target(form, v.function), Limits(), 24, 2)
-            found = verdict.judge(form, contract.title, seen)
-            assert (found.verdict, found.key) == (expected, v.key)
 
 
 @pytest.mark.parametrize(("contract", "form"), WITH_REFERENCE, ids=named(WITH_REFERENCE))

@@ -44,9 +44,9 @@ def test_concat_candidates(traced):
 
 def test_squares(traced):
     a = traced(bound="infonce", global_weight=1.0).arrays
-    dot = discriminators.dot_square(tree(a, "parameters/local/"), a["local/features"], a["encoder/y"])
+    dot = discriminators.dot_scores(tree(a, "parameters/local/"), a["local/features"], a["encoder/y"])
     np.testing.assert_allclose(a["local/scores"], dot, rtol=1e-5, atol=1e-6)  # which adds two products in one memory
-    concat = discriminators.concat_square(tree(a, "parameters/global/"), a["global/features"], a["encoder/y"])
+    concat = discriminators.concat_scores(tree(a, "parameters/global/"), a["global/features"], a["encoder/y"])
     np.testing.assert_array_equal(a["global/scores"], concat)
 
 

@@ -5,8 +5,8 @@ import pytest
 from fake_cupy import STRICT
 
 from dimref.backend import NUMPY
+from dimref.evaluation.probes import classifier, linear_probe
 from dimref.evaluation.probes import linear as module
-from dimref.evaluation.probes import linear_probe
 from dimref.evaluation.probes.linear import PENALTIES
 
 
@@ -40,6 +40,12 @@ def test_accuracy_is_that_of_scikit_learns_logistic_regression(classes, features
     assert found.accuracy > max(score(penalty) for penalty in PENALTIES) - 0.02
 
 
+@pytest.fixture
+def few_steps(monkeypatch):
+    """For what does not depend on how well the probe is fitted."""
+    monkeypatch.setattr(classifier, "LEAST_STEPS", 40)
+
+
 def test_classes_far_apart_are_told_apart_without_a_mistake():
     train, test = gaussian_classes(400, distance=6.0)
     found = linear_probe(train, test)
@@ -56,7 +62,7 @@ def test_features_that_know_nothing_give_chance():
 
 
 @pytest.mark.parametrize("best", range(4))
-def test_the_penalty_is_that_of_the_best_accuracy_on_what_was_left_out(monkeypatch, best):
+def test_the_penalty_is_that_of_the_best_accuracy_on_what_was_left_out(few_steps, monkeypatch, best):
     train, test = gaussian_classes(100)
     counts = []
 
@@ -83,25 +89,25 @@ def test_a_penalty_that_hides_the_signal_is_not_chosen(monkeypatch):
     assert found.accuracy > 0.85
 
 
-def test_the_test_labels_have_no_part_in_the_choice():
+def test_the_test_labels_have_no_part_in_the_choice(few_steps):
     train, (x, labels) = gaussian_classes(300)
     found = [linear_probe(train, (x, other)) for other in (labels, (labels + 1) % 4, np.zeros_like(labels))]
     assert len({result.chosen["penalty"] for result in found}) == 1
     assert found[0].accuracy > 0.8 > 0.3 > found[1].accuracy
 
 
-def test_the_test_set_has_no_part_in_the_standardization():
+def test_the_test_set_has_no_part_in_the_standardization(few_steps):
     train, (x, labels) = gaussian_classes(300)
     alone = [linear_probe(train, (x[k : k + 1], labels[k : k + 1])).accuracy for k in range(3)]
     assert np.mean(alone) == linear_probe(train, (x[:3], labels[:3])).accuracy
 
 
-def test_the_same_seed_gives_the_same_result():
+def test_the_same_seed_gives_the_same_result(few_steps):
     train, test = gaussian_classes(300, distance=0.4)
     assert linear_probe(train, test, seed=1) == linear_probe(train, test, seed=1)
 
 
-def test_the_scale_of_a_feature_does_not_matter():
+def test_the_scale_of_a_feature_does_not_matter(few_steps):
     (x, labels), (x_test, labels_test) = gaussian_classes(300, distance=0.5)
     scaled = linear_probe((x * 1024, labels), (x_test * 1024, labels_test))  # exact in floating point
     assert scaled == linear_probe((x, labels), (x_test, labels_test))
@@ -115,7 +121,7 @@ def test_constant_features_are_no_trouble():
     assert 0 <= linear_probe((nothing, labels[:50]), (nothing, labels_test[:50])).accuracy <= 1
 
 
-def test_the_fewest_samples_will_do_and_fewer_are_refused():
+def test_the_fewest_samples_will_do_and_fewer_are_refused(few_steps):
     (x, labels), (x_test, labels_test) = gaussian_classes(40)
     assert linear_probe((x[:10], labels[:10]), (x_test[:1], labels_test[:1])).train_count == 10
     for n, m in ((9, 5), (20, 0)):
@@ -123,7 +129,7 @@ def test_the_fewest_samples_will_do_and_fewer_are_refused():
             linear_probe((x[:n], labels[:n]), (x_test[:m], labels_test[:m]))
 
 
-def test_labels_are_names_and_not_numbers():
+def test_labels_are_names_and_not_numbers(few_steps):
     """Labels with gaps cost nothing, and a class that only the test set has is one that is never guessed right."""
     (x, labels), (x_test, labels_test) = gaussian_classes(300, distance=0.5)
     names = np.array([3, 70_000, 10, 2**40])
@@ -133,7 +139,7 @@ def test_labels_are_names_and_not_numbers():
     assert linear_probe((x, labels), (x_test, np.full(300, 9))).accuracy == 0
 
 
-def test_the_strict_device_gives_numpys_result():
+def test_the_strict_device_gives_numpys_result(few_steps):
     train, test = gaussian_classes(120, classes=3, features=6, distance=0.6)
     assert linear_probe(train, test, backend=STRICT) == linear_probe(train, test, backend=NUMPY)
 

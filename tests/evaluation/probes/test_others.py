@@ -1,5 +1,6 @@
 """The probes with a hidden layer, by support vectors and by neighbours, against scikit-learn, brute force and each other."""
 
+import importlib.util
 import sys
 
 import numpy as np
@@ -12,7 +13,7 @@ from dimref.backend import NUMPY
 from dimref.errors import DimrefError
 from dimref.evaluation.probes import PROBES, classifier, knn, linear, mlp, problem_of, svm
 
-SKLEARN = pytest.importorskip("sklearn")
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("sklearn") is None, reason="needs scikit-learn")
 
 
 def rings(n, seed):

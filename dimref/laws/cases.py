@@ -1,0 +1,76 @@
+"""What several families draw from: scores, score matrices, positive and negative pairs, distributions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from dimref import bounds, negatives
+from dimref.laws.law import Case, Sizes
+
+FAR = 40.0  # nats: e^−FAR is nothing beside 1 in float64
+
+
+def normal(rng: np.random.Generator, sizes: Sizes, *shape: int) -> np.ndarray:
+    """Scores: standard normal times the scale."""
+    return (sizes.scale * rng.standard_normal(shape)).astype(sizes.dtype)
+
+
+def mild(rng: np.random.Generator, sizes: Sizes, *shape: int) -> np.ndarray:
+    """Scores of a few nats, for laws of e^T itself."""
+    return (min(sizes.scale, 3.0) * rng.standard_normal(shape)).astype(sizes.dtype)
+
+
+def score_matrix(rng: np.random.Generator, sizes: Sizes) -> Case:
+    """Scores (N, N, L): anything, or every other time close to those of a critic that knows every positive pair."""
+    scores = normal(rng, sizes, sizes.n, sizes.n, sizes.locations)
+    if rng.random() < 0.5:
+        best = np.where(np.eye(sizes.n, dtype=bool), math.log(sizes.n), -FAR)
+        scores = (best[:, :, None] + 0.01 * rng.standard_normal(scores.shape)).astype(sizes.dtype)
+    return {"scores": scores}
+
+
+def mild_score_matrix(rng: np.random.Generator, sizes: Sizes) -> Case:
+    """Scores of a few nats, (N, N, L)."""
+    return {"scores": mild(rng, sizes, sizes.n, sizes.n, sizes.locations)}
+
+
+def pairs(rng: np.random.Generator, sizes: Sizes) -> Case:
+    """Scores of joint (N, L) and product (P, L): anything, or every other time separated with certainty."""
+    shapes = (sizes.n, sizes.locations), (sizes.m, sizes.locations)
+    joint, product = (normal(rng, sizes, *shape) for shape in shapes)
+    if rng.random() < 0.5:
+        joint, product = (sign * (np.abs(part) + part.dtype.type(FAR)) for part, sign in ((joint, 1), (product, -1)))
+    return {"joint": joint, "product": product}
+
+
+def mild_pairs(rng: np.random.Generator, sizes: Sizes) -> Case:
+    """Scores of a few nats of joint (N, L) and product (P, L)."""
+    shapes = (sizes.n, sizes.locations), (sizes.m, sizes.locations)
+    return {"joint": mild(rng, sizes, *shapes[0]), "product": mild(rng, sizes, *shapes[1])}
+
+
+def split_all(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The diagonal, and all N² pairs, of a score matrix on the host: (N, L), (N², L)."""
+    n = len(scores)
+    return np.ascontiguousarray(scores[np.arange(n), np.arange(n)]), scores.reshape(n * n, *scores.shape[2:])
+
+
+def distribution(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """A joint distribution, about a third of its entries 0 and the rest spread over orders of magnitude."""
+    weights = rng.random(shape) ** 3 * (rng.random(shape) < 0.7)
+    weights.flat[int(rng.integers(weights.size))] = 1.0
+    return weights / weights.sum()
+
+
+def matrix_bounds() -> tuple[Callable, ...]:
+    """Bounds as functions of a score matrix: InfoNCE in its three forms, then DV and JSD off the diagonal."""
+    return (
+        bounds.infonce,
+        lambda scores: bounds.infonce(scores, "all-locations"),
+        bounds.infonce_certified,
+        lambda scores: bounds.dv(*negatives.all_pairs(scores)),
+        lambda scores: bounds.jsd(*negatives.all_pairs(scores)),
+    )

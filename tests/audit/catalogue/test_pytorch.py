@@ -1,0 +1,37 @@
+"""PyTorch's own functions through the comparison: they conform, or follow a convention that is named."""
+
+import pytest
+from catalogue_checks import forms
+
+from dimref.audit import cases, verdict
+from dimref.audit.calling import Here
+from dimref.audit.catalogue import divergences, layers, norms
+
+FORMS = {name: form for family in (layers, norms, divergences) for name, form in forms(family.CONTRACTS)}
+CASES = 32
+
+
+def judged(target, form):
+    return verdict.judge(form, "it", cases.observe(form, target, cases.Limits(), CASES, 0))
+
+
+def test_pytorchs_own_functions_conform():
+    torch = pytest.importorskip("torch")
+    f, form = torch.nn.functional, FORMS
+    own = {
+        "linear-torch": f.linear,
+        "conv2d-channels-first": lambda x, w, b, stride, padding: f.conv2d(x, w, b, stride, padding),
+        "conv_transpose2d-channels-first": lambda x, w, b, s, p: f.conv_transpose2d(x, w, b, s, p),
+        "layer_norm-rows": lambda x, gain, shift: f.layer_norm(x, x.shape[-1:], gain, shift),
+        "batch_norm-output-first": lambda x, gain, shift: f.batch_norm(x, None, None, gain, shift, training=True),
+        "batch_norm_inference-channels-first": lambda x, g, s, mean, var: f.batch_norm(x, mean, var, g, s),
+    }
+    for name, function in own.items():
+        assert judged(Here(function, "torch", name), form[name]).verdict == verdict.CONFORMS, name
+
+
+def test_kl_div_of_a_logarithm_of_0_is_named_a_convention():
+    torch = pytest.importorskip("torch")
+    target = Here(lambda p, q: torch.nn.functional.kl_div(q.log(), p, reduction="sum"), "torch", "kl_div")
+    found = judged(target, FORMS["kl_divergence-table"])
+    assert (found.verdict, found.key) == (verdict.CONVENTION, "zero-over-zero")
