@@ -23,7 +23,7 @@ from dimref.training import choices
 def plot(run: Path, data_dir: str | None, checkpoint: str, backend: str, threads: int | None) -> None:
     """Draw a run's pictures into its directory: curves, filters, neighbours, components, views, accuracies.
 
-    A picture whose files are missing is left out, and said why: accuracies need what dimref evaluate writes. Only amdim
+    A picture whose files are missing is left out, with the reason: accuracies need what dimref evaluate writes. Only AMDIM
     has views.
     """
     set_threads(threads)

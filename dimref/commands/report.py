@@ -44,7 +44,7 @@ def _terms(config: Config) -> str:
     """The weighted terms of Deep InfoMax."""
     terms = [
         f"{weight:g} × {name} {config.bound.upper() if config.bound != 'infonce' else 'InfoNCE'}"
-        f" ({config.scorer if name == 'local' else 'concat'}, {config.negatives_of(name)})"
+        f" ({config.critic if name == 'local' else 'concat'}, {config.negatives_of(name)})"
         for name, weight in (("global", config.global_weight), ("local", config.local_weight))
         if weight
     ]

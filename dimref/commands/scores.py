@@ -105,7 +105,7 @@ def _notes(cell: Cell, limit: float) -> Iterator[str]:
 
 
 def _meaning(name: str, limit: float, size: int) -> str:
-    """What a measure's rows say."""
+    """What a measure's rows mean."""
     if name == "ms-ssim":
         weights = scales(size)
         listed = ", ".join(f"{weight:.3f}" for weight in weights)

@@ -14,9 +14,8 @@ def high_water() -> int | None:
 
     Linux counts it for each program in /proc; `getrusage` there begins with that of the process that started it.
     """
-    found = _kilobytes(STATUS, "VmHWM")
-    if found is not None:
-        return found
+    if (peak := _kilobytes(STATUS, "VmHWM")) is not None:
+        return peak
     try:
         import resource
     except ImportError:  # Windows
