@@ -158,9 +158,7 @@ def _refuse_bomb(paths: list[Path], image: int) -> None:
     needed = len(paths) * image
     if needed > MOST_UNPACKED and needed > MOST_RATIO * (size := sum(need_file(path).stat().st_size for path in paths)):
         excess = f"{needed} (if they are meant to be blank, resize them or set a limit)"
-        raise fault(
-            paths[0].parent, f"images of at most {MOST_RATIO} times the {size} bytes of their files", listed_files
-        )
+        raise fault(paths[0].parent, f"images of at most {MOST_RATIO} times the {size} bytes of their files", excess)
 
 
 def _decode(path: Path, pillow: ModuleType, size: tuple[int, ...] | None, first: Path) -> np.ndarray:
