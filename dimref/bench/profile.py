@@ -1,9 +1,9 @@
-"""Where the time of dimref's step goes: each primitive forward and backward, Adam, and the tape that is left.
+"""Where the time of dimref's step goes: each primitive forward and backward, Adam, and the rest, the tape.
 
 For the profiled steps every primitive that the tape knows is replaced by one with a stopwatch: the function of raw arrays
 inside it (forward), and the VJP that the tape calls (backward). At every moment exactly one thing is on the clock, the
 innermost, so the parts sum to the whole. What is on the clock outside of all of them is the tape: boxes, nodes, the sweep
-back, and the shapes and checks of the layers. What the stopwatch itself takes is measured alone and taken off the tape's.
+back, and the shapes and checks of the layers. The stopwatch's own time is measured alone and subtracted from the tape's.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ OWN = (
 )  # the modules of dimref's primitives
 GROUPS = ("matrix products", "elementwise", "moving elements", "Adam", "tape", "stopwatch")
 STATISTICS = ("moments", "saturated scores")
-# Work that is done off the tape, by name: batch norm's moments, the share of saturated scores, AMDIM's views and its scores,
+# Untraced work, by name: batch norm's moments, the share of saturated scores, AMDIM's views and its scores,
 # Adam, and the sums of gradients that come together at one node or from several blocks.
 OFF_TAPE = (
     (batch_norm, "moments", STATISTICS[0]),
@@ -192,7 +192,7 @@ def group_of(leaf: str) -> str:
 
 @contextmanager
 def _watched(clock: Clock) -> Iterator[None]:
-    """Every primitive with a VJP, and the work off the tape, on the clock."""
+    """Every primitive with a VJP, and the untraced work, on the clock."""
     with ExitStack() as undo:
         undo.callback(setattr, threads, "in_order", threads.in_order)
         threads.in_order = lambda function, items: map(function, items)  # one clock: what threads share, one by one
@@ -230,7 +230,7 @@ def _cell_of_raw(primitive: Any) -> Any:
 def _timed_raw(clock: Clock, name: str, raw: Callable[..., Any]) -> Callable[..., Any]:
     def timed(*args: Any, **kwargs: Any) -> Any:
         outer = clock.stack[-1] if clock.stack else TAPE
-        # Within a VJP (or another primitive) the time is that one's; at the top and off the tape it is its own.
+        # Within a VJP (or another primitive) the time is that one's; at the top and untraced it is its own.
         inherits = outer != TAPE and outer.leaf not in STATISTICS
         with clock.on(Key(outer.owner, outer.sweep, name) if inherits else Key(name, "forward", name)):
             return raw(*args, **kwargs)
