@@ -21,7 +21,7 @@ WIDTH = 98
 @click.option("--kind", type=click.Choice(choices.AUDIT_KINDS), default=None, help="Only these.  [default: all]")
 @json_option
 def catalogue(kind: str | None, json_file: Path | None) -> None:
-    """Print the catalogue: what can be audited, other valid conventions, and the known mistakes with their mends."""
+    """Print the catalogue: what can be audited, other valid conventions, and the known mistakes with their fixes."""
     from dimref.audit import contract
 
     found = [_entry(each) for each in contract.contracts(kind or "")]
@@ -58,7 +58,7 @@ def _told(variant: Variant) -> dict[str, Any]:
         "key": variant.key,
         "title": variant.title,
         "consequence": variant.consequence,
-        "mend": variant.mend,
+        "mend": variant.fix,
         "source": variant.source,
         "forms": [],
     }
@@ -73,9 +73,9 @@ def _lines(entry: dict[str, Any]) -> list[str]:
         for variant in entry[f"{word}s"]:
             lines += textwrap.wrap(f"{word} {variant['key']}: {variant['title']}", WIDTH, initial_indent="  ",
                                    subsequent_indent="      ")  # fmt: skip
-            for title in ("consequence", "mend"):
-                if variant[title]:
-                    lines += textwrap.wrap(variant[title], WIDTH, initial_indent=f"      {title:<13}",
+            for title, text in (("consequence", variant["consequence"]), ("fix", variant["mend"])):
+                if text:
+                    lines += textwrap.wrap(text, WIDTH, initial_indent=f"      {title:<13}",
                                            subsequent_indent=" " * 19)  # fmt: skip
     return lines
 

@@ -34,7 +34,7 @@ def positional(function, form):
 
 
 def judged(target, form):
-    return verdict.judge(form, "it", cases.observe(form, target, cases.Limits(), CASES, 0))
+    return verdict.evaluate(form, "it", cases.observe(form, target, cases.Limits(), CASES, 0))
 
 
 # A form with the channels first has the variants of the one with the channels last: the tests of its family hold it.
