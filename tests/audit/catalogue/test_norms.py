@@ -74,7 +74,9 @@ def test_a_variant_departs_as_much_as_it_says(form, variant):
 @pytest.mark.parametrize(
     "form",
     [
-        form if not name.startswith("batch_norm-") or name == "batch_norm-output-last" else pytest.param(form, marks=pytest.mark.exhaustive)
+        form
+        if not name.startswith("batch_norm-") or name == "batch_norm-output-last"
+        else pytest.param(form, marks=pytest.mark.exhaustive)
         for name, form in FORMS.items()
     ],
     ids=FORMS,
