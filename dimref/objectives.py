@@ -43,7 +43,7 @@ class Objective:
         """The kind of negatives of the "local" or the "global" term."""
         return self.local_negatives if term == "local" else self.global_negatives
 
-    def scorer(self, term: str) -> str:
+    def critic(self, term: str) -> str:
         """The critic of the "local" or the "global" term."""
         return self.local_scorer if term == "local" else "concat"
 
@@ -160,7 +160,7 @@ def score(term: str, parameters: Tree, encoding: Encoding, noise: Tree, objectiv
     local, last = encoding.local_map, encoding.last_map
     features = encoders.by_location(local) if term == "local" else ops.reshape(last, (last.shape[0], 1, -1))
     kind = objective.negatives(term)
-    if objective.scorer(term) == "dot":
+    if objective.critic(term) == "dot":
         scores = discriminators.dot_scores(parameters, features, encoding.y)
     elif kind in ("shuffle", "roll"):
         return discriminators.concat_pairs(parameters, features, encoding.y, noise["index"])

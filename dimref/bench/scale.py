@@ -15,11 +15,10 @@ import numpy as np
 
 from dimref import bounds, encoders, ops
 from dimref.backend import Backend, get_backend
-from dimref.bench import memory
 from dimref.encoders import Layout
 from dimref.export.inference import Encoder
 from dimref.tape import value_and_gradients
-from dimref.training import loop
+from dimref.training import loop, memory
 from dimref.training.config import Config
 from dimref.training.state import initial_state
 from dimref.training.task import Task
@@ -98,6 +97,6 @@ def _median(call: Callable[[], Any], backend: Backend, seconds: float) -> float:
 
 
 def _since(before: int | None, backend: Backend) -> int | None:
-    """What the peak has risen by; None on a device, whose memory the system does not tell."""
+    """The rise of the peak; None on a device, whose memory the system does not report."""
     after = memory.high_water()
     return None if before is None or after is None or backend.name != "numpy" else after - before

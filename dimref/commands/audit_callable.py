@@ -15,7 +15,7 @@ from dimref.training import choices
 WHAT = {
     "bound": "a bound on information, or a loss that is one",
     "negatives": "what makes pairs of the product",
-    "discriminator": "a scorer of pairs",
+    "discriminator": "a critic of pairs",
     "layer": "a layer",
     "information": "an exact quantity of tables or Gaussians",
     "prior": "a loss of the game with the prior",
@@ -45,7 +45,7 @@ def command(kind: str) -> click.Command:
     @click.argument("name")
     @click.argument("target")
     @click.option(
-        "--framework", type=click.Choice(choices.FRAMEWORKS), default=None, help="Its framework.  [default: found out]"
+        "--framework", type=click.Choice(choices.FRAMEWORKS), default=None, help="Its framework.  [default: detected]"
     )
     @click.option("--adapter", default="", metavar="FILE.py:FUNCTION", help="Calls TARGET as it wants to be called.")
     @click.option("--form", default="", help="How it is called.  [default: the first of NAME's]")
@@ -77,24 +77,26 @@ def _audit(
     from dimref.audit.contract import find
     from dimref.audit.sandbox import Sandbox
 
-    find(kind, name).form(how["form"])  # a wrong name is told before anything is started
-    with status() as tell:
-        tell(f"importing {target}")
-        with Sandbox(target, how["framework"] or "", how["adapter"], how["time_limit"], how["memory_limit"]) as held:
-            found = callables.audit(_Watched(held, tell), kind, name, how["form"], how["examples"], how["seed"])
-    printer(json_file)(report.text(found))
-    write_json(json_file, report.as_json(found))
-    if found.verdict == callables.FAILED:
+    find(kind, name).form(how["form"])  # a wrong name is refused before anything is started
+    with status() as show:
+        show(f"importing {target}")
+        with Sandbox(
+            target, how["framework"] or "", how["adapter"], how["time_limit"], how["memory_limit"]
+        ) as sandboxed:
+            result = callables.audit(_Watched(sandboxed, show), kind, name, how["form"], how["examples"], how["seed"])
+    printer(json_file)(report.text(result))
+    write_json(json_file, report.as_json(result))
+    if result.verdict == callables.FAILED:
         context.exit(2)
-    if not found.passes(strict):
+    if not result.passes(strict):
         context.exit(1)
 
 
 class _Watched:
     """A target whose calls are counted on the terminal."""
 
-    def __init__(self, target: Any, tell: Callable[[str], None]) -> None:
-        self.name, self._target, self._tell, self._count = target.name, target, tell, 0
+    def __init__(self, target: Any, show: Callable[[str], None]) -> None:
+        self.name, self._target, self._show, self._count = target.name, target, show, 0
 
     @property
     def framework(self) -> str:
@@ -103,5 +105,5 @@ class _Watched:
     def call(self, signature: Any, inputs: Any) -> Any:
         self._count += 1
         if self._count % 10 == 0:
-            self._tell(f"{self.name}: {self._count} calls in {self.framework}")
+            self._show(f"{self.name}: {self._count} calls in {self.framework}")
         return self._target.call(signature, inputs)

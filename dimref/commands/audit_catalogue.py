@@ -21,17 +21,17 @@ WIDTH = 98
 @click.option("--kind", type=click.Choice(choices.AUDIT_KINDS), default=None, help="Only these.  [default: all]")
 @json_option
 def catalogue(kind: str | None, json_file: Path | None) -> None:
-    """Print the catalogue: what can be audited, other valid conventions, and the known mistakes with their mends."""
+    """Print the catalogue: what can be audited, other valid conventions, and the known mistakes with their fixes."""
     from dimref.audit import contract
 
-    found = [_entry(each) for each in contract.contracts(kind or "")]
+    entries = [_entry(each) for each in contract.contracts(kind or "")]
     say = printer(json_file)
-    for entry in found:
+    for entry in entries:
         say("\n".join(_lines(entry)) + "\n")
-    conventions = sum(len(entry["conventions"]) for entry in found)
-    mistakes = sum(len(entry["mistakes"]) for entry in found)
-    say(f"{len(found)} quantities, {conventions} other conventions, {mistakes} known mistakes")
-    write_json(json_file, found)
+    conventions = sum(len(entry["conventions"]) for entry in entries)
+    mistakes = sum(len(entry["mistakes"]) for entry in entries)
+    say(f"{len(entries)} quantities, {conventions} other conventions, {mistakes} known mistakes")
+    write_json(json_file, entries)
 
 
 def _entry(contract: Contract) -> dict[str, Any]:
@@ -39,9 +39,9 @@ def _entry(contract: Contract) -> dict[str, Any]:
     conventions: dict[str, Any] = {}
     mistakes: dict[str, Any] = {}
     for form in contract.forms:
-        for found, variants in ((conventions, form.conventions), (mistakes, (*form.mistakes, *form.numerical))):
+        for known, variants in ((conventions, form.conventions), (mistakes, (*form.mistakes, *form.numerical))):
             for variant in variants:
-                found.setdefault(variant.key, _told(variant))["forms"].append(form.name)
+                known.setdefault(variant.key, _described(variant))["forms"].append(form.name)
     return {
         "kind": contract.kind,
         "name": contract.name,
@@ -53,12 +53,12 @@ def _entry(contract: Contract) -> dict[str, Any]:
     }
 
 
-def _told(variant: Variant) -> dict[str, Any]:
+def _described(variant: Variant) -> dict[str, Any]:
     return {
         "key": variant.key,
         "title": variant.title,
         "consequence": variant.consequence,
-        "mend": variant.mend,
+        "mend": variant.fix,
         "source": variant.source,
         "forms": [],
     }
@@ -73,9 +73,9 @@ def _lines(entry: dict[str, Any]) -> list[str]:
         for variant in entry[f"{word}s"]:
             lines += textwrap.wrap(f"{word} {variant['key']}: {variant['title']}", WIDTH, initial_indent="  ",
                                    subsequent_indent="      ")  # fmt: skip
-            for title in ("consequence", "mend"):
-                if variant[title]:
-                    lines += textwrap.wrap(variant[title], WIDTH, initial_indent=f"      {title:<13}",
+            for title, text in (("consequence", variant["consequence"]), ("fix", variant["mend"])):
+                if text:
+                    lines += textwrap.wrap(text, WIDTH, initial_indent=f"      {title:<13}",
                                            subsequent_indent=" " * 19)  # fmt: skip
     return lines
 

@@ -57,25 +57,25 @@ def export(
     from dimref.training.files import replace
     from dimref.training.task import prepare
 
-    found = exporter.trace(prepare(config), dtype, after)
-    size = exporter.write(out, found)
-    text = json.dumps(found.manifest, ensure_ascii=False, indent=1) + "\n"
+    traced = exporter.trace(prepare(config), dtype, after)
+    size = exporter.write(out, traced)
+    text = json.dumps(traced.manifest, ensure_ascii=False, indent=1) + "\n"
     if manifest_file is not None and str(manifest_file) == "-":
         click.echo(text, nl=False)
         return
     if manifest_file is not None:
         replace(manifest_file, text.encode())
     click.echo(
-        f"{out}  {len(found.arrays)} arrays, {size / 1e6:.0f} MB: step {after + 1} with seed {config.seed}, {dtype}"
+        f"{out}  {len(traced.arrays)} arrays, {size / 1e6:.0f} MB: step {after + 1} with seed {config.seed}, {dtype}"
     )
-    click.echo(f"loss {float(found.arrays['loss']):.7g}, equal to training's own to rounding")
+    click.echo(f"loss {float(traced.arrays['loss']):.7g}, equal to training's own to rounding")
     click.echo(f"next  save your arrays under the same names, then dimref audit trace compare {out} theirs.npz")
 
 
-def _config(source: str, given: dict[str, Any]) -> Config:
+def _config(source: str, changes: dict[str, Any]) -> Config:
     options = PRESETS[source] if source in PRESETS else configs.read(Path(source))
     default = {} if "batch_size" in options else {"batch_size": 8}
-    return Config(**{**options, **default, **{name: value for name, value in given.items() if value is not None}})
+    return Config(**{**options, **default, **{name: value for name, value in changes.items() if value is not None}})
 
 
 @trace.command()

@@ -77,14 +77,14 @@ def bench(
         tf32=tf32,
     )
     say = printer(json_file)
-    with status() as tell:
+    with status() as show:
 
         def watch(result: dict[str, Any]) -> None:
-            tell("")
+            show("")
             lines = report.preset(result["presets"][-1]) if result["presets"] else report.opening(result)
             say("\n".join(lines) + "\n")
 
-        result = compare.compare(options, tell, workers.Worker, watch)
+        result = compare.compare(options, show, workers.Worker, watch)
     say(report.LEGEND)
     write_json(json_file, result)
 
@@ -119,8 +119,8 @@ def scale(
     if batch > train_images:
         raise DimrefError(f"--train-images: expected at least one batch of {batch} images, found {train_images}")
     options = growth.Options(candidates, train_images, encode_images, backend, batch, threads or _cores(), seconds)
-    with status() as tell:
-        result = growth.grow(options, tell, workers.Worker)
+    with status() as show:
+        result = growth.grow(options, show, workers.Worker)
     say = printer(json_file)
     for line in report.growth(result):
         say(line)
@@ -133,7 +133,7 @@ def scale(
 
 
 def _picture(plot: bool | None) -> bool:
-    """Whether to draw; a picture that was asked for and cannot be drawn is told before the measurements."""
+    """Whether to draw; one that was requested and cannot be drawn is refused before the measurements."""
     from dimref import plots
 
     if plot and not plots.available():

@@ -34,7 +34,7 @@ def check(
     json_file: Path | None,
     only_list: bool,
 ) -> None:
-    """Try every inequality and identity of the theory on this machine, and say how tight each came.
+    """Try every inequality and identity of the theory on this machine, and report how tight each came.
 
     A violated law prints its smallest counterexample as Python that can be pasted; the exit code is then 1.
     """
@@ -50,22 +50,22 @@ def check(
         return
     device = get_backend(backend)
     engine.turn_on()
-    tell = printer(json_file)
+    say = printer(json_file)
     results = []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an overflow in a broken function is told by its slack
+        warnings.simplefilter("ignore")  # an overflow in a broken function shows in its slack
         for count, result in enumerate(laws.check(pattern, device, examples, seed)):
             if count == 0:
-                tell(report.HEADER)
-            tell(report.row(result))
+                say(report.HEADER)
+            say(report.row(result))
             results.append(result)
     violated = [result for result in results if not result.obeyed]
-    tell(report.LEGEND)
+    say(report.LEGEND)
     for result in violated:
-        tell("\n" + report.counterexample(result))
+        say("\n" + report.counterexample(result))
     cases = sum(result.examples for result in results)
     outcome = f"{len(violated)} VIOLATED" if violated else "all as stated"
-    tell(f"\n{len(results)} laws, {cases:,} cases on {backend} ({device.device}), seed {seed}: {outcome}")
+    say(f"\n{len(results)} laws, {cases:,} cases on {backend} ({device.device}), seed {seed}: {outcome}")
     content = {
         "version": __version__,
         "backend": backend,

@@ -52,7 +52,7 @@ def encode(
         refuse_unwritable("--out", file)
     if kind not in encoder.kinds:
         raise DimrefError(f"--features {kind}: the encoder of {run} has {', '.join(encoder.kinds)} alone")
-    config = other_data(saved.config, data, data_dir, noise, None)  # its limit is not asked for
+    config = other_data(saved.config, data, data_dir, noise, None)  # not the run's limit
     images = readers.load(config.data, split, config.data_dir, limit, config.noise)
     start = time.perf_counter()
     hidden = sys.stderr is None or not sys.stderr.isatty()

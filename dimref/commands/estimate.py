@@ -99,9 +99,9 @@ def _read(x_file: Path, y_file: Path | None) -> tuple[np.ndarray, np.ndarray]:
     if x_file.suffix != ".npz":
         raise DimrefError(f"{x_file}: expected a .npz file with arrays x and y, or a second file with y, found neither")
     with open_npz(x_file) as archive:
-        found = npz_names(archive)
-        if not {"x", "y"} <= set(found):
-            raise fault(x_file, "arrays x and y", ", ".join(found) or "none")
+        names = npz_names(archive)
+        if not {"x", "y"} <= set(names):
+            raise fault(x_file, "arrays x and y", ", ".join(names) or "none")
         headers = {key: npz_header(x_file, archive, key) for key in ("x", "y")}
         rows = [(*shape, 0)[0] for shape, _ in headers.values()]
         if rows[0] != rows[1]:

@@ -32,12 +32,12 @@ def _words(allowed: tuple[str, ...], empty: bool = True) -> Callable[..., tuple[
     def read(context: click.Context, option: click.Parameter, text: str | None) -> tuple[str, ...] | None:
         if text is None or (empty and text.strip() == NOTHING):
             return None if text is None else ()
-        asked = [word.strip() for word in text.split(",")]
-        for word in asked:
+        requested = [word.strip() for word in text.split(",")]
+        for word in requested:
             if word not in allowed:
                 listed = ", ".join(allowed) + (f", or {NOTHING}" if empty else "")
                 raise DimrefError(f"{option.opts[0]}: expected some of {listed}, with commas between, found {word!r}")
-        return tuple(word for word in allowed if word in asked)
+        return tuple(word for word in allowed if word in requested)
 
     return read
 
@@ -77,6 +77,7 @@ def evaluate(
     from dimref.backend import get_backend
     from dimref.commands import scores
     from dimref.evaluation import evaluate as evaluation
+    from dimref.evaluation import report
     from dimref.evaluation.labelled import labelled_images
     from dimref.export import inference
     from dimref.plots.accuracies import EVALUATION
@@ -103,7 +104,7 @@ def evaluate(
         say(line)
     for name, reason in left_out.items():
         say(scores.row("left out", f"{name}: {reason}"))
-    content = scores.as_json(path, saved.step, images, requested, cells, left_out, encoder)
+    content = report.as_json(path, saved.step, images, requested, cells, left_out, encoder)
     write_json(run / EVALUATION, content)
     write_json(json_file, content)
     say(scores.row("results", str(run / EVALUATION)))
@@ -118,15 +119,15 @@ def _requested(
     """What to evaluate, and which of the defaults are left out for what reason.
 
     Raises:
-        DimrefError: a probe or measure that was asked for cannot be had, or none is left.
+        DimrefError: a probe or measure that was requested cannot be had, or none is left.
     """
     from dimref.evaluation.evaluate import Requested, obstacle
 
     chosen, left_out = {}, {}
-    for option, asked, default in (("probe", probes, DEFAULT_PROBES), ("measures", measures, choices.MEASURES)):
-        obstacles = {name: obstacle(name, images, encoder.layout) for name in (default if asked is None else asked)}
+    for option, names, default in (("probe", probes, DEFAULT_PROBES), ("measures", measures, choices.MEASURES)):
+        obstacles = {name: obstacle(name, images, encoder.layout) for name in (default if names is None else names)}
         for name, reason in obstacles.items():
-            if reason and asked is not None:
+            if reason and names is not None:
                 raise DimrefError(f"--{option} {name}: {reason}; leave it out")
             if reason:
                 left_out[name] = reason
@@ -146,7 +147,7 @@ def _picture(run: Path, config: Config, step: int) -> str:
     from dimref import plots
     from dimref.commands import pictures
 
-    return pictures.told(lambda: plots.accuracies(run, f"{pictures.title_of(config)}, step {step}"))
+    return pictures.drawn(lambda: plots.accuracies(run, f"{pictures.title_of(config)}, step {step}"))
 
 
 @contextmanager

@@ -22,7 +22,7 @@ SUFFIX = {"safetensors": ".safetensors", "torch-layout-npz": ".npz"}
 @click.option(
     "--checkpoint", type=click.Choice(choices.CHECKPOINTS), default="newest", help="Which.  [default: newest]"
 )
-@click.option("--scorers", is_flag=True, help="Also the scorers and the prior's discriminator.")
+@click.option("--scorers", is_flag=True, help="Also the critics and the prior's discriminator.")
 @click.option("--list", "listed", is_flag=True, help="Print the name and the shape of each array.")
 def export(run: Path, form: str, out: Path | None, checkpoint: str, scorers: bool, listed: bool) -> None:
     """Write the encoder's weights and running statistics under documented names.

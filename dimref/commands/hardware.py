@@ -1,4 +1,4 @@
-"""`dimref hardware`: everything that only a real device can tell."""
+"""`dimref hardware`: everything that only a real device shows."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def hardware(context: click.Context, names: tuple[str, ...], quick: bool, json_f
     from dimref.backend import get_backend
 
     device = get_backend("cupy").device
-    tell, found = printer(json_file), {}
-    tell(f"device     {device}")
+    say, results = printer(json_file), {}
+    say(f"device     {device}")
     for name, part in parts.run(tuple(dict.fromkeys(names)) or tuple(parts.PARTS), quick, parts.in_a_process):
-        found[name] = part
+        results[name] = part
         indent = " " * 18
         text = textwrap.fill(
             part["said"], 100, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
         ).lstrip()
-        tell(f"{name:<10} {'ok' if part['ok'] else 'FAILED':<6} {text}")
-    result = parts.report(device, found)
-    failed = [name for name, part in found.items() if not part["ok"]]
-    tell(f"{len(found)} parts: " + (f"{', '.join(failed)} FAILED" if failed else "all as expected"))
+        say(f"{name:<10} {'ok' if part['ok'] else 'FAILED':<6} {text}")
+    result = parts.report(device, results)
+    failed = [name for name, part in results.items() if not part["ok"]]
+    say(f"{len(results)} parts: " + (f"{', '.join(failed)} FAILED" if failed else "all as expected"))
     write_json(json_file, result)
     if failed:
         context.exit(1)

@@ -41,11 +41,11 @@ def set_threads(count: int | None) -> None:
 def other_data(
     config: Config, data: str | None, data_dir: str | None, noise: float | None, limit: int | None
 ) -> Config:
-    """The run's configuration with the data asked for; what is not said is the run's, unless it is of another dataset."""
+    """The run's configuration with the requested data; the rest is the run's, unless it is of another dataset."""
     if data not in (None, config.data):
         return dataclasses.replace(config, data=data, data_dir=data_dir, noise=noise, limit=limit)
-    given: dict[str, Any] = {"data_dir": data_dir, "noise": noise, "limit": limit}
-    return dataclasses.replace(config, **{name: value for name, value in given.items() if value is not None})
+    changes: dict[str, Any] = {"data_dir": data_dir, "noise": noise, "limit": limit}
+    return dataclasses.replace(config, **{name: value for name, value in changes.items() if value is not None})
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -113,10 +113,10 @@ def status() -> Iterator[Callable[[str], None]]:
         yield lambda text: None
         return
 
-    def tell(text: str) -> None:
+    def show(text: str) -> None:
         click.echo(f"\r\x1b[K{text[:99]}", nl=False, err=True)
 
     try:
-        yield tell
+        yield show
     finally:
-        tell("")
+        show("")

@@ -16,17 +16,12 @@ from dimref.export.inference import Encoder
 from dimref.plots.neighbours import queries
 from dimref.training.config import Config
 from dimref.training.files import RunError
-from dimref.training.method import AnyObjective, method_of
+from dimref.training.method import method_of
 from dimref.training.task import HELD, INIT, generator
 
 IMAGES = 1000  # test images in the pictures that show some
 VIEWED = 8  # images whose views are shown
 AUGMENTED = {"shift": "shifted by up to 4 pixels", "crop": "cropped and enlarged", "none": "not augmented"}
-
-
-def ceilings(objective: AnyObjective, n: int, locations: int) -> dict[str, float]:
-    """The ceiling in nats of each bound that is maximized, on batches of n images."""
-    return {term: objective.for_batch(n).ceiling(term, n, locations) for term in objective.weights}
 
 
 def title_of(config: Config) -> str:
@@ -35,28 +30,24 @@ def title_of(config: Config) -> str:
 
 
 def of_encoder(run: Path, encoder: Encoder, config: Config, step: int) -> Iterator[tuple[str, str]]:
-    """Draw filters, neighbours, components and, of amdim, views; yield each name, and its place or why it has none."""
-    title = f"{title_of(config)}, step {step}"
+    """Draw filters, neighbours, components and, of AMDIM, views; yield each name, and its place or why it has none."""
     _, side = method_of(encoder.layout).first_layer
-    yield "filters", told(lambda: plots.filters(run, _first_layers(encoder, config, step), side, title_of(config)))
+    yield "filters", drawn(lambda: plots.filters(run, _first_layers(encoder, config, step), side, title_of(config)))
     try:
-        found = some_images(config)
-        encoder.refuse_other_images(found.images, found.source)
+        shown = some_images(config)
+        encoder.refuse_other_images(shown.images, shown.source)
     except DimrefError as error:
         yield "images", f"no pictures of them: {error}"
         return
-    y = encoder.features(found.images)["y"]
-    pixels = encoders.scale(found.images, encoder.layout).reshape(len(y), -1)
-    of = f"{title}, {found.split} images"
-    spaces = {"y": y, "pixels": pixels}
+    y = encoder.features(shown.images)["y"]
+    spaces = {"y": y, "pixels": encoders.scale(shown.images, encoder.layout).reshape(len(y), -1)}
+    title = f"{title_of(config)}, step {step}, {shown.split} images"
+    labels = shown.labels, shown.classes
     if len(y) > 1:
-        yield (
-            "neighbours",
-            told(lambda: plots.neighbours(run, found.images, found.labels, found.classes, spaces, of)),
-        )
-    yield "components", told(lambda: plots.components(run, y, found.labels, found.classes, of))
+        yield "neighbours", drawn(lambda: plots.neighbours(run, shown.images, *labels, spaces, title))
+    yield "components", drawn(lambda: plots.components(run, y, *labels, title))
     if isinstance(layout := encoder.layout, amdim_encoder.Layout):
-        yield "views", told(lambda: _views(run, layout, config, found))
+        yield "views", drawn(lambda: _views(run, layout, config, shown))
 
 
 def how_augmented(kind: str) -> str:
@@ -64,20 +55,19 @@ def how_augmented(kind: str) -> str:
     return AUGMENTED[kind] + ("" if kind == "none" else ", colours jittered, a quarter of them grey")
 
 
-def _views(run: Path, layout: amdim_encoder.Layout, config: Config, found: Dataset) -> Path:
+def _views(run: Path, layout: amdim_encoder.Layout, config: Config, dataset: Dataset) -> Path:
     objective = config.objective()
     assert isinstance(objective, amdim.Objective)
-    asked = queries(found.labels, VIEWED)
-    images = encoders.scale(found.images[asked], layout)
-    noise = amdim.draw_noise(generator(config, HELD, 0), objective, layout, len(asked))
-    first, second = amdim.views(images, noise)
+    shown = queries(dataset.labels, VIEWED)
+    images = encoders.scale(dataset.images[shown], layout)
+    first, second = amdim.views(images, amdim.draw_noise(generator(config, HELD, 0), objective, layout, len(shown)))
     rows = {name: 0.5 * x + 0.5 for name, x in (("image", images), ("one view", first), ("the other", second))}
-    title = f"{title_of(config)}: two random views of {found.split} images"
+    title = f"{title_of(config)}: two random views of {dataset.split} images"
     note = how_augmented(objective.augmentation_for(layout))
-    return plots.views(run, rows, found.labels[asked], found.classes, title, note)
+    return plots.views(run, rows, dataset.labels[shown], dataset.classes, title, note)
 
 
-def told(draw: Callable[[], Path]) -> str:
+def drawn(draw: Callable[[], Path]) -> str:
     """Where a picture lies, or the line that says why there is nothing to draw.
 
     Raises:

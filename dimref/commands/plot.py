@@ -23,13 +23,14 @@ from dimref.training import choices
 def plot(run: Path, data_dir: str | None, checkpoint: str, backend: str, threads: int | None) -> None:
     """Draw a run's pictures into its directory: curves, filters, neighbours, components, views, accuracies.
 
-    A picture whose files are missing is left out, and said why: accuracies need what dimref evaluate writes. Only amdim
+    A picture whose files are missing is left out, with the reason: accuracies need what dimref evaluate writes. Only AMDIM
     has views.
     """
     set_threads(threads)
     from dimref import plots
     from dimref.backend import get_backend
     from dimref.commands import pictures, scores
+    from dimref.evaluation.report import ceilings
     from dimref.export import inference
     from dimref.plots.accuracies import EVALUATION
 
@@ -42,12 +43,12 @@ def plot(run: Path, data_dir: str | None, checkpoint: str, backend: str, threads
         raise DimrefError(
             f"{run / checkpoint}.npz: expected a held-out batch of 2 to {config.batch_size} images, found {n!r}"
         )
-    ceilings = pictures.ceilings(config.objective(), n, encoder.layout.local[0] ** 2)
+    limits = ceilings(config.objective(), n, encoder.layout.local[0] ** 2)
     title = pictures.title_of(config)
-    say(scores.row("curves", pictures.told(lambda: plots.curves(run, ceilings, title, n))))
+    say(scores.row("curves", pictures.drawn(lambda: plots.curves(run, limits, title, n))))
     for name, text in pictures.of_encoder(run, encoder, config, saved.step):
         say(scores.row(name, text))
     if (run / EVALUATION).exists():
-        say(scores.row("accuracies", pictures.told(lambda: plots.accuracies(run, title))))
+        say(scores.row("accuracies", pictures.drawn(lambda: plots.accuracies(run, title))))
     else:
         say(scores.row("accuracies", f"none: {EVALUATION} is not there; dimref evaluate {run} writes it"))

@@ -1,4 +1,4 @@
-"""What an evaluation prints and writes: a row for each encoder, with its numbers under conv, fc and y."""
+"""What an evaluation prints: a row for each encoder, with its numbers under conv, fc and y."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import math
 import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-from dimref import __version__
 from dimref.evaluation.evaluate import PIXELS, RAW, Cell, Requested
 from dimref.evaluation.labelled import Labelled
+from dimref.evaluation.report import IN_NATS
 from dimref.evaluation.ssim import scales
 from dimref.export.inference import Encoder
-from dimref.training import machine
 from dimref.training.choices import FEATURES
 
 NAMES = {
@@ -22,10 +20,6 @@ NAMES = {
 }  # fmt: skip
 SCALE = {"probe": 100, "measure": 1}  # accuracies in %
 DIGITS = {"probe": 1, "measure": 3}
-IN_NATS = ("mine", "ndm")
-
-
-# ---- the table
 
 
 def opening(checkpoint: Path, step: int, images: Labelled, requested: Requested, encoder: Encoder) -> Iterator[str]:
@@ -111,7 +105,7 @@ def _notes(cell: Cell, limit: float) -> Iterator[str]:
 
 
 def _meaning(name: str, limit: float, size: int) -> str:
-    """What a measure's rows say."""
+    """What a measure's rows mean."""
     if name == "ms-ssim":
         weights = scales(size)
         listed = ", ".join(f"{weight:.3f}" for weight in weights)
@@ -129,43 +123,3 @@ def _meaning(name: str, limit: float, size: int) -> str:
     return (
         f"held-out DV between y and y with each dimension shuffled: 0 where the dimensions are independent. {certified}"
     )
-
-
-# ---- the file
-
-
-def as_json(
-    checkpoint: Path, step: int, images: Labelled, requested: Requested, cells: list[Cell], left_out: dict[str, str],
-    encoder: Encoder,
-) -> dict[str, Any]:  # fmt: skip
-    """The content of evaluation.json."""
-    return {
-        "version": __version__,
-        "checkpoint": str(checkpoint),
-        "step": step,
-        "seeds": list(requested.seeds),
-        "data": {
-            "source": images.source,
-            "test_images": images.origin,
-            "train_count": len(images.train[1]),
-            "test_count": len(images.test[1]),
-            "chance": None if images.unfit else images.chance,
-        },
-        "machine": machine.description(encoder.backend.name, encoder.backend.device),
-        "results": [_cell_as_json(cell, images, encoder.layout.size) for cell in cells],
-        "left_out": left_out,
-    }
-
-
-def _cell_as_json(cell: Cell, images: Labelled, size: int) -> dict[str, Any]:
-    known: dict[str, Any] = {}
-    if cell.name in IN_NATS:
-        known = {"certifiable": math.log(len(images.test[1]))}
-    elif cell.name == "ms-ssim":
-        known = {"weights": list(scales(size))}
-    if cell.interval:
-        known["interval"] = list(cell.interval)
-    return {
-        "kind": cell.kind, "name": cell.name, "encoder": cell.encoder, "feature": cell.feature,
-        "mean": cell.mean, "std": cell.std, "values": list(cell.values), **known, "details": list(cell.details),
-    }  # fmt: skip

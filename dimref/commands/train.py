@@ -57,17 +57,19 @@ def choice(name: str, values: tuple[str, ...], text: str) -> Callable[..., Any]:
 @choice("--prior", choices.PRIORS, "The prior that y is matched to.  [default: uniform]")
 @choice("--prior-loss", choices.PRIOR_LOSSES, "The encoder's side of the game.  [default: minimax]")
 @click.option("--gradient-penalty", type=float, help="Weight of R1 on the prior's discriminator.  [default: 0]")
-@click.option("--scales", metavar="A-B,…", help="Of amdim: maps that predict maps.  [default: 1-5,1-7,5-5]")
-@choice("--augmentation", choices.AUGMENTATIONS, "Of amdim: the views.  [default: shift at 32×32 or less, else crop]")
-@click.option("--clip", type=float, metavar="C", help="Of amdim: scores are clipped to ±C; 0: not.  [default: 20]")
-@click.option("--score-penalty", type=float, metavar="λ", help="Of amdim: of the mean squared score.  [default: 0.05]")
-@click.option("--ndf", type=int, metavar="N", help="Of amdim: channels of the first map.  [default: 32]")
-@click.option("--ndepth", type=int, metavar="N", help="Of amdim: residual layers in a block.  [default: 1]")
-@click.option("--nrkhs", type=int, metavar="N", help="Of amdim: dimension of the embeddings.  [default: 256]")
+@click.option("--scales", metavar="A-B,…", help="AMDIM only: maps that predict maps.  [default: 1-5,1-7,5-5]")
+@choice("--augmentation", choices.AUGMENTATIONS, "AMDIM only: the views.  [default: shift at 32×32 or less, else crop]")
+@click.option("--clip", type=float, metavar="C", help="AMDIM only: scores are clipped to ±C; 0: not.  [default: 20]")
+@click.option(
+    "--score-penalty", type=float, metavar="λ", help="AMDIM only: of the mean squared score.  [default: 0.05]"
+)
+@click.option("--ndf", type=int, metavar="N", help="AMDIM only: channels of the first map.  [default: 32]")
+@click.option("--ndepth", type=int, metavar="N", help="AMDIM only: residual layers in a block.  [default: 1]")
+@click.option("--nrkhs", type=int, metavar="N", help="AMDIM only: dimension of the embeddings.  [default: 256]")
 @click.option("--epochs", type=int, help="Passes over the data.  [default: 2]")
 @click.option("--steps", type=int, help="End after this many steps, where the epochs would not yet.")
 @click.option("--batch-size", type=int, metavar="N", help="Images per step.  [default: 64]")
-@click.option("--lr", type=float, help="Adam's learning rate.  [default: 0.0001; of amdim 0.0002]")
+@click.option("--lr", type=float, help="Adam's learning rate.  [default: 0.0001; AMDIM 0.0002]")
 @click.option("--seed", type=int, help="Seed of every draw but the images of shapes.  [default: 0]")
 @click.option("--threads", type=int, help="BLAS threads.  [default: all cores]")
 @click.option("--log-every", type=int, metavar="STEPS", help="Steps between lines of metrics.  [default: 20]")
@@ -84,29 +86,29 @@ def train(
     context: click.Context, preset: str | None, config_file: Path | None, out: Path | None, resume: Path | None,
     plot: bool | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
-    """Learn a representation of images by Deep InfoMax or its successor, and say what was learned.
+    """Learn a representation of images by Deep InfoMax or its successor, and report what was learned.
 
     An explicit option overrides --config, which overrides the preset. With no option at all: DIM(L) with the prior on
     images drawn from known factors.
     """
-    given = {name: options[name] for name in options if context.get_parameter_source(name) != ParameterSource.DEFAULT}
+    typed = {name: options[name] for name in options if context.get_parameter_source(name) != ParameterSource.DEFAULT}
     if resume is not None:
         if preset or config_file or out:
             raise DimrefError(
                 "--resume: continues a run with its own configuration; leave out --preset, --config and --out"
             )
-        _continue(resume, given, plot, quiet)
+        _continue(resume, typed, plot, quiet)
     else:
         stored = configs.read(config_file) if config_file else {}
-        if given.get("data") != stored.get("data") and "data" in given:  # these belong to the other dataset
+        if typed.get("data") != stored.get("data") and "data" in typed:  # these belong to the other dataset
             stored = {name: value for name, value in stored.items() if name not in ("data_dir", "noise")}
-        config = Config(**{**PRESETS[preset or "dim-local"], **stored, **given})
-        _refuse_idle_options(config, given)
+        config = Config(**{**PRESETS[preset or "dim-local"], **stored, **typed})
+        _refuse_idle_options(config, typed)
         set_threads(config.threads)
         _start(config, out, plot, quiet)
 
 
-def _refuse_idle_options(config: Config, given: dict[str, Any]) -> None:
+def _refuse_idle_options(config: Config, typed: dict[str, Any]) -> None:
     """An option that was typed but cannot matter is a mistake of the user's, not a wish."""
     others = configs.AMDIM_OPTIONS if config.method == "dim" else configs.DIM_OPTIONS
     idle: dict[str, str | bool] = {
@@ -120,7 +122,7 @@ def _refuse_idle_options(config: Config, given: dict[str, Any]) -> None:
         **dict.fromkeys(others, f"the method is {config.method}"),
     }
     for name, reason in idle.items():
-        if name in given and reason:
+        if name in typed and reason:
             written = "--graph/--no-graph" if name == "graph" else f"--{name.replace('_', '-')}"
             raise DimrefError(f"{written}: has no effect, since {reason}; leave it out")
 
@@ -146,9 +148,9 @@ def _name(config: Config) -> str:
     return "dim-mixed" if config.global_weight else "dim-local"
 
 
-def _continue(run: Path, given: dict[str, Any], plot: bool | None, quiet: bool) -> None:
+def _continue(run: Path, typed: dict[str, Any], plot: bool | None, quiet: bool) -> None:
     started_with = Config(**configs.read(run / "config.json"))
-    set_threads(given.get("threads", started_with.threads))
+    set_threads(typed.get("threads", started_with.threads))
     from dimref.training import checkpoint as checkpoints
     from dimref.training import metrics
     from dimref.training.files import replace
@@ -158,8 +160,8 @@ def _continue(run: Path, given: dict[str, Any], plot: bool | None, quiet: bool) 
 
     with locked(run):
         checkpoint = checkpoints.newest(run)
-        _refuse_other_run(run, given, started_with, "; start a new run for another configuration")
-        config = dataclasses.replace(started_with, **given)
+        _refuse_other_run(run, typed, started_with, "; start a new run for another configuration")
+        config = dataclasses.replace(started_with, **typed)
         task = prepare(config)
         if checkpoint is not None:  # one that does not fit must not touch the run
             of_checkpoint = dataclasses.asdict(checkpoint.config)
@@ -184,8 +186,8 @@ def _refuse_earlier_end(task: Task, run: Path, checkpoint: Checkpoint) -> None:
 
 
 def _refuse_too_large(task: Task) -> None:
-    """An encoder that cannot be trained here is told before it is drawn: the system may not say no, but stop."""
-    from dimref.bench import memory
+    """An encoder that cannot be trained here is refused before it is drawn: the system may not say no, but stop."""
+    from dimref.training import memory
 
     numbers, free = task.layout.parameter_count, memory.available()
     needed = 16 * numbers  # bytes: parameters, gradients and both moments of Adam
@@ -198,7 +200,7 @@ def _refuse_too_large(task: Task) -> None:
 
 
 def _refuse_missing_matplotlib(plot: bool | None) -> None:
-    """A picture that was asked for and cannot be drawn is told before the training, not after."""
+    """A picture that was requested and cannot be drawn is refused before the training, not after."""
     from dimref import plots
 
     if plot and not plots.available():
@@ -227,24 +229,24 @@ def _go(task: Task, run: Path, checkpoint: Checkpoint | None, plot: bool | None,
         report.closing(task, run, state, plot, quiet)
     except KeyboardInterrupt:
         again = f"dimref train --resume {shlex.quote(str(run))}"
-        raise loop.Interrupted(f"stopped after training; the run is saved, judge it with: {again}") from None
+        raise loop.Interrupted(f"stopped after training; the run is saved, evaluate it with: {again}") from None
 
 
 @contextmanager
 def _signals() -> Iterator[Callable[[], bool]]:
     """Ctrl-C, SIGTERM and SIGHUP end the run after the step at hand; a second one, or one before any step, at once."""
-    stepped, asked = threading.Event(), threading.Event()
+    stepped, requested = threading.Event(), threading.Event()
 
-    def stopped() -> bool:  # asked after each step
+    def stopped() -> bool:  # called after each step
         stepped.set()
-        return asked.is_set()
+        return requested.is_set()
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        if asked.is_set() or not stepped.is_set():
+    def request(number: int, frame: FrameType | None) -> None:
+        if requested.is_set() or not stepped.is_set():
             raise Stopped
-        asked.set()
+        requested.set()
 
-    with handled(ask, "SIGINT", "SIGTERM", "SIGHUP"):
+    with handled(request, "SIGINT", "SIGTERM", "SIGHUP"):
         yield stopped
 
 

@@ -76,7 +76,7 @@ def load(path: Path) -> Checkpoint:
     """
     need_file(path)
     if not path.exists():
-        raise RunError(f"{path}: expected a checkpoint, found no such file; start the run anew")
+        raise RunError(f"{path}: expected a checkpoint, found no such file; start the run again")
     try:
         with open_npz(path) as archive:
             names = _check_members(path, archive)
@@ -84,7 +84,7 @@ def load(path: Path) -> Checkpoint:
             if meta["format"] != FORMAT:
                 raise RunError(
                     f"{path}: expected checkpoint format {FORMAT}, found {meta['format']!r}, of another version of "
-                    f"dimref; go on with that version, or start the run anew"
+                    f"dimref; go on with that version, or start the run again"
                 )
             arrays = {name: read_npz_array(path, archive, name)[0] for name in names}
             recorded = meta.pop("checksum")

@@ -85,13 +85,13 @@ class Config:
             _check_negatives(self)
 
     @property
-    def scorer(self) -> str:
-        """The local scorer: the one asked for; else dot for infonce, since it affords all pairs, and concat."""
+    def critic(self) -> str:
+        """The local critic: the one chosen; else dot for infonce, since it affords all pairs, and concat."""
         return self.local_scorer or ("dot" if self.bound == "infonce" else "concat")
 
     @property
     def checkpoint_steps(self) -> int:
-        """Steps between checkpoints: as asked for; else about a minute's on a CPU, and a few seconds' on a GPU."""
+        """Steps between checkpoints: as chosen; else about a minute's on a CPU, and a few seconds' on a GPU."""
         return self.checkpoint_every or (200 if self.backend == "numpy" else 5000)
 
     @property
@@ -114,7 +114,7 @@ class Config:
             local_weight=self.local_weight,
             prior_weight=self.prior_weight,
             bound=self.bound,
-            local_scorer=self.scorer,
+            local_scorer=self.critic,
             local_negatives=self.negatives_of("local"),
             global_negatives=self.negatives_of("global"),
             candidates=self.candidates,
@@ -124,13 +124,13 @@ class Config:
         )
 
     def negatives_of(self, term: str) -> str:
-        """The negatives of the "local" or the "global" term: those asked for, or the cheapest that fit bound and scorer."""
+        """The negatives of the "local" or the "global" term: those chosen, or the cheapest that fit bound and critic."""
         if self.negatives is not None:
             return self.negatives
-        scorer = self.scorer if term == "local" else "concat"
+        critic = self.critic if term == "local" else "concat"
         if self.bound != "infonce":
-            return "all-pairs" if scorer == "dot" else "shuffle"
-        return "sampled" if scorer == "concat" and term == "local" else "same-location"
+            return "all-pairs" if critic == "dot" else "shuffle"
+        return "sampled" if critic == "concat" and term == "local" else "same-location"
 
 
 def _check_values(config: Config) -> None:
@@ -188,18 +188,18 @@ def _check_negatives(config: Config) -> None:
         )
     if not config.local_weight:
         return
-    if config.scorer == "dot" and kind in ("shuffle", "roll", "sampled"):
+    if config.critic == "dot" and kind in ("shuffle", "roll", "sampled"):
         raise DimrefError(
-            f"--negatives {kind}: the dot scorer has all N² scores at the price of one matrix product; drawing some of them "
+            f"--negatives {kind}: the dot critic has all N² scores at the price of one matrix product; drawing some of them "
             f"saves nothing: use {'same-location' if config.bound == 'infonce' else 'all-pairs'}"
         )
-    if config.scorer == "concat" and kind in ("all-pairs", "same-location", "all-locations"):
+    if config.critic == "concat" and kind in ("all-pairs", "same-location", "all-locations"):
         rows = config.batch_size**2 * 64
         # Of the 512×512 layer alone: two operations each, three times for forward and both gradients.
         gflop = rows * 512 * 512 * 2 * 3 / 1e9
         instead = "sampled" if config.bound == "infonce" else "shuffle"
         raise DimrefError(
-            f"--negatives {kind}: the concat scorer would evaluate {rows:,} pairs a step at 64 locations, about "
+            f"--negatives {kind}: the concat critic would evaluate {rows:,} pairs a step at 64 locations, about "
             f"{gflop:,.0f} GFLOP; use --local-scorer dot, or --negatives {instead}"
         )
 
@@ -220,25 +220,25 @@ def read(path: Path) -> dict[str, Any]:
         DimrefError: the file cannot be read, is not a JSON object, or has an unknown option or a value of another type.
     """
     try:
-        found = json.loads(read_small(path).decode())
+        options = json.loads(read_small(path).decode())
     except OSError as error:
         raise DimrefError(f"{path}: expected a configuration file, found: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise DimrefError(f"{path}: expected JSON, found: {error}") from None
-    return checked_types(found, str(path))
+    return checked_types(options, str(path))
 
 
-def checked_types(found: Any, source: str) -> dict[str, Any]:
-    """`found` if it is a dict of options of the right types."""
-    if not isinstance(found, dict):
-        raise DimrefError(f"{source}: expected a JSON object of options, found {type(found).__name__}")
+def checked_types(options: Any, source: str) -> dict[str, Any]:
+    """`options` if they are a dict of options of the right types."""
+    if not isinstance(options, dict):
+        raise DimrefError(f"{source}: expected a JSON object of options, found {type(options).__name__}")
     kinds = {field.name: str(field.type) for field in dataclasses.fields(Config)}
-    for name, value in found.items():
+    for name, value in options.items():
         if name not in kinds:
             raise DimrefError(f"{source}: expected options of dimref train, found the unknown option {name!r}")
         if not _fits(value, kinds[name]):
             raise DimrefError(f"{source}: {name}: expected {kinds[name]}, found {repr(value)[:60]}")
-    return found
+    return options
 
 
 def _fits(value: Any, kind: str) -> bool:

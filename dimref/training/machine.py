@@ -27,8 +27,8 @@ def description(backend: str, device: str) -> dict[str, str]:
 
 def blas() -> str:
     """Name and version of the BLAS that NumPy was built with."""
-    found = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    return f"{found.get('name', 'unknown')} {found.get('version', '')}".strip()
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip()
 
 
 def threads() -> str:

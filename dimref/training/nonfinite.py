@@ -1,4 +1,4 @@
-"""Which number of a step was not finite, told in one line."""
+"""Which number of a step was not finite, reported in one line."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def diverged(step: int, terms: dict[str, float], squares: dict[str, float]) -> D
     bad = [f"the {name} term ({value})" for name, value in terms.items() if not math.isfinite(value)]
     # The squares, and their sum, can leave float32's range before the gradients themselves do.
     bad += [f"the squared norm of the gradient of {path}" for path, s in squares.items() if not math.isfinite(s)]
-    found = (bad or ["the squared norm of all gradients"])[0]
-    return Diverged(f"step {step + 1}: expected finite numbers, found {found} not finite")
+    first = (bad or ["the squared norm of all gradients"])[0]
+    return Diverged(f"step {step + 1}: expected finite numbers, found {first} not finite")

@@ -1,8 +1,9 @@
 """Processes that dimref starts of itself: to measure in, to keep somebody else's code in, to lose without loss.
 
-On Linux each has a keeper, a small process between it and the one that asks. The keeper ends it once the asking process is
-gone, however that was killed and whatever the kept process is busy with. Then it ends all that the kept process started, in
-sessions of their own too: on Linux what loses its parent can fall to the keeper. Elsewhere a process is started as it is.
+On Linux each has a keeper, a small process between it and the one that starts it. The keeper ends it once the starting
+process is gone, however that was killed and whatever the kept process is busy with. Then it ends all that the kept process
+started, in sessions of their own too: on Linux what loses its parent can fall to the keeper. Elsewhere a process is started
+as it is.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 PACKAGE = Path(__file__).resolve().parents[2]  # where `import dimref` finds this very package
 KEPT = sys.platform == "linux"
 PATIENCE = 5.0  # seconds in which a keeper has ended what it keeps
-GLANCE = 0.5  # seconds between a keeper's looks for the process that asks
+INTERVAL = 0.5  # seconds between a keeper's checks for the process that started it
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 1, 4, 36  # linux/prctl.h
 
 
@@ -50,7 +51,7 @@ def end(process: subprocess.Popen[Any]) -> None:
 
 
 def family(root: int) -> dict[int, int]:
-    """A process, all in its session, and all that they started: bytes resident by pid; empty where /proc does not tell."""
+    """A process, all in its session, and all that they started: bytes resident by pid; empty where there is no /proc."""
     if not os.path.exists("/proc/self/stat"):
         return {}
     page, seen = os.sysconf("SC_PAGE_SIZE"), {}
@@ -58,20 +59,20 @@ def family(root: int) -> dict[int, int]:
         with contextlib.suppress(OSError):  # it has ended meanwhile
             fields = Path("/proc", name, "stat").read_text(errors="replace").rpartition(")")[2].split()
             seen[int(name)] = (int(fields[1]), int(fields[3]), page * int(fields[21]))
-    found = {root}
-    while more := {pid for pid, (parent, at, _) in seen.items() if parent in found or at == root} - found:
-        found |= more
-    return {pid: seen[pid][2] for pid in found & seen.keys()}
+    members = {root}
+    while more := {pid for pid, (parent, at, _) in seen.items() if parent in members or at == root} - members:
+        members |= more
+    return {pid: seen[pid][2] for pid in members & seen.keys()}
 
 
 # ---- the keeper
 
 
 def main(module: str, *words: str) -> None:
-    """Run a module's `main` in a child; once it or the process that asks has ended, end the rest and end as it did."""
-    asks, keeper = os.getppid(), os.getpid()
-    told = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, told)
+    """Run a module's `main` in a child; once it or the starting process has ended, end the rest and end as it did."""
+    starter, keeper = os.getppid(), os.getpid()
+    awaited = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
     kept = os.fork()
     if kept == 0:
@@ -87,8 +88,8 @@ def main(module: str, *words: str) -> None:
     os.dup2(nothing, 1)
     status = None
     while status is None:
-        heard = signal.sigtimedwait(told, GLANCE)
-        if os.getppid() != asks or (heard is not None and heard.si_signo != signal.SIGCHLD):
+        received = signal.sigtimedwait(awaited, INTERVAL)
+        if os.getppid() != starter or (received is not None and received.si_signo != signal.SIGCHLD):
             os.kill(kept, signal.SIGKILL)
         status = _ended().get(kept)
     with contextlib.suppress(ChildProcessError):  # there is none left
@@ -103,11 +104,11 @@ def main(module: str, *words: str) -> None:
 
 def _ended() -> dict[int, int]:
     """The status of each child that has ended."""
-    found = {}
+    statuses = {}
     with contextlib.suppress(ChildProcessError):
         while (child := os.waitpid(-1, os.WNOHANG))[0]:
-            found[child[0]] = child[1]
-    return found
+            statuses[child[0]] = child[1]
+    return statuses
 
 
 def _end_as(code: int) -> None:

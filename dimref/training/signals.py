@@ -33,10 +33,10 @@ def handled(handler: Handler, *names: str) -> Iterator[None]:
     """
     waiting: list[int] = []  # a signal, once for each 10 ms
 
-    def heard(number: int, frame: FrameType | None) -> None:
+    def received(number: int, frame: FrameType | None) -> None:
         if len(waiting) < 80 and hasattr(signal, "setitimer") and _is_deaf(frame):
             waiting.append(number)  # for no thread, which could need the import's lock
-            signal.signal(signal.SIGALRM, lambda alarm, later: heard(number, later))
+            signal.signal(signal.SIGALRM, lambda alarm, later: received(number, later))
             signal.setitimer(signal.ITIMER_REAL, 0.01)
         else:
             waiting.clear()
@@ -45,9 +45,9 @@ def handled(handler: Handler, *names: str) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    heard.stops = handler is _stop  # type: ignore[attr-defined]
+    received.stops = handler is _stop  # type: ignore[attr-defined]
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    previous = {n: signal.signal(n, heard) for n in numbers if signal.getsignal(n) != signal.SIG_IGN}
+    previous = {n: signal.signal(n, received) for n in numbers if signal.getsignal(n) != signal.SIG_IGN}
     try:
         yield
     finally:

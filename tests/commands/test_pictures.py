@@ -10,9 +10,10 @@ from dimref import encoders, objectives
 from dimref.backend import NUMPY
 from dimref.commands import pictures
 from dimref.errors import DimrefError
+from dimref.evaluation.report import ceilings
 from dimref.export.inference import Encoder
 from dimref.objectives import Objective
-from dimref.training import loop
+from dimref.training import loop, task
 from dimref.training import state as states
 
 
@@ -46,7 +47,7 @@ def test_every_picture_is_drawn_from_the_encoder_and_test_images(encoder, images
     assert title == "npz, jsd, seed 0"
     np.testing.assert_array_equal(now, encoder.parameters["conv1"]["w"])
     np.testing.assert_array_equal(change, now - first)
-    fresh, _ = objectives.init_parameters(loop.generator(config, loop.INIT, 0), encoder.layout, Objective(0, 1, 0))
+    fresh, _ = objectives.init_parameters(task.generator(config, task.INIT, 0), encoder.layout, Objective(0, 1, 0))
     np.testing.assert_array_equal(first, fresh["encoder"]["conv1"]["w"])
     assert np.abs(change).max() > 0
     shown, labels, classes, spaces, _ = drawn["neighbours"]
@@ -87,7 +88,7 @@ def test_a_picture_that_fails_is_a_line_and_no_end():
     def fail():
         raise DimrefError("disk: expected room, found none")
 
-    assert pictures.told(fail) == "none: disk: expected room, found none"
+    assert pictures.drawn(fail) == "none: disk: expected room, found none"
 
 
 @pytest.mark.parametrize(
@@ -102,4 +103,4 @@ def test_a_picture_that_fails_is_a_line_and_no_end():
 )
 def test_ceilings(options, n, expected):
     objective = Objective(**{"global_weight": 0, "local_weight": 1, "prior_weight": 0, **options})
-    assert pictures.ceilings(objective, n, 16) == pytest.approx(expected)
+    assert ceilings(objective, n, 16) == pytest.approx(expected)

@@ -772,7 +772,7 @@ def test_a_stored_configuration_still_chooses_the_scorer_that_fits_another_bound
         "train", "--config", stored, "--bound", "infonce", "--out", tmp_path / "nce", "--quiet", "--no-plot"
     )
     found = checkpoints.load(tmp_path / "nce" / "newest.npz").config
-    assert (found.bound, found.scorer) == ("infonce", "dot")
+    assert (found.bound, found.critic) == ("infonce", "dot")
 
 
 def test_what_belongs_to_a_stored_dataset_is_dropped_with_it(tmp_path):

@@ -122,7 +122,7 @@ def concat_pairs(d):
 
 
 def dot_scores(d):
-    n, locations, f, r, units = d.size(1, 5), d.size(1, 4), d.size(1, 3), d.size(1, 3), d.size(2, 5)
+    n, locations, f, r, units = d.size(1, 5), d.size(1, 4), d.size(1, 3), d.size(1, 3), d.size(4, 8)
     parameters = in_float64(discriminators.init_dot(d.rng, f, r, units))
     for side in parameters.values():
         side["norm"] = {"gain": d.array(units), "shift": d.array(units)}

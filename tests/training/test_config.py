@@ -69,8 +69,8 @@ def file(tmp_path):
             {"bound": "infonce", "negatives": "shuffle"},
             ("--bound infonce takes same-location, all-locations, sampled",),
         ),
-        ({"bound": "infonce", "negatives": "sampled"}, ("dot scorer", "one matrix product", "use same-location")),
-        ({"local_scorer": "dot", "negatives": "roll"}, ("dot scorer", "use all-pairs")),
+        ({"bound": "infonce", "negatives": "sampled"}, ("dot critic", "one matrix product", "use same-location")),
+        ({"local_scorer": "dot", "negatives": "roll"}, ("dot critic", "use all-pairs")),
         (
             {"bound": "infonce", "local_scorer": "concat", "candidates": 65},
             ("--candidates", "at most the batch size (64)", "65"),
@@ -126,7 +126,7 @@ def test_candidates_matter_only_where_they_are_sampled():
 )
 def test_scorer_and_negatives_default_to_the_cheapest_that_fit(options, scorer, local, global_):
     config = Config(**options, global_weight=0.5)
-    assert (config.scorer, config.negatives_of("local"), config.negatives_of("global")) == (
+    assert (config.critic, config.negatives_of("local"), config.negatives_of("global")) == (
         scorer,
         local,
         global_,

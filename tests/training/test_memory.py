@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from dimref.bench import memory
+from dimref.training import memory
 
 
 def test_linux_files_are_read_in_kilobytes(tmp_path, monkeypatch):
@@ -41,7 +41,7 @@ def test_the_mark_rises_with_an_array_and_does_not_fall():
     if memory.high_water() is None:
         pytest.skip("the system does not tell")
     code = (
-        "import numpy as np; from dimref.bench.memory import high_water; a = high_water(); "
+        "import numpy as np; from dimref.training.memory import high_water; a = high_water(); "
         "x = np.ones(200_000_000, np.uint8); b = high_water(); del x; print(b - a, high_water() - b)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -10,13 +10,12 @@ MEMINFO = Path("/proc/meminfo")
 
 
 def high_water() -> int | None:
-    """The most memory, in bytes, that this process has had resident; None where the system does not tell.
+    """The most memory, in bytes, that this process has had resident; None where the system does not report it.
 
-    Linux counts it anew for each program in /proc; `getrusage` there begins with that of the process that started it.
+    Linux counts it for each program in /proc; `getrusage` there begins with that of the process that started it.
     """
-    found = _kilobytes(STATUS, "VmHWM")
-    if found is not None:
-        return found
+    if (peak := _kilobytes(STATUS, "VmHWM")) is not None:
+        return peak
     try:
         import resource
     except ImportError:  # Windows
@@ -26,7 +25,7 @@ def high_water() -> int | None:
 
 
 def available() -> int | None:
-    """Bytes that a new process can have without swapping; None where the system does not tell."""
+    """Bytes that a new process can have without swapping; None where the system does not report it."""
     return _kilobytes(MEMINFO, "MemAvailable")
 
 
