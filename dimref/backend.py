@@ -1,8 +1,8 @@
 """Which array library, on which device.
 
 Once autograd has unboxed an array, NumPy's functions reach an array of another library by its array protocols
-(`__array_ufunc__`, `__array_function__`), so the mathematics is written once, with NumPy's names. What is left to say is
-how an array gets to the device and back. Nothing moves by itself.
+(`__array_ufunc__`, `__array_function__`), so the mathematics is written once, with NumPy's names. A backend adds
+the moves of an array to the device and back. Nothing moves by itself.
 """
 
 from __future__ import annotations

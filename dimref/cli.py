@@ -1,4 +1,4 @@
-"""The command line. NumPy is loaded inside the commands, after `--threads` has been heard."""
+"""The command line. NumPy is loaded inside the commands, after `--threads` has taken effect."""
 
 from __future__ import annotations
 
@@ -26,52 +26,52 @@ from dimref.commands.train import train
 from dimref.errors import DimrefError, printable
 from dimref.training.signals import stopped_by_signals
 
-BROKEN_PIPE = 141  # what a shell says of a program that the signal of a broken pipe has ended
+BROKEN_PIPE = 141  # a shell's exit code of a program ended by the signal of a broken pipe
 
 
 class Group(click.Group):
-    """A group of commands that tells a mistake in one line and exits with its code, never with a traceback."""
+    """A group of commands that reports an error in one line and exits with its code, never with a traceback."""
 
     def main(self, *args: Any, **options: Any) -> Any:
-        """Parse and run, whatever a name has in it that the terminal cannot show."""
+        """Parse and run, whatever characters of a name the terminal cannot show."""
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
         try:
             return super().main(*args, **options)
         except OSError as error:  # of the group's own help, which is printed before a command is invoked
-            _tell(f"output: expected to write it, found: {error.strerror or error}")
+            _report(f"output: expected to write it, found: {error.strerror or error}")
             sys.exit(2)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command, and tell what ended it; a signal ends it as Ctrl-C does."""
+        """Run a command, and report what ended it; a signal ends it as Ctrl-C does."""
         try:
             with stopped_by_signals():
                 return super().invoke(ctx)
         except DimrefError as error:
-            _tell(str(error))
+            _report(str(error))
             ctx.exit(error.exit_code)
         except click.ClickException as error:  # click prints it, with what was typed in it
             error.message = printable(error.message)  # type: ignore[misc]
             raise
         except KeyboardInterrupt:
-            _tell("stopped")
+            _report("stopped")
             ctx.exit(130)
         except MemoryError:
-            _tell("memory: expected enough for the arrays, found none left; lower --batch-size or --limit")
+            _report("memory: expected enough for the arrays, found none left; lower --batch-size or --limit")
             ctx.exit(2)
         except BrokenPipeError:  # the reader of a pipe is gone, as in `dimref train | head`
             with contextlib.suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would try once more
             ctx.exit(BROKEN_PIPE)
         except OSError as error:
-            _tell(f"{error.filename or 'output'}: expected to read or write it, found: {error.strerror or error}")
+            _report(f"{error.filename or 'output'}: expected to read or write it, found: {error.strerror or error}")
             ctx.exit(2)
 
 
-def _tell(text: str) -> None:
+def _report(text: str) -> None:
     """One line, whatever line breaks a path in it may have."""
-    with contextlib.suppress(OSError):  # nobody can be told
+    with contextlib.suppress(OSError):  # there is nobody to read it
         say("dimref: " + " ".join(text.splitlines()), err=True)
 
 

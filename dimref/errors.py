@@ -1,19 +1,19 @@
-"""What a user gets told instead of a traceback, and how it is made fit for a terminal."""
+"""The one-line errors that a user sees instead of a traceback, made fit for a terminal."""
 
 MOST = 1000  # characters of a line
 
 
 class DimrefError(Exception):
-    """One clear line: the thing, what was expected, what was found. The command line prints it and exits with the code."""
+    """One clear line: the thing, what was expected, what was found. The command line prints it and exits with its code."""
 
     exit_code = 2
 
 
 def printable(line: str) -> str:
-    """A line that is safe to print, whatever name, file or exception its words come from.
+    """A line that is safe to print, whatever name, file or exception is quoted in it.
 
-    What a terminal would obey or could not show is written as an escape, and a long line loses its middle: at its start
-    stands what it is about, at its end what to do.
+    Control characters and unprintable ones are written as escapes. A long line loses its middle: its start names the
+    thing, its end the remedy.
     """
     if len(line) > MOST:
         line = f"{line[: MOST - 300]}… ({len(line) - MOST + 100:,} characters) …{line[-200:]}"
@@ -21,7 +21,7 @@ def printable(line: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, on one line; its type where it says nothing."""
+    """An error's message on one line; its type where it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].strip()
 
 

@@ -38,8 +38,8 @@ def test_info_nce_stops_at_its_ceiling_where_the_truth_goes_on():
 
 
 def test_training_from_python_raises_the_bound():
-    values = [float(v) for v in re.findall(r"local bound (-?[\d.]+) nats", run("train_from_python.py", "50", "32"))]
-    assert len(values) == 5
+    values = [float(v) for v in re.findall(r"local bound (-?[\d.]+) nats", run("train_from_python.py", "40", "16"))]
+    assert len(values) == 4
     assert values[-1] > values[0] + 0.02
 
 

@@ -1,8 +1,8 @@
 """Two random views of each image of a batch: a shift or a crop, a flip that both share, jittered colours, greyscale.
 
 Images are (B, H, W, C) in [0, 1] and stay there. All parameters are drawn on the host, `draw_views`; the transforms are
-functions of whole arrays on either backend, `augment`. Whatever moves pixels (shift, crop, flip) says for each row and
-each column of the view from where in the image it is read, so that one resampling does it all.
+functions of whole arrays on either backend, `augment`. A shift, a crop and a flip are positions in the image, one for each
+row and each column of the view, so that one resampling does them all.
 
 Strengths are those of the public code of arXiv 1906.00910 for CIFAR-10 and STL-10. It differs in two ways: it crops with
 bicubic interpolation, which leaves [0, 1], here bilinear; and torchvision jitters colours in an order drawn for each image,
@@ -64,9 +64,9 @@ def _draw_view(rng: np.random.Generator, n: int, size: int, kind: str) -> Tree:
 
 
 def draw_shifts(rng: np.random.Generator, n: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where the rows and the columns of shifted images are read: by whole pixels, reflected at the edge; (n, size) each.
+    """Positions of the rows and the columns of shifted images: whole pixels, reflected at the edge; (n, size) each.
 
-    What is shifted in is the mirror image without the edge itself, as `np.pad`'s mode "reflect".
+    Pixels beyond the edge are the mirror image without the edge itself, as `np.pad`'s mode "reflect".
     """
     shifts = rng.integers(-SHIFT, SHIFT + 1, (2, n, 1)) * (rng.random((n, 1)) < SHIFTED)
     last = size - 1
@@ -75,10 +75,10 @@ def draw_shifts(rng: np.random.Generator, n: int, size: int) -> tuple[np.ndarray
 
 
 def draw_crops(rng: np.random.Generator, n: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where the rows and the columns of crops are read that are enlarged to the image's size; (n, size) each.
+    """Positions of the rows and the columns of crops that are enlarged to the image's size; (n, size) each.
 
     A crop's area is uniform, the logarithm of its ratio too, its sides are whole pixels and its place is uniform: the
-    rule of torchvision's RandomResizedCrop. The first of `ATTEMPTS` draws that fits counts, or else the whole image.
+    rule of torchvision's RandomResizedCrop. The first of `ATTEMPTS` draws that fits is taken, or else the whole image.
     """
     area = rng.uniform(*AREA, (ATTEMPTS, n)) * size**2
     ratio = np.exp(rng.uniform(math.log(RATIO[0]), math.log(RATIO[1]), (ATTEMPTS, n)))
@@ -92,9 +92,9 @@ def draw_crops(rng: np.random.Generator, n: int, size: int) -> tuple[np.ndarray,
 
 
 def crop_positions(starts: np.ndarray, sides: np.ndarray, size: int) -> np.ndarray:
-    """Where `size` pixels are read that lie evenly over pixels start … start + side − 1: (n,), (n,) → (n, size).
+    """Positions of `size` pixels, evenly over pixels start … start + side − 1: (n,), (n,) → (n, size).
 
-    Pixel k has its centre at (k + ½)·side/size − ½ in the crop; beyond the centres of the crop's outer pixels these count.
+    Pixel k has its centre at (k + ½)·side/size − ½ in the crop; beyond the centres of the crop's outer pixels, at these.
     """
     inside = (np.arange(size) + 0.5) * (sides[:, None] / size) - 0.5
     return (starts[:, None] + np.clip(inside, 0, sides[:, None] - 1)).astype(np.float32)
@@ -116,7 +116,7 @@ def augment(images: Array, view: Tree) -> Array:
 
 
 def resample(images: Array, rows: Array, columns: Array) -> Array:
-    """Read each image at the rows and columns given, between pixels by linear interpolation.
+    """Read each image at positions of rows and columns, between pixels by linear interpolation.
 
     out[b, i, j] = Σ_{p, q} hat(rows[b, i] − p) · hat(columns[b, j] − q) · images[b, p, q], hat(u) = max(0, 1 − |u|): the
     weights of a pixel sum to 1.
@@ -134,7 +134,7 @@ def resample(images: Array, rows: Array, columns: Array) -> Array:
 
 
 def _read(lines: Array, positions: Array) -> Array:
-    """Lines of each image between which is read: (B, n, K) at positions (B, m) in 0..n−1 → (B, m, K)."""
+    """Linear interpolation between the n lines of each image: (B, n, K) at positions (B, m) in 0..n−1 → (B, m, K)."""
     b, n, numbers = lines.shape
     before = positions.astype(np.int64)
     after = np.minimum(before + 1, n - 1)
@@ -145,17 +145,17 @@ def _read(lines: Array, positions: Array) -> Array:
 
 
 def brightness(images: Array, factor: Array) -> Array:
-    """factor·x, cut at 1. images (B, H, W, C), factor (B,) ≥ 0, here and below."""
+    """factor·x, clipped at 1. images (B, H, W, C), factor (B,) ≥ 0, as in `contrast` and `saturation`."""
     return np.clip(images * _each(factor), 0, 1)
 
 
 def contrast(images: Array, factor: Array) -> Array:
-    """m + factor·(x − m), cut to [0, 1], m the mean of the image's greyscale."""
+    """m + factor·(x − m), clipped to [0, 1], m the mean of the image's greyscale."""
     return _blend(greyscale(images).mean(axis=(1, 2, 3), keepdims=True), images, factor)
 
 
 def saturation(images: Array, factor: Array) -> Array:
-    """g + factor·(x − g), cut to [0, 1], g the pixel's greyscale: 0 takes the colours away."""
+    """g + factor·(x − g), clipped to [0, 1], g the pixel's greyscale: factor 0 removes the colours."""
     return _blend(greyscale(images), images, factor)
 
 
@@ -177,7 +177,7 @@ def greyscale(images: Array) -> Array:
 
 
 def hue(images: Array, turns: Array) -> Array:
-    """Turn each image's colours (B, H, W, 3) by a share of a full turn, (B,): H + turns in HSV, with S and V kept.
+    """Turn each image's colours (B, H, W, 3) by a share of a full turn, (B,): H + turns in HSV; S and V stay.
 
     With V = max, D = max − min and h in sixths of a turn, a channel is V − D·clip(u, 0, 1), u = 2 − |h − 3| for red,
     |h − 2| − 1 for green and |h − 4| − 1 for blue.
@@ -187,7 +187,7 @@ def hue(images: Array, turns: Array) -> Array:
     red, green, blue = (images[..., k : k + 1] for k in range(3))
     top = np.maximum(np.maximum(red, green), blue)  # `max` along an axis of three takes many times as long
     span = top - np.minimum(np.minimum(red, green), blue)
-    divisor = np.where(span > 0, span, np.ones_like(span))  # grey has no hue, and any will do
+    divisor = np.where(span > 0, span, np.ones_like(span))  # grey has no hue: any divisor does
     sixths = np.where(
         top == red,
         (green - blue) / divisor,
@@ -199,5 +199,5 @@ def hue(images: Array, turns: Array) -> Array:
 
 
 def _each(values: Array) -> Array:
-    """One value per image, against (B, H, W, C)."""
+    """One value per image, (B,) → (B, 1, 1, 1)."""
     return values.reshape(values.shape[0], 1, 1, 1)

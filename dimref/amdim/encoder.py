@@ -1,8 +1,8 @@
 """The residual encoder of Augmented Multiscale Deep InfoMax: images → embeddings of a 7×7, a 5×5 and a 1×1 map.
 
-No convolution pads, and only a few see more than their own pixel, so that the features of a map look at windows that overlap
-little: in 32×32 pixels a feature of the 7×7 map sees 8×8, every 4; one of the 5×5 map 16×16. Depth comes
-from 1×1 residual layers, which widen no window. For 32×32:
+No convolution pads, and only a few see more than their own pixel, so that the features of a map see windows that overlap
+little: in 32×32 pixels a feature of the 7×7 map sees 8×8, at a stride of 4; one of the 5×5 map 16×16. Depth comes from 1×1
+residual layers, which widen no window. For 32×32:
 
 | | side | channels |
 |---|---|---|
@@ -49,23 +49,23 @@ class Layer:
 
 @dataclass(frozen=True)
 class Layout:
-    """The sizes that follow from an image's: `size` (H = W, before padding), `channels` C, and the chosen widths."""
+    """The encoder's sizes: those given, and as properties those that follow from them."""
 
-    size: int
-    channels: int
+    size: int  # H = W of an image before padding
+    channels: int  # C
     ndf: int = 32  # channels of the first map
     ndepth: int = 1  # residual layers in a block
     nrkhs: int = 256  # E, the dimension of every embedding
 
     def __post_init__(self) -> None:
         if self.size < 4 or self.channels not in (1, 3):
-            found = f"{self.size}×{self.size}×{self.channels}"
-            raise ValueError(f"encoder: images must be at least 4×4 with 1 or 3 channels, were {found}")
+            shape = f"{self.size}×{self.size}×{self.channels}"
+            raise ValueError(f"encoder: images must be at least 4×4 with 1 or 3 channels, were {shape}")
         if min(self.ndf, self.ndepth) < 1 or self.nrkhs < self.map_channels:
-            found = f"{self.ndf}, {self.ndepth} and {self.nrkhs}"
+            widths = f"{self.ndf}, {self.ndepth} and {self.nrkhs}"
             raise ValueError(
                 f"encoder: ndf and ndepth must be at least 1 and nrkhs at least the {self.map_channels} channels of the "
-                f"maps before it, were {found}"
+                f"maps before it, were {widths}"
             )
         if self.ndepth > DEEPEST:
             raise ValueError(f"encoder: ndepth must be at most {DEEPEST}, was {self.ndepth}")
@@ -80,7 +80,7 @@ class Layout:
 
     @property
     def halvings(self) -> int:
-        """How many blocks of stride 2 bring the image to 7×7: 2 for 32×32, 3 for 64×64."""
+        """The number of blocks of stride 2, which bring the image to 7×7: 2 for 32×32, 3 for 64×64."""
         return (self.padded // 16).bit_length()
 
     @property
@@ -100,7 +100,7 @@ class Layout:
 
     @property
     def stages(self) -> dict[int, tuple[Layer, ...]]:
-        """The residual layers that lead to the map of each side, from the one before it."""
+        """By the side of each map, the residual layers from the map before it."""
         blocks: dict[int, tuple[Layer, ...]] = {}
         before = self.ndf
         largest: tuple[Layer, ...] = (Layer("res1", 1, 1, before, before),) if self.padded == SMALLEST else ()
@@ -119,7 +119,7 @@ class Layout:
 
     @property
     def parameter_count(self) -> int:
-        """How many numbers the encoder's parameters are."""
+        """The number of scalar parameters."""
         residual = sum(
             layer.kernel**2 * layer.c_in * layer.c_out + layer.c_out**2
             for stage in self.stages.values()
@@ -135,13 +135,13 @@ class Encoding:
 
     seven: Array  # (B, 49, E)
     five: Array  # (B, 25, E)
-    one: Array  # (B, E): the 1×1 features, which stand for the image
+    one: Array  # (B, E): the 1×1 features, the image's representation
 
 
 def init_encoder(rng: np.random.Generator, layout: Layout) -> tuple[Tree, Tree]:
     """Parameters, and model state (running statistics).
 
-    The last product of each residual layer starts at 0, so that at first an image passes by the shortcuts alone; an
+    The last product of each residual layer starts at 0, so that at first an image passes through the shortcuts alone; an
     embedding's shortcut starts near the identity.
 
     Source: arXiv 1906.00910, section 3.6 (encoder); Zhang, Dauphin & Ma 2019, arXiv 1901.09321, section 3 (zero start).
@@ -183,17 +183,17 @@ def encode(parameters: Tree, state: Tree, images: Array, layout: Layout, trainin
     Source: arXiv 1906.00910, section 3.6 (encoder); public code's encoders for 32×32 and 64×64.
     """
     maps = _maps(parameters, images, layout)
-    embeddings, moved = [], {}
+    embeddings, running = [], {}
     for side in SIDES:
         x = maps[side] if side == 1 else embed(parameters[f"embed{side}"], maps[side])
-        x, moved[f"norm{side}"] = layers.batch_norm(parameters[f"norm{side}"], state[f"norm{side}"], x, training)
+        x, running[f"norm{side}"] = layers.batch_norm(parameters[f"norm{side}"], state[f"norm{side}"], x, training)
         embeddings.append(ops.reshape(x, (x.shape[0], side * side, layout.nrkhs)))
     seven, five, one = embeddings
-    return Encoding(seven, five, ops.reshape(one, (one.shape[0], layout.nrkhs))), moved
+    return Encoding(seven, five, ops.reshape(one, (one.shape[0], layout.nrkhs))), running
 
 
 def features(parameters: Tree, state: Tree, images: Array, layout: Layout) -> Array:
-    """The 1×1 features (B, E) in inference: what `encode` returns as `one`, without the embeddings of the other maps."""
+    """The 1×1 features (B, E) in inference: `one` of `encode`, without the embeddings of the other maps."""
     one, _ = layers.batch_norm(
         parameters["norm1"], state["norm1"], _maps(parameters, images, layout)[1], training=False
     )

@@ -31,7 +31,7 @@ AUGMENTATIONS = ("shift", "crop", "none")
 
 @dataclass(frozen=True)
 class Objective:
-    """Which scales predict which, how scores are clipped and penalized, how views are made.
+    """The choice of scales, of the scores' clipping and penalty, and of the views.
 
     Raises:
         ValueError: a scale or the augmentation is unknown, or there is no scale, or one twice.
@@ -55,7 +55,7 @@ class Objective:
         return dict.fromkeys(self.scales, 1.0)
 
     def augmentation_for(self, layout: Layout) -> str:
-        """The augmentation chosen, or the one for images of that size."""
+        """The chosen augmentation, or the default for images of that size."""
         return self.augmentation or ("shift" if layout.padded == SMALLEST else "crop")
 
     def for_batch(self, n: int) -> Objective:
@@ -68,7 +68,7 @@ class Objective:
 
 
 def init_parameters(rng: np.random.Generator, layout: Layout, objective: Objective) -> tuple[Tree, Tree]:
-    """Parameters {"encoder"} and model state, on the host. The embeddings belong to the encoder; there is no scorer."""
+    """Parameters {"encoder"} and model state, on the host. The embeddings belong to the encoder; there is no critic."""
     encoder, running = init_encoder(rng, layout)
     return {"encoder": encoder}, model_state(running, layout, objective, 0)
 
@@ -152,7 +152,7 @@ def _view(images: Array, noise: Tree, name: str) -> Array:
 
 @region
 def augmented(images: Array, view: Tree) -> Array:
-    """A view of images in [−1, 1], which `augment` takes in [0, 1]."""
+    """A view of images in [−1, 1]; `augment` works in [0, 1]."""
     return 2 * augmentation.augment(np.clip(0.5 * images + 0.5, 0, 1), view) - 1
 
 
@@ -179,7 +179,7 @@ def soft_clip(scores: Array, clip: float) -> Array:
 
 
 class Direction(NamedTuple):
-    """What is reported of a direction, off the tape."""
+    """The report of a direction, untraced."""
 
     nats: Array  # all-locations InfoNCE, log K − its loss ≤ log K, K = 1 + (N − 1)·L. No bound on I
     certified_nats: Array  # ≤ log N, and in expectation ≤ I(location's feature; anchor)
@@ -197,7 +197,7 @@ def score_matrix(anchors: Array, candidates: Array) -> Array:
 
 @region
 def contrast(anchors: Array, candidates: Array, clip: float, penalty: float) -> tuple[Array, Direction]:
-    """−mean log softmax of each anchor's positives + λ·mean s², differentiable in both arrays; and what to report.
+    """−mean log softmax of each anchor's positives + λ·mean s², differentiable in both arrays; and its report.
 
     Args:
         anchors: y, (N, E). candidates: f, (N, L, E). clip: c, 0 for none. penalty: λ.

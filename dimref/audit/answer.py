@@ -17,7 +17,7 @@ class Signature:
     Attributes:
         arguments: names of the inputs, in the order in which they are passed, by position.
         outputs: names of what is returned: one name, one array (a number will do); several names, a tuple in that order.
-        differentiate: inputs whose gradient is wanted; a nested input's gradient is nested.
+        differentiate: inputs whose gradient is requested; a nested input's gradient is nested.
         of: the output that is differentiated. If it is no scalar, the gradient is that of Σ inputs["weight"] · output,
             and "weight" has the output's shape; the target never sees it. Empty: all outputs are differentiated, as
             Σ over them of weight[name] · output, inputs["weight"] being a dict by their names.

@@ -1,4 +1,4 @@
-"""The audit of one function: ask, compare, judge, shrink, and tell.
+"""The audit of one function: call, compare, evaluate, shrink, and report.
 
 from dimref.audit import assert_conforms, audit
 
@@ -33,7 +33,7 @@ from dimref.trees import leaves, map_tree
 CASES = 96
 LAW_CASES = 12
 NOT_OBEYED = "this convention does not obey it"
-HUNTED = 40  # cases that Hypothesis adds
+SEARCHED = 40  # cases that Hypothesis adds
 # An audit lends names of the target's modules to autograd, warnings to nobody and the generators to Hypothesis: all of the
 # process, so that two at once would take each other's state for their own.
 _alone = threading.RLock()
@@ -44,7 +44,7 @@ class LawResult:
     """A law of the theory, tried on the target: the slack that came closest to breaking it.
 
     Attributes:
-        why_not: why it says nothing of this target, "" if it does: another convention need not obey every law.
+        why_not: why it does not apply to this target, "" if it does: another convention need not obey every law.
     """
 
     key: str
@@ -75,7 +75,7 @@ class Report:
     Attributes:
         value, gradient: the worst relative error against the reference (sign, factor and constant of the match taken
             out) over cases of a few nats; NaN where nothing can be compared.
-        dtypes: (given, returned) for what was returned in another dtype.
+        dtypes: (input, output) where the output has another dtype.
         range: the first departures at growing magnitude; empty if there are none.
         notes: what else was seen, a line each.
     """
@@ -124,7 +124,7 @@ def audit(
             itself, which runs in this one, since a lambda or a nested function cannot be loaded in another: a hang, a
             crash or an exhausted memory is then this process's own.
         kind, name: of the contract, as "bound", "jsd".
-        form: how it is called; the contract's first if not given.
+        form: its calling convention; by default the contract's first.
         cases: how many inputs are drawn.
         seed: of the drawing: the same seed, the same cases.
         how: framework, adapter, time_limit, memory_limit, as `sandbox.opened` takes them.
@@ -134,7 +134,7 @@ def audit(
     """
     contract = find(kind, name)
     chosen = contract.form(form)
-    with _alone, opened(target, **how) as there, np.errstate(all="ignore"):  # what overflows is told by its verdict
+    with _alone, opened(target, **how) as there, np.errstate(all="ignore"):  # an overflow shows in the verdict
         return run(there, contract, chosen, cases, seed)
 
 
@@ -183,8 +183,8 @@ def run(target: Target, contract: Contract, form: Form, cases: int = CASES, seed
 
 
 def _judge(form: Form, title: str, target: Target, limits: Limits, seen: list[Observation], seed: int) -> Judgement:
-    """The verdict; what seems right is hunted for a case that shows it is not, and then judged again with it."""
-    judgement = verdict.judge(form, title, seen)
+    """The verdict; for a target that seems right, a search for a case that shows a departure, and the verdict with it."""
+    judgement = verdict.evaluate(form, title, seen)
     candidate = judgement.candidate
     if judgement.verdict == MISTAKE or candidate is None:
         return judgement
@@ -195,11 +195,11 @@ def _judge(form: Form, title: str, target: Target, limits: Limits, seen: list[Ob
         (expected,) = matching.answers(form, function, [case])
         return not case.found.problem and not matching.follows(form, case, expected, candidate.fit)
 
-    found = drawn.hunt(form, target, limits, departs, HUNTED, seed)
+    found = drawn.search(form, target, limits, departs, SEARCHED, seed)
     if found is None:
         return judgement
     seen.append(found)
-    return verdict.judge(form, title, seen)
+    return verdict.evaluate(form, title, seen)
 
 
 # ---- parts of the report
@@ -215,9 +215,9 @@ def _notes(form: Form, seen: list[Observation], limits: Limits, problem: str) ->
     printed = next((case.found.printed for case in seen if case.found.printed), "")
     if printed:
         notes.append(f"it prints: {printed}")
-    wanted = form.signature.differentiate and seen
+    requested = form.signature.differentiate and seen
     silent = not any(case.found.gradients or case.found.remarks or case.found.problem for case in seen)
-    if wanted and silent:
+    if requested and silent:
         notes.append("no gradient: values alone were compared")
     return tuple(notes)
 
@@ -232,7 +232,7 @@ def _precision(fit: Fit) -> tuple[str, ...]:
     if not fit.single:
         return ()
     why = "it is computed in single precision, or with an ε of about 1e-8"
-    return (f"double precision is given, but the result is good to single precision only: {why}",)
+    return (f"the inputs are in double precision, but the result is good to single precision only: {why}",)
 
 
 def _orientation(form: Form, seen: list[Observation]) -> float:
@@ -254,7 +254,7 @@ def _range(form: Form, target: Target, judgement: Judgement, fit: Fit, limits: L
     function = form.reference if variant is None else variant.function
     assert function is not None
     found = numerical.scan(form, numerical.asker(form, target), function, fit, limits)
-    # What computes in single precision whatever it is given has the range of single precision.
+    # A target that computes in single precision whatever its inputs has the range of single precision.
     return [departure for departure in found if not (fit.single and departure.dtype == "float64")]
 
 
@@ -272,7 +272,7 @@ def _naive(
         return replace(judgement, also=(*judgement.also, f"and by {variant.title}: {where}"))
     what = f"{judgement.diagnosis}, but by {variant.title}: {where}"
     return Judgement(
-        MISTAKE, variant.key, what, variant.consequence, variant.mend, variant.source, judgement.candidate
+        MISTAKE, variant.key, what, variant.consequence, variant.fix, variant.source, judgement.candidate
     )  # fmt: skip
 
 
@@ -339,8 +339,8 @@ def _errors(form: Form, seen: list[Observation], judgement: Judgement, fit: Fit)
         k = factor * (fit.scale(case.inputs) if of_reference else 1.0)
         constant = fit.constants[at] if of_reference and fit.constant != "zero" and at < len(fit.constants) else 0.0
         found = form.canonical(dict(case.found.value))
-        for name, wanted in form.canonical(dict(answer.value)).items():
-            signed = k * np.asarray(wanted, np.float64) + constant if name == form.signature.main else wanted
+        for name, output in form.canonical(dict(answer.value)).items():
+            signed = k * np.asarray(output, np.float64) + constant if name == form.signature.main else output
             values.append(_relative(matching.shapeless(found.get(name, math.nan), signed), signed))
         ours = dict(leaves(answer.gradients))
         for name, g in leaves(case.found.gradients):
@@ -367,8 +367,10 @@ def _dtypes(form: Form, seen: list[Observation]) -> tuple[tuple[str, str], ...]:
             continue
         for name in (form.signature.main,):
             dtype = case.found.value[name].dtype
-            given = {a.dtype.name for _, a in leaves(case.inputs) if isinstance(a, np.ndarray) and a.dtype.kind == "f"}
-            if given and dtype.name not in given:
+            input_types = {
+                a.dtype.name for _, a in leaves(case.inputs) if isinstance(a, np.ndarray) and a.dtype.kind == "f"
+            }
+            if input_types and dtype.name not in input_types:
                 found.add((case.sizes.dtype, dtype.name))
     return tuple(sorted(found))
 
@@ -453,7 +455,7 @@ def _by_laws(contract: Contract, form: Form, target: Target, seen: list[Observat
     first = broken[0]
     if first.mistake in known:
         outcome, variant = known[first.mistake]
-        words = (variant.key, variant.title, variant.consequence, variant.mend, variant.source)
+        words = (variant.key, variant.title, variant.consequence, variant.fix, variant.source)
         judgement = Judgement(outcome, *words)
         if outcome == CONVENTION:
             laws = tuple(r if r.holds else replace(r, why_not=NOT_OBEYED) for r in laws)

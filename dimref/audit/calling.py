@@ -13,7 +13,7 @@ import numpy as np
 from dimref.audit import frameworks
 from dimref.audit.answer import Answer, Inputs, Signature
 from dimref.audit.frameworks import Framework, Unusable, described
-from dimref.audit.loading import told
+from dimref.audit.loading import error_of
 from dimref.trees import Tree, leaves, map_tree
 
 SAME = 1e-5  # relative difference that rounding in another order may make between two calls
@@ -24,7 +24,7 @@ class Here:
 
     Args:
         function: called with the arguments of the signature, by position.
-        framework: one of `dimref.training.choices.FRAMEWORKS`; found out by trying if it is not given.
+        framework: one of `dimref.training.choices.FRAMEWORKS`; by default found by trying.
         adapter: called as adapter(function, *arguments) in its place.
     """
 
@@ -75,7 +75,7 @@ class Here:
         except Unusable as error:
             return Answer(problem=str(error))
         except self.expected as error:
-            return Answer(problem=told(error, self._place))
+            return Answer(problem=error_of(error, self._place))
 
     def _get(self, name: str) -> Framework:
         if name not in self._frameworks:
@@ -92,7 +92,7 @@ class Here:
         return ("returned another value when it was called again with the same inputs",)
 
     def _mismatch(self, signature: Signature) -> str:
-        """Why the function cannot be called with these arguments; "" if it can, or if it does not tell."""
+        """Why the function cannot be called with these arguments; "" if it can, or if that is unknown."""
         hint = "dimref audit adapter prints a file to begin an --adapter with"
         if isinstance(self._function, type):
             return f"is a class: an adapter can make an object of it and call that; {hint}"
@@ -121,19 +121,19 @@ class _Adapted:
 
 
 def evaluate(framework: Framework, function: Callable[..., Any], signature: Signature, inputs: Inputs) -> Answer:
-    """Call `function` in `framework` and differentiate what the signature says.
+    """Call `function` in `framework` and differentiate what the signature names.
 
     Raises:
         Unusable: what it returned is no value.
         Exception: whatever it raises itself.
     """
     arrays = {name: _to(framework, inputs[name]) for name in (*signature.arguments, *_weight(inputs))}
-    given: dict[str, Tree] = {}
+    passed: dict[str, Tree] = {}
 
     def run(at: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         arguments = {name: at[name] for name in signature.arguments}
-        if not given:  # NumPy's functions run twice
-            given.update(arguments)
+        if not passed:  # NumPy's functions run twice
+            passed.update(arguments)
         outputs = _named(function(*arguments.values()), signature)
         return _scalar(framework, outputs, signature, at.get("weight")), outputs
 
@@ -145,7 +145,7 @@ def evaluate(framework: Framework, function: Callable[..., Any], signature: Sign
     _refuse(value, signature)
     remarks = [why_not] if why_not else []
     if framework.mutable:
-        remarks += [f"changes its input {name} in place" for name in _changed(framework, given, inputs)]
+        remarks += [f"changes its input {name} in place" for name in _changed(framework, passed, inputs)]
     return Answer(value, gradients or {}, remarks=tuple(remarks))
 
 
@@ -203,10 +203,10 @@ def _refuse(value: dict[str, np.ndarray], signature: Signature) -> None:
         raise Unusable(f"returned an array of shape {found.shape}, without a number in it ({signature.of})")
 
 
-def _changed(framework: Framework, given: dict[str, Tree], inputs: Inputs) -> list[str]:
+def _changed(framework: Framework, passed: dict[str, Tree], inputs: Inputs) -> list[str]:
     """The arguments that are no longer what they were."""
     found = []
-    for name, tree in given.items():
+    for name, tree in passed.items():
         before = dict(leaves(inputs[name])) if isinstance(tree, dict) else {"": inputs[name]}
         now = dict(leaves(tree)) if isinstance(tree, dict) else {"": tree}
         if any(

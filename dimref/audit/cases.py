@@ -18,7 +18,7 @@ class Limits:
     """Shapes that a target does not take; what it does take is audited."""
 
     flat: bool | None = None  # only without locations, only with, or either
-    equal: bool = False  # as many pairs of the product as of the joint
+    equal: bool = False  # as many negative pairs as positive ones
     larger: bool = False  # images of more than one pixel, or larger than the kernel
 
     def apply(self, sizes: Sizes) -> Sizes:
@@ -31,10 +31,10 @@ class Limits:
         )
 
     def __str__(self) -> str:
-        said = {None: "", True: "without an axis of locations", False: "with an axis of locations"}[self.flat]
+        axis = {None: "", True: "without an axis of locations", False: "with an axis of locations"}[self.flat]
         same = "as many product pairs as joint pairs" if self.equal else ""
         large = "with images larger than the smallest" if self.larger else ""
-        return " and ".join(part for part in (said, same, large) if part)
+        return " and ".join(part for part in (axis, same, large) if part)
 
 
 LIMITS = (
@@ -60,7 +60,7 @@ class Observation:
 def observe(form: Form, target: Target, limits: Limits, cases: int, seed: int) -> list[Observation]:
     """Ask the target about a design: every regime, in both dtypes, with and without locations, sizes at random.
 
-    Every second case repeats the shapes of the one before it, so that what depends on shapes alone can be told.
+    Every second case repeats the shapes of the one before it, so that a dependence on shapes alone shows.
     """
     rng = np.random.default_rng(seed)
     found = []
@@ -89,9 +89,9 @@ def _designed(rng: np.random.Generator, number: int) -> Sizes:
     )
 
 
-def hunt(form: Form, target: Target, limits: Limits, departs: Callable[[Observation], bool], cases: int,
+def search(form: Form, target: Target, limits: Limits, departs: Callable[[Observation], bool], cases: int,
          seed: int) -> Observation | None:  # fmt: skip
-    """Let Hypothesis look for a case on which the target departs from what it seemed to compute."""
+    """Let Hypothesis search for a case on which the target departs from what it seemed to compute."""
     found: list[Observation] = []
 
     def attempt(sizes: Sizes, rng_seed: int) -> None:

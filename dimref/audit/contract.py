@@ -48,7 +48,7 @@ class Variant:
         title: what it computes, to follow "this is …": "InfoNCE with the positive left out of the denominator".
         function: inputs -> outputs by name, as `Form.reference`.
         consequence: what it does to the numbers.
-        mend: what to change (for a convention: how to get the reference's).
+        fix: the change that corrects it (for a convention: that gives the reference's).
         source: where it is found or discussed.
         exact: whether its value must agree too: constants of a loss count. If not, value up to sign, additive constant
             and positive factor, the gradient deciding.
@@ -58,7 +58,7 @@ class Variant:
     title: str
     function: Callable[[Inputs], Tree]
     consequence: str
-    mend: str
+    fix: str
     source: str
     exact: bool = False
 
@@ -70,7 +70,7 @@ class TargetLaw:
     Attributes:
         key, statement, source: as of a law in `dimref.laws`.
         measure: (inputs, ask) -> slack; `ask` runs the target on other inputs of the same names. Value and gradients
-            are already turned: a loss comes as the bound it stands for, where that could be told.
+            are already turned: a loss comes as the bound it stands for, where that is known.
         mistake: what its violation shows, for a form without a reference: key of a `Variant` whose function is not used.
         of_gradient: whether it speaks of the gradient alone.
     """
@@ -95,7 +95,7 @@ class Form:
         reference: inputs -> outputs by name, written with `dimref.ops`, so that the tape differentiates it. None for
             what is drawn at random: then `laws` alone decide.
         objective: whether the value is something to maximize or minimize. Then sign, additive constants and positive
-            factors are told apart from error; otherwise every number must agree.
+            factors are distinguished from error; otherwise every number must agree.
         loss: an objective that is minimized: constants may be dropped whatever the sign.
         conventions, mistakes: what else it may compute; conventions come first.
         numerical: the reference by formulas that fail beyond some magnitude, as log(1 + e^t).
@@ -146,7 +146,7 @@ class Contract:
     source: str = field(default="")
 
     def form(self, name: str = "") -> Form:
-        """The form of that name; the first, if none is given.
+        """The form of that name; by default the first.
 
         Raises:
             AuditError: there is none.

@@ -39,7 +39,7 @@ STANDS_FOR = {  # autograd's own version of a module
 
 
 class Unusable(Exception):
-    """What a target returned is no value; the message says why."""
+    """The target's result is no value; the message names the reason."""
 
 
 class Framework(Protocol):
@@ -58,7 +58,7 @@ class Framework(Protocol):
         ...
 
     def host(self, found: Any) -> np.ndarray:
-        """What a target returned, as a NumPy array off the tape.
+        """The target's result, as an untraced NumPy array.
 
         Raises:
             Unusable: it is no array of real numbers.
@@ -102,7 +102,7 @@ def candidates(function: Callable[..., Any]) -> list[str]:
 
 
 def differentiated(inputs: dict[str, Any], signature: Signature) -> Tree:
-    """The inputs whose gradients are wanted."""
+    """The inputs whose gradients are requested."""
     return {name: inputs[name] for name in signature.differentiate}
 
 
@@ -182,10 +182,10 @@ class Taped:
         outputs = found["outputs"]
         if not found["scalar"]:
             return outputs, None, ""
-        told = map_tree(self._gradient, gradients, at)
-        if any(g.shape != np.shape(x) for (_, g), (_, x) in zip(leaves(told), leaves(at), strict=True)):
+        reported = map_tree(self._gradient, gradients, at)
+        if any(g.shape != np.shape(x) for (_, g), (_, x) in zip(leaves(reported), leaves(at), strict=True)):
             return outputs, None, "no gradient: autograd returned one of another shape than the input's"
-        return outputs, told, ""
+        return outputs, reported, ""
 
     def _gradient(self, gradient: Any, leaf: Any) -> np.ndarray:
         return np.zeros(leaf.shape, leaf.dtype) if gradient is None else self.host(gradient)
@@ -300,13 +300,13 @@ class Torch:
                 found = self._torch.autograd.grad(total, roots, allow_unused=True)
             except RuntimeError as error:
                 return outputs, None, _raised("torch.autograd", error)
-        given = iter(
+        gradients_of = iter(
             [
                 np.zeros(tuple(r.shape), self.host(r).dtype) if g is None else self.host(g)
                 for g, r in zip(found, roots, strict=True)
             ]
         )
-        return outputs, map_tree(lambda _: next(given), at), ""
+        return outputs, map_tree(lambda _: next(gradients_of), at), ""
 
 
 # ---- JAX
@@ -353,7 +353,7 @@ class Jax:
             try:
                 (_, outputs), gradients = compiled(at, arrays)
                 return outputs, map_tree(self.host, gradients), ""
-            except Exception:  # its code looks at the numbers; or it fails at this input, which shows below
+            except Exception:  # its code reads the numbers; or it fails at this input, which shows below
                 compiles = False
         try:
             (_, outputs), gradients = differentiate(at, arrays)

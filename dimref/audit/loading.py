@@ -25,7 +25,7 @@ class LoadError(DimrefError):
 
 
 def split(target: str, option: str = "TARGET") -> tuple[str, str]:
-    """The place and the function's name. What can be told without running anything is told here.
+    """The place and the function's name. Reports whatever shows without running anything.
 
     Raises:
         LoadError: it has no such form, or the file is not there.
@@ -60,7 +60,7 @@ def load(target: str, option: str = "TARGET") -> Callable[..., Any]:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # sys.exit at import included
-        raise LoadError(f"{option} {target}: expected to import {place}, it {told(error, place)}") from None
+        raise LoadError(f"{option} {target}: expected to import {place}, it {error_of(error, place)}") from None
     for part in name.split("."):
         if not hasattr(found, part):
             raise LoadError(f"{option} {target}: expected {name} in {place}, found {_names(found)}")
@@ -95,7 +95,7 @@ def _names(module: Any) -> str:
     return ("only " + ", ".join(names[:8]) + (", …" if len(names) > 8 else "")) if names else "no function there"
 
 
-def told(error: BaseException, place: str = "") -> str:
+def error_of(error: BaseException, place: str = "") -> str:
     """An error of the target's as part of a line: what it was, and the last line of its own code that led there.
 
     Args:

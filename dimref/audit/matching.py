@@ -35,7 +35,7 @@ class Fit:
         constant: "zero", "shape" (one number for each shape) or "varies".
         constants: target − factor · candidate, one for each core case.
         wide: share of the cases beyond the core that follow too.
-        single: whether it fits only to single precision though double was given.
+        single: whether it fits only to single precision although the inputs are double.
         kinked: whether its gradient departs where scores are equal, and there alone.
     """
 
@@ -124,14 +124,14 @@ def values_agree(form: Form, case: Observation, expected: Answer, eps: float = 0
     tolerance = value_tolerance(case.inputs, expected, eps)
     if wide:
         tolerance += WIDE * (1 + largest(expected.value))
-    found, wanted = (form.canonical(dict(answer.value)) for answer in (case.found, expected))
-    one = {name: shapeless(found[name], wanted[name]) for name in wanted if name in found}
-    return all(name in one and near(one[name], wanted[name], tolerance) for name in wanted)
+    found, expected_value = (form.canonical(dict(answer.value)) for answer in (case.found, expected))
+    one = {name: shapeless(found[name], expected_value[name]) for name in expected_value if name in found}
+    return all(name in one and near(one[name], expected_value[name], tolerance) for name in expected_value)
 
 
-def shapeless(found: Any, wanted: Any) -> Any:
+def shapeless(found: Any, expected_value: Any) -> Any:
     """A single number may come with axes of size 1."""
-    return np.reshape(found, np.shape(wanted)) if np.size(found) == np.size(wanted) == 1 else found
+    return np.reshape(found, np.shape(expected_value)) if np.size(found) == np.size(expected_value) == 1 else found
 
 
 def gradients_agree(
@@ -148,11 +148,13 @@ def gradients_agree(
     theirs, ours = dict(leaves(case.found.gradients)), dict(leaves(expected.gradients))
     alone = untied(case.inputs) if kinked else {}
     for name, found in theirs.items():
-        wanted = factor * np.asarray(ours[name], np.float64)
+        expected_value = factor * np.asarray(ours[name], np.float64)
         if kinked:
-            found, wanted = found[alone[name]], wanted[alone[name]]
-        tolerance = gradient_tolerance(case.inputs, wanted, eps) + (WIDE * max(1.0, largest(wanted)) if wide else 0)
-        if not near(found, wanted, tolerance):
+            found, expected_value = found[alone[name]], expected_value[alone[name]]
+        tolerance = gradient_tolerance(case.inputs, expected_value, eps) + (
+            WIDE * max(1.0, largest(expected_value)) if wide else 0
+        )
+        if not near(found, expected_value, tolerance):
             return False
     return True
 
@@ -190,8 +192,8 @@ def scale(scaling: str, inputs: Inputs) -> float:
 def shapes(inputs: Inputs) -> dict[str, float]:
     """N and L of a case of scores or features."""
     first = next(a for a in inputs.values() if isinstance(a, np.ndarray) and a.ndim)
-    square = first.ndim >= 2 and "scores" in inputs
-    rest = first.shape[2:] if square else first.shape[1:]
+    is_matrix = first.ndim >= 2 and "scores" in inputs
+    rest = first.shape[2:] if is_matrix else first.shape[1:]
     return {"N": float(first.shape[0]), "L": float(math.prod(rest)) if rest else 1.0}
 
 
@@ -210,8 +212,8 @@ def fit(form: Form, cases: list[Observation], expected: list[Answer], single: bo
     if found is None:
         return None
     beyond = [(case, answer) for case, answer in zip(cases, expected, strict=True) if not case.core]
-    kept = [follows(form, case, answer, found) for case, answer in beyond]
-    wide = sum(kept) / len(kept) if kept else 1.0
+    obeyed = [follows(form, case, answer, found) for case, answer in beyond]
+    wide = sum(obeyed) / len(obeyed) if obeyed else 1.0
     return Fit(found.factor, found.scaling, found.constant, found.constants, wide, single)
 
 
@@ -362,12 +364,12 @@ def follows(form: Form, case: Observation, expected: Answer, fitted: Fit) -> boo
     k = fitted.factor * fitted.scale(case.inputs)
     if not gradients_agree(case, expected, k, wide=True, kinked=fitted.kinked):
         return False
-    found, wanted = (np.asarray(scalar(a, form.signature.main), np.float64) for a in (case.found, expected))
+    found, expected_value = (np.asarray(scalar(a, form.signature.main), np.float64) for a in (case.found, expected))
     if fitted.constant != "zero":
-        return bool(np.isfinite(found).all() == np.isfinite(wanted).all())
+        return bool(np.isfinite(found).all() == np.isfinite(expected_value).all())
     eps = epsilon(case.inputs, case.found)
     tolerance = value_tolerance(case.inputs, expected, eps) + WIDE * (1 + largest(expected.value))
-    return near(found, k * wanted, max(1.0, abs(k)) * tolerance)
+    return near(found, k * expected_value, max(1.0, abs(k)) * tolerance)
 
 
 def within_range(expected: Answer) -> bool:

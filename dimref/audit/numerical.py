@@ -37,7 +37,7 @@ CLAMPED = replace(
     key="clamped",
     title="clamping scores",
     consequence="beyond the limit the gradient is 0: a pair that is wrong there stays wrong",
-    mend="no clamp: softplus, logaddexp and logsumexp need none",
+    fix="no clamp: softplus, logaddexp and logsumexp need none",
 )
 
 
@@ -135,8 +135,8 @@ def _as_if_clamped(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit
     if not within_range(expected):
         return True
     k = fit.factor * fit.scale(inputs)
-    value, wanted = (float(scalar(answer, form.signature.main)) for answer in (found, expected))
-    return abs(value - k * wanted - constant) <= 0.05 * abs(k) * at
+    value, expected_value = (float(scalar(answer, form.signature.main)) for answer in (found, expected))
+    return abs(value - k * expected_value - constant) <= 0.05 * abs(k) * at
 
 
 def _becomes(form: Form, ask: Ask, fit: Fit, limits: Limits) -> list[str]:
@@ -271,7 +271,7 @@ def _departs(form: Form, fit: Fit, ask: Ask, function: Callable[[Inputs], Tree],
     k = fit.factor * fit.scale(inputs)
     eps = epsilon(inputs, found)
     value = np.asarray(scalar(found, form.signature.main), np.float64)
-    wanted = k * np.asarray(scalar(expected, form.signature.main), np.float64) + constant
+    expected_value = k * np.asarray(scalar(expected, form.signature.main), np.float64) + constant
     gradients = dict(leaves(found.gradients))
     if np.isnan(value).any():
         return "NaN"
@@ -281,7 +281,7 @@ def _departs(form: Form, fit: Fit, ask: Ask, function: Callable[[Inputs], Tree],
         return "a gradient that is not finite"
     tolerance = max(1.0, abs(k)) * (value_tolerance(inputs, expected, eps) + LOST * (1 + largest(expected.value)))
     if fit.constant != "varies" and not (
-        np.shape(value) == np.shape(wanted) and np.abs(value - wanted).max() <= tolerance
+        np.shape(value) == np.shape(expected_value) and np.abs(value - expected_value).max() <= tolerance
     ):
         return "a wrong value"
     ours = dict(leaves(expected.gradients)) if not fit.kinked else {}  # the scores of a pattern are equal

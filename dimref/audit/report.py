@@ -23,7 +23,7 @@ def text(report: Report) -> str:
     for title, words in (
         ("also", "; ".join(judgement.also)),
         ("consequence", judgement.consequence),
-        ("mend", judgement.mend),
+        ("fix", judgement.fix),
         ("source", judgement.source),
     ):
         if words:
@@ -44,7 +44,7 @@ def _measured(report: Report) -> list[str]:
     if report.form.reference is not None:
         lines += _row("value", f"worst relative error {_number(report.value)}, {_against(report)}")
         lines += _row("gradient", f"worst relative error {_number(report.gradient)}")
-        lines += _row("dtype", "; ".join(f"{given} in, {out} out" for given, out in report.dtypes) or "kept")
+        lines += _row("dtype", "; ".join(f"{input_type} in, {out} out" for input_type, out in report.dtypes) or "kept")
     if report.form.ranged:
         lines += _row("range", _range(report))
     for law in report.laws:
@@ -128,12 +128,12 @@ def as_json(report: Report) -> dict[str, Any]:
         "diagnosis": judgement.diagnosis,
         "also": list(judgement.also),
         "consequence": judgement.consequence,
-        "mend": judgement.mend,
+        "mend": judgement.fix,
         "source": judgement.source,
         "cases": report.cases,
         "value": _finite(report.value),
         "gradient": _finite(report.gradient),
-        "dtype": [{"given": given, "returned": out} for given, out in report.dtypes],
+        "dtype": [{"given": input_type, "returned": out} for input_type, out in report.dtypes],
         "range": [
             {"dtype": d.dtype, "pattern": d.pattern, "magnitude": d.magnitude, "found": d.found} for d in report.range
         ],

@@ -8,7 +8,7 @@ from dimref.training.processes import family
 
 
 def resident(session: int) -> int:
-    """Bytes resident in a session and all that it started, a page that is shared counted for each; 0 where nothing tells.
+    """Bytes resident in a session and all that it started, a page that is shared counted for each; 0 where unknown.
 
     An address-space limit would be simpler, but CUDA and JAX reserve far more than they use.
     """

@@ -34,7 +34,7 @@ from dimref.trees import leaves
 TIME_LIMIT, MEMORY_LIMIT = 10.0, 4096.0  # seconds of one call, MiB
 LOADING = 60.0  # seconds for the imports of a target
 PATIENCE, FORBEARANCE = 3, 8  # a target that hung or died so often is not asked again: before it ever answered, after
-POLL = 0.05  # seconds between two looks at a call that lasts
+POLL = 0.05  # seconds between two checks of a call that lasts
 MOST_PRINTED = 1 << 24  # bytes; more would fill the disk
 MIB = 1 << 20
 # JAX compiles for each shape: quickly, and the formula as it is written (log(exp(x)) would become x).
@@ -42,7 +42,7 @@ XLA_FLAGS = "--xla_backend_optimization_level=0 --xla_disable_hlo_passes=algsimp
 
 
 class _Lost(Exception):
-    """The process gave no answer; the message says what became of it."""
+    """The process gave no answer; the message describes its end."""
 
 
 class Sandbox:
@@ -50,7 +50,7 @@ class Sandbox:
 
     Args:
         target: "module:function" or "path/to/file.py:function".
-        framework: one of `dimref.training.choices.FRAMEWORKS`; found out if it is not given.
+        framework: one of `dimref.training.choices.FRAMEWORKS`; by default found by trying.
         adapter: another such function, called as adapter(target, *arguments).
         time_limit: seconds that one call may take.
         memory_limit: MiB that the process and what it started may have resident.
@@ -91,7 +91,7 @@ class Sandbox:
             self._process = None
 
     def call(self, signature: Signature, inputs: Inputs) -> Answer:
-        """As `Target.call`. A process that hung or died is started anew for the next call, a few times."""
+        """As `Target.call`. A process that hung or died is restarted for the next call, a few times."""
         key = _digest(signature, inputs)
         if key in self._lost:
             return Answer(problem=self._lost[key])
@@ -153,14 +153,14 @@ def opened(
 
 def _digest(signature: Signature, inputs: Inputs) -> bytes:
     """What was asked, in a few bytes."""
-    told = hashlib.sha256(repr(signature).encode())
+    state = hashlib.sha256(repr(signature).encode())
     for path, leaf in leaves(inputs):
-        told.update(
+        state.update(
             f"{path} {leaf.dtype} {leaf.shape}".encode() if isinstance(leaf, np.ndarray) else repr(leaf).encode()
         )
         if isinstance(leaf, np.ndarray):
-            told.update(np.ascontiguousarray(leaf).tobytes())
-    return told.digest()
+            state.update(np.ascontiguousarray(leaf).tobytes())
+    return state.digest()
 
 
 class _Process:

@@ -45,7 +45,7 @@ class Judgement:
     Attributes:
         key: of the variant, or "" for none.
         candidate: what fits best, None if nothing known does.
-        also: titles of other candidates that no case told apart from it.
+        also: titles of other candidates that no case distinguishes from it.
         gradient_right: whether only a constant of the value is wrong.
     """
 
@@ -53,7 +53,7 @@ class Judgement:
     key: str
     diagnosis: str
     consequence: str = ""
-    mend: str = ""
+    fix: str = ""
     source: str = ""
     candidate: Candidate | None = None
     also: tuple[str, ...] = ()
@@ -80,7 +80,7 @@ def candidates(form: Form, cases: list[Observation], single: bool = False) -> li
             if _rank(candidate) is not None:
                 found.append(candidate)
     found.sort(key=lambda c: (_rank(c), -c.fit.wide))
-    if found and found[0].fit.wide < 0.95:  # in single precision the core may not tell: then the rest does
+    if found and found[0].fit.wide < 0.95:  # in single precision the core may not decide: then the rest does
         exact = found[0].fit.exact  # what agrees in every number does not yield to what agrees up to a constant
         rescued = [c for c in found if c.fit.wide >= max(0.95, found[0].fit.wide + 0.05) and c.fit.exact >= exact]
         if rescued:
@@ -90,7 +90,7 @@ def candidates(form: Form, cases: list[Observation], single: bool = False) -> li
 
 
 def _rank(candidate: Candidate) -> int | None:
-    """The order of preference; None for a fit that says nothing."""
+    """The order of preference; None for a fit that decides nothing."""
     fit, role = candidate.fit, candidate.role
     if fit.exact:
         strict = role == "mistake" and candidate.variant is not None and candidate.variant.exact
@@ -105,7 +105,7 @@ def _rank(candidate: Candidate) -> int | None:
     return 6
 
 
-def judge(form: Form, title: str, cases: list[Observation]) -> Judgement:
+def evaluate(form: Form, title: str, cases: list[Observation]) -> Judgement:
     """The verdict on a target from its answers; `title` names the reference."""
     usable = [case for case in cases if case.core and not case.found.problem]
     if not usable:
@@ -142,7 +142,7 @@ def _kinked(form: Form, title: str, cases: list[Observation]) -> Judgement | Non
     calm = [case for case in cases if all(alone.all() for alone in matching.untied(case.inputs).values())]
     if len(calm) == len(cases) or not any(case.core for case in calm):
         return None
-    judgement = judge(form, title, calm)
+    judgement = evaluate(form, title, calm)
     best = judgement.candidate
     if best is None or not best.fit.exact:
         return None
@@ -158,7 +158,7 @@ def _kinked(form: Form, title: str, cases: list[Observation]) -> Judgement | Non
 
 
 def _by_value(form: Form, cases: list[Observation]) -> Judgement | None:
-    """The mistake whose value is the target's in every case though its gradient is not: as of a maximum on the tape."""
+    """The mistake whose value is the target's in every case though its gradient is not: as of a traced maximum."""
     usable = [case for case in cases if case.core and not case.found.problem]
     if form.reference is None or not any(case.found.gradients for case in usable):
         return None
@@ -168,7 +168,7 @@ def _by_value(form: Form, cases: list[Observation]) -> Judgement | None:
         if _same_value(form, usable, variant.function):
             return Judgement(
                 MISTAKE, variant.key, f"the value of {variant.title}, though not its gradient",
-                variant.consequence, variant.mend, variant.source,
+                variant.consequence, variant.fix, variant.source,
             )  # fmt: skip
     return None
 
@@ -198,7 +198,7 @@ def _flat(form: Form, title: str, cases: list[Observation]) -> Judgement | None:
     flat = [case for case, rank in zip(cases, ranks, strict=True) if rank == min(ranks)]
     if len(flat) == len(cases):
         return None
-    judgement = judge(form, title, flat)
+    judgement = evaluate(form, title, flat)
     if judgement.verdict == FAILED or (
         judgement.candidate is None and judgement.key in ("unknown", "shape", "not-finite")
     ):
@@ -257,11 +257,11 @@ def _scaled(form: Form, title: str, fit: Fit) -> Judgement:
 def _scaled_by_shape(title: str, fit: Fit) -> Judgement:
     times = fit.scaling if abs(fit.factor) == 1 else f"{abs(fit.factor):.6g}·{fit.scaling}"
     if fit.scaling in ("N", "L", "N·L", "N²"):
-        key, what, mend = "sum-for-mean", "a sum where a mean belongs", "divide by the number of terms"
+        key, what, fix = "sum-for-mean", "a sum where a mean belongs", "divide by the number of terms"
     else:
-        key, what, mend = "divided-again", "divided by a count after a mean already was", "divide once"
+        key, what, fix = "divided-again", "divided by a count after a mean already was", "divide once"
     return Judgement(
-        MISTAKE, key, f"{title} times {times}: {what}", "the step depends on the size of the batch or the map", mend
+        MISTAKE, key, f"{title} times {times}: {what}", "the step depends on the size of the batch or the map", fix
     )
 
 
@@ -292,12 +292,12 @@ def _of_variant(form: Form, best: Candidate, found: list[Candidate]) -> Judgemen
         title += "; constants differ"
     verdict = CONVENTION if valid else MISTAKE
     return Judgement(
-        verdict, variant.key, title, variant.consequence, variant.mend, variant.source, gradient_right=gradient_right
+        verdict, variant.key, title, variant.consequence, variant.fix, variant.source, gradient_right=gradient_right
     )  # fmt: skip
 
 
 def _unknown(form: Form, title: str, cases: list[Observation]) -> Judgement:
-    """Nothing known fits: what can be said of it."""
+    """Nothing known fits: the remaining observations."""
     usable = [case for case in cases if case.core and not case.found.problem]
     assert form.reference is not None
     expected = matching.answers(form, form.reference, usable)

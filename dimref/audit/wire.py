@@ -2,7 +2,7 @@
 
 A message is a tree of dicts, lists, words, numbers and arrays. On the pipe: a mark that both sides know, if they agreed on
 one; 16 bytes with the two lengths that follow; the tree as JSON in which each array is {"array": [dtype, shape]}; and the
-arrays' bytes one after another. By the mark a message is told from what somebody else wrote onto the same pipe.
+arrays' bytes one after another. The mark distinguishes a message from foreign output on the same pipe.
 """
 
 from __future__ import annotations

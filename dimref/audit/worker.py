@@ -21,7 +21,7 @@ from dimref.errors import DimrefError
 
 
 class There(Here):
-    """The target in this process, which is there for nothing else: whatever it raises is told."""
+    """The target in this process, which serves nothing else: whatever it raises is reported."""
 
     expected = BaseException
 
@@ -51,7 +51,7 @@ def answer(there: There, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
-    """Load the target of the first message, say in what framework it will be tried, then answer calls.
+    """Load the target of the first message, report its framework, then answer calls.
 
     That message also has the mark of every answer: what the target itself writes onto their pipe is then no answer.
     """

@@ -15,7 +15,7 @@ from dimref.training.choices import BENCH_METHODS
 
 SIDES = ("dimref", "eager", "compiled")
 Start = Callable[[int], Worker]
-Tell = Callable[[str], None]
+Announce = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,13 @@ class Options:
         }
 
 
-def compare(options: Options, tell: Tell, start: Start, watch: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+def compare(
+    options: Options, announce: Announce, start: Start, watch: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
     """Every preset at every batch size; plain data, as --json writes it.
 
     Args:
-        tell: is told what is being measured. start: starts a worker with that many threads.
+        announce: called with each measurement's name. start: starts a worker with that many threads.
         watch: is shown the result when the machine is known, and again after each preset.
     Raises:
         Disagreement: a twin does not compute what dimref computes; nothing of that preset was timed.
@@ -76,9 +78,9 @@ def compare(options: Options, tell: Tell, start: Start, watch: Callable[[dict[st
         watch(result)
         for preset in options.presets:
             for batch in options.batch_sizes:
-                found = _Preset(options, preset, batch, dict(workers), tell).measure()
-                found["peak_bytes"] = _peaks(options, preset, batch, tell, start)
-                result["presets"].append(found)
+                measured = _Preset(options, preset, batch, dict(workers), announce).measure()
+                measured["peak_bytes"] = _peaks(options, preset, batch, announce, start)
+                result["presets"].append(measured)
                 watch(result)
     return result
 
@@ -91,12 +93,12 @@ class _Preset:
     preset: str
     batch: int
     workers: dict[str, Worker]
-    tell: Tell
+    announce: Announce
 
     def measure(self) -> dict[str, Any]:
         opened, agreement, failed = self._open()
         turns, settled = self._turns()
-        self.tell(f"{self.preset}, batch {self.batch}: profile")
+        self.announce(f"{self.preset}, batch {self.batch}: profile")
         return {
             "preset": self.preset,
             "text": opened["text"],
@@ -116,7 +118,7 @@ class _Preset:
         opened = self.workers["dimref"].ask("open", side="dimref", **opening)
         for side in [side for side in self.workers if side != "dimref"]:
             compiles = side == "compiled"
-            self.tell(f"{self.preset}, batch {self.batch}: {'torch.compile, ' if compiles else ''}proof")
+            self.announce(f"{self.preset}, batch {self.batch}: {'torch.compile, ' if compiles else ''}proof")
             try:
                 self.workers[side].ask("open", side=side, **opening)
                 agreement[side] = self.workers[side].ask("prove", backend=self.options.backend, tf32=self.options.tf32)
@@ -136,11 +138,11 @@ class _Preset:
         turns: dict[str, dict[str, list[float]]] = {side: {} for side in self.workers}
         unsettled = 0
         for number in range(self.options.rounds):
-            self.tell(f"{self.preset}, batch {self.batch}: round {number + 1} of {self.options.rounds}")
+            self.announce(f"{self.preset}, batch {self.batch}: round {number + 1} of {self.options.rounds}")
             for side, call in calls:
-                found = self.workers[side].ask("turn", what=call, seconds=self.options.seconds)
-                turns[side].setdefault(call, []).append(statistics.median(found["seconds"]))
-                unsettled += not found["settled"]
+                measured = self.workers[side].ask("turn", what=call, seconds=self.options.seconds)
+                turns[side].setdefault(call, []).append(statistics.median(measured["seconds"]))
+                unsettled += not measured["settled"]
         if "compiled" in turns:
             turns["compiled"]["products"] = turns["eager"]["products"]
         return turns, unsettled
@@ -165,14 +167,14 @@ def summary(turns: dict[str, dict[str, list[float]]], batch: int, gflop: float) 
     return result
 
 
-def _peaks(options: Options, preset: str, batch: int, tell: Tell, start: Start) -> dict[str, int | None]:
+def _peaks(options: Options, preset: str, batch: int, announce: Announce, start: Start) -> dict[str, int | None]:
     """Peak memory of a few steps of each side, each in a process of its own.
 
     Not of torch.compile, whose peak is that of its compiler.
     """
     peaks: dict[str, int | None] = {}
     for side in ("dimref", "eager") if options.against == "torch" else ("dimref",):
-        tell(f"{preset}, batch {batch}: memory of {side}")
+        announce(f"{preset}, batch {batch}: memory of {side}")
         with start(options.threads) as fresh:
             peaks[side] = fresh.ask("peak", side=side, **options.opening(preset, batch))
     return peaks

@@ -14,7 +14,7 @@ from dimref.training import memory
 SMALLEST = {"infonce": 64, "train": 4096, "encode": 1024}
 FACTOR = {"infonce": 2, "train": 4, "encode": 2}
 POWER = {"infonce": 2, "train": 1, "encode": 1}  # with which peak memory grows at most
-TIME = {"infonce": "gradient", "train": "step", "encode": "seconds"}  # whose growth is told
+TIME = {"infonce": "gradient", "train": "step", "encode": "seconds"}  # whose growth is reported
 SPARE = 0.8  # of the memory that is available may be used
 
 
@@ -52,7 +52,7 @@ class Options:
         return common
 
 
-def grow(options: Options, tell: Callable[[str], None], start: Callable[[int], Worker]) -> dict[str, Any]:
+def grow(options: Options, announce: Callable[[str], None], start: Callable[[int], Worker]) -> dict[str, Any]:
     """Every ladder; plain data, as --json writes it.
 
     Raises:
@@ -62,17 +62,19 @@ def grow(options: Options, tell: Callable[[str], None], start: Callable[[int], W
         described = worker.ask("describe", backend=options.backend, threads=options.threads, torch=False)
     result: dict[str, Any] = {"version": __version__, "machine": described, "options": asdict(options)}
     for kind in SMALLEST:
-        result[kind] = _ladder(options, kind, tell, start)
+        result[kind] = _ladder(options, kind, announce, start)
     return result
 
 
-def _ladder(options: Options, kind: str, tell: Callable[[str], None], start: Callable[[int], Worker]) -> dict[str, Any]:
+def _ladder(
+    options: Options, kind: str, announce: Callable[[str], None], start: Callable[[int], Worker]
+) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     stopped = None
     for n in options.sizes(kind):
         stopped = _too_large(rows[-1], n, POWER[kind]) if rows else None
         if stopped is None:
-            tell(f"{kind}, {n:,}")
+            announce(f"{kind}, {n:,}")
             try:
                 with start(options.threads) as fresh:
                     rows.append({"n": n, **fresh.ask(kind, n=n, **options.arguments(kind))})

@@ -58,7 +58,7 @@ def _draw_ladder(axes: Any, kind: str, rows: list[dict[str, Any]]) -> None:
         few = ticker.LogFormatterSciNotation(minor_thresholds=(2, 0.4))  # numbers between powers of ten
         axes.yaxis.set_minor_formatter(few)
     else:
-        axes.set_ylim(0, 1.2 * max(times))  # what is to stay the same is judged from 0
+        axes.set_ylim(0, 1.2 * max(times))  # a constant is compared from 0
     ticks = x[::-2][::-1] if len(x) > 5 else x
     axes.set_xticks(ticks, [_short(n) for n in ticks])
     axes.legend(frameon=False, fontsize="small")

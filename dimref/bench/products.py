@@ -23,16 +23,16 @@ Shape = tuple[int, int, int]  # (m, k, n): (m, k) @ (k, n)
 
 
 def product_shapes(work: Work) -> list[Shape]:
-    """(m, k, n) of each matrix product of one step of a piece of work."""
+    """(m, k, n) of each matrix product of one step of a workload."""
     if isinstance(work.layout, amdim_encoder.Layout):
         return list(_amdim(work, work.layout))
     shapes = list(_encoder(work, work.layout))
     locations = {"local": work.layout.local[0] ** 2, "global": 1}
     for term, count in locations.items():
         if term in work.parameters:
-            scorer = work.parameters[term]
-            pairs = _concat if "w" in scorer["feature"] else _dot
-            shapes += pairs(scorer, len(work.images), count)
+            critic = work.parameters[term]
+            pairs = _concat if "w" in critic["feature"] else _dot
+            shapes += pairs(critic, len(work.images), count)
     if "prior" in work.parameters:
         shapes += _prior(work.parameters["prior"], len(work.images))
     return shapes
@@ -78,20 +78,20 @@ def _encoder(work: Work, layout: Layout) -> Iterator[Shape]:
         yield from _layer(rows, encoder[name], trains, trains)
 
 
-def _concat(scorer: Tree, n: int, locations: int) -> Iterator[Shape]:
+def _concat(critic: Tree, n: int, locations: int) -> Iterator[Shape]:
     """The two halves of the first layer once, the layers above for joint and product pairs together."""
-    yield from _layer(n * locations, scorer["feature"])
-    yield from _layer(n, scorer["representation"])
-    yield from _layer(2 * n * locations, scorer["hidden"])
-    yield from _layer(2 * n * locations, scorer["score"])
+    yield from _layer(n * locations, critic["feature"])
+    yield from _layer(n, critic["representation"])
+    yield from _layer(2 * n * locations, critic["hidden"])
+    yield from _layer(2 * n * locations, critic["score"])
 
 
-def _dot(scorer: Tree, n: int, locations: int) -> Iterator[Shape]:
+def _dot(critic: Tree, n: int, locations: int) -> Iterator[Shape]:
     """Both embeddings, and every feature's product with every representation."""
     for name, rows in (("feature", n * locations), ("representation", n)):
         for layer in ("hidden", "out", "shortcut"):
-            yield from _layer(rows, scorer[name][layer])
-    units = scorer["feature"]["out"]["w"].shape[1]
+            yield from _layer(rows, critic[name][layer])
+    units = critic["feature"]["out"]["w"].shape[1]
     m = n * locations
     yield from ((m, units, n), (units, m, n), (m, n, units))
 
@@ -109,7 +109,7 @@ def _prior(prior: Tree, n: int) -> Iterator[Shape]:
 def _amdim(work: Work, layout: amdim_encoder.Layout) -> Iterator[Shape]:
     """Both views through the encoder, and each direction of each pair of scales.
 
-    That the scores are made once more on the way back spares memory; the floor has them once.
+    The backward pass computes the scores again, which spares memory; the floor has them once.
     """
     n, encoder = len(work.images), work.parameters["encoder"]
     assert isinstance(work.objective, amdim.Objective)

@@ -1,4 +1,4 @@
-"""Where the time of dimref's step goes: each primitive forward and backward, Adam, and the tape that is left.
+"""Where the time of dimref's step goes: each primitive forward and backward, Adam, and the rest, the tape.
 
 For the profiled steps every primitive that the tape knows is replaced by one with a stopwatch: the function of raw arrays
 inside it, in whatever form it is implemented (forward), and the VJP that the tape calls (backward). At every moment exactly
@@ -27,7 +27,7 @@ MOVING = (
 )  # fmt: skip
 GROUPS = ("matrix products", "elementwise", "moving elements", "Adam", "tape", "stopwatch")
 STATISTICS = ("moments", "saturated scores")
-# Work that is done off the tape, by name: batch norm's moments, the share of saturated scores, AMDIM's views and its scores,
+# Untraced work, by name: batch norm's moments, the share of saturated scores, AMDIM's views and its scores,
 # Adam, and the sums of gradients that come together at one node or from several blocks.
 OFF_TAPE = (
     (batch_norm, "moments", STATISTICS[0]),
@@ -173,7 +173,7 @@ def group_of(leaf: str) -> str:
 
 @contextmanager
 def _watched(clock: Clock) -> Iterator[None]:
-    """Every primitive with a VJP, and the work off the tape, on the clock."""
+    """Every primitive with a VJP, and the untraced work, on the clock."""
     with ExitStack() as undo:
         undo.callback(setattr, threads, "in_order", threads.in_order)
         threads.in_order = lambda function, items: map(function, items)  # one clock: what threads share, one by one
@@ -211,7 +211,7 @@ def _cell_of_raw(primitive: Any) -> Any:
 def _timed_raw(clock: Clock, name: str, raw: Callable[..., Any]) -> Callable[..., Any]:
     def timed(*args: Any, **kwargs: Any) -> Any:
         outer = clock.stack[-1] if clock.stack else TAPE
-        # Within a VJP (or another primitive) the time is that one's; at the top and off the tape it is its own.
+        # Within a VJP (or another primitive) the time is that one's; at the top and untraced it is its own.
         inherits = outer != TAPE and outer.leaf not in STATISTICS
         with clock.on(Key(outer.owner, outer.sweep, name) if inherits else Key(name, "forward", name)):
             return raw(*args, **kwargs)

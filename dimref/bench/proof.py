@@ -6,11 +6,11 @@ Three statements, each about one step from the same weights, batch and draws:
   weight has arrived in its place;
 - in float32, which is what is timed, loss and gradients agree as far as float32 goes: a rounding error next to a ReLU's
   kink switches a unit on or off, which moves a gradient by far more than one rounding error (seen: by 0.016, where a
-  global scorer has but 2·N rows);
-- Adam moves the weights by the same amounts, given the same gradients, in float64.
+  global critic has only 2·N rows);
+- Adam changes the weights by the same amounts from the same gradients, in float64.
 
 The distance of two arrays is ‖a − b‖ / max(‖b‖, ‖all of them‖ / 1000): a gradient that is 0 in theory, such as that of a
-shift that InfoNCE cancels, is rounding errors alone and is judged by the size of the others.
+shift that InfoNCE cancels, is rounding errors alone and is compared with the size of the others.
 
 Imports PyTorch, as `twin` does.
 """
@@ -45,7 +45,7 @@ class Disagreement(DimrefError):
 
 @dataclass(frozen=True)
 class Agreement:
-    """The largest distances found, and where."""
+    """The largest distances, and where."""
 
     float64: float
     float64_at: str
@@ -62,9 +62,9 @@ def prove(work: Work, backend: Backend, twin: Twin) -> Agreement:
     """
     wide = as_float64(work)
     exact, exact_at = _farthest(_both(wide, backend, twin.like(wide)), "in float64", FLOAT64)
-    found, found_at = _farthest(_both(work, backend, twin), "in float32", TF32 if twin.tf32 else FLOAT32)
+    in_float32, at_float32 = _farthest(_both(work, backend, twin), "in float32", TF32 if twin.tf32 else FLOAT32)
     adam = _adam(wide, backend, twin.like(wide)) if work.trains else None
-    return Agreement(exact, exact_at, found, found_at, adam)
+    return Agreement(exact, exact_at, in_float32, at_float32, adam)
 
 
 def as_float64(work: Work) -> Work:
@@ -132,10 +132,10 @@ def _adam(work: Work, backend: Backend, twin: Twin) -> float:
         twin.update(named_arrays(work.layout, turned))
     ours, theirs = named_arrays(work.layout, backend.tree_to_host(reference.parameters)), twin.weights()
     worst = max(ours, key=lambda name: float(np.abs(ours[name] - theirs[name]).max()))
-    found = float(np.abs(ours[worst] - theirs[worst]).max()) / LR
-    if not found <= ADAM:
+    distance = float(np.abs(ours[worst] - theirs[worst]).max()) / LR
+    if not distance <= ADAM:
         raise Disagreement(
-            f"twin: expected Adam to move {worst} alike, to {ADAM:.0e} of the learning rate, found {found:.2g}; "
+            f"twin: expected Adam to move {worst} alike, to {ADAM:.0e} of the learning rate, found {distance:.2g}; "
             "nothing was timed"
         )
-    return found
+    return distance

@@ -17,7 +17,7 @@ from dimref.trees import Array, map_tree
 
 
 class Queued(Reference):
-    """A piece of work as `device_steps` does it, on one batch over and over; only Adam's corrections cross each step."""
+    """A workload by device steps, on one batch over and over; only Adam's corrections cross each step."""
 
     def __init__(self, work: Work, backend: Backend, graph: bool) -> None:
         super().__init__(work, backend)
@@ -60,9 +60,9 @@ class Queued(Reference):
     def _captured(self) -> Array | None:
         if not self.trains:
             return self._encode().y
-        _, gradients, found = self._differentiate()
+        _, gradients, report = self._differentiate()
         optim.adam_step(self.parameters, gradients, self.adam, LR, corrected=self._feed.buffers)
-        map_tree(assign, self.state, found["state"])
+        map_tree(assign, self.state, report["state"])
         return None
 
     def _refused(self, line: str) -> None:

@@ -1,4 +1,4 @@
-"""dimref's side of the comparison: a piece of work on a backend, its step and its gradients."""
+"""dimref's side of the comparison: a workload on a backend, its step and its gradients."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LR = 1e-4
 
 
 class Reference:
-    """A piece of work in dimref: loss, gradient and Adam as `training.train_step` does them, on one batch over and over.
+    """A workload in dimref: loss, gradient and Adam as `step.train_step` computes them, on one batch over and over.
 
     What a run also does each step is left out on both sides: drawing and scaling the batch, looking at the numbers.
     """
@@ -38,15 +38,15 @@ class Reference:
             if not self.trains:
                 self._encode()
                 return
-            _, gradients, found = self._differentiate()
+            _, gradients, report = self._differentiate()
             self.parameters, self.adam = optim.adam_step(self.parameters, gradients, self.adam, LR)
-            self.state = found["state"]
+            self.state = report["state"]
 
     def gradients(self) -> tuple[float, Tree, Tree]:
         """The loss, its gradient and the new model state, on the host, with the weights as they are."""
-        value, gradients, found = self._differentiate()
+        value, gradients, report = self._differentiate()
         host = self.backend.tree_to_host
-        return float(self.backend.to_host(value)), host(gradients), host(found["state"])
+        return float(self.backend.to_host(value)), host(gradients), host(report["state"])
 
     def encodings(self) -> dict[str, np.ndarray]:
         """Local map, last map, fc and y of the batch, on the host."""

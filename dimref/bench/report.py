@@ -32,38 +32,38 @@ def threads(options: dict[str, Any]) -> str:
     return f"{options['threads']} thread" + ("s" if options["threads"] > 1 else "")
 
 
-def preset(found: dict[str, Any]) -> Iterator[str]:
+def preset(measured: dict[str, Any]) -> Iterator[str]:
     """One preset at one batch size: the proof, the table, the profile."""
-    yield f"{found['preset']}, batch {found['batch']}: {found['text']}"
-    yield from _agreement(found)
-    if found["graph"]:
-        yield f"  dimref: {found['graph']}"
+    yield f"{measured['preset']}, batch {measured['batch']}: {measured['text']}"
+    yield from _agreement(measured)
+    if measured["graph"]:
+        yield f"  dimref: {measured['graph']}"
     yield ""
     yield f"  {'':<20} {'ms/step':>9} {'images/s':>9} {'vs dimref':>10} {'GFLOP/s':>8} {'of products':>12} {'peak MiB':>9}"
-    for side, row in found["sides"].items():
-        yield _row(LABELS[side], row, found["peak_bytes"].get(side))
-    on_device = bool(found["graph"])
+    for side, row in measured["sides"].items():
+        yield _row(LABELS[side], row, measured["peak_bytes"].get(side))
+    on_device = bool(measured["graph"])
     for side, name in (("dimref", "dimref" if on_device else "NumPy"), ("eager", "PyTorch")):
-        if side in found["sides"]:
-            row = found["sides"][side]
+        if side in measured["sides"]:
+            row = measured["sides"][side]
             yield (
                 f"  {f'products, {name}':<20} {_ms(row['products_ms']):>9} {'':>9} {'':>10} "
                 f"{row['products_gflop_per_second']:>8.0f}"
             )
-    if found["unsettled_turns"]:
-        yield f"  note: after {found['unsettled_turns']} turns a side's threads did not come to rest; run it again"
+    if measured["unsettled_turns"]:
+        yield f"  note: after {measured['unsettled_turns']} turns a side's threads did not come to rest; run it again"
     yield ""
-    yield from _profile(found["profile"], on_device)
+    yield from _profile(measured["profile"], on_device)
 
 
-def _agreement(found: dict[str, Any]) -> Iterator[str]:
-    if not found["agreement"]:
+def _agreement(measured: dict[str, Any]) -> Iterator[str]:
+    if not measured["agreement"]:
         yield "  no PyTorch beside it: dimref alone, against its own bare matrix products"
-    for side, a in found["agreement"].items():
+    for side, a in measured["agreement"].items():
         what = "loss and gradients" if a["adam"] is not None else "encodings"
         adam = "" if a["adam"] is None else ", and so does Adam"
         yield f"  {LABELS[side]}: {what} agree to {a['float64']:.0e} in float64, {a['float32']:.0e} in float32{adam}"
-    for side, why in found["failed"].items():
+    for side, why in measured["failed"].items():
         yield f"  {LABELS[side]}: does not work here: {why}"[:100]
 
 
@@ -76,7 +76,7 @@ def _row(label: str, row: dict[str, Any], peak: int | None) -> str:
 
 
 def _ms(milliseconds: float) -> str:
-    """A device's steps are so short that a tenth would not tell them apart."""
+    """A device's steps are so short that a tenth would not distinguish them."""
     return f"{milliseconds:.2f}" if milliseconds < 10 else f"{milliseconds:.1f}"
 
 
@@ -132,46 +132,46 @@ def growth(result: dict[str, Any]) -> Iterator[str]:
     yield from _encode(result["encode"])
 
 
-def _infonce(found: dict[str, Any]) -> Iterator[str]:
+def _infonce(measured: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield "InfoNCE of N pairs, K = N, from embeddings of width 64"
     yield f"  {'N':>9} {'loss ms':>10} {'with gradient':>14} {'ns per pair':>12} {'peak MiB':>9} {'bytes per pair':>15}"
-    for row in found["rows"]:
+    for row in measured["rows"]:
         pairs = row["n"] ** 2
         yield (
             f"  {row['n']:>9,} {1e3 * row['loss']:>10.2f} {1e3 * row['gradient']:>14.2f} "
             f"{1e9 * row['gradient'] / pairs:>12.2f} {mebibytes(row['peak']):>9} {_per(row['peak'], pairs):>15}"
         )
-    yield from _grows(found, "loss and gradient", "N")
+    yield from _grows(measured, "loss and gradient", "N")
 
 
-def _train(found: dict[str, Any], batch: int) -> Iterator[str]:
+def _train(measured: dict[str, Any], batch: int) -> Iterator[str]:
     yield ""
     yield f"A step of dimref train (DIM(L), JSD, prior; batch {batch}) against the number of images in the dataset"
     yield f"  {'images':>9} {'ms a step':>10} {'images/s':>14} {'peak MiB':>22}"
-    for row in found["rows"]:
+    for row in measured["rows"]:
         speed = batch / row["step"]
         yield f"  {row['n']:>9,} {1e3 * row['step']:>10.1f} {speed:>14.0f} {mebibytes(row['peak']):>22}"
-    yield from _grows(found, "a step", "images")
+    yield from _grows(measured, "a step", "images")
 
 
-def _encode(found: dict[str, Any]) -> Iterator[str]:
+def _encode(measured: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield "Encoding a dataset, batch by batch, nothing kept"
     yield f"  {'images':>9} {'seconds':>10} {'images/s':>14} {'peak MiB':>22}"
-    for row in found["rows"]:
+    for row in measured["rows"]:
         speed = row["n"] / row["seconds"]
         yield f"  {row['n']:>9,} {row['seconds']:>10.2f} {speed:>14.0f} {mebibytes(row['peak']):>22}"
-    yield from _grows(found, "encoding", "images")
+    yield from _grows(measured, "encoding", "images")
 
 
 def _per(count: int | None, pairs: int) -> str:
     return "–" if count is None else f"{count / pairs:.1f}"
 
 
-def _grows(found: dict[str, Any], what: str, of: str) -> Iterator[str]:
-    if found["stopped"]:
-        yield "  " + found["stopped"]
-    if found["exponent"] is not None:
-        before, last = found["rows"][-3]["n"], found["rows"][-1]["n"]
-        yield f"  {what}: grows as {of} to the power {found['exponent']:.2f} from {before:,} to {last:,}"
+def _grows(measured: dict[str, Any], what: str, of: str) -> Iterator[str]:
+    if measured["stopped"]:
+        yield "  " + measured["stopped"]
+    if measured["exponent"] is not None:
+        before, last = measured["rows"][-3]["n"], measured["rows"][-1]["n"]
+        yield f"  {what}: grows as {of} to the power {measured['exponent']:.2f} from {before:,} to {last:,}"

@@ -97,6 +97,6 @@ def _median(call: Callable[[], Any], backend: Backend, seconds: float) -> float:
 
 
 def _since(before: int | None, backend: Backend) -> int | None:
-    """What the peak has risen by; None on a device, whose memory the system does not tell."""
+    """The rise of the peak; None on a device, whose memory the system does not report."""
     after = memory.high_water()
     return None if before is None or after is None or backend.name != "numpy" else after - before

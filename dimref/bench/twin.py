@@ -1,6 +1,6 @@
 """The same networks, objective and step in PyTorch, as a good PyTorch user writes them.
 
-Both sides do the same mathematics in the same form: the first scorer layer is split into its two halves, whose products
+Both sides do the same mathematics in the same form: the critic's first layer is split into its two halves, whose products
 joint and product pairs share, and a pair is formed by gathering rows. So both multiply the same matrices, and a
 difference in time is one of the implementations. Public code concatenates first and is slower than this twin.
 
@@ -61,7 +61,7 @@ class Encoder(nn.Module):
 
 
 class Concat(nn.Module):
-    """The concat scorer: features (N, L, F), y (N, D), index (N, L) → joint (N, L), product (N, L)."""
+    """The concat critic: features (N, L, F), y (N, D), index (N, L) → joint (N, L), product (N, L)."""
 
     def __init__(self, features: int, representation: int, hidden: int) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class Concat(nn.Module):
         self.score = nn.Linear(hidden, 1)
 
     def forward(self, features: Tensor, y: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        """The scores of the joint pairs, and of one pair of the product for each."""
+        """The scores of the positive pairs, and of one negative pair for each."""
         feature, representation = self.feature(features), self.representation(y)
         partner = functional.embedding(index, representation)
         return self.above(feature + representation[:, None]), self.above(feature + partner)
@@ -96,7 +96,7 @@ class Embedding(nn.Module):
 
 
 class Dot(nn.Module):
-    """The dot scorer: features (N, L, F), y (N, D) → scores (N, N, L)."""
+    """The dot critic: features (N, L, F), y (N, D) → scores (N, N, L)."""
 
     def __init__(self, features: int, representation: int, units: int) -> None:
         super().__init__()
@@ -127,7 +127,7 @@ class Prior(nn.Module):
 
 
 class Model(nn.Module):
-    """Encoder, scorers and prior as one module; called, it gives the loss."""
+    """Encoder, critics and prior as one module; called, it gives the loss."""
 
     def __init__(self, layout: Layout, objective: Objective, parameters: Tree) -> None:
         super().__init__()
@@ -148,8 +148,8 @@ class Model(nn.Module):
         loss = y.new_zeros(())
         for term, weight in weights.items():
             if weight:
-                scorer = self.get_submodule(RENAMED.get(term, term))
-                loss = loss - weight * _information(scorer, features[term], y, noise.get(term, {}).get("index"))
+                critic = self.get_submodule(RENAMED.get(term, term))
+                loss = loss - weight * _information(critic, features[term], y, noise.get(term, {}).get("index"))
         if self.objective.prior_weight:
             loss = loss + self.objective.prior_weight * _prior_game(self.get_submodule("prior"), y, noise["prior"]["z"])
         return loss
@@ -166,13 +166,13 @@ def _module(name: str, tree: Tree) -> nn.Module:
     return Dot(inner.shape[0], representation["hidden"]["w"].shape[0], inner.shape[1])
 
 
-def _information(scorer: nn.Module, features: Tensor, y: Tensor, index: Tensor | None) -> Tensor:
-    """JSD of a concat scorer's pairs, or InfoNCE (same location) of a dot scorer's square, in nats."""
-    if isinstance(scorer, Dot):
-        scores = scorer(features, y)
+def _information(critic: nn.Module, features: Tensor, y: Tensor, index: Tensor | None) -> Tensor:
+    """JSD of a concat critic's pairs, or InfoNCE (same location) of a dot critic's score matrix, in nats."""
+    if isinstance(critic, Dot):
+        scores = critic(features, y)
         positive = torch.diagonal(scores).T  # (N, L)
         return math.log(len(y)) + (positive - torch.logsumexp(scores, 0)).mean()
-    joint, product = scorer(features, y, index)
+    joint, product = critic(features, y, index)
     return math.log(4) - functional.softplus(-joint).mean() - functional.softplus(product).mean()
 
 
@@ -183,11 +183,11 @@ def _prior_game(prior: nn.Module, y: Tensor, z: Tensor) -> Tensor:
     return game - functional.softplus(prior(sample, stopped=True)).mean()
 
 
-# ---- the twin of a piece of work
+# ---- the twin of a workload
 
 
 def _model(work: Work) -> nn.Module:
-    """The module of a piece of work, its weights not yet dimref's."""
+    """The module of a workload, its weights not yet dimref's."""
     if isinstance(work.layout, amdim_encoder.Layout):
         assert isinstance(work.objective, amdim.Objective)
         return twin_amdim.Model(work.layout, work.objective)
@@ -196,7 +196,7 @@ def _model(work: Work) -> nn.Module:
 
 
 class Twin:
-    """A piece of work in PyTorch on a device: its step, its gradients, its products."""
+    """A workload in PyTorch on a device: its step, its gradients, its products."""
 
     def __init__(self, work: Work, device: str = "cpu", compiled: bool = False, tf32: bool = False) -> None:
         self.trains, self.layout, self.device = work.trains, work.layout, torch.device(device)
@@ -235,7 +235,7 @@ class Twin:
         return Twin(work, str(self.device), tf32=self.tf32)
 
     def loss(self) -> Tensor:
-        """The loss on the batch, on the tape."""
+        """The loss on the batch, traced."""
         return self.call(self.images, self.noise)
 
     def step(self) -> None:
@@ -253,8 +253,8 @@ class Twin:
         self.optimizer.zero_grad()
         value = self.loss()
         value.backward()
-        found = {name: p.grad for name, p in self.model.named_parameters() if p.grad is not None}
-        return value.item(), {name: gradient.cpu().numpy().copy() for name, gradient in found.items()}
+        gradients = {name: p.grad for name, p in self.model.named_parameters() if p.grad is not None}
+        return value.item(), {name: gradient.cpu().numpy().copy() for name, gradient in gradients.items()}
 
     def update(self, gradients: dict[str, np.ndarray]) -> None:
         """One step of Adam with these gradients, by name."""
@@ -265,8 +265,8 @@ class Twin:
     def encodings(self) -> dict[str, np.ndarray]:
         """Local map, last map, fc and y of the batch, in PyTorch's layout."""
         with torch.inference_mode():
-            found = self.call(self.images)
-        return {name: t.cpu().numpy() for name, t in zip(("local_map", "last_map", "fc", "y"), found, strict=True)}
+            outputs = self.call(self.images)
+        return {name: t.cpu().numpy() for name, t in zip(("local_map", "last_map", "fc", "y"), outputs, strict=True)}
 
     def weights(self) -> dict[str, np.ndarray]:
         """Parameters and running statistics by name."""

@@ -1,7 +1,7 @@
 """AMDIM in PyTorch as a good PyTorch user writes it: views, the residual encoder, the objective on whole squares of scores.
 
 Modules carry the names of `layouts.torch_multiscale`. The view is read by one `grid_sample`, a window's mean is an average
-pool, a direction's N²·L scores are made at once and kept for the way back. Imports PyTorch, as `twin` does.
+pool, a direction's N²·L scores are computed at once and saved for the backward pass. Imports PyTorch, as `twin` does.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _blend(other: Tensor, x: Tensor, factor: Tensor) -> Tensor:
 
 
 def _turn(x: Tensor, turns: Tensor) -> Tensor:
-    """Colours turned in HSV by a share of a full turn, saturation and value kept."""
+    """Colours turned in HSV by a share of a full turn, saturation and value unchanged."""
     red, green, blue = x.split(1, dim=1)
     top = x.amax(1, keepdim=True)
     span = top - x.amin(1, keepdim=True)
@@ -121,13 +121,13 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """By the side of the map."""
         x = torch.relu(self.first(x))
-        found = {}
+        features = {}
         for side, names in self.stages.items():
             for name in names:
                 x = self.get_submodule(name)(x)
             embedded = x if side == 1 else self.get_submodule(f"embed{side}")(x)
-            found[str(side)] = self.get_submodule(f"norm{side}")(embedded).flatten(2).transpose(1, 2)
-        return {**found, "1": found["1"].squeeze(1)}
+            features[str(side)] = self.get_submodule(f"norm{side}")(embedded).flatten(2).transpose(1, 2)
+        return {**features, "1": features["1"].squeeze(1)}
 
 
 class Model(nn.Module):

@@ -37,10 +37,10 @@ class Work:
 def describe(preset: str) -> str:
     """What a preset computes, in words."""
     return {
-        "local-jsd": "DIM(L), concat scorer, JSD, shuffled negatives, no prior",
-        "local-infonce": "DIM(L), dot scorer, InfoNCE over all pairs of a location, no prior",
-        "global": "DIM(G), concat scorer, JSD, shuffled negatives, no prior",
-        "mixed": "0.5 × DIM(G) + DIM(L), concat scorers, JSD, + 0.1 × the prior's game",
+        "local-jsd": "DIM(L), concat critic, JSD, shuffled negatives, no prior",
+        "local-infonce": "DIM(L), dot critic, InfoNCE over all pairs of a location, no prior",
+        "global": "DIM(G), concat critic, JSD, shuffled negatives, no prior",
+        "mixed": "0.5 × DIM(G) + DIM(L), concat critics, JSD, + 0.1 × the prior's game",
         "amdim": "AMDIM, the small encoder: two drawn views, scores of 1→5, 1→7, 5→5, clipped",
         "encode": "images to representations, batch norm in inference mode, no gradient",
     }[preset]

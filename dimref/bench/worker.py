@@ -54,7 +54,7 @@ class Server:
         graph: bool = True,
         tf32: bool = False,
     ) -> dict[str, Any]:
-        """Build one side of a piece of work, "dimref", "eager" or "compiled", to be called in turns."""
+        """Build one side of a workload, "dimref", "eager" or "compiled", to be called in turns."""
         self.work = works.make(preset, batch, seed, works.layout_of(preset, layout))
         shapes = products.product_shapes(self.work)
         if side == "dimref":
@@ -69,7 +69,7 @@ class Server:
         return {"gflop": products.gflop(shapes), "text": works.describe(preset)}
 
     def graph(self) -> str:
-        """How dimref's step was queued, in words; nothing to say on the host."""
+        """How dimref's step was queued, in words; empty on the host."""
         if not isinstance(self.reference, queued.Queued):
             return ""
         if self.reference.captured:
@@ -109,7 +109,7 @@ class Server:
 
     def profile(self) -> dict[str, Any]:
         """Where the time of dimref's step goes."""
-        # The parts of a replayed graph cannot be told apart.
+        # The parts of a replayed graph cannot be distinguished.
         step = self.reference.step_by_step if isinstance(self.reference, queued.Queued) else self.calls["step"]
         return dataclasses.asdict(profiles.profile(step, self.synchronize))
 

@@ -18,15 +18,15 @@ class WorkerFailed(DimrefError):
     """A worker could not do what it was asked, or ended before it had answered."""
 
 
-def unpack(do: str, found: dict[str, Any]) -> Any:
-    """The answer in what a worker wrote (`worker.answer`), or the error that it told."""
-    if "refused" in found:
-        error = DimrefError(found["refused"])
-        error.exit_code = found["code"]
+def unpack(do: str, message: dict[str, Any]) -> Any:
+    """The answer in a worker's message (`worker.answer`), or the error that it reported."""
+    if "refused" in message:
+        error = DimrefError(message["refused"])
+        error.exit_code = message["code"]
         raise error
-    if "failed" in found:
-        raise WorkerFailed(f"{do}: expected an answer, found {found['failed']}")
-    return found["answer"]
+    if "failed" in message:
+        raise WorkerFailed(f"{do}: expected an answer, found {message['failed']}")
+    return message["answer"]
 
 
 class Worker:

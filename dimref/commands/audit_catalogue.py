@@ -58,7 +58,7 @@ def _described(variant: Variant) -> dict[str, Any]:
         "key": variant.key,
         "title": variant.title,
         "consequence": variant.consequence,
-        "mend": variant.mend,
+        "mend": variant.fix,
         "source": variant.source,
         "forms": [],
     }
@@ -73,9 +73,9 @@ def _lines(entry: dict[str, Any]) -> list[str]:
         for variant in entry[f"{word}s"]:
             lines += textwrap.wrap(f"{word} {variant['key']}: {variant['title']}", WIDTH, initial_indent="  ",
                                    subsequent_indent="      ")  # fmt: skip
-            for title in ("consequence", "mend"):
-                if variant[title]:
-                    lines += textwrap.wrap(variant[title], WIDTH, initial_indent=f"      {title:<13}",
+            for title, text in (("consequence", variant["consequence"]), ("fix", variant["mend"])):
+                if text:
+                    lines += textwrap.wrap(text, WIDTH, initial_indent=f"      {title:<13}",
                                            subsequent_indent=" " * 19)  # fmt: skip
     return lines
 

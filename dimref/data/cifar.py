@@ -57,7 +57,7 @@ def read(name: str, split: str, data_dir: Path, limit: int | None) -> Dataset:
 
 
 def _find_folder(name: str, data_dir: Path) -> Path:
-    """The first folder that holds a file of either split: the one given, or one inside it with the official name."""
+    """The first folder that holds a file of either split: the folder itself, or one inside it with the official name."""
     for folder in (data_dir, *(data_dir / inner for inner in FOLDERS[name])):
         if _candidates(name, folder, "train") or _candidates(name, folder, "test"):
             return folder

@@ -8,7 +8,7 @@ import numpy as np
 from dimref.errors import DimrefError
 
 UNLABELLED = -1
-MOST_IMAGES = 1 << 27  # labels of a GiB; where a count is only said, no more is believed
+MOST_IMAGES = 1 << 27  # labels of a GiB; where only a header has a count, a larger one is not believed
 
 
 class DataError(DimrefError):

@@ -56,10 +56,10 @@ def read_records(path: Path, size: int, limit: int | None = None) -> np.ndarray:
     Raises:
         DataError: the file is empty or no whole number of records.
     """
-    found = need_file(path).stat().st_size
-    if found == 0 or found % size:
-        raise fault(path, f"a whole number of {size}-byte records", f"{found} bytes")
-    count = found // size if limit is None else min(found // size, limit)
+    held = need_file(path).stat().st_size
+    if held == 0 or held % size:
+        raise fault(path, f"a whole number of {size}-byte records", f"{held} bytes")
+    count = held // size if limit is None else min(held // size, limit)
     data = np.fromfile(path, np.uint8, count * size)
     if data.size != count * size:
         raise fault(path, f"{count * size} bytes", f"{data.size}: the file changed while it was read")

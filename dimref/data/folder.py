@@ -3,7 +3,7 @@
 Either `data_dir/<class>/*.png`, which is a training set without a test set, or `data_dir/train/<class>/...` beside
 `data_dir/test/<class>/...` (or val), by any of the names in `PARTS`, in capitals or not. A class may keep its images in
 folders of its own, as Tiny ImageNet does (train/<class>/images/*.JPEG). Hidden files and folders are passed over, and an
-image is turned as its EXIF orientation says. Needs Pillow.
+image is turned by its EXIF orientation. Needs Pillow.
 """
 
 import io
@@ -70,15 +70,15 @@ def _find_split(root: Path, split: str) -> tuple[Path, list[str]]:
 
 
 def _find_part(root: Path, part: str) -> Path | None:
-    """The one folder that is called like a part of the data and holds classes."""
-    there = sorted(path for path in root.iterdir() if path.name.lower() in NAMES and _holds_classes(path))
+    """The one folder with the name of a part of the data that holds classes."""
+    candidates = sorted(path for path in root.iterdir() if path.name.lower() in NAMES and _holds_classes(path))
     for names in PARTS[part]:
-        found = [path for path in there if path.name.lower() in names]
-        if len(found) > 1:
-            listed = ", ".join(path.name for path in found)
+        matches = [path for path in candidates if path.name.lower() in names]
+        if len(matches) > 1:
+            listed = ", ".join(path.name for path in matches)
             raise fault(root, f"one folder called {' or '.join(names)}", f"{listed}: rename those not meant")
-        if found:
-            return found[0]
+        if matches:
+            return matches[0]
     return None
 
 
@@ -98,29 +98,29 @@ def _classes(folder: Path) -> list[str]:
 
 
 def _images(folder: Path) -> list[Path]:
-    """All images in a class folder and below, sorted; anything else that lies there is passed over, as is what is hidden."""
-    found = []
+    """All images in a class folder and below, sorted; other and hidden files are skipped."""
+    images = []
     for where, folders, names in os.walk(folder, onerror=_raise):
         folders[:] = [name for name in folders if not name.startswith(".")]  # such as .ipynb_checkpoints
-        found += [
+        images += [
             Path(where) / name for name in names if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
         ]
-    if not found:
+    if not images:
         raise fault(folder, f"images ({', '.join(sorted(s[1:] for s in SUFFIXES))}) of this class", "none")
-    return sorted(found)
+    return sorted(images)
 
 
 def _raise(error: OSError) -> None:
     raise error  # os.walk would pass over a folder it may not read, and the class would be short of images
 
 
-def _mix(found: list[list[Path]], folder: Path, classes: list[str]) -> tuple[list[Path], np.ndarray]:
+def _mix(by_class: list[list[Path]], folder: Path, classes: list[str]) -> tuple[list[Path], np.ndarray]:
     """All images in an order whose every beginning holds the classes evenly, and of each class a random sample."""
     rng = np.random.Generator(np.random.PCG64(0))
     present = [k for k, label in enumerate(classes) if (folder / label).is_dir()]
     ranked = [
         (rank, label, paths[i])
-        for label, paths in zip(present, found, strict=True)
+        for label, paths in zip(present, by_class, strict=True)
         for rank, i in enumerate(rng.permutation(len(paths)))
     ]
     ranked.sort(key=lambda entry: entry[:2])
@@ -155,11 +155,11 @@ def _decode_all(paths: list[Path], pillow: ModuleType) -> np.ndarray:
 
 
 def _refuse_bomb(paths: list[Path], image: int) -> None:
-    """Small files of large blank images are told before all of them are decoded."""
+    """Detects small files of large blank images before all of them are decoded."""
     needed = len(paths) * image
     if needed > MOST_UNPACKED and needed > MOST_RATIO * (size := sum(need_file(path).stat().st_size for path in paths)):
-        found = f"{needed} (if they are meant to be blank, resize them or set a limit)"
-        raise fault(paths[0].parent, f"images of at most {MOST_RATIO} times the {size} bytes of their files", found)
+        excess = f"{needed} (if they are meant to be blank, resize them or set a limit)"
+        raise fault(paths[0].parent, f"images of at most {MOST_RATIO} times the {size} bytes of their files", excess)
 
 
 def _decode(path: Path, pillow: ModuleType, size: tuple[int, ...] | None, first: Path) -> np.ndarray:
@@ -188,7 +188,7 @@ def _decode(path: Path, pillow: ModuleType, size: tuple[int, ...] | None, first:
 
 
 def _upright(pixels: np.ndarray, image: Any) -> np.ndarray:
-    """The pixels (H, W, …) of a decoded image, turned and mirrored as its EXIF orientation, 1 to 8, says.
+    """The pixels (H, W, …) of a decoded image, turned and mirrored by its EXIF orientation, 1 to 8.
 
     Source: EXIF 2.3 (CIPA DC-008), tag 274: which sides of the scene row 0 and column 0 are.
     """

@@ -1,7 +1,7 @@
 """The IDX files of MNIST and its family (Fashion-MNIST, KMNIST, EMNIST, ...), packed with gzip or not.
 
 Source: http://yann.lecun.com/exdb/mnist/. Big-endian: a magic number (2051 for images, 2049 for labels: unsigned bytes
-in three dimensions or one), the dimensions as 32-bit numbers, then the bytes by rows. Images are given as they are
+in three dimensions or one), the dimensions as 32-bit numbers, then the bytes by rows. Images are returned as they are
 stored; EMNIST stores them transposed.
 """
 
@@ -42,8 +42,8 @@ def _find_images(folder: Path, split: str) -> Path:
         raise fault(folder, "IDX files such as train-images-idx3-ubyte or t10k-images-idx3-ubyte.gz", "none")
     own = [(path, match["prefix"] or "") for path, match in matches if match["part"] in PARTS[split]]
     if not own:
-        found = ", ".join(path.name for path, _ in matches[:4])
-        raise fault(folder, f"a {split} image file such as {PARTS[split][0]}-images-idx3-ubyte", found, MissingSplit)
+        held = ", ".join(path.name for path, _ in matches[:4])
+        raise fault(folder, f"a {split} image file such as {PARTS[split][0]}-images-idx3-ubyte", held, MissingSplit)
     prefixes = sorted({prefix for _, prefix in own})
     if len(prefixes) > 1 and prefixes[0]:
         raise fault(folder, f"{split} images of one dataset", f"those of {', '.join(p[:-1] for p in prefixes)}")
@@ -80,6 +80,6 @@ def _read_shape(stream: Readable, path: Path, ndim: int) -> list[int]:
     if magic != MAGIC[ndim]:
         raise fault(path, f"magic number {MAGIC[ndim]} (bytes in {ndim} dimensions)", str(magic))
     if not 0 < math.prod(shape) <= most_bytes(path) - header or shape[0] > MOST_IMAGES:
-        found = f"a file of {path.stat().st_size} bytes (if it truly holds them, unpack it)"
-        raise fault(path, f"as many bytes as the header's shape {shape}", found)
+        held = f"a file of {path.stat().st_size} bytes (if it truly holds them, unpack it)"
+        raise fault(path, f"as many bytes as the header's shape {shape}", held)
     return shape

@@ -41,7 +41,7 @@ def read_npy(path: Path, check: Check = numbers) -> np.ndarray:
     """The array in a .npy file, C-contiguous, in the file's own dtype.
 
     Args:
-        check: told where, shape and dtype before the array is read; raises `DataError` (by `fault`) to refuse it.
+        check: called with place, shape and dtype before the array is read; raises `DataError` (by `fault`) to refuse it.
     Raises:
         DataError: the file is missing, damaged, pickled, or the check refuses it.
     """
@@ -101,12 +101,12 @@ def read_npz(path: Path, check: Check = numbers, most_bytes: int = MOST_UNPACKED
     Raises:
         DataError: as `read_npz_array`; `most_bytes` is for all of them together.
     """
-    found = {}
+    arrays = {}
     with open_npz(path) as archive:
         for key in npz_names(archive):
-            found[key] = read_npz_array(path, archive, key, check, most_bytes=most_bytes)[0]
-            most_bytes -= found[key].nbytes
-    return found
+            arrays[key] = read_npz_array(path, archive, key, check, most_bytes=most_bytes)[0]
+            most_bytes -= arrays[key].nbytes
+    return arrays
 
 
 @contextmanager
@@ -139,12 +139,12 @@ def _read(
     total = shape[0] if shape else 1
     count = total if limit is None else min(limit, total)
     rows = total if fortran else count  # stored by columns: the first entries lie all over the array
-    wanted = size // max(total, 1) * rows
-    if wanted > most_bytes:
+    needed = size // max(total, 1) * rows
+    if needed > most_bytes:
         raise fault(
-            where, f"at most {most_bytes} bytes (if it truly holds more, unpack it)", f"{wanted} for shape {shape}"
+            where, f"at most {most_bytes} bytes (if it truly holds more, unpack it)", f"{needed} for shape {shape}"
         )
-    data = read_exactly(stream, wanted, path).view(dtype)
+    data = read_exactly(stream, needed, path).view(dtype)
     if rows == total and stream.read(1):  # reaching the end also checks a zip's checksum
         raise fault(where, f"{size} bytes for shape {shape}", "more")
     if not shape:

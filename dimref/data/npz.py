@@ -45,11 +45,11 @@ def read(name: str, split: str, data_dir: Path, limit: int | None) -> Dataset:
 def _find_file(data_dir: Path) -> Path:
     if data_dir.is_file():
         return data_dir
-    found = sorted(need_folder(data_dir).glob("*.npz"))
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found[:4]) or "none"
+    matches = sorted(need_folder(data_dir).glob("*.npz"))
+    if len(matches) != 1:
+        names = ", ".join(path.name for path in matches[:4]) or "none"
         raise fault(data_dir, "exactly one .npz file in this folder (or the path of one)", names)
-    return need_file(found[0])
+    return need_file(matches[0])
 
 
 def _find_keys(archive: zipfile.ZipFile, split: str) -> tuple[str, str] | None:
@@ -58,15 +58,15 @@ def _find_keys(archive: zipfile.ZipFile, split: str) -> tuple[str, str] | None:
 
 
 def _no_images(path: Path, archive: zipfile.ZipFile, split: str) -> tuple[str, str]:
-    """Nothing to read: say what there is instead, and whether the other split is there."""
-    wanted = " or ".join(repr(images) for images, _ in KEYS[split])
-    found = ", ".join(name.removesuffix(".npy") for name in archive.namelist()[:8]) or "no arrays"
+    """Raise DataError: name the arrays in the file, and whether it has the other split."""
+    expected_names = " or ".join(repr(images) for images, _ in KEYS[split])
+    names = ", ".join(name.removesuffix(".npy") for name in archive.namelist()[:8]) or "no arrays"
     other = any(_find_keys(archive, part) for part in KEYS if part != split)
-    raise fault(path, f"an array {wanted}", found, MissingSplit if other else DataError)
+    raise fault(path, f"an array {expected_names}", names, MissingSplit if other else DataError)
 
 
 def _empty(shape: tuple[int, ...]) -> bool:
-    """Whether nothing is there, or, as a damaged header may say, less than nothing."""
+    """Whether an axis is empty or, in a damaged header, negative."""
     return any(n < 1 for n in shape)
 
 
@@ -91,9 +91,9 @@ def _read_labels(path: Path, archive: zipfile.ZipFile, images_key: str, key: str
     """All labels as int64 (N,), or None if there are none; nothing is read where there are not as many as images."""
     if key not in npz_names(archive):
         return None
-    images, found = ((*npz_header(path, archive, name)[0], 0)[0] for name in (images_key, key))
-    if found != images:
-        raise fault(path, f"{images} labels, one for each of {images_key!r}", f"{found} in {key!r}")
+    images, count = ((*npz_header(path, archive, name)[0], 0)[0] for name in (images_key, key))
+    if count != images:
+        raise fault(path, f"{images} labels, one for each of {images_key!r}", f"{count} in {key!r}")
     labels = read_npz_array(path, archive, key, _check_labels)[0].reshape(-1)
     if labels.min() < UNLABELLED or labels.max() >= MOST_CLASSES:
         expected = f"labels from -1 to {MOST_CLASSES - 1}"

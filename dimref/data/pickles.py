@@ -1,9 +1,9 @@
 """Pickled NumPy arrays, read without running anything that the file names.
 
 A pickle is a program. This reader lets it build numbers, text and plain containers, and answers the few NumPy names
-that arrays are written with by stand-ins that only note what they are told: neither code from the file nor NumPy's own
+that arrays are written with by stand-ins that only record their arguments: neither code from the file nor NumPy's own
 unpickling ever runs on its content. Any other name ends the reading, and so does an opcode that no such file needs, a key
-that is no text, and a program that could take much longer or more memory than its size says.
+that is no text, and a program that could take much longer or more memory than its size suggests.
 """
 
 import io
@@ -40,7 +40,7 @@ class PickledType:
         self.code = code
 
     def __setstate__(self, state: object) -> None:
-        """Byte order and the like say nothing about single bytes."""
+        """Byte order and the like do not matter for single bytes."""
 
 
 class PickledArray:
@@ -67,7 +67,7 @@ class PickledArray:
         ):
             raise ValueError("an array whose shape is no tuple of sizes")
         if len(data) != math.prod(shape):
-            raise ValueError(f"an array said to be {shape} with {len(data)} bytes")
+            raise ValueError(f"an array of shape {shape} with {len(data)} bytes")
         return np.frombuffer(data, np.uint8).reshape(shape)
 
 
@@ -125,7 +125,7 @@ class ArrayUnpickler(pickle._Unpickler):
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
     def _encoder(self) -> Callable[[str, str], bytes]:
-        """How Python 3 writes bytes for Python 2; made anew each time, so that no pickle can alter the next one's."""
+        """How Python 3 writes bytes for Python 2; made for each file, so that no pickle can alter the next one's."""
 
         def encode(text: str, encoding: str) -> bytes:
             # An honest file encodes each string once; one that repeats a long one would fill the memory.

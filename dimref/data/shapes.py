@@ -2,8 +2,8 @@
 
 Each image holds four copies of one of ten shapes (the label) on a textured ground, under pixel noise. Every copy has
 its own hue, contrast polarity, place, size and tilt, so the shape is what distant patches of an image have in common,
-which is what the local objective learns; noise and hue are not. No pixel says which shape it is, so a linear classifier
-on raw pixels stays poor. Since the factors are known, what a representation kept of each can be measured.
+which is what the local objective learns; noise and hue are not. No pixel identifies its shape, so a linear classifier
+on raw pixels stays poor. Since the factors are known, what a representation retains of each can be measured.
 
 Every number comes from NumPy's PCG64, seeded by (seed, split, block) for blocks of `BLOCK` images that are always
 drawn whole: image i of a split is the same however many are asked for, and train and test share no stream.
@@ -37,7 +37,7 @@ def load(split: str, limit: int | None = None, noise: float = NOISE, seed: int =
 def draw(
     indices: np.ndarray, split: str = "train", seed: int = 0, noise: float = NOISE
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Draw the images of these indices, and tell what they were drawn from.
+    """Draw the images of these indices; returns their factors too.
 
     Args:
         indices: (N,) non-negative integers, in any order.

@@ -1,6 +1,6 @@
-"""How the same numbers are computed fast: other forms of the reference's regions, on the host and on a device.
+"""Faster implementations of the reference's regions, on the host and on a device.
 
-`turn_on` puts the host's forms in their places (`tape.implement`); `get_backend("cupy")` those of a device. README.md lists
+`turn_on` registers those of the host (`tape.implement`), `get_backend("cupy")` those of a device. README.md lists
 all of them with what each buys.
 """
 
@@ -13,7 +13,7 @@ from functools import cache
 
 @cache
 def turn_on() -> None:
-    """Put the host's forms in their places; again, it does nothing."""
+    """Register the host's implementations; a second call does nothing."""
     from dimref.engine import (
         adam,
         affine,

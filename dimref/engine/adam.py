@@ -16,7 +16,7 @@ from dimref.trees import Array
 
 
 def register() -> None:
-    """Put `update` in the place of `optim.update`."""
+    """Implement `optim.update`."""
     implement(optim.update, "in place", update, _applies)
 
 

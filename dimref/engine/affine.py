@@ -18,7 +18,7 @@ from dimref.trees import Array, Tree
 
 
 def register() -> None:
-    """Put `affine` and `linear_sum` in their places."""
+    """Implement `layers.affine` and `layers.linear_sum`."""
     implement(layers.affine, "fused", affine, lambda x, w, b, relu: b is not None and of_one_type(x, w, b))
     implement(layers.linear_sum, "fused", linear_sum, _one_bias)
 
@@ -49,11 +49,11 @@ def _biased(out: Array, b: Array, relu: bool) -> Array:
 
 def _affine_vjp(argnums: Sequence[int], ans: Array, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     x, w, _, relu = args
-    x, w = x if 1 in argnums else None, w if 0 in argnums else None  # what no gradient needs is not kept
-    kept = stop_gradient(ans) if relu else None
+    x, w = x if 1 in argnums else None, w if 0 in argnums else None  # arrays that no gradient needs are freed
+    output = stop_gradient(ans) if relu else None
 
     def vjp(g: Array) -> list[Array]:
-        g = g if kept is None else ops.gate(g, kept)
+        g = g if output is None else ops.gate(g, output)
         gradients = {
             0: lambda: ops.matmul(g, ops.transpose(w, (1, 0))),
             1: lambda: ops.matmul(ops.transpose(x, (1, 0)), g),

@@ -24,7 +24,7 @@ from dimref.trees import Array
 
 
 def register() -> None:
-    """Put `normalize` in the place of `layers.normalize`."""
+    """Implement `layers.normalize`."""
     implement(layers.normalize, "fused", normalize, _applies)
 
 
@@ -39,7 +39,7 @@ def normalize(x: Array, gain: Array, shift: Array, epsilon: float, relu: bool) -
 
 
 def moments(x: Array) -> tuple[Array, Array]:
-    """μ and the (biased) σ² of the columns of a matrix, off the tape.
+    """μ and the (biased) σ² of the columns of a matrix, untraced.
 
     In one pass, from a near μ, the mean of some rows: with d = mean(x − a), μ = a + d and σ² = mean((x − a)²) − d². As d is
     small beside σ, next to nothing cancels.
@@ -71,7 +71,7 @@ def normalize_columns(
 ) -> Array:
     """gain·x̂ + shift with x̂ = (x − μ)/√(σ² + ε) along the rows of a matrix; `mu` and `variance` are x's `moments`.
 
-    Rectified: max(·, 0) of it. The gradient through the moments is part of its VJP.
+    With relu: max(·, 0) of it. The gradient through the moments is part of its VJP.
     """
     device = kernels.of(x)
     if device is not None:
@@ -94,20 +94,20 @@ def _vjp(argnums: Sequence[int], ans: Array, args: Sequence[Any], kwargs: dict[s
     x, gain, _, mu, variance, epsilon, relu = args
 
     def vjp(g: Array) -> list[Array]:
-        """gain/√(σ² + ε) · (g − mean g − x̂·mean(g·x̂)), Σ g·x̂ and Σ g, of g behind the ReLU."""
+        """gain/√(σ² + ε) · (g − mean g − x̂·mean(g·x̂)), Σ g·x̂ and Σ g, for the g that passes the ReLU."""
         once("normalize", g, ans)
         device = kernels.of(g)
         if device is not None:
             of_x, of_gain, of_shift = device.normalize_gradient(g, ans, x, mu, gain, variance, epsilon, relu)
         else:
             scale = 1 / np.sqrt(variance + epsilon)
-            g, products, of_shift = _behind_the_relu(g, ans, x, mu, relu)
+            g, products, of_shift = _through_relu(g, ans, x, mu, relu)
             of_gain = products * scale
             of_x = partial(_of_x, g, x, mu, gain * scale, gain * scale**2 * of_gain, gain * scale * of_shift)
-        found = {1: of_gain, 2: of_shift}
+        gradients = {1: of_gain, 2: of_shift}
         if 0 in argnums:
-            found[0] = of_x()
-        return [found[k] for k in argnums]
+            gradients[0] = of_x()
+        return [gradients[k] for k in argnums]
 
     return vjp
 
@@ -115,12 +115,12 @@ def _vjp(argnums: Sequence[int], ans: Array, args: Sequence[Any], kwargs: dict[s
 defvjp_argnums(normalize_columns, _vjp)
 
 
-def _behind_the_relu(g: Array, ans: Array, x: Array, mu: Array, relu: bool) -> tuple[Array, Array, Array]:
-    """g behind the ReLU in memory of its own, Σ g·(x − μ) and Σ g."""
-    behind = np.empty_like(x, dtype=g.dtype, order="C")
+def _through_relu(g: Array, ans: Array, x: Array, mu: Array, relu: bool) -> tuple[Array, Array, Array]:
+    """A new array of the g that passes the ReLU, Σ g·(x − μ) and Σ g."""
+    passed = np.empty_like(x, dtype=g.dtype, order="C")
 
     def of_block(window: slice) -> tuple[Array, Array]:
-        rows, centred = behind[window], x[window] - mu
+        rows, centred = passed[window], x[window] - mu
         if relu:
             rows[...] = ans[window] > 0  # as `ops.gate`
             rows *= g[window]
@@ -130,7 +130,7 @@ def _behind_the_relu(g: Array, ans: Array, x: Array, mu: Array, relu: bool) -> t
         return column_sums(centred), column_sums(rows)
 
     products, sums = _summed(threads.run(of_block, _blocks(x)))
-    return behind, products, sums
+    return passed, products, sums
 
 
 def _of_x(g: Array, x: Array, mu: Array, factor: Array, along: Array, level: Array) -> Array:
@@ -150,7 +150,7 @@ def _of_x(g: Array, x: Array, mu: Array, factor: Array, along: Array, level: Arr
 
 
 def _summed(parts: list[tuple[Array, Array]]) -> tuple[Array, ...]:
-    """The sum over blocks, in their order, of each of the two that a block has found."""
+    """The sum over blocks, in their order, of each of a block's two results."""
     return tuple(reduce(add, of_one) for of_one in zip(*parts, strict=True))
 
 

@@ -1,7 +1,7 @@
 """Convolutions of some images at a time, their windows in a core's cache from the gather to the product.
 
-The windows are kh·kw/(sh·sw) times as many numbers as the image. The tape of the plain form keeps them all; here the
-backward pass gathers them again, which costs less time than memory that is no longer in the cache.
+The windows are kh·kw/(sh·sw) times as many numbers as the image. The tape of the plain form saves them all; here the
+backward pass recomputes them, which costs less time than reading memory that is no longer in the cache.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from dimref.trees import Array
 
 
 def register() -> None:
-    """Put `convolution` in the place of `layers.convolution`."""
+    """Implement `layers.convolution`."""
     implement(layers.convolution, "image blocks", convolution, _has_blocks)
 
 
 class Geometry(NamedTuple):
-    """Which windows there are."""
+    """Kernel, stride and padding of a convolution."""
 
     kernel: Pair
     stride: Pair
     padding: Pair
 
     def sides(self, x: Array) -> Pair:
-        """H' and W': how many windows images (B, H, W, C) have along each axis."""
+        """H' and W', the number of windows along each axis of images (B, H, W, C)."""
         return ops.out_sizes(x.shape, *self)
 
 
@@ -79,7 +79,7 @@ def _vjp(argnums: Sequence[int], ans: Array, args: Sequence[Any], kwargs: dict[s
 
 
 def _gradients(argnums: Sequence[int], geometry: Geometry, x: Array, w: Array, g: Array) -> list[Array]:
-    """Of x, w and b, those that are wanted: col2im(g·wᵀ), im2col(x)ᵀ·g summed over blocks, and the sum of g's rows."""
+    """The requested gradients of x, w and b: col2im(g·wᵀ), im2col(x)ᵀ·g summed over blocks, and the sum of g's rows."""
     of_x = np.empty(x.shape, g.dtype) if 1 in argnums else None
 
     def of_block(window: slice) -> Array | None:

@@ -13,18 +13,18 @@ from dimref.trees import Array, Tree
 
 
 def register() -> None:
-    """Put `concat_pairs` and `dot_scores` in their places."""
+    """Implement `concat_pairs` and `dot_scores`."""
     implement(discriminators.concat_pairs, "row blocks", concat_pairs, of_one_type)
     implement(discriminators.dot_scores, "row blocks", dot_scores, of_one_type)
 
 
 def concat_pairs(parameters: Tree, features: Array, y: Array, index: Array) -> tuple[Array, Array]:
-    """Joint and product pairs of some images at a time, side by side through the layers that they share."""
+    """Positive and negative pairs of some images at a time, side by side through the layers that they share."""
     index = discriminators.by_location(features, y, index)
     representation = layers.linear(parameters["representation"], y)
     locations = features.shape[1]
     above = {name: parameters[name] for name in ("feature", "hidden", "score")}
-    shared = {**above, "others": representation}  # whole: the partner of an image may lie in any block
+    shared = {**above, "others": representation}  # whole: an image's negative may lie in any block
     images = -(-CRITIC_ROWS // locations)
     scores = row_blocks.by_rows(_pairs, shared, features, representation, index, block=images)
     return (
@@ -34,13 +34,13 @@ def concat_pairs(parameters: Tree, features: Array, y: Array, index: Array) -> t
 
 
 def _pairs(parameters: Tree, features: Array, own: Array, index: Array) -> Array:
-    """Joint and product scores of some images, side by side: (n, 2L)."""
+    """Scores of the positive and negative pairs of some images, side by side: (n, 2L)."""
     feature = layers.linear(parameters["feature"], features)
     return discriminators.score(parameters, pair_layer.side_by_side(feature, own, parameters["others"], index))
 
 
 def dot_scores(parameters: Tree, features: Array, y: Array) -> Array:
-    """Scores of some images and every y at a time; a is never there as a whole, and its norm ends on N rows, not N·L."""
+    """Scores of some images and every y at a time; a is never whole in memory, its norm ends on N rows, not N·L."""
     discriminators.check("dot", features, y)
     b = row_blocks.by_rows(discriminators.embed, parameters["representation"], y, block=CRITIC_ROWS)
     b = b * (1 / math.sqrt(b.shape[1]))

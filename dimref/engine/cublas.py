@@ -1,9 +1,9 @@
 """Matrix products by cuBLAS itself, for a captured step: CuPy refuses its own during capture.
 
 CuPy 14 raises "calling cuBLAS API during stream capture is currently unsupported" in every product of a capturing stream
-(cupy issue 6290), although cuBLAS can be captured as long as its pointer mode is the host's and its workspace is given to it
+(cupy issue 6290), although cuBLAS can be captured as long as its pointer mode is the host's and its workspace is set
 beforehand. So float32 and float64 products of matrices go to the library directly, in and outside of a capture: the same
-numbers in both. What rounding they use is set here too, on a handle of our own, whatever CUPY_TF32 says.
+numbers in both. Their rounding is set here too, on a handle of our own, whatever CUPY_TF32 says.
 
 Source: cuBLAS Library User Guide, `cublas<t>gemm`, `cublasSetWorkspace`, `cublasMath_t`, and "CUDA Graphs Support".
 """
@@ -104,7 +104,7 @@ class Cublas:
         return self._cupy.ascontiguousarray(a), AS_IT_LIES, columns
 
     def _follow_stream(self) -> None:
-        """Queue on CuPy's current stream. A change of stream takes the workspace away, so it is given anew."""
+        """Queue on CuPy's current stream. A change of stream resets the workspace, so it is set again."""
         stream = self._cupy.cuda.get_current_stream().ptr
         if stream != self._stream:
             self._check("cublasSetStream_v2", ctypes.c_void_p(stream))

@@ -5,7 +5,7 @@ What crosses to the device crosses on a stream of its own, from memory that the 
 batch is on its way while this one computes. Written for CuPy (`backend.py` hands its module in) and CUDA's rules of
 capture:
 
-- captured work is not run but recorded, with the addresses and the Python numbers that it was given. So whatever changes
+- captured work is not run but recorded, with the addresses and the Python numbers of its arguments. So whatever changes
   from one step to the next must lie in a buffer that stays where it is, and be written there before a replay;
 - nothing captured may wait for the device, or copy from memory that is not pinned;
 - memory that captured work has used and freed is used again by every replay. So the captured function allocates from a
@@ -159,8 +159,8 @@ class Replayed:
     is overwritten by the next call.
     """
 
-    def __init__(self, queue: Queue, function: Callable[[], Any], graph: bool, tell: Callable[[str], None]) -> None:
-        self._queue, self._function, self._graph_wanted, self._tell = queue, function, graph, tell
+    def __init__(self, queue: Queue, function: Callable[[], Any], graph: bool, report: Callable[[str], None]) -> None:
+        self._queue, self._function, self._graph_requested, self._report = queue, function, graph, report
         self._runs, self._graph, self._returned = 0, None, None
 
     @property
@@ -170,7 +170,7 @@ class Replayed:
 
     def __call__(self) -> Any:
         """Queue one run on the computing stream; what the function returned."""
-        if self._graph_wanted and self._graph is None and self._runs >= WARM_UP:
+        if self._graph_requested and self._graph is None and self._runs >= WARM_UP:
             self._capture()
         if self._graph is not None:
             self._graph.launch(stream=self._queue.compute)
@@ -184,6 +184,6 @@ class Replayed:
         try:
             self._graph, self._returned = self._queue.capture(self._function)
         except Exception as error:  # CUDA's, CuPy's or cuBLAS's: whatever it is, the step can be queued as before
-            self._graph_wanted = False
+            self._graph_requested = False
             found = first_line(error)
-            self._tell(f"graph: expected the step to be captured, found: {found}; its kernels are queued one by one")
+            self._report(f"graph: expected the step to be captured, found: {found}; its kernels are queued one by one")

@@ -1,10 +1,11 @@
-"""The kernels of a device, in CUDA C. `kernels.py` says what each is called with, and which plain form it stands for."""
+"""The kernels of a device, in CUDA C. `kernels.py` calls them and names the plain form of each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-# Name → parameters, results, what is done with each element. T is the arrays' type. A result that is given is overwritten.
+# Name → parameters, results, what is done with each element. T is the arrays' type. A result among the arguments is
+# overwritten.
 ELEMENTWISE = {
     # out + b, or max(·, 0) of it
     "biased": (
@@ -15,8 +16,8 @@ ELEMENTWISE = {
         out = relu && y < T(0) ? T(0) : y
         """,
     ),
-    # g·[kept > 0], the gradient of relu; a product, so that what is not finite does not vanish
-    "gate": ("T g, T kept", "T out", "out = g * T(kept > T(0))"),
+    # g·[output > 0], the gradient of relu; a product, so that what is not finite does not vanish
+    "gate": ("T g, T output", "T out", "out = g * T(output > T(0))"),
     # 1/(1 + e⁻ˣ) for x ≥ 0, eˣ/(1 + eˣ) below: eˣ never overflows, and both ends keep full relative accuracy
     "sigmoid": (
         "T x",
@@ -36,13 +37,13 @@ ELEMENTWISE = {
         out = relu && y < T(0) ? T(0) : y
         """,
     ),
-    # g behind that ReLU, and g·(x − μ)
-    "behind": (
-        "T g, T kept, T x, T mean, bool relu",
-        "T behind, T along",
+    # the g that passes that ReLU, and its product with x − μ
+    "through_relu": (
+        "T g, T output, T x, T mean, bool relu",
+        "T passed, T along",
         """
-        behind = relu ? g * T(kept > T(0)) : g;
-        along = behind * (x - mean)
+        passed = relu ? g * T(output > T(0)) : g;
+        along = passed * (x - mean)
         """,
     ),
     # x/√(σ² + ε)

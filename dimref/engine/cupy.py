@@ -1,4 +1,4 @@
-"""CuPy as a backend: how its arrays get to the device and back, and how autograd's tape holds them. Needs a CUDA device."""
+"""CuPy as a backend: moves of its arrays to the device and back, registered with autograd. Needs a CUDA device."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dimref.trees import Array
 
 
 def open_backend(tf32: bool) -> Backend:
-    """CuPy on the current CUDA device. It imports without a driver, so the device is asked for, not the import."""
+    """CuPy on the current CUDA device. It imports without a driver, so the test is for a device, not for the import."""
     try:
         import cupy
     except ImportError as error:
@@ -56,10 +56,10 @@ def _in_use(free: int, total: int) -> int:
 
 
 def _products(cupy: Any, tf32: bool) -> Callable[..., Array]:
-    """How this device multiplies matrices: by cuBLAS itself, or, where that cannot be had, by CuPy.
+    """The device's matrix product: by cuBLAS itself, or, where it cannot be opened, by CuPy.
 
     Raises:
-        BackendError: TF32 was asked for, which CuPy's own products take from the environment alone.
+        BackendError: TF32 is requested, which CuPy's own products take from the environment alone.
     """
     try:
         from cupy_backends.cuda.libs import cublas
@@ -88,7 +88,7 @@ def _no_device(version: str, found: str) -> str:
 
 
 def register_array_type(array_type: type, to_device: Callable[[np.ndarray], Array]) -> None:
-    """Teach autograd's tape a foreign array type that follows NumPy's array protocols (idempotent)."""
+    """Register with autograd a foreign array type that follows NumPy's array protocols (idempotent)."""
     ArrayBox.register(array_type)
     VSpace.register(array_type, lambda value: ForeignVSpace(value, to_device))
 

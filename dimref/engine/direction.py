@@ -1,4 +1,4 @@
-"""A direction of AMDIM in blocks of images: its N²·L scores are made once forward and once backward, and never kept."""
+"""A direction of AMDIM in blocks of images: its N²·L scores are computed once forward and once backward, never stored."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from dimref.trees import Array
 
 
 def register() -> None:
-    """Put `contrast` in the place of `amdim.contrast`."""
+    """Implement `amdim.contrast`."""
     implement(objective.contrast, "blocks", contrast, lambda y, f, *_: of_one_type(y, f) and on_one_tape(y, f))
 
 
 class Scores(NamedTuple):
-    """What is kept of the scores of a direction."""
+    """The parts of a direction's scores that the backward pass needs."""
 
     positives: Array  # (N, L): t of y_j's own locations, clipped
     others: Array  # (N,): log Σ e^t over every location of all other images, for each y_j
@@ -35,7 +35,7 @@ class Scores(NamedTuple):
 
 
 def contrast(anchors: Array, candidates: Array, clip: float, penalty: float) -> tuple[Array, Direction]:
-    """The loss of a direction, differentiable once, and what to report of it."""
+    """The loss of a direction, differentiable once, and its report."""
     objective.check(anchors, candidates)
     scores = _score(stop_gradient(anchors), stop_gradient(candidates), clip)
     n, locations = scores.positives.shape
@@ -104,7 +104,7 @@ def _contrast_vjp(argnums: Sequence[int], ans: Array, args: Sequence[Any], kwarg
         def of_block(window: slice) -> Array:
             s, own = _scores(y, f, window)
             t = soft_clip(s, clip)
-            share = np.exp(np.minimum(t - scores.others, 0))  # at most 1, but for the positives, which are not meant
+            share = np.exp(np.minimum(t - scores.others, 0))  # at most 1, except for the positives, which are replaced
             slope = np.where(own, -missing[window].reshape(-1, locations, 1), share * pull)
             if clip:
                 slope = slope * (1 - (t * (1 / clip)) ** 2)

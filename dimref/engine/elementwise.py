@@ -12,9 +12,9 @@ from dimref.trees import Array
 
 
 def register() -> None:
-    """Put `relu` and `gate` in their places."""
+    """Implement `ops.relu` and `ops.gate`."""
     implement(ops.relu, "host", relu, lambda x: isinstance(x, np.ndarray))
-    implement(ops.gate, "host", gate, lambda g, kept: isinstance(g, np.ndarray))
+    implement(ops.gate, "host", gate, lambda g, output: isinstance(g, np.ndarray))
 
 
 def relu(x: Array) -> Array:
@@ -22,8 +22,8 @@ def relu(x: Array) -> Array:
     return x.clip(0, math.inf)
 
 
-def gate(g: Array, kept: Array) -> Array:
-    """g·[kept > 0]: a product with truth values converts them piece by piece, and takes longer."""
-    out = (kept > 0).astype(g.dtype)
+def gate(g: Array, output: Array) -> Array:
+    """g·[output > 0]: a product with truth values converts them in small buffers, and takes longer."""
+    out = (output > 0).astype(g.dtype)
     out *= g
     return out

@@ -25,7 +25,7 @@ def fold(parameters: Tree, state: Tree) -> Tree:
 
 
 def encode_folded(folded: Tree, images: Array, layout: Layout) -> Encoding:
-    """What `encode` returns in inference, from `fold`'s parameters: equal to rounding, and off the tape.
+    """`encoders.encode` in inference, from `fold`'s parameters: equal to rounding, and untraced.
 
     A product, its bias and its ReLU share one block of memory, so that a layer costs little more than its product.
 

@@ -1,8 +1,8 @@
-"""What a device does in kernels of its own, and where the mathematics asks for it.
+"""A device's own kernels, and the regions that they implement.
 
 A pass over memory costs a device as much as the arithmetic of many, and a launch costs the same for any array. So what NumPy
-does in several passes is one kernel there (`cuda_source.py`). `register` puts those of the reference's regions in their
-places; the fused forms of this folder ask for the rest by `of(array)`: None for NumPy's arrays.
+does in several passes is one kernel there (`cuda_source.py`). `register` implements the
+reference's regions by them; the fused forms of this folder get the others by `of(array)`: None for NumPy's arrays.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Kernels:
     """A device's kernels.
 
     Args:
-        matmul: the product of two matrices; over a third array, which it is added to, where one is given.
+        matmul: the product of two matrices; with a third array, added to it in place.
         named: each of ELEMENTWISE, as CuPy calls them.
         shaped: those of SHAPED by name and constants, called with what is read and the array that is written.
         rows: those of ROWS by name and type, called with the numbers of blocks and the arguments.
@@ -89,7 +89,7 @@ class Kernels:
         return out
 
     def standardize(self, x: Array, axis: int, epsilon: float) -> tuple[Array, Array]:
-        """See `ops.standardize`; and Σ (x − μ)² along the axis, which is kept, for the gradient."""
+        """See `ops.standardize`; and Σ (x − μ)² along the axis, which stays with size 1, for the gradient."""
         x = _contiguous(x.swapaxes(axis, -1))
         out, squares = np.empty_like(x), np.empty_like(x, shape=(*x.shape[:-1], 1))
         n, number = x.shape[-1], x.dtype.type
@@ -122,12 +122,12 @@ class Kernels:
     ) -> tuple[Callable[[], Array], Array, Array]:
         """Its VJP: a function that computes the gradient of x, and the gradients of gain and shift."""
         ans, x, mean, gain, variance = (converted(a, g.dtype) for a in (ans, x, mean, gain, variance))
-        behind, along = self.named["behind"](g, ans, x, mean, relu)
+        passed, along = self.named["through_relu"](g, ans, x, mean, relu)
         of_gain = self.named["per_deviation"](self.column_sums(along), variance, epsilon)
-        of_shift, count = self.column_sums(behind), float(g.shape[0])
+        of_shift, count = self.column_sums(passed), float(g.shape[0])
 
         def of_x() -> Array:
-            return self.named["normalize_gradient"](behind, x, mean, gain, variance, of_gain, of_shift, count, epsilon)
+            return self.named["normalize_gradient"](passed, x, mean, gain, variance, of_gain, of_shift, count, epsilon)
 
         return of_x, of_gain, of_shift
 
@@ -135,9 +135,9 @@ class Kernels:
         """See `layers.moving_average`."""
         return self.named["toward"](running, newest, momentum, factor)
 
-    def gate(self, g: Array, kept: Array) -> Array:
-        """g·[kept > 0]."""
-        return self.named["gate"](g, kept)
+    def gate(self, g: Array, output: Array) -> Array:
+        """g·[output > 0]."""
+        return self.named["gate"](g, output)
 
     def sigmoid(self, x: Array) -> Array:
         """See `ops.sigmoid`."""
@@ -174,7 +174,7 @@ class Kernels:
 
 
 def _ends(groups: Groups) -> list[int]:
-    """How many blocks of PIECE numbers there are up to the end of each group."""
+    """The number of blocks of PIECE numbers up to the end of each group."""
     return list(itertools.accumulate(-(-group[0].size // PIECE) for group in groups))
 
 
@@ -203,7 +203,7 @@ _OF: dict[type, Kernels] = {}
 
 
 def register(array_type: type, kernels: Kernels) -> None:
-    """Have arrays of that type computed by these kernels."""
+    """Compute arrays of that type by these kernels."""
     _OF[array_type] = kernels
     name = f"{array_type.__module__}.{array_type.__name__}"
 
@@ -220,8 +220,8 @@ def register(array_type: type, kernels: Kernels) -> None:
         (layers.moving_average, kernels.moving_average),
     ]
 
-    def applies(*given: Any) -> bool:
-        arrays = [a for a in given if hasattr(a, "dtype")]
+    def applies(*arguments: Any) -> bool:
+        arrays = [a for a in arguments if hasattr(a, "dtype")]
         return all(type(a) is array_type for a in arrays) and of_one_type(*arrays)
 
     for place, form in forms:
@@ -240,8 +240,8 @@ def converted(a: Array, dtype: np.dtype) -> Array:
 
 def product(x: Array, y: Array) -> Array:
     """x @ y, by the kernels of x where it has some."""
-    found = of(x)
-    return x @ y if found is None else found.matmul(x, y)
+    device = of(x)
+    return x @ y if device is None else device.matmul(x, y)
 
 
 def cupy_kernels(cupy: Any, matmul: Callable[..., Array]) -> Kernels:

@@ -1,4 +1,4 @@
-"""How the C library hands out memory: a step frees and asks for the same tens of megabytes over and over."""
+"""The C library's allocation of memory: a step frees and allocates the same tens of megabytes over and over."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ LARGEST = 32 << 20  # bytes: what glibc takes at most
 
 
 def keep_freed_memory() -> bool:
-    """Have glibc keep what is freed, for what is asked for next; True where it does, False where there is no glibc.
+    """Let glibc hold freed memory for the next allocation; True where it does, False where there is no glibc.
 
-    By default an array of some megabytes is mapped anew each time, and every page of it costs a fault and is zeroed
+    By default an array of some megabytes is mapped again each time, and every page of it costs a fault and is zeroed
     before it is written: as much time as one elementwise pass.
     """
     try:

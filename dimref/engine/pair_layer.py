@@ -1,4 +1,4 @@
-"""The concat critic's first layer for joint and product pairs: two sums and a ReLU for each pair, as one primitive."""
+"""The concat critic's first layer for positive and negative pairs: two sums and a ReLU for each pair, as one primitive."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from dimref.trees import Array
 
 @primitive
 def side_by_side(feature: Array, own: Array, others: Array, index: Array) -> Array:
-    """max(0, ·) of feature + own at every location and, beside it, of feature + the rows of others that index tells.
+    """max(0, ·) of feature + own at every location and, beside it, of feature + the rows of others that index names.
 
-    The plain form, from arrays of their own for each of its steps, is
+    The plain form, with a new array for each step, is
     relu(concatenate([feature + own[:, None], feature + others[index]], axis=1)).
 
     Args:
         feature: (n, L, U), U units. own: (n, U). others: (N, U). index: (n, L), as of `ops.gather`.
     Returns:
-        (n, 2L, U): the joint pairs first.
+        (n, 2L, U): the positive pairs first.
     """
     device = kernels.of(feature)
     if device is not None:
@@ -41,10 +41,10 @@ def side_by_side(feature: Array, own: Array, others: Array, index: Array) -> Arr
 
 def _vjp(argnums: Sequence[int], ans: Array, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     feature, _, others, index = args
-    (n, locations, hidden), rows, kept = feature.shape, others.shape[0], stop_gradient(ans)
+    (n, locations, hidden), rows, output = feature.shape, others.shape[0], stop_gradient(ans)
 
     def vjp(g: Array) -> list[Array]:
-        g = ops.gate(g, kept)
+        g = ops.gate(g, output)
         joint = ops.cut(g, (slice(None), slice(0, locations)))
         product = ops.cut(g, (slice(None), slice(locations, None)))
         gradients = {

@@ -12,7 +12,7 @@ from dimref.trees import Array
 
 
 def register() -> None:
-    """Put `product` in the place of `ops.matmul`."""
+    """Implement `ops.matmul`."""
     implement(ops.matmul, "host", product, lambda x, y: isinstance(x, np.ndarray) and isinstance(y, np.ndarray))
 
 
@@ -25,7 +25,7 @@ def product(x: Array, y: Array) -> Array:
         return x * y  # of rank one: no sums, and BLAS takes three times as long
     count = min(threads.threads(), m * k * n // PRODUCT_WORTH)
     if m < n and y.flags.f_contiguous and (count > 1 or (y.size >= LARGE_MATRIX and 16 * m <= n)):
-        # Rows of yᵀ, each in one piece: up to twice as fast as columns of y.
+        # Rows of yᵀ, each contiguous: up to twice as fast as columns of y.
         return np.ascontiguousarray(_by_threads(y.T, x.T, count).T)
     return x @ y if count < 2 else _by_threads(x, y, count)
 

@@ -1,7 +1,7 @@
-"""A function of rows, block by block: what an elementwise pass needs is still in the cache from the product before it.
+"""A function of rows, block by block: an elementwise pass finds the product before it still in the cache.
 
-The plain function stays what a reader reads; this only calls it on blocks of rows, several at once where there are
-threads (`threads.py`), each on a tape of its own, and adds up what the blocks say of the parameters' gradient.
+It calls the plain function on blocks of rows, several at once where there are threads (`threads.py`), each on a tape of its
+own, and sums the blocks' gradients of the parameters.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from dimref.trees import Array, Tree, leaves, map_tree
 def by_rows(function: Callable[..., Array], parameters: Tree, *rows: Array, block: int) -> Array:
     """function(parameters, *rows), for a function whose row i depends on row i of each of `rows` and on the parameters.
 
-    Equal to the plain call up to the order in which the parameters' gradient is summed. On a device, under a second tape
-    (for second derivatives), of arrays of two types and where there is one block alone, it is the plain call.
+    Equal to the plain call up to the order in which the parameters' gradient is summed. It is the plain call on a device,
+    under a second tape (for second derivatives), with arrays of two types and where there is only one block.
 
     Args:
         parameters: nested dicts, whole for every block. rows: arrays of n rows each. block: rows of a block.
@@ -47,7 +47,7 @@ class _Blocks:
         self.first_row = len(on_tape) - rows  # of the arguments, the first that is cut
         self.windows = threads.tapered(n, block)
         self.n = n
-        # By a block's first row, until its sweep; without an end where the result depends on nothing on the tape.
+        # By a block's first row, until its sweep; the end is None where the result depends on no traced array.
         self.tapes: dict[int, tuple[VJPNode | None, list[VJPNode | None]]] = {}
 
     def forward(self, arguments: tuple[Array, ...]) -> Array:
@@ -58,18 +58,20 @@ class _Blocks:
         def work(window: slice) -> None:
             value = self._block(arguments, window, trace)
             with lock:
-                if not out:  # the first block to end tells the shape
+                if not out:  # the first block to end determines the shape
                     out.append(np.empty((self.n, *value.shape[1:]), value.dtype))
             out[0][window] = value
 
-        with trace_stack.new_trace() as trace:  # one number for all blocks: what counts traces knows no threads
+        with (
+            trace_stack.new_trace() as trace
+        ):  # one number for all blocks: autograd's counter of traces is not thread-safe
             threads.run(work, self.windows)
         return out[0]
 
     def _block(self, arguments: tuple[Array, ...], window: slice, trace: int) -> Array:
-        pieces = [a[window] if k >= self.first_row else a for k, a in enumerate(arguments)]
+        parts = [a[window] if k >= self.first_row else a for k, a in enumerate(arguments)]
         roots = [VJPNode.new_root() if on_tape else None for on_tape in self.on_tape]
-        boxed = [p if root is None else new_box(p, trace, root) for p, root in zip(pieces, roots, strict=True)]
+        boxed = [p if root is None else new_box(p, trace, root) for p, root in zip(parts, roots, strict=True)]
         left = iter(boxed)
         value = self.function(map_tree(lambda _: next(left), self.shape), *left)
         traced = isbox(value) and value._trace == trace
@@ -78,30 +80,30 @@ class _Blocks:
         self.tapes[window.start] = (value._node if traced else None, roots)
         return getval(value)
 
-    def backward(self, g: Array, wanted: list[int], arguments: tuple[Array, ...]) -> list[Array]:
-        """Gradients of the wanted arguments: those of parameters summed over blocks, those of rows in their places."""
+    def backward(self, g: Array, requested: list[int], arguments: tuple[Array, ...]) -> list[Array]:
+        """Gradients of the requested arguments: those of parameters summed over blocks, those of rows in their places."""
         if isbox(g):
             raise ValueError("by_rows: its VJP is fused, so it has no second derivative through what comes after it")
-        out = {k: np.empty_like(arguments[k], order="C") for k in wanted if k >= self.first_row}
+        out = {k: np.empty_like(arguments[k], order="C") for k in requested if k >= self.first_row}
 
         def work(window: slice) -> dict[int, Array]:
             if window.start not in self.tapes:  # swept before, as by a Jacobian
                 self._block(arguments, window, trace)
-            found = self._sweep(window, g)
+            gradients = self._sweep(window, g)
             for k, of_rows in out.items():
-                of_rows[window] = found.pop(k, 0)
-            return found
+                of_rows[window] = gradients.pop(k, 0)
+            return gradients
 
         sums: dict[int, Any] = {}
         with trace_stack.new_trace() as trace:
-            for found in threads.in_order(work, self.windows):
-                for k, gradient in found.items():
+            for gradients in threads.in_order(work, self.windows):
+                for k, gradient in gradients.items():
                     sums[k] = add_outgrads(sums.get(k), gradient)
         out |= {k: gradient for k, (gradient, _) in sums.items()}
-        return [out[k] if k in out else np.zeros_like(arguments[k]) for k in wanted]
+        return [out[k] if k in out else np.zeros_like(arguments[k]) for k in requested]
 
     def _sweep(self, window: slice, g: Array) -> dict[int, Array]:
-        """What a block says of the gradient, by argument; its tape is freed."""
+        """A block's gradients by argument; its tape is freed."""
         end, roots = self.tapes.pop(window.start)
         at_roots = sweep(end, g[window]) if end else {}
         return {k: at_roots[root] for k, root in enumerate(roots) if root in at_roots}

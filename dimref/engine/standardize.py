@@ -1,4 +1,4 @@
-"""`ops.standardize` with few passes, and a VJP that keeps x̂ and the squared deviations in place of x."""
+"""`ops.standardize` with few passes, and a VJP that saves x̂ and the squared deviations in place of x."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dimref.trees import Array
 
 
 def register() -> None:
-    """Put `standardize` in the place of `ops.standardize`."""
+    """Implement `ops.standardize`."""
     implement(ops.standardize, "fused", standardize, lambda x, axis, epsilon: on_one_tape(x))
 
 
@@ -27,7 +27,7 @@ def standardize(x: Array, axis: int, epsilon: float) -> Array:
 
 @primitive
 def _standardize(x: Array, axis: int, epsilon: float, squares: list[Array]) -> Array:
-    """Appends Σ (x − μ)² to `squares`, for the backward pass: x itself is not kept."""
+    """Appends Σ (x − μ)² to `squares`, for the backward pass: x itself is not saved."""
     device = kernels.of(x)
     if device is not None:
         out, of_x = device.standardize(x, axis, epsilon)
@@ -43,7 +43,7 @@ def _vjp(argnums: Any, ans: Array, args: Sequence[Any], kwargs: dict[str, Any]) 
     _, axis, epsilon, (squares,) = args
 
     def vjp(g: Array) -> tuple[Array]:
-        """(g − mean g − x̂·mean(g·x̂)) / √(σ² + ε): what is left of g is orthogonal to 1 and (for ε = 0) to x̂."""
+        """(g − mean g − x̂·mean(g·x̂)) / √(σ² + ε): the result is orthogonal to 1 and (for ε = 0) to x̂."""
         once("standardize", g)
         device = kernels.of(g)
         if device is not None:

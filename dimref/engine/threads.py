@@ -2,7 +2,7 @@
 
 BLAS has threads of its own, but elementwise passes between two products have none. Within `sharing()` BLAS is held to one
 thread, and as many threads as it had take blocks of rows each, through products and passes alike. Outside of it nothing is
-shared; nor is it where nobody can hold BLAS back: threadpoolctl is not installed, or does not know this BLAS.
+shared; nor is it where BLAS's threads cannot be limited: threadpoolctl is not installed, or does not know this BLAS.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _threads: ContextVar[int] = ContextVar("threads", default=1)
 
 
 def threads() -> int:
-    """How many threads work can be shared among, here: 1 outside of `sharing` and within a share."""
+    """The number of threads that may share work: 1 outside of `sharing` and within a share."""
     return _threads.get()
 
 
 @contextlib.contextmanager
 def sharing() -> Iterator[None]:
-    """Give BLAS one thread until this is left, and let `run` use as many as it had.
+    """Limit BLAS to one thread inside the context, and let `run` use as many as it had.
 
     For a whole step or more: BLAS's own threads wait awake for some time after each product, and would be in the way.
     """
@@ -86,8 +86,8 @@ def in_order(function: Callable[[Item], Result], items: Sequence[Item]) -> Itera
     """function(item) of each item, in their order, each once it and all before it are there.
 
     `threads()` calls run at once, in the context of this one, and a thread that is free takes the next: cores are seldom
-    equally fast. What the caller does with a result it does between two calls of its own, in an order that no thread has a
-    say in. When this ends, raises or is given up, no call is running (they may write into arrays of their caller), and
+    equally fast. The caller consumes results between calls of its own, in an order independent of the
+    threads. When this ends, raises or is closed, no call is running (they may write into arrays of their caller), and
     after an error none begins. One item alone has all threads for itself.
     """
     count = min(threads(), len(items))
@@ -118,7 +118,7 @@ def _work(function: Callable[[Item], Result], left: deque[tuple[int, Item]], res
 
 
 def _take(function: Callable[[Item], Result], left: deque[tuple[int, Item]], results: dict[int, Result]) -> bool:
-    """Call it with the next item that nobody has taken; false where none is left."""
+    """Call it with the next item; false where none is left."""
     try:
         k, item = left.popleft()
     except IndexError:
@@ -133,7 +133,7 @@ def _take(function: Callable[[Item], Result], left: deque[tuple[int, Item]], res
 
 @cache
 def _blas() -> Any:
-    """threadpoolctl's hold on the BLAS that is loaded, or None."""
+    """threadpoolctl's controller of the loaded BLAS, or None."""
     try:
         import threadpoolctl
     except ImportError:

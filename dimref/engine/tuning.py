@@ -1,4 +1,4 @@
-"""Every constant that was chosen by measurement: sizes of blocks, and from where on another form pays."""
+"""Every constant that was chosen by measurement: sizes of blocks, and the sizes from which another form pays."""
 
 from __future__ import annotations
 

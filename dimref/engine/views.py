@@ -16,7 +16,7 @@ _plain_view, _plain_map = plain_form(objective.augmented), plain_form(encoder.la
 
 
 def register() -> None:
-    """Put `augmented` and `largest_map` in their places."""
+    """Implement `augmented` and `largest_map`."""
     implement(objective.augmented, "row blocks", augmented, lambda images, view: True)
     implement(
         encoder.largest_map, "row blocks", largest_map, lambda parameters, images, _: of_one_type(parameters, images)

@@ -15,7 +15,7 @@ from dimref.trees import Array
 
 
 def register() -> None:
-    """Put `im2col`, `col2im` and `window_mean` in their places."""
+    """Implement `im2col`, `col2im` and `window_mean`."""
     implement(ops.im2col, "host", im2col, lambda x, *_: isinstance(x, np.ndarray))
     implement(ops.col2im, "host", col2im, lambda columns, *_: isinstance(columns, np.ndarray))
     implement(encoder.window_mean, "separable", window_mean, lambda x, *_: True)

@@ -79,8 +79,8 @@ def torch_names(parameters: Tree, layout: AnyLayout, state: Tree | None = None) 
         return _under("encoder", torch_multiscale(parameters["encoder"], layout, running))
     modules = {
         "encoder": lambda tree: torch_encoder(tree, layout, running),
-        "local": lambda tree: torch_scorer(tree, side=1),  # one location at a time
-        "global": lambda tree: torch_scorer(tree, layout.last[0]),
+        "local": lambda tree: torch_critic(tree, side=1),  # one location at a time
+        "global": lambda tree: torch_critic(tree, layout.last[0]),
         "prior": torch_stack,
     }
     return {
@@ -122,11 +122,11 @@ def torch_multiscale(parameters: Tree, layout: amdim_encoder.Layout, running: Tr
     return named
 
 
-def torch_scorer(parameters: Tree, side: int) -> Named:
-    """A scorer of either kind; `side` is that of the map whose flattening it sees, 1 for single locations.
+def torch_critic(parameters: Tree, side: int) -> Named:
+    """A critic of either kind; `side` is that of the map whose flattening it sees, 1 for single locations.
 
     Concat: concat, hidden, score, where concat is the first layer on [feature, representation], whose two halves are
-    kept apart here. Dot: feature and representation, each with hidden, out, shortcut and norm. A 1×1 convolution's
+    separate here. Dot: feature and representation, each with hidden, out, shortcut and norm. A 1×1 convolution's
     weight is the same with two axes of size 1 behind it.
     """
     feature, representation = parameters["feature"], parameters["representation"]
@@ -138,7 +138,7 @@ def torch_scorer(parameters: Tree, side: int) -> Named:
 
 
 def torch_stack(parameters: Tree) -> Named:
-    """A dict of linear layers and norms, by name: the prior's discriminator, an embedding of the dot scorer."""
+    """A dict of linear layers and norms, by name: the prior's discriminator, an embedding of the dot critic."""
     named: Named = {}
     for name, layer in parameters.items():
         named |= _under(name, _norm(layer) if "gain" in layer else _linear(layer))

@@ -4,7 +4,7 @@
 encoder/norm1/gain, encoder/norm1/mean, encoder/y/b, … `torch-layout-npz`: PyTorch's names and layouts, as
 `layouts.torch_names` makes them: encoder.conv1.weight (C_out, C_in, kh, kw), encoder.norm1.running_mean, …
 
-The encoder takes images (B, H, W, C) scaled to pixel·2/255 − 1 and, where its layout says so, padded with black (−1).
+The encoder takes images (B, H, W, C) scaled to pixel·2/255 − 1 and, where its layout requires it, padded with black (−1).
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ MISSING = (
 )
 
 
-def write_weights(run: Path, checkpoint: str, form: str, out: Path, scorers: bool = False) -> Named:
+def write_weights(run: Path, checkpoint: str, form: str, out: Path, critics: bool = False) -> Named:
     """Write the weights in a run's checkpoint to `out`, whole or not at all.
 
     Args:
         checkpoint: "newest.npz" or "best.npz". form: "safetensors" or "torch-layout-npz".
-        scorers: also the local and the global scorer and the prior's discriminator, those that the run has.
+        critics: also the local and the global critic and the prior's discriminator, those that the run has.
     Returns:
         The arrays that were written, by name.
     Raises:
@@ -43,7 +43,7 @@ def write_weights(run: Path, checkpoint: str, form: str, out: Path, scorers: boo
     """
     encoder, saved = inference.load(run, NUMPY, checkpoint)
     parameters, state = saved.trees["parameters"], saved.trees["state"]
-    if scorers:
+    if critics:
         init = method_of(encoder.layout).init_parameters
         fresh, _ = init(np.random.default_rng(0), encoder.layout, saved.config.objective())
         check_same_shapes(run / checkpoint, parameters, fresh)

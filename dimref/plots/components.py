@@ -51,7 +51,7 @@ def principal(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     centred = y - y.mean(axis=0, dtype=np.float64)
     _, singular, axes = np.linalg.svd(centred, full_matrices=False)
     points, variances = np.zeros((len(y), 2)), np.zeros(2)  # one image, or one dimension, has fewer
-    kept = min(2, len(singular))
-    points[:, :kept] = centred @ axes[:kept].T
-    variances[:kept] = singular[:kept] ** 2
+    shown = min(2, len(singular))
+    points[:, :shown] = centred @ axes[:shown].T
+    variances[:shown] = singular[:shown] ** 2
     return points, variances / max((singular**2).sum(), 1e-12)

@@ -11,7 +11,7 @@ from dimref.plots.style import BLUE, GREEN, GREY, ORANGE, legend_below, new_figu
 from dimref.training import metrics
 from dimref.training.run_directory import CURVES, METRICS
 
-EQUILIBRIUM = -math.log(4)  # of the prior's game, when its discriminator cannot tell
+EQUILIBRIUM = -math.log(4)  # of the prior's game, where its discriminator is at chance
 LARGEST = 3.5e38  # finite number of a run, which computes in float32; axes cannot hold those near float64's limit
 
 
@@ -69,14 +69,14 @@ def _step(line: dict, terms: tuple[str, ...]) -> dict:
     }
 
 
-def _nats(found: dict, terms: tuple[str, ...]) -> dict[str, float]:
-    """The terms, and of the others those that are drawn where they are there."""
-    more = (name for name in (*map(certified, terms), "prior") if name in found)
-    return {name: _number(found[name]) for name in (*terms, *more)}
+def _nats(nats: dict, terms: tuple[str, ...]) -> dict[str, float]:
+    """The terms, and the other drawn quantities that a line has."""
+    more = (name for name in (*map(certified, terms), "prior") if name in nats)
+    return {name: _number(nats[name]) for name in (*terms, *more)}
 
 
-def _number(found: Any) -> float:
-    value = float(found)
+def _number(entry: Any) -> float:
+    value = float(entry)
     if LARGEST < abs(value) < math.inf:
         raise ValueError(f"the number {value:g}")
     return value
@@ -109,13 +109,13 @@ def _draw_terms(axes: Any, steps: list[dict], epochs: list[dict], ceilings: dict
 
 
 def _draw_middle(axes: Any, steps: list[dict], epochs: list[dict], n: int) -> None:
-    found = steps[0]["nats"]
-    if "prior" in found:
+    nats = steps[0]["nats"]
+    if "prior" in nats:
         axes.set_title("prior's game")
         _draw_game(axes, steps)
-    elif forms := [certified(term) for term in found if certified(term) in found]:
+    elif bounds := [certified(term) for term in nats if certified(term) in nats]:
         axes.set_title("what is certified of it")
-        _draw_terms(axes, steps, epochs, dict.fromkeys(forms, math.log(n)))
+        _draw_terms(axes, steps, epochs, dict.fromkeys(bounds, math.log(n)))
     else:
         axes.set_title("prior's game")
         axes.text(0.5, 0.5, "no prior (weight 0)", ha="center", va="center", transform=axes.transAxes, color=GREY)

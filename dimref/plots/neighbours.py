@@ -30,23 +30,23 @@ def neighbours(
     Raises:
         DimrefError: matplotlib is missing. RunError: the picture cannot be written.
     """
-    asked = queries(labels)
+    shown = queries(labels)
     count = min(NEAREST, len(images) - 1)
-    found = {name: nearest(points, count) for name, points in spaces.items()}
+    by_space = {name: nearest(points, count) for name, points in spaces.items()}
     known = labels >= 0
-    figure = new_figure(1.0 * (1 + (count + 0.4) * len(spaces)), 1.16 * len(asked) + 1.1)
+    figure = new_figure(1.0 * (1 + (count + 0.4) * len(spaces)), 1.16 * len(shown) + 1.1)
     ratios = [1.0] + [0.4, *[1.0] * count] * len(spaces)
-    grid = figure.subplots(len(asked), len(ratios), squeeze=False, width_ratios=ratios)
+    grid = figure.subplots(len(shown), len(ratios), squeeze=False, width_ratios=ratios)
     for axes in grid.flat:
         axes.set_axis_off()
-    for row, query in zip(grid, asked, strict=True):
+    for row, query in zip(grid, shown, strict=True):
         _show(row[0], images[query], class_name(classes, labels[query]))
-        for k, index in enumerate(found.values()):
+        for k, index in enumerate(by_space.values()):
             for axes, other in zip(row[2 + k * (count + 1) :], index[query], strict=False):
                 framed = known[query] and labels[other] == labels[query]
                 _show(axes, images[other], class_name(classes, labels[other]), framed)
     grid[0][0].set_title("query", fontsize="medium")
-    for k, (name, index) in enumerate(found.items()):
+    for k, (name, index) in enumerate(by_space.items()):
         share = f": {100 * (labels[index[:, 0]] == labels)[known].mean():.0f} % share the class" if known.any() else ""
         grid[0][2 + k * (count + 1) + count // 2].set_title(f"nearest in {name}{share}", fontsize="medium")
     legend = "\nframed: of the query's class; %: of the one nearest image, over "

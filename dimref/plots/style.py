@@ -9,7 +9,7 @@ from typing import Any
 from dimref.errors import DimrefError, named
 from dimref.training.files import writing
 
-# Okabe & Ito's palette: told apart by colour-blind readers, and by lightness in grey.
+# Okabe & Ito's palette: distinguishable by colour-blind readers, and by lightness in grey.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 # Ten and more classes: seven colours with five markers in step, so that no two of 35 classes share both.
 CLASS_COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "#000000")

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from dimref.theory.information import mutual_information
 from dimref.theory.probability_tables import SUM_TOLERANCE, Table, as_probabilities, as_table, nats_per_unit
 
-# No input is given up for good: one that underflowed to 0 would take its outputs' q(y) with it, and with them the upper
+# No input is abandoned for good: one that underflowed to 0 would take its outputs' q(y) with it, and with them the upper
 # end of the certificate. With this floor q ≥ 1e-150 W, so that q underflows only where W < 1e-170 and W log(W/q) is 0.
 SMALLEST_INPUT = 1e-150
 
@@ -128,7 +128,7 @@ def output_distribution(p_x: ArrayLike, channel: ArrayLike) -> Table:
 
 
 def channel_information(p_x: ArrayLike, channel: ArrayLike, base: float = math.e) -> float:
-    """What arrives tells about what was sent: the mutual information of a channel's input and output.
+    """The mutual information of a channel's input and output, of what is sent and what arrives.
 
     I(p, W) = Σ_{x,y} p(x) P(y|x) log [P(y|x) / q(y)]
 
@@ -137,7 +137,7 @@ def channel_information(p_x: ArrayLike, channel: ArrayLike, base: float = math.e
         channel: (X, Y), rows P(y|x).
         base: unit of the result.
     Returns:
-        I(X; Y) in [0, min(H(X), H(Y))], nats unless `base` says otherwise.
+        I(X; Y) in [0, min(H(X), H(Y))], nats unless `base` differs.
     Raises:
         ValueError: as `channel_joint`.
     Source: Cover & Thomas 2006, eq. (2.28) and section 7.1.
@@ -165,11 +165,11 @@ def capacity(channel: ArrayLike, base: float = math.e, tolerance: float = 1e-9, 
         tolerance: largest gap accepted, in the unit of the result.
         iterations: how many steps to try.
     Returns:
-        Capacity(information, gap, input_distribution): the achieved end in nats unless `base` says otherwise, how far
+        Capacity(information, gap, input_distribution): the achieved end in nats unless `base` differs, how far
         C can lie above it, and the input that achieves it.
     Raises:
         ValueError: a row of the channel is not a distribution, or tolerance is not > 0.
-        RuntimeError: the gap is still above tolerance after the given iterations.
+        RuntimeError: the gap is still above tolerance after the allowed iterations.
     Source: Blahut 1972, IEEE Trans. Inf. Theory 18(4), theorems 1 and 2; Cover & Thomas 2006, section 10.8.
     """
     rows, unit = _as_channel(channel), nats_per_unit(base)

@@ -27,7 +27,7 @@ class Generator:
     D_f(P‖Q) = Σ q f(p/q);  f*(t) = sup_{u ≥ 0} [u t − f(u)];  T = f'(p/q) is the critic that attains the supremum
 
     Args:
-        f: the generator, for arrays u ≥ 0 (at u = 0 its limit, which may be ∞; no warning is given for that).
+        f: the generator, for arrays u ≥ 0 (at u = 0 its limit, which may be ∞; without a warning).
         derivative: f'(u), for arrays u ≥ 0 (at u = 0 its limit, which may be −∞).
         conjugate: f*(t), for any real array t; ∞ outside its domain.
         slope_at_infinity: lim f(u)/u = lim f'(u) as u → ∞. It is also the upper end of the domain of f* (which
@@ -72,7 +72,7 @@ GENERATORS: dict[str, Generator] = {
         conjugate=_limits(lambda t: -1.0 - np.log(-np.minimum(t, 0.0))),
         slope_at_infinity=0.0,
     ),
-    # Twice Jensen–Shannon: Table 1 prints a factor ½ in the divergence that its generator lacks. The generator is kept,
+    # Twice Jensen–Shannon: Table 1 prints a factor ½ in the divergence that its generator lacks. The generator stays,
     # because the bound `jsd` comes from it: f*(t) = −log(2 − e^t).
     "jsd": Generator(
         f=lambda u: _u_log_u(u) - (u + 1.0) * np.log((u + 1.0) / 2.0),
@@ -148,7 +148,7 @@ def optimal_f_critic(p: ArrayLike, q: ArrayLike, generator: Generator) -> Table:
         generator: an entry of GENERATORS, or one's own.
     Returns:
         Scores of the shape of p, in the closure of the domain of f*. Convention: f'(∞) also where p = q = 0, where any
-        will do. Float64 cannot tell f'(u) from f'(∞) = log 2 for jsd from u = 1e16 on, nor from 1 for
+        will do. Float64 does not distinguish f'(u) from f'(∞) = log 2 for jsd from u = 1e16 on, nor from 1 for
         squared_hellinger from 1e32 on; there f* is ∞ and the variational value −∞.
     Raises:
         ValueError: p or q is not a distribution, or their shapes differ.

@@ -1,4 +1,4 @@
-"""Exact information quantities of Gaussians, from means and covariances. Nats unless `base` says otherwise."""
+"""Exact information quantities of Gaussians, from means and covariances. Nats unless `base` differs."""
 
 import math
 
@@ -9,13 +9,13 @@ from dimref.theory.probability_tables import Table, as_real, nats_per_unit, refu
 
 
 def _as_covariance(values: ArrayLike, name: str) -> Table:
-    """A symmetric positive definite matrix, or a ValueError that says what is wrong with it."""
+    """A symmetric positive definite matrix, or a ValueError that names its fault."""
     cov = as_real(values, name)
     if cov.ndim != 2 or cov.shape[0] != cov.shape[1] or cov.size == 0:
         raise ValueError(f"{name} has shape {cov.shape}, expected a square matrix (D, D) with D ≥ 1")
     refuse(cov, ~np.isfinite(cov), name, "a finite number")
     refuse(cov, np.eye(len(cov), dtype=bool) & ~(cov > 0), name, "a variance > 0")
-    # Judged on the correlations, so that the units of the variables do not matter: diag(1, 1e-20) is a good covariance.
+    # Tested on the correlations, so that the units of the variables do not matter: diag(1, 1e-20) is a good covariance.
     scale = np.sqrt(np.diag(cov))
     correlation = cov / scale[:, None] / scale
     refuse(cov, np.abs(correlation - correlation.T) > 1e-10, name, "a symmetric matrix")
@@ -49,7 +49,7 @@ def gaussian_entropy(cov: ArrayLike, base: float = math.e) -> float:
         cov: (D, D) covariance Σ.
         base: unit of the result.
     Returns:
-        h(X), nats unless `base` says otherwise. A differential entropy depends on the units of X and may be negative.
+        h(X), nats unless `base` differs. A differential entropy depends on the units of X and may be negative.
     Raises:
         ValueError: cov is not square, finite, symmetric and positive definite.
     Source: Cover & Thomas 2006, theorem 8.4.1.
@@ -70,7 +70,7 @@ def gaussian_kl(
         cov_p, cov_q: (D, D) covariances.
         base: unit of the result.
     Returns:
-        KL(P‖Q) ≥ 0, nats unless `base` says otherwise.
+        KL(P‖Q) ≥ 0, nats unless `base` differs.
     Raises:
         ValueError: a covariance is not square, finite, symmetric and positive definite, or dimensions differ.
     Source: Rasmussen & Williams 2006, eq. (A.23).
@@ -98,7 +98,7 @@ def gaussian_mutual_information(cov: ArrayLike, dim_x: int, base: float = math.e
         dim_x: dimension of X, from 1 to D − 1.
         base: unit of the result.
     Returns:
-        I(X; Y) ≥ 0, nats unless `base` says otherwise.
+        I(X; Y) ≥ 0, nats unless `base` differs.
     Raises:
         ValueError: cov is not square, finite, symmetric and positive definite, or dim_x leaves X or Y empty.
     Source: Cover & Thomas 2006, theorem 8.4.1 and example 8.5.1.

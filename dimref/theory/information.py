@@ -1,7 +1,7 @@
 """Exact information quantities of discrete tables: the truth that every bound is held against.
 
 Capital letters are random variables, `p_xy[x, y]` is the table of P(X = x, Y = y): axis 0 is X, axis 1 is Y, axis 2
-is Z. All is float64 NumPy on the host. Results are in nats unless `base` says otherwise (base=2: bits).
+is Z. All is float64 NumPy on the host. Results are in nats unless `base` differs (base=2: bits).
 
 The conventions for zeros are those of Cover & Thomas 2006, section 2.3: 0 log 0 = 0, 0 log(0/q) = 0 and
 p log(p/0) = ∞. Logarithms are subtracted, ratios never formed: a product of two small marginals would underflow to 0.
@@ -49,7 +49,7 @@ def entropy(p_x: ArrayLike, base: float = math.e) -> float:
         p_x: (X,) probabilities.
         base: unit of the result.
     Returns:
-        H(X) in [0, log X], nats unless `base` says otherwise.
+        H(X) in [0, log X], nats unless `base` differs.
     Raises:
         ValueError: p_x is not a distribution (the entry or the sum is named).
     Source: Cover & Thomas 2006, eq. (2.1).
@@ -66,7 +66,7 @@ def joint_entropy(p_xy: ArrayLike, base: float = math.e) -> float:
         p_xy: (X, Y) joint probabilities.
         base: unit of the result.
     Returns:
-        H(X, Y) ≥ max(H(X), H(Y)), nats unless `base` says otherwise.
+        H(X, Y) ≥ max(H(X), H(Y)), nats unless `base` differs.
     Raises:
         ValueError: p_xy is not a joint distribution (the entry or the sum is named).
     Source: Cover & Thomas 2006, eq. (2.8).
@@ -83,7 +83,7 @@ def conditional_entropy(p_xy: ArrayLike, base: float = math.e) -> float:
         p_xy: (X, Y) joint probabilities.
         base: unit of the result.
     Returns:
-        H(X|Y) in [0, H(X)], nats unless `base` says otherwise.
+        H(X|Y) in [0, H(X)], nats unless `base` differs.
     Raises:
         ValueError: p_xy is not a joint distribution (the entry or the sum is named).
     Source: Cover & Thomas 2006, eq. (2.12), with the roles of X and Y exchanged.
@@ -103,7 +103,7 @@ def cross_entropy(p: ArrayLike, q: ArrayLike, base: float = math.e) -> float:
         p, q: distributions of one shape.
         base: unit of the result.
     Returns:
-        H(P, Q) ≥ H(P), nats unless `base` says otherwise; ∞ where P > 0 and Q = 0.
+        H(P, Q) ≥ H(P), nats unless `base` differs; ∞ where P > 0 and Q = 0.
     Raises:
         ValueError: p or q is not a distribution, or their shapes differ.
     Source: Goodfellow, Bengio & Courville 2016, eq. (3.51).
@@ -120,7 +120,7 @@ def kl_divergence(p: ArrayLike, q: ArrayLike, base: float = math.e) -> float:
         p, q: distributions of one shape.
         base: unit of the result.
     Returns:
-        KL(P‖Q) ≥ 0, nats unless `base` says otherwise; ∞ where P > 0 and Q = 0.
+        KL(P‖Q) ≥ 0, nats unless `base` differs; ∞ where P > 0 and Q = 0.
     Raises:
         ValueError: p or q is not a distribution, or their shapes differ.
     Source: Cover & Thomas 2006, eq. (2.26).
@@ -140,7 +140,7 @@ def jensen_shannon(p: ArrayLike, q: ArrayLike, base: float = math.e) -> float:
         p, q: distributions of one shape.
         base: unit of the result.
     Returns:
-        JS(P‖Q) in [0, log 2], nats unless `base` says otherwise.
+        JS(P‖Q) in [0, log 2], nats unless `base` differs.
     Raises:
         ValueError: p or q is not a distribution, or their shapes differ.
     Source: Lin 1991, IEEE Trans. Inf. Theory 37(1), eq. (4.1) with π = (½, ½).
@@ -159,7 +159,7 @@ def log_ratio(p_xy: ArrayLike, base: float = math.e) -> Table:
         p_xy: (X, Y) joint probabilities.
         base: unit of the result.
     Returns:
-        (X, Y) array in nats unless `base` says otherwise; −∞ where p(x, y) = 0. Convention: also where a marginal is
+        (X, Y) array in nats unless `base` differs; −∞ where p(x, y) = 0. Convention: also where a marginal is
         0 and the ratio is 0/0; such a pair never occurs under either distribution, and −∞ makes e^R = 0 there.
     Raises:
         ValueError: p_xy is not a joint distribution (the entry or the sum is named).
@@ -207,7 +207,7 @@ def optimal_critic(p_xy: ArrayLike, bound: str, log_a: ArrayLike | None = None) 
 
 
 def mutual_information(p_xy: ArrayLike, base: float = math.e) -> float:
-    """What X and Y tell about each other.
+    """The mutual information of X and Y.
 
     I(X; Y) = Σ_{x,y} p(x, y) log [p(x, y) / (p(x) p(y))] = KL(P_XY ‖ P_X P_Y)
 
@@ -215,7 +215,7 @@ def mutual_information(p_xy: ArrayLike, base: float = math.e) -> float:
         p_xy: (X, Y) joint probabilities.
         base: unit of the result.
     Returns:
-        I(X; Y) in [0, min(H(X), H(Y))], nats unless `base` says otherwise.
+        I(X; Y) in [0, min(H(X), H(Y))], nats unless `base` differs.
     Raises:
         ValueError: p_xy is not a joint distribution (the entry or the sum is named).
     Source: Cover & Thomas 2006, eq. (2.28).
@@ -226,7 +226,7 @@ def mutual_information(p_xy: ArrayLike, base: float = math.e) -> float:
 
 
 def conditional_mutual_information(p_xyz: ArrayLike, base: float = math.e) -> float:
-    """What X and Y tell about each other when Z is known.
+    """The mutual information of X and Y given Z.
 
     I(X; Y | Z) = Σ_{x,y,z} p(x, y, z) log [p(x, y, z) p(z) / (p(x, z) p(y, z))]
 
@@ -234,7 +234,7 @@ def conditional_mutual_information(p_xyz: ArrayLike, base: float = math.e) -> fl
         p_xyz: (X, Y, Z) joint probabilities; the condition is the last axis.
         base: unit of the result.
     Returns:
-        I(X; Y | Z) ≥ 0, nats unless `base` says otherwise. It may be larger or smaller than I(X; Y).
+        I(X; Y | Z) ≥ 0, nats unless `base` differs. It may be larger or smaller than I(X; Y).
     Raises:
         ValueError: p_xyz is not a joint distribution (the entry or the sum is named).
     Source: Cover & Thomas 2006, eq. (2.61).
@@ -269,7 +269,7 @@ def js_from_information(information: float, base: float = math.e) -> float:
         information: I ≥ 0 in the unit of `base`; ∞ is allowed.
         base: unit of argument and result.
     Returns:
-        The ceiling of JS in [0, log 2], nats unless `base` says otherwise.
+        The ceiling of JS in [0, log 2], nats unless `base` differs.
     Raises:
         ValueError: information is negative or NaN.
     Source: arXiv 2510.20644 (the tight bound of KL by JS); by Jensen's inequality as above.
@@ -286,14 +286,14 @@ def information_from_js(js: float, base: float = math.e) -> float:
     The inverse of `js_from_information`: the I ≥ 0 with log 2 − ½ [(1 + e^{−I}) log(1 + e^{−I}) + I e^{−I}] = js.
 
     Any lower bound on JS will do in place of JS (half of the `jsd` bound is one). A value ≤ 0, which a poor critic can
-    give, certifies nothing: 0. The value log 2 certifies ∞, and float64 cannot tell log 2 from what comes within
+    give, certifies nothing: 0. The value log 2 certifies ∞, and float64 does not distinguish log 2 from values within
     1e-16 of it: above some 35 nats take the result as "at least 35".
 
     Args:
         js: Jensen–Shannon divergence (weights ½, ½) or a lower bound on it, in the unit of `base`; ≤ log 2.
         base: unit of argument and result.
     Returns:
-        A lower bound on I, nats unless `base` says otherwise.
+        A lower bound on I, nats unless `base` differs.
     Raises:
         ValueError: js is NaN or above log 2 (beyond rounding), which no pair of distributions reaches.
     Source: arXiv 2510.20644 (the tight bound of KL by JS), as in `js_from_information`.

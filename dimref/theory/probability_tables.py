@@ -1,4 +1,4 @@
-"""What counts as a probability table, said in one place: the errors name the entry or the sum that is wrong.
+"""The definition of a probability table; the errors name the entry or the sum that is wrong.
 
 Tables are float64 NumPy arrays on the host. Nothing is renormalised in silence: a table that does not sum to one is
 a mistake upstream (most often a float32 softmax, or counts), and hiding it would hide the mistake.

@@ -29,7 +29,7 @@ from dimref.trees import leaves
 PLANTED = Path(__file__).parent / "planted"
 CASES = {"information": 48}  # tables are cheap, and rarely 0 where it matters
 OTHERWISE = 18
-HUNTED = 8
+SEARCHED = 8
 WORDS = {"conforms": "conforms", "another valid convention": "convention", "mistake": "mistake"}
 
 
@@ -112,7 +112,7 @@ def verdicts_alone() -> Iterator[None]:
     with ExitStack() as stack:
         for module in (callables, matching, numerical):
             stack.enter_context(mock.patch.object(module, "evaluate", remembered))
-        stack.enter_context(mock.patch.object(callables, "HUNTED", HUNTED))
+        stack.enter_context(mock.patch.object(callables, "SEARCHED", SEARCHED))
         stack.enter_context(mock.patch.object(callables, "_counterexample", return_value=None))
         stack.enter_context(mock.patch.object(callables, "_range", scanned))
         stack.enter_context(mock.patch.object(callables, "_laws", held))

@@ -13,7 +13,7 @@ from dimref.laws import equations
 
 # What states no equation of a paper: initial values, draws of indices, shapes, and the step from a term to its function.
 WITHOUT_SOURCE = {
-    "negatives": {"roll", "derangements", "sampled"},
+    "negatives": {"check_scores", "roll", "derangements", "sampled"},
     "discriminators": {"by_location", "check", "embed", "init_concat", "init_dot", "init_prior", "score"},
     "objectives": {"Objective", "init_parameters", "draw_noise", "score", "information"},
     "theory.channels": {"Capacity"},

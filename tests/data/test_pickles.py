@@ -169,7 +169,7 @@ def test_a_shape_that_would_be_printed_for_years(tmp_path):
 def test_an_array_must_have_the_bytes_its_shape_says(tmp_path):
     program = pickle.dumps({"data": np.arange(10, dtype=np.uint8).reshape(2, 5)}, 4)
     content = read_pickle(write(tmp_path / "p", program.replace(b"K\x02K\x05\x86", b"K\x02K\x06\x86")))
-    with pytest.raises(ValueError, match=r"an array said to be \(2, 6\) with 10 bytes"):
+    with pytest.raises(ValueError, match=r"an array of shape \(2, 6\) with 10 bytes"):
         content["data"].uint8()
 
 

@@ -209,7 +209,7 @@ def test_cupy_takes_the_texts():
     assert found.named.keys() == cuda_source.ELEMENTWISE.keys()
     for name in cuda_source.ELEMENTWISE:
         assert isinstance(found.named[name], cupy.ElementwiseKernel)
-    assert (found.named["behind"].nin, found.named["behind"].nout) == (5, 2)
+    assert (found.named["through_relu"].nin, found.named["through_relu"].nout) == (5, 2)
     for name, sizes in SIZES.items():
         assert isinstance(found.shaped(name, sizes), cupy.ElementwiseKernel)
         assert found.shaped(name, sizes) is found.shaped(name, sizes)
@@ -338,7 +338,7 @@ def strict_kernels(calls):
         "normalize": lambda x, mean, gain, shift, variance, epsilon, relu: (
             (x - mean) * (gain / np.sqrt(variance + epsilon)) + shift
         ).clip(0 if relu else -np.inf, np.inf),
-        "behind": behind,
+        "through_relu": behind,
         "per_deviation": lambda x, variance, epsilon: x / np.sqrt(variance + epsilon),
         "normalize_gradient": lambda g, x, mean, gain, variance, of_gain, of_shift, count, epsilon: (
             (g - ((x - mean) * (1 / np.sqrt(variance + epsilon)) * of_gain + of_shift) / count)

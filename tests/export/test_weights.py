@@ -71,7 +71,7 @@ def test_the_torch_layout_is_that_of_layouts(run, tmp_path):
 def test_scorers_come_when_they_are_asked_for(run, tmp_path, form):
     pytest.importorskip("safetensors")
     plain = weights.write_weights(run, "newest.npz", form, tmp_path / "a")
-    whole = weights.write_weights(run, "newest.npz", form, tmp_path / "b", scorers=True)
+    whole = weights.write_weights(run, "newest.npz", form, tmp_path / "b", critics=True)
     assert {name[:7] for name in plain} == {"encoder"}
     mark = "/" if form == "safetensors" else "."
     assert {name.split(mark)[0] for name in whole} == {"encoder", "local", "global", "prior"}
@@ -106,7 +106,7 @@ def test_scorers_of_another_configuration_are_refused(run, tmp_path):
     other = {"parameters/local/hidden/w": np.zeros((3, 3), np.float32)}
     tiny_runs.change(tmp_path / "newest.npz", lambda meta, arrays: arrays.update(other))
     with pytest.raises(RunError, match="expected local/hidden/w as float32"):
-        weights.write_weights(tmp_path, "newest.npz", "torch-layout-npz", tmp_path / "w.npz", scorers=True)
+        weights.write_weights(tmp_path, "newest.npz", "torch-layout-npz", tmp_path / "w.npz", critics=True)
     weights.write_weights(tmp_path, "newest.npz", "torch-layout-npz", tmp_path / "w.npz")  # they are no matter here
 
 

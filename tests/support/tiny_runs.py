@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from dimref import discriminators, encoders
 from dimref.cli import main
 from dimref.evaluation import dv_critic, reconstruction
-from dimref.evaluation.probes import classifier, mlp
+from dimref.evaluation.probes import classifier, linear, mlp
 from dimref.training import checkpoint as checkpoints
 from dimref.training.config import Config
 from dimref.training.files import RunError
@@ -42,6 +42,8 @@ def narrow(monkeypatch):
     monkeypatch.setattr(discriminators, "init_prior", functools.partial(discriminators.init_prior, hidden=(16, 8)))
     for module in (classifier, dv_critic, reconstruction):  # how well they are fitted is no matter here
         monkeypatch.setattr(module, "LEAST_STEPS", 1)
+    for module in (linear, mlp, reconstruction):
+        monkeypatch.setattr(module, "EPOCHS", 1)
     monkeypatch.setattr(dv_critic, "ROUNDS", 2)
     monkeypatch.setattr(mlp, "UNITS", 8)
     monkeypatch.setattr(reconstruction, "WIDTH", 4)

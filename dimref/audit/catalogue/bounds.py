@@ -39,10 +39,10 @@ Pairs = Callable[..., Array]
 
 
 def _spec(
-    key: str, function: Pairs, title: str, consequence: str, mend: str, source: str = PUBLIC, exact: bool = False
+    key: str, function: Pairs, title: str, consequence: str, fix: str, source: str = PUBLIC, exact: bool = False
 ) -> Variant:
     """A variant whose function still takes (joint, product): each form wraps it."""
-    return Variant(key, title, function, consequence, mend, source, exact)
+    return Variant(key, title, function, consequence, fix, source, exact)
 
 
 # ---- the pieces that are put together wrongly

@@ -100,7 +100,7 @@ def _of_infonce(logits: Callable[[Inputs], Array], split: Split, harmless: bool 
     """InfoNCE's mistakes, as mistakes of this loss; or only those that are none for cosines."""
     return tuple(
         Variant(v.key, v.title.replace("InfoNCE", "the loss"), _loss(logits, split, _wrong(v.function)),  # type: ignore[arg-type]
-                v.consequence, v.mend, v.source, v.exact)
+                v.consequence, v.fix, v.source, v.exact)
         for v in infonce.MISTAKES
         if v.key not in (*CONSTANTS, *without) and v.key.startswith("denominator-epsilon") == harmless
     )  # fmt: skip
@@ -113,7 +113,7 @@ def _naive(logits: Callable[[Inputs], Array], split: Split) -> tuple[Variant, ..
         replace(
             share, title="e^{cos/τ} written out", function=_loss(logits, split, _wrong(infonce.naive_sum)),
             consequence="inf or NaN in float32 for temperatures below 0.0113; a share e^{cos/τ}/Σ may be 0 from 0.0194 on",
-            mend="subtract the largest logit, as logsumexp and a cross entropy of logits do",
+            fix="subtract the largest logit, as logsumexp and a cross entropy of logits do",
         ),
     )  # fmt: skip
 
@@ -148,9 +148,9 @@ def _raised_two(first: str, second: str) -> Callable[[Inputs], dict[str, Callabl
     })  # fmt: skip
 
 
-def _v(key: str, function: Callable[[Inputs], Tree], title: str, consequence: str, mend: str,
+def _v(key: str, function: Callable[[Inputs], Tree], title: str, consequence: str, fix: str,
        source: str = PUBLIC) -> Variant:  # fmt: skip
-    return Variant(key, title, function, consequence, mend, source)
+    return Variant(key, title, function, consequence, fix, source)
 
 
 Logits = Callable[..., Array]  # (inputs, normalize, scale) -> logits

@@ -240,8 +240,8 @@ def _of(generator: str) -> Callable[..., float]:
 
 
 def _bits(function: Callable[[Array, Array], Array], title: str) -> Variant:
-    key, unit, mend, source = BITS
-    return _v(key, over(1 / LOG_2, function), f"{title} {unit}", "1.4427 times the nats", mend, source)
+    key, unit, fix, source = BITS
+    return _v(key, over(1 / LOG_2, function), f"{title} {unit}", "1.4427 times the nats", fix, source)
 
 
 def _epsilon(epsilon: float, function: Callable[[float, Array, Array], Array], title: str) -> Variant:

@@ -32,9 +32,9 @@ def _identity(v: Array) -> Array:
     return v
 
 
-def _v(key: str, function: Callable[..., Array], title: str, consequence: str, mend: str,
+def _v(key: str, function: Callable[..., Array], title: str, consequence: str, fix: str,
        source: str = PUBLIC, exact: bool = False) -> Variant:  # fmt: skip
-    return Variant(key, title, function, consequence, mend, source, exact)
+    return Variant(key, title, function, consequence, fix, source, exact)
 
 
 def _square(v: Array) -> Array:

@@ -54,11 +54,11 @@ def variant(
     function: Callable[..., Any],
     title: str,
     consequence: str,
-    mend: str,
+    fix: str,
     source: str = "",
 ) -> Variant:
     """A function of positional arguments as a variant of a form with this signature."""
-    return Variant(key, title, reference(function, signature), consequence, mend, source)
+    return Variant(key, title, reference(function, signature), consequence, fix, source)
 
 
 def transposed(name: str, form: Form, meaning: str, to: Mapping[str, tuple[int, ...]]) -> Form:

@@ -205,8 +205,8 @@ def kl_trace_inverted(mean_p: Array, cov_p: Array, mean_q: Array, cov_q: Array) 
 
 
 def _bits(make: Callable[..., Variant], function: Callable[..., Array], title: str) -> Variant:
-    key, unit, mend, source = BITS
-    return make(key, over(1 / LOG_2, function), f"{title} {unit}", "1.4427 times the nats", mend, source)
+    key, unit, fix, source = BITS
+    return make(key, over(1 / LOG_2, function), f"{title} {unit}", "1.4427 times the nats", fix, source)
 
 
 _h = at(COV, "Σ = ((2, 1), (1, 2))")

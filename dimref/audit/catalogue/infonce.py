@@ -140,9 +140,9 @@ def _epsilon_below(e: float) -> Parts:
     return bound
 
 
-def _v(key: str, function: Any, title: str, consequence: str, mend: str, source: str = PUBLIC,
+def _v(key: str, function: Any, title: str, consequence: str, fix: str, source: str = PUBLIC,
        exact: bool = False) -> Variant:  # fmt: skip
-    return Variant(key, title, function, consequence, mend, source, exact)
+    return Variant(key, title, function, consequence, fix, source, exact)
 
 
 MISTAKES = (
@@ -600,7 +600,7 @@ CERTIFIED_FORM = replace(
         replace(
             ALL_LOCATIONS_FORM.conventions[1], key="all-locations", title="InfoNCE over all locations",
             function=on_square(lambda s: bounds.infonce(s, "all-locations")), consequence="no bound on I",
-            mend="average e^T over the locations of the others",
+            fix="average e^T over the locations of the others",
         ),
     ),
     mistakes=(

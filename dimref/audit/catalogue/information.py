@@ -261,8 +261,8 @@ def _channel(rng: np.random.Generator, sizes: Sizes) -> Inputs:
 
 
 def _bits(make: Callable[..., Variant], function: Callable[[Array], object], title: str) -> Variant:
-    key, unit, mend, source = BITS
-    return make(key, over(1 / LOG_2, function), f"{title} {unit}", "1.4427 times the nats", mend, source)
+    key, unit, fix, source = BITS
+    return make(key, over(1 / LOG_2, function), f"{title} {unit}", "1.4427 times the nats", fix, source)
 
 
 def _epsilons(

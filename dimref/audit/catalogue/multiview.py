@@ -246,15 +246,15 @@ SUMMED = (
     ("directions-summed", both(from_embeddings(loss), (1.0, 1.0)), "AMDIM's loss summed over both directions",
      "twice the mean: the same minimum, twice the step", "the mean over both directions"),
 )  # fmt: skip
-Words = tuple[str, Any, str, str, str]  # key, function, title, consequence, mend
+Words = tuple[str, Any, str, str, str]  # key, function, title, consequence, fix
 
 
 def _variants(
     signature: Signature, told: tuple[Words, ...], wrap: Callable[[Any], Callable[..., Array]]
 ) -> tuple[Variant, ...]:
     return tuple(
-        variant(signature, key, wrap(function), title, consequence, mend, BACHMAN)
-        for key, function, title, consequence, mend in told
+        variant(signature, key, wrap(function), title, consequence, fix, BACHMAN)
+        for key, function, title, consequence, fix in told
     )
 
 

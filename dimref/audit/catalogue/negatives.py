@@ -19,8 +19,8 @@ from dimref.trees import Array, Tree
 PUBLIC = "seen in public code"
 
 
-def _v(key: str, function: Callable[[Inputs], Tree], title: str, consequence: str, mend: str) -> Variant:
-    return Variant(key, title, function, consequence, mend, PUBLIC)
+def _v(key: str, function: Callable[[Inputs], Tree], title: str, consequence: str, fix: str) -> Variant:
+    return Variant(key, title, function, consequence, fix, PUBLIC)
 
 
 def _nothing(inputs: Inputs) -> Tree:

@@ -264,10 +264,10 @@ def _statistics_conventions() -> list[Variant]:
                      "in place of 35 %",
                      f"give the newest batch the weight 0.1 ({why})"))  # fmt: skip
         for epsilon in EPSILONS:
-            key, title, consequence, mend = _epsilon(epsilon)
+            key, title, consequence, fix = _epsilon(epsilon)
             found.append(
                 make(key + suffix, _with_state(partial(normalized, epsilon=epsilon), biased=biased),
-                     f"batch norm {title}{words}", consequence, mend))  # fmt: skip
+                     f"batch norm {title}{words}", consequence, fix))  # fmt: skip
     return found
 
 
@@ -304,8 +304,8 @@ IOFFE = "arXiv 1502.03167, algorithm 1"
 
 def _output_mistakes(signature: Signature, stateful: bool) -> list[Variant]:
     return [
-        variant(signature, key, _with_state(function) if stateful else function, title, consequence, mend, IOFFE)
-        for key, function, title, consequence, mend in _OUTPUT_MISTAKES
+        variant(signature, key, _with_state(function) if stateful else function, title, consequence, fix, IOFFE)
+        for key, function, title, consequence, fix in _OUTPUT_MISTAKES
     ]
 
 
@@ -352,9 +352,9 @@ OUTPUT_LAST = Form(
     draw=partial(_draw_norm, OUTPUT.arguments),
     reference=reference(batch_norm_output, OUTPUT),
     conventions=tuple(
-        _output(key, partial(normalized, epsilon=epsilon), f"batch norm {title}", consequence, mend)
+        _output(key, partial(normalized, epsilon=epsilon), f"batch norm {title}", consequence, fix)
         for epsilon in EPSILONS
-        for key, title, consequence, mend in (_epsilon(epsilon),)
+        for key, title, consequence, fix in (_epsilon(epsilon),)
     ),
     mistakes=tuple(_output_mistakes(OUTPUT, stateful=False)),
 )
@@ -365,9 +365,9 @@ INFERENCE_LAST = Form(
     draw=partial(_draw_norm, INFERRED.arguments),
     reference=reference(batch_norm_inference, INFERRED),
     conventions=tuple(
-        _inferred(key, partial(inference, epsilon=epsilon), f"batch norm {title}", consequence, mend)
+        _inferred(key, partial(inference, epsilon=epsilon), f"batch norm {title}", consequence, fix)
         for epsilon in EPSILONS
-        for key, title, consequence, mend in (_epsilon(epsilon),)
+        for key, title, consequence, fix in (_epsilon(epsilon),)
     ),
     mistakes=(
         _inferred("batch-statistics", lambda x, gain, shift, mean, variance: normalized(x, gain, shift),
@@ -403,9 +403,9 @@ LAYER_NORM = Form(
     draw=_draw_rows,
     reference=reference(layer_norm, OUTPUT),
     conventions=tuple(
-        _rows(key, partial(by_row, epsilon=epsilon), f"layer norm {title}", consequence, mend, where)
+        _rows(key, partial(by_row, epsilon=epsilon), f"layer norm {title}", consequence, fix, where)
         for epsilon, where in zip(EPSILONS, ("Keras", "", "TensorFlow 1, many transformers", "", "BERT"), strict=True)
-        for key, title, consequence, mend in (_epsilon(epsilon),)
+        for key, title, consequence, fix in (_epsilon(epsilon),)
     ),
     mistakes=(
         _rows("annotated-transformer", partial(by_row, epsilon=1e-6, correction=1, outside=True),

@@ -360,9 +360,9 @@ def _negative(function: Callable[[Array], Array]) -> Callable[[Array], Array]:
 def _game(uniform: bool) -> Form:
     transform = ops.sigmoid if uniform else _identity
 
-    def make(key: str, title: str, consequence: str, mend: str, source: str = "", **how: Any) -> Variant:
+    def make(key: str, title: str, consequence: str, fix: str, source: str = "", **how: Any) -> Variant:
         how = {"transform": transform, **how}
-        return _g(key, lambda parameters, y, z: game(parameters, y, z, **how), title, consequence, mend, source)
+        return _g(key, lambda parameters, y, z: game(parameters, y, z, **how), title, consequence, fix, source)
 
     transforms: tuple[Variant, ...]
     if uniform:

@@ -88,9 +88,9 @@ def at(signature: Signature, example: str) -> Callable[..., Variant]:
     """`forms.variant` whose consequence, where it is a number, is the one at an example."""
 
     def make(
-        key: str, function: Callable[..., Any], title: str, consequence: str, mend: str, source: str = ""
+        key: str, function: Callable[..., Any], title: str, consequence: str, fix: str, source: str = ""
     ) -> Variant:
         told = f"at {example}: {consequence}" if "in place of" in consequence else consequence
-        return variant(signature, key, function, title, told, mend, source)
+        return variant(signature, key, function, title, told, fix, source)
 
     return make

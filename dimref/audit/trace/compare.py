@@ -96,7 +96,7 @@ def _check_described(expected: list[int], where: str, shape: tuple[int, ...], dt
 
 
 def _read_described(path: Path, archive: Any, entries: dict[str, Any], side: int) -> dict[str, np.ndarray]:
-    """The arrays that a manifest tells of; what else is in the file (the copies in PyTorch's layout) is left there."""
+    """The arrays that a manifest lists; what else is in the file (the copies in PyTorch's layout) is left there."""
     arrays: dict[str, np.ndarray] = {}
     left = MOST_UNPACKED
     for name, (shape, layout) in entries.items():
@@ -138,17 +138,17 @@ def compare(reference: Path, theirs: Path) -> Comparison:
     Raises:
         DimrefError: a file cannot be read, or the first one is no trace.
     """
-    said, arrays = read_reference(reference)
+    manifest_entry, arrays = read_reference(reference)
     shapes = {name: array.shape for name, array in arrays.items()}
     found, unknown, misshapen = read_theirs(theirs, shapes)
     if not found and not misshapen:
         names = ", ".join(unknown[:4]) or "none"
         raise DimrefError(f"{theirs}: expected arrays with names of {reference}, found {names}")
-    walk = Walk(said, arrays, found, str(reference))
+    walk = Walk(manifest_entry, arrays, found, str(reference))
     try:
         return walk.run(Comparison(str(theirs), unknown=unknown), misshapen)
     except Exception:
-        walk.prove_reference()  # if the trace itself does not hold together, that is what to say
+        walk.prove_reference()  # an inconsistent trace is reported as such
         raise
 
 
@@ -156,13 +156,19 @@ class Walk:
     """One comparison at work: the two graphs, and what has departed so far."""
 
     def __init__(
-        self, said: dict[str, Any], reference: dict[str, np.ndarray], theirs: dict[str, np.ndarray], source: str
+        self,
+        manifest_entry: dict[str, Any],
+        reference: dict[str, np.ndarray],
+        theirs: dict[str, np.ndarray],
+        source: str,
     ) -> None:
-        config, objective, layout = manifest.step_of(said, source)
+        config, objective, layout = manifest.step_of(manifest_entry, source)
         self._source = source
-        self._layouts = {entry["name"]: entry["layout"] for entry in said["arrays"]}
-        self._side = said["sizes"]["last_side"]
-        self._sizes = {name: size for name, size in said["sizes"].items() if name not in ("B", "M", "last_side")}
+        self._layouts = {entry["name"]: entry["layout"] for entry in manifest_entry["arrays"]}
+        self._side = manifest_entry["sizes"]["last_side"]
+        self._sizes = {
+            name: size for name, size in manifest_entry["sizes"].items() if name not in ("B", "M", "last_side")
+        }
         if isinstance(objective, Objective) and objective.bound == "infonce":
             self._sizes["K"] = objective.candidates
         self._reference = {name: _double(array) for name, array in reference.items()}
@@ -178,10 +184,10 @@ class Walk:
                 self._eps[plain] = float(np.finfo(np.float64 if array.dtype == np.float64 else np.float32).eps)
         steps, after = forward(objective, layout), state_after(objective, layout)
         own = {name: self._reference[name] for name in self._theirs}
-        step = said["steps_before"]
+        step = manifest_entry["steps_before"]
         self._graph = Graph(steps, after, self._reference, self._theirs, step, config.lr)
         self._own_graph = Graph(steps, after, self._reference, own, step, config.lr)
-        eps = float(np.finfo(said["dtype"]).eps)
+        eps = float(np.finfo(manifest_entry["dtype"]).eps)
         self._tolerance = Tolerance(self._graph, self._own_graph, self._reference, eps, config.lr)
         self._searches = 0
 
@@ -212,7 +218,7 @@ class Walk:
         """Evaluate every piece on the trace's own arrays.
 
         Raises:
-            DimrefError: they are not the arrays of the step that the manifest tells.
+            DimrefError: they are not the arrays of the manifest's step.
         """
         try:
             for name in self._reference:

@@ -3,7 +3,7 @@
 The pieces are evaluated under the same tape as training. Between any two of them stands an identity whose VJP notes the
 gradient that passes. The result is then held against `task.loss`, which training runs: loss and gradients must be
 equal to rounding (training scores joint and product pairs in one product, and sums over rows in blocks).
-What is written as the parameters' gradients, and what Adam is given, comes from training's own loss.
+The parameters' gradients, written and passed to Adam, come from training's own loss.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from dimref.trees import Array, Tree, leaves, map_tree
 
 @dataclass(frozen=True)
 class Trace:
-    """One step: arrays by name, in step order and on the host, and what the manifest says about them."""
+    """One step: arrays by name, in step order and on the host, and their entries of the manifest."""
 
     arrays: dict[str, np.ndarray]
     manifest: dict[str, Any]
@@ -93,7 +93,7 @@ def _copy(array: Any) -> Any:
 
 @primitive
 def _noted(x: Array, name: str, note: dict[str, Array]) -> Array:
-    """The array itself; on the way back, its gradient is noted by name."""
+    """The array itself; in the backward pass, its gradient is recorded by name."""
     return x
 
 
@@ -131,7 +131,7 @@ def _hold_against(task: Task, loss: Array, gradients: dict[str, Array], official
     for path, expected in expected_of.items():
         found = host(gradients[f"parameters/{path}"])
         error, scale = np.abs(found - expected).max(), np.abs(expected).max()
-        # Training sums over rows in blocks, the pieces in one go; no more than that may tell the two apart. What is
+        # Training sums over rows in blocks, the pieces in one go; no other difference is allowed. What is
         # left of a gradient that is 0 but for rounding, as DV's in the last bias, is measured by the largest.
         if error > np.finfo(expected.dtype).eps * (512 * scale + 1024 * largest):
             raise RuntimeError(f"the step spelled out gives another gradient of {path}: by {error} of {scale}")

@@ -99,13 +99,13 @@ class Graph:
     @contextmanager
     def trying(self, functions: Mapping[str, Function] | None = None, cut: Cut | None = None) -> Iterator[None]:
         """With other functions in place of some pieces, or with the gradient of an array cut at one of its users."""
-        kept = self._memory, self._functions, self._cuts, self._tried
+        saved = self._memory, self._functions, self._cuts, self._tried
         self._adopt(functions or {}, cut)
         self._tried = set(functions or {})
         try:
             yield
         finally:
-            self._memory, self._functions, self._cuts, self._tried = kept
+            self._memory, self._functions, self._cuts, self._tried = saved
 
     def supposing(self, name: str, functions: Mapping[str, Function] | None = None, cut: Cut | None = None) -> Any:
         """What an array would have to be then; None where those functions cannot stand there (the shapes do not fit)."""
@@ -116,7 +116,7 @@ class Graph:
             return None
 
     def accept(self, functions: Mapping[str, Function] | None = None, cut: Cut | None = None) -> None:
-        """Take a mistake that has been named as given, so that what follows from it is expected from now on."""
+        """Assume a named mistake, so that its consequences are expected from now on."""
         self._adopt(functions or {}, cut)
 
     def _adopt(self, functions: Mapping[str, Function], cut: Cut | None) -> None:

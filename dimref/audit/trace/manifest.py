@@ -1,4 +1,4 @@
-"""What a trace says about itself: format, configuration, and name, shape, dtype, meaning and layout of every array."""
+"""A trace's description of itself: format, configuration, and name, shape, dtype, meaning and layout of every array."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 What belongs to a view stands below first/ and second/; the parameters are the same for both. What belongs to a direction
 stands below the pair of scales and the view that its anchors come from: 1-5/first has anchors f1 of the first view, and
-candidates f5 of the second. Training makes the scores in blocks; here their whole square is an array.
+candidates f5 of the second. Training computes the scores in blocks; here the whole score matrix is an array.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def forward(objective: Objective, layout: Layout) -> list[Piece]:
 
 
 def state_after(objective: Objective, layout: Layout) -> list[Piece]:
-    """The running statistics after the step: moved by the first view, then by the second."""
+    """The running statistics after the step: updated by the first view, then by the second."""
     return list(_statistics("second", "first/state/", "after/state/"))
 
 
@@ -67,7 +67,7 @@ def _view(view: str, objective: Objective, layout: Layout) -> Iterator[Piece]:
         yield _transform(f"{view}/{step}", (x, f"{draws}/{step}"), getattr(amdim_augmentation, step), _COLOURS[step])
         x = f"{view}/{step}"
     if layout.channels == 3:
-        yield _transform(f"{view}/greyed", (x, f"{draws}/grey"), _greyed, "greyscale where `grey` says so")
+        yield _transform(f"{view}/greyed", (x, f"{draws}/grey"), _greyed, "greyscale where `grey` is set")
         x = f"{view}/greyed"
     yield _transform(f"{view}/view", (x,), lambda images: 2 * images - 1, "2·x − 1: what the encoder sees")
 
@@ -76,7 +76,7 @@ _COLOURS = {
     "brightness": "factor·x, cut at 1",
     "contrast": "m + factor·(x − m), cut to [0, 1], m the mean of the image's greyscale",
     "saturation": "g + factor·(x − g), cut to [0, 1], g the pixel's greyscale 0.299 R + 0.587 G + 0.114 B",
-    "hue": "H of HSV turned by `hue`, a share of a full turn; S and V kept",
+    "hue": "H of HSV turned by `hue`, a share of a full turn; S and V unchanged",
 }
 
 
@@ -308,8 +308,8 @@ def _nats(locations: int) -> Callable[..., Array]:
 
 def _certified(locations: int) -> Callable[..., Array]:
     def nats(*arrays: Array) -> Array:
-        kept = [stop_gradient(array) for array in arrays]
-        both = [_cross_entropy(p, q - math.log(locations)) for p, q in (kept[:2], kept[2:])]
-        return math.log(kept[0].shape[0]) - 0.5 * (both[0] + both[1])
+        untraced = [stop_gradient(array) for array in arrays]
+        both = [_cross_entropy(p, q - math.log(locations)) for p, q in (untraced[:2], untraced[2:])]
+        return math.log(untraced[0].shape[0]) - 0.5 * (both[0] + both[1])
 
     return nats

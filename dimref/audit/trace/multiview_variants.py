@@ -64,9 +64,9 @@ def _window_means(right: Function, k: int, stride: int) -> Iterator[Variant]:
         _, high, wide, c = x.shape
         ends = [stride * ((size - k) // stride) + 1 for size in (high, wide)]
         window = slice(None), slice(0, ends[0], stride), slice(0, ends[1], stride)
-        kept = ops.cut(x, window)
-        shape = *kept.shape[:3], right(x).shape[3]
-        return ops.paste(kept, shape, (slice(None), slice(None), slice(None), slice(0, c)))
+        part = ops.cut(x, window)
+        shape = *part.shape[:3], right(x).shape[3]
+        return ops.paste(part, shape, (slice(None), slice(None), slice(None), slice(0, c)))
 
     yield Variant(
         "sum-pooled", f"the sum of each window in place of its mean: {k * k} times", lambda x: k * k * right(x)

@@ -3,7 +3,7 @@
 A piece is a function of arrays that are known by name, made of the public functions that training itself calls. The
 list of pieces, in order, is the whole step as data: the exporter evaluates it under the tape, the comparison evaluates
 any single piece again, on the other side's arrays. Inputs of the step are called batch/…, noise/…, parameters/… and
-state/…; the scorers' pieces are in `scorers.py`, those of AMDIM in `multiview.py`.
+state/…; the critics' pieces are in `scorers.py`, those of AMDIM in `multiview.py`.
 """
 
 from __future__ import annotations
@@ -96,13 +96,13 @@ def _norm(x: Array, gain: Array, shift: Array) -> Array:
 
 
 def running(which: str) -> Callable[..., Array]:
-    """The running mean or variance, moved toward that of the batch x."""
+    """The running mean or variance, updated toward that of the batch x."""
 
-    def moved(x: Array, before: Array) -> Array:
+    def updated(x: Array, before: Array) -> Array:
         both = {"mean": 0.0, "variance": 1.0, which: before}
         return layers.batch_norm({"gain": 1.0, "shift": 0.0}, both, stop_gradient(x), training=True)[1][which]
 
-    return moved
+    return updated
 
 
 # ---- encoder

@@ -154,9 +154,7 @@ def _affine(found: np.ndarray, expected: np.ndarray, sizes: Mapping[str, int]) -
     factor = float((flat * expected).sum()) / energy if energy else 0.0
     constant = float((flat - expected).mean())
     names = factor_name(factor, sizes), constant_name(constant, sizes)
-    many = (
-        expected.size > 1
-    )  # any two numbers differ by a constant and by a factor: only one with a name tells something
+    many = expected.size > 1  # any two numbers differ by a constant and by a factor: only a named one is evidence
     if names[1] or many:
         text = f"a constant is added: {constant:+.6g}{names[1]}"
         yield Finding("constant", text, apply=lambda e: e + constant)

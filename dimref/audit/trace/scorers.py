@@ -199,7 +199,7 @@ def _all_pairs(term: str) -> Branch:
         return lambda scores: negatives.all_pairs(scores)[which]
 
     return [
-        Piece(f"{term}/joint/scores", (f"{term}/scores",), take(0), "the diagonal of the square, (N, L)"),
+        Piece(f"{term}/joint/scores", (f"{term}/scores",), take(0), "the diagonal of the score matrix, (N, L)"),
         Piece(f"{term}/product/scores", (f"{term}/scores",), take(1), "the off-diagonal pairs row by row, (N(N−1), L)"),
     ]
 

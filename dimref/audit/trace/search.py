@@ -14,7 +14,7 @@ from dimref.audit.trace.layouts import Recipe
 from dimref.audit.trace.relations import Close, Finding
 
 FEW = 4  # elements: with fewer, chance must be reckoned with
-MOST_TRIES = 150  # of mistakes in pieces that the other side did not save: each evaluates a part of the step anew
+MOST_TRIES = 150  # of mistakes in pieces that the other side did not save: each evaluates a part of the step again
 
 
 def diagnose(
@@ -68,7 +68,7 @@ def _own_variants(name: str, found: np.ndarray, graph: Graph, close: Close) -> I
 
 
 def _negatives(name: str, found: np.ndarray, graph: Graph, close: Close) -> Iterator[Finding]:
-    """Scores of the product, or what leads to them, made with other partners than the noise says."""
+    """Scores of the product, or what leads to them, made with other partners than the noise's."""
     term = name.partition("/")[0]
     partner = f"{term}/product/partner"
     if partner not in graph.pieces or not name.startswith(f"{term}/product/") or found.ndim < 2:
@@ -153,7 +153,7 @@ def _decay(name: str, found: np.ndarray, graph: Graph, close: Close) -> Iterator
 
 
 def _digits(found: np.ndarray, expected: np.ndarray) -> Iterator[Finding]:
-    """What the stored digits tell."""
+    """The evidence of the stored digits."""
     if expected.size < 2 or not np.isfinite(found).all():
         return
     error, scale = float(np.abs(found.reshape(expected.shape) - expected).max()), float(np.abs(expected).max())
@@ -201,7 +201,7 @@ def _upstream(name: str, graph: Graph, close: Close) -> Iterator[Finding]:
     found = list(fits)
     if len({finding.id for finding in found}) > 1:
         texts = " or ".join(dict.fromkeys(finding.text for finding in found[:4]))
-        yield Finding("ambiguous", f"{texts}: save more arrays to tell")
+        yield Finding("ambiguous", f"{texts}: save more arrays to decide")
     yield from found[:1]
 
 

@@ -97,12 +97,12 @@ def _running_statistics(piece: Piece, graph: Graph) -> Variant:
 
 def _moved(momentum: float, biased: bool) -> Callable[[str], Function]:
     def make(which: str) -> Function:
-        def moved(x: np.ndarray, before: np.ndarray) -> np.ndarray:
+        def updated(x: np.ndarray, before: np.ndarray) -> np.ndarray:
             rows = x.reshape(-1, x.shape[-1])
             now = rows.mean(axis=0) if which == "mean" else rows.var(axis=0, ddof=0 if biased else 1)
             return (1 - momentum) * before + momentum * now
 
-        return moved
+        return updated
 
     return make
 

@@ -1,7 +1,7 @@
 """Golden vectors: small inputs, outputs and gradients of the public mathematics, for tests in any language.
 
 A case (`case.py`) is one call of one function. The families lie in files of their own: `scores.py` (bounds, negatives),
-`tables.py` (information, f-divergences, channels, Gaussians), `networks.py` (primitives, layers, scorers), `training.py`
+`tables.py` (information, f-divergences, channels, Gaussians), `networks.py` (primitives, layers, critics), `training.py`
 (encoder, prior, objective, Adam), `multiview.py` (views, multi-scale encoder and objective). `write.py` computes them all
 and writes one .npz for each module and one manifest.
 

@@ -26,9 +26,9 @@ class Case:
         inputs: arrays by name, nested where the function takes nested parameters.
         run: inputs → outputs by name, which may be nested.
         options: what else the function is called with: numbers and words.
-        differentiate: inputs whose gradient is given: that of the output `of`, or, if it is no scalar, of the sum of its
+        differentiate: inputs whose gradient is stored: that of the output `of`, or, if it is no scalar, of the sum of its
             products with the input "weight".
-        float32: whether the same is given in float32: where the number range or the rounding matters.
+        float32: whether the same is stored in float32: where the number range or the rounding matters.
     """
 
     function: str

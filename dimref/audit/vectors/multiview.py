@@ -76,10 +76,10 @@ def _encoder(draw: Draw) -> Iterator[Case]:
     for training in (True, False):
 
         def encode(inputs: Tree, training: bool = training) -> Tree:
-            found, moved = amdim_encoder.encode(
+            found, new_state = amdim_encoder.encode(
                 inputs["parameters"], inputs["state"], inputs["images"], LAYOUT, training
             )
-            return {"seven": found.seven, "five": found.five, "one": found.one, "state": moved}
+            return {"seven": found.seven, "five": found.five, "one": found.one, "state": new_state}
 
         inputs = {**network, "weight": draw.uniform(2, 49, LAYOUT.nrkhs)}
         name = "training" if training else "inference"

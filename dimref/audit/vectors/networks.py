@@ -11,7 +11,7 @@ from dimref import discriminators, layers, ops
 from dimref.audit.vectors.case import Case, Draw
 from dimref.trees import Tree
 
-ANY = np.random.default_rng(0)  # for the shapes of parameters alone: their numbers are drawn anew
+ANY = np.random.default_rng(0)  # for the shapes of parameters alone: their numbers are drawn by `Draw`
 
 
 def cases() -> Iterator[Case]:

@@ -68,9 +68,9 @@ def _with_more(draw: Draw) -> Iterator[Case]:
 
 
 def _infonce(draw: Draw) -> Iterator[Case]:
-    squares = {"square": draw.uniform(4, 4), "by location": draw.uniform(3, 3, 4), "two images": draw.uniform(2, 2)}
-    for case, square in squares.items():
-        inputs, seen = {"scores": square}, ("scores",)
+    matrices = {"square": draw.uniform(4, 4), "by location": draw.uniform(3, 3, 4), "two images": draw.uniform(2, 2)}
+    for case, matrix in matrices.items():
+        inputs, seen = {"scores": matrix}, ("scores",)
         for kind in ("same-location", "all-locations"):
             run = _value(bounds.infonce, "scores", candidates=kind)
             name = f"{kind}, {case}"

@@ -97,7 +97,7 @@ def write(folder: Path) -> tuple[int, int]:
 
 
 def _add(case: Case, file: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Put the arrays of a case into its file; what the manifest says of it."""
+    """Put the arrays of a case into its file; returns its entry of the manifest."""
     entry: dict[str, Any] = {"function": case.function, "case": case.name, "options": case.options}
     if case.differentiate:
         entry["of"] = case.of

@@ -1,4 +1,4 @@
-"""Everything that only a real device can tell, in parts, each in a process of its own: `dimref hardware`.
+"""The checks that need a real device, in parts, each in a process of its own: `dimref hardware`.
 
 Loads no NumPy: the parts do, in their processes (`dimref.bench.hardware.parts`).
 """
@@ -30,7 +30,7 @@ Start = Callable[[str, bool], Found]
 
 
 def run(names: tuple[str, ...], quick: bool, start: Start) -> Iterator[tuple[str, Found]]:
-    """Each part by name and what it found; one that fails, crashes or hangs takes no other with it."""
+    """Each part by name and its result; one that fails, crashes or hangs takes no other with it."""
     for name in names:
         yield name, start(name, quick)
 

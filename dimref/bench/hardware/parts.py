@@ -61,7 +61,7 @@ def products(backend: Backend, quick: bool) -> Found:
 
 
 def _send(backend: Backend, a: np.ndarray, layout: str) -> Array:
-    """A matrix on the device, as one of the views that products are given."""
+    """A matrix on the device, as one of the views that products get."""
     if layout == "columns":
         return backend.to_device(np.ascontiguousarray(a.T)).transpose((1, 0))
     if layout == "part":
@@ -200,7 +200,7 @@ def graph(backend: Backend, quick: bool) -> Found:
 
 
 def _steps(backend: Backend, options: dict[str, Any], wanted: bool, steps: int) -> dict[str, Any]:
-    """Steps on random images: parameters on the host, ms a step once warm, and what was told."""
+    """Steps on random images: parameters on the host, ms a step once warm, and the reported lines."""
     assert backend.queue is not None
     batch = 4 if steps <= 8 else 64
     config = Config(**options, steps=steps, epochs=steps, batch_size=batch, graph=wanted)
@@ -332,11 +332,11 @@ FUNCTIONS: dict[str, Callable[[Backend, bool], Found]] = {
 
 
 def main(name: str, backend: str, how: str) -> None:
-    """Run one part and print what it found."""
+    """Run one part and print its result."""
     try:
         with np.errstate(all="ignore"):
             found = FUNCTIONS[name](get_backend(backend), how == "quick")
-    except Exception as error:  # whatever it is, it is what this part found
+    except Exception as error:  # whatever it is, it is this part's result
         first = (str(error).strip().splitlines() or [""])[0]
         found = {"ok": False, "said": f"{type(error).__name__}: {first}"}
     sys.stdout.write("\n" + json.dumps(_finite(found), allow_nan=False) + "\n")

@@ -24,7 +24,7 @@ def test_entries_are_documented(contract, form):
     variants = (*form.conventions, *form.mistakes, *form.numerical)
     assert len({v.key for v in form.conventions} & {v.key for v in form.mistakes}) == 0
     for v in variants:
-        assert all((v.title, v.mend, v.source, v.consequence)), v.key
+        assert all((v.title, v.fix, v.source, v.consequence)), v.key
         assert len(v.title) < 160
     for name in ("mild", "large"):
         sizes = cases.Sizes(n=3, m=2, locations=2, flat=False, regime=name)
@@ -43,7 +43,7 @@ def test_each_variant_differs_from_the_reference(contract, form):
 @pytest.mark.parametrize(("contract", "form"), WITH_REFERENCE, ids=named(WITH_REFERENCE))
 def test_the_reference_conforms(contract, form):
     seen = cases.observe(form, as_target(form, form.reference), Limits(), 32, 1)
-    assert verdict.judge(form, contract.title, seen).verdict == "conforms"
+    assert verdict.evaluate(form, contract.title, seen).verdict == "conforms"
 
 
 @pytest.mark.parametrize(("contract", "form"), WITH_REFERENCE, ids=named(WITH_REFERENCE))

@@ -12,7 +12,7 @@ CASES = 32
 
 
 def judged(target, form):
-    return verdict.judge(form, "it", cases.observe(form, target, cases.Limits(), CASES, 0))
+    return verdict.evaluate(form, "it", cases.observe(form, target, cases.Limits(), CASES, 0))
 
 
 def test_pytorchs_own_functions_conform():

@@ -37,7 +37,7 @@ def test_a_single_number_that_several_mistakes_explain_is_ambiguous(traced):
     finding = diagnose("loss", found, graph, lambda c: taken.pop(0), SIZES, None)
     assert finding.id == "ambiguous"
     assert finding.text.count(" or ") >= 1
-    assert finding.text.endswith("save more arrays to tell")
+    assert finding.text.endswith("save more arrays to decide")
     assert finding.functions is None
 
 
