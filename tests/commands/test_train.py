@@ -495,7 +495,7 @@ def test_on_a_terminal_there_is_a_bar_with_bound_speed_and_time_left(images, tmp
     mine, its = os.openpty()
     script = tmp_path / "slow.py"
     script.write_text(  # the time left is known after a second
-        "import sys, time\nfrom dimref.cli import main\nfrom dimref.training import loop\nstep = loop.train_step\n"
+        "import sys, time\nfrom dimref.training import loop\nfrom dimref.cli import main\nstep = loop.train_step\n"
         "loop.train_step = lambda *state: (time.sleep(0.06), step(*state))[1]\nmain(sys.argv[1:])\n"
     )
     args = map(str, tiny_runs.small(images, "--steps", 26, "--no-plot", "--out", tmp_path / "run"))
@@ -637,8 +637,8 @@ def test_before_the_first_step_a_run_ends_at_once(images, tmp_path, monkeypatch,
 def test_a_second_interrupt_ends_the_run_at_once_with_the_last_checkpoint(whole, tmp_path):
     run = tmp_path / "run"
     script = tmp_path / "slow.py"
-    script.write_text(  # the step after which the first interrupt would be heard never ends
-        "import sys, time\nfrom dimref.cli import main\nfrom dimref.training import loop\nstep = loop.train_step\n"
+    script.write_text(  # the step after which the first interrupt would be seen never ends
+        "import sys, time\nfrom dimref.training import loop\nfrom dimref.cli import main\nstep = loop.train_step\n"
         "def slow(task, state):\n    if state.step == 6:\n        print('waiting', flush=True)\n        time.sleep(60)\n"
         "    return step(task, state)\n"
         "loop.train_step = slow\nmain(sys.argv[1:])\n"
@@ -660,11 +660,11 @@ def test_a_second_interrupt_ends_the_run_at_once_with_the_last_checkpoint(whole,
     assert_resumes_to(whole, run)
 
 
-def test_an_interrupt_while_the_end_is_judged_says_that_the_run_is_saved(images, tmp_path, monkeypatch):
+def test_an_interrupt_while_the_end_is_evaluated_says_that_the_run_is_saved(images, tmp_path, monkeypatch):
     def interrupted(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(report, "_print_probes", interrupted)
+    monkeypatch.setattr(report, "_probes", interrupted)
     line = tiny_runs.refused(*tiny_runs.small(images, "--out", tmp_path / "run", "--no-plot"), code=130)
     assert "stopped after training; the run is saved" in line
     assert checkpoints.load(tmp_path / "run" / "newest.npz").step == 3
