@@ -9,7 +9,6 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 
-from dimref.audit import callables
 from dimref.audit.answer import Answer
 from dimref.audit.callables import assert_conforms, audit
 from dimref.audit.contract import AuditError
@@ -34,10 +33,9 @@ def off(scores):
     return anp.array([scores[i, j] for i in range(len(scores)) for j in range(len(scores)) if i != j])
 
 
-@pytest.fixture(autouse=True)
-def _little_hunted(monkeypatch):
-    """None of these mistakes hides where Hypothesis alone would find it."""
-    monkeypatch.setattr(callables, "HUNTED", 8)
+def some_of(names):
+    """Every fourth is tried by default."""
+    return [name if k % 4 == 0 else pytest.param(name, marks=pytest.mark.exhaustive) for k, name in enumerate(names)]
 
 
 # ---- right
@@ -80,7 +78,7 @@ def _lse(x):
     return anp.log(anp.sum(anp.exp(x - top))) + top
 
 
-@pytest.mark.parametrize("name", RIGHT)
+@pytest.mark.parametrize("name", some_of(RIGHT))
 def test_right_implementations_are_not_accused(name):
     function, bound, form, key = RIGHT[name]
     report = audit(function, "bound", bound, form, cases=48)
@@ -153,7 +151,7 @@ def _column_lse(scores):
     return anp.log(anp.sum(anp.exp(scores - top), axis=0)) + top
 
 
-@pytest.mark.parametrize("key", WRONG)
+@pytest.mark.parametrize("key", some_of(WRONG))
 def test_wrong_implementations_are_named(key):
     function, bound, form = WRONG[key]
     report = audit(function, "bound", bound, form, cases=48)

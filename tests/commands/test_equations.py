@@ -15,7 +15,7 @@ from dimref.laws import equations
 WITHOUT_SOURCE = {
     "negatives": {"check_scores", "roll", "derangements", "sampled"},
     "discriminators": {"by_location", "check", "embed", "init_concat", "init_dot", "init_prior", "score"},
-    "objectives": {"Objective", "init_parameters", "draw_noise", "score", "information"},
+    "objectives": {"Objective", "init_parameters", "draw_noise", "model_state", "score", "information"},
     "theory.channels": {"Capacity"},
 }
 MATHEMATICAL = ("bounds", "negatives", "discriminators", "objectives", "theory")

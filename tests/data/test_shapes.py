@@ -69,7 +69,7 @@ def test_pixel_values_stay_as_they_are_over_releases(drawn):
 
 @pytest.mark.parametrize("copy", range(shapes.COPIES))
 def test_each_copy_lies_in_its_quarter_where_the_factors_say(copy):
-    factors = many()
+    factors = {key: value[:1_000] for key, value in many().items()}
     cover = shapes.coverage(factors, copy).astype(float)
     pixels = np.arange(32) + 0.5
     area = cover.sum((1, 2))

@@ -34,7 +34,7 @@ def test_entries_are_documented(contract, form):
 
 @pytest.mark.parametrize(("contract", "form"), WITH_REFERENCE, ids=named(WITH_REFERENCE))
 def test_each_variant_differs_from_the_reference(contract, form):
-    seen = cases.observe(form, as_target(form, form.reference), Limits(), 12, 0)
+    seen = cases.observe(form, as_target(form, form.reference), Limits(), 24, 0)
     for v in (*form.conventions, *form.mistakes):
         told = matching.answers(form, v.function, seen)
         assert not all(matching.agrees(form, case, answer) for case, answer in zip(seen, told, strict=True)), v.key
