@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import tiny_runs
 from trace_graphs import graph_of
 
 from dimref import objectives
@@ -97,7 +98,7 @@ def test_a_step_that_is_not_trainings_is_no_trace(prepare, monkeypatch):
         value, found = right(*args)
         return value * (1 + 1e-3), found
 
-    monkeypatch.setattr(objectives, "loss", other)
+    tiny_runs.change_method(monkeypatch, "dim", loss=other)
     with pytest.raises(RuntimeError, match="the step spelled out gives the loss"):
         export.trace(prepare())
 
@@ -110,7 +111,7 @@ def test_a_gradient_that_is_not_trainings_is_no_trace(prepare, monkeypatch):
         extra = parameters["local"]["hidden"]["b"].sum() * 1e-3
         return value + (extra - float(extra._value)), found
 
-    monkeypatch.setattr(objectives, "loss", other)
+    tiny_runs.change_method(monkeypatch, "dim", loss=other)
     with pytest.raises(RuntimeError, match="another gradient of local/hidden/b"):
         export.trace(prepare())
 
@@ -123,6 +124,6 @@ def test_a_loss_that_is_not_finite_is_told(prepare, monkeypatch):
         state.parameters["encoder"]["y"]["w"][:] = np.nan
         return state
 
-    monkeypatch.setattr(loop, "initial_state", broken)
+    monkeypatch.setattr(export, "initial_state", broken)
     with pytest.raises(loop.Diverged, match="finite"):
         export.trace(prepare())

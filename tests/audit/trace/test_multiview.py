@@ -137,7 +137,7 @@ def test_a_loss_that_is_not_trainings_is_no_trace(amdim, monkeypatch):
         value, found = right(*args)
         return value * (1 + 1e-3), found
 
-    monkeypatch.setattr(method, "loss", other)
+    tiny_runs.change_method(monkeypatch, "amdim", loss=other)
     with pytest.raises(RuntimeError, match="the step spelled out gives the loss"):
         export.trace(amdim())
 
