@@ -76,8 +76,7 @@ def _named(argument: str, known: dict[str, Any], name: str) -> Any:
 def init_parameters(rng: np.random.Generator, layout: Layout, objective: Objective) -> tuple[Tree, Tree]:
     """Parameters {"encoder", "local", "global", "prior"} (those of weight > 0) and model state, on the host."""
     encoder, running = encoders.init_encoder(rng, layout)
-    parameters: Tree = {"encoder": encoder}
-    d = layout.representation
+    parameters, d = {"encoder": encoder}, layout.representation
     if objective.local_weight:
         critics = {"concat": discriminators.init_concat, "dot": discriminators.init_dot}
         parameters["local"] = _named("local_scorer", critics, objective.local_scorer)(rng, layout.local[1], d)

@@ -30,10 +30,8 @@ def opening(task: Task, run: Path, checkpoint: Checkpoint | None) -> None:
     else:
         _row("objective", _terms(config))
     graph = ", one graph a step" if task.backend.queue is not None and config.graph else ""
-    _row(
-        "backend",
-        f"{task.backend.name} on {task.backend.device}, seed {config.seed}, batches of {config.batch_size}{graph}",
-    )
+    where = f"{task.backend.name} on {task.backend.device}"
+    _row("backend", f"{where}, seed {config.seed}, batches of {config.batch_size}{graph}")
     _row("run", f"{run}, {task.total_steps} steps" + (f", going on from step {checkpoint.step}" if checkpoint else ""))
     if checkpoint and checkpoint.meta.get("machine") != machine_of(task):
         click.echo("note: this machine, BLAS or number of threads is not the one the run was started with; the result is "

@@ -36,7 +36,7 @@ def write_npz(path, n=60, side=8, channels=1, **changes):
 def narrow(monkeypatch):
     """Networks of a few units: the loop, the files and the messages do not depend on the paper's widths."""
     layout = functools.partial(encoders.Layout, width=4, fc=16, representation=8)
-    monkeypatch.setitem(METHODS, "dim", dataclasses.replace(METHODS["dim"], layout=layout))
+    change_method(monkeypatch, "dim", layout=layout)
     monkeypatch.setattr(discriminators, "init_concat", functools.partial(discriminators.init_concat, hidden=16))
     monkeypatch.setattr(discriminators, "init_dot", functools.partial(discriminators.init_dot, units=16))
     monkeypatch.setattr(discriminators, "init_prior", functools.partial(discriminators.init_prior, hidden=(16, 8)))
@@ -52,6 +52,11 @@ def shorten_probes(monkeypatch):
     monkeypatch.setattr(dv_critic, "ROUNDS", 2)
     monkeypatch.setattr(mlp, "UNITS", 8)
     monkeypatch.setattr(reconstruction, "WIDTH", 4)
+
+
+def change_method(monkeypatch, name, **functions):
+    """Give a method other functions."""
+    monkeypatch.setitem(METHODS, name, dataclasses.replace(METHODS[name], **functions))
 
 
 def config(path, **options):

@@ -14,7 +14,6 @@ from dimref.training import checkpoint as checkpoints
 from dimref.training import files, loop, metrics, run_directory
 from dimref.training import state as states
 from dimref.training.loop import Diverged, Interrupted
-from dimref.training.method import METHODS
 from dimref.trees import leaves
 
 pytestmark = pytest.mark.usefixtures("narrow")
@@ -103,7 +102,7 @@ def test_held_out_terms_are_means_over_batches_in_inference_mode(prepare, monkey
         calls.append((len(images), training))
         return 0.0, {"terms": {"local": float(len(calls))}}
 
-    monkeypatch.setitem(METHODS, "dim", dataclasses.replace(METHODS["dim"], loss=loss))
+    tiny_runs.change_method(monkeypatch, "dim", loss=loss)
     assert loop.held_out_terms(task, states.initial_state(task)) == {"local": 1.5}
     assert calls == [(4, False), (4, False)]
 

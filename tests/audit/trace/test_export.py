@@ -1,10 +1,10 @@
 """Exporting: gradients of intermediates, the state after, precision, the file, and what is refused."""
 
-import dataclasses
 import json
 
 import numpy as np
 import pytest
+import tiny_runs
 from trace_graphs import graph_of
 
 from dimref import objectives
@@ -13,7 +13,6 @@ from dimref.audit.trace.pieces import forward
 from dimref.data.npy import read_npz
 from dimref.training import loop
 from dimref.training import state as states
-from dimref.training.method import METHODS
 from dimref.trees import leaves
 
 
@@ -99,7 +98,7 @@ def test_a_step_that_is_not_trainings_is_no_trace(prepare, monkeypatch):
         value, found = right(*args)
         return value * (1 + 1e-3), found
 
-    monkeypatch.setitem(METHODS, "dim", dataclasses.replace(METHODS["dim"], loss=other))
+    tiny_runs.change_method(monkeypatch, "dim", loss=other)
     with pytest.raises(RuntimeError, match="the step spelled out gives the loss"):
         export.trace(prepare())
 
@@ -112,7 +111,7 @@ def test_a_gradient_that_is_not_trainings_is_no_trace(prepare, monkeypatch):
         extra = parameters["local"]["hidden"]["b"].sum() * 1e-3
         return value + (extra - float(extra._value)), found
 
-    monkeypatch.setitem(METHODS, "dim", dataclasses.replace(METHODS["dim"], loss=other))
+    tiny_runs.change_method(monkeypatch, "dim", loss=other)
     with pytest.raises(RuntimeError, match="another gradient of local/hidden/b"):
         export.trace(prepare())
 

@@ -1,7 +1,5 @@
 """AMDIM's step spelled out: it is training's, it conforms on another side, and planted mistakes are named."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import tiny_runs
@@ -138,7 +136,7 @@ def test_a_loss_that_is_not_trainings_is_no_trace(amdim, monkeypatch):
         value, found = right.loss(*args)
         return value * (1 + 1e-3), found
 
-    monkeypatch.setitem(METHODS, "amdim", dataclasses.replace(right, loss=other))
+    tiny_runs.change_method(monkeypatch, "amdim", loss=other)
     with pytest.raises(RuntimeError, match="the step spelled out gives the loss"):
         export.trace(amdim())
 
