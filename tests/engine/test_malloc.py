@@ -12,7 +12,7 @@ from dimref.engine import malloc
 FAULTS = """
 import resource, sys
 import numpy as np
-from dimref import allocator
+from dimref.engine import malloc as allocator
 if sys.argv[1] == "keep":
     assert allocator.keep_freed_memory()
 def faults():
