@@ -56,7 +56,7 @@ def main() -> None:
     for function, name in FIVE:
         report = audit(function, "bound", name, cases=32)
         print(f"{function.__name__}: {report.verdict}\n    {report.judgement.diagnosis}")
-        print(f"    consequence: {report.judgement.consequence}\n    mend: {report.judgement.mend}\n")
+        print(f"    consequence: {report.judgement.consequence}\n    fix: {report.judgement.fix}\n")
 
 
 if __name__ == "__main__":
