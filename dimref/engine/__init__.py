@@ -21,7 +21,6 @@ def turn_on() -> None:
         convolution,
         critics,
         direction,
-        elementwise,
         products,
         standardize,
         views,
@@ -29,7 +28,7 @@ def turn_on() -> None:
     )
 
     for module in (
-        products, elementwise, affine, standardize, windows, convolution, batch_norm, critics, direction, views, adam,
+        products, affine, standardize, windows, convolution, batch_norm, critics, direction, views, adam,
     ):  # fmt: skip
         module.register()
 
