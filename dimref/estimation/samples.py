@@ -33,7 +33,8 @@ def as_samples(values: ArrayLike, name: str = "x") -> np.ndarray:
         raise SampleError(f"{name}: expected samples in rows, (N,) or (N, D), found {array.shape}")
     if array.size == 0:
         raise SampleError(f"{name}: expected at least one number, found an empty array {array.shape}")
-    array = array.reshape(len(array), -1).astype(np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):  # a signalling NaN, a long double: what is not finite is named
+        array = array.reshape(len(array), -1).astype(np.float64)
     wrong = np.argwhere(~np.isfinite(array))
     if len(wrong):
         row, column = wrong[0]

@@ -64,3 +64,14 @@ def test_every_sample_is_held_out_once_and_never_learned_from_then(n, folds, sha
         np.testing.assert_array_equal(np.sort(everything), np.arange(n))
         assert len(split.validation) == max(2, round(share * (n - len(split.test))))
         assert abs(len(split.test) - n / folds) < 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [np.array([0x7FA00000], np.uint32).view(np.float32)[0:1], np.array(["1e4000"], np.longdouble)],
+    ids=["a signalling NaN", "beyond float64"],
+)
+def test_a_number_that_the_conversion_warns_of_is_named_and_nothing_else_said(wrong):
+    values = np.concatenate([np.ones(3, wrong.dtype), wrong])
+    with pytest.raises(SampleError, match=r"^x: expected finite numbers, found (nan|inf) in row 3, column 0"):
+        as_samples(values)
