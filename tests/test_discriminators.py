@@ -10,47 +10,20 @@ from fake_cupy import STRICT, DeviceArray
 from finite_differences import check_all, draw
 from hypothesis import given
 from hypothesis import strategies as st
+from small_networks import as_function, concat, dot, in_float64
 
 from dimref import discriminators as d
 from dimref import negatives, ops
 from dimref.tape import stop_gradient, value_and_gradients
-from dimref.trees import leaves, map_tree
+from dimref.trees import leaves
 
 pytestmark = pytest.mark.usefixtures("plain_forms")
 seeds = st.integers(0, 2**32 - 1)
 sizes = st.tuples(st.integers(2, 4), st.integers(1, 3), st.integers(1, 4), st.integers(1, 3))  # N, L, F, D
 
 
-def in_float64(tree):
-    return map_tree(lambda leaf: leaf.astype(np.float64), tree)
-
-
-def concat(seed, features, representation, hidden=5):
-    return in_float64(d.init_concat(np.random.default_rng(seed), features, representation, hidden))
-
-
-def dot(seed, features, representation, units=6):
-    """With a gain and a shift that are not 1 and 0, so that leaving them out is seen."""
-    tree = in_float64(d.init_dot(np.random.default_rng(seed), features, representation, units))
-    for k, side in enumerate(tree.values()):
-        gain, shift = draw(seed + k, (units,), (units,))
-        side["norm"] = {"gain": 1 + 0.3 * gain, "shift": 0.3 * shift}
-    return tree
-
-
 def prior(seed, representation, hidden=(6, 5)):
     return in_float64(d.init_prior(np.random.default_rng(seed), representation, hidden))
-
-
-def as_function(tree, function):
-    """(leaves of the tree, *more arrays) → function(tree, *more): for the checks, whose functions take arrays."""
-    count = len(list(leaves(tree)))
-
-    def call(*arrays):
-        rest = iter(arrays[:count])
-        return function(map_tree(lambda _: next(rest), tree), *arrays[count:])
-
-    return call, [leaf for _, leaf in leaves(tree)]
 
 
 def affine(layer, x):

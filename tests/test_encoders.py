@@ -10,6 +10,7 @@ from fake_cupy import STRICT, DeviceArray
 from finite_differences import check_all, draw
 from hypothesis import given
 from hypothesis import strategies as st
+from small_networks import encoder_and_images
 
 from dimref import encoders, ops
 from dimref.encoders import Layout
@@ -18,21 +19,6 @@ from dimref.trees import leaves, map_tree
 
 pytestmark = pytest.mark.usefixtures("plain_forms")
 TINY = Layout(8, 1, width=3, fc=5, representation=2)
-
-
-def set_up(seed, layout, batch, dtype=np.float64):
-    """Parameters with gains and shifts that are not 1 and 0, running statistics that are not 0 and 1, and images."""
-    parameters, state = encoders.init_encoder(np.random.default_rng(seed), layout)
-    rng = np.random.default_rng(seed + 1)
-    for name, tree in parameters.items():
-        if name.startswith("norm"):
-            tree["gain"] = 1 + 0.3 * rng.standard_normal(tree["gain"].shape)
-            tree["shift"] = 0.3 * rng.standard_normal(tree["shift"].shape)
-            state[name]["mean"] = 0.3 * rng.standard_normal(tree["gain"].shape)
-            state[name]["variance"] = 0.5 + rng.random(tree["gain"].shape)
-    images = rng.uniform(-1, 1, (batch, layout.padded, layout.padded, layout.channels)).astype(dtype)
-    parameters, state = (map_tree(lambda leaf: leaf.astype(dtype), tree) for tree in (parameters, state))
-    return parameters, state, images
 
 
 # ---- sizes
@@ -88,7 +74,7 @@ def test_layout_refuses_what_is_no_image(size, channels):
 def test_a_layout_does_not_change():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Layout(32, 3).size = 64
-    parameters, state, images = set_up(0, TINY, 2)
+    parameters, state, images = encoder_and_images(0, TINY, 2)
     encoding, _ = encoders.encode(parameters, state, images, TINY, True)
     with pytest.raises(dataclasses.FrozenInstanceError):
         encoding.y = encoding.fc
@@ -178,7 +164,7 @@ def test_how_many_numbers_an_encoder_has(layout):
 
 
 def test_every_map_is_after_its_relu_and_the_representation_is_not():
-    parameters, state, images = set_up(1, TINY, 16)
+    parameters, state, images = encoder_and_images(1, TINY, 16)
     encoding, _ = encoders.encode(parameters, state, images, TINY, True)
     for array in (encoding.local_map, encoding.last_map, encoding.fc):
         assert array.min() == 0 < array.max()
@@ -194,7 +180,7 @@ def test_initial_weights_have_their_own_fan_in():
 
 
 def test_training_normalizes_with_the_batch_and_inference_with_the_running_statistics():
-    parameters, state, images = set_up(2, TINY, 6)
+    parameters, state, images = encoder_and_images(2, TINY, 6)
     before = map_tree(np.copy, state)
     alone, kept = encoders.encode(parameters, state, images[:1], TINY, False)
     together, _ = encoders.encode(parameters, state, images, TINY, False)
@@ -221,7 +207,7 @@ def test_flatten_and_by_location_keep_row_column_channel_order():
 
 @pytest.mark.parametrize("shape", [(2, 8, 8, 3), (2, 7, 8, 1), (2, 8, 9, 1), (8, 8, 1), (2, 4, 4, 1), (1, 2, 8, 8, 1)])
 def test_encode_checks_its_images(shape):
-    parameters, state, _ = set_up(3, TINY, 2)
+    parameters, state, _ = encoder_and_images(3, TINY, 2)
     message = f"encode: images must be (B, 8, 8, 1), were {shape}"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         encoders.encode(parameters, state, np.zeros(shape), TINY, True)
@@ -235,7 +221,7 @@ PARTS = ("local_map", "last_map", "fc", "y")
 
 def of_parameters(layout, part, training):
     """(leaves of the parameters) → one part of the encoding of fixed images."""
-    parameters, state, images = set_up(4, layout, 3)
+    parameters, state, images = encoder_and_images(4, layout, 3)
 
     def encode(*arrays):
         rest = iter(arrays)
@@ -261,7 +247,7 @@ def test_gradient_of_the_representation_on_every_kind_of_array(training):
 
 @pytest.mark.parametrize("part", PARTS[:3])
 def test_a_part_depends_on_the_layers_below_it_alone(part):
-    parameters, state, images = set_up(5, TINY, 3)
+    parameters, state, images = encoder_and_images(5, TINY, 3)
 
     def sum_of_part(tree):
         encoding, _ = encoders.encode(tree, state, images, TINY, False)
@@ -276,7 +262,7 @@ def test_a_part_depends_on_the_layers_below_it_alone(part):
 def test_images_get_no_gradient(monkeypatch):
     """Nothing is spent on the first convolution's input: one col2im for every later one."""
     layout = Layout(32, 3, width=2, fc=5, representation=2)
-    parameters, state, images = set_up(6, layout, 2)
+    parameters, state, images = encoder_and_images(6, layout, 2)
     shapes = []
     col2im = ops.col2im
     monkeypatch.setattr(ops, "col2im", lambda g, shape, *rest: (shapes.append(shape), col2im(g, shape, *rest))[1])
@@ -324,7 +310,7 @@ def torch_twin(torch, parameters, state, layout):
 def test_encoder_agrees_with_its_torch_twin(size, channels, training):
     torch = pytest.importorskip("torch")
     layout = Layout(size, channels, width=4, fc=10, representation=6)
-    parameters, state, images = set_up(7, layout, 5, np.float32)
+    parameters, state, images = encoder_and_images(7, layout, 5, np.float32)
     blocks, head, last = torch_twin(torch, parameters, state, layout)
     for module in (*blocks, head):
         module.train(training)

@@ -15,6 +15,7 @@ from finite_differences import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from small_networks import GEOMETRIES
 
 from dimref import ops
 from dimref.tape import value_and_gradients
@@ -346,21 +347,6 @@ def test_standardize_takes_any_number_of_axes():
 
 
 # ---- convolution's gather and its adjoint
-
-GEOMETRIES = [  # (H, W), kernel, stride, padding
-    ((4, 4), (4, 4), (2, 2), (1, 1)),  # the encoder's
-    ((5, 4), (3, 2), (2, 1), (1, 0)),  # nothing square
-    ((4, 5), (2, 3), (1, 2), (0, 1)),
-    ((7, 6), (3, 3), (2, 2), (0, 0)),  # stride does not divide: a column is never read
-    ((6, 7), (2, 2), (3, 4), (0, 0)),  # kernel smaller than stride: gaps
-    ((5, 5), (5, 4), (1, 3), (2, 1)),  # kernel no multiple of stride
-    ((3, 3), (1, 1), (1, 1), (0, 0)),
-    ((3, 4), (1, 1), (2, 3), (0, 0)),
-    ((1, 1), (3, 3), (1, 1), (1, 1)),  # a pixel and its border
-    ((1, 5), (1, 3), (1, 1), (0, 2)),
-    ((2, 2), (2, 2), (5, 5), (0, 0)),  # one window
-    ((3, 2), (3, 2), (1, 1), (3, 2)),  # windows that see the border only
-]
 
 
 def naive_im2col(x, kernel, stride, padding):

@@ -1,8 +1,8 @@
 """A device's own kernels, and the regions that they implement.
 
 A pass over memory costs a device as much as the arithmetic of many, and a launch costs the same for any array. So what NumPy
-does in several passes is one kernel there (`cuda_source.py`). `register` implements the
-reference's regions by them; the fused forms of this folder get the others by `of(array)`: None for NumPy's arrays.
+does in several passes is one kernel there (`cuda_source.py`). `register` implements the reference's regions by them; the
+fused forms of this folder get the others by `of(array)`: None for NumPy's arrays.
 """
 
 from __future__ import annotations

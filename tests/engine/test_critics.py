@@ -5,38 +5,10 @@ import pytest
 from autograd import jacobian
 from blas_threads import shared
 from finite_differences import draw, gradients
+from small_networks import as_function, concat, dot
 
 from dimref import discriminators, negatives, ops, tape
 from dimref.engine import critics, row_blocks
-from dimref.trees import leaves, map_tree
-
-
-def in_float64(tree):
-    return map_tree(lambda leaf: leaf.astype(np.float64), tree)
-
-
-def concat(seed, features, representation, hidden=5):
-    return in_float64(discriminators.init_concat(np.random.default_rng(seed), features, representation, hidden))
-
-
-def dot(seed, features, representation, units=6):
-    """With a gain and a shift that are not 1 and 0, so that leaving them out is seen."""
-    tree = in_float64(discriminators.init_dot(np.random.default_rng(seed), features, representation, units))
-    for k, side in enumerate(tree.values()):
-        gain, shift = draw(seed + k, (units,), (units,))
-        side["norm"] = {"gain": 1 + 0.3 * gain, "shift": 0.3 * shift}
-    return tree
-
-
-def as_function(tree, function):
-    """(leaves of the tree, *more arrays) → function(tree, *more): for the checks, whose functions take arrays."""
-    count = len(list(leaves(tree)))
-
-    def call(*arrays):
-        rest = iter(arrays[:count])
-        return function(map_tree(lambda _: next(rest), tree), *arrays[count:])
-
-    return call, [leaf for _, leaf in leaves(tree)]
 
 
 @pytest.mark.parametrize("rows", [1, 3, 4, 100])

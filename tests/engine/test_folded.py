@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from fake_cupy import STRICT, DeviceArray
+from small_networks import encoder_and_images
 
 from dimref import encoders, tape
 from dimref.encoders import Layout
@@ -14,25 +15,10 @@ from dimref.trees import leaves, map_tree
 TINY = Layout(8, 1, width=3, fc=5, representation=2)
 
 
-def set_up(seed, layout, batch, dtype=np.float64):
-    """Parameters with gains and shifts that are not 1 and 0, running statistics that are not 0 and 1, and images."""
-    parameters, state = encoders.init_encoder(np.random.default_rng(seed), layout)
-    rng = np.random.default_rng(seed + 1)
-    for name, tree in parameters.items():
-        if name.startswith("norm"):
-            tree["gain"] = 1 + 0.3 * rng.standard_normal(tree["gain"].shape)
-            tree["shift"] = 0.3 * rng.standard_normal(tree["shift"].shape)
-            state[name]["mean"] = 0.3 * rng.standard_normal(tree["gain"].shape)
-            state[name]["variance"] = 0.5 + rng.random(tree["gain"].shape)
-    images = rng.uniform(-1, 1, (batch, layout.padded, layout.padded, layout.channels)).astype(dtype)
-    parameters, state = (map_tree(lambda leaf: leaf.astype(dtype), tree) for tree in (parameters, state))
-    return parameters, state, images
-
-
 @pytest.mark.parametrize("layout", [TINY, Layout(12, 3, width=2, fc=4, representation=3), Layout(32, 3, width=2, fc=5)])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-12), (np.float32, 1e-5)])
 def test_the_folded_encoder_is_the_encoder_in_inference(layout, dtype, tolerance):
-    parameters, state, images = set_up(11, layout, 4, dtype)
+    parameters, state, images = encoder_and_images(11, layout, 4, dtype)
     before = images.copy()
     with tape.plain_forms():
         expected, _ = encoders.encode(parameters, state, images, layout, training=False)
@@ -45,7 +31,7 @@ def test_the_folded_encoder_is_the_encoder_in_inference(layout, dtype, tolerance
 
 
 def test_folding_leaves_the_parameters_and_makes_one_weight_and_bias_a_layer():
-    parameters, state, _ = set_up(12, TINY, 2)
+    parameters, state, _ = encoder_and_images(12, TINY, 2)
     before = map_tree(np.copy, parameters)
     weights = folded.fold(parameters, state)
     assert {name: sorted(layer) for name, layer in weights.items()} == {
@@ -56,7 +42,7 @@ def test_folding_leaves_the_parameters_and_makes_one_weight_and_bias_a_layer():
 
 
 def test_the_folded_encoder_on_the_device():
-    parameters, state, images = set_up(13, TINY, 3, np.float32)
+    parameters, state, images = encoder_and_images(13, TINY, 3, np.float32)
     weights = folded.fold(*map(STRICT.tree_to_device, (parameters, state)))
     found = folded.encode_folded(weights, STRICT.to_device(images), TINY)
     here = folded.encode_folded(folded.fold(parameters, state), images, TINY)
