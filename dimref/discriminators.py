@@ -40,10 +40,10 @@ def concat_pairs(parameters: Tree, features: Array, y: Array, index: Array) -> t
         index: (N,) or (N, L), from `negatives.roll` or `negatives.derangements`.
     Source: arXiv 1808.06670, appendix A.2 and figure 6 (concat-and-convolve); eq. (6) for the local pairs.
     """
-    index = by_location(features, y, index)
+    index = index_by_location(features, y, index)
     a, c = _first_layer(parameters, features, y)
-    joint = score(parameters, ops.relu(ops.add(a, ops.reshape(c, (c.shape[0], 1, c.shape[1])))))
-    product = score(parameters, ops.relu(ops.add(a, ops.gather(c, index))))
+    joint = concat_head(parameters, ops.relu(ops.add(a, ops.reshape(c, (c.shape[0], 1, c.shape[1])))))
+    product = concat_head(parameters, ops.relu(ops.add(a, ops.gather(c, index))))
     return joint, product
 
 
@@ -52,7 +52,7 @@ def _first_layer(parameters: Tree, features: Array, y: Array) -> tuple[Array, Ar
     return layers.linear(parameters["feature"], features), layers.linear(parameters["representation"], y)
 
 
-def by_location(features: Array, y: Array, index: Array) -> Array:
+def index_by_location(features: Array, y: Array, index: Array) -> Array:
     """`index` at each location, (N, L): an index (N,) is the same at all."""
     check("concat", features, y)
     if index.shape not in ((y.shape[0],), features.shape[:2]):
@@ -69,7 +69,7 @@ def concat_scores(parameters: Tree, features: Array, y: Array) -> Array:
     a, c = _first_layer(parameters, features, y)
     n, locations, units = a.shape
     a, c = ops.reshape(a, (n, 1, locations, units)), ops.reshape(c, (1, n, 1, units))
-    return score(parameters, ops.relu(ops.add(a, c)))
+    return concat_head(parameters, ops.relu(ops.add(a, c)))
 
 
 def concat_candidates(parameters: Tree, features: Array, y: Array, index: Array) -> tuple[Array, Array]:
@@ -86,13 +86,13 @@ def concat_candidates(parameters: Tree, features: Array, y: Array, index: Array)
     a, c = _first_layer(parameters, features, y)
     c = ops.reshape(c, (n, 1, c.shape[1]))
     positives, *negatives = [
-        score(parameters, ops.relu(ops.add(of_k, c))) for of_k in (a, *(ops.gather(a, row) for row in index))
+        concat_head(parameters, ops.relu(ops.add(of_k, c))) for of_k in (a, *(ops.gather(a, row) for row in index))
     ]
     return positives, ops.concatenate([ops.reshape(scores, (1, *scores.shape)) for scores in negatives])
 
 
-def score(parameters: Tree, hidden: Array) -> Array:
-    """The critic's layers after the first, from its ReLU's output: (..., U) → (...)."""
+def concat_head(parameters: Tree, hidden: Array) -> Array:
+    """The concat critic's layers after the first, from the output of that layer's ReLU: (..., U) → (...)."""
     hidden = layers.linear(parameters["hidden"], hidden, relu=True)
     return ops.reshape(layers.linear(parameters["score"], hidden), hidden.shape[:-1])
 
@@ -119,17 +119,20 @@ def _init_embedding(rng: np.random.Generator, n_in: int, units: int) -> Tree:
 
 @region
 def dot_scores(parameters: Tree, features: Array, y: Array) -> Array:
-    """The score matrix of all pairs, scores[i, j, l] = ⟨a(f_il), b(y_j)⟩ / √E: (N, N, L), by one matrix product.
+    """The score matrix of all pairs, scores[i, j, l] = ⟨a(f_il), b(y_j)⟩ / √E: (N, N, L).
 
     Layer norm starts both embeddings at the length √E, so 1/√E keeps the first scores of order 1. Public code for this
     paper omits the factor, and starts with its softmax saturated; that of its successor, arXiv 1906.00910, has it.
     Source: arXiv 1808.06670, appendix A.2 and figure 7 (encode-and-dot-product); eq. (5).
     """
     check("dot", features, y)
-    a = embed(parameters["feature"], features)
-    b = embed(parameters["representation"], y)
-    n, locations, units = a.shape
-    products = ops.matmul(ops.reshape(a, (n * locations, units)), ops.transpose(b, (1, 0)))
+    return score_matrix(embed(parameters["feature"], features), embed(parameters["representation"], y))
+
+
+def score_matrix(f: Array, y: Array) -> Array:
+    """scores[i, j, l] = ⟨f_il, y_j⟩ / √E of vectors f, (N, L, E), and y, (N, E): (N, N, L), by one matrix product."""
+    n, locations, units = f.shape
+    products = ops.matmul(ops.reshape(f, (n * locations, units)), ops.transpose(y, (1, 0)))
     return ops.transpose(ops.reshape(products * (1 / math.sqrt(units)), (n, locations, n)), (0, 2, 1))
 
 

@@ -9,6 +9,7 @@ A wrong shape is a ValueError that names the argument, what it must be and was.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,9 +32,7 @@ class Layout:
     representation: int = 64  # D
 
     def __post_init__(self) -> None:
-        if self.size < 4 or self.channels not in (1, 3):
-            shape = f"{self.size}×{self.size}×{self.channels}"
-            raise ValueError(f"encoder: images must be at least 4×4 with 1 or 3 channels, were {shape}")
+        check_size(self.size, self.channels)
 
     @property
     def depth(self) -> int:
@@ -103,9 +102,7 @@ def encode(parameters: Tree, state: Tree, images: Array, layout: Layout, trainin
 
     Source: arXiv 1808.06670, section 4 and appendix A.2 (encoder architecture).
     """
-    expected = (layout.padded, layout.padded, layout.channels)
-    if images.ndim != 4 or images.shape[1:] != expected:
-        raise ValueError(f"encode: images must be (B, {', '.join(map(str, expected))}), were {images.shape}")
+    check_images(images, layout)
     running: Tree = {}
     maps = [images]
     for k in range(1, layout.depth + 1):
@@ -120,10 +117,23 @@ def encode(parameters: Tree, state: Tree, images: Array, layout: Layout, trainin
 # ---- shapes
 
 
+def check_size(size: int, channels: int) -> None:
+    """Raise ValueError unless an encoder can be made for images of that size."""
+    if size < 4 or channels not in (1, 3):
+        raise ValueError(f"encoder: images must be at least 4×4 with 1 or 3 channels, were {size}×{size}×{channels}")
+
+
+def check_images(images: Array, layout: Any) -> None:
+    """Raise ValueError unless images are (B, H, W, C) of the padded size of a layout, this one or AMDIM's."""
+    expected = (layout.padded, layout.padded, layout.channels)
+    if images.ndim != 4 or images.shape[1:] != expected:
+        raise ValueError(f"encode: images must be (B, {', '.join(map(str, expected))}), were {images.shape}")
+
+
 def flatten(feature_map: Array) -> Array:
     """(B, M, M, F) → (B, M·M·F), in the order (row, column, channel)."""
-    b, high, wide, channels = feature_map.shape
-    return ops.reshape(feature_map, (b, high * wide * channels))
+    b, *sides = feature_map.shape
+    return ops.reshape(feature_map, (b, math.prod(sides)))
 
 
 def by_location(feature_map: Array) -> Array:
@@ -133,11 +143,7 @@ def by_location(feature_map: Array) -> Array:
 
 
 def scale(images: Array, layout: Any) -> Array:
-    """uint8 images (B, H, W, C) → float32 in [−1, 1], padded with black.
-
-    Args:
-        layout: any with `size`, `channels` and `padded`; AMDIM has its own.
-    """
+    """uint8 images (B, H, W, C) of a layout's size → float32 in [−1, 1], padded with black."""
     expected = (layout.size, layout.size, layout.channels)
     if images.dtype != np.uint8 or images.shape[1:] != expected:
         required = f"uint8 (B, {', '.join(map(str, expected))})"
@@ -147,6 +153,6 @@ def scale(images: Array, layout: Any) -> Array:
         before = margin // 2
         images = np.pad(images, ((0, 0), (before, margin - before), (before, margin - before), (0, 0)))
     scaled = images.astype(np.float32)
-    scaled *= 2 / 255
+    scaled *= 2 / 255  # in place: one array in memory
     scaled -= 1
     return scaled

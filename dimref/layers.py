@@ -41,13 +41,13 @@ def linear(parameters: Tree, x: Array, relu: bool = False) -> Array:
     if x.shape[-1] != n_in:
         raise ValueError(f"linear: x must have {n_in} features on its last axis, was {x.shape}")
     rows = x if x.ndim == 2 else ops.reshape(x, (math.prod(x.shape[:-1]), n_in))
-    out = affine(rows, parameters["w"], parameters.get("b"), relu)
+    out = linear_rows(rows, parameters["w"], parameters.get("b"), relu)
     return out if x.ndim == 2 else ops.reshape(out, (*x.shape[:-1], n_out))
 
 
 @region
-def affine(x: Array, w: Array, b: Array | None, relu: bool) -> Array:
-    """x·w + b for a matrix of rows (b None: x·w); with relu, max(·, 0) of it."""
+def linear_rows(x: Array, w: Array, b: Array | None, relu: bool) -> Array:
+    """`linear` of a matrix x of rows, its parameters one by one: x·w + b (b None: x·w), with relu max(·, 0) of it."""
     out = ops.matmul(x, w)
     out = out if b is None else ops.add(out, b)
     return ops.relu(out) if relu else out

@@ -139,12 +139,18 @@ def sum_to(x: Array, shape: Shape) -> Array:
 defvjp(sum_to, lambda ans, x, shape: lambda g, s=x.shape: broadcast_to(g, s))
 
 
+def _reduced(x: Array, axis: int | None, keepdims: bool) -> Shape:
+    """x's shape after a reduction along an axis, or along all."""
+    one = (1,) if keepdims else ()
+    if axis is None:
+        return one * x.ndim
+    axis = normalize_axis_index(axis, x.ndim)
+    return (*x.shape[:axis], *one, *x.shape[axis + 1 :])
+
+
 def total(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
     """Σ x."""
-    if axis is not None:
-        axis = normalize_axis_index(axis, x.ndim)
-    reduced = tuple(1 if axis in (None, k) else n for k, n in enumerate(x.shape))
-    return _drop(sum_to(x, reduced), axis, keepdims)
+    return reshape(sum_to(x, _reduced(x, axis, True)), _reduced(x, axis, keepdims))
 
 
 def mean(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
@@ -154,7 +160,7 @@ def mean(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
 
 def logsumexp(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
     """log Σ exp(x); finite for finite x of any size."""
-    return _drop(_logsumexp(x, axis), axis, keepdims)
+    return reshape(_logsumexp(x, axis), _reduced(x, axis, keepdims))
 
 
 def logmeanexp(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
@@ -180,12 +186,6 @@ def _softmax(x: Array, log_sum: Array) -> Array:
 
 def _count(x: Array, axis: int | None) -> int:
     return math.prod(x.shape) if axis is None else x.shape[axis]
-
-
-def _drop(x: Array, axis: int | None, keepdims: bool) -> Array:
-    if keepdims:
-        return x
-    return reshape(x, () if axis is None else tuple(n for k, n in enumerate(x.shape) if k != axis % x.ndim))
 
 
 # ---- sums and products of two arrays

@@ -29,7 +29,7 @@ def train_step(
     images: Array,
     noise: Tree,
     lr: float,
-    corrected: Array | None = None,
+    rates: Array | None = None,
     check: Callable[[Array, Tree, dict[str, Any]], None] = lambda value, gradients, report: None,
 ) -> Step:
     """Minimize the loss by one step of Adam on one batch; `adam_step` may overwrite the arrays of `parameters` and `adam`.
@@ -39,10 +39,10 @@ def train_step(
             `objectives.loss` with its objective and layout filled in.
         state: model state: running statistics, MINE's averages. adam: from `optim.init_adam`.
         images: (B, H, W, C) from `encoders.scale`. noise: from `objectives.draw_noise`.
-        corrected: see `adam_step`.
+        rates: see `adam_step`.
         check: called with the loss, the gradients and the report before the update, which an exception of it prevents.
     """
     value, gradients, report = value_and_gradients(loss, parameters, state, images, noise)
     check(value, gradients, report)
-    parameters, adam = adam_step(parameters, gradients, adam, lr, corrected=corrected)
+    parameters, adam = adam_step(parameters, gradients, adam, lr, rates=rates)
     return Step(parameters, report["state"], adam, report)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import inspect
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
@@ -28,59 +27,55 @@ from dimref.trees import Array, Tree, map_tree
 
 # ---- the registry of implementations
 
+Region = Any  # a function with two attributes: `plain`, its plain form, and `implementations`, the list of the others
+
 
 @dataclasses.dataclass(frozen=True)
 class Implementation:
-    """Another form of a region, and whether it accepts given arguments: `function` and `applies` take the region's own."""
+    """Another form of a region, for the arguments for which `applies` is true; both functions take the region's own."""
 
     name: str
     function: Callable[..., Any]
     applies: Callable[..., bool]
 
 
-REGIONS: dict[str, Callable[..., Any]] = {}  # every region and primitive, by a name such as "ops.im2col"
+REGIONS: dict[str, Region] = {}  # every region and primitive, by a name such as "ops.im2col"
 _plain: ContextVar[bool] = ContextVar("plain", default=False)
 
 
-def region(plain: Callable[..., Any]) -> Callable[..., Any]:
+def region(plain: Callable[..., Any]) -> Region:
     """A function of traced arrays that may have other implementations, each with derivatives of its own."""
-    others: list[Implementation] = []
+    implementations: list[Implementation] = []
 
     @functools.wraps(plain)
-    def chosen(*args: Any) -> Any:
-        if others and not _plain.get():
-            for other in others:
-                if other.applies(*args):
-                    return other.function(*args)
+    def run(*args: Any) -> Any:
+        for other in () if _plain.get() else implementations:
+            if other.applies(*args):
+                return other.function(*args)
         return plain(*args)
 
-    return _register(chosen, plain, others)
+    return _register(run, plain, implementations)
 
 
-def primitive(plain: Callable[..., Any]) -> Callable[..., Any]:
+def primitive(plain: Callable[..., Any]) -> Region:
     """A region of raw arrays that autograd's tape records as one node; its VJP is defined below it."""
     place = region(plain)
-    return _register(tracer.primitive(place), plain, place.implementations)  # type: ignore[attr-defined]
+    return _register(tracer.primitive(place), plain, place.implementations)
 
 
-def _register(place: Callable[..., Any], plain: Callable[..., Any], others: list[Implementation]) -> Callable[..., Any]:
-    place.implementations = others  # type: ignore[attr-defined]
+def _register(place: Region, plain: Callable[..., Any], implementations: list[Implementation]) -> Region:
+    place.plain, place.implementations = plain, implementations
     REGIONS[f"{plain.__module__.removeprefix('dimref.')}.{plain.__name__}"] = place
     return place
 
 
-def implement(place: Callable[..., Any], name: str, function: Callable[..., Any], applies: Callable[..., bool]) -> None:
-    """Compute the region `place` by `function` wherever `applies(*args)`; replaces its implementation of the same name.
+def implement(place: Region, name: str, function: Callable[..., Any], applies: Callable[..., bool]) -> None:
+    """Run `function` in place of a region wherever `applies(*args)`; a name that the region has already is replaced.
 
     Where several apply, the one implemented last runs.
     """
-    others: list[Implementation] = place.implementations  # type: ignore[attr-defined]
-    others[:] = [Implementation(name, function, applies), *(other for other in others if other.name != name)]
-
-
-def plain_form(place: Callable[..., Any]) -> Callable[..., Any]:
-    """A region's plain form itself; the regions that it calls keep their other implementations."""
-    return inspect.unwrap(place)
+    others = [other for other in place.implementations if other.name != name]
+    place.implementations[:] = [Implementation(name, function, applies), *others]
 
 
 @contextlib.contextmanager

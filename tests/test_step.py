@@ -51,9 +51,9 @@ def test_a_step_is_a_pure_function():
         np.testing.assert_array_equal(now, then, err_msg=path)
 
 
-def test_corrections_may_be_given_in_place_of_lr():
+def test_rates_may_be_given_in_place_of_lr():
     expected = train_step(half_distance, *arguments(), lr=0.1)
-    found = train_step(half_distance, *arguments(), lr=7.0, corrected=np.array(optim.corrections(1, 0.1)))
+    found = train_step(half_distance, *arguments(), lr=7.0, rates=np.array(optim.step_rates(1, 0.1)))
     np.testing.assert_allclose(found.parameters["w"], expected.parameters["w"], rtol=1e-14)
 
 

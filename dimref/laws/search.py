@@ -130,7 +130,7 @@ def _measure(law: Law, case: Case, backend: Backend) -> Slack:
     """The slack on the plain forms or on their implementations, whichever is closer to breaking the law."""
     with plain_forms():
         slacks = [law.measure(case, backend)]
-    if any(place.implementations for place in REGIONS.values()):  # type: ignore[attr-defined]
+    if any(place.implementations for place in REGIONS.values()):
         slacks.append(law.measure(case, backend))
     broken = [slack for slack in slacks if not law.obeyed(slack)]
     return broken[0] if broken else min(slacks, key=_closeness(law))
