@@ -5,8 +5,6 @@ concat critic serves both, and a local score on a 1×1 map *is* a global score. 
 final score: a critic needs both signs. A wrong shape is a ValueError that names the argument, what it must be and was.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -34,10 +32,8 @@ def concat_pairs(parameters: Tree, features: Array, y: Array, index: Array) -> t
     """Scores of the positive pairs, and of one negative pair for each: (N, L), (N, L).
 
     The first layer splits, W·[f, y] = W_f·f + W_y·y: both products are computed once and shared by positive and negative
-    pairs, and pairing x_i with y_{index[i, l]} only gathers rows of the second.
-
-    Args:
-        index: (N,) or (N, L), from `negatives.roll` or `negatives.derangements`.
+    pairs, and pairing x_i with y_{index[i, l]} only gathers rows of the second. The index is (N,) or (N, L), from
+    `negatives.roll` or `negatives.derangements`.
     Source: arXiv 1808.06670, appendix A.2 and figure 6 (concat-and-convolve); eq. (6) for the local pairs.
     """
     index = index_by_location(features, y, index)
@@ -62,7 +58,6 @@ def index_by_location(features: Array, y: Array, index: Array) -> Array:
 
 def concat_scores(parameters: Tree, features: Array, y: Array) -> Array:
     """The score matrix of all pairs, scores[i, j, l] = T(f_il, y_j): (N, N, L), at the cost of N²·L evaluations.
-
     Source: arXiv 1808.06670, appendix A.2 (concat-and-convolve); eq. (5) for all pairs.
     """
     check("concat", features, y)
@@ -75,8 +70,7 @@ def concat_scores(parameters: Tree, features: Array, y: Array) -> Array:
 def concat_candidates(parameters: Tree, features: Array, y: Array, index: Array) -> tuple[Array, Array]:
     """Scores for `bounds.infonce_sampled`: positives (N, L) and, for each y_j, those of x_{index[k, j]}, (K−1, N, L).
 
-    Args:
-        index: (K−1, N), from `negatives.sampled`.
+    The index is (K−1, N), from `negatives.sampled`.
     Source: arXiv 1808.06670, eq. (5) with K − 1 sampled negatives.
     """
     check("concat", features, y)
@@ -85,10 +79,9 @@ def concat_candidates(parameters: Tree, features: Array, y: Array, index: Array)
         raise ValueError(f"concat_candidates: index must be (K−1, {n}), was {index.shape}")
     a, c = _first_layer(parameters, features, y)
     c = ops.reshape(c, (n, 1, c.shape[1]))
-    positives, *negatives = [
-        concat_head(parameters, ops.relu(ops.add(of_k, c))) for of_k in (a, *(ops.gather(a, row) for row in index))
-    ]
-    return positives, ops.concatenate([ops.reshape(scores, (1, *scores.shape)) for scores in negatives])
+    positives = concat_head(parameters, ops.relu(ops.add(a, c)))
+    of_rows = [concat_head(parameters, ops.relu(ops.add(ops.gather(a, row), c))) for row in index]
+    return positives, ops.concatenate([ops.reshape(scores, (1, *scores.shape)) for scores in of_rows])
 
 
 def concat_head(parameters: Tree, hidden: Array) -> Array:
@@ -103,17 +96,13 @@ def concat_head(parameters: Tree, hidden: Array) -> Array:
 def init_dot(rng: np.random.Generator, features: int, representation: int, units: int = 2048) -> Tree:
     """Parameters of the two embeddings F → E and D → E of the dot critic, E = 2048."""
     return {
-        "feature": _init_embedding(rng, features, units),
-        "representation": _init_embedding(rng, representation, units),
-    }
-
-
-def _init_embedding(rng: np.random.Generator, n_in: int, units: int) -> Tree:
-    return {
-        "hidden": layers.init_linear(rng, n_in, units),
-        "out": layers.init_linear(rng, units, units),
-        "shortcut": layers.init_linear(rng, n_in, units, bias=False),
-        "norm": layers.init_norm(units),
+        side: {
+            "hidden": layers.init_linear(rng, n_in, units),
+            "out": layers.init_linear(rng, units, units),
+            "shortcut": layers.init_linear(rng, n_in, units, bias=False),
+            "norm": layers.init_norm(units),
+        }
+        for side, n_in in (("feature", features), ("representation", representation))
     }
 
 
@@ -163,7 +152,6 @@ def init_prior(rng: np.random.Generator, representation: int, hidden: tuple[int,
 
 def prior_logits(parameters: Tree, y: Array) -> Array:
     """d(y), the log odds that y came from the prior: (B, D) → (B,). D(y) = σ(d(y)).
-
     Source: arXiv 1808.06670, section 3.3 and appendix A.2.
     """
     if y.ndim != 2:
@@ -175,7 +163,6 @@ def prior_logits(parameters: Tree, y: Array) -> Array:
 
 def gradient_penalty(parameters: Tree, z: Array) -> Array:
     """R1: ½·E_z‖∇_z d(z)‖² at draws z of the prior, a scalar; (B, D).
-
     Source: arXiv 1801.04406, eq. (9) (Mescheder, Geiger & Nowozin), without its weight.
     """
     _, slope, _ = value_and_gradients(lambda at: (ops.total(prior_logits(parameters, at)), {}), z)

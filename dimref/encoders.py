@@ -7,8 +7,6 @@ black until every halving is whole, 28×28 to 32×32. The local map is the one b
 A wrong shape is a ValueError that names the argument, what it must be and was.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -37,10 +35,7 @@ class Layout:
     @property
     def depth(self) -> int:
         """Number of convolutions; two at least, so that there is a map before the last."""
-        depth = 2
-        while -(-self.size // 2**depth) > 4:
-            depth += 1
-        return depth
+        return max(2, math.ceil(math.log2(self.size / 4)))
 
     @property
     def padded(self) -> int:
@@ -99,7 +94,6 @@ def init_encoder(rng: np.random.Generator, layout: Layout) -> tuple[Tree, Tree]:
 
 def encode(parameters: Tree, state: Tree, images: Array, layout: Layout, training: bool) -> tuple[Encoding, Tree]:
     """Encode images (B, H, W, C), float in [−1, 1] from `scale`; returns the encoding and the new model state.
-
     Source: arXiv 1808.06670, section 4 and appendix A.2 (encoder architecture).
     """
     check_images(images, layout)
@@ -132,8 +126,7 @@ def check_images(images: Array, layout: Any) -> None:
 
 def flatten(feature_map: Array) -> Array:
     """(B, M, M, F) → (B, M·M·F), in the order (row, column, channel)."""
-    b, *sides = feature_map.shape
-    return ops.reshape(feature_map, (b, math.prod(sides)))
+    return ops.reshape(feature_map, (feature_map.shape[0], -1))
 
 
 def by_location(feature_map: Array) -> Array:
@@ -146,13 +139,10 @@ def scale(images: Array, layout: Any) -> Array:
     """uint8 images (B, H, W, C) of a layout's size → float32 in [−1, 1], padded with black."""
     expected = (layout.size, layout.size, layout.channels)
     if images.dtype != np.uint8 or images.shape[1:] != expected:
-        required = f"uint8 (B, {', '.join(map(str, expected))})"
-        raise ValueError(f"scale: images must be {required}, were {images.dtype} {images.shape}")
+        sizes = ", ".join(map(str, expected))
+        raise ValueError(f"scale: images must be uint8 (B, {sizes}), were {images.dtype} {images.shape}")
     margin = layout.padded - layout.size
     if margin:
         before = margin // 2
         images = np.pad(images, ((0, 0), (before, margin - before), (before, margin - before), (0, 0)))
-    scaled = images.astype(np.float32)
-    scaled *= 2 / 255  # in place: one array in memory
-    scaled -= 1
-    return scaled
+    return images.astype(np.float32) * (2 / 255) - 1

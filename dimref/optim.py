@@ -1,7 +1,5 @@
 """Adam, over nested dicts of arrays."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -9,6 +7,7 @@ import numpy as np
 from dimref.tape import region
 from dimref.trees import Array, Tree, leaves, map_tree
 
+Floats = tuple[float, float]
 Moments = tuple[Array, Array, Array, Array]  # a parameter p, its gradient g, and its moments m and v
 
 
@@ -22,17 +21,15 @@ def adam_step(
     gradients: Tree,
     state: Tree,
     lr: float = 1e-4,
-    betas: tuple[float, float] = (0.9, 0.999),
+    betas: Floats = (0.9, 0.999),
     epsilon: float = 1e-8,
     rates: Array | None = None,
 ) -> tuple[Tree, Tree]:
     """One step of Adam: m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², θ ← θ − lr·m̂/(√v̂ + ε), with m̂, v̂ bias-corrected.
 
     Do not use the arrays of `parameters` and `state` afterwards: a faster form of `update` overwrites them. A leaf whose
-    gradient is None (the loss does not depend on it) is unchanged; a gradient of another shape is a ValueError.
-
-    Args:
-        rates: `step_rates(t, lr, …)` in an array, which a recorded step reads anew each time it runs; None: computed here.
+    gradient is None (the loss does not depend on it) is unchanged; a gradient of another shape is a ValueError. `rates`
+    are those of `step_rates`, where they are computed before: in an array that a recorded step reads each time it runs.
     Source: Kingma & Ba 2015, arXiv 1412.6980, algorithm 1.
     """
     t = state["step"] + 1
@@ -40,9 +37,8 @@ def adam_step(
     for path, (p, g, _, _) in of_leaves:
         if g is not None and np.shape(g) != np.shape(p):
             raise ValueError(f"adam_step: the gradient of {path} must be {np.shape(p)}, was {np.shape(g)}")
-    if rates is None:
-        rates = step_rates(t, lr, betas, epsilon)
-    updated = iter(update([pgmv for _, pgmv in of_leaves if pgmv[1] is not None], rates, betas))
+    chosen = step_rates(t, lr, betas, epsilon) if rates is None else rates
+    updated = iter(update([pgmv for _, pgmv in of_leaves if pgmv[1] is not None], chosen, betas))
     new = [(p, m, v) if g is None else next(updated) for _, (p, g, m, v) in of_leaves]
 
     def tree(k: int) -> Tree:
@@ -53,9 +49,7 @@ def adam_step(
 
 
 @region
-def update(
-    groups: list[Moments], rates: tuple[float, float] | Array, betas: tuple[float, float]
-) -> list[tuple[Array, Array, Array]]:
+def update(groups: list[Moments], rates: Floats | Array, betas: Floats) -> list[tuple[Array, Array, Array]]:
     """The new p, m and v of each parameter: p − rate·m/(√v + floor)."""
     rate, floor = rates
 
@@ -69,9 +63,7 @@ def update(
     return [of_one(*group) for group in groups]
 
 
-def step_rates(
-    t: int, lr: float, betas: tuple[float, float] = (0.9, 0.999), epsilon: float = 1e-8
-) -> tuple[float, float]:
+def step_rates(t: int, lr: float, betas: Floats = (0.9, 0.999), epsilon: float = 1e-8) -> Floats:
     """(rate, floor): lr and ε of step t, counted from 1, for the moments as they are. They absorb the moments' bias:
 
     lr·m̂/(√v̂ + ε) = rate·m/(√v + floor), rate = lr·√(1 − β₂ᵗ)/(1 − β₁ᵗ), floor = ε·√(1 − β₂ᵗ).

@@ -1,15 +1,11 @@
 """autograd's tape over a nested dict of parameters, and the registry of other implementations.
 
-The reference states every function once, in its plain form. `region` and `primitive` enter a function in the registry, and
-`implement` adds a faster form of it, for the arguments which that form accepts. The reference imported alone runs the
-plain forms. "Traced" means recorded on the tape: a gradient flows through it.
+The reference states every function once, in its plain form, and runs it. `region` and `primitive` enter a function in the
+registry; `implement` adds another form, for the arguments that it accepts. "Traced" means recorded on the tape.
 
 autograd's own `grad` of a dict fills a zero copy of the whole dict for every entry it reads. In `value_and_gradients` each
-leaf is a root of the tape of its own, so a gradient is written once. The backward sweep is autograd's own, except that it
-ends at many roots.
+leaf is a root of the tape, so a gradient is written once; the backward sweep is autograd's own, but ends at many roots.
 """
-
-from __future__ import annotations
 
 import contextlib
 import dataclasses
@@ -28,6 +24,8 @@ from dimref.trees import Array, Tree, map_tree
 # ---- the registry of implementations
 
 Region = Any  # a function with two attributes: `plain`, its plain form, and `implementations`, the list of the others
+REGIONS: dict[str, Region] = {}  # every region and primitive, by a name such as "ops.im2col"
+_plain: ContextVar[bool] = ContextVar("plain", default=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,10 +35,6 @@ class Implementation:
     name: str
     function: Callable[..., Any]
     applies: Callable[..., bool]
-
-
-REGIONS: dict[str, Region] = {}  # every region and primitive, by a name such as "ops.im2col"
-_plain: ContextVar[bool] = ContextVar("plain", default=False)
 
 
 def region(plain: Callable[..., Any]) -> Region:
@@ -96,9 +90,7 @@ def stop_gradient(x: Array) -> Array:
     return getval(x)
 
 
-def value_and_gradients(
-    function: Callable[..., tuple[Array, Any]], parameters: Tree, *arguments: Any
-) -> tuple[Array, Tree, Any]:
+def value_and_gradients(function: Callable[..., Any], parameters: Tree, *arguments: Any) -> tuple[Array, Tree, Any]:
     """Evaluate `function(parameters, *arguments) -> (scalar, auxiliary)` and differentiate the scalar.
 
     Returns:
@@ -129,9 +121,8 @@ def _untraced(x: Any) -> Any:
         parts = map(_untraced, x)
         return type(x)(*parts) if hasattr(x, "_fields") else type(x)(parts)
     if dataclasses.is_dataclass(x) and not isinstance(x, type):
-        return dataclasses.replace(
-            x, **{f.name: _untraced(getattr(x, f.name)) for f in dataclasses.fields(x) if f.init}
-        )
+        fields = {f.name: _untraced(getattr(x, f.name)) for f in dataclasses.fields(x) if f.init}
+        return dataclasses.replace(x, **fields)
     return stop_gradient(x)
 
 

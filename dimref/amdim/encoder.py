@@ -17,8 +17,6 @@ Each doubling of the size adds a block of 4×4 with stride 2, which doubles the 
 black to 32×32, 64×64, 128×128, … The maps of 7×7 and 5×5 are embedded by a residual layer of their own, with batch norm.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

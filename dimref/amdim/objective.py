@@ -10,11 +10,9 @@ positives of y_j are its own image's candidates, the negatives every location of
 the mean over both directions of each pair of scales (1→5, 1→7, 5→5); the penalty is on the scores before they are clipped.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -58,7 +56,7 @@ class Objective:
         """The chosen augmentation, or the default for images of that size."""
         return self.augmentation or ("shift" if layout.padded == SMALLEST else "crop")
 
-    def for_batch(self, n: int) -> Objective:
+    def for_batch(self, n: int) -> Self:
         """The objective of a batch of n images: this one."""
         return self
 

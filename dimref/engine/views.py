@@ -34,4 +34,6 @@ def largest_map(parameters: Tree, images: Array, layout: Layout) -> Array:
     """The 7×7 map of some images at a time."""
     names = ("first", *(layer.name for layer in layout.stages[SIDES[0]]))
     early = {name: parameters[name] for name in names}
-    return row_blocks.by_rows(partial(encoder.largest_map.plain, layout=layout), early, images, block=LARGEST_MAP_IMAGES)
+    return row_blocks.by_rows(
+        partial(encoder.largest_map.plain, layout=layout), early, images, block=LARGEST_MAP_IMAGES
+    )

@@ -1,7 +1,5 @@
 """The search for a case that breaks a law: Hypothesis draws sizes and seeds, and shrinks a failing case."""
 
-from __future__ import annotations
-
 import tempfile
 import threading
 from collections.abc import Callable, Iterator

@@ -123,11 +123,11 @@ class DeviceSteps:
             guarded.update(loss=value, paths=list(some), squares=sums_of_squares(list(some.values())))
 
         images = encoders.scale(fed["images"], self._task.layout)
-        new = train_step(
+        *_, report = train_step(
             self._task.loss, self._parameters, self._model, self._adam, images, fed["noise"], self._task.config.lr,
             fed["rates"], note,
         )  # fmt: skip
-        return {**new.report, **guarded}
+        return {**report, **guarded}
 
 
 def sums_of_squares(arrays: list[Array]) -> list[Array]:

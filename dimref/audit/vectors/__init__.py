@@ -43,7 +43,7 @@ EXCEPTIONS = {
     "discriminators.index_by_location": "rows of y or of scores by an index: it shows in the vectors of concat_pairs",
     "discriminators.score_matrix": "what dot_scores and amdim.contrast multiply: it shows in their vectors",
     "discriminators.embed": "a network of the dot scorer: it shows in the vectors of dot_square",
-    "discriminators.concat_head": "the layers above the first of the concat scorer: they show in the vectors of concat_pairs",
+    "discriminators.concat_head": "the concat critic above its first layer: it shows in the vectors of concat_pairs",
     "amdim.check": "raises, or does nothing",
     "amdim.augmented": "scaled views: augment, scaled",
     "multiscale.largest_map": "a part of encode",
