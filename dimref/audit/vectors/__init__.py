@@ -24,6 +24,8 @@ EXCEPTIONS = {
     "objectives.model_state": "shapes: they show in the vectors of loss",
     "objectives.draw_noise": "random draws, as above",
     "encoders.Layout": "a record of sizes",
+    "encoders.check_images": "raises, or does nothing",
+    "encoders.check_size": "raises, or does nothing",
     "encoders.Encoding": "a record: what encode returns",
     "encoders.init_encoder": "random initial values, as above",
     "augment.draw_views": "random draws, as above",
