@@ -381,11 +381,15 @@ def within_range(expected: Answer) -> bool:
 
 
 def answers(form: Form, function: Callable[[Inputs], Tree], cases: list[Observation]) -> list[Answer]:
-    """A candidate's answers to the cases; one that fails on a case has a problem there."""
-    found = []
-    for case in cases:
+    """A candidate's answers to the cases, each computed once; one that fails on a case has a problem there."""
+    return [answer(form, function, case) for case in cases]
+
+
+def answer(form: Form, function: Callable[[Inputs], Tree], case: Observation) -> Answer:
+    """A candidate's answer to one case."""
+    if function not in case.known:
         try:
-            found.append(evaluate(function, form.signature, case.inputs))
+            case.known[function] = evaluate(function, form.signature, case.inputs)
         except (ValueError, ZeroDivisionError, FloatingPointError, IndexError) as error:
-            found.append(Answer(problem=str(error)))
-    return found
+            case.known[function] = Answer(problem=str(error))
+    return case.known[function]
