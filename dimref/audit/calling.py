@@ -15,7 +15,7 @@ import numpy as np
 from dimref.audit import frameworks
 from dimref.audit.answer import Answer, Inputs, Signature
 from dimref.audit.frameworks import Framework, Unusable, described
-from dimref.audit.loading import LoadError, error_of, expression
+from dimref.audit.loading import LoadError, error_of, expression, scope
 from dimref.trees import Tree, leaves, map_tree
 
 SAME = 1e-5  # relative difference that rounding in another order may make between two calls
@@ -45,7 +45,8 @@ class InProcess:
         dtype: str = "",
     ) -> None:
         self.name = name or getattr(function, "__qualname__", type(function).__name__)
-        self._target, self._call_text, self._arguments = function, call, ()
+        self._target, self._call_text = function, call
+        self._arguments: tuple[str, ...] = ()  # those for which `call` is compiled
         self._function = function if adapter is None else functools.partial(adapter, function)
         self._framework, self._dtype = framework, dtype
         self._candidates = [framework] if framework else frameworks.candidates(self._function)
@@ -149,10 +150,10 @@ class InProcess:
         """Compile `--call` for these arguments; why that cannot be, or ""."""
         if self._arguments != signature.arguments:
             try:
-                self._function = expression(self._call_text, self._target, self.name, signature.arguments)
+                code = expression(self._call_text, signature.arguments)
             except LoadError as error:
                 return str(error)
-            self._arguments = signature.arguments
+            self._function, self._arguments = eval(code, scope(self._target, self.name)), signature.arguments
             if not self._framework:
                 self._candidates = frameworks.candidates(functools.partial(self._function, self._target))
         return ""

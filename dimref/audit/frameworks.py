@@ -149,7 +149,7 @@ def host(found: Any) -> np.ndarray:
 
 
 def _halved(found: np.ndarray) -> np.ndarray:
-    """bfloat16, which NumPy has not, as float16, whose rounding unit is nearest; as float32 where it is beyond that range."""
+    """bfloat16, which NumPy lacks, as float16, the nearest in rounding; as float32 where that range ends."""
     beyond = np.abs(found[np.isfinite(found)]).max(initial=0.0) > np.finfo(np.float16).max
     return found if beyond else found.astype(np.float16)
 
@@ -348,7 +348,7 @@ def _on_cpu(torch: Any) -> Any:
         cuda = isinstance(asked, (str, torch.device)) and str(asked).startswith("cuda")
         return torch.device("cpu") if cuda else asked
 
-    class OnCpu(torch.overrides.TorchFunctionMode):  # type: ignore[misc, name-defined]
+    class OnCpu(torch.overrides.TorchFunctionMode):
         def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             if function is torch.Tensor.cuda:
                 return args[0]

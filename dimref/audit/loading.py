@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from dimref.errors import DimrefError
@@ -121,8 +122,8 @@ def _module(name: str) -> Any:
     return importlib.import_module(name)
 
 
-def expression(text: str, function: Callable[..., Any], name: str, arguments: tuple[str, ...]) -> Callable[..., Any]:
-    """`--call`: a function of these arguments that evaluates a Python expression beside the target.
+def expression(text: str, arguments: tuple[str, ...]) -> CodeType:
+    """`--call`: code whose value is a function of these arguments; it evaluates a Python expression.
 
     {argument} stands for an argument. What comes out is the value; or, if it can be called, is called with the arguments
     that the expression does not name.
@@ -137,16 +138,22 @@ def expression(text: str, function: Callable[..., Any], name: str, arguments: tu
     inner = re.sub(r"\{(\w+)\}", r"_\1", text)
     rest = ", ".join(f"_{each}" for each in arguments if each not in named)
     whole = f"lambda made: made({rest}) if callable(made) else made"
-    place, _, attribute = name.rpartition(":")
-    module = sys.modules.get(f"audited_{Path(place).stem}" if is_file(place) else place)
-    scope = {alias: sys.modules[each] for alias, each in SHORT.items() if each in sys.modules}
-    for each in (sys.modules.get(getattr(function, "__module__", "")), module):
-        scope.update(vars(each) if each is not None else {})
-    scope.setdefault(getattr(function, "__name__", attribute), function)
     try:
-        return eval(f"lambda {', '.join(f'_{each}' for each in arguments)}: ({whole})(\n{inner}\n)", scope)
+        compile(inner.strip(), "--call", "eval")
+        return compile(
+            f"lambda {', '.join(f'_{each}' for each in arguments)}: ({whole})(\n{inner}\n)", "--call", "eval"
+        )
     except SyntaxError as error:
         raise LoadError(f"--call {text}: expected a Python expression, found {error.msg}") from None
+
+
+def scope(function: Callable[..., Any], name: str) -> dict[str, Any]:
+    """The names that `--call` may write: of the target's module, of the one that defines it, and of a few libraries."""
+    place, _, attribute = name.rpartition(":")
+    found = {alias: sys.modules[each] for alias, each in SHORT.items() if each in sys.modules}
+    for each in (getattr(function, "__module__", ""), f"audited_{Path(place).stem}" if is_file(place) else place):
+        found.update(vars(sys.modules[each]) if each in sys.modules else {})
+    return {getattr(function, "__name__", attribute): function, **found}
 
 
 def _names(module: Any) -> str:

@@ -125,7 +125,9 @@ class Sandbox:
 
     def _limit(self, signature: Signature, inputs: Inputs) -> float:
         """Seconds for one call; more where JAX compiles it."""
-        shapes = f"{signature} {[(path, np.shape(leaf), getattr(leaf, 'dtype', leaf)) for path, leaf in leaves(inputs)]}"
+        shapes = (
+            f"{signature} {[(path, np.shape(leaf), getattr(leaf, 'dtype', leaf)) for path, leaf in leaves(inputs)]}"
+        )
         if self.framework != "jax" or shapes in self._compiled:
             return self._time_limit
         self._compiled.add(shapes)

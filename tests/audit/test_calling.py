@@ -56,7 +56,9 @@ def test_integers_and_truth_values_are_for_what_is_not_differentiated():
 def test_other_arguments_are_told_before_it_is_called(function, told):
     problem = call(function).problem
     assert told in problem
-    assert problem.endswith("--call or an --adapter (dimref audit adapter prints one) can call it as it wants to be called")
+    assert problem.endswith(
+        "--call or an --adapter (dimref audit adapter prints one) can call it as it wants to be called"
+    )
 
 
 class Scaled:
@@ -123,7 +125,9 @@ def test_code_that_takes_float32_alone_is_called_with_it():
         assert (answer.problem, answer.value["value"].dtype) == ("", np.float32)
         np.testing.assert_array_equal(answer.gradients["x"], 2 * x)
         (remark,) = answer.remarks
-        assert remark.startswith("takes float32 alone, with float64 it raised TypeError: expected float32, found float64")
+        assert remark.startswith(
+            "takes float32 alone, with float64 it raised TypeError: expected float32, found float64"
+        )
     assert target.call(X, {"x": np.ones(1, np.float32)}).problem == ""
 
 

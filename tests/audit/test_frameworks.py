@@ -271,7 +271,9 @@ def test_a_module_of_pytorch_and_a_compiled_function_of_jax():
             return joint.mean() - product.mean()
 
     assert frameworks.candidates(Loss())[0] == "torch"
-    np.testing.assert_allclose(InProcess(Loss()).call(PAIRS, scores(0, "float64")).gradients["joint"], np.full(3, 1 / 3))
+    np.testing.assert_allclose(
+        InProcess(Loss()).call(PAIRS, scores(0, "float64")).gradients["joint"], np.full(3, 1 / 3)
+    )
 
 
 def test_a_compiled_function_of_jax():
