@@ -142,8 +142,8 @@ class _Slot:
 
 def _overwrite(pinned: np.ndarray, array: np.ndarray) -> None:
     if pinned.shape != array.shape or pinned.dtype != array.dtype:
-        found = f"{array.dtype} {array.shape}"
-        raise ValueError(f"Feed.put: expected {pinned.dtype} {pinned.shape}, as in the example, found {found}")
+        got = f"{array.dtype} {array.shape}"
+        raise ValueError(f"Feed.put: expected {pinned.dtype} {pinned.shape}, as in the example, found {got}")
     np.copyto(pinned, array)
 
 
@@ -185,5 +185,5 @@ class Replayed:
             self._graph, self._returned = self._queue.capture(self._function)
         except Exception as error:  # CUDA's, CuPy's or cuBLAS's: whatever it is, the step can be queued as before
             self._graph_requested = False
-            found = first_line(error)
-            self._report(f"graph: expected the step to be captured, found: {found}; its kernels are queued one by one")
+            cause = first_line(error)
+            self._report(f"graph: expected the step to be captured, found: {cause}; its kernels are queued one by one")

@@ -177,7 +177,7 @@ def test_threads_after_numpy_is_loaded_are_refused(images, tmp_path):
 def combinations():
     """Every bound, scorer and negatives that exist together."""
     for bound in choices.BOUNDS:
-        for scorer in choices.SCORERS:
+        for scorer in choices.LOCAL_CRITICS:
             for negatives in choices.NEGATIVES:
                 with contextlib.suppress(configs.DimrefError):
                     Config(bound=bound, local_scorer=scorer, negatives=negatives)
