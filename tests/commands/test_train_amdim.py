@@ -206,14 +206,6 @@ def test_export_writes_every_array_under_both_kinds_of_names(run):
     assert tiny_runs.invoke("export", run, "--format", "safetensors", "--scorers").exit_code == 0
 
 
-def test_plot_draws_its_pictures(run):
-    pytest.importorskip("matplotlib")
-    result = tiny_runs.invoke("plot", run)
-    assert result.exit_code == 0, result.output
-    for name in ("curves", "filters", "neighbours", "components"):
-        assert (run / f"{name}.png").stat().st_size > 5000, result.output
-
-
 def test_a_checkpoint_of_another_layout_is_refused(run):
     checkpoint = checkpoints.load(run / "newest.npz")
     for layout in ({"size": 8, "channels": 1}, {**checkpoint.meta["layout"], "nrkhs": 9}, {"size": "x"}):
