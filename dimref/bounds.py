@@ -18,8 +18,6 @@ Every value is a scalar in nats and larger is better: a loss is its negative. Va
 where e^T itself leaves the number range: then NWJ, TUBA and the plug-in are −inf, their right limit.
 """
 
-from __future__ import annotations
-
 import math
 
 import autograd.numpy as anp
@@ -54,11 +52,11 @@ def mine(joint: Array, product: Array, log_average: Array | None, rate: float = 
     log A is stored in place of A, per location. A is updated before it is used, A ← (1 − rate)·A + rate·E_Q[e^T], so that
     the ratio E_Q[e^T]/A never exceeds 1/rate.
 
+    Returns the bound, and the new log A, untraced.
+
     Args:
         log_average: log A before this batch, () or (L,), else ValueError; None at the first batch, which is its own average.
         rate: weight of the newest batch, in (0, 1], else ValueError.
-    Returns:
-        The bound, and the new log A, untraced.
     Source: arXiv 1801.04062, eq. (12) and section 3.2.
     """
     _check_pairs("mine", joint, product)
@@ -113,10 +111,8 @@ def plug_in(joint: Array, product: Array) -> Array:
 def tuba(joint: Array, product: Array, joint_log_a: Array, product_log_a: Array) -> Array:
     """The bound with a baseline a(y) > 0, 1 + E_P[T − log a(y)] − E_Q[e^T / a(y)] ≤ I; tight at T − log a = R.
 
-    a = e gives `nwj`, a = 1 gives `plug_in`; no constant a does better than `dv`, an a(y) may.
-
-    Args:
-        joint_log_a, product_log_a: log a at the y of each pair, of the scores' shapes; else ValueError.
+    a = e gives `nwj`, a = 1 gives `plug_in`; no constant a does better than `dv`, an a(y) may. `joint_log_a` and
+    `product_log_a` are log a at the y of each pair, of the scores' shapes; else ValueError.
     Source: arXiv 1905.06922, eq. (6).
     """
     _check_pairs("tuba", joint, product)
@@ -226,9 +222,8 @@ def infonce_interpolated(scores: Array, log_a: float, alpha: float) -> Array:
 def infonce_sampled(positives: Array, negatives: Array) -> Array:
     """InfoNCE from each positive's score and its K − 1 sampled negatives: log K + mean(T_pos − log Σ_K e^T) ≤ log K.
 
-    Args:
-        positives: T(x_j, y_j), (N,) or (N, L).
-        negatives: T(x', y_j) of K − 1 other images x' for each y_j, (K−1, N) or (K−1, N, L); else ValueError.
+    `positives` are T(x_j, y_j), (N,) or (N, L); `negatives` T(x', y_j) of K − 1 other images x' for each y_j, (K−1, N) or
+    (K−1, N, L); else ValueError.
     Source: arXiv 1807.03748, eq. (4); arXiv 1808.06670, eq. (5).
     """
     if positives.ndim not in (1, 2) or 0 in positives.shape:
@@ -259,7 +254,6 @@ def _over_locations(others: Array) -> Array:
 
 def ceiling(bound: str, candidates: int | None = None) -> float:
     """The largest value in nats of a bound on any batch: log 4 (jsd), log K (infonce, K ≥ 2), inf (dv, mine, nwj).
-
     Source: arXiv 1905.06922, section 2.3 (log K); Lin 1991, IEEE Trans. Inf. Theory 37(1) (JS ≤ log 2).
     """
     if bound == "infonce":

@@ -4,8 +4,6 @@ The expectation over all batches of K pairs is one call: each of the urn's n^K o
 (K, K, n^K) score matrix. Critics are arbitrary unless the law says T = R.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from dataclasses import replace
