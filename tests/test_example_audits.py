@@ -41,7 +41,9 @@ def test_the_manifest_names_what_there_is(modules):
         file, _, function = entry["adapter"].partition(":")
         tree = ast.parse((AUDITS / "adapters" / file).read_text(encoding="utf-8"))
         assert function in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-        assert entry["of"] in MANIFEST["packages"] or re.fullmatch("[0-9a-f]{40}", MANIFEST["repositories"][entry["of"]])
+        assert entry["of"] in MANIFEST["packages"] or re.fullmatch(
+            "[0-9a-f]{40}", MANIFEST["repositories"][entry["of"]]
+        )
         assert entry["probes"] in naive.PROBES
         for formula in {entry["due"], entry.get("gradient") or entry["due"]}:
             for probe in naive.PROBES[entry["probes"]]():
@@ -68,7 +70,9 @@ def test_a_departure_is_a_fact(modules):
     stopped = compare.facts(entry, lambda joint, product: sp(-joint).mean() + sp(product.detach()).mean())
     assert "value" not in " ".join(stopped)
     assert "of norm 0.5 where one of norm 0.7071 is due" in " ".join(stopped)
-    naive = compare.facts(entry, lambda joint, product: (1 + (-joint).exp()).log().mean() + (1 + product.exp()).log().mean())
+    naive = compare.facts(
+        entry, lambda joint, product: (1 + (-joint).exp()).log().mean() + (1 + product.exp()).log().mean()
+    )
     assert naive[0].startswith("all scores near 95 nats, float32: value inf where ")
     assert "0 is due" not in naive[0]
     raised = compare.facts(entry, lambda joint, product: joint[99])

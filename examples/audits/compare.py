@@ -24,13 +24,16 @@ def evaluate(entry: dict[str, Any], target: Any, inputs: dict[str, Any]) -> tupl
         if value.requires_grad:
             torch.sum(value * torch.tensor(weights(value.shape), dtype=value.dtype)).backward()
         free = [name for name in held if name not in naive.HELD.get(entry["due"], ())]
-        gradients = {name: torch.zeros_like(held[name]) if held[name].grad is None else held[name].grad for name in free}
+        gradients = {
+            name: torch.zeros_like(held[name]) if held[name].grad is None else held[name].grad for name in free
+        }
         return value.detach().numpy(), {name: g.numpy() for name, g in gradients.items()}
     if entry["framework"] == "jax":
         import jax
 
         jax.config.update("jax_enable_x64", True)
-        value, gradients = jax.value_and_grad(lambda held: target(*{**inputs, **held}.values()))({name: jax.numpy.asarray(x) for name, x in arrays.items()})
+        free = {name: jax.numpy.asarray(x) for name, x in arrays.items()}
+        value, gradients = jax.value_and_grad(lambda held: target(*{**inputs, **held}.values()))(free)
         return np.asarray(value), {name: np.asarray(g) for name, g in gradients.items()}
     return np.asarray(target(*inputs.values())), {}
 
@@ -75,7 +78,12 @@ def facts(entry: dict[str, Any], target: Any) -> list[str]:
             close = max(CLOSE, 4 * 2**-23 * max(single, default=0.0))
             worst, text = off(value, due), f"value {shown(value, due)} where {shown(due, value)} is due"
             words = [text] if worst > close else []
-            if slope and gradients and np.all(np.abs(due) < LARGEST) and sum(g.size for g in gradients.values()) <= MOST:
+            if (
+                slope
+                and gradients
+                and np.all(np.abs(due) < LARGEST)
+                and sum(g.size for g in gradients.values()) <= MOST
+            ):
                 ours = differences(getattr(naive, slope), inputs, gradients)
                 a, b = (np.concatenate([g[k].ravel().astype(float) for k in ours]) for g in (gradients, ours))
                 error = float(np.linalg.norm(a - b) / max(np.linalg.norm(b), 1e-2))
@@ -93,7 +101,9 @@ def off(value: Any, due: Any) -> float:
     if value.shape != due.shape and value.size != due.size:
         return np.inf
     found, expected = np.ravel(value).astype(float), np.ravel(due).astype(float)
-    same = (found == expected) | (np.isinf(found) & (np.abs(expected) > LARGEST) & (np.sign(found) == np.sign(expected)))
+    same = (found == expected) | (
+        np.isinf(found) & (np.abs(expected) > LARGEST) & (np.sign(found) == np.sign(expected))
+    )
     error = np.where(same, 0, np.abs(found - expected) / np.maximum(1, np.abs(expected)))
     return float(np.max(np.where(np.isnan(error), np.inf, error)))
 

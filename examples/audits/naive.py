@@ -482,6 +482,8 @@ def _matrix(locations: int = 0) -> Iterator[Probe]:
         word = "above" if shift > 0 else "below"
         scores = rng.standard_normal(shape) + shift * eye
         yield Probe(f"positives {abs(shift):g} nats {word} the negatives", {"scores": scores})
+    apart = np.broadcast_to(np.where(eye > 0, 95.0, -95.0), shape).astype(np.float32)
+    yield Probe("positives 95, negatives −95 nats, float32", {"scores": apart})
     for shift in (-30.0, 95.0):
         scores = (rng.standard_normal(shape) + shift).astype(np.float32)
         yield Probe(f"all scores near {shift:g} nats, float32", {"scores": scores})
@@ -540,7 +542,9 @@ def _gaussians(names: tuple[str, ...]) -> Iterator[Probe]:
     rng = np.random.default_rng(14)
     for d in (1, 3):
         half = {name: rng.standard_normal((d, d)) for name in names if name.startswith("cov")}
-        inputs = {name: rng.standard_normal(d) for name in names} | {k: h @ h.T + 0.1 * np.eye(d) for k, h in half.items()}
+        inputs = {name: rng.standard_normal(d) for name in names} | {
+            k: h @ h.T + 0.1 * np.eye(d) for k, h in half.items()
+        }
         yield Probe(f"{d} dimension(s)", {name: inputs[name] for name in names})
 
 

@@ -91,8 +91,8 @@ def available(entry: dict[str, Any], clones: Path | None) -> None:
 def stamp(entry: dict[str, Any]) -> str:
     """Of all that a result depends on."""
     digest = hashlib.sha256(json.dumps([entry, of(entry)]).encode())
-    for file in (HERE / "naive.py", HERE / "compare.py", HERE / "adapters" / "parts.py",
-                 HERE / "adapters" / entry["adapter"].partition(":")[0], *sorted((ROOT / "dimref").rglob("*.py"))):  # fmt: skip
+    ours = (HERE / "naive.py", HERE / "compare.py", HERE / "adapters" / entry["adapter"].partition(":")[0])
+    for file in (*ours, HERE / "adapters" / "parts.py", *sorted((ROOT / "dimref").rglob("*.py"))):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 
@@ -114,7 +114,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", metavar="NAME", help="an entry; may be given several times")
     parser.add_argument("--clones", type=Path, metavar="DIR", help="where clones lie, in DIR/OWNER/NAME")
-    parser.add_argument("--env", type=Path, default=HERE / ".venv", metavar="DIR", help="the environment to make or use")
+    parser.add_argument(
+        "--env", type=Path, default=HERE / ".venv", metavar="DIR", help="the environment to make or use"
+    )
     parser.add_argument("--here", action="store_true", help="use this Python's packages and make no environment")
     parser.add_argument("--results", type=Path, default=HERE / "results", metavar="DIR")
     parser.add_argument("--one", metavar="NAME", help=argparse.SUPPRESS)

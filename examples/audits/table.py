@@ -15,7 +15,8 @@ HEAD = """# Public implementations held against dimref
 
 Written by `python examples/audits/run.py --clones DIR` from `manifest.toml`; the adapters are `dimref`'s own. *Verdict* is
 the audit's. *Computed* is independent of it: value and gradient of the implementation beside a naive loop over Python
-numbers (`naive.py`) at ordinary and at extreme inputs; the worst departure is shown. A relative error of 1e-4 counts as none.
+numbers (`naive.py`) at ordinary and at extreme inputs; the worst departure is shown. A relative error of
+1e-4 counts as none.
 
 """
 
