@@ -18,12 +18,12 @@ def evaluate(entry: dict[str, Any], target: Any, inputs: dict[str, Any]) -> tupl
     if entry["framework"] == "torch":
         import torch
 
-        held = {name: torch.tensor(x, requires_grad=True) for name, x in arrays.items()}
+        held = {name: torch.tensor(x, requires_grad=x.dtype.kind == "f") for name, x in arrays.items()}
         value = target(*{**inputs, **held}.values())
         value = value[0] if isinstance(value, tuple) else value
         if value.requires_grad:
             torch.sum(value * torch.tensor(weights(value.shape), dtype=value.dtype)).backward()
-        free = [name for name in held if name not in naive.HELD.get(entry["due"], ())]
+        free = [name for name, x in held.items() if x.requires_grad and name not in naive.HELD.get(entry["due"], ())]
         gradients = {
             name: torch.zeros_like(held[name]) if held[name].grad is None else held[name].grad for name in free
         }
@@ -72,7 +72,7 @@ def facts(entry: dict[str, Any], target: Any) -> list[str]:
             try:
                 value, gradients = evaluate(entry, target, inputs)
             except Exception as error:  # another's code: whatever it raises is the fact
-                departing.append((np.inf, f"{label}: {type(error).__name__}: {str(error).splitlines()[0][:90]}"))
+                departing.append((np.inf, f"{label}: {type(error).__name__}: {(str(error).splitlines() or [''])[0][:90]}"))
                 continue
             single = [float(np.abs(x).max()) for x in inputs.values() if getattr(x, "dtype", None) == np.float32]
             close = max(CLOSE, 4 * 2**-23 * max(single, default=0.0))

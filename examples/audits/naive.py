@@ -149,6 +149,29 @@ def nwj_loss(scores: Any) -> float:
     return -by_location(nwj, scores)
 
 
+def tuba_matrix(scores: Any, log_a: Any) -> float:
+    """1 + E_P[T − log a(y)] − E_Q[e^T/a(y)], y of the column."""
+    s, n = np.asarray(scores) - np.asarray(log_a)[None, :], len(scores)
+    return 1 + mean(s[i, i] for i in range(n)) - mean(exp(t) for t in off(s))
+
+
+def club(scores: Any) -> float:
+    """E_P[T] − E_Q[T] over the pairs off the diagonal."""
+    return mean(diagonal(scores)) - mean(off(scores))
+
+
+def club_all(scores: Any) -> float:
+    """The same with the positive pairs among those of the product."""
+    return mean(diagonal(scores)) - mean(np.ravel(scores))
+
+
+def leave_one_out(scores: Any) -> float:
+    """T_pos − log of the mean of the others' e^T, the mean over y."""
+    n = len(scores)
+    others = [lse(scores[i, j] for i in range(n) if i != j) - math.log(n - 1) for j in range(n)]
+    return mean(diagonal(scores)) - mean(others)
+
+
 def nwj_all(scores: Any) -> float:
     """NWJ with the positive pairs among those of the product."""
     return nwj(diagonal(scores), np.ravel(scores))
@@ -259,6 +282,24 @@ def dcl(a: Any, b: Any, temperature: float) -> float:
     s, n = z @ z.T / temperature, len(z)
     partner = [(i + n // 2) % n for i in range(n)]
     return mean(lse(s[i, k] for k in range(n) if k not in (i, partner[i])) - s[i, partner[i]] for i in range(n))
+
+
+def siglip(image: Any, text: Any, log_scale: Any, bias: Any) -> float:
+    """The sum over all pairs of sp(∓(e^t cos + b)), divided by N."""
+    logits = units(image) @ units(text).T * math.exp(log_scale) + float(bias)
+    n = len(logits)
+    return math.fsum(softplus(-logits[i, j] if i == j else logits[i, j]) for i in range(n) for j in range(n)) / n
+
+
+def supcon(features: Any, labels: Any, temperature: float) -> float:
+    """The mean over anchors with a positive of the mean over positives of −log(e^{pos} / Σ of all but the anchor)."""
+    z = units(features)
+    s, n, terms = z @ z.T / temperature, len(z), []
+    for i in range(n):
+        same = [s[i, k] for k in range(n) if k != i and labels[k] == labels[i]]
+        if same:
+            terms.append(lse(s[i, k] for k in range(n) if k != i) - mean(same))
+    return mean(terms)
 
 
 def moco(q: Any, k: Any, queue: Any, temperature: float) -> float:
@@ -522,6 +563,25 @@ def _kernels(transposed: bool) -> Iterator[Probe]:
             "stride": stride, "padding": padding})  # fmt: skip
 
 
+def _siglip() -> Iterator[Probe]:
+    rng = np.random.default_rng(17)
+    for t, b in ((2.3, -10.0), (0.0, 1.0), (4.6, -10.0)):
+        inputs = {name: rng.standard_normal((4, 3)) for name in ("image", "text")}
+        yield Probe(f"normal features, t = {t}, b = {b:g}", {**inputs, "log_scale": np.array(t), "bias": np.array(b)})
+
+
+def _classes() -> Iterator[Probe]:
+    rng = np.random.default_rng(18)
+    features = rng.standard_normal((6, 3))
+    for temperature in (0.5, 0.1):
+        labels = np.array([0, 0, 0, 1, 1, 1])
+        yield Probe(f"two classes, τ = {temperature}", {"features": features, "labels": labels, "temperature": temperature})
+    alone = np.array([0, 0, 1, 1, 1, 2])
+    yield Probe("one row alone in its class", {"features": features, "labels": alone, "temperature": 0.5})
+    pairs = {"features": np.eye(4)[[0, 0, 1, 1, 2, 3]], "labels": np.array([0, 0, 1, 1, 2, 2]), "temperature": 0.01}
+    yield Probe("two classes of equal rows, τ = 0.01", pairs)
+
+
 def _linear() -> Iterator[Probe]:
     rng = np.random.default_rng(16)
     yield Probe("normal rows", {"x": rng.standard_normal((3, 4)), "w": rng.standard_normal((2, 4)),
@@ -580,6 +640,10 @@ PROBES: dict[str, Callable[[], Iterator[Probe]]] = {
     "p, q": _two_tables,
     "cov": lambda: _gaussians(("cov",)),
     "moments": lambda: _gaussians(("mean_p", "cov_p", "mean_q", "cov_q")),
+    "siglip features": _siglip,
+    "supcon features": _classes,
+    "infonce features": lambda: _features(("queries", "keys")),
+    "tuba matrix": lambda: _with(_matrix(), log_a=np.array([0.5, -1.0, 0.0, 2.0])),
     "linear": _linear,
     "conv2d": lambda: _kernels(False),
     "conv_transpose2d": lambda: _kernels(True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from typing import Any
 
 from parts import alone
@@ -9,12 +10,13 @@ from parts import alone
 # ---- torch-mist: an estimator gets f(x_i, y_i) as `joint` and f(x', y') of M samples as `negatives` (M, N)
 
 
-def _mist(name: str, joint: Any, negatives: Any, baseline: Any = None, **options: Any) -> Any:
+def _mist(name: str, joint: Any, negatives: Any, of_baseline: Any = None, **options: Any) -> Any:
     import torch_mist.estimators
 
     estimator = getattr(torch_mist.estimators, name)(critic=None, **options)
-    if baseline is not None:
-        estimator.baseline = baseline
+    if of_baseline is not None:
+        del estimator.baseline
+        object.__setattr__(estimator, "baseline", of_baseline)
     x = joint[:, None]
     log_z = estimator._approx_log_partition(x=x, y=x, f_=negatives, log_w=None)
     return (joint - log_z).mean()
@@ -63,6 +65,35 @@ def mist_js_loss(scores: Any) -> Any:
     estimator.sample_negatives = lambda x, y: (x, y, None)
     object.__setattr__(estimator, "critic", lambda x, y: off)
     return estimator.batch_loss(joint[:, None], joint[:, None]).mean()
+
+
+def mist_tuba(scores: Any, log_a: Any) -> Any:
+    """TUBA with a given baseline."""
+    return _mist("TUBA", scores.diagonal(), _off_diagonal(scores), lambda x, f_: log_a, baseline=None)
+
+
+def _mist_generative(name: str, scores: Any) -> Any:
+    """With q(y_j | x_i) = e^{scores[i, j]}; the points are indices."""
+    import torch
+    import torch_mist.estimators
+    from pyro.distributions import ConditionalDistribution
+
+    class Table(ConditionalDistribution):
+        def condition(self, x: Any) -> Any:
+            return types.SimpleNamespace(log_prob=lambda y: scores[x[..., 0].long(), y[..., 0].long()])
+
+    points = torch.arange(len(scores), dtype=scores.dtype)[:, None]
+    return getattr(torch_mist.estimators, name)(Table()).log_ratio(points, points).mean()
+
+
+def mist_club(scores: Any) -> Any:
+    """CLUB."""
+    return _mist_generative("CLUB", scores)
+
+
+def mist_l1out(scores: Any) -> Any:
+    """L1Out."""
+    return _mist_generative("L1Out", scores)
 
 
 def mist_mine_loss(joint: Any, product: Any, average: Any, rate: float) -> Any:

@@ -53,6 +53,14 @@ def pml_supcon(a: Any, b: Any, temperature: float) -> Any:
     return _two_views(SupConLoss(temperature=float(temperature)), a, b)
 
 
+def pml_supcon_classes(features: Any, labels: Any, temperature: float) -> Any:
+    """SupConLoss with labels."""
+    import torch
+    from pytorch_metric_learning.losses import SupConLoss
+
+    return SupConLoss(temperature=float(temperature))(features, torch.as_tensor(labels))
+
+
 def pml_nt_xent_one_direction(image: Any, text: Any, temperature: float) -> Any:
     """SelfSupervisedLoss(NTXentLoss, symmetric=False): images against texts alone."""
     from pytorch_metric_learning.losses import NTXentLoss, SelfSupervisedLoss
@@ -82,9 +90,9 @@ def open_clip(image: Any, text: Any, temperature: float) -> Any:
     return alone("open_clip.loss").ClipLoss()(*unit(image, text), 1 / temperature)
 
 
-def open_clip_siglip(image: Any, text: Any, scale: Any, bias: Any) -> Any:
+def open_clip_siglip(image: Any, text: Any, log_scale: Any, bias: Any) -> Any:
     """SigLipLoss; the model normalizes and takes the exponential of its scale."""
-    return alone("open_clip.loss").SigLipLoss()(*unit(image, text), scale, bias)
+    return alone("open_clip.loss").SigLipLoss()(*unit(image, text), log_scale.exp(), bias)
 
 
 def mnr(image: Any, text: Any, temperature: float) -> Any:

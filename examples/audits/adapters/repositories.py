@@ -115,6 +115,11 @@ def smile_smile(scores: Any, tau: float) -> Any:
     return _smile("smile_lower_bound", scores, clip=float(tau))
 
 
+def smile_tuba(scores: Any, log_a: Any) -> Any:
+    """tuba_lower_bound, its baseline of the rows; it changes its input in place."""
+    return _smile("tuba_lower_bound", scores.T * 1, log_baseline=log_a)
+
+
 def smile_mine(scores: Any) -> Any:
     """mine_lower_bound from a moving average of 1."""
     import torch
@@ -147,6 +152,31 @@ def club_nwj(scores: Any) -> Any:
 def club_infonce(scores: Any) -> Any:
     """InfoNCE; its critic ends in a softplus, here in the scores themselves."""
     return _club("InfoNCE", "F_func", scores)
+
+
+def club_club(scores: Any) -> Any:
+    """CLUB, whose q(y|x) is a Gaussian."""
+    return _gaussian("CLUB", scores)
+
+
+def club_l1out(scores: Any) -> Any:
+    """L1OutUB, likewise."""
+    return _gaussian("L1OutUB", scores)
+
+
+def _gaussian(name: str, scores: Any) -> Any:
+    """y_j the unit vectors and coordinates 0, whose variances make log q(y_j | x_i) = scores[i, j]."""
+    import torch
+
+    cpu_for_cuda()
+    model = getattr(clone("Linear95/CLUB", "mi_estimators"), name)(1, 1, 2)
+    n, more = len(scores), 1024
+    zero = scores.new_zeros(n, more)
+    squares = (1 + (scores**2).sum(1, keepdim=True)).expand(n, more) / more
+    variance = torch.cat([scores.new_zeros(n, n), -squares], dim=1)
+    model.get_mu_logvar = lambda x: (torch.cat([scores, zero], dim=1), variance)
+    points = torch.cat([one_hot(scores), zero], dim=1)
+    return model(points, points)
 
 
 # ---- MINE
@@ -206,6 +236,14 @@ def supcontrast_default(a: Any, b: Any, temperature: float) -> Any:
     import torch
 
     return clone("HobbitLong/SupContrast", "losses").SupConLoss(float(temperature))(torch.stack(unit(a, b), dim=1))
+
+
+def supcontrast_classes(features: Any, labels: Any, temperature: float) -> Any:
+    """The same with labels and one view, weight 1."""
+    import torch
+
+    loss = clone("HobbitLong/SupContrast", "losses").SupConLoss(float(temperature), base_temperature=float(temperature))
+    return loss(unit(features)[0][:, None], torch.as_tensor(labels))
 
 
 def spijkervet_nt_xent(a: Any, b: Any, temperature: float) -> Any:
