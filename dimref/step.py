@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from dimref import ranks
 from dimref.optim import adam_step
 from dimref.tape import value_and_gradients
 from dimref.trees import Array, Tree
@@ -43,6 +44,7 @@ def train_step(
         check: called with the loss, the gradients and the report before the update, which an exception of it prevents.
     """
     value, gradients, report = value_and_gradients(loss, parameters, state, images, noise)
+    gradients = ranks.now().summed(gradients)
     check(value, gradients, report)
     parameters, adam = adam_step(parameters, gradients, adam, lr, corrected=corrected)
     return Step(parameters, report["state"], adam, report)
