@@ -150,7 +150,9 @@ def loss(
         if objective.negatives(term) == "all-locations":
             terms[f"{term}_certified"] = bounds.infonce_certified(stop_gradient(scores[0]))
     if objective.prior_weight:
-        game, terms["prior"] = prior_game(parameters["prior"], encoding.y, ranks.now().own(noise["prior"]["z"]), objective)
+        game, terms["prior"] = prior_game(
+            parameters["prior"], encoding.y, ranks.now().own(noise["prior"]["z"]), objective
+        )
         value = value + objective.prior_weight * game
     return ranks.now().share(value), report
 
@@ -201,7 +203,10 @@ def prior_game(parameters: Tree, y: Array, z: Array, objective: Objective) -> tu
     if objective.gradient_penalty:
         game = game + objective.gradient_penalty * discriminators.gradient_penalty(parameters, z)
     seen = discriminators.prior_logits(map_tree(stop_gradient, parameters), sample)
-    losses = {"minimax": lambda d: -ranks.mean(ops.softplus(d)), "non-saturating": lambda d: ranks.mean(ops.softplus(-d))}
+    losses = {
+        "minimax": lambda d: -ranks.mean(ops.softplus(d)),
+        "non-saturating": lambda d: ranks.mean(ops.softplus(-d)),
+    }
     return game + _named("prior_loss", losses, objective.prior_loss)(seen), value
 
 
