@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from dimref import discriminators, layers, ops
+from dimref import discriminators, layers, ops, ranks
 from dimref.engine import pair_layer, row_blocks
 from dimref.engine.forms import of_one_type
 from dimref.engine.tuning import CRITIC_ROWS
@@ -20,11 +20,14 @@ def register() -> None:
 
 def concat_pairs(parameters: Tree, features: Array, y: Array, index: Array) -> tuple[Array, Array]:
     """Positive and negative pairs of some images at a time, side by side through the layers that they share."""
-    index = discriminators.by_location(features, y, index)
+    index = discriminators.index_by_location(features, y, index)
     representation = layers.linear(parameters["representation"], y)
     locations = features.shape[1]
     above = {name: parameters[name] for name in ("feature", "hidden", "score")}
-    shared = {**above, "others": representation}  # whole: an image's negative may lie in any block
+    shared = {
+        **above,
+        "others": ranks.now().all_gather(representation),
+    }  # whole: an image's negative may lie in any block
     images = -(-CRITIC_ROWS // locations)
     scores = row_blocks.by_rows(_pairs, shared, features, representation, index, block=images)
     return (
@@ -36,14 +39,14 @@ def concat_pairs(parameters: Tree, features: Array, y: Array, index: Array) -> t
 def _pairs(parameters: Tree, features: Array, own: Array, index: Array) -> Array:
     """Scores of the positive and negative pairs of some images, side by side: (n, 2L)."""
     feature = layers.linear(parameters["feature"], features)
-    return discriminators.score(parameters, pair_layer.side_by_side(feature, own, parameters["others"], index))
+    return discriminators.concat_head(parameters, pair_layer.side_by_side(feature, own, parameters["others"], index))
 
 
 def dot_scores(parameters: Tree, features: Array, y: Array) -> Array:
     """Scores of some images and every y at a time; a is never whole in memory, its norm ends on N rows, not N·L."""
     discriminators.check("dot", features, y)
     b = row_blocks.by_rows(discriminators.embed, parameters["representation"], y, block=CRITIC_ROWS)
-    b = b * (1 / math.sqrt(b.shape[1]))
+    b = ranks.now().all_gather(b) * (1 / math.sqrt(b.shape[1]))
     # ⟨gain·x̂ + shift, b⟩ = ⟨x̂, gain·b⟩ + ⟨shift, b⟩
     norm = parameters["feature"]["norm"]
     dot = {"w": ops.transpose(ops.multiply(b, norm["gain"]), (1, 0)), "b": ops.total(ops.multiply(b, norm["shift"]), 1)}
