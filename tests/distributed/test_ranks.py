@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from dimref import amdim, encoders, engine, objectives, optim, ranks
+from dimref import amdim, discriminators, encoders, engine, objectives, optim, ranks
 from dimref.amdim import encoder as amdim_encoder
 from dimref.distributed import Ranks, lockstep, shares
 from dimref.objectives import Objective
@@ -43,6 +43,8 @@ def run(name, n, size, steps=2):
     method, layout = (amdim, AMDIM) if name == "amdim" else (objectives, DIM)
     rng = np.random.default_rng(n)
     parameters, state = map(wide, method.init_parameters(rng, layout, objective))
+    if name != "amdim" and objective.local_scorer == "dot":
+        parameters["local"] = wide(discriminators.init_dot(rng, layout.local[1], layout.representation, units=5))
     shape = (n, layout.padded, layout.padded, layout.channels)
     batches = [(rng.uniform(-1, 1, shape), wide(method.draw_noise(rng, objective, layout, n))) for _ in range(steps)]
 
