@@ -16,7 +16,7 @@ import itertools
 import math
 import textwrap
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import autograd.numpy as anp
@@ -30,6 +30,17 @@ EPSILONS = (1e-12, 1e-10, 1e-8, 1e-7, 1e-6, 1e-5, 1e-3)
 ELEMENTWISE = ("softplus", "exp", "sigmoid", "tanh", "relu", "log", "sqrt", "abs")
 REDUCTIONS = ("mean", "total", "logsumexp", "logmeanexp", "sum", "max")
 SQUASHES = ("relu", "sigmoid", "tanh", "softplus")
+PAIRED = (
+    "drop",
+    "sign",
+    "call",
+    "sum",
+    "inside",
+    "candidate",
+    "detach",
+    "factor",
+    "squash",
+)  # what a second edit may be
 Instead = dict[str, tuple[tuple[str, str, str], ...]]
 Code = Callable[[Any], str]  # a node -> the source that takes its place
 
@@ -90,7 +101,16 @@ class Formula:
         module = function.__module__.removeprefix("dimref.").removeprefix("audit.catalogue.")
         self.name = name or f"{module}.{function.__name__}"
         self.instead = instead
-        self.namespace = {**function.__globals__, "ops": ops, "anp": anp, "stop_gradient": stop_gradient, "top": top, "summed": summed, "share": share, "math": math}
+        self.namespace = {
+            **function.__globals__,
+            "ops": ops,
+            "anp": anp,
+            "stop_gradient": stop_gradient,
+            "top": top,
+            "summed": summed,
+            "share": share,
+            "math": math,
+        }
         for helper in helpers:
             self.namespace = {**helper.__globals__, **self.namespace}
         bodies = {helper.__name__: _parsed(helper) for helper in helpers}
@@ -198,6 +218,7 @@ class Formula:
                 ("inverted", "(1 / {})", f"1/{name} for {name}"), ("ignored", "1.0", f"{name} ignored, as 1"),
                 ("squared", "{} ** 2", f"{name}² for {name}"), ("root", "{} ** 0.5", f"√{name} for {name}"),
                 ("exponential", "math.exp(-{})", f"e^−{name} for {name}"),
+                ("logarithm", "(1 / math.log(1 / {0}) if {0} != 1 else math.inf)", f"1/log(1/{name}) for {name}"),
             ):  # fmt: skip
                 yield self._named(name, lambda x, c=code: c.format(x), "scalar", f"{name}-{key}", words)
 
@@ -235,7 +256,9 @@ class Formula:
         kind = "constant" if constant else "drop"
         if isinstance(node.op, (ast.Add, ast.Sub)):
             minus = "-" if isinstance(node.op, ast.Sub) else ""
-            yield Site(kind, f"{slug(left)}-left-out", f"{plain(left)} left out", at, lambda n: f"({minus}{text(n.right)})")
+            yield Site(
+                kind, f"{slug(left)}-left-out", f"{plain(left)} left out", at, lambda n: f"({minus}{text(n.right)})"
+            )
             yield Site(kind, f"{slug(right)}-left-out", f"{plain(right)} left out", at, lambda n: f"({text(n.left)})")
             other = "-" if isinstance(node.op, ast.Add) else "+"
             yield Site("sign" if not constant else kind, f"{slug(right)}-sign", f"the sign of {plain(right)} turned", at,
@@ -279,7 +302,9 @@ class Formula:
         if not node.args or not self._array(node.args[0]):
             return
         whole, x = text(node), text(node.args[0])
-        yield Site("detach", f"{slug(whole)}-detached", f"{plain(whole)} detached", at, lambda n: f"stop_gradient({text(n)})")
+        yield Site(
+            "detach", f"{slug(whole)}-detached", f"{plain(whole)} detached", at, lambda n: f"stop_gradient({text(n)})"
+        )
         for key, code, words in self.instead.get(name, ()):
             yield Site("call", f"{slug(x)}-{key}", f"{plain(x)} {words}", at, lambda n, c=code: c.format(text(n.args[0])),
                        f"{key}: {words}")  # fmt: skip
@@ -307,7 +332,9 @@ class Formula:
         if name in ("logaddexp", "logsumexp", "logmeanexp"):
             yield from self._epsilons(at, f"{slug(name)}-epsilon", "log(exp({}) + {})")
         if name == "softplus":
-            yield from self._epsilons(at, f"{slug(x)}-epsilon", "-log(exp(-{}) + {})", "epsilon-{}: {:g} added inside log σ")
+            yield from self._epsilons(
+                at, f"{slug(x)}-epsilon", "-log(exp(-{}) + {})", "epsilon-{}: {:g} added inside log σ"
+            )
         if name == "clip" and isinstance(node.args[0], ast.Name):
             rest = ", ".join(text(a) for a in node.args[1:])
             for other, place in enumerate(ast.walk(self.tree)):
@@ -557,10 +584,12 @@ def pairs(formula: Formula, wrap: Wrap, title: str) -> tuple[Variant, ...]:
     """Two edits at once, both of known mistakes that change the gradient."""
     known = wording.KNOWN.get(formula.name, {})
     found = []
-    firsts = [e for e in formula.edits() if wording.stem(e.key) in known and e.kind != "constant"]
-    for first in firsts:
+    for first in formula.edits():
+        if first.kind in ("constant", "epsilon") or first.key not in known:
+            continue
         once, before = formula.edited(first), f"{wording.key(formula.name, first.key)}+"
         for second in once.edits():
-            if wording.stem(second.key) in known and second.kind not in ("constant", "epsilon") and second.key != first.key:
+            likely = second.key.endswith("-on-scores") or second.key in known
+            if second.kind in PAIRED and likely and second.key != first.key:
                 found.append(_variant(once, second, wrap, title, before, f"{first.words}, and "))
     return tuple(found)

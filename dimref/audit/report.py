@@ -28,6 +28,9 @@ def text(report: Report) -> str:
     ):
         if words:
             lines += _row(title, words)
+    before, after = edited(report)
+    if before:
+        lines += [*_row("the line", before), *_row("with the edit", after)]
     if report.cases:
         lines += ["", *_row("called as", f"{report.form.name}: {report.form.meaning}")]
         lines += _row("framework", f"{report.target.framework}; {report.cases} cases")
@@ -37,6 +40,13 @@ def text(report: Report) -> str:
     if report.counterexample is not None:
         lines += ["", *pasted(report.counterexample, report)]
     return "\n".join(lines)
+
+
+def edited(report: Report) -> tuple[str, str]:
+    """The line of the reference that the target changes, and what it makes of it; empty where that is not known."""
+    candidate = report.judgement.candidate
+    lines = candidate.variant.lines if candidate is not None and candidate.variant is not None else None
+    return lines() if lines else ("", "")
 
 
 def _measured(report: Report) -> list[str]:
@@ -131,6 +141,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "consequence": judgement.consequence,
         "mend": judgement.fix,
         "source": judgement.source,
+        "edit": list(edited(report)),
         "cases": report.cases,
         "value": _finite(report.value),
         "gradient": _finite(report.gradient),

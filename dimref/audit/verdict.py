@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dimref.audit import matching
+from dimref.audit import matching, parts
 from dimref.audit.answer import Answer, Inputs
 from dimref.audit.cases import Observation
 from dimref.audit.contract import Form, Variant
@@ -78,7 +78,9 @@ def candidates(form: Form, cases: list[Observation], single: bool = False, pairs
         found += _fitting(form, cases, [("mistake", v, v.function) for v in edits], single)
     found.sort(key=lambda c: (_rank(c), -c.fit.wide))
     if found and found[0].variant is not None:  # what is documented under the same name has a source to show
-        same = [c for c in found if c.variant is not None and c.variant.key == found[0].variant.key and not c.variant.lines]
+        same = [
+            c for c in found if c.variant is not None and c.variant.key == found[0].variant.key and not c.variant.lines
+        ]
         if same and found[0].role == same[0].role == "mistake" and found[0].fit.factor == same[0].fit.factor:
             found.remove(same[0])
             found.insert(0, same[0])
@@ -97,7 +99,7 @@ Named = tuple[str, Variant | None, Callable[[Inputs], Tree]]
 def _fitting(form: Form, cases: list[Observation], named: Sequence[Named], single: bool) -> list[Candidate]:
     core = [case for case in cases if case.core and not case.found.problem]
     few = core[:FEW]
-    first = max(core, key=lambda case: (case.sizes.dtype == "float64", matching.shapes(case.inputs)["N"]), default=None)
+    first = max(core, key=_telling, default=None)  # the same of every subset, so that its answers are at hand
     found = []
     for role, variant, function in named:
         if first is not None and not matching.resembles(form, first, matching.answer(form, function, first), single):
@@ -110,6 +112,12 @@ def _fitting(form: Form, cases: list[Observation], named: Sequence[Named], singl
             if _rank(candidate) is not None:
                 found.append(candidate)
     return found
+
+
+def _telling(case: Observation) -> tuple[bool, bool, bool, float]:
+    return (
+        case.sizes.regime == "mild", case.sizes.dtype == "float64", case.sizes.flat, matching.shapes(case.inputs)["N"]
+    )  # fmt: skip
 
 
 def _rank(candidate: Candidate) -> int | None:
@@ -128,8 +136,8 @@ def _rank(candidate: Candidate) -> int | None:
     return 6
 
 
-def evaluate(form: Form, title: str, cases: list[Observation]) -> Judgement:
-    """The verdict on a target from its answers; `title` names the reference."""
+def evaluate(form: Form, title: str, cases: list[Observation], pairs: bool = True) -> Judgement:
+    """The verdict on a target from its answers; `title` names the reference. Two edits at once are tried if `pairs`."""
     usable = [case for case in cases if case.core and not case.found.problem]
     if not usable:
         return Judgement(FAILED, "", next((case.found.problem for case in cases if case.found.problem), "no answer"))
@@ -140,16 +148,20 @@ def evaluate(form: Form, title: str, cases: list[Observation]) -> Judgement:
         kinked = _kinked(form, title, cases)
         if kinked is not None:
             return kinked
-        found = candidates(form, cases, pairs=True)
+        found = candidates(form, cases, pairs=True) if pairs else []
     if not found:
         return (
-            _by_value(form, cases)
+            _calm(form, title, cases)
+            or _by_value(form, cases)
+            or (_unknown(form, title, cases) if _right_value(form, usable) else None)
             or _flat(form, title, cases)
             or _unknown(form, title, cases)
         )
     best = found[0]
     same = [c for c in found[1:] if _rank(c) == _rank(best) and c.fit.wide == best.fit.wide]
-    also = tuple(c.variant.title for c in same if c.variant is not None and c.variant.lines is None and c.role == best.role)
+    also = tuple(
+        c.variant.title for c in same if c.variant is not None and c.variant.lines is None and c.role == best.role
+    )
     judgement = _of_reference(form, title, best) if best.variant is None else _of_variant(form, best, found)
     if judgement.verdict == MISTAKE and best.fit.constant == "varies":
         return _by_value(form, cases) or replace(judgement, candidate=best, also=also)
@@ -169,7 +181,7 @@ def _kinked(form: Form, title: str, cases: list[Observation]) -> Judgement | Non
     calm = [case for case in cases if all(alone.all() for alone in matching.untied(case.inputs).values())]
     if len(calm) == len(cases) or not any(case.core for case in calm):
         return None
-    judgement = evaluate(form, title, calm)
+    judgement = evaluate(form, title, calm, pairs=False)
     best = judgement.candidate
     if best is None or not best.fit.exact:
         return None
@@ -184,6 +196,40 @@ def _kinked(form: Form, title: str, cases: list[Observation]) -> Judgement | Non
     return replace(judgement, diagnosis=words, candidate=best)
 
 
+def _calm(form: Form, title: str, cases: list[Observation]) -> Judgement | None:
+    """What fits as long as no score stands out, or in double precision alone: a difference of exponentials, as
+    Σe − e_pos, loses its digits elsewhere."""
+    if not form.objective:
+        return None
+    near = [case for case in cases if not case.core or (case.sizes.regime != "separated" and _finite(form, case))]
+    double = [case for case in near if not case.core or case.sizes.dtype != "float32"]
+    for calm, where in ((near, "where one score stands out by a few nats"), (double, "in single precision")):
+        if len(calm) == len(cases) or not any(case.core and not case.found.problem for case in calm):
+            continue
+        found = candidates(form, calm)
+        if not found or found[0].fit.constant == "varies":
+            continue
+        best = found[0]
+        judgement = _of_reference(form, title, best) if best.variant is None else _of_variant(form, best, found)
+        function = form.reference if best.variant is None else best.variant.function
+        assert function is not None
+        fitted = matching.comparable(form, calm, matching.answers(form, function, calm)) or []
+        by_shape = {matching.shape_key(c.inputs): r for (c, _), r in zip(fitted, best.fit.constants, strict=True)}
+        core = matching.comparable(form, cases, matching.answers(form, function, cases)) or []
+        constants = tuple(by_shape.get(matching.shape_key(case.inputs), 0.0) for case, _ in core)
+        return replace(
+            judgement, verdict=MISTAKE, key=judgement.key if judgement.verdict == MISTAKE else "digits-lost",
+            diagnosis=f"{judgement.diagnosis}; {where} even that is lost: inf, NaN or wrong digits",
+            fix=judgement.fix or "logsumexp of what is meant",
+            candidate=replace(best, fit=replace(best.fit, constants=constants)),
+        )  # fmt: skip
+    return None
+
+
+def _finite(form: Form, case: Observation) -> bool:
+    return bool(case.found.problem) or bool(np.isfinite(case.found.value[form.signature.main]).all())
+
+
 def _by_value(form: Form, cases: list[Observation]) -> Judgement | None:
     """The mistake whose value is the target's in every case though its gradient is not: as of a traced maximum."""
     usable = [case for case in cases if case.core and not case.found.problem]
@@ -194,10 +240,16 @@ def _by_value(form: Form, cases: list[Observation]) -> Judgement | None:
     for variant in (*form.mistakes, *form.edits()):
         if _same_value(form, usable, variant.function):
             return Judgement(
-                MISTAKE, variant.key, f"the value of {variant.title}, though not its gradient",
+                MISTAKE, variant.key,
+                f"the value of {variant.title}, though not its gradient{parts.gradient(form, usable, reference=True)}",
                 variant.consequence, variant.fix, variant.source,
             )  # fmt: skip
     return None
+
+
+def _right_value(form: Form, cases: list[Observation]) -> bool:
+    assert form.reference is not None
+    return any(case.found.gradients for case in cases) and _same_value(form, cases, form.reference)
 
 
 def _same_value(form: Form, cases: list[Observation], function: Callable[[Inputs], Tree]) -> bool:
@@ -225,7 +277,7 @@ def _flat(form: Form, title: str, cases: list[Observation]) -> Judgement | None:
     flat = [case for case, rank in zip(cases, ranks, strict=True) if rank == min(ranks)]
     if len(flat) == len(cases):
         return None
-    judgement = evaluate(form, title, flat)
+    judgement = evaluate(form, title, flat, pairs=False)
     if judgement.verdict == FAILED or (
         judgement.candidate is None and judgement.key in ("unknown", "shape", "not-finite")
     ):
@@ -342,7 +394,7 @@ def _unknown(form: Form, title: str, cases: list[Observation]) -> Judgement:
     pairs = list(zip(usable, expected, strict=True))
     if all(matching.values_agree(form, case, answer) for case, answer in pairs):
         return Judgement(
-            MISTAKE, "gradient", f"the value of {title}, but not its gradient", "training does not climb this quantity",
+            MISTAKE, "gradient", f"the value of {title}, but not its gradient{parts.gradient(form, usable)}", "training does not climb this quantity",
             "look for a detached or doubly counted path",
         )  # fmt: skip
-    return Judgement(MISTAKE, "unknown", f"not {title}, and no mistake of the catalogue")
+    return Judgement(MISTAKE, "unknown", f"not {title}, and no mistake of the catalogue{parts.words(form, cases)}")

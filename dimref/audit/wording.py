@@ -8,8 +8,16 @@ KINDS: dict[str, tuple[str, str, bool]] = {
     "drop": ("another quantity: a term is missing", "put the term back", False),
     "factor": ("another quantity: a factor is missing or inverted", "correct the factor", False),
     "sign": ("a term is pushed the wrong way", "turn the sign", False),
-    "detach": ("the value is right; no gradient passes there", "do not detach it (stop_gradient, .data, no_grad)", True),
-    "squash": ("scores that are squashed or cut off lose their size, and the gradient with it", "pass the raw scores", False),
+    "detach": (
+        "the value is right; no gradient passes there",
+        "do not detach it (stop_gradient, .data, no_grad)",
+        True,
+    ),
+    "squash": (
+        "scores that are squashed or cut off lose their size, and the gradient with it",
+        "pass the raw scores",
+        False,
+    ),
     "maximum": ("not invariant to a shift of the scores", "subtract a maximum only where it is added back", False),
     "swap": ("it is optimized by a critic that is wrong about every pair", "exchange the arguments", False),
     "scalar": ("the number does not do what its name says", "use it as the formula does", False),
@@ -39,7 +47,8 @@ _KNOWN = {  # by formula, edit=name
         positives-detached-at-1=numerator-detached positives-detached=joint-detached share-epsilon=epsilon
         logaddexp-epsilon=denominator-epsilon
         logmeanexp-of-positives-logaddexp-positives-logsumexp-negatives=share-averaged""",
-    "bounds.jsd": """masked-mean-of-softplus-product=masked-mean
+    "bounds.jsd": """joint-ignored=negatives-alone product-ignored=positives-alone
+        masked-mean-of-softplus-product=masked-mean
         LOG_4-halved=log-2-dropped-once LOG_4-left-out=log-2-dropped-twice LOG_4-negated=log-2-wrong-sign
         mean-inside-softplus-product=logits-averaged
         mean-inside-softplus-product-by-location=logits-averaged-by-location averaged-first=all-logits-averaged
@@ -54,21 +63,22 @@ _KNOWN = {  # by formula, edit=name
         nwj-instead=read-by-nwj 1-0-left-out=no-constant product-ignored=joint-mean-alone dv-instead=logarithm-kept
         exp-product-summed=product-summed""",
     "bounds.smile": """clip-above-alone=clipped-above-only logmeanexp-clipped=logarithm-clipped""",
-    "bounds.tuba": """joint_log_a-ignored+product_log_a-ignored=baseline-ignored joint_log_a-detached+product_log_a-detached=baseline-detached
-        joint_log_a-ignored=joint_log_a-ignored product_log_a-ignored=product_log_a-ignored
+    "bounds.tuba": """baseline-on-joint-missing+product_log_a-ignored=baseline-ignored joint_log_a-detached+product_log_a-detached=baseline-detached
+        joint_log_a-ignored=baseline-on-joint-missing product_log_a-ignored=product_log_a-ignored
         joint_log_a-detached=joint_log_a-detached product_log_a-detached=product_log_a-detached
         joint_log_a-left-out=baseline-on-joint-missing product_log_a-sign=baseline-multiplied
         1-0-left-out=no-constant""",
     "contrastive.clip_logits": """temperature-inverted=temperature-multiplied temperature-squared=temperature-twice""",
-    "contrastive.moco_logits": """temperature-inverted=temperature-multiplied temperature-squared=temperature-twice
+    "contrastive.moco_logits": """q-detached=no-gradient q-detached-at-1=joint-detached q-detached-at-2=negatives-detached
+        temperature-inverted=temperature-multiplied temperature-squared=temperature-twice
         """,
     "contrastive.nt_xent_logits": """temperature-inverted=temperature-multiplied temperature-squared=temperature-twice
         concatenate-a-b-not-normalized=not-normalized concatenate-a-b-normalized-over-batch=normalized-over-batch
         concatenate-a-b-squared-length=squared-length""",
     "f_divergences.chi2": """0-25-factor-left-out=quarter-missing 0-25-doubled=half-for-quarter product-left-out=linear-term-missing
         product-sign=linear-term-sign""",
-    "f_divergences.gan": """product-negated=same-sign mean-softplus-joint-left-out=product-alone""",
-    "f_divergences.reverse_kl": """1-0-left-out=constant 1-0-sign=constant-sign mean-product-1-0-sign=product-sign nwj-instead=forward-kl""",
+    "f_divergences.gan": """joint-ignored=product-alone product-negated=same-sign mean-softplus-joint-left-out=product-alone""",
+    "f_divergences.reverse_kl": """joint-negated=joint-sign 1-0-left-out=constant 1-0-sign=constant-sign mean-product-1-0-sign=product-sign nwj-instead=forward-kl""",
     "f_divergences.squared_hellinger": """product-negated=exponential-on-joint 1-0-left-out=constant 1-0-sign=constants""",
     "f_divergences.total_variation": """tanh-left-out=no-activation 0-5-factor-left-out=0-5-factor-left-out
         sigmoid-for-tanh-of-joint=sigmoid-for-tanh-of-joint 0-5-factor-left-out+sigmoid-for-tanh-of-joint=sigmoid-for-tanh""",

@@ -269,7 +269,7 @@ LET_PASS = "let the gradient pass on both paths"
 
 
 def _head_mistakes(
-    make: Callable[[str, Callable[..., Array], str, str, str, str], Variant],
+    make: Callable[[str, Callable[..., Array], str, str, str], Variant],
     source: str,
     scorer: str = "the concat scorer",
 ) -> tuple[Variant, ...]:

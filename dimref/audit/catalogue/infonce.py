@@ -209,6 +209,11 @@ SQUARE_CONVENTIONS = (
 )  # fmt: skip
 SQUARE_MISTAKES = (
     _v(
+        "maximum-off-other-axis", lambda s: bounds.infonce(s - stop_gradient(s).max(axis=1, keepdims=True)),
+        "InfoNCE of scores whose maximum was subtracted along the other axis",
+        "another critic: the value is invariant to c(y), not to c(x)", "subtract the maximum along the candidates' axis",
+    ),
+    _v(
         "all-entries-averaged", _all_entries, "the mean of the log softmax over all pairs instead of the diagonal",
         "every pair counts as a positive", "take the diagonal",
     ),
