@@ -304,7 +304,7 @@ class Formula:
             scope = dict(self.namespace)
             module = ast.fix_missing_locations(ast.Module([self.tree], []))
             exec(compile(module, f"<{self.name}, edited>", "exec"), scope)
-            return scope[self.tree.name]  # type: ignore[no-any-return]
+            return scope[self.tree.name]
 
         return lambda *arguments: compiled()(*arguments)
 
@@ -471,7 +471,7 @@ def _parsed(function: Callable[..., Any]) -> ast.FunctionDef:
     assert isinstance(tree, ast.FunctionDef)
     tree.decorator_list, tree.returns = [], None
     tree.body = list(_straight(tree.body))
-    return _Operators().visit(tree)  # type: ignore[no-any-return]
+    return _Operators().visit(tree)
 
 
 def _straight(body: list[ast.stmt]) -> Iterator[ast.stmt]:
@@ -506,7 +506,8 @@ class _Expanded(ast.NodeTransformer):
         if helper is None:
             return node
         names = [a.arg for a in helper.args.args]
-        passed = {**dict(zip(names, node.args, strict=False)), **{k.arg: k.value for k in node.keywords}}
+        passed: dict[str | None, ast.expr] = {k.arg: k.value for k in node.keywords}
+        passed.update(zip(names, node.args, strict=False))
         (returned,) = helper.body
         assert isinstance(returned, ast.Return)
         assert returned.value is not None
@@ -514,7 +515,7 @@ class _Expanded(ast.NodeTransformer):
 
 
 class _Substituted(ast.NodeTransformer):
-    def __init__(self, passed: dict[Any, ast.expr]) -> None:
+    def __init__(self, passed: dict[str | None, ast.expr]) -> None:
         self.passed = passed
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
@@ -558,9 +559,11 @@ def variants(formula: Formula, wrap: Wrap, title: str, without: tuple[str, ...] 
 def _variant(formula: Formula, edit: Edit, wrap: Wrap, title: str, before: str = "", words: str = "") -> Variant:
     consequence, fix, exact = wording.KINDS[edit.kind]
     other = formula.edited(edit)
+    key = wording.key(formula.name, before + wording.key(formula.name, edit.key))
+    difference = functools.partial(_difference, formula, other)
     return Variant(
-        wording.key(formula.name, before + wording.key(formula.name, edit.key)), f"{title} with {words}{edit.words}", wrap(other.function()),
-        consequence, fix, f"an edit of `{formula.name}`", exact, functools.partial(_difference, formula, other),
+        key, f"{title} with {words}{edit.words}", wrap(other.function()), consequence, fix,
+        f"an edit of `{formula.name}`", exact, difference,
     )  # fmt: skip
 
 

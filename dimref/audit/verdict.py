@@ -394,7 +394,8 @@ def _unknown(form: Form, title: str, cases: list[Observation]) -> Judgement:
     pairs = list(zip(usable, expected, strict=True))
     if all(matching.values_agree(form, case, answer) for case, answer in pairs):
         return Judgement(
-            MISTAKE, "gradient", f"the value of {title}, but not its gradient{parts.gradient(form, usable)}", "training does not climb this quantity",
+            MISTAKE, "gradient", f"the value of {title}, but not its gradient{parts.gradient(form, usable)}",
+            "training does not climb this quantity",
             "look for a detached or doubly counted path",
         )  # fmt: skip
     return Judgement(MISTAKE, "unknown", f"not {title}, and no mistake of the catalogue{parts.words(form, cases)}")

@@ -367,7 +367,8 @@ _GLOBAL = Form(
                 consequence="the same family of functions; trained weights must have their rows reordered before they fit"),
     ),
     mistakes=(
-        *_head_mistakes(lambda key, above, *rest: _global(key, partial(global_pairs, above=above), *rest), HJELM, "the global scorer"),
+        *_head_mistakes(lambda key, above, *rest: _global(key, partial(global_pairs, above=above), *rest), HJELM,
+                         "the global scorer"),
         *_pair_mistakes(GLOBAL, global_pairs, "map", "the global scorer"),
         _global("flattened-columns-first", partial(global_pairs, axes=(0, 2, 1, 3)),
                 "the global scorer of a map flattened in the order (column, row, channel)",

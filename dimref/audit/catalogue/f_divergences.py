@@ -49,7 +49,7 @@ def _official(key: str, sign: float, title: str) -> Variant:
 
 def _of_minus_v(tight: str, function: object, fix: str) -> Variant:
     return Variant(
-        "sign-turned", "the same bound of −v", function, f"tight at v = {tight}", fix, f"{NOWOZIN}, table 2"  # type: ignore[arg-type, misc]
+        "sign-turned", "the same bound of −v", function, f"tight at v = {tight}", fix, f"{NOWOZIN}, table 2"  # type: ignore[arg-type]
     )  # fmt: skip
 
 
