@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -52,6 +52,7 @@ class Variant:
         source: where it is found or discussed.
         exact: whether its value must agree too: constants of a loss count. If not, value up to sign, additive constant
             and positive factor, the gradient deciding.
+        lines: of an edited formula, the line that differs, before and after.
     """
 
     key: str
@@ -61,6 +62,7 @@ class Variant:
     fix: str
     source: str
     exact: bool = False
+    lines: Callable[[], tuple[str, str]] | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ class Form:
             factors are distinguished from error; otherwise every number must agree.
         loss: an objective that is minimized: constants may be dropped whatever the sign.
         conventions, mistakes: what else it may compute; conventions come first.
+        edits: more mistakes, made of the reference's own source when they are first asked for.
+        pairs: two of these at once, tried where nothing else fits.
         numerical: the reference by formulas that fail beyond some magnitude, as log(1 + e^t).
         laws: tried on the target itself.
         canonical: outputs -> outputs with what may differ freely (the order of pairs) put in one order.
@@ -121,6 +125,8 @@ class Form:
     raised: Callable[[Inputs], dict[str, Callable[[float], Inputs]]] | None = None
     range_to: float = 1e4
     loss: bool = False
+    edits: Callable[[], tuple[Variant, ...]] = tuple
+    pairs: Callable[[], tuple[Variant, ...]] = tuple
 
     @property
     def ranged(self) -> bool:
@@ -160,7 +166,7 @@ class Contract:
 
 # Files of `dimref/audit/catalogue`, each with CONTRACTS, a tuple.
 FAMILIES: dict[str, tuple[str, ...]] = {
-    "bound": ("bounds", "infonce", "f_divergences", "contrastive", "mine", "multiview"),
+    "bound": ("bounds", "infonce", "f_divergences", "contrastive", "mine", "multiview", "upper", "losses"),
     "negatives": ("negatives",),
     "discriminator": ("discriminators",),
     "layer": ("layers", "norms"),
@@ -174,7 +180,15 @@ def contracts(kind: str = "") -> Iterator[Contract]:
     """Every contract, or those of one kind."""
     for each in KINDS if kind == "" else (kind,):
         for family in FAMILIES[each]:
-            yield from importlib.import_module(f"dimref.audit.catalogue.{family}").CONTRACTS
+            for contract in importlib.import_module(f"dimref.audit.catalogue.{family}").CONTRACTS:
+                yield _with_more_forms(contract)
+
+
+def _with_more_forms(contract: Contract) -> Contract:
+    """With the forms that other families add: InfoNCE of features needs what builds on InfoNCE."""
+    from dimref.audit.catalogue.more_forms import FORMS
+
+    return replace(contract, forms=(*contract.forms, *FORMS.get(contract.name, ())))
 
 
 def find(kind: str, name: str) -> Contract:

@@ -50,7 +50,7 @@ class Kernels:
     row: Callable[[int, Any, float], Array]
 
     def biased(self, out: Array, b: Array, relu: bool) -> Array:
-        """See `layers.affine`: over `out` itself."""
+        """See `layers.linear_rows`: over `out` itself."""
         return self.named["biased"](b, relu, out)
 
     def pairs(self, feature: Array, own: Array, others: Array, index: Array) -> Array:
@@ -142,13 +142,13 @@ class Kernels:
             self._launch("totals", some, len(some), parts, out[start : start + len(some)])
         return out
 
-    def adam(self, groups: Groups, corrected: Array | tuple[float, float], betas: tuple[float, float]) -> None:
+    def adam(self, groups: Groups, rates: Array | tuple[float, float], betas: tuple[float, float]) -> None:
         """Overwrite p, m and v of each (p, g, m, v), all of one type, by a step of `optim.adam_step`.
 
         Args:
-            corrected: what `optim.corrections` returns, as numbers or as an array.
+            rates: what `optim.step_rates` returns, as numbers or as an array.
         """
-        fed, rate, floor = (NOWHERE, *corrected) if isinstance(corrected, tuple) else (corrected, 0.0, 0.0)
+        fed, rate, floor = (NOWHERE, *rates) if isinstance(rates, tuple) else (rates, 0.0, 0.0)
         number = groups[0][0].dtype.type
         for start in range(0, len(groups), MANY):
             some = groups[start : start + MANY]

@@ -1,7 +1,7 @@
 """Training steps on a device: queued, not waited for, and from the fourth on replayed as one graph.
 
 The step is `step.train_step`, as on the host. What differs is where things lie. Parameters, model state and Adam's moments
-are overwritten where they are. Images, draws and Adam's two corrected numbers, the only numbers that are new in a step,
+are overwritten where they are. Images, draws and Adam's two rates, the only numbers that are new in a step,
 reach it through buffers (`cuda_graph.Feed`). Nothing is read inside a step: its numbers stay on the device until `read`,
 and those of the first step that was not finite stay there for good.
 """
@@ -93,8 +93,8 @@ class DeviceSteps:
         """A step's images, and what the feed carries."""
         images = batch_at(self._task, step)
         noise = host_noise_at(self._task, STEP, step, len(images))
-        corrections = np.array(optim.corrections(step + 1, self._task.config.lr), np.float32)
-        return images, {"images": images, "noise": noise, "corrections": corrections}
+        rates = np.array(optim.step_rates(step + 1, self._task.config.lr), np.float32)
+        return images, {"images": images, "noise": noise, "rates": rates}
 
     # ---- one step, from buffers to buffers
 
@@ -123,11 +123,11 @@ class DeviceSteps:
             guarded.update(loss=value, paths=list(some), squares=sums_of_squares(list(some.values())))
 
         images = encoders.scale(fed["images"], self._task.layout)
-        new = train_step(
+        *_, report = train_step(
             self._task.loss, self._parameters, self._model, self._adam, images, fed["noise"], self._task.config.lr,
-            fed["corrections"], note,
+            fed["rates"], note,
         )  # fmt: skip
-        return {**new.report, **guarded}
+        return {**report, **guarded}
 
 
 def _names(report: dict[str, Any]) -> tuple[list[str], list[str]]:

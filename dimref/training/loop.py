@@ -52,7 +52,7 @@ class Progress:
 
 
 def train_step(task: Task, state: State) -> tuple[State, dict[str, Any]]:
-    """One step: gradient of the loss, check, Adam. The arrays of `state` are given up.
+    """One step: gradient of the loss, check, Adam. The arrays of `state` may be overwritten.
 
     Returns:
         The new state, and {"terms", "saturated": floats by name, "gradient_norm": float, "y": (B, D) on the host,
@@ -73,11 +73,11 @@ def train_step(task: Task, state: State) -> tuple[State, dict[str, Any]]:
             raise diverged(state.step, {**terms, "loss": total["loss"]}, _numbers(task, squares))
         numbers.update(terms=terms, gradient_norm=math.sqrt(total["squares"]))
 
-    new = step.train_step(
+    parameters, model, adam, report = step.train_step(
         task.loss, state.parameters, state.model, state.adam, batch, noise, task.config.lr, check=check
     )
-    numbers |= {"saturated": _numbers(task, new.report["saturated"]), "y": task.backend.to_host(new.report["y"])}
-    return State(state.step + 1, new.parameters, new.state, new.adam, state.best), numbers
+    numbers |= {"saturated": _numbers(task, report["saturated"]), "y": task.backend.to_host(report["y"])}
+    return State(state.step + 1, parameters, model, adam, state.best), numbers
 
 
 def _numbers(task: Task, values: dict[str, Array]) -> dict[str, float]:

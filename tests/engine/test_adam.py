@@ -44,14 +44,14 @@ def test_a_devices_kernel_gets_everything_in_one_call(monkeypatch):
     found, state = optim.adam_step(*trees, {**state, "step": 4}, 0.1, (0.5, 0.75), 0.25)
     assert all(found[name] is trees[0][name] for name in found)
     assert state["step"] == 5
-    corrected = STRICT.to_device(np.array([7.0, 8.0]))
-    optim.adam_step(*trees, state, 0.1, (0.5, 0.75), corrected=corrected)
+    rates = STRICT.to_device(np.array([7.0, 8.0]))
+    optim.adam_step(*trees, state, 0.1, (0.5, 0.75), rates=rates)
     optim.adam_step({"a": trees[0]["a"]}, {"a": None}, optim.init_adam({"a": trees[0]["a"]}))  # nothing to do: no call
     (groups, numbers, betas), (_, array, _) = calls
     assert [[a.shape for a in group] for group in groups] == [[(6,)] * 4, [(1,)] * 4]
     assert [[float(a.get()[0]) for a in group] for group in groups] == [[1, 2, 0, 0]] * 2
-    assert numbers == optim.corrections(5, 0.1, (0.5, 0.75), 0.25)
-    assert array is corrected
+    assert numbers == optim.step_rates(5, 0.1, (0.5, 0.75), 0.25)
+    assert array is rates
     assert betas == (0.5, 0.75)
 
 

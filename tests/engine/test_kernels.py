@@ -66,11 +66,11 @@ def test_adam_of_many_parameters(host, monkeypatch, dtype, tolerance, many):
     state = optim.init_adam(p)
     for t, g in enumerate(gradients, start=1):
         p, state = optim.adam_step(p, g, state, 1e-2, (0.8, 0.95))
-        corrected = optim.corrections(t, 1e-2, (0.8, 0.95))
+        rates = optim.step_rates(t, 1e-2, (0.8, 0.95))
         for name, group in groups.items():
             group[1] = g[name].ravel()
         # as an array, as a captured step has them, and as numbers
-        host.adam([tuple(a) for a in groups.values()], np.array(corrected, dtype) if t % 2 else corrected, (0.8, 0.95))
+        host.adam([tuple(a) for a in groups.values()], np.array(rates, dtype) if t % 2 else rates, (0.8, 0.95))
     for name, (found, _, m, v) in groups.items():
         for one, expected in ((found, p[name]), (m, state["m"][name]), (v, state["v"][name])):
             np.testing.assert_allclose(one, expected.ravel(), rtol=10 * tolerance, atol=tolerance, err_msg=name)
