@@ -142,14 +142,12 @@ def evaluate(form: Form, title: str, cases: list[Observation]) -> Judgement:
             return kinked
         found = candidates(form, cases, pairs=True)
     if not found:
-        return (
-            _by_value(form, cases)
-            or _flat(form, title, cases)
-            or _unknown(form, title, cases)
-        )
+        return _by_value(form, cases) or _flat(form, title, cases) or _unknown(form, title, cases)
     best = found[0]
     same = [c for c in found[1:] if _rank(c) == _rank(best) and c.fit.wide == best.fit.wide]
-    also = tuple(c.variant.title for c in same if c.variant is not None and c.variant.lines is None and c.role == best.role)
+    also = tuple(
+        c.variant.title for c in same if c.variant is not None and c.variant.lines is None and c.role == best.role
+    )
     judgement = _of_reference(form, title, best) if best.variant is None else _of_variant(form, best, found)
     if judgement.verdict == MISTAKE and best.fit.constant == "varies":
         return _by_value(form, cases) or replace(judgement, candidate=best, also=also)
