@@ -1,13 +1,13 @@
-"""Lower bounds on mutual information: scores in, nats out.
+"""Bounds on mutual information, lower ones unless said: scores in, nats out.
 
 P is the joint distribution of a pair (x, y), Q the product of its marginals, R = log P/Q, I = E_P[R] the mutual
 information, sp(t) = log(1 + eᵗ). A score T = T(x, y) of a critic is high where it takes a pair for one from P.
 
-`dv`, `mine`, `nwj`, `jsd`, `plug_in`, `tuba` and `smile` take two arrays, and raise ValueError where their shapes do not fit
-each other or one is empty:
+`dv`, `mine`, `nwj`, `jsd`, `plug_in`, `tuba`, `smile` and `club` take two arrays, and raise ValueError where their shapes
+do not fit each other or one is empty:
     joint: scores of positive pairs, from P, (N,) or (N, L).
     product: scores of negative pairs, from Q, (P,) or (P, L).
-`infonce` and `infonce_certified` take a score matrix, and raise ValueError where it is not one:
+`infonce`, its kin and `leave_one_out` take a score matrix, and raise ValueError where it is not one:
     scores: scores[i, j(, l)] = T(x_i (at location l), y_j), (N, N) or (N, N, L), N ≥ 2: row = image, column =
         representation; positive pairs on the diagonal.
 With a last axis of L locations every bound is computed per location, then averaged; pooling all locations into one
@@ -135,6 +135,15 @@ def smile(joint: Array, product: Array, tau: float) -> Array:
     return ops.mean(joint) - ops.mean(ops.logmeanexp(anp.clip(product, -tau, tau), axis=0))
 
 
+def club(joint: Array, product: Array) -> Array:
+    """CLUB, E_P[T] − E_Q[T]: **above** I at T = R + c(x) + d(y), as log p(y|x); of another T nothing follows.
+
+    Source: arXiv 2006.12013, theorem 3.1.
+    """
+    _check_pairs("club", joint, product)
+    return ops.mean(joint) - ops.mean(product)
+
+
 def _check_pairs(name: str, joint: Array, product: Array) -> None:
     if joint.ndim not in (1, 2) or 0 in joint.shape:
         raise ValueError(f"{name}: joint must be (N,) or (N, L) and not empty, was {joint.shape}")
@@ -178,6 +187,36 @@ def infonce_certified(scores: Array) -> Array:
     positive, others = _positives_and_others("infonce_certified", scores)
     n, _, locations = others.shape
     return _log_softmax_of_positive(positive, _over_locations(others) - math.log(locations), n)
+
+
+def leave_one_out(scores: Array) -> Array:
+    """InfoNCE without the positive among its candidates, mean(T_pos − log mean_{x' ≠ x} e^T).
+
+    In expectation **above** I at T = R + c(y), as log p(y|x); of another T nothing follows.
+    Source: arXiv 1905.06922, section 2 (leave one out upper bound).
+    """
+    positive, others = _positives_and_others("leave_one_out", scores)
+    return ops.mean(positive - ops.logmeanexp(others, axis=1))
+
+
+def infonce_interpolated(scores: Array, log_a: float, alpha: float) -> Array:
+    """α-InfoNCE, 1 + E[T_pos − log b] − E[e^T/b] ≤ I, with b = α·m + (1 − α)·a and m the mean of e^T over N − 1 candidates.
+
+    α = 0 is `tuba` at a constant a, α = 1 InfoNCE of the batch without one x, averaged. N ≥ 3, 0 ≤ α ≤ 1, else ValueError.
+    Source: arXiv 1905.06922, section 2 (nonlinearly interpolated lower bounds).
+    """
+    positive, others = _positives_and_others("infonce_interpolated", scores)
+    n = others.shape[0]
+    if n < 3 or not 0 <= alpha <= 1:
+        raise ValueError(f"infonce_interpolated: N must be ≥ 3 and alpha in [0, 1], was {n} and {alpha}")
+    log_alpha, log_rest = (math.log(weight) if weight else -math.inf for weight in (alpha, 1 - alpha))
+    at = np.arange(n - 1, like=stop_gradient(others))
+    without_one = at[:-1] + (at[:-1] >= at[:, None])  # row k: 0 … N − 2 but k
+    rest = ops.logsumexp(ops.gather(ops.transpose(others, (1, 0, 2)), without_one), axis=1)  # (x left out, y, L)
+    log_b = anp.logaddexp(anp.logaddexp(positive, rest) - math.log(n - 1) + log_alpha, log_a + log_rest)
+    log_b_of_others = anp.logaddexp(ops.logmeanexp(others, axis=1, keepdims=True) + log_alpha, log_a + log_rest)
+    with np.errstate(over="ignore"):
+        return 1.0 + ops.mean(positive - log_b) - ops.mean(anp.exp(others - log_b_of_others))
 
 
 def infonce_sampled(positives: Array, negatives: Array) -> Array:

@@ -35,7 +35,7 @@ def text(report: Report) -> str:
     for note in report.notes:
         lines += _row("note", note)
     if report.counterexample is not None:
-        lines += ["", *_example(report.counterexample, report)]
+        lines += ["", *pasted(report.counterexample, report)]
     return "\n".join(lines)
 
 
@@ -81,7 +81,8 @@ def _range(report: Report) -> str:
     return "; ".join(f"{dtype}: {d.found} from {d.magnitude:.4g} nats ({d.pattern})" for dtype, d in first.items())
 
 
-def _example(example: Counterexample, report: Report) -> list[str]:
+def pasted(example: Counterexample, report: Report) -> list[str]:
+    """Lines of Python that make the case, and in comments what was found and expected."""
     lines = ["# the smallest case found, to be pasted"]
     for name in report.form.signature.arguments:
         lines.append(f"{name} = {literal(example.inputs[name], before=len(name) + 3)}")

@@ -65,15 +65,12 @@ def optimal(case: Case, bound: str) -> np.ndarray:
 
 def _baseline(case: Case) -> tuple[np.ndarray, np.ndarray]:
     """log a(y) of each pair of the population."""
-    log_a = np.broadcast_to(case["log_a"], case["critic"].shape)
-    joint, product = population(case, log_a)
-    return np.ascontiguousarray(joint), np.ascontiguousarray(product)
+    return population(case, np.broadcast_to(case["log_a"], case["critic"].shape).copy())
 
 
 def urn_with_baseline(rng: np.random.Generator, sizes: Sizes) -> Case:
     """An urn, an arbitrary critic and an arbitrary baseline."""
-    case = urn(rng, sizes)
-    return {**case, "log_a": mild(rng, sizes, 3)}
+    return {**urn(rng, sizes), "log_a": mild(rng, sizes, 3)}
 
 
 # ---- bounds on I and on JS, for every critic
@@ -125,16 +122,11 @@ def jsd_certifies_information(case: Case, backend: Backend) -> Slack:
 @law("identity", "DV(R) = NWJ(R + 1) = TUBA(R + log a, a) = 1 + E_P[R] − E_Q[e^R] = I", urn_with_baseline, TIGHT)
 def bounds_are_tight_at_their_critics(case: Case, backend: Backend) -> Slack:
     """T = −∞ where P = 0 < Q. TUBA at an arbitrary a(y)."""
-    ratio, dtype = optimal(case, "dv"), case["critic"].dtype
-    best = information.optimal_critic(table(case), "tuba", case["log_a"]).astype(dtype)
-    values = [
-        in_nats(backend, bounds.dv, *population(case, ratio)),
-        in_nats(backend, bounds.nwj, *population(case, optimal(case, "nwj"))),
-        in_nats(backend, bounds.tuba, *population(case, best), *_baseline(case)),
-        in_nats(backend, bounds.plug_in, *population(case, ratio)),
-    ]
-    truth = information.mutual_information(table(case))
-    return equal(values, [truth] * len(values), rounding(case["log_a"]))
+    best = {bounds.dv: "dv", bounds.nwj: "nwj", bounds.plug_in: "dv"}
+    values = [in_nats(backend, bound, *population(case, optimal(case, name))) for bound, name in best.items()]
+    of_tuba = information.optimal_critic(table(case), "tuba", case["log_a"]).astype(case["critic"].dtype)
+    values.append(in_nats(backend, bounds.tuba, *population(case, of_tuba), *_baseline(case)))
+    return equal(values, [information.mutual_information(table(case))] * 4, rounding(case["log_a"]))
 
 
 @law("identity", "JSD(R) = 2·JS(P‖Q)", urn, f"{NOWOZIN}, eq. (5)")
@@ -156,10 +148,8 @@ def small_urn(rng: np.random.Generator, sizes: Sizes) -> Case:
 @law("inequality", "E[InfoNCE_K(T)] ≤ E[InfoNCE_K(R)]", small_urn, f"{OORD}, section 2.3; {POOLE}, eq. (10)")
 def infonce_is_best_at_r(case: Case, backend: Backend) -> Slack:
     """Over all n^K batches. At R the classifier among the K candidates is the posterior itself."""
-    arbitrary, best = (
-        in_nats(backend, bounds.infonce, batches(case, critic, case["k"]))
-        for critic in (case["critic"], optimal(case, "infonce"))
-    )
+    critics = case["critic"], optimal(case, "infonce")
+    arbitrary, best = (in_nats(backend, bounds.infonce, batches(case, critic, case["k"])) for critic in critics)
     return at_most(arbitrary, best, rounding(case["critic"]))
 
 
@@ -175,32 +165,64 @@ def infonce_below_information(case: Case, backend: Backend) -> Slack:
 @law("inequality", "E[InfoNCE_K(R)] ≤ E[InfoNCE_{K+1}(R)]", small_urn, f"{OORD}, section 2.3")
 def infonce_rises_with_k_at_r(case: Case, backend: Backend) -> Slack:
     """At R alone: for a fixed other critic it need not (see the counter-laws)."""
-    fewer, more = (
-        in_nats(backend, bounds.infonce, batches(case, optimal(case, "infonce"), k)) for k in (case["k"], case["k"] + 1)
-    )
-    return at_most(fewer, more, rounding(np.ones(1, case["critic"].dtype)))
+    critic, k = optimal(case, "infonce"), case["k"]
+    fewer, more = (in_nats(backend, bounds.infonce, batches(case, critic, count)) for count in (k, k + 1))
+    return at_most(fewer, more, rounding(np.ones(1, critic.dtype)))
 
 
 def covered_urn(rng: np.random.Generator, sizes: Sizes) -> Case:
     """An urn of four to six pairs of bits in which every pair occurs, so that R is finite, and K from 2 to 4."""
     more = rng.integers(2, size=(2, sizes.n // 3))
-    return {
-        "x": np.concatenate([[0, 0, 1, 1], more[0]]),
-        "y": np.concatenate([[0, 1, 0, 1], more[1]]),
-        "critic": normal(rng, sizes, 2, 2),
-        "k": 2 + sizes.locations % 3,
-    }
+    x, y = np.concatenate([[0, 0, 1, 1], more[0]]), np.concatenate([[0, 1, 0, 1], more[1]])
+    return {"x": x, "y": y, "critic": normal(rng, sizes, 2, 2), "k": 2 + sizes.locations % 3}
 
 
-@law("inequality", "I ≤ E[R_pos − log mean of the other K − 1 e^R]", covered_urn, f"{POOLE}, section 2.1")
+@law("inequality", "I ≤ E[leave-one-out(R + c(y))]", covered_urn, f"{POOLE}, section 2 (leave one out upper bound)")
 def leave_one_out_above_information(case: Case, backend: Backend) -> Slack:
-    """InfoNCE at R with the positive left out of its candidates: DV of each column, off the diagonal. P > 0 everywhere."""
-    k = case["k"]
-    scores = batches(case, optimal(case, "infonce"), k)
-    positive = scores[np.arange(k), np.arange(k)].reshape(1, -1)
-    others = np.stack([np.delete(scores[:, j], j, axis=0) for j in range(k)], axis=1).reshape(k - 1, -1)
-    value = in_nats(backend, bounds.dv, positive, others)
-    return at_most(information.mutual_information(table(case)), value, rounding(np.ones(1, case["critic"].dtype)))
+    """InfoNCE at R with the positive left out of its candidates. P > 0 everywhere."""
+    critic = optimal(case, "infonce") + case["critic"][:1]
+    value = in_nats(backend, bounds.leave_one_out, batches(case, critic, case["k"]))
+    return at_most(information.mutual_information(table(case)), value, rounding(critic))
+
+
+@law("identity", "CLUB(log p(y|x)) = KL(P‖Q) + KL(Q‖P) ≥ I", covered_urn, "arXiv 2006.12013, theorem 3.1")
+def club_above_information(case: Case, backend: Backend) -> Slack:
+    """Exact expectations, log p(y|x) = R + log p(y). P > 0 everywhere."""
+    p = table(case)
+    q = np.outer(p.sum(axis=1), p.sum(axis=0))
+    critic = np.log(p / p.sum(axis=1, keepdims=True)).astype(case["critic"].dtype)
+    value = in_nats(backend, bounds.club, *population(case, critic))
+    truth = information.kl_divergence(p, q)
+    both = truth + information.kl_divergence(q, p)
+    return tightest(equal(value, both, rounding(critic)), at_most(truth, value, rounding(critic)))
+
+
+def interpolated_urn(rng: np.random.Generator, sizes: Sizes) -> Case:
+    """A small urn, a critic of a few nats, log a and α: 0 and 1 among them."""
+    few = replace(sizes, n=min(sizes.n, 4))
+    weights = {"log_a": float(rng.normal()), "alpha": float(rng.choice([0.0, 0.01, 0.5, 0.99, 1.0]))}
+    return {**mild_urn(rng, few), **weights, "k": 3 + sizes.locations % 2}
+
+
+@law("inequality", "E[α-InfoNCE(T, a)] ≤ I for every α, and is TUBA at α = 0, InfoNCE of K − 1 at α = 1", interpolated_urn,
+     f"{POOLE}, section 2 (nonlinearly interpolated lower bounds)")  # fmt: skip
+def interpolated_below_information(case: Case, backend: Backend) -> Slack:
+    """Over all n^K batches, for any finite T. In between it need not lie between the two."""
+    scores, log_a = batches(case, case["critic"], case["k"]), case["log_a"]
+    joint, product = population(case, case["critic"])
+
+    def value(alpha: float) -> float:
+        return in_nats(backend, lambda s: bounds.infonce_interpolated(s, log_a, alpha), scores)
+
+    ends = [
+        in_nats(backend, lambda j, p: bounds.tuba(j, p, 0 * j + log_a, 0 * p + log_a), joint, product),
+        in_nats(backend, bounds.infonce, batches(case, case["critic"], case["k"] - 1)),
+    ]
+    tolerance = rounding(case["critic"]) * math.exp(max(0.0, float(case["critic"].max()) - log_a))
+    return tightest(
+        at_most(value(case["alpha"]), information.mutual_information(table(case)), tolerance),
+        equal([value(0.0), value(1.0)], ends, tolerance),
+    )
 
 
 @law("identity", "E[InfoNCE with K−1 negatives drawn from p(x)] = E[InfoNCE_K]", small_urn, f"{OORD}, eq. (4)")
@@ -275,8 +297,6 @@ def certified_below_information(case: Case, backend: Backend) -> Slack:
 def divergence_below_its_ceiling(case: Case, backend: Backend) -> Slack:
     """Jensen on the convex g(r) = (1 + e^−r) log(1 + e^−r) + r e^−r."""
     js, truth = divergence(case), information.mutual_information(table(case))
-    ceiling = information.js_from_information(truth)
-    certified = information.information_from_js(js)
-    return tightest(
-        at_most(js, ceiling, 1e-12), at_most(ceiling, math.log(2) / 2 * truth, 1e-12), at_most(certified, truth, 1e-6)
-    )
+    ceiling, certified = information.js_from_information(truth), information.information_from_js(js)
+    below = at_most([js, ceiling], [ceiling, math.log(2) / 2 * truth], 1e-12)
+    return tightest(below, at_most(certified, truth, 1e-6))

@@ -157,12 +157,8 @@ def transposed_convolution_is_adjoint(case: Case, backend: Backend) -> Slack:
 def _batch(rng: np.random.Generator, sizes: Sizes) -> Case:
     sizes = double(sizes)
     x = normal(rng, sizes, sizes.n + 2, sizes.m) * rng.uniform(1.0, 3.0, sizes.m) + rng.standard_normal(sizes.m)
-    return {
-        "x": x,
-        "g": normal(rng, sizes, *x.shape),
-        "gain": rng.uniform(0.5, 2.0, sizes.m),
-        "shift": rng.standard_normal(sizes.m),
-    }
+    g, gain, shift = normal(rng, sizes, *x.shape), rng.uniform(0.5, 2.0, sizes.m), rng.standard_normal(sizes.m)
+    return {"x": x, "g": g, "gain": gain, "shift": shift}
 
 
 @law("identity", "batch norm: mean = shift, variance = gain²·σ²/(σ² + ε)", _batch, "arXiv 1502.03167, algorithm 1")

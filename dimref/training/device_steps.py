@@ -16,16 +16,14 @@ from typing import Any
 import numpy as np
 
 from dimref import encoders, optim
-from dimref.backend import Backend
-from dimref.engine import kernels
-from dimref.engine.cuda_graph import WARM_UP, Feed, Queue, Replayed, assign
+from dimref.engine.cuda_graph import Feed, Numbers, Queue, Replayed, assign
+from dimref.engine.kernels import sums_of_squares
+from dimref.engine.tuning import CAPTURE_WARM_UP
 from dimref.step import train_step
 from dimref.training.nonfinite import diverged
 from dimref.training.state import State
 from dimref.training.task import STEP, Task, batch_at, host_noise_at
 from dimref.trees import Array, Tree, leaves, map_tree
-
-FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 class DeviceSteps:
@@ -59,7 +57,9 @@ class DeviceSteps:
             images, fed = self._draw(step)
             self._batches.append(images)
             self._feed.put(fed)
-        if self._done <= WARM_UP:  # what fails at once is reported at once, and a watcher has numbers from the start
+        if (
+            self._done <= CAPTURE_WARM_UP
+        ):  # what fails at once is reported at once, and a watcher has numbers from the start
             self.read()
         return dataclasses.replace(state, step=step, model=self._model, adam={**self._adam, "step": step})
 
@@ -130,12 +130,6 @@ class DeviceSteps:
         return {**report, **guarded}
 
 
-def sums_of_squares(arrays: list[Array]) -> list[Array]:
-    """Σ x² of each array, one by one; or all of them in one array, by a device's kernel."""
-    device = kernels.of(arrays[0])
-    return [(a * a).sum() for a in arrays] if device is None else [device.sums_of_squares(arrays)]
-
-
 def _names(report: dict[str, Any]) -> tuple[list[str], list[str]]:
     """Of a step's scalars: of those that must be finite, the loss and the squares of the gradients, and of the others."""
     others = [f"{kind}/{name}" for kind in ("terms", "saturated") for name in report[kind]]
@@ -145,34 +139,3 @@ def _names(report: dict[str, Any]) -> tuple[list[str], list[str]]:
 def _scalars(report: dict[str, Any]) -> list[Array]:
     """Those scalars, in that order."""
     return [report["loss"], *report["squares"], *report["terms"].values(), *report["saturated"].values()]
-
-
-class Numbers:
-    """Scalars of the newest step, saved on the device; once a step was not finite, those of that step.
-
-    saved ← where(alive, fresh, saved); alive ← alive ∧ (|loss + Σ squares| ≤ float32's largest); good ← good + alive.
-    """
-
-    def __init__(self, backend: Backend, guarded: list[str], others: list[str]) -> None:
-        self._backend, self._names, self._guarded = backend, [*guarded, *others], len(guarded)
-        self._saved = backend.to_device(np.zeros(len(self._names)))
-        self._fresh = backend.to_device(np.zeros(len(self._names)))
-        self._alive = backend.to_device(np.ones(1, bool))
-        self._good = backend.to_device(np.zeros(1, np.int64))
-
-    def record(self, scalars: list[Array]) -> None:
-        """Queue the keeping of a step's scalars in the order of the names; an array with an axis holds several."""
-        start = 0
-        for some in scalars:
-            self._fresh[start : start + some.size] = some
-            start += some.size
-        # One comparison that NaN and both infinities fail, and that a norm beyond float32 fails as on the host.
-        finite = np.abs(self._fresh[: self._guarded].sum()) <= FLOAT32_MAX
-        self._saved[...] = np.where(self._alive, self._fresh, self._saved)
-        self._alive &= finite
-        self._good += self._alive
-
-    def read(self) -> tuple[dict[str, float], int]:
-        """The scalars by name, and how many steps were finite before the first that was not: waits for the device."""
-        saved, good = self._backend.to_host(self._saved), self._backend.to_host(self._good)
-        return dict(zip(self._names, saved.tolist(), strict=True)), int(good[0])

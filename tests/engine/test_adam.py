@@ -5,11 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from blas_threads import shared
 from fake_cupy import STRICT, DeviceArray
 from finite_differences import draw
-from hypothesis import given
-from hypothesis import strategies as st
 
 from dimref import optim
 from dimref.engine import adam, kernels
@@ -24,17 +21,6 @@ def run_adam(theta, gradients, backend=None):
     return parameters["theta"], state
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
-@pytest.mark.parametrize("size", [1, 3, 4, 5, 9])
-def test_blocks_of_any_parameter_are_shared_among_threads(monkeypatch, size, threads):
-    theta, *gradients = draw(3, (size,), *[(size,)] * 3)
-    whole, _ = run_adam(theta, gradients)
-    monkeypatch.setattr(adam, "ADAM_BLOCK", 2)
-    with shared(monkeypatch, threads):
-        found, _ = run_adam(theta, gradients)
-    np.testing.assert_array_equal(found, whole)
-
-
 @pytest.mark.parametrize("past", [-1, 0, 1, adam.ADAM_BLOCK, adam.ADAM_BLOCK + 7])
 def test_blocks_change_nothing(past):
     """On the host in blocks, on a device in one piece: the same numbers to the last bit, at every block's border."""
@@ -46,15 +32,6 @@ def test_blocks_change_nothing(past):
     for name in "mv":
         np.testing.assert_array_equal(state[name]["theta"], device_state[name]["theta"].get())
     assert np.all(host != theta)
-
-
-@given(st.integers(1, 30), st.integers(1, 12), st.integers(0, 2**32 - 1))
-def test_blocks_of_any_size(size, block, seed):
-    theta, *gradients = draw(seed, (size,), (size,), (size,))
-    whole, _ = run_adam(theta, gradients)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(adam, "ADAM_BLOCK", block)
-        np.testing.assert_array_equal(run_adam(theta, gradients)[0], whole)
 
 
 def test_a_devices_kernel_gets_everything_in_one_call(monkeypatch):

@@ -324,7 +324,7 @@ ON_HOST = [name for name in CASES if of_backend(name, NUMPY)]
 
 @pytest.mark.usefixtures("no_kernels")
 def test_every_place_with_an_implementation_has_a_case():
-    kernels.register(DeviceArray, kernels.Kernels(*[lambda *_: None] * 6))
+    kernels.register(DeviceArray, mock.MagicMock())
     assert {name for name, place in REGIONS.items() if place.implementations} == CASES.keys()
 
 

@@ -9,6 +9,8 @@ Every input is a multiple of 1/1024 made from the raw stream of PCG64, so that i
 exact in float32, too; nothing depends on how NumPy turns bits into normal deviates or permutations.
 """
 
+SUITE = "2026.11"  # of the cases, their ids and the known mistakes: the month of the last change to any of them
+
 # Public names that get no vector, and why.
 EXCEPTIONS = {
     "negatives.derangements": "a random draw; any derangement will do, and the traces carry theirs",
