@@ -494,6 +494,9 @@ def _features(names: tuple[str, ...]) -> Iterator[Probe]:
     hard = {name: far if k == 0 else (np.concatenate([near, far[:1]]) if name == "queue" else -near)
             for k, name in enumerate(names)}  # fmt: skip
     yield Probe("positives opposite, τ = 0.01, float32", {**hard, "temperature": 0.01})
+    corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]], np.float32)  # of cosine −1/3 with each other
+    simplex = dict(zip(names, (corners[:2], corners[2:], corners), strict=False))
+    yield Probe("all rows far apart, τ = 0.01, float32", {**simplex, "temperature": 0.01})
     half = {name: np.eye(4)[[0, 1, 2, 3] if k == 0 else [0, 1, 3, 2]] for k, name in enumerate(names)}
     half |= {"queue": -np.eye(4)} if "queue" in names else {}
     yield Probe("half of the pairs equal, τ = 0.01", {**half, "temperature": 0.01})
