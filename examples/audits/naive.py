@@ -356,6 +356,11 @@ def jensen_shannon(p: Any, q: Any) -> float:
     return 0.5 * kl_divergence(p, m) + 0.5 * kl_divergence(q, m)
 
 
+def jensen_shannon_distance(p: Any, q: Any) -> float:
+    """Its root."""
+    return math.sqrt(jensen_shannon(p, q))
+
+
 def entropy_bits(p_x: Any) -> float:
     """H(X) in bits."""
     return entropy(p_x) / math.log(2)
@@ -578,7 +583,9 @@ def _classes() -> Iterator[Probe]:
     features = rng.standard_normal((6, 3))
     for temperature in (0.5, 0.1):
         labels = np.array([0, 0, 0, 1, 1, 1])
-        yield Probe(f"two classes, τ = {temperature}", {"features": features, "labels": labels, "temperature": temperature})
+        yield Probe(
+            f"two classes, τ = {temperature}", {"features": features, "labels": labels, "temperature": temperature}
+        )
     alone = np.array([0, 0, 1, 1, 1, 2])
     yield Probe("one row alone in its class", {"features": features, "labels": alone, "temperature": 0.5})
     pairs = {"features": np.eye(4)[[0, 0, 1, 1, 2, 3]], "labels": np.array([0, 0, 1, 1, 2, 2]), "temperature": 0.01}
