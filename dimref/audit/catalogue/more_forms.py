@@ -74,23 +74,26 @@ def _variants(signature: Signature) -> tuple[tuple[Variant, ...], tuple[Variant,
     for key, (function, title) in CONVENTIONS.items():
         what = "a bound of another critic, or in another direction" if key else "the loss: minimized, no estimate"
         if key:
-            conventions.append(of(key, function, title, what, "none is needed", CPC))
+            conventions.append(of(key, function, title, "none is needed", CPC, consequence=what))
         conventions.append(
-            of(f"cross-entropy{key and '-'}{key}", _loss(function), f"the cross entropy of {title}", what,
-               "log N − it is the bound", CPC)
+            of(f"cross-entropy{key and '-'}{key}", _loss(function), f"the cross entropy of {title}",
+               "log N − it is the bound", CPC, consequence=what)
         )  # fmt: skip
     mistakes = (
-        of("temperature-multiplied", _infonce(scale=lambda t: t), "InfoNCE with cosines multiplied by the temperature",
-           "for τ < 1 the softmax is nearly flat: hardly a gradient", "divide by τ", PUBLIC),
-        of("temperature-ignored", _infonce(scale=lambda t: 1.0), "InfoNCE without its temperature", "as τ = 1",
-           "divide the cosines by τ", PUBLIC),
-        of("temperature-exponential", _infonce(scale=anp.exp), "InfoNCE with cosines times e^τ: τ taken for a log scale",
-           "CLIP learns log(1/τ); a τ is not one", "divide by τ", PUBLIC),
+        of("temperature-multiplied", _infonce(scale=lambda t: t),
+           "InfoNCE with cosines multiplied by the temperature", "divide by τ", PUBLIC,
+           consequence="for τ < 1 the softmax is nearly flat: hardly a gradient"),
+        of("temperature-ignored", _infonce(scale=lambda t: 1.0), "InfoNCE without its temperature",
+           "divide the cosines by τ", PUBLIC, consequence="as τ = 1"),
+        of("temperature-exponential", _infonce(scale=anp.exp),
+           "InfoNCE with cosines times e^τ: τ taken for a log scale", "divide by τ", PUBLIC,
+           consequence="CLIP learns log(1/τ); a τ is not one"),
         of("normalized-over-batch", _infonce(normalize=contrastive._over_batch),
-           "InfoNCE of features normalized along the batch", "each column, not each sample, has length 1",
-           "normalize along the features (axis 1)", PUBLIC),
+           "InfoNCE of features normalized along the batch", "normalize along the features (axis 1)", PUBLIC,
+           consequence="each column, not each sample, has length 1"),
         of("positive-left-out", _left_out, "InfoNCE with the positive left out of the denominator",
-           "nothing bounds it; on purpose in DCL", "the positive is one of its candidates", f"{POOLE}, section 2.1"),
+           "the positive is one of its candidates", f"{POOLE}, section 2.1",
+           consequence="nothing bounds it; on purpose in DCL"),
     )  # fmt: skip
     return tuple(conventions), mistakes
 
@@ -142,13 +145,13 @@ CLIP_FORM = Form(
     (),
     (
         variant(CLIP_SIGNATURE, "scale-detached", lambda i, t, s: clip(i, t, stop_gradient(s)),
-                "CLIP's loss whose scale takes no gradient", "no temperature is learned", "keep the scale on the tape",
-                contrastive.CLIP),
+                "CLIP's loss whose scale takes no gradient", "keep the scale on the tape", contrastive.CLIP,
+                consequence="no temperature is learned"),
         variant(CLIP_SIGNATURE, "scale-not-exponential", lambda i, t, s: clip(i, t, anp.log(s)),
-                "CLIP's loss with t in place of e^t", "t = 4.6 is a scale of 4.6, not of 100", "the scale is e^t",
-                contrastive.CLIP),
+                "CLIP's loss with t in place of e^t", "the scale is e^t", contrastive.CLIP,
+                consequence="t = 4.6 is a scale of 4.6, not of 100"),
         variant(CLIP_SIGNATURE, "scale-inverted", lambda i, t, s: clip(i, t, -s), "CLIP's loss divided by e^t",
-                "cosines are nearly without effect", "multiply by e^t", contrastive.CLIP),
+                "multiply by e^t", contrastive.CLIP, consequence="cosines are nearly without effect"),
     ),
     laws=(ORDER,),
     loss=True,
@@ -189,20 +192,20 @@ TUBA_FORM = Form(
     reference(tuba, TUBA_SIGNATURE),
     True,
     (
-        variant(TUBA_SIGNATURE, "baseline-of-x", _tuba_of_x, "TUBA with the baseline of the row's x", "a bound on I too",
-                "log_a[j] belongs to column j", f"{POOLE}, eq. (6)"),
+        variant(TUBA_SIGNATURE, "baseline-of-x", _tuba_of_x, "TUBA with the baseline of the row's x",
+                "log_a[j] belongs to column j", f"{POOLE}, eq. (6)", consequence="a bound on I too"),
         variant(TUBA_SIGNATURE, "diagonal-included", _tuba_everything,
-                "TUBA with the diagonal among the product's pairs (all N²)",
-                "the product is (1 − 1/N)·Q + P/N: a bound on a smaller divergence", "leave the diagonal out", PUBLIC),
+                "TUBA with the diagonal among the product's pairs (all N²)", "leave the diagonal out", PUBLIC,
+                consequence="the product is (1 − 1/N)·Q + P/N: a bound on a smaller divergence"),
     ),
     (
         variant(TUBA_SIGNATURE, "baseline-detached", lambda s, a: tuba(s, stop_gradient(a)),
-                "TUBA whose baseline takes no gradient", "a learned baseline is not learned", "keep log a on the tape",
-                f"{POOLE}, eq. (6)"),
-        variant(TUBA_SIGNATURE, "baseline-ignored", lambda s, a: tuba(s, 0 * a), "TUBA without its baseline", "as a = 1",
-                "subtract log a from every score", f"{POOLE}, eq. (6)"),
+                "TUBA whose baseline takes no gradient", "keep log a on the tape", f"{POOLE}, eq. (6)",
+                consequence="a learned baseline is not learned"),
+        variant(TUBA_SIGNATURE, "baseline-ignored", lambda s, a: tuba(s, 0 * a), "TUBA without its baseline",
+                "subtract log a from every score", f"{POOLE}, eq. (6)", consequence="as a = 1"),
         variant(TUBA_SIGNATURE, "baseline-added", lambda s, a: tuba(s, -a), "TUBA with log a added to the scores",
-                "1/a in place of a", "subtract log a from every score", f"{POOLE}, eq. (6)"),
+                "subtract log a from every score", f"{POOLE}, eq. (6)", consequence="1/a in place of a"),
     ),
     laws=(ORDER,),
     range_of=("scores",),
