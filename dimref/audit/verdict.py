@@ -114,9 +114,9 @@ def _fitting(form: Form, cases: list[Observation], named: Sequence[Named], singl
     return found
 
 
-def _telling(case: Observation) -> tuple[bool, bool, bool, float]:
+def _telling(case: Observation) -> tuple[bool, bool, bool, int]:
     return (
-        case.sizes.regime == "mild", case.sizes.dtype == "float64", case.sizes.flat, matching.shapes(case.inputs)["N"]
+        case.sizes.regime == "mild", case.sizes.dtype == "float64", case.sizes.flat, case.sizes.n
     )  # fmt: skip
 
 

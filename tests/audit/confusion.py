@@ -174,11 +174,13 @@ def kind_of(contract: str, key: str) -> str:
 
 
 def known_mistakes() -> set[str]:
-    """Every documented mistake of the catalogue."""
+    """Every documented mistake of the forms that the manifest names."""
+    named = {plant.contract for plant in plants()}
     return {
         kind_of(f"{contract.kind} {contract.name}", variant.key)
         for contract in contracts()
         for form in contract.forms
+        if f"{contract.kind} {contract.name} {form.name}" in named
         for variant in (*form.mistakes, *form.numerical)
     }
 

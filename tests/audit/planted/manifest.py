@@ -30,7 +30,7 @@ MANIFEST: dict[str, dict[str, str]] = {
     },
     "square_torch": {
         "bound infonce matrix": """
-            convention bits: infonce_bits; mistake sum-for-mean: infonce_summed; mistake divided-again:
+            mistake maximum-off-other-axis: infonce_maximum_of_rows; convention bits: infonce_bits; mistake sum-for-mean: infonce_summed; mistake divided-again:
             infonce_divided_twice; mistake mask-multiplied: infonce_mask_multiplied""",
         "bound dv matrix": "mistake masked-by-minus-10: dv_square_masked_by_minus_ten",
     },
@@ -124,7 +124,7 @@ MANIFEST: dict[str, dict[str, str]] = {
             nt_xent_self_set_to_zero; mistake unknown: nt_xent_one_view; mistake temperature-multiplied:
             nt_xent_times_temperature; mistake wrong-pairs: nt_xent_wrong_positive""",
         "bound moco features": """
-            conforms: moco; mistake unknown: moco_wrong_label; mistake temperature-on-negatives-only:
+            conforms: moco; mistake wrong-label: moco_wrong_label; mistake temperature-on-negatives-only:
             moco_temperature_on_negatives_only""",
     },
     "contrastive_numpy": {

@@ -60,3 +60,16 @@ def dv_square_masked_by_minus_ten(u):
     hidden = (u * mask - 10.0 * (1 - mask)).reshape(n * n, -1)
     lme = torch.logsumexp(hidden, 0) - math.log(n * (n - 1))
     return u.diagonal(dim1=0, dim2=1).mean() - lme.mean()
+
+
+def infonce_maximum_of_rows(u):
+    """The candidates of a y are a column; the maximum is that of a row."""
+    u = u - u.max(1, keepdim=True).values.detach()
+    weight = torch.exp(u)
+    return (
+        math.log(len(u))
+        + torch.log(
+            torch.diagonal(weight, dim1=0, dim2=1)
+            / torch.diagonal(weight.sum(0, keepdim=True).expand_as(weight), dim1=0, dim2=1)
+        ).mean()
+    )
