@@ -236,7 +236,8 @@ def comparable(form: Form, cases: list[Observation], expected: list[Answer]) -> 
     core = [
         (case, answer) for case, answer in zip(cases, expected, strict=True) if case.core and not case.found.problem
     ]
-    if any(answer.problem for _, answer in core):
+    of = form.signature.main
+    if any(answer.problem or (form.objective and np.size(answer.value[of]) != 1) for _, answer in core):
         return None
     if not form.objective:
         return core
