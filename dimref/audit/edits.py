@@ -486,10 +486,14 @@ SIGNS = {"ops.add": ast.Add, "ops.subtract": ast.Sub, "ops.multiply": ast.Mult}
 
 
 class _Operators(ast.NodeTransformer):
-    """ops.add(x, y), ops.subtract(x, y) and ops.multiply(x, y) as x + y, x − y and x·y."""
+    """ops.add(x, y), ops.subtract(x, y), ops.multiply(x, y) as x + y, x − y, x·y; a reduction over ranks as over one."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
+        module, _, name = text(node.func).rpartition(".")
+        if module == "ranks":
+            axis = [ast.keyword("axis", ast.Constant(0))] if name in ("logsumexp", "logmeanexp") else node.keywords
+            return ast.Call(ast.parse(f"ops.{name}", mode="eval").body, node.args, axis)
         sign = SIGNS.get(text(node.func))
         return node if sign is None else ast.BinOp(node.args[0], sign(), node.args[1])
 
