@@ -30,7 +30,8 @@ MANIFEST: dict[str, dict[str, str]] = {
     },
     "square_torch": {
         "bound infonce matrix": """
-            mistake maximum-off-other-axis: infonce_maximum_of_rows; convention bits: infonce_bits; mistake sum-for-mean: infonce_summed; mistake divided-again:
+            mistake maximum-off-other-axis: infonce_maximum_of_rows;
+            convention bits: infonce_bits; mistake sum-for-mean: infonce_summed; mistake divided-again:
             infonce_divided_twice; mistake mask-multiplied: infonce_mask_multiplied""",
         "bound dv matrix": "mistake masked-by-minus-10: dv_square_masked_by_minus_ten",
     },
