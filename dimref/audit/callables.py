@@ -12,7 +12,7 @@ import math
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from dimref.audit.cases import Limits, Observation
 from dimref.audit.contract import Contract, Form, TargetLaw, find
 from dimref.audit.matching import Fit
 from dimref.audit.numerical import Departure
+from dimref.audit.report import Counterexample, LawResult, Report
 from dimref.audit.sandbox import opened
 from dimref.audit.verdict import CONFORMS, CONVENTION, FAILED, MISTAKE, Judgement
 from dimref.laws.law import Slack
@@ -37,75 +38,6 @@ SEARCHED = 40  # cases that Hypothesis adds
 # An audit lends names of the target's modules to autograd, warnings to nobody and the generators to Hypothesis: all of the
 # process, so that two at once would take each other's state for their own.
 _alone = threading.RLock()
-
-
-@dataclass(frozen=True)
-class LawResult:
-    """A law of the theory, tried on the target: the slack that came closest to breaking it.
-
-    Attributes:
-        why_not: why it does not apply to this target, "" if it does: another convention need not obey every law.
-    """
-
-    key: str
-    statement: str
-    source: str
-    slack: Slack
-    inputs: Inputs
-    why_not: str = ""
-
-    @property
-    def holds(self) -> bool:
-        return self.slack.holds
-
-
-@dataclass(frozen=True)
-class Counterexample:
-    """The smallest case found on which target and reference differ."""
-
-    inputs: Inputs
-    found: Answer
-    expected: Answer
-
-
-@dataclass(frozen=True)
-class Report:
-    """What became of an audit.
-
-    Attributes:
-        value, gradient: the worst relative error against the reference (sign, factor and constant of the match taken
-            out) over cases of a few nats; NaN where nothing can be compared.
-        dtypes: (input, output) where the output has another dtype.
-        range: the first departures at growing magnitude; empty if there are none.
-        notes: what else was seen, a line each.
-    """
-
-    contract: Contract
-    form: Form
-    target: Target
-    judgement: Judgement
-    cases: int
-    value: float = math.nan
-    gradient: float = math.nan
-    laws: tuple[LawResult, ...] = ()
-    dtypes: tuple[tuple[str, str], ...] = ()
-    range: tuple[Departure, ...] = ()
-    counterexample: Counterexample | None = None
-    limits: Limits = field(default_factory=Limits)
-    notes: tuple[str, ...] = ()
-
-    @property
-    def verdict(self) -> str:
-        return self.judgement.verdict
-
-    def passes(self, strict: bool = False) -> bool:
-        """Whether it conforms, or (unless strict) is another valid convention."""
-        return self.verdict == CONFORMS or (self.verdict == CONVENTION and not strict)
-
-    def __str__(self) -> str:
-        from dimref.audit.report import text
-
-        return text(self)
 
 
 def audit(

@@ -174,6 +174,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "prior": ("prior",),
     "measure": ("measures", "evaluation"),
 }
+MORE_FORMS = "more_forms"  # the file with FORMS, by contract, that other families add
 
 
 def contracts(kind: str = "") -> Iterator[Contract]:
@@ -186,9 +187,8 @@ def contracts(kind: str = "") -> Iterator[Contract]:
 
 def _with_more_forms(contract: Contract) -> Contract:
     """With the forms that other families add: InfoNCE of features needs what builds on InfoNCE."""
-    from dimref.audit.catalogue.more_forms import FORMS
-
-    return replace(contract, forms=(*contract.forms, *FORMS.get(contract.name, ())))
+    more = importlib.import_module(f"dimref.audit.catalogue.{MORE_FORMS}").FORMS
+    return replace(contract, forms=(*contract.forms, *more.get(contract.name, ())))
 
 
 def find(kind: str, name: str) -> Contract:

@@ -4,15 +4,88 @@ from __future__ import annotations
 
 import math
 import textwrap
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from dimref.audit.callables import Counterexample, LawResult, Report
+from dimref.audit.answer import Answer, Inputs, Target
+from dimref.audit.cases import Limits
+from dimref.audit.contract import Contract, Form
+from dimref.audit.numerical import Departure
+from dimref.audit.verdict import CONFORMS, CONVENTION, Judgement
+from dimref.laws.law import Slack
 from dimref.laws.report import literal
 from dimref.trees import leaves
 
 WIDTH, INDENT = 98, 16
+
+
+@dataclass(frozen=True)
+class LawResult:
+    """A law of the theory, tried on the target: the slack that came closest to breaking it.
+
+    Attributes:
+        why_not: why it does not apply to this target, "" if it does: another convention need not obey every law.
+    """
+
+    key: str
+    statement: str
+    source: str
+    slack: Slack
+    inputs: Inputs
+    why_not: str = ""
+
+    @property
+    def holds(self) -> bool:
+        return self.slack.holds
+
+
+@dataclass(frozen=True)
+class Counterexample:
+    """The smallest case found on which target and reference differ."""
+
+    inputs: Inputs
+    found: Answer
+    expected: Answer
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of an audit.
+
+    Attributes:
+        value, gradient: the worst relative error against the reference (sign, factor and constant of the match taken
+            out) over cases of a few nats; NaN where nothing can be compared.
+        dtypes: (input, output) where the output has another dtype.
+        range: the first departures at growing magnitude; empty if there are none.
+        notes: what else was seen, a line each.
+    """
+
+    contract: Contract
+    form: Form
+    target: Target
+    judgement: Judgement
+    cases: int
+    value: float = math.nan
+    gradient: float = math.nan
+    laws: tuple[LawResult, ...] = ()
+    dtypes: tuple[tuple[str, str], ...] = ()
+    range: tuple[Departure, ...] = ()
+    counterexample: Counterexample | None = None
+    limits: Limits = field(default_factory=Limits)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        return self.judgement.verdict
+
+    def passes(self, strict: bool = False) -> bool:
+        """Whether it conforms, or (unless strict) is another valid convention."""
+        return self.verdict == CONFORMS or (self.verdict == CONVENTION and not strict)
+
+    def __str__(self) -> str:
+        return text(self)
 
 
 def text(report: Report) -> str:
