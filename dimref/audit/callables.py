@@ -101,6 +101,11 @@ class Report:
     def verdict(self) -> str:
         return self.judgement.verdict
 
+    @property
+    def words(self) -> str:
+        """The verdict, with the limits within which it holds."""
+        return f"{self.verdict} {self.judgement.within}".strip()
+
     def passes(self, strict: bool = False) -> bool:
         """Whether it conforms, or (unless strict) is another valid convention."""
         return self.verdict == CONFORMS or (self.verdict == CONVENTION and not strict)

@@ -20,6 +20,7 @@ from dimref.trees import Tree, leaves, map_tree
 LADDER = (
     1.0, 4.0, 8.0, 12.0, 16.0, 20.0, 30.0, 40.0, 60.0, 80.0, 95.0, 120.0, 200.0, 400.0, 680.0, 760.0, 1e3, 3e3, 1e4,
 )  # fmt: skip
+CALM = (0.1, 0.3)  # more for a drawing
 BEYOND = 130.0  # nats: e^T has left float32, and so has 1/e^T
 FAR = 3.0
 FAR_BEYOND = 1e3  # nats
@@ -331,3 +332,32 @@ def _departs(form: Form, fit: Fit, ask: Ask, function: Callable[[Inputs], Tree],
         if np.abs(g - right).max() > gradient_tolerance(inputs, right, eps) + LOST * max(1.0, largest(right)):
             return "a wrong gradient"
     return ""
+
+
+def differences(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: Fit,
+                limits: Limits) -> dict[str, list[tuple[float, float]]]:  # fmt: skip
+    """By dtype, (magnitude, found − factor · function − constant): of all patterns the largest, a NaN above all."""
+    found = {}
+    for dtype in ("float64", "float32"):
+        rows = [
+            row
+            for at in _patterns(form, _base(form, limits, dtype)).values()
+            for row in _differences(form, ask, function, fit, at)
+        ]
+        worst: dict[float, float] = {}
+        for magnitude, difference in rows:
+            worst[magnitude] = max(worst.get(magnitude, 0.0), difference, key=lambda d: (math.isnan(d), abs(d)))
+        found[dtype] = sorted(worst.items())
+    return found
+
+
+def _differences(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: Fit,
+                 at: Callable[[float], Inputs]) -> Iterator[tuple[float, float]]:  # fmt: skip
+    calm = at(LADDER[0])
+    constant = _rest(form, fit, ask(calm), evaluate(function, form.signature, calm), calm)
+    for magnitude in (*CALM, *(each for each in LADDER if each <= form.range_to)):
+        inputs = at(magnitude)
+        expected, answer = evaluate(function, form.signature, inputs), ask(inputs)
+        if within_range(expected) and not answer.problem and np.size(answer.value[form.signature.main]) == 1:
+            right = fit.factor * fit.scale(inputs) * float(scalar(expected, form.signature.main)) + constant
+            yield magnitude, float(scalar(answer, form.signature.main)) - right

@@ -21,8 +21,10 @@ DIGITS = range(6, 18)
 def text(report: Report) -> str:
     """What is printed."""
     judgement = report.judgement
-    words = f"{report.verdict.upper()} {judgement.within}".strip()
-    head = f"{words}  {report.contract.kind} {report.contract.name}  {report.target.name}"
+    head = (
+        f"{report.verdict.upper()} {judgement.within}".strip()
+        + f"  {report.contract.kind} {report.contract.name}  {report.target.name}"
+    )
     lines = [head, *_row("", judgement.diagnosis)]
     for title, words in (
         ("also", "; ".join(judgement.also)),
@@ -39,7 +41,7 @@ def text(report: Report) -> str:
     for note in report.notes:
         lines += _row("note", note)
     if report.counterexample is not None:
-        lines += ["", *_example(report.counterexample, report)]
+        lines += ["", *pasted(report.counterexample, report)]
     return "\n".join(lines)
 
 
@@ -87,7 +89,8 @@ def _range(report: Report) -> str:
     )
 
 
-def _example(example: Counterexample, report: Report) -> list[str]:
+def pasted(example: Counterexample, report: Report) -> list[str]:
+    """Lines of Python that make the case, and in comments what was found and expected."""
     lines = ["# the smallest case found, to be pasted"]
     for name in report.form.signature.arguments:
         lines += _first_lines(f"{name} = {literal(example.inputs[name], before=len(name) + 3)}".splitlines())

@@ -7,7 +7,7 @@ and these before mistakes. A loss (factor < 0) may drop constants: then the grad
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +20,7 @@ from dimref.audit.matching import Fit
 from dimref.trees import Tree
 
 CONFORMS, CONVENTION, MISTAKE, FAILED = "conforms", "another valid convention", "mistake", "could not run"
+VALUES = "its values"  # what is right where a gradient is due and there is none
 WITHIN = "conforms within"  # what it computes is known and right, but not everywhere where it is due
 BITS = 1 / math.log(2)
 FEW = 6  # core cases on which a candidate is tried first
@@ -78,25 +79,22 @@ class Judgement:
         return self.verdict in (CONFORMS, CONVENTION)
 
 
-def candidates(form: Form, cases: list[Observation], single: bool = False) -> list[Candidate]:
-    """Every known function that fits the target's answers on the core cases, the best first."""
+def candidates(form: Form, cases: list[Observation], single: bool = False, pairs: bool = False) -> list[Candidate]:
+    """Every known function that fits the target's answers on the core cases, the best first.
+
+    Edits of the reference's source are tried where nothing documented fits exactly; two at once if `pairs`.
+    """
     if form.reference is None:
         return []
-    few = [case for case in cases if case.core and not case.found.problem][:FEW]
-    named = [
+    documented = [
         ("reference", None, form.reference),
         *(("convention", v, v.function) for v in form.conventions),
         *(("mistake", v, v.function) for v in form.mistakes),
     ]
-    found = []
-    for role, variant, function in named:
-        if matching.fit(form, few, matching.answers(form, function, few), single) is None and few:
-            continue
-        fitted = matching.fit(form, cases, matching.answers(form, function, cases), single)
-        if fitted is not None:
-            candidate = Candidate(role, variant, fitted)
-            if _rank(candidate) is not None:
-                found.append(candidate)
+    found = _fitting(form, cases, documented, single)
+    if not any(c.fit.exact for c in found):
+        edits = form.pairs() if pairs else form.edits()
+        found += _fitting(form, cases, [("mistake", v, v.function) for v in edits], single)
     # what agrees to single precision alone, other things in double: after the mistakes that agree in every digit
     found.sort(key=lambda c: ((_rank(c) or 0) + 3.5 * (c.fit.single and not single), -c.fit.wide))
     if found and found[0].fit.wide < 0.95:  # in single precision the core may not decide: then the rest does
@@ -105,6 +103,27 @@ def candidates(form: Form, cases: list[Observation], single: bool = False) -> li
         if rescued:
             found.remove(rescued[0])
             found.insert(0, rescued[0])
+    return found
+
+
+Named = tuple[str, Variant | None, Callable[[Inputs], Tree]]
+
+
+def _fitting(form: Form, cases: list[Observation], named: Sequence[Named], single: bool) -> list[Candidate]:
+    core = [case for case in cases if case.core and not case.found.problem]
+    few = core[:FEW]
+    first = max(core, key=lambda case: (case.sizes.dtype == "float64", matching.shapes(case.inputs)["N"]), default=None)
+    found = []
+    for role, variant, function in named:
+        if first is not None and not matching.resembles(form, first, matching.answer(form, function, first), single):
+            continue
+        if few and matching.fit(form, few, matching.answers(form, function, few), single) is None:
+            continue
+        fitted = matching.fit(form, cases, matching.answers(form, function, cases), single)
+        if fitted is not None:
+            candidate = Candidate(role, variant, fitted)
+            if _rank(candidate) is not None:
+                found.append(candidate)
     return found
 
 
@@ -134,15 +153,20 @@ def evaluate(form: Form, title: str, cases: list[Observation]) -> Judgement:
     if not found:
         found = [c for c in candidates(form, cases, single=True) if c.role != "mistake"]
     if not found:
-        return (
-            _kinked(form, title, cases)
-            or _by_value(form, cases)
-            or _flat(form, title, cases)
-            or _unknown(form, title, cases)
-        )
+        kinked = _kinked(form, title, cases)
+        if kinked is not None:
+            return kinked
+        flat = _flat(form, title, cases)
+        if flat is not None and flat.good:
+            return flat
+        found = candidates(form, cases, pairs=True)
+    if not found:
+        return _by_value(form, cases) or _flat(form, title, cases) or _unknown(form, title, cases)
     best = found[0]
     same = [c for c in found[1:] if _rank(c) == _rank(best) and c.fit.wide == best.fit.wide]
-    also = tuple(c.variant.title for c in same if c.variant is not None and c.role == best.role)
+    also = tuple(
+        c.variant.title for c in same if c.variant is not None and c.variant.lines is None and c.role == best.role
+    )
     judgement = _of_reference(form, title, best) if best.variant is None else _of_variant(form, best, found)
     if best.role == "convention" and judgement.verdict == MISTAKE and best.fit.constant != "zero":
         flat = _flat(form, title, cases)  # its constant is that of scores without locations
@@ -186,7 +210,7 @@ def _by_value(form: Form, cases: list[Observation]) -> Judgement | None:
         return None
     if _same_value(form, usable, form.reference):
         return None  # a wrong gradient alone
-    for variant in form.mistakes:
+    for variant in (*form.mistakes, *form.edits()):
         if _same_value(form, usable, variant.function):
             return Judgement(
                 MISTAKE, variant.key, f"the value of {variant.title}, though not its gradient",
@@ -221,7 +245,7 @@ def _flat(form: Form, title: str, cases: list[Observation]) -> Judgement | None:
         return None
     judgement = evaluate(form, title, flat)
     known = judgement.candidate is not None or judgement.key not in ("unknown", "shape", "not-finite")
-    return replace(judgement, flat=True) if judgement.verdict != FAILED and known else None
+    return replace(judgement, flat=True, also=()) if judgement.verdict != FAILED and known else None
 
 
 def without_locations(cases: list[Observation]) -> list[Observation]:
@@ -253,7 +277,7 @@ def limited(form: Form, judgement: Judgement, cases: list[Observation]) -> Judge
         return within(judgement, "numbers of a few units", f"departs on {1 - best.fit.wide:.0%} of the cases beyond, first "
                       f"at numbers of {matching.largest(case.inputs):.3g}: {entry}")  # fmt: skip
     if form.signature.differentiate and not any(case.found.gradients for case in cases):
-        return within(judgement, "its values", "a gradient is due and there is none: values alone were compared")
+        return within(judgement, VALUES, "a gradient is due and there is none: values alone were compared")
     return judgement
 
 

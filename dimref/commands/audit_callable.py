@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from dimref.commands.options import json_option, printer, status, write_json
+from dimref.commands.options import json_option, printer, refuse_unwritable, status, write_json
 from dimref.errors import DimrefError
 from dimref.training import choices
 
@@ -48,48 +49,108 @@ def command(kind: str) -> click.Command:
         "--framework", type=click.Choice(choices.FRAMEWORKS), default=None, help="Its framework.  [default: detected]"
     )
     @click.option("--adapter", default="", metavar="FILE.py:FUNCTION", help="Calls TARGET as it wants to be called.")
+    @click.option("--call", default="", metavar="PYTHON",
+                  help="Instead: an expression with {ARGUMENT} in it, as 'Loss(tau={temperature})'; if what comes out can "
+                  "be called, it is, with the other arguments.")  # fmt: skip
     @click.option("--form", default="", help="How it is called.  [default: the first of NAME's]")
+    @click.option("--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), default=None,
+                  help="Call it with this precision alone.  [default: float64 and float32]")  # fmt: skip
     @click.option("--strict", is_flag=True, help="Another valid convention is exit code 1 too.")
     @click.option("--examples", type=click.IntRange(min=8), default=96, help="Inputs to draw.  [default: 96]")
     @click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of the inputs.  [default: 0]")
-    @click.option("--time-limit", type=float, default=10.0, metavar="SECONDS", help="Of one call.  [default: 10]")
+    @click.option(
+        "--time-limit",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="Of one call, without JAX's compilation.  [default: 10]",
+    )
     @click.option("--memory-limit", type=click.IntRange(min=64), default=4096, metavar="MIB",
                   help="Resident, with all that it starts.  [default: 4096]")  # fmt: skip
+    @click.option("--expect", multiple=True, metavar="CHECK=REASON",
+                  help="A check that fails, and why: exit code 0 as long as it does and no other.")  # fmt: skip
+    @click.option("--html", type=click.Path(path_type=Path), default=None, metavar="FILE",
+                  help="Write the report as one page of HTML, too.")  # fmt: skip
     @json_option
     @click.pass_context
-    def audit(context: click.Context, name: str, target: str, strict: bool, json_file: Path | None, **how: Any) -> None:
-        _audit(context, kind, name, target, strict, json_file, how)
+    def audit(context: click.Context, name: str, target: str, strict: bool, expect: tuple[str, ...], html: Path | None,
+              json_file: Path | None, **how: Any) -> None:  # fmt: skip
+        _audit(context, kind, name, target, strict, expect, html, json_file, how)
 
     audit.help = f"""Hold {WHAT[kind]} against the reference.
 
-    TARGET is module:function or path/to/file.py:function, in NumPy, autograd, CuPy, PyTorch or JAX. It runs in a process of
-    its own. Exit code 0: it conforms, or follows another valid convention. 1: it does not. 2: it could not be run.
+    TARGET is module:function or path/to/file.py:function, in NumPy, autograd, CuPy, PyTorch or JAX; with --call it may be a
+    class. It runs in a process of its own. Exit code 0: it conforms, or follows another valid convention. 1: it does not.
+    2: it could not be run.
     """
     return audit
 
 
-def _audit(
-    context: click.Context, kind: str, name: str, target: str, strict: bool, json_file: Path | None, how: dict[str, Any]
-) -> None:
+def _audit(context: click.Context, kind: str, name: str, target: str, strict: bool, expect: tuple[str, ...],
+           html: Path | None, json_file: Path | None, how: dict[str, Any]) -> None:  # fmt: skip
     if not 0 < how["time_limit"] <= LONGEST:
         raise DimrefError(f"--time-limit: expected seconds above 0, at most {LONGEST}, found {how['time_limit']:g}")
-    from dimref.audit import callables, report
+    if html is not None:
+        refuse_unwritable("--html", html)
+    from dimref.audit import callables, checks, report
     from dimref.audit.contract import find
+    from dimref.audit.loading import expression
     from dimref.audit.sandbox import Sandbox
 
-    find(kind, name).form(how["form"])  # a wrong name is refused before anything is started
+    form = find(kind, name).form(how["form"])  # a wrong name is refused before anything is started
+    if how["call"]:
+        expression(how["call"], form.signature.arguments)
+    expected = checks.expected_of(form, dict(map(_reason, expect)), "--expect")
     with status() as show:
         show(f"importing {target}")
         with Sandbox(
-            target, how["framework"] or "", how["adapter"], how["time_limit"], how["memory_limit"]
-        ) as sandboxed:
+            target, how["framework"] or "", how["adapter"], how["time_limit"], how["memory_limit"], how["call"],
+            how["dtype"] or "",
+        ) as sandboxed:  # fmt: skip
             result = callables.audit(_Watched(sandboxed, show), kind, name, how["form"], how["examples"], how["seed"])
-    printer(json_file)(report.text(result))
+            found = checks.outcomes(result, strict, expected)
+            if html is not None:
+                _write_page(context, html, result, found)
+    say_line = printer(json_file)
+    say_line(report.text(result))
+    for check, outcome in found.items():
+        if outcome.expected:
+            words = "fails, as expected" if outcome.as_expected else f"expected to fail, {outcome.status}"
+            say_line(f"  {check}: {words}: {outcome.expected}")
     write_json(json_file, report.as_json(result))
     if result.verdict == callables.FAILED:
         context.exit(2)
-    if not result.passes(strict):
+    if not checks.passes(result, found, strict):
         context.exit(1)
+
+
+def _reason(text: str) -> tuple[str, str]:
+    """The check and the reason of "range=ticket 12"."""
+    check, _, reason = text.partition("=")
+    return check.strip(), reason.strip()
+
+
+def _write_page(context: click.Context, file: Path, result: Any, found: Any) -> None:
+    from dimref.audit import page
+    from dimref.training.files import replace
+
+    target, seed = context.params["target"], context.params["seed"]
+    text = page.html(result, found, page.curve(result), target, _typed(context), seed)
+    replace(file, text.encode())
+
+
+def _typed(context: click.Context) -> str:
+    """The command as it was typed, without where its results go."""
+    words = context.command_path.split()
+    for parameter in context.command.params:
+        value = context.params.get(str(parameter.name))
+        given = context.get_parameter_source(str(parameter.name)) == click.core.ParameterSource.COMMANDLINE
+        if not given or parameter.name in ("html", "json_file"):
+            continue
+        for each in value if isinstance(value, tuple) else (value,):
+            option = [] if isinstance(parameter, click.Argument) else [parameter.opts[0]]
+            words += [*option, *([] if each is True else [str(each)])]
+    return shlex.join(words)
 
 
 class _Watched:

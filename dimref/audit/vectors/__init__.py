@@ -9,6 +9,8 @@ Every input is a multiple of 1/1024 made from the raw stream of PCG64, so that i
 exact in float32, too; nothing depends on how NumPy turns bits into normal deviates or permutations.
 """
 
+SUITE = "2026.11"  # of the cases, their ids and the known mistakes: the month of the last change to any of them
+
 # Public names that get no vector, and why.
 EXCEPTIONS = {
     "negatives.derangements": "a random draw; any derangement will do, and the traces carry theirs",
@@ -24,6 +26,8 @@ EXCEPTIONS = {
     "objectives.model_state": "shapes: they show in the vectors of loss",
     "objectives.draw_noise": "random draws, as above",
     "encoders.Layout": "a record of sizes",
+    "encoders.check_images": "raises, or does nothing",
+    "encoders.check_size": "raises, or does nothing",
     "encoders.Encoding": "a record: what encode returns",
     "encoders.init_encoder": "random initial values, as above",
     "augment.draw_views": "random draws, as above",
@@ -40,14 +44,14 @@ EXCEPTIONS = {
     "amdim.draw_noise": "random draws, as above",
     "amdim.views": "what loss encodes: augment, scaled",
     "discriminators.check": "raises, or does nothing",
-    "discriminators.by_location": "rows of y or of scores by an index: it shows in the vectors of concat_pairs",
+    "discriminators.index_by_location": "rows of y or of scores by an index: it shows in the vectors of concat_pairs",
+    "discriminators.score_matrix": "what dot_scores and amdim.contrast multiply: it shows in their vectors",
     "discriminators.embed": "a network of the dot scorer: it shows in the vectors of dot_square",
-    "discriminators.score": "the layers above the first of the concat scorer: they show in the vectors of concat_pairs",
+    "discriminators.concat_head": "the concat critic above its first layer: it shows in the vectors of concat_pairs",
     "amdim.check": "raises, or does nothing",
     "amdim.augmented": "scaled views: augment, scaled",
-    "amdim.score_matrix": "the scores of contrast, before their clip",
     "multiscale.largest_map": "a part of encode",
-    "layers.affine": "what linear computes",
+    "layers.linear_rows": "what linear computes",
     "layers.convolution": "what conv2d computes",
     "layers.normalize": "what batch_norm computes in training",
     "layers.moving_average": "it shows in the vectors of batch_norm",
@@ -56,5 +60,5 @@ EXCEPTIONS = {
     "layers.init_conv2d": "random initial values, as above",
     "layers.init_conv_transpose2d": "random initial values, as above",
     "optim.update": "what adam_step computes",
-    "optim.corrections": "two numbers: they show in the vectors of adam_step",
+    "optim.step_rates": "two numbers: they show in the vectors of adam_step",
 }

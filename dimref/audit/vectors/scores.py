@@ -14,6 +14,7 @@ from dimref.trees import Tree
 
 PAIRS: dict[str, Callable[..., Any]] = {
     "dv": bounds.dv, "nwj": bounds.nwj, "jsd": bounds.jsd, "plug_in": bounds.plug_in,
+    "club": bounds.club,
 }  # fmt: skip
 LARGE = np.array([1e4, -1e4, 100.0, 0.0])  # e^T leaves float32 at 88.7 and float64 at 709.8
 
@@ -77,6 +78,18 @@ def _infonce(draw: Draw) -> Iterator[Case]:
             yield Case("bounds.infonce", name, inputs, run, {"candidates": kind}, seen, float32=True)
         run = _value(bounds.infonce_certified, "scores")
         yield Case("bounds.infonce_certified", case, inputs, run, differentiate=seen)
+        yield Case("bounds.leave_one_out", case, inputs, _value(bounds.leave_one_out, "scores"), differentiate=seen)
+    for alpha in (0.0, 0.25, 1.0):
+        options = {"log_a": 1.0, "alpha": alpha}
+        run = _value(bounds.infonce_interpolated, "scores", **options)
+        yield Case(
+            "bounds.infonce_interpolated",
+            f"α = {alpha:g}",
+            {"scores": matrices["by location"]},
+            run,
+            options,
+            ("scores",),
+        )
     large = {"scores": np.array([[1e4, -1e4], [0.0, 1e4]])}
     run = _value(bounds.infonce, "scores")
     yield Case("bounds.infonce", "large scores", large, run, {"candidates": "same-location"}, float32=True)
