@@ -134,7 +134,7 @@ def loss(
     Returns:
         The scalar loss, and {"terms": nats by name, "state": new model state, "y": (B, D), "saturated": share of scores
         with |T| > log 99 by term}.
-    Source: arXiv 1808.06670, eq. (8).
+    Source: arXiv 1808.06670, eq. (8); eq. (3) for α alone.
     """
     encoding, running = encoders.encode(parameters["encoder"], state["encoder"], images, layout, training)
     terms: dict[str, Array] = {}

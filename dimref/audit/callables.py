@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from dimref.audit import cases as drawn
-from dimref.audit import matching, numerical, verdict
+from dimref.audit import causes, consequence, matching, numerical, verdict
 from dimref.audit.answer import Answer, Inputs, Target
 from dimref.audit.answering import evaluate
 from dimref.audit.cases import Limits, Observation
@@ -186,6 +186,8 @@ def run(target: Target, contract: Contract, form: Form, cases: int = CASES, seed
     if departures:
         judgement = _departed(form, target, judgement, fit, departures, limits)
     judgement = verdict.limited(form, judgement, seen)
+    measured = consequence.of(form, numerical.asker(form, target), judgement, fit, seen, limits, bool(departures))
+    judgement = replace(judgement, consequence=measured)
     counterexample = _counterexample(form, target, judgement, fit, departures, limits, seen, seed)
     value, gradient = _errors(form, seen, judgement, fit)
     laws = _laws(form, target, seen, fit, judgement)
@@ -286,7 +288,7 @@ def _departed(
         return verdict.within(
             judgement, f"{first.magnitude:.3g}{form.unit} in {first.dtype} ({first.pattern})", f"{first.found} beyond"
         )
-    variant = numerical.name(form, numerical.asker(form, target), function, fit, departures, limits)
+    variant = causes.cause(form, numerical.asker(form, target), function, fit, departures, limits)
     if judgement.verdict == MISTAKE and not judgement.gradient_right:
         return replace(judgement, also=(*judgement.also, f"and by {variant.title}: {where}"))
     what = f"{judgement.diagnosis}, but by {variant.title}: {where}"

@@ -41,7 +41,7 @@ def _surrogate(inputs: Inputs, divisor: Array) -> Array:
     return ops.mean(inputs["joint"]) - _batch_mean(inputs) / divisor
 
 
-def _reference(inputs: Inputs) -> Tree:
+def reference(inputs: Inputs) -> Tree:
     """MINE with log A = log((1 − rate)·A + rate·E_Q[e^T]) in place of A, which leaves the number range with e^T."""
     value, log_average = bounds.mine(inputs["joint"], inputs["product"], np.log(inputs["average"]), inputs["rate"])
     return _answer(value, np.exp(log_average))
@@ -173,7 +173,7 @@ CONTRACTS = (
                 "pairs",
                 Signature(("joint", "product", "average", "rate"), ("value", "average"), ("joint", "product")),
                 "joint (N,), product (P,), average: of E_Q[e^T], one number; rate; returns (value, new average)",
-                _draw, _reference, True, CONVENTIONS, MISTAKES, range_of=("joint", "product"),
+                _draw, reference, True, CONVENTIONS, MISTAKES, range_of=("joint", "product"),
             ),
         ),
         f"{BELGHAZI}, eq. (12)",
