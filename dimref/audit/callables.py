@@ -177,10 +177,10 @@ def run(target: Target, contract: Contract, form: Form, cases: int = CASES, seed
     if form.reference is None:
         return _by_laws(contract, form, target, seen, limits, notes, seed)
     judgement = _judge(form, contract.title, target, limits, seen, seed)
-    if judgement.flat:
-        limits, notes = replace(limits, flat=True), (*notes, NOT_FLAT)
-        judgement = _averaged(form, target, seen) or judgement
-        seen = verdict.without_locations(seen)
+    if judgement.flat and _averages(form, target, seen):
+        judgement = verdict.of_averages(judgement)
+    elif judgement.flat:
+        limits, notes, seen = replace(limits, flat=True), (*notes, NOT_FLAT), verdict.without_locations(seen)
     fit = judgement.candidate.fit if judgement.candidate else Fit(_orientation(form, seen), "", "varies", ())
     departures = _range(form, target, judgement, fit, limits)
     if departures:
@@ -259,7 +259,7 @@ def _range(form: Form, target: Target, judgement: Judgement, fit: Fit, limits: L
     return [departure for departure in found if not (fit.single and departure.dtype == "float64")]
 
 
-def _averaged(form: Form, target: Target, seen: list[Observation]) -> Judgement | None:
+def _averages(form: Form, target: Target, seen: list[Observation]) -> bool:
     """Whether the target averages what it is given over locations, and goes on with the averages."""
     ranks = {name: min(np.ndim(case.inputs[name]) for case in seen) for name in form.signature.arguments}
     local = [case for case in seen if case.core and any(np.ndim(case.inputs[k]) > rank for k, rank in ranks.items())]
@@ -267,11 +267,8 @@ def _averaged(form: Form, target: Target, seen: list[Observation]) -> Judgement 
         inputs = {k: a.mean(-1).astype(a.dtype) if np.ndim(a) > ranks.get(k, 9) else a for k, a in case.inputs.items()}
         flat = target.call(form.signature, inputs)
         if flat.problem or not matching.values_agree(form, replace(case, inputs=inputs), flat):
-            return None
-    return Judgement(
-        MISTAKE, "locations", "the scores are averaged over locations before anything else",
-        "what differs between locations is lost", "take the bound at each location, then the mean",
-    )  # fmt: skip
+            return False
+    return True
 
 
 def _departed(

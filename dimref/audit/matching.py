@@ -252,8 +252,8 @@ def scale(scaling: str, inputs: Inputs) -> float:
 
 
 def shapes(inputs: Inputs) -> dict[str, float]:
-    """N and L of a case of scores or features."""
-    first = next(a for a in inputs.values() if isinstance(a, np.ndarray) and a.ndim)
+    """N and L of a case of scores or features; 1 and 1 for one of numbers alone."""
+    first = next((a for a in inputs.values() if isinstance(a, np.ndarray) and a.ndim), np.zeros(1))
     is_matrix = first.ndim >= 2 and "scores" in inputs
     rest = first.shape[2:] if is_matrix else first.shape[1:]
     return {"N": float(first.shape[0]), "L": float(math.prod(rest)) if rest else 1.0}

@@ -98,7 +98,9 @@ def candidates(form: Form, cases: list[Observation], single: bool = False, pairs
     # what agrees to single precision alone, other things in double: after the mistakes that agree in every digit
     found.sort(key=lambda c: ((_rank(c) or 0) + 3.5 * (c.fit.single and not single), -c.fit.wide))
     if found and found[0].variant is not None:  # what is documented under the same name has a source to show
-        same = [c for c in found if c.variant is not None and c.variant.key == found[0].variant.key and not c.variant.lines]
+        same = [
+            c for c in found if c.variant is not None and c.variant.key == found[0].variant.key and not c.variant.lines
+        ]
         if same and found[0].role == same[0].role == "mistake" and found[0].fit.factor == same[0].fit.factor:
             found.remove(same[0])
             found.insert(0, same[0])
@@ -257,6 +259,14 @@ def without_locations(cases: list[Observation]) -> list[Observation]:
     """The cases whose arrays have the fewest axes."""
     ranks = [min(a.ndim for a in case.inputs.values() if isinstance(a, np.ndarray)) for case in cases]
     return [case for case, rank in zip(cases, ranks, strict=True) if rank == min(ranks)]
+
+
+def of_averages(flat: Judgement) -> Judgement:
+    """The verdict on what averages its scores over locations before it does what it does without them."""
+    words = f"{flat.diagnosis}, of scores that are averaged over locations first"
+    if not flat.good:
+        return replace(flat, diagnosis=words, candidate=None, flat=False)
+    return Judgement(MISTAKE, "locations", words, "", "take the bound at each location, then the mean")
 
 
 def limited(form: Form, judgement: Judgement, cases: list[Observation]) -> Judgement:

@@ -181,7 +181,9 @@ def test_a_constant_is_found(constant, kind):
     cases = changed(drawn(), times(-2.0, constant))
     found = fitted(cases)
     assert (found.factor, found.constant, found.single) == (-2.0, kind, False)
-    right = [c.found.value["value"] - -2.0 * evaluate(squares, OBJECTIVE.signature, c.inputs).value["value"] for c in cases]
+    right = [
+        c.found.value["value"] - -2.0 * evaluate(squares, OBJECTIVE.signature, c.inputs).value["value"] for c in cases
+    ]
     assert found.constants == pytest.approx(right, abs=1e-12)
 
 
@@ -253,7 +255,11 @@ def test_core_cases_with_a_problem_count_for_nothing():
 def test_every_number_must_agree_where_nothing_is_free():
     cases = drawn()
     assert fitted(cases, form=NUMBERS) == Fit(1.0, "", "zero", (0.0,) * 8)
-    for change in (times(-1.0), times(1.0, 1e-3), lambda inputs, answer: Answer(answer.value, {"x": -answer.gradients["x"]})):
+    for change in (
+        times(-1.0),
+        times(1.0, 1e-3),
+        lambda inputs, answer: Answer(answer.value, {"x": -answer.gradients["x"]}),
+    ):
         assert fitted(changed(cases, change), form=NUMBERS) is None
     assert fitted(changed(cases, lambda inputs, answer: Answer(answer.value)), form=NUMBERS).exact
 

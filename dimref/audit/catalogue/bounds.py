@@ -333,7 +333,8 @@ def _smile_forms() -> tuple[Form, ...]:
         "pairs", Signature(("joint", "product", "tau"), differentiate=("joint", "product")),
         "joint (N,) or (N, L), product (P,) or (P, L), tau a number; returns a scalar in nats",
         _with_tau, on_pairs(bounds.smile, "tau"), True, _wrapped(SMILE_CONVENTIONS, partial_more("tau", on_pairs)),
-        _wrapped(SMILE_MISTAKES, partial_more("tau", on_pairs)), laws=(ORDER,), range_of=("joint", "product"), **rewritten((formula, partial_more("tau", on_pairs), "SMILE")),
+        _wrapped(SMILE_MISTAKES, partial_more("tau", on_pairs)), laws=(ORDER,), range_of=("joint", "product"),
+        **rewritten((formula, partial_more("tau", on_pairs), "SMILE")),
     )  # fmt: skip
     square = Form(
         "matrix", Signature(("scores", "tau"), differentiate=("scores",)),
