@@ -21,6 +21,8 @@ def squares(inputs):
     return {"value": ops.mean(inputs["x"] * inputs["x"])}
 
 
+COUNT = iter(range(999))
+COUNTED = lambda shape: next(COUNT)  # noqa: E731
 OBJECTIVE = Form("x", Signature(("x",), differentiate=("x",)), "", None, squares, objective=True)
 NUMBERS = Form("x", Signature(("x",), differentiate=("x",)), "", None, squares)
 VALUES = Form("x", Signature(("x",)), "", None, lambda inputs: {"value": np.asarray(inputs["x"].sum())})
@@ -174,7 +176,7 @@ def test_n_and_l():
     ("constant", "kind"),
     [
         (0.0, "zero"), (-2.5, "shape"), (lambda shape: math.log(shape[0]), "shape"), (1e-4, "shape"),
-        (lambda shape, count=iter(range(99)): next(count), "varies"),
+        (COUNTED, "varies"),
     ],
 )  # fmt: skip
 def test_a_constant_is_found(constant, kind):
@@ -188,7 +190,7 @@ def test_a_constant_is_found(constant, kind):
 
 
 def test_a_constant_that_varies_needs_a_gradient_that_is_right():
-    cases = changed(drawn(), times(1.0, lambda shape, count=iter(range(99)): next(count)))
+    cases = changed(drawn(), times(1.0, COUNTED))
     assert fitted(changed(cases, lambda inputs, answer: Answer(answer.value))) is None
     assert fitted(changed(cases, lambda inputs, answer: Answer(answer.value, {"x": 2 + answer.gradients["x"]}))) is None
 
