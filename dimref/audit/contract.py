@@ -133,6 +133,11 @@ class Form:
         """Whether the magnitude of its inputs is raised."""
         return bool(self.range_of) or self.raised is not None
 
+    @property
+    def unit(self) -> str:
+        """Of the magnitude that is raised, with its space."""
+        return " nats" if self.objective else ""
+
 
 @dataclass(frozen=True)
 class Contract:

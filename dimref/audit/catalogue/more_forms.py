@@ -228,7 +228,7 @@ MINE_FORM = Form(
     "scores (N, N): the diagonal is the joint, the rest the product; average: of E_Q[e^T], one number; rate; returns "
     "(value, new average)",
     _draw_mine,
-    _of_matrix(mine.REFERENCE),
+    _of_matrix(mine.reference),
     True,
     tuple(replace(each, function=_of_matrix(each.function)) for each in mine.CONVENTIONS),
     tuple(replace(each, function=_of_matrix(each.function)) for each in mine.MISTAKES),
