@@ -323,7 +323,7 @@ NAMES = [
     ("clip", "features-learned", clip, "conforms", ""),
     ("clip", "features-learned", clip_fixed_scale, "mistake", "scale-detached"),
     ("tuba", "matrix", tuba, "conforms", ""),
-    ("tuba", "matrix", tuba_fixed, "mistake", "baseline-detached"),
+    ("tuba", "matrix", tuba_fixed, "mistake", "log_a-detached"),
     ("mine", "matrix", mine, "conforms", ""),
     ("mine", "matrix", mine_unmoved, "mistake", "average-not-fed-back"),
 ]
