@@ -9,7 +9,7 @@ from dataclasses import replace
 import autograd.numpy as anp
 import numpy as np
 
-from dimref import bounds, ops
+from dimref import bounds, negatives, ops
 from dimref.audit.answer import Inputs, Signature
 from dimref.audit.catalogue.pieces import (
     ORDER,
@@ -32,9 +32,11 @@ LEAVE_ONE_OUT = f"{POOLE}, section 2 (leave one out upper bound)"
 INTERPOLATED = f"{POOLE}, section 2 (nonlinearly interpolated lower bounds)"
 
 
-def _columns(function: Callable[[Array, Array], Array]) -> Callable[[Array], Array]:
-    """A function of each column's positive, (N, L), and the N − 1 others, (N, N − 1, L), as one of a score matrix."""
-    return lambda scores: function(*bounds._positives_and_others("audit", scores))
+def _columns(scores: Array) -> tuple[Array, Array]:
+    """The positive of each column, (N, L), and its N − 1 others, (N − 1, N, L)."""
+    joint, product = negatives.all_pairs(_turned(scores))
+    n = joint.shape[0]
+    return ops.reshape(joint, (n, -1)), ops.transpose(ops.reshape(product, (n, n - 1, -1)), (1, 0, 2))
 
 
 def _turned(scores: Array) -> Array:
@@ -49,10 +51,11 @@ def _shifted(*names: str) -> Callable[[Inputs], Inputs]:
 # ---- leave one out
 
 
-def _masked(positive: Array, others: Array) -> Array:
+def _masked(scores: Array) -> Array:
     """The positive lowered by 20 in place of left out."""
-    every = anp.logaddexp(ops.logsumexp(others, axis=1), positive - 20.0)
-    return ops.mean(positive - every) + math.log(others.shape[1])
+    positive, others = _columns(scores)
+    every = anp.logaddexp(ops.logsumexp(others, axis=0), positive - 20.0)
+    return ops.mean(positive - every) + math.log(others.shape[0])
 
 
 def _mask_broadcast(scores: Array) -> Array:
@@ -86,7 +89,7 @@ LEAVE_ONE_OUT_FORM = Form(
             "a lower bound on I, at most log N", "leave the positive out", LEAVE_ONE_OUT,
         ),
         _v(
-            "positive-lowered-by-20", on_square(_columns(_masked)),
+            "positive-lowered-by-20", on_square(_masked),
             "leave-one-out whose positive is lowered by 20, not left out",
             "from 20 nats above the others on it counts again: the value ends at log(N − 1) + 20", "mask it with −inf",
             CLUB_CODE,
@@ -157,13 +160,12 @@ def _one_average(which: str) -> Callable[[Array, float, float], Array]:
     """One m for both terms: over all N candidates, or over the N − 1 negatives."""
 
     def function(scores: Array, log_a: float, alpha: float) -> Array:
-        positive, others = bounds._positives_and_others("audit", scores)
-        negatives = ops.logsumexp(others, axis=1, keepdims=True)
-        count = others.shape[1] + (which == "all")
-        own = ops.reshape(positive, negatives.shape)
-        log_m = (anp.logaddexp(negatives, own) if which == "all" else negatives) - math.log(count)
-        log_b = _b(log_m, log_a, alpha)
-        return 1.0 + ops.mean(own - log_b) - ops.mean(anp.exp(others - log_b))
+        positive, others = _columns(scores)
+        log_sum, count = ops.logsumexp(others, axis=0), others.shape[0]
+        if which == "all":
+            log_sum, count = anp.logaddexp(log_sum, positive), count + 1
+        log_b = _b(log_sum - math.log(count), log_a, alpha)
+        return 1.0 + ops.mean(positive - log_b) - ops.mean(anp.exp(others - log_b))
 
     return function
 
