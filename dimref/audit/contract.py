@@ -186,9 +186,8 @@ def contracts(kind: str = "") -> Iterator[Contract]:
 
 def _with_more_forms(contract: Contract) -> Contract:
     """With the forms that other families add: InfoNCE of features needs what builds on InfoNCE."""
-    from dimref.audit.catalogue.more_forms import FORMS
-
-    return replace(contract, forms=(*contract.forms, *FORMS.get(contract.name, ())))
+    more = importlib.import_module("dimref.audit.catalogue.more_forms").FORMS
+    return replace(contract, forms=(*contract.forms, *more.get(contract.name, ())))
 
 
 def find(kind: str, name: str) -> Contract:
