@@ -29,7 +29,7 @@ from dimref.audit.numerical import Departure
 from dimref.audit.sandbox import opened
 from dimref.audit.verdict import CONFORMS, CONVENTION, FAILED, MISTAKE, Judgement
 from dimref.laws.law import Slack
-from dimref.trees import leaves, map_tree
+from dimref.trees import Tree, leaves, map_tree
 
 CASES = 96
 LAW_CASES = 12
@@ -81,6 +81,7 @@ class Report:
         dtypes: (input, output) where the output has another dtype.
         range: the first departures at growing magnitude; empty if there are none.
         notes: what else was seen, a line each.
+        named: the same against the convention or mistake that is named; None where the reference is.
     """
 
     contract: Contract
@@ -96,6 +97,7 @@ class Report:
     counterexample: Counterexample | None = None
     limits: Limits = field(default_factory=Limits)
     notes: tuple[str, ...] = ()
+    named: tuple[float, float] | None = None
 
     @property
     def verdict(self) -> str:
@@ -189,11 +191,14 @@ def run(target: Target, contract: Contract, form: Form, cases: int = CASES, seed
     measured = consequence.of(form, numerical.asker(form, target), judgement, fit, seen, limits, bool(departures))
     judgement = replace(judgement, consequence=measured)
     counterexample = _counterexample(form, target, judgement, fit, departures, limits, seen, seed)
-    value, gradient = _errors(form, seen, judgement, fit)
+    best, named = judgement.candidate, None
+    value, gradient = _errors(form, seen, form.reference, fit, best is not None and best.variant is None)
+    if best is not None and best.variant is not None:
+        named = _errors(form, seen, best.variant.function, fit, True)
     laws = _laws(form, target, seen, fit, judgement)
     return Report(
         contract, form, target, judgement, len(seen), value, gradient, laws, _dtypes(form, seen), tuple(departures),
-        counterexample, limits, notes + _precision(fit),
+        counterexample, limits, notes + _precision(fit), named,
     )  # fmt: skip
 
 
@@ -344,17 +349,19 @@ def _expected(form: Form, fit: Fit, inputs: Inputs) -> Answer:
     return Answer({**answer.value, of: -answer.value[of]}, map_tree(np.negative, answer.gradients))
 
 
-def _errors(form: Form, seen: list[Observation], judgement: Judgement, fit: Fit) -> tuple[float, float]:
-    """The worst relative errors of value and gradient against the reference on the core cases."""
-    reference = form.reference
-    assert reference is not None
-    pairs = matching.comparable(form, seen, matching.answers(form, reference, seen)) or []
-    of_reference = judgement.candidate is not None and judgement.candidate.variant is None
-    factor = fit.factor if of_reference else math.copysign(1.0, fit.factor)
+def _errors(form: Form, seen: list[Observation], function: Callable[[Inputs], Tree], fit: Fit,
+            matched: bool) -> tuple[float, float]:  # fmt: skip
+    """The worst relative errors of value and gradient against a function on the core cases.
+
+    Args:
+        matched: take factor and constant of the fit out; else its sign alone.
+    """
+    pairs = matching.comparable(form, seen, matching.answers(form, function, seen)) or []
+    factor = fit.factor if matched else math.copysign(1.0, fit.factor)
     values, gradients = [], []
     for at, (case, answer) in enumerate(pairs):
-        k = factor * (fit.scale(case.inputs) if of_reference else 1.0)
-        constant = fit.constants[at] if of_reference and fit.constant != "zero" and at < len(fit.constants) else 0.0
+        k = factor * (fit.scale(case.inputs) if matched else 1.0)
+        constant = fit.constants[at] if matched and fit.constant != "zero" and at < len(fit.constants) else 0.0
         found = form.canonical(dict(case.found.value))
         for name, output in form.canonical(dict(answer.value)).items():
             signed = k * np.asarray(output, np.float64) + constant if name == form.signature.main else output

@@ -50,6 +50,9 @@ def _measured(report: Report) -> list[str]:
     if report.form.reference is not None:
         lines += _row("value", f"worst relative error {_number(report.value)}, {_against(report)}")
         lines += _row("gradient", f"worst relative error {_number(report.gradient)}")
+        if report.named is not None:
+            value, gradient = map(_number, report.named)
+            lines += _row("as named", f"worst relative error {value} of the value, {gradient} of the gradient")
         lines += _row("dtype", "; ".join(f"{input_type} in, {out} out" for input_type, out in report.dtypes) or "kept")
     if report.form.ranged:
         lines += _row("range", _range(report))
@@ -159,6 +162,9 @@ def as_json(report: Report) -> dict[str, Any]:
         "cases": report.cases,
         "value": _finite(report.value),
         "gradient": _finite(report.gradient),
+        "named": None
+        if report.named is None
+        else dict(zip(("value", "gradient"), map(_finite, report.named), strict=True)),
         "dtype": [{"given": input_type, "returned": out} for input_type, out in report.dtypes],
         "range": [
             {"dtype": d.dtype, "pattern": d.pattern, "magnitude": d.magnitude, "found": d.found} for d in report.range
