@@ -100,7 +100,7 @@ def html(report: Report, checks: Mapping[str, Outcome], found: Curve, target: st
         section("What it was held against", *_reference(report)),
         section("What was audited, and how", _how(report, target, seed)),
         *(section("Notes", tag("ul", *(tag("li", note) for note in report.notes))) for _ in report.notes[:1]),
-        section("The command", code(command)),
+        section("The command", code(command, wrap=True)),
     ]
     return page(title, *parts)
 
