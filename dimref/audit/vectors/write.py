@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from dimref import ROOMS, __version__
+from dimref import __version__
 from dimref.audit.vectors import EXCEPTIONS, multiview, networks, scores, tables, training
-from dimref.audit.vectors.case import Case, compute
+from dimref.audit.vectors.case import Case, compute, home_of
 from dimref.laws import equations
 from dimref.training.files import replace
 from dimref.trees import leaves
@@ -32,19 +32,6 @@ HOW_TO_READ = (
     "multiples of 1/1024, exact in float32, except probability tables, channels and covariances (float64). Infinite outputs "
     "are meant. Compare float64 to about 1e-12 and float32 to about 1e-5 of the array's largest element."
 )
-
-HOMES = {  # the modules of functions whose published names are shorter
-    "amdim": "amdim.objective",
-    "augment": "amdim.augmentation",
-    "multiscale": "amdim.encoder",
-    "encoders.fold": "engine.folded",
-    "encoders.encode_folded": "engine.folded",
-    **{name: f"{room}.{name}" for name, room in ROOMS.items()},
-}
-RENAMED = {  # published names stay
-    "discriminators.concat_square": "discriminators.concat_scores",
-    "discriminators.dot_square": "discriminators.dot_scores",
-}
 
 
 def every_case() -> Iterator[Case]:
@@ -113,12 +100,6 @@ def key_of(case: Case, role: str, name: str) -> str:
     """The array's name in its file, in plain ASCII: function/case/role/name."""
     plain = re.sub(r"[^0-9A-Za-z.-]+", "_", case.name.replace("×", "x")).strip("_")
     return f"{case.function.partition('.')[2]}/{plain}/{role}/{name}"
-
-
-def home_of(function: str) -> str:
-    """Where a function of a published name is defined: "theory.information.entropy" for information.entropy."""
-    module, _, name = RENAMED.get(function, function).partition(".")
-    return f"{HOMES.get(function, HOMES.get(module, module))}.{name}"
 
 
 def _describe(function: str) -> dict[str, Any]:
