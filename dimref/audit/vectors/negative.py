@@ -64,6 +64,9 @@ def _inputs(case: Case, form: Form) -> Inputs | None:
     if not set(form.signature.arguments) <= there.keys():
         return None
     inputs = {name: there[name] for name in form.signature.arguments}
+    if case.function == "layers.conv2d":  # im2col's matrix
+        kernel = case.options["kernel"]
+        inputs["w"] = inputs["w"].reshape(kernel, kernel, -1, inputs["w"].shape[-1])
     if "weight" not in case.inputs:
         return inputs
     weight = case.inputs["weight"]
@@ -72,7 +75,7 @@ def _inputs(case: Case, form: Form) -> Inputs | None:
 
 
 def _arrays(case: Case, form: Form, function: Callable[[Inputs], Tree], inputs: Inputs) -> Arrays:
-    """The differentiated output of a function and its gradients, by role and by their names in the case.
+    """The outputs of a function, or its main one, and its gradients, by role and by their names in the case.
 
     Empty for a mistake that needs other shapes.
     """
@@ -81,13 +84,14 @@ def _arrays(case: Case, form: Form, function: Callable[[Inputs], Tree], inputs: 
     except (ValueError, IndexError):
         return {}
     main = form.signature.of or case.of
+    outputs = {name: array for name, array in answer.value.items() if name in case.outputs}
     paths = {path.rpartition("/")[2]: path for path, _ in leaves(case.inputs)}
     wanted = {name.partition("/")[0] for name in case.differentiate}
-    found = _named("outputs", {case.of: answer.value[main]})
+    found = _named("outputs", outputs or {case.of: answer.value[main]})
     for path, gradient in leaves(answer.gradients):
         name = path if path.partition("/")[0] in case.inputs else paths[path]
         if name.partition("/")[0] in wanted:
-            found["gradients", name] = gradient
+            found["gradients", name] = gradient.reshape(dict(leaves(case.inputs))[name].shape)
     return found
 
 
