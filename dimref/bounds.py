@@ -1,13 +1,13 @@
-"""Lower bounds on mutual information: scores in, nats out.
+"""Bounds on mutual information, lower ones unless said: scores in, nats out.
 
 P is the joint distribution of a pair (x, y), Q the product of its marginals, R = log P/Q, I = E_P[R] the mutual
 information, sp(t) = log(1 + eᵗ). A score T = T(x, y) of a critic is high where it takes a pair for one from P.
 
-`dv`, `mine`, `nwj`, `jsd`, `plug_in`, `tuba` and `smile` take two arrays, and raise ValueError where their shapes do not fit
-each other or one is empty:
+`dv`, `mine`, `nwj`, `jsd`, `plug_in`, `tuba`, `smile` and `club` take two arrays, and raise ValueError where their shapes
+do not fit each other or one is empty:
     joint: scores of positive pairs, from P, (N,) or (N, L).
     product: scores of negative pairs, from Q, (P,) or (P, L).
-`infonce` and `infonce_certified` take a score matrix, and raise ValueError where it is not one:
+`infonce`, its kin and `leave_one_out` take a score matrix, and raise ValueError where it is not one:
     scores: scores[i, j(, l)] = T(x_i (at location l), y_j), (N, N) or (N, N, L), N ≥ 2: row = image, column =
         representation; positive pairs on the diagonal.
 With a last axis of L locations every bound is computed per location, then averaged; pooling all locations into one
@@ -17,8 +17,6 @@ expectation, as some public code does, changes what takes the logarithm of a mea
 Every value is a scalar in nats and larger is better: a loss is its negative. Values stay finite for scores of ±1e4, except
 where e^T itself leaves the number range: then NWJ, TUBA and the plug-in are −inf, their right limit.
 """
-
-from __future__ import annotations
 
 import math
 
@@ -54,11 +52,11 @@ def mine(joint: Array, product: Array, log_average: Array | None, rate: float = 
     log A is stored in place of A, per location. A is updated before it is used, A ← (1 − rate)·A + rate·E_Q[e^T], so that
     the ratio E_Q[e^T]/A never exceeds 1/rate.
 
+    Returns the bound, and the new log A, untraced.
+
     Args:
         log_average: log A before this batch, () or (L,), else ValueError; None at the first batch, which is its own average.
         rate: weight of the newest batch, in (0, 1], else ValueError.
-    Returns:
-        The bound, and the new log A, untraced.
     Source: arXiv 1801.04062, eq. (12) and section 3.2.
     """
     _check_pairs("mine", joint, product)
@@ -113,10 +111,8 @@ def plug_in(joint: Array, product: Array) -> Array:
 def tuba(joint: Array, product: Array, joint_log_a: Array, product_log_a: Array) -> Array:
     """The bound with a baseline a(y) > 0, 1 + E_P[T − log a(y)] − E_Q[e^T / a(y)] ≤ I; tight at T − log a = R.
 
-    a = e gives `nwj`, a = 1 gives `plug_in`; no constant a does better than `dv`, an a(y) may.
-
-    Args:
-        joint_log_a, product_log_a: log a at the y of each pair, of the scores' shapes; else ValueError.
+    a = e gives `nwj`, a = 1 gives `plug_in`; no constant a does better than `dv`, an a(y) may. `joint_log_a` and
+    `product_log_a` are log a at the y of each pair, of the scores' shapes; else ValueError.
     Source: arXiv 1905.06922, eq. (6).
     """
     _check_pairs("tuba", joint, product)
@@ -137,6 +133,15 @@ def smile(joint: Array, product: Array, tau: float) -> Array:
     if not tau >= 0:
         raise ValueError(f"smile: tau must be ≥ 0, was {tau}")
     return ops.mean(joint) - ops.mean(ops.logmeanexp(anp.clip(product, -tau, tau), axis=0))
+
+
+def club(joint: Array, product: Array) -> Array:
+    """CLUB, E_P[T] − E_Q[T]: **above** I at T = R + c(x) + d(y), as log p(y|x); of another T nothing follows.
+
+    Source: arXiv 2006.12013, theorem 3.1.
+    """
+    _check_pairs("club", joint, product)
+    return ops.mean(joint) - ops.mean(product)
 
 
 def _check_pairs(name: str, joint: Array, product: Array) -> None:
@@ -184,12 +189,41 @@ def infonce_certified(scores: Array) -> Array:
     return _log_softmax_of_positive(positive, _over_locations(others) - math.log(locations), n)
 
 
+def leave_one_out(scores: Array) -> Array:
+    """InfoNCE without the positive among its candidates, mean(T_pos − log mean_{x' ≠ x} e^T).
+
+    In expectation **above** I at T = R + c(y), as log p(y|x); of another T nothing follows.
+    Source: arXiv 1905.06922, section 2 (leave one out upper bound).
+    """
+    positive, others = _positives_and_others("leave_one_out", scores)
+    return ops.mean(positive - ops.logmeanexp(others, axis=1))
+
+
+def infonce_interpolated(scores: Array, log_a: float, alpha: float) -> Array:
+    """α-InfoNCE, 1 + E[T_pos − log b] − E[e^T/b] ≤ I, with b = α·m + (1 − α)·a and m the mean of e^T over N − 1 candidates.
+
+    α = 0 is `tuba` at a constant a, α = 1 InfoNCE of the batch without one x, averaged. N ≥ 3, 0 ≤ α ≤ 1, else ValueError.
+    Source: arXiv 1905.06922, section 2 (nonlinearly interpolated lower bounds).
+    """
+    positive, others = _positives_and_others("infonce_interpolated", scores)
+    n = others.shape[0]
+    if n < 3 or not 0 <= alpha <= 1:
+        raise ValueError(f"infonce_interpolated: N must be ≥ 3 and alpha in [0, 1], was {n} and {alpha}")
+    log_alpha, log_rest = (math.log(weight) if weight else -math.inf for weight in (alpha, 1 - alpha))
+    at = np.arange(n - 1, like=stop_gradient(others))
+    without_one = at[:-1] + (at[:-1] >= at[:, None])  # row k: 0 … N − 2 but k
+    rest = ops.logsumexp(ops.gather(ops.transpose(others, (1, 0, 2)), without_one), axis=1)  # (x left out, y, L)
+    log_b = anp.logaddexp(anp.logaddexp(positive, rest) - math.log(n - 1) + log_alpha, log_a + log_rest)
+    log_b_of_others = anp.logaddexp(ops.logmeanexp(others, axis=1, keepdims=True) + log_alpha, log_a + log_rest)
+    with np.errstate(over="ignore"):
+        return 1.0 + ops.mean(positive - log_b) - ops.mean(anp.exp(others - log_b_of_others))
+
+
 def infonce_sampled(positives: Array, negatives: Array) -> Array:
     """InfoNCE from each positive's score and its K − 1 sampled negatives: log K + mean(T_pos − log Σ_K e^T) ≤ log K.
 
-    Args:
-        positives: T(x_j, y_j), (N,) or (N, L).
-        negatives: T(x', y_j) of K − 1 other images x' for each y_j, (K−1, N) or (K−1, N, L); else ValueError.
+    `positives` are T(x_j, y_j), (N,) or (N, L); `negatives` T(x', y_j) of K − 1 other images x' for each y_j, (K−1, N) or
+    (K−1, N, L); else ValueError.
     Source: arXiv 1807.03748, eq. (4); arXiv 1808.06670, eq. (5).
     """
     if positives.ndim not in (1, 2) or 0 in positives.shape:
@@ -220,7 +254,6 @@ def _over_locations(others: Array) -> Array:
 
 def ceiling(bound: str, candidates: int | None = None) -> float:
     """The largest value in nats of a bound on any batch: log 4 (jsd), log K (infonce, K ≥ 2), inf (dv, mine, nwj).
-
     Source: arXiv 1905.06922, section 2.3 (log K); Lin 1991, IEEE Trans. Inf. Theory 37(1) (JS ≤ log 2).
     """
     if bound == "infonce":

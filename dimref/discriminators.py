@@ -5,8 +5,6 @@ concat critic serves both, and a local score on a 1×1 map *is* a global score. 
 final score: a critic needs both signs. A wrong shape is a ValueError that names the argument, what it must be and was.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -34,16 +32,14 @@ def concat_pairs(parameters: Tree, features: Array, y: Array, index: Array) -> t
     """Scores of the positive pairs, and of one negative pair for each: (N, L), (N, L).
 
     The first layer splits, W·[f, y] = W_f·f + W_y·y: both products are computed once and shared by positive and negative
-    pairs, and pairing x_i with y_{index[i, l]} only gathers rows of the second.
-
-    Args:
-        index: (N,) or (N, L), from `negatives.roll` or `negatives.derangements`.
+    pairs, and pairing x_i with y_{index[i, l]} only gathers rows of the second. The index is (N,) or (N, L), from
+    `negatives.roll` or `negatives.derangements`.
     Source: arXiv 1808.06670, appendix A.2 and figure 6 (concat-and-convolve); eq. (6) for the local pairs.
     """
-    index = by_location(features, y, index)
+    index = index_by_location(features, y, index)
     a, c = _first_layer(parameters, features, y)
-    joint = score(parameters, ops.relu(ops.add(a, ops.reshape(c, (c.shape[0], 1, c.shape[1])))))
-    product = score(parameters, ops.relu(ops.add(a, ops.gather(c, index))))
+    joint = concat_head(parameters, ops.relu(ops.add(a, ops.reshape(c, (c.shape[0], 1, c.shape[1])))))
+    product = concat_head(parameters, ops.relu(ops.add(a, ops.gather(c, index))))
     return joint, product
 
 
@@ -52,7 +48,7 @@ def _first_layer(parameters: Tree, features: Array, y: Array) -> tuple[Array, Ar
     return layers.linear(parameters["feature"], features), layers.linear(parameters["representation"], y)
 
 
-def by_location(features: Array, y: Array, index: Array) -> Array:
+def index_by_location(features: Array, y: Array, index: Array) -> Array:
     """`index` at each location, (N, L): an index (N,) is the same at all."""
     check("concat", features, y)
     if index.shape not in ((y.shape[0],), features.shape[:2]):
@@ -62,21 +58,19 @@ def by_location(features: Array, y: Array, index: Array) -> Array:
 
 def concat_scores(parameters: Tree, features: Array, y: Array) -> Array:
     """The score matrix of all pairs, scores[i, j, l] = T(f_il, y_j): (N, N, L), at the cost of N²·L evaluations.
-
     Source: arXiv 1808.06670, appendix A.2 (concat-and-convolve); eq. (5) for all pairs.
     """
     check("concat", features, y)
     a, c = _first_layer(parameters, features, y)
     n, locations, units = a.shape
     a, c = ops.reshape(a, (n, 1, locations, units)), ops.reshape(c, (1, n, 1, units))
-    return score(parameters, ops.relu(ops.add(a, c)))
+    return concat_head(parameters, ops.relu(ops.add(a, c)))
 
 
 def concat_candidates(parameters: Tree, features: Array, y: Array, index: Array) -> tuple[Array, Array]:
     """Scores for `bounds.infonce_sampled`: positives (N, L) and, for each y_j, those of x_{index[k, j]}, (K−1, N, L).
 
-    Args:
-        index: (K−1, N), from `negatives.sampled`.
+    The index is (K−1, N), from `negatives.sampled`.
     Source: arXiv 1808.06670, eq. (5) with K − 1 sampled negatives.
     """
     check("concat", features, y)
@@ -85,14 +79,13 @@ def concat_candidates(parameters: Tree, features: Array, y: Array, index: Array)
         raise ValueError(f"concat_candidates: index must be (K−1, {n}), was {index.shape}")
     a, c = _first_layer(parameters, features, y)
     c = ops.reshape(c, (n, 1, c.shape[1]))
-    positives, *negatives = [
-        score(parameters, ops.relu(ops.add(of_k, c))) for of_k in (a, *(ops.gather(a, row) for row in index))
-    ]
-    return positives, ops.concatenate([ops.reshape(scores, (1, *scores.shape)) for scores in negatives])
+    positives = concat_head(parameters, ops.relu(ops.add(a, c)))
+    of_rows = [concat_head(parameters, ops.relu(ops.add(ops.gather(a, row), c))) for row in index]
+    return positives, ops.concatenate([ops.reshape(scores, (1, *scores.shape)) for scores in of_rows])
 
 
-def score(parameters: Tree, hidden: Array) -> Array:
-    """The critic's layers after the first, from its ReLU's output: (..., U) → (...)."""
+def concat_head(parameters: Tree, hidden: Array) -> Array:
+    """The concat critic's layers after the first, from the output of that layer's ReLU: (..., U) → (...)."""
     hidden = layers.linear(parameters["hidden"], hidden, relu=True)
     return ops.reshape(layers.linear(parameters["score"], hidden), hidden.shape[:-1])
 
@@ -103,33 +96,32 @@ def score(parameters: Tree, hidden: Array) -> Array:
 def init_dot(rng: np.random.Generator, features: int, representation: int, units: int = 2048) -> Tree:
     """Parameters of the two embeddings F → E and D → E of the dot critic, E = 2048."""
     return {
-        "feature": _init_embedding(rng, features, units),
-        "representation": _init_embedding(rng, representation, units),
-    }
-
-
-def _init_embedding(rng: np.random.Generator, n_in: int, units: int) -> Tree:
-    return {
-        "hidden": layers.init_linear(rng, n_in, units),
-        "out": layers.init_linear(rng, units, units),
-        "shortcut": layers.init_linear(rng, n_in, units, bias=False),
-        "norm": layers.init_norm(units),
+        side: {
+            "hidden": layers.init_linear(rng, n_in, units),
+            "out": layers.init_linear(rng, units, units),
+            "shortcut": layers.init_linear(rng, n_in, units, bias=False),
+            "norm": layers.init_norm(units),
+        }
+        for side, n_in in (("feature", features), ("representation", representation))
     }
 
 
 @region
 def dot_scores(parameters: Tree, features: Array, y: Array) -> Array:
-    """The score matrix of all pairs, scores[i, j, l] = ⟨a(f_il), b(y_j)⟩ / √E: (N, N, L), by one matrix product.
+    """The score matrix of all pairs, scores[i, j, l] = ⟨a(f_il), b(y_j)⟩ / √E: (N, N, L).
 
     Layer norm starts both embeddings at the length √E, so 1/√E keeps the first scores of order 1. Public code for this
     paper omits the factor, and starts with its softmax saturated; that of its successor, arXiv 1906.00910, has it.
     Source: arXiv 1808.06670, appendix A.2 and figure 7 (encode-and-dot-product); eq. (5).
     """
     check("dot", features, y)
-    a = embed(parameters["feature"], features)
-    b = embed(parameters["representation"], y)
-    n, locations, units = a.shape
-    products = ops.matmul(ops.reshape(a, (n * locations, units)), ops.transpose(b, (1, 0)))
+    return score_matrix(embed(parameters["feature"], features), embed(parameters["representation"], y))
+
+
+def score_matrix(f: Array, y: Array) -> Array:
+    """scores[i, j, l] = ⟨f_il, y_j⟩ / √E of vectors f, (N, L, E), and y, (N, E): (N, N, L), by one matrix product."""
+    n, locations, units = f.shape
+    products = ops.matmul(ops.reshape(f, (n * locations, units)), ops.transpose(y, (1, 0)))
     return ops.transpose(ops.reshape(products * (1 / math.sqrt(units)), (n, locations, n)), (0, 2, 1))
 
 
@@ -160,7 +152,6 @@ def init_prior(rng: np.random.Generator, representation: int, hidden: tuple[int,
 
 def prior_logits(parameters: Tree, y: Array) -> Array:
     """d(y), the log odds that y came from the prior: (B, D) → (B,). D(y) = σ(d(y)).
-
     Source: arXiv 1808.06670, section 3.3 and appendix A.2.
     """
     if y.ndim != 2:
@@ -172,7 +163,6 @@ def prior_logits(parameters: Tree, y: Array) -> Array:
 
 def gradient_penalty(parameters: Tree, z: Array) -> Array:
     """R1: ½·E_z‖∇_z d(z)‖² at draws z of the prior, a scalar; (B, D).
-
     Source: arXiv 1801.04406, eq. (9) (Mescheder, Geiger & Nowozin), without its weight.
     """
     _, slope, _ = value_and_gradients(lambda at: (ops.total(prior_logits(parameters, at)), {}), z)

@@ -7,8 +7,7 @@ black until every halving is whole, 28×28 to 32×32. The local map is the one b
 A wrong shape is a ValueError that names the argument, what it must be and was.
 """
 
-from __future__ import annotations
-
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,17 +30,12 @@ class Layout:
     representation: int = 64  # D
 
     def __post_init__(self) -> None:
-        if self.size < 4 or self.channels not in (1, 3):
-            shape = f"{self.size}×{self.size}×{self.channels}"
-            raise ValueError(f"encoder: images must be at least 4×4 with 1 or 3 channels, were {shape}")
+        check_size(self.size, self.channels)
 
     @property
     def depth(self) -> int:
         """Number of convolutions; two at least, so that there is a map before the last."""
-        depth = 2
-        while -(-self.size // 2**depth) > 4:
-            depth += 1
-        return depth
+        return max(2, math.ceil(math.log2(self.size / 4)))
 
     @property
     def padded(self) -> int:
@@ -100,12 +94,9 @@ def init_encoder(rng: np.random.Generator, layout: Layout) -> tuple[Tree, Tree]:
 
 def encode(parameters: Tree, state: Tree, images: Array, layout: Layout, training: bool) -> tuple[Encoding, Tree]:
     """Encode images (B, H, W, C), float in [−1, 1] from `scale`; returns the encoding and the new model state.
-
     Source: arXiv 1808.06670, section 4 and appendix A.2 (encoder architecture).
     """
-    expected = (layout.padded, layout.padded, layout.channels)
-    if images.ndim != 4 or images.shape[1:] != expected:
-        raise ValueError(f"encode: images must be (B, {', '.join(map(str, expected))}), were {images.shape}")
+    check_images(images, layout)
     running: Tree = {}
     maps = [images]
     for k in range(1, layout.depth + 1):
@@ -120,10 +111,22 @@ def encode(parameters: Tree, state: Tree, images: Array, layout: Layout, trainin
 # ---- shapes
 
 
+def check_size(size: int, channels: int) -> None:
+    """Raise ValueError unless an encoder can be made for images of that size."""
+    if size < 4 or channels not in (1, 3):
+        raise ValueError(f"encoder: images must be at least 4×4 with 1 or 3 channels, were {size}×{size}×{channels}")
+
+
+def check_images(images: Array, layout: Any) -> None:
+    """Raise ValueError unless images are (B, H, W, C) of the padded size of a layout, this one or AMDIM's."""
+    expected = (layout.padded, layout.padded, layout.channels)
+    if images.ndim != 4 or images.shape[1:] != expected:
+        raise ValueError(f"encode: images must be (B, {', '.join(map(str, expected))}), were {images.shape}")
+
+
 def flatten(feature_map: Array) -> Array:
     """(B, M, M, F) → (B, M·M·F), in the order (row, column, channel)."""
-    b, high, wide, channels = feature_map.shape
-    return ops.reshape(feature_map, (b, high * wide * channels))
+    return ops.reshape(feature_map, (feature_map.shape[0], -1))
 
 
 def by_location(feature_map: Array) -> Array:
@@ -133,20 +136,13 @@ def by_location(feature_map: Array) -> Array:
 
 
 def scale(images: Array, layout: Any) -> Array:
-    """uint8 images (B, H, W, C) → float32 in [−1, 1], padded with black.
-
-    Args:
-        layout: any with `size`, `channels` and `padded`; AMDIM has its own.
-    """
+    """uint8 images (B, H, W, C) of a layout's size → float32 in [−1, 1], padded with black."""
     expected = (layout.size, layout.size, layout.channels)
     if images.dtype != np.uint8 or images.shape[1:] != expected:
-        required = f"uint8 (B, {', '.join(map(str, expected))})"
-        raise ValueError(f"scale: images must be {required}, were {images.dtype} {images.shape}")
+        sizes = ", ".join(map(str, expected))
+        raise ValueError(f"scale: images must be uint8 (B, {sizes}), were {images.dtype} {images.shape}")
     margin = layout.padded - layout.size
     if margin:
         before = margin // 2
         images = np.pad(images, ((0, 0), (before, margin - before), (before, margin - before), (0, 0)))
-    scaled = images.astype(np.float32)
-    scaled *= 2 / 255
-    scaled -= 1
-    return scaled
+    return images.astype(np.float32) * (2 / 255) - 1

@@ -8,8 +8,6 @@ Initial weights are uniform on ±1/√fan_in, biases too: the default of PyTorch
 a = √5), so that a comparison with a PyTorch twin starts level. TensorFlow's Glorot default is another valid choice.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -18,6 +16,8 @@ from dimref import ops
 from dimref.ops import Pair
 from dimref.tape import region, stop_gradient
 from dimref.trees import Array, Tree
+
+Size = int | Pair  # along height and width; one number for both
 
 EPSILON = 1e-5  # added to a variance before its root, as in PyTorch
 MOMENTUM = 0.1  # weight of the newest batch in the running statistics, as in PyTorch (Keras writes 1 − this)
@@ -41,13 +41,13 @@ def linear(parameters: Tree, x: Array, relu: bool = False) -> Array:
     if x.shape[-1] != n_in:
         raise ValueError(f"linear: x must have {n_in} features on its last axis, was {x.shape}")
     rows = x if x.ndim == 2 else ops.reshape(x, (math.prod(x.shape[:-1]), n_in))
-    out = affine(rows, parameters["w"], parameters.get("b"), relu)
+    out = linear_rows(rows, parameters["w"], parameters.get("b"), relu)
     return out if x.ndim == 2 else ops.reshape(out, (*x.shape[:-1], n_out))
 
 
 @region
-def affine(x: Array, w: Array, b: Array | None, relu: bool) -> Array:
-    """x·w + b for a matrix of rows (b None: x·w); with relu, max(·, 0) of it."""
+def linear_rows(x: Array, w: Array, b: Array | None, relu: bool) -> Array:
+    """`linear` of a matrix x of rows, its parameters one by one: x·w + b (b None: x·w), with relu max(·, 0) of it."""
     out = ops.matmul(x, w)
     out = out if b is None else ops.add(out, b)
     return ops.relu(out) if relu else out
@@ -68,15 +68,13 @@ def linear_sum(first: Tree, x: Array, second: Tree, y: Array) -> Array:
 # ---- convolution
 
 
-def init_conv2d(rng: np.random.Generator, c_in: int, c_out: int, kernel: int | Pair, bias: bool = True) -> Tree:
+def init_conv2d(rng: np.random.Generator, c_in: int, c_out: int, kernel: Size, bias: bool = True) -> Tree:
     """Parameters {"w": (kh·kw·C_in, C_out), "b": (C_out,)} of a convolution, uniform on ±1/√(kh·kw·C_in)."""
     kh, kw = _pair(kernel)
     return init_linear(rng, kh * kw * c_in, c_out, bias)
 
 
-def conv2d(
-    parameters: Tree, x: Array, kernel: int | Pair, stride: int | Pair = 1, padding: int | Pair = 0, relu: bool = False
-) -> Array:
+def conv2d(parameters: Tree, x: Array, kernel: Size, stride: Size = 1, padding: Size = 0, relu: bool = False) -> Array:
     """Cross-correlation, as every framework's convolution is: (B, H, W, C_in) → (B, H', W', C_out).
 
     out[b, p, q, o] = Σ_{i, j, c} x̃[b, p·sh + i, q·sw + j, c] · w[(i, j, c), o] + bias[o], x̃ being x padded with zeros;
@@ -98,9 +96,7 @@ def convolution(x: Array, w: Array, b: Array | None, kernel: Pair, stride: Pair,
     return linear({"w": w} if b is None else {"w": w, "b": b}, columns, relu)
 
 
-def init_conv_transpose2d(
-    rng: np.random.Generator, c_in: int, c_out: int, kernel: int | Pair, bias: bool = True
-) -> Tree:
+def init_conv_transpose2d(rng: np.random.Generator, c_in: int, c_out: int, kernel: Size, bias: bool = True) -> Tree:
     """Parameters {"w": (C_in, kh·kw·C_out), "b": (C_out,)}; fan-in kh·kw·C_out, that of PyTorch's ConvTranspose2d."""
     fan_in = math.prod(_pair(kernel)) * c_out
     parameters = init_linear(rng, c_in, fan_in, bias=False, fan_in=fan_in)
@@ -109,9 +105,7 @@ def init_conv_transpose2d(
     return parameters
 
 
-def conv_transpose2d(
-    parameters: Tree, x: Array, kernel: int | Pair, stride: int | Pair = 1, padding: int | Pair = 0
-) -> Array:
+def conv_transpose2d(parameters: Tree, x: Array, kernel: Size, stride: Size = 1, padding: Size = 0) -> Array:
     """The adjoint of `conv2d` in its input, plus a bias: (B, H, W, C_in) → (B, H', W', C_out).
 
     H' = (H − 1)·sh − 2·padding + kh: each input pixel adds a kh × kw patch to the output.
@@ -126,11 +120,11 @@ def conv_transpose2d(
     return ops.add(out, parameters["b"]) if "b" in parameters else out
 
 
-def _pair(value: int | Pair) -> Pair:
+def _pair(value: Size) -> Pair:
     return (value, value) if isinstance(value, int) else value
 
 
-def _geometry(name: str, x: Array, kernel: int | Pair, stride: int | Pair, padding: int | Pair) -> tuple[Pair, ...]:
+def _geometry(name: str, x: Array, kernel: Size, stride: Size, padding: Size) -> tuple[Pair, ...]:
     if x.ndim != 4:
         raise ValueError(f"{name}: x must be (B, H, W, C), was {x.shape}")
     kernel, stride, padding = _pair(kernel), _pair(stride), _pair(padding)
@@ -199,7 +193,6 @@ def inference_scale(parameters: Tree, running: Tree) -> tuple[Array, Array]:
 
 def layer_norm(parameters: Tree, x: Array) -> Array:
     """Normalize each vector on the last axis: gain·(x − μ)/√(σ² + ε) + shift, with the biased variance.
-
     Source: Ba, Kiros & Hinton 2016, arXiv 1607.06450, eq. (3)-(4).
     """
     return ops.add(ops.multiply(ops.standardize(x, -1, EPSILON), parameters["gain"]), parameters["shift"])

@@ -5,8 +5,6 @@ for those that do not. The index of `roll` and `derangements` gives each x a y: 
 y_{index[i, l]}; that of `sampled` gives each y its x. N = 1 leaves no negative pairs: a ValueError, as is a wrong shape.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from dimref import ops
@@ -18,10 +16,7 @@ def all_pairs(scores: Array) -> tuple[Array, Array]:
 
     The diagonal is no sample of the product: counting it there gives another quantity, with a ceiling (log N for DV).
 
-    Args:
-        scores: scores[i, j(, l)] = T(x_i, y_j), (N, N) or (N, N, L).
-    Returns:
-        joint (N,) or (N, L), product (N(N−1),) or (N(N−1), L), row by row.
+    scores[i, j(, l)] = T(x_i, y_j), (N, N) or (N, N, L) → joint (N,) or (N, L), product (N(N−1),) or (N(N−1), L), by rows.
     Source: arXiv 1808.06670, section 3.1 (all other images of the batch as negatives).
     """
     check_scores("all_pairs", scores)
@@ -63,9 +58,9 @@ def derangements(rng: np.random.Generator, n: int, locations: int) -> np.ndarray
 
 
 def sampled(rng: np.random.Generator, n: int, count: int) -> np.ndarray:
-    """`count` different negatives x_{index[k, j]} of each y_j, by `count` random shifts of the batch: (count, N).
+    """`count` different negatives x_{index[k, j]} of each y_j, index[k, j] = (j + s_k) mod N: (count, N).
 
-    index[k, j] = (j + s_k) mod N, with different s_k from 1..N−1.
+    The shifts s_k are drawn from 1..N−1 without repetition.
     """
     _check_batch("sampled", n)
     if not 1 <= count < n:

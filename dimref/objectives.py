@@ -5,12 +5,10 @@ parameters and no draws, and costs nothing. The prior is a game of two players, 
 term sees y stopped, the encoder's term sees the discriminator's parameters stopped.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -19,8 +17,11 @@ from dimref.encoders import Encoding, Layout
 from dimref.tape import stop_gradient
 from dimref.trees import Array, Tree, map_tree
 
-# |T| beyond this: σ(T) is within 1 % of 0 or 1, and where the sign is right JSD's gradient is nearly gone.
-SATURATED = math.log(99)
+Scores = tuple[Array, ...]  # a score matrix (N, N, L) alone, or (joint, product), or (positives, negatives)
+
+SATURATED = math.log(
+    99
+)  # |T| beyond it: σ(T) is within 1 % of 0 or 1; where that is right JSD's gradient is nearly gone
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Objective:
     local_weight: float  # β
     prior_weight: float  # γ
     bound: str = "jsd"
-    local_scorer: str = "concat"
+    local_scorer: str = "concat"  # the local term's critic; that of the global term is "concat"
     local_negatives: str = "shuffle"
     global_negatives: str = "shuffle"
     candidates: int = 8  # K of sampled negatives
@@ -43,17 +44,13 @@ class Objective:
         """The kind of negatives of the "local" or the "global" term."""
         return self.local_negatives if term == "local" else self.global_negatives
 
-    def critic(self, term: str) -> str:
-        """The critic of the "local" or the "global" term."""
-        return self.local_scorer if term == "local" else "concat"
-
     @property
     def weights(self) -> dict[str, float]:
         """The weights of the bounds that are maximized."""
         weights = {"local": self.local_weight, "global": self.global_weight}
         return {term: weight for term, weight in weights.items() if weight}
 
-    def for_batch(self, n: int) -> Objective:
+    def for_batch(self, n: int) -> Self:
         """The objective with no more candidates than a batch of n has images."""
         return replace(self, candidates=min(self.candidates, n))
 
@@ -90,9 +87,8 @@ def init_parameters(rng: np.random.Generator, layout: Layout, objective: Objecti
 
 def model_state(running: Tree, layout: Layout, objective: Objective, step: int) -> Tree:
     """The arrays of the model state after so many steps: MINE has averages, here 0, from the first step on."""
-    has_averages = objective.bound == "mine" and step > 0
-    averages = {t: np.zeros(_locations(t, layout), np.float32) for t in objective.weights if has_averages}
-    return {"encoder": running, "mine": averages}
+    averaged = objective.weights if objective.bound == "mine" and step > 0 else ()
+    return {"encoder": running, "mine": {t: np.zeros(_locations(t, layout), np.float32) for t in averaged}}
 
 
 def _locations(term: str, layout: Layout) -> int:
@@ -122,9 +118,14 @@ def _draw_negatives(rng: np.random.Generator, kind: str, n: int, locations: int,
 
 
 def loss(
-    parameters: Tree, state: Tree, images: Array, noise: Tree, objective: Objective, layout: Layout,
+    parameters: Tree,
+    state: Tree,
+    images: Array,
+    noise: Tree,
+    objective: Objective,
+    layout: Layout,
     training: bool = True,
-) -> tuple[Array, dict[str, Any]]:  # fmt: skip
+) -> tuple[Array, dict[str, Any]]:
     """−(α·I_global + β·I_local) + γ·(both players' prior terms), to be minimized in all parameters at once.
 
     Args:
@@ -143,7 +144,8 @@ def loss(
         scores = score(term, parameters[term], encoding, noise[term], objective)
         terms[term], average = information(scores, objective.bound, objective.negatives(term), state["mine"].get(term))
         value = value - weight * terms[term]
-        report["saturated"][term] = _saturated(scores)
+        beyond = [np.abs(stop_gradient(s)) > SATURATED for s in scores]
+        report["saturated"][term] = sum(b.sum() for b in beyond) / sum(b.size for b in beyond)
         if average is not None:
             report["state"]["mine"][term] = average
         if objective.negatives(term) == "all-locations":
@@ -154,12 +156,12 @@ def loss(
     return value, report
 
 
-def score(term: str, parameters: Tree, encoding: Encoding, noise: Tree, objective: Objective) -> tuple[Array, ...]:
-    """The scores that a bound needs: a matrix (N, N, L) alone, or (joint, product), or (positives, negatives)."""
+def score(term: str, parameters: Tree, encoding: Encoding, noise: Tree, objective: Objective) -> Scores:
+    """The scores of a term's critic that its bound needs."""
     local, last = encoding.local_map, encoding.last_map
     features = encoders.by_location(local) if term == "local" else ops.reshape(last, (last.shape[0], 1, -1))
     kind = objective.negatives(term)
-    if objective.critic(term) == "dot":
+    if term == "local" and objective.local_scorer == "dot":
         scores = discriminators.dot_scores(parameters, features, encoding.y)
     elif kind in ("shuffle", "roll"):
         return discriminators.concat_pairs(parameters, features, encoding.y, noise["index"])
@@ -170,9 +172,7 @@ def score(term: str, parameters: Tree, encoding: Encoding, noise: Tree, objectiv
     return negatives.all_pairs(scores) if kind == "all-pairs" else (scores,)
 
 
-def information(
-    scores: tuple[Array, ...], bound: str, kind: str, log_average: Array | None
-) -> tuple[Array, Array | None]:
+def information(scores: Scores, bound: str, kind: str, log_average: Array | None) -> tuple[Array, Array | None]:
     """The bound in nats of what `score` returned, and MINE's new moving average (None for every other bound)."""
     known = {"jsd": bounds.jsd, "dv": bounds.dv, "mine": bounds.mine, "nwj": bounds.nwj, "infonce": bounds.infonce}
     function = _named("bound", known, bound)
@@ -202,8 +202,3 @@ def prior_game(parameters: Tree, y: Array, z: Array, objective: Objective) -> tu
     seen = discriminators.prior_logits(map_tree(stop_gradient, parameters), sample)
     losses = {"minimax": lambda d: -ops.mean(ops.softplus(d)), "non-saturating": lambda d: ops.mean(ops.softplus(-d))}
     return game + _named("prior_loss", losses, objective.prior_loss)(seen), value
-
-
-def _saturated(scores: tuple[Array, ...]) -> Array:
-    beyond = [np.abs(stop_gradient(s)) > SATURATED for s in scores]
-    return sum(b.sum() for b in beyond) / sum(b.size for b in beyond)

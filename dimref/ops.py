@@ -1,17 +1,13 @@
 """Differentiable primitives, each with its hand-written VJP right below it.
 
 A primitive is a function of raw arrays that autograd's tape records. autograd has its own for arithmetic, exp, log and
-sqrt. The primitives below are those that autograd lacks, those whose VJPs in autograd fail on an array of another library,
-and those whose VJPs silently turn float32 into float64. Every VJP here is written with primitives, so second derivatives
-come for free.
-
-A VJP that needs only an array's shape binds it when it is made, `s=x.shape`: one that held x would hold its memory.
+sqrt; below are those that it lacks, and those whose VJPs in autograd fail on an array of another library or silently turn
+float32 into float64. Every VJP here is written with primitives, so second derivatives come for free. A VJP that needs only
+an array's shape binds it when it is made, `s=x.shape`: one that held x would hold its memory.
 
 Adjoint pairs: `cut` and `paste`, `gather` and `scatter_add`, `broadcast_to` and `sum_to`, `im2col` and `col2im`. Reductions
 take one axis, or all of them where axis is None.
 """
-
-from __future__ import annotations
 
 import math
 from collections.abc import Sequence
@@ -139,27 +135,35 @@ def sum_to(x: Array, shape: Shape) -> Array:
 defvjp(sum_to, lambda ans, x, shape: lambda g, s=x.shape: broadcast_to(g, s))
 
 
+def _reduced(x: Array, axis: int | None, keepdims: bool) -> Shape:
+    """x's shape after a reduction along an axis, or along all."""
+    one = (1,) if keepdims else ()
+    if axis is None:
+        return one * x.ndim
+    axis = normalize_axis_index(axis, x.ndim)
+    return (*x.shape[:axis], *one, *x.shape[axis + 1 :])
+
+
 def total(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
     """Σ x."""
-    if axis is not None:
-        axis = normalize_axis_index(axis, x.ndim)
-    reduced = tuple(1 if axis in (None, k) else n for k, n in enumerate(x.shape))
-    return _drop(sum_to(x, reduced), axis, keepdims)
+    return reshape(sum_to(x, _reduced(x, axis, True)), _reduced(x, axis, keepdims))
 
 
 def mean(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
     """(1/n) Σ x."""
-    return total(x, axis, keepdims) * (1.0 / _count(x, axis))
+    sums = total(x, axis, keepdims)
+    return sums * (sums.size / x.size)
 
 
 def logsumexp(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
     """log Σ exp(x); finite for finite x of any size."""
-    return _drop(_logsumexp(x, axis), axis, keepdims)
+    return reshape(_logsumexp(x, axis), _reduced(x, axis, keepdims))
 
 
 def logmeanexp(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
     """log (1/n) Σ exp(x)."""
-    return logsumexp(x, axis, keepdims) - math.log(_count(x, axis))
+    sums = logsumexp(x, axis, keepdims)
+    return sums - math.log(x.size / sums.size)
 
 
 @primitive
@@ -176,16 +180,6 @@ defvjp(_logsumexp, lambda ans, x, axis: lambda g: multiply(g, _softmax(x, ans)))
 def _softmax(x: Array, log_sum: Array) -> Array:
     """exp(x − log Σ exp(x)), by convention 0 where all are −inf."""
     return anp.exp(subtract(x, anp.clip(log_sum, float(np.finfo(x.dtype).min), math.inf)))
-
-
-def _count(x: Array, axis: int | None) -> int:
-    return math.prod(x.shape) if axis is None else x.shape[axis]
-
-
-def _drop(x: Array, axis: int | None, keepdims: bool) -> Array:
-    if keepdims:
-        return x
-    return reshape(x, () if axis is None else tuple(n for k, n in enumerate(x.shape) if k != axis % x.ndim))
 
 
 # ---- sums and products of two arrays

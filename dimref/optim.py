@@ -1,7 +1,5 @@
 """Adam, over nested dicts of arrays."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -9,6 +7,7 @@ import numpy as np
 from dimref.tape import region
 from dimref.trees import Array, Tree, leaves, map_tree
 
+Floats = tuple[float, float]
 Moments = tuple[Array, Array, Array, Array]  # a parameter p, its gradient g, and its moments m and v
 
 
@@ -22,39 +21,35 @@ def adam_step(
     gradients: Tree,
     state: Tree,
     lr: float = 1e-4,
-    betas: tuple[float, float] = (0.9, 0.999),
+    betas: Floats = (0.9, 0.999),
     epsilon: float = 1e-8,
-    corrected: Array | None = None,
+    rates: Array | None = None,
 ) -> tuple[Tree, Tree]:
     """One step of Adam: m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², θ ← θ − lr·m̂/(√v̂ + ε), with m̂, v̂ bias-corrected.
 
     Do not use the arrays of `parameters` and `state` afterwards: a faster form of `update` overwrites them. A leaf whose
-    gradient is None (the loss does not depend on it) is unchanged; a gradient of another shape is a ValueError.
-
-    Args:
-        corrected: the result of `corrections`, as an array: a captured step reads it from memory in place of numbers.
+    gradient is None (the loss does not depend on it) is unchanged; a gradient of another shape is a ValueError. `rates`
+    are those of `step_rates`, where they are computed before: in an array that a recorded step reads each time it runs.
     Source: Kingma & Ba 2015, arXiv 1412.6980, algorithm 1.
     """
     t = state["step"] + 1
-    by_leaf = map_tree(lambda *pgmv: pgmv, parameters, gradients, state["m"], state["v"])
-    groups = {path: pgmv for path, pgmv in leaves(by_leaf) if pgmv[1] is not None}
-    for path, (p, g, _, _) in groups.items():
-        if np.shape(g) != np.shape(p):
+    of_leaves = list(leaves(map_tree(lambda *pgmv: pgmv, parameters, gradients, state["m"], state["v"])))
+    for path, (p, g, _, _) in of_leaves:
+        if g is not None and np.shape(g) != np.shape(p):
             raise ValueError(f"adam_step: the gradient of {path} must be {np.shape(p)}, was {np.shape(g)}")
-    rates = corrections(t, lr, betas, epsilon) if corrected is None else corrected
-    updated = dict(zip(groups, update(list(groups.values()), rates, betas), strict=True)) if groups else {}
+    chosen = step_rates(t, lr, betas, epsilon) if rates is None else rates
+    updated = iter(update([pgmv for _, pgmv in of_leaves if pgmv[1] is not None], chosen, betas))
+    new = [(p, m, v) if g is None else next(updated) for _, (p, g, m, v) in of_leaves]
 
-    def new(tree: Tree, k: int) -> Tree:
-        values = iter([updated[path][k] if path in updated else leaf for path, leaf in leaves(tree)])
-        return map_tree(lambda _: next(values), tree)
+    def tree(k: int) -> Tree:
+        values = iter(new)
+        return map_tree(lambda _: next(values)[k], parameters)
 
-    return new(parameters, 0), {"step": t, "m": new(state["m"], 1), "v": new(state["v"], 2)}
+    return tree(0), {"step": t, "m": tree(1), "v": tree(2)}
 
 
 @region
-def update(
-    groups: list[Moments], rates: tuple[float, float] | Array, betas: tuple[float, float]
-) -> list[tuple[Array, Array, Array]]:
+def update(groups: list[Moments], rates: Floats | Array, betas: Floats) -> list[tuple[Array, Array, Array]]:
     """The new p, m and v of each parameter: p − rate·m/(√v + floor)."""
     rate, floor = rates
 
@@ -68,10 +63,8 @@ def update(
     return [of_one(*group) for group in groups]
 
 
-def corrections(
-    t: int, lr: float, betas: tuple[float, float] = (0.9, 0.999), epsilon: float = 1e-8
-) -> tuple[float, float]:
-    """(rate, floor): step t's lr and ε for uncorrected moments, t counted from 1. They absorb the moments' bias:
+def step_rates(t: int, lr: float, betas: Floats = (0.9, 0.999), epsilon: float = 1e-8) -> Floats:
+    """(rate, floor): lr and ε of step t, counted from 1, for the moments as they are. They absorb the moments' bias:
 
     lr·m̂/(√v̂ + ε) = rate·m/(√v + floor), rate = lr·√(1 − β₂ᵗ)/(1 − β₁ᵗ), floor = ε·√(1 − β₂ᵗ).
     Source: Kingma & Ba 2015, arXiv 1412.6980, end of section 2.

@@ -1,48 +1,36 @@
 """One training step, as a pure function: the gradient of a loss, then Adam."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from dimref.optim import adam_step
 from dimref.tape import value_and_gradients
 from dimref.trees import Array, Tree
 
-Loss = Callable[[Tree, Tree, Array, Tree], tuple[Array, dict[str, Any]]]
-
-
-class Step(NamedTuple):
-    """A step's result: new parameters, model state and Adam's state, and the loss's report."""
-
-    parameters: Tree
-    state: Tree
-    adam: Tree
-    report: dict[str, Any]
-
 
 def train_step(
-    loss: Loss,
+    loss: Callable[..., tuple[Array, dict[str, Any]]],
     parameters: Tree,
     state: Tree,
     adam: Tree,
     images: Array,
     noise: Tree,
     lr: float,
-    corrected: Array | None = None,
+    rates: Array | None = None,
     check: Callable[[Array, Tree, dict[str, Any]], None] = lambda value, gradients, report: None,
-) -> Step:
-    """Minimize the loss by one step of Adam on one batch; `adam_step` may overwrite the arrays of `parameters` and `adam`.
+) -> tuple[Tree, Tree, Tree, dict[str, Any]]:
+    """Minimize the loss by one step of Adam on one batch; the new parameters, model state, Adam's state, and the report.
+
+    Do not use the arrays of `parameters` and `adam` afterwards, as in `adam_step`.
 
     Args:
         loss: (parameters, state, images, noise) → (scalar, {"terms", "state": new model state, …}), such as
             `objectives.loss` with its objective and layout filled in.
-        state: model state: running statistics, MINE's averages. adam: from `optim.init_adam`.
+        state: model state: running statistics, MINE's averages. adam: from `optim.init_adam`. rates: see `adam_step`.
         images: (B, H, W, C) from `encoders.scale`. noise: from `objectives.draw_noise`.
-        corrected: see `adam_step`.
         check: called with the loss, the gradients and the report before the update, which an exception of it prevents.
     """
     value, gradients, report = value_and_gradients(loss, parameters, state, images, noise)
     check(value, gradients, report)
-    parameters, adam = adam_step(parameters, gradients, adam, lr, corrected=corrected)
-    return Step(parameters, report["state"], adam, report)
+    parameters, adam = adam_step(parameters, gradients, adam, lr, rates=rates)
+    return parameters, report["state"], adam, report

@@ -1,20 +1,15 @@
 """autograd's tape over a nested dict of parameters, and the registry of other implementations.
 
-The reference states every function once, in its plain form. `region` and `primitive` enter a function in the registry, and
-`implement` adds a faster form of it, for the arguments which that form accepts. The reference imported alone runs the
-plain forms. "Traced" means recorded on the tape: a gradient flows through it.
+The reference states every function once, in its plain form, and runs it. `region` and `primitive` enter a function in the
+registry; `implement` adds another form, for the arguments that it accepts. "Traced" means recorded on the tape.
 
 autograd's own `grad` of a dict fills a zero copy of the whole dict for every entry it reads. In `value_and_gradients` each
-leaf is a root of the tape of its own, so a gradient is written once. The backward sweep is autograd's own, except that it
-ends at many roots.
+leaf is a root of the tape, so a gradient is written once; the backward sweep is autograd's own, but ends at many roots.
 """
-
-from __future__ import annotations
 
 import contextlib
 import dataclasses
 import functools
-import inspect
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
@@ -28,59 +23,53 @@ from dimref.trees import Array, Tree, map_tree
 
 # ---- the registry of implementations
 
+Region = Any  # a function with two attributes: `plain`, its plain form, and `implementations`, the list of the others
+REGIONS: dict[str, Region] = {}  # every region and primitive, by a name such as "ops.im2col"
+_plain: ContextVar[bool] = ContextVar("plain", default=False)
+
 
 @dataclasses.dataclass(frozen=True)
 class Implementation:
-    """Another form of a region, and whether it accepts given arguments: `function` and `applies` take the region's own."""
+    """Another form of a region, for the arguments for which `applies` is true; both functions take the region's own."""
 
     name: str
     function: Callable[..., Any]
     applies: Callable[..., bool]
 
 
-REGIONS: dict[str, Callable[..., Any]] = {}  # every region and primitive, by a name such as "ops.im2col"
-_plain: ContextVar[bool] = ContextVar("plain", default=False)
-
-
-def region(plain: Callable[..., Any]) -> Callable[..., Any]:
+def region(plain: Callable[..., Any]) -> Region:
     """A function of traced arrays that may have other implementations, each with derivatives of its own."""
-    others: list[Implementation] = []
+    implementations: list[Implementation] = []
 
     @functools.wraps(plain)
-    def chosen(*args: Any) -> Any:
-        if others and not _plain.get():
-            for other in others:
-                if other.applies(*args):
-                    return other.function(*args)
+    def run(*args: Any) -> Any:
+        for other in () if _plain.get() else implementations:
+            if other.applies(*args):
+                return other.function(*args)
         return plain(*args)
 
-    return _register(chosen, plain, others)
+    return _register(run, plain, implementations)
 
 
-def primitive(plain: Callable[..., Any]) -> Callable[..., Any]:
+def primitive(plain: Callable[..., Any]) -> Region:
     """A region of raw arrays that autograd's tape records as one node; its VJP is defined below it."""
     place = region(plain)
-    return _register(tracer.primitive(place), plain, place.implementations)  # type: ignore[attr-defined]
+    return _register(tracer.primitive(place), plain, place.implementations)
 
 
-def _register(place: Callable[..., Any], plain: Callable[..., Any], others: list[Implementation]) -> Callable[..., Any]:
-    place.implementations = others  # type: ignore[attr-defined]
+def _register(place: Region, plain: Callable[..., Any], implementations: list[Implementation]) -> Region:
+    place.plain, place.implementations = plain, implementations
     REGIONS[f"{plain.__module__.removeprefix('dimref.')}.{plain.__name__}"] = place
     return place
 
 
-def implement(place: Callable[..., Any], name: str, function: Callable[..., Any], applies: Callable[..., bool]) -> None:
-    """Compute the region `place` by `function` wherever `applies(*args)`; replaces its implementation of the same name.
+def implement(place: Region, name: str, function: Callable[..., Any], applies: Callable[..., bool]) -> None:
+    """Run `function` in place of a region wherever `applies(*args)`; a name that the region has already is replaced.
 
     Where several apply, the one implemented last runs.
     """
-    others: list[Implementation] = place.implementations  # type: ignore[attr-defined]
-    others[:] = [Implementation(name, function, applies), *(other for other in others if other.name != name)]
-
-
-def plain_form(place: Callable[..., Any]) -> Callable[..., Any]:
-    """A region's plain form itself; the regions that it calls keep their other implementations."""
-    return inspect.unwrap(place)
+    others = [other for other in place.implementations if other.name != name]
+    place.implementations[:] = [Implementation(name, function, applies), *others]
 
 
 @contextlib.contextmanager
@@ -101,9 +90,7 @@ def stop_gradient(x: Array) -> Array:
     return getval(x)
 
 
-def value_and_gradients(
-    function: Callable[..., tuple[Array, Any]], parameters: Tree, *arguments: Any
-) -> tuple[Array, Tree, Any]:
+def value_and_gradients(function: Callable[..., Any], parameters: Tree, *arguments: Any) -> tuple[Array, Tree, Any]:
     """Evaluate `function(parameters, *arguments) -> (scalar, auxiliary)` and differentiate the scalar.
 
     Returns:
@@ -134,9 +121,8 @@ def _untraced(x: Any) -> Any:
         parts = map(_untraced, x)
         return type(x)(*parts) if hasattr(x, "_fields") else type(x)(parts)
     if dataclasses.is_dataclass(x) and not isinstance(x, type):
-        return dataclasses.replace(
-            x, **{f.name: _untraced(getattr(x, f.name)) for f in dataclasses.fields(x) if f.init}
-        )
+        fields = {f.name: _untraced(getattr(x, f.name)) for f in dataclasses.fields(x) if f.init}
+        return dataclasses.replace(x, **fields)
     return stop_gradient(x)
 
 

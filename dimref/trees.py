@@ -1,7 +1,5 @@
 """Nested dicts of arrays: parameters, model state, gradients, draws."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 
 # Tests that share the cores: BLAS's threads would wait awake, in each other's way. Read when NumPy is loaded.
@@ -55,6 +56,24 @@ def narrow(monkeypatch):
 def images(tmp_path):
     """A file of tiny images."""
     return tiny_runs.write_npz(tmp_path / "images.npz")
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """The directory of a run of three steps with every module; it is copied, not changed."""
+    root = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        tiny_runs.narrow(patch)
+        options = ("--preset", "dim-mixed", "--out", root / "run", "--quiet", "--no-plot")
+        path = tiny_runs.write_npz(root / "images.npz")
+        assert tiny_runs.invoke(*tiny_runs.small(path, *options)).exit_code == 0
+    return root / "run"
+
+
+@pytest.fixture
+def run(trained, narrow, tmp_path):
+    """A copy of that run."""
+    return shutil.copytree(trained, tmp_path / "run")
 
 
 @pytest.fixture

@@ -747,6 +747,7 @@ def test_shapes_of_further_bounds_are_checked():
         "plug_in": bounds.plug_in,
         "tuba": lambda j, p: bounds.tuba(j, p, j, p),
         "smile": lambda j, p: bounds.smile(j, p, 1.0),
+        "club": bounds.club,
     }.items():
         with pytest.raises(ValueError, match=rf"^{name}: product must be \(P, \*\(2,\)\) and not empty, was \(3,\)$"):
             bound(np.zeros((3, 2)), np.zeros(3))
@@ -760,3 +761,61 @@ def test_shapes_of_further_bounds_are_checked():
 def test_tau_is_checked(tau):
     with pytest.raises(ValueError, match=rf"^smile: tau must be ≥ 0, was {tau}$"):
         bounds.smile(np.zeros(3), np.zeros(4), tau)
+
+
+# ---- upper bounds, and the interpolation of TUBA and InfoNCE
+
+
+def loop_leave_one_out(s):
+    n = len(s)
+    means = [sum(math.exp(s[i, j]) for i in range(n) if i != j) / (n - 1) for j in range(n)]
+    return sum(s[j, j] - math.log(means[j]) for j in range(n)) / n
+
+
+def loop_interpolated(s, log_a, alpha):
+    """Every y with every other x left out, one exponential after the other."""
+    n, terms, ratios = len(s), [], []
+    for j, k in itertools.permutations(range(n), 2):
+        b, b_of_others = (
+            alpha * sum(math.exp(s[i, j]) for i in range(n) if i != out) / (n - 1) + (1 - alpha) * math.exp(log_a)
+            for out in (k, j)
+        )
+        terms.append(s[j, j] - math.log(b))
+        ratios.append(math.exp(s[k, j]) / b_of_others)
+    return 1 + sum(terms) / len(terms) - sum(ratios) / len(ratios)
+
+
+@given(seeds, st.integers(3, 5), st.sampled_from([(), (1,), (3,)]), st.sampled_from([0.0, 0.3, 1.0]))
+def test_further_bounds_of_a_matrix_equal_their_loops(seed, n, tail, alpha):
+    scores, log_a = normal(seed, n, n, *tail), float(normal(seed + 1))
+    for bound, loop in (
+        (bounds.leave_one_out, loop_leave_one_out),
+        (lambda s: bounds.infonce_interpolated(s, log_a, alpha), lambda s: loop_interpolated(s, log_a, alpha)),
+    ):
+        by_location = scores.reshape(n, n, -1)
+        expected = np.mean([loop(by_location[:, :, at]) for at in range(by_location.shape[2])])
+        assert float(bound(scores)) == pytest.approx(expected, abs=1e-10)
+    joint, product = negatives.all_pairs(scores)
+    assert float(bounds.club(joint, product)) == pytest.approx(joint.mean() - product.mean(), abs=1e-12)
+
+
+@pytest.mark.parametrize("tail", [(), (2,)])
+def test_further_bounds_of_a_matrix_on_every_kind_of_array(tail):
+    (scores,) = draw(22, (3, 3, *tail))
+    check_all(bounds.leave_one_out, scores)
+    check_all(bounds.club, *draw(23, (3, *tail), (4, *tail)))
+    for alpha in (0.0, 0.4, 1.0):
+        check_all(lambda s, alpha=alpha: bounds.infonce_interpolated(s, 0.5, alpha), scores)
+
+
+def test_the_interpolation_stays_in_range():
+    scores = np.float32(1e4) * np.eye(3, dtype=np.float32)
+    assert bounds.infonce_interpolated(scores, 1.0, 1.0) == pytest.approx(math.log(2), rel=1e-3)  # beside 1e4
+    assert bounds.infonce_interpolated(-scores, 1.0, 0.0) == pytest.approx(1 - 1e4 - 1 - 1 / math.e)
+    assert bounds.infonce_interpolated(np.full((3, 3), 1e4, np.float32), 1.0, 0.0) == -math.inf
+
+
+@pytest.mark.parametrize(("n", "alpha"), [(2, 0.5), (3, -0.1), (3, 1.1), (3, math.nan)])
+def test_arguments_of_the_interpolation_are_checked(n, alpha):
+    with pytest.raises(ValueError, match=rf"N must be ≥ 3 and alpha in \[0, 1\], was {n} and {alpha}$"):
+        bounds.infonce_interpolated(np.zeros((n, n)), 1.0, alpha)

@@ -76,15 +76,15 @@ def test_defaults_are_those_of_the_paper():
     np.testing.assert_array_equal(run_adam(theta, gradients)[0], spelled_out)
 
 
-def test_corrections_divide_the_bias_out():
+def test_rates_divide_the_bias_out():
     """lr·m̂/(√v̂ + ε) = rate·m/(√v + floor), m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ)."""
     m, v, epsilon = 0.3, 0.2, 0.05
     for t in (1, 2, 7, 1000):
         for betas in ((0.9, 0.999), (0.4, 0.3)):
             expected = 0.1 * m / (1 - betas[0] ** t) / (math.sqrt(v / (1 - betas[1] ** t)) + epsilon)
-            rate, floor = optim.corrections(t, 0.1, betas, epsilon)
+            rate, floor = optim.step_rates(t, 0.1, betas, epsilon)
             assert math.isclose(rate * m / (math.sqrt(v) + floor), expected, rel_tol=1e-12)
-        assert optim.corrections(t, 0.1) == optim.corrections(t, 0.1, (0.9, 0.999), 1e-8)
+        assert optim.step_rates(t, 0.1) == optim.step_rates(t, 0.1, (0.9, 0.999), 1e-8)
 
 
 def test_state_starts_at_zero_where_the_parameters_are(backend):
@@ -162,14 +162,14 @@ def test_a_gradient_of_another_type_is_taken_in_the_parameters(backend):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("of_rates", [np.float32, np.float64])
-def test_corrections_may_be_given_as_an_array(backend, dtype, of_rates):
+def test_rates_may_be_given_as_an_array(backend, dtype, of_rates):
     """As a captured step has them: what they would be at this step does not matter, nor does their type."""
     theta, gradient = draw(5, (3, 2), (3, 2), dtype=dtype)
     expected, _ = run_adam(theta, [gradient], lr=0.1)
     parameters = {"a": backend.to_device(theta.copy())}
-    corrected = backend.to_device(np.array(optim.corrections(1, 0.1), of_rates))
+    rates = backend.to_device(np.array(optim.step_rates(1, 0.1), of_rates))
     state = optim.init_adam(parameters)
-    found, _ = optim.adam_step(parameters, {"a": backend.to_device(gradient)}, state, lr=7.0, corrected=corrected)
+    found, _ = optim.adam_step(parameters, {"a": backend.to_device(gradient)}, state, lr=7.0, rates=rates)
     assert found["a"].dtype == dtype
     np.testing.assert_allclose(backend.to_host(found["a"]), expected, rtol=2e-7)
 

@@ -30,31 +30,31 @@ def arguments():
 
 def test_a_step_is_adam_on_the_gradient():
     parameters, state, adam, images, noise = arguments()
-    found = train_step(half_distance, parameters, state, adam, images, noise, lr=0.1)
+    found, model, new_adam, report = train_step(half_distance, parameters, state, adam, images, noise, lr=0.1)
     gradient = parameters["w"] - images + noise["c"]
-    np.testing.assert_allclose(found.parameters["w"], parameters["w"] - 0.1 * np.sign(gradient), rtol=1e-6)
-    np.testing.assert_allclose(found.adam["m"]["w"], 0.1 * gradient, rtol=1e-12)
-    assert (found.adam["step"], found.state) == (1, {"steps": 4})
+    np.testing.assert_allclose(found["w"], parameters["w"] - 0.1 * np.sign(gradient), rtol=1e-6)
+    np.testing.assert_allclose(new_adam["m"]["w"], 0.1 * gradient, rtol=1e-12)
+    assert (new_adam["step"], model) == (1, {"steps": 4})
     expected, _ = half_distance(parameters, state, images, noise)
-    assert float(found.report["terms"]["value"]) == float(expected)
-    assert type(found.report["terms"]["value"]) is type(expected)  # off the tape
+    assert float(report["terms"]["value"]) == float(expected)
+    assert type(report["terms"]["value"]) is type(expected)  # off the tape
 
 
 def test_a_step_is_a_pure_function():
     given = arguments()
     before = map_tree(np.copy, {str(k): tree for k, tree in enumerate(given)})
-    first, second = (train_step(half_distance, *given, lr=0.1) for _ in range(2))
-    np.testing.assert_array_equal(first.parameters["w"], second.parameters["w"])
+    first, second = (train_step(half_distance, *given, lr=0.1)[0] for _ in range(2))
+    np.testing.assert_array_equal(first["w"], second["w"])
     for (path, now), (_, then) in zip(
         leaves({str(k): tree for k, tree in enumerate(given)}), leaves(before), strict=True
     ):
         np.testing.assert_array_equal(now, then, err_msg=path)
 
 
-def test_corrections_may_be_given_in_place_of_lr():
-    expected = train_step(half_distance, *arguments(), lr=0.1)
-    found = train_step(half_distance, *arguments(), lr=7.0, corrected=np.array(optim.corrections(1, 0.1)))
-    np.testing.assert_allclose(found.parameters["w"], expected.parameters["w"], rtol=1e-14)
+def test_rates_may_be_given_in_place_of_lr():
+    expected, *_ = train_step(half_distance, *arguments(), lr=0.1)
+    found, *_ = train_step(half_distance, *arguments(), lr=7.0, rates=np.array(optim.step_rates(1, 0.1)))
+    np.testing.assert_allclose(found["w"], expected["w"], rtol=1e-14)
 
 
 def test_what_a_check_refuses_is_not_done():
@@ -92,9 +92,8 @@ def test_steps_of_the_objective_raise_its_bound():
     by_hand, gradients, report = value_and_gradients(loss, parameters, state, images, noise)
     expected, _ = optim.adam_step(parameters, gradients, adam, 1e-3)
     for k in range(12):
-        step = train_step(loss, parameters, state, adam, images, noise, 1e-3)
-        parameters, state, adam = step.parameters, step.state, step.adam
-        local.append(float(step.report["terms"]["local"]))
+        parameters, state, adam, found = train_step(loss, parameters, state, adam, images, noise, 1e-3)
+        local.append(float(found["terms"]["local"]))
         if k == 0:
             assert local[0] == float(report["terms"]["local"])
             for (path, ours), (_, theirs) in zip(leaves(parameters), leaves(expected), strict=True):

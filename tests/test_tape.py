@@ -15,7 +15,7 @@ from fake_cupy import STRICT, DeviceArray
 from finite_differences import away_from_zero, draw, gradients
 
 from dimref import ops, tape
-from dimref.tape import implement, plain_form, plain_forms, primitive, region, stop_gradient, value_and_gradients
+from dimref.tape import implement, plain_forms, primitive, region, stop_gradient, value_and_gradients
 
 pytestmark = pytest.mark.usefixtures("plain_forms")
 
@@ -309,7 +309,7 @@ def test_plain_forms_run_inside_and_implementations_after(places):
             raise KeyError
         assert inner() == "plain"
     assert outer() == "fast"
-    assert plain_form(outer)() == ("plain", "fast")  # itself alone: what it calls is not
+    assert outer.plain() == ("plain", "fast")  # itself alone: what it calls is not
 
 
 def test_an_implementation_of_a_primitive_takes_raw_arrays_and_keeps_the_vjp(places):
@@ -325,5 +325,5 @@ def test_an_implementation_of_a_primitive_takes_raw_arrays_and_keeps_the_vjp(pla
     value, found, _ = value_and_gradients(lambda p: (ops.total(thrice(p)), None), x)
     assert value == 9
     np.testing.assert_array_equal(found, [3, 3])
-    assert seen == [False, False]
-    assert plain_form(thrice)(x).tolist() == [3, 6]
+    assert thrice.plain(x).tolist() == [3, 6]
+    assert seen == [False, False]  # forward and backward, and not for the plain form

@@ -8,10 +8,10 @@ from dimref.amdim.objective import (
     draw_noise,
     init_parameters,
     loss,
-    score_matrix,
     soft_clip,
     views,
-)
+)  # fmt: skip
 
-__all__ = ["LOCATIONS", "Direction", "Objective", "contrast", "draw_noise", "init_parameters", "loss", "score_matrix"]
-__all__ += ["soft_clip", "views"]
+__all__ = [
+    "LOCATIONS", "Direction", "Objective", "contrast", "draw_noise", "init_parameters", "loss", "soft_clip", "views",
+]  # fmt: skip

@@ -9,8 +9,6 @@ bicubic interpolation, which leaves [0, 1], here bilinear; and torchvision jitte
 here always in the order below, so that a step does the same work each time.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -17,14 +17,13 @@ Each doubling of the size adds a block of 4×4 with stride 2, which doubles the 
 black to 32×32, 64×64, 128×128, … The maps of 7×7 and 5×5 are embedded by a residual layer of their own, with batch norm.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from dimref import layers, ops
+from dimref.encoders import check_images, check_size
 from dimref.ops import Pair
 from dimref.tape import region
 from dimref.trees import Array, Tree
@@ -58,9 +57,7 @@ class Layout:
     nrkhs: int = 256  # E, the dimension of every embedding
 
     def __post_init__(self) -> None:
-        if self.size < 4 or self.channels not in (1, 3):
-            shape = f"{self.size}×{self.size}×{self.channels}"
-            raise ValueError(f"encoder: images must be at least 4×4 with 1 or 3 channels, were {shape}")
+        check_size(self.size, self.channels)
         if min(self.ndf, self.ndepth) < 1 or self.nrkhs < self.map_channels:
             widths = f"{self.ndf}, {self.ndepth} and {self.nrkhs}"
             raise ValueError(
@@ -201,9 +198,8 @@ def features(parameters: Tree, state: Tree, images: Array, layout: Layout) -> Ar
 
 
 def _maps(parameters: Tree, images: Array, layout: Layout) -> dict[int, Array]:
-    expected = (layout.padded, layout.padded, layout.channels)
-    if images.ndim != 4 or images.shape[1:] != expected:
-        raise ValueError(f"encode: images must be (B, {', '.join(map(str, expected))}), were {images.shape}")
+    """The map of each side in SIDES, before its embedding and batch norm."""
+    check_images(images, layout)
     x = largest_map(parameters, images, layout)
     maps = {SIDES[0]: x}
     for side in SIDES[1:]:

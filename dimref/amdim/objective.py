@@ -10,15 +10,13 @@ positives of y_j are its own image's candidates, the negatives every location of
 the mean over both directions of each pair of scales (1→5, 1→7, 5→5); the penalty is on the scores before they are clipped.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from dimref import bounds, ops
+from dimref import bounds, discriminators, ops
 from dimref.amdim import augmentation
 from dimref.amdim.encoder import SMALLEST, Encoding, Layout, encode, init_encoder
 from dimref.tape import region, stop_gradient
@@ -58,7 +56,7 @@ class Objective:
         """The chosen augmentation, or the default for images of that size."""
         return self.augmentation or ("shift" if layout.padded == SMALLEST else "crop")
 
-    def for_batch(self, n: int) -> Objective:
+    def for_batch(self, n: int) -> Self:
         """The objective of a batch of n images: this one."""
         return self
 
@@ -187,14 +185,6 @@ class Direction(NamedTuple):
     saturated: Array  # share of the scores with |s| > c
 
 
-def score_matrix(anchors: Array, candidates: Array) -> Array:
-    """scores[i, j, l] = ⟨f_il, y_j⟩/√E of anchors y, (N, E), and candidates f, (N, L, E): (N, N, L)."""
-    n, locations, units = candidates.shape
-    rows = ops.reshape(candidates, (n * locations, units))
-    s = ops.matmul(rows, ops.transpose(anchors, (1, 0))) * (1 / math.sqrt(units))
-    return ops.transpose(ops.reshape(s, (n, locations, n)), (0, 2, 1))
-
-
 @region
 def contrast(anchors: Array, candidates: Array, clip: float, penalty: float) -> tuple[Array, Direction]:
     """−mean log softmax of each anchor's positives + λ·mean s², differentiable in both arrays; and its report.
@@ -207,7 +197,7 @@ def contrast(anchors: Array, candidates: Array, clip: float, penalty: float) -> 
     """
     check(anchors, candidates)
     n, locations, _ = candidates.shape
-    s = score_matrix(anchors, candidates)
+    s = discriminators.score_matrix(candidates, anchors)
     t = soft_clip(s, clip)
     nats, mean_square = bounds.infonce(t, "all-locations"), ops.mean(ops.multiply(s, s))
     loss = math.log(1 + (n - 1) * locations) - nats + penalty * mean_square

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -13,19 +15,22 @@ import numpy as np
 from dimref.audit import frameworks
 from dimref.audit.answer import Answer, Inputs, Signature
 from dimref.audit.frameworks import Framework, Unusable, described
-from dimref.audit.loading import error_of
+from dimref.audit.loading import LoadError, error_of, expression, scope
 from dimref.trees import Tree, leaves, map_tree
 
 SAME = 1e-5  # relative difference that rounding in another order may make between two calls
 
 
-class Here:
+class InProcess:
     """A target in this process: it can hang it and end it, so this is for functions that one trusts.
 
     Args:
         function: called with the arguments of the signature, by position.
         framework: one of `dimref.training.choices.FRAMEWORKS`; by default found by trying.
         adapter: called as adapter(function, *arguments) in its place.
+        call: an expression that is evaluated in its place, as `loading.expression`.
+        dtype: of the floating point arrays that it is called with; by default that of the inputs, or float32 for a
+            function that takes no float64.
     """
 
     expected: type[BaseException] | tuple[type[BaseException], ...] = (Exception, SystemExit)
@@ -36,12 +41,18 @@ class Here:
         framework: str = "",
         name: str = "",
         adapter: Callable[..., Any] | None = None,
+        call: str = "",
+        dtype: str = "",
     ) -> None:
         self.name = name or getattr(function, "__qualname__", type(function).__name__)
-        self._function = function if adapter is None else _Adapted(adapter, function)
+        self._target, self._call_text = function, call
+        self._arguments: tuple[str, ...] = ()  # those for which `call` is compiled
+        self._function = function if adapter is None else functools.partial(adapter, function)
+        self._framework, self._dtype = framework, dtype
         self._candidates = [framework] if framework else frameworks.candidates(self._function)
         self._frameworks: dict[str, Framework] = {}
-        self._remarks: tuple[str, ...] | None = None  # None: not called with success yet
+        self._answered = False
+        self._remarks: dict[str, None] = dict.fromkeys([f"called with {dtype} in place of any other"] if dtype else [])
         if framework:
             self._get(framework)
         code = getattr(inspect.unwrap(function), "__code__", None)
@@ -57,21 +68,45 @@ class Here:
         problem = self._mismatch(signature)
         if problem:
             return Answer(problem=problem)
-        for name in self._candidates:
-            answer = self._call(name, signature, inputs)
+        tried: list[str] = []
+        while more := [name for name in self._more() if name not in tried]:
+            tried.append(more[0])
+            answer = self._in(more[0], signature, inputs)
             if not answer.problem:
-                self._candidates = [name]
-                if self._remarks is None:
-                    self._remarks = self._again(signature, inputs, answer)
+                self._candidates = [more[0]]
+                if not self._answered:
+                    self._answered = True
+                    self._remarks.update(dict.fromkeys(self._again(signature, inputs, answer)))
                 return Answer(answer.value, answer.gradients, remarks=(*answer.remarks, *self._remarks))
             problem = problem or answer.problem
+        if not self._answered and problem.startswith(("raised TypeError", "raised AttributeError")):
+            problem += f"; tried with arrays of {' and '.join(tried)}: --framework chooses another"
         return Answer(problem=problem)
 
-    def _call(self, name: str, signature: Signature, inputs: Inputs) -> Answer:
+    def _more(self) -> list[str]:
+        """The frameworks to try; those that a call has loaded too, as long as none has answered."""
+        loaded = [] if self._framework or self._answered else [n for n in frameworks.FOREIGN if n in sys.modules]
+        return [*self._candidates, *loaded]
+
+    def _in(self, name: str, signature: Signature, inputs: Inputs) -> Answer:
+        """The answer in one framework; if need be in single precision, or on the CPU in place of a device."""
+        answer = self._call(name, signature, inputs, self._dtype)
+        if "CUDA" in answer.problem and self._get(name).use_cpu():
+            self._remarks["asks for a CUDA device, and there is none: its tensors stayed on the CPU"] = None
+            answer = self._call(name, signature, inputs, self._dtype)
+        if answer.problem and not self._answered and not self._dtype and _has_float64(inputs):
+            single = self._call(name, signature, inputs, "float32")
+            if not single.problem:
+                self._dtype = "float32"
+                self._remarks[f"takes float32 alone, with float64 it {answer.problem}"] = None
+                return single
+        return answer
+
+    def _call(self, name: str, signature: Signature, inputs: Inputs, dtype: str) -> Answer:
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")  # an overflow shows in the value
-                return evaluate(self._get(name), self._function, signature, inputs)
+                return evaluate(self._get(name), self._function, signature, inputs, dtype)
         except Unusable as error:
             return Answer(problem=str(error))
         except self.expected as error:
@@ -84,7 +119,7 @@ class Here:
 
     def _again(self, signature: Signature, inputs: Inputs, before: Answer) -> tuple[str, ...]:
         """Whether it answers the same when asked the same."""
-        after = self._call(self.framework, signature, inputs)
+        after = self._call(self.framework, signature, inputs, self._dtype)
         if after.problem:
             return (f"answered once and then, called with the same inputs, {after.problem}",)
         if all(_same(after.value[name], value) for name, value in before.value.items()):
@@ -93,41 +128,50 @@ class Here:
 
     def _mismatch(self, signature: Signature) -> str:
         """Why the function cannot be called with these arguments; "" if it can, or if that is unknown."""
-        hint = "dimref audit adapter prints a file to begin an --adapter with"
-        if isinstance(self._function, type):
-            return f"is a class: an adapter can make an object of it and call that; {hint}"
+        if self._call_text:
+            return self._expression(signature)
+        hint = "--call or an --adapter (dimref audit adapter prints one) can call it as it wants to be called"
+        function = self._function
         try:
-            parameters = inspect.signature(self._function)
+            parameters = inspect.signature(function)
+            if isinstance(function, type):
+                taken = ", ".join(f"{each}={{{each}}}" for each in signature.arguments if each in parameters.parameters)
+                return f'is a class: expected --call "{function.__name__}({taken})", which makes an object and calls it'
         except (TypeError, ValueError):
             return ""
         try:
             parameters.bind(*signature.arguments)
         except TypeError as error:
-            wanted = ", ".join(signature.arguments)
-            return f"takes other arguments: called with ({wanted}), it is {self.name}{parameters}: {error}; {hint}"
+            requested = ", ".join(signature.arguments)
+            return f"takes other arguments: called with ({requested}), it is {self.name}{parameters}: {error}; {hint}"
+        return ""
+
+    def _expression(self, signature: Signature) -> str:
+        """Compile `--call` for these arguments; why that cannot be, or ""."""
+        if self._arguments != signature.arguments:
+            try:
+                code = expression(self._call_text, signature.arguments)
+            except LoadError as error:
+                return str(error)
+            self._function, self._arguments = eval(code, scope(self._target, self.name)), signature.arguments
+            if not self._framework:
+                self._candidates = frameworks.candidates(functools.partial(self._function, self._target))
         return ""
 
 
-class _Adapted:
-    """adapter(function, …) as one function; frameworks are found in the code of both."""
-
-    def __init__(self, adapter: Callable[..., Any], function: Callable[..., Any]) -> None:
-        self.adapter, self.function = adapter, function
-        parameters = list(inspect.signature(adapter).parameters.values())
-        self.__signature__ = inspect.Signature(parameters[1:])
-
-    def __call__(self, *arguments: Any) -> Any:
-        return self.adapter(self.function, *arguments)
+def _has_float64(inputs: Inputs) -> bool:
+    return any(isinstance(leaf, np.ndarray) and leaf.dtype == np.float64 for _, leaf in leaves(inputs))
 
 
-def evaluate(framework: Framework, function: Callable[..., Any], signature: Signature, inputs: Inputs) -> Answer:
-    """Call `function` in `framework` and differentiate what the signature names.
+def evaluate(
+    framework: Framework, function: Callable[..., Any], signature: Signature, inputs: Inputs, dtype: str = ""
+) -> Answer:
+    """Call `function` in `framework`, with numbers of that dtype, and differentiate what the signature names.
 
     Raises:
         Unusable: what it returned is no value.
         Exception: whatever it raises itself.
     """
-    arrays = {name: _to(framework, inputs[name]) for name in (*signature.arguments, *_weight(inputs))}
     passed: dict[str, Tree] = {}
 
     def run(at: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -137,15 +181,17 @@ def evaluate(framework: Framework, function: Callable[..., Any], signature: Sign
         outputs = _named(function(*arguments.values()), signature)
         return _scalar(framework, outputs, signature, at.get("weight")), outputs
 
-    if signature.differentiate:
-        outputs, gradients, why_not = framework.evaluate(run, arrays, signature)
-    else:
-        outputs, gradients, why_not = run(arrays)[1], {}, ""
-    value = {name: framework.host(found) for name, found in outputs.items()}
-    _refuse(value, signature)
-    remarks = [why_not] if why_not else []
-    if framework.mutable:
-        remarks += [f"changes its input {name} in place" for name in _changed(framework, passed, inputs)]
+    with framework.context():
+        arrays = {name: _to(framework, inputs[name], dtype) for name in (*signature.arguments, *_weight(inputs))}
+        if signature.differentiate:
+            outputs, gradients, why_not = framework.evaluate(run, arrays, signature)
+        else:
+            outputs, gradients, why_not = run(arrays)[1], {}, ""
+        value = {name: framework.host(found) for name, found in outputs.items()}
+        _refuse(value, signature)
+        remarks = [why_not] if why_not else []
+        if framework.mutable and dtype not in frameworks.HALF:
+            remarks += [f"changes its input {name} in place" for name in _changed(framework, passed, inputs)]
     return Answer(value, gradients or {}, remarks=tuple(remarks))
 
 
@@ -153,9 +199,15 @@ def _weight(inputs: Inputs) -> tuple[str, ...]:
     return ("weight",) if "weight" in inputs else ()
 
 
-def _to(framework: Framework, tree: Any) -> Any:
+def _to(framework: Framework, tree: Any, dtype: str) -> Any:
     """Arrays become the framework's, everything else stays; the target gets copies, which it may change."""
-    return map_tree(lambda leaf: framework.array(leaf.copy()) if isinstance(leaf, np.ndarray) else leaf, tree)
+
+    def moved(leaf: Any) -> Any:
+        if not isinstance(leaf, np.ndarray):
+            return leaf
+        return framework.cast(leaf, dtype) if dtype and leaf.dtype.kind == "f" else framework.array(leaf.copy())
+
+    return map_tree(moved, tree)
 
 
 def _named(result: Any, signature: Signature) -> dict[str, Any]:
@@ -210,12 +262,16 @@ def _changed(framework: Framework, passed: dict[str, Tree], inputs: Inputs) -> l
         before = dict(leaves(inputs[name])) if isinstance(tree, dict) else {"": inputs[name]}
         now = dict(leaves(tree)) if isinstance(tree, dict) else {"": tree}
         if any(
-            isinstance(array, np.ndarray) and not np.array_equal(framework.host(now[path]), array, equal_nan=True)
+            isinstance(array, np.ndarray) and not _equal(framework.host(now[path]), array)
             for path, array in before.items()
             if path in now
         ):
             found.append(name)
     return found
+
+
+def _equal(now: np.ndarray, before: np.ndarray) -> bool:
+    return bool(np.array_equal(now, before.astype(now.dtype), equal_nan=now.dtype.kind == "f"))
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from dimref.audit.answer import Answer, Inputs, Target
 from dimref.audit.contract import CORE, REGIMES, AuditError, Form, Sizes
+from dimref.trees import Tree
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,12 @@ LIMITS = (
 
 @dataclass(frozen=True)
 class Observation:
-    """One case and what the target answered."""
+    """One case, what the target answered, and the answers of references and variants, each computed once."""
 
     sizes: Sizes
     inputs: Inputs
     found: Answer
+    known: dict[Callable[[Inputs], Tree], Answer] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def core(self) -> bool:

@@ -52,6 +52,7 @@ class Variant:
         source: where it is found or discussed.
         exact: whether its value must agree too: constants of a loss count. If not, value up to sign, additive constant
             and positive factor, the gradient deciding.
+        lines: of an edited formula, the line that differs, before and after.
     """
 
     key: str
@@ -61,6 +62,7 @@ class Variant:
     fix: str
     source: str
     exact: bool = False
+    lines: Callable[[], tuple[str, str]] | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ class Form:
             factors are distinguished from error; otherwise every number must agree.
         loss: an objective that is minimized: constants may be dropped whatever the sign.
         conventions, mistakes: what else it may compute; conventions come first.
+        edits: more mistakes, made of the reference's own source when they are first asked for.
+        pairs: two of these at once, tried where nothing else fits.
         numerical: the reference by formulas that fail beyond some magnitude, as log(1 + e^t).
         laws: tried on the target itself.
         canonical: outputs -> outputs with what may differ freely (the order of pairs) put in one order.
@@ -121,6 +125,8 @@ class Form:
     raised: Callable[[Inputs], dict[str, Callable[[float], Inputs]]] | None = None
     range_to: float = 1e4
     loss: bool = False
+    edits: Callable[[], tuple[Variant, ...]] = tuple
+    pairs: Callable[[], tuple[Variant, ...]] = tuple
 
     @property
     def ranged(self) -> bool:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from importlib import import_module
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -36,13 +36,15 @@ STANDS_FOR = {  # autograd's own version of a module
     "cupy": "autograd.numpy",  # NumPy's functions reach an array on the device by its array protocols
     "cupy.linalg": "autograd.numpy.linalg",
 }
+FOREIGN = ("torch", "jax")  # frameworks with arrays of their own
+HALF = ("float16", "bfloat16")
 
 
 class Unusable(Exception):
     """The target's result is no value; the message names the reason."""
 
 
-class Framework(Protocol):
+class Framework:
     """One framework.
 
     Attributes:
@@ -51,11 +53,17 @@ class Framework(Protocol):
     """
 
     name: str
-    mutable: bool
+    mutable = True
 
     def array(self, host: np.ndarray) -> Any:
         """An array of this framework with the same numbers and dtype; the host's may share its memory."""
-        ...
+        raise NotImplementedError
+
+    def cast(self, host: np.ndarray, dtype: str) -> Any:
+        """The same numbers rounded to a dtype, in memory of its own."""
+        if dtype == "bfloat16":
+            raise Unusable(f"{self.name} has no bfloat16")
+        return self.array(host.astype(dtype))
 
     def host(self, found: Any) -> np.ndarray:
         """The target's result, as an untraced NumPy array.
@@ -63,19 +71,27 @@ class Framework(Protocol):
         Raises:
             Unusable: it is no array of real numbers.
         """
-        ...
+        return host(found)
 
     def differentiable(self, found: Any) -> bool:
         """Whether it is an array of this framework, of floating point numbers."""
-        ...
+        raise NotImplementedError
 
     def weighted(self, found: Any, weight: Any) -> Any:
         """Σ weight · found, a scalar; found itself, of one element, where weight is None."""
-        ...
+        return found.reshape(()) if weight is None else (weight * found).sum()
+
+    def context(self) -> AbstractContextManager[Any]:
+        """What holds as long as a call lasts."""
+        return nullcontext()
+
+    def use_cpu(self) -> bool:
+        """Let what asks for a device that is not there stay on the CPU; whether that is possible and new."""
+        return False
 
     def evaluate(self, run: Run, inputs: dict[str, Any], signature: Signature) -> Found:
         """Run, and differentiate the scalar by `signature.differentiate`; zeros where it does not depend on an input."""
-        ...
+        raise NotImplementedError
 
 
 def get(name: str, function: Callable[..., Any]) -> Framework:
@@ -98,7 +114,7 @@ def candidates(function: Callable[..., Any]) -> list[str]:
     found = [name for name in reach.roots(function) if name in ("torch", "jax", "cupy", "autograd")]
     if found or "numpy" in reach.roots(function):
         return [*found, "numpy"]
-    return ["numpy", *(name for name in ("torch", "jax") if name in sys.modules)]  # methods and operators alone
+    return ["numpy"]  # methods and operators alone
 
 
 def differentiated(inputs: dict[str, Any], signature: Signature) -> Tree:
@@ -132,6 +148,12 @@ def host(found: Any) -> np.ndarray:
     return array
 
 
+def _halved(found: np.ndarray) -> np.ndarray:
+    """bfloat16, which NumPy lacks, as float16, the nearest in rounding; as float32 where that range ends."""
+    beyond = np.abs(found[np.isfinite(found)]).max(initial=0.0) > np.finfo(np.float16).max
+    return found if beyond else found.astype(np.float16)
+
+
 def described(thing: Any) -> str:
     """A few words on something that is no array."""
     if thing is None:
@@ -146,10 +168,8 @@ def described(thing: Any) -> str:
 # ---- autograd, NumPy, CuPy
 
 
-class Taped:
+class Taped(Framework):
     """Functions that autograd's tape runs through."""
-
-    mutable = True
 
     def __init__(self, name: str, backend: Backend) -> None:
         self.name, self._backend = name, backend
@@ -196,14 +216,14 @@ class Plain(Taped):
 
     def __init__(self, name: str, backend: Backend, function: Callable[..., Any]) -> None:
         super().__init__(name, backend)
-        self._namespaces = reach.namespaces(function)
+        self._function = function
 
     def evaluate(self, run: Run, inputs: dict[str, Any], signature: Signature) -> Found:
         copies = copied(inputs)  # the first run may change its inputs
         _, outputs = run(inputs)
         title = {"numpy": "NumPy", "cupy": "CuPy"}[self.name]
         try:
-            with _autograd_for_numpy(self._namespaces):
+            with _autograd_for_numpy(reach.namespaces(self._function)):
                 traced, gradients, _ = super().evaluate(run, copies, signature)
             same = all(_close(self.host(traced[name]), self.host(outputs[name])) for name in outputs)
         except Exception:  # whatever autograd makes of code that was not written for it
@@ -262,25 +282,37 @@ def _autograds(thing: Any) -> Any:
 # ---- PyTorch
 
 
-class Torch:
+class Torch(Framework):
     """PyTorch, with its own autograd."""
 
-    name, mutable = "torch", True
+    name = "torch"
 
     def __init__(self) -> None:
         self._torch = _imported("torch", "PyTorch", "torch")
+        self._on_cpu = False
 
     def array(self, host: np.ndarray) -> Any:
         return self._torch.from_dlpack(host) if host.size else self._torch.from_numpy(host)
 
+    def cast(self, host: np.ndarray, dtype: str) -> Any:
+        return self.array(host.copy()).to(getattr(self._torch, dtype))
+
     def host(self, found: Any) -> np.ndarray:
-        return host(found.detach().cpu().resolve_conj() if isinstance(found, self._torch.Tensor) else found)
+        if not isinstance(found, self._torch.Tensor):
+            return host(found)
+        found = found.detach().cpu().resolve_conj()
+        return _halved(found.float().numpy()) if found.dtype == self._torch.bfloat16 else host(found)
+
+    def context(self) -> AbstractContextManager[Any]:
+        return _on_cpu(self._torch) if self._on_cpu else nullcontext()
+
+    def use_cpu(self) -> bool:
+        new = not (self._on_cpu or self._torch.cuda.is_available())
+        self._on_cpu |= new
+        return new
 
     def differentiable(self, found: Any) -> bool:
         return isinstance(found, self._torch.Tensor) and found.is_floating_point()
-
-    def weighted(self, found: Any, weight: Any) -> Any:
-        return found.reshape(()) if weight is None else (weight * found).sum()
 
     def evaluate(self, run: Run, inputs: dict[str, Any], signature: Signature) -> Found:
         at = differentiated(inputs, signature)
@@ -309,31 +341,50 @@ class Torch:
         return outputs, map_tree(lambda _: next(gradients_of), at), ""
 
 
+def _on_cpu(torch: Any) -> Any:
+    """A mode of PyTorch in which tensors that are sent to a CUDA device stay where they are."""
+
+    def here(asked: Any) -> Any:
+        cuda = isinstance(asked, (str, torch.device)) and str(asked).startswith("cuda")
+        return torch.device("cpu") if cuda else asked
+
+    class OnCpu(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if function is torch.Tensor.cuda:
+                return args[0]
+            return function(*map(here, args), **{key: here(each) for key, each in (kwargs or {}).items()})
+
+    return OnCpu()
+
+
 # ---- JAX
 
 
-class Jax:
+class Jax(Framework):
     """JAX, with jax.grad. Value and gradient are compiled as one for each shape, where the function can be traced."""
 
     name, mutable = "jax", False
 
     def __init__(self) -> None:
         self._jax = _imported("jax", "JAX", "jax[cpu]")
-        self._jax.config.update("jax_enable_x64", True)  # float64 inputs would become float32
         self._compiled: dict[str, Callable[..., Any]] = {}
         self._as_written = 2  # calls that are run line by line, so that what changes from call to call shows
 
     def array(self, host: np.ndarray) -> Any:
         return self._jax.numpy.from_dlpack(host) if host.size and host.dtype != bool else self._jax.numpy.asarray(host)
 
+    def cast(self, host: np.ndarray, dtype: str) -> Any:
+        return self._jax.numpy.asarray(host, dtype)
+
     def host(self, found: Any) -> np.ndarray:
-        return host(found)
+        half = getattr(found, "dtype", None) == self._jax.numpy.bfloat16
+        return _halved(np.asarray(found.astype("float32"))) if half else host(found)
+
+    def context(self) -> AbstractContextManager[Any]:
+        return self._jax.enable_x64(True)  # float64 inputs would become float32
 
     def differentiable(self, found: Any) -> bool:
         return isinstance(found, self._jax.Array) and self._jax.numpy.issubdtype(found.dtype, np.floating)
-
-    def weighted(self, found: Any, weight: Any) -> Any:
-        return found.reshape(()) if weight is None else (weight * found).sum()
 
     def evaluate(self, run: Run, inputs: dict[str, Any], signature: Signature) -> Found:
         arrays, rest = self._split(inputs)

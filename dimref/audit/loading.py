@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import importlib
+import importlib.machinery
 import importlib.util
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from dimref.errors import DimrefError
 
 FORMS = "module:function or path/to/file.py:function"
 HERE = Path(__file__).parent  # whose lines are never the target's own
-
-
+ROOTS = (".git", "pyproject.toml", "setup.py", "setup.cfg", "requirements.txt")  # one of them is in a repository's root
+SHORT = {"np": "numpy", "math": "math", "torch": "torch", "jax": "jax", "jnp": "jax.numpy"}  # what --call may write
 LIBRARIES = (os.path.dirname(os.__file__), "<frozen")
 
 
@@ -71,22 +74,86 @@ def load(target: str, option: str = "TARGET") -> Callable[..., Any]:
 
 
 def _file(path: Path) -> Any:
-    """The file as a module of a name of its own; its neighbours can be imported, as if it had been started."""
-    sys.path.insert(0, str(path.resolve().parent))
-    spec = importlib.util.spec_from_loader(
-        f"audited_{path.stem}", importlib.machinery.SourceFileLoader(f"audited_{path.stem}", str(path.resolve()))
-    )
+    """The file as a module of a name of its own; its neighbours, and what lies in its repository's root, can be imported."""
+    path = path.resolve()
+    folders = _folders(path)
+    for folder in (*((folders[-1], folders[-1] / "src") if len(folders) > 1 else ()), path.parent):
+        sys.path.insert(0, str(folder))
+    name = f"audited_{path.stem}"
+    spec = importlib.util.spec_from_loader(name, importlib.machinery.SourceFileLoader(name, str(path)))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except ImportError as error:
+        if "relative import" not in str(error):
+            raise
+        module = sys.modules[name] = _part_of_a_package(path, folders, error)
     return module
+
+
+def _folders(path: Path) -> list[Path]:
+    """The folders around a file up to the root of its repository, or up to the first that is no package."""
+    around = list(path.parents)
+    roots = [k for k, folder in enumerate(around) if any((folder / name).exists() for name in ROOTS)]
+    outside = [k for k, folder in enumerate(around) if not (folder / "__init__.py").exists()]
+    return around[: (roots or outside)[0] + 1]
+
+
+def _part_of_a_package(path: Path, folders: list[Path], error: ImportError) -> Any:
+    """The file as a module of the smallest package in which its relative imports are found."""
+    for package in folders[:-1] or folders:
+        if (package.parent / "__init__.py").exists() and package != folders[-1]:
+            continue
+        sys.path.insert(0, str(package.parent))
+        try:
+            return importlib.import_module(".".join(path.relative_to(package.parent).with_suffix("").parts))
+        except ImportError as deeper:
+            if "relative import" not in str(deeper):
+                raise
+            error = deeper
+    raise error
 
 
 def _module(name: str) -> Any:
     sys.path.insert(0, os.getcwd())
     return importlib.import_module(name)
+
+
+def expression(text: str, arguments: tuple[str, ...]) -> CodeType:
+    """`--call`: code whose value is a function of these arguments; it evaluates a Python expression.
+
+    {argument} stands for an argument. What comes out is the value; or, if it can be called, is called with the arguments
+    that the expression does not name.
+
+    Raises:
+        LoadError: it is no expression, or names an argument that there is not.
+    """
+    named = dict.fromkeys(re.findall(r"\{(\w+)\}", text))
+    unknown = [each for each in named if each not in arguments]
+    if unknown:
+        raise LoadError(f"--call {text}: expected arguments out of {', '.join(arguments)}, found {{{unknown[0]}}}")
+    inner = re.sub(r"\{(\w+)\}", r"_\1", text)
+    rest = ", ".join(f"_{each}" for each in arguments if each not in named)
+    whole = f"lambda made: made({rest}) if callable(made) else made"
+    try:
+        compile(inner.strip(), "--call", "eval")
+        return compile(
+            f"lambda {', '.join(f'_{each}' for each in arguments)}: ({whole})(\n{inner}\n)", "--call", "eval"
+        )
+    except SyntaxError as error:
+        raise LoadError(f"--call {text}: expected a Python expression, found {error.msg}") from None
+
+
+def scope(function: Callable[..., Any], name: str) -> dict[str, Any]:
+    """The names that `--call` may write: of the target's module, of the one that defines it, and of a few libraries."""
+    place, _, attribute = name.rpartition(":")
+    found = {alias: sys.modules[each] for alias, each in SHORT.items() if each in sys.modules}
+    for each in (getattr(function, "__module__", ""), f"audited_{Path(place).stem}" if is_file(place) else place):
+        found.update(vars(sys.modules[each]) if each in sys.modules else {})
+    return {getattr(function, "__name__", attribute): function, **found}
 
 
 def _names(module: Any) -> str:

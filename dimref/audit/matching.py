@@ -217,12 +217,27 @@ def fit(form: Form, cases: list[Observation], expected: list[Answer], single: bo
     return Fit(found.factor, found.scaling, found.constant, found.constants, wide, single)
 
 
+def resembles(form: Form, case: Observation, expected: Answer, single: bool = False) -> bool:
+    """Whether a candidate may fit at all, from one case: its gradient is a multiple of the target's, or all agrees."""
+    if expected.problem:
+        return False
+    if not within_range(expected) or (form.objective and not case.found.gradients):
+        return True
+    eps = 2.0**-23 if single else 0.0
+    if not form.objective:
+        return agrees(form, case, expected, eps)
+    ratios = _ratios([(case, expected)])
+    return not ratios or gradients_agree(case, expected, ratios[0][1], eps)
+
+
 def comparable(form: Form, cases: list[Observation], expected: list[Answer]) -> list[tuple[Observation, Answer]] | None:
     """The core cases with a candidate's answers, without those of an objective that it cannot answer with a number;
     None if the target can."""
     core = [
         (case, answer) for case, answer in zip(cases, expected, strict=True) if case.core and not case.found.problem
     ]
+    if any(answer.problem for _, answer in core):
+        return None
     if not form.objective:
         return core
     beyond = [case for case, answer in core if not within_range(answer)]
@@ -381,11 +396,15 @@ def within_range(expected: Answer) -> bool:
 
 
 def answers(form: Form, function: Callable[[Inputs], Tree], cases: list[Observation]) -> list[Answer]:
-    """A candidate's answers to the cases; one that fails on a case has a problem there."""
-    found = []
-    for case in cases:
+    """A candidate's answers to the cases, each computed once; one that fails on a case has a problem there."""
+    return [answer(form, function, case) for case in cases]
+
+
+def answer(form: Form, function: Callable[[Inputs], Tree], case: Observation) -> Answer:
+    """A candidate's answer to one case."""
+    if function not in case.known:
         try:
-            found.append(evaluate(function, form.signature, case.inputs))
-        except (ValueError, ZeroDivisionError, FloatingPointError, IndexError) as error:
-            found.append(Answer(problem=str(error)))
-    return found
+            case.known[function] = evaluate(function, form.signature, case.inputs)
+        except (ArithmeticError, AttributeError, IndexError, TypeError, ValueError) as error:
+            case.known[function] = Answer(problem=str(error))
+    return case.known[function]

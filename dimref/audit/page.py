@@ -89,7 +89,7 @@ def html(report: Report, checks: Mapping[str, Outcome], found: Curve, target: st
     if judgement.consequence:
         parts.append(section("Consequence", tag("p", judgement.consequence)))
     if judgement.fix:
-        parts.append(section("Fix", code(judgement.fix) if "\n" in judgement.fix else tag("p", judgement.fix)))
+        parts.append(section("Fix", tag("p", judgement.fix), *_lines(report)))
     if report.verdict != FAILED:
         parts.append(section("Checks", _checks(checks), *_laws(report)))
     if found:
@@ -103,6 +103,15 @@ def html(report: Report, checks: Mapping[str, Outcome], found: Curve, target: st
         section("The command", code(command, wrap=True)),
     ]
     return page(title, *parts)
+
+
+def _lines(report: Report) -> list[Markup]:
+    """The line of the reference that the target has changed, as found and as it should be."""
+    candidate = report.judgement.candidate
+    if candidate is None or candidate.variant is None or candidate.variant.lines is None:
+        return []
+    before, after = candidate.variant.lines()
+    return [code(f"- {after}\n+ {before}")]
 
 
 def _checks(checks: Mapping[str, Outcome]) -> Markup:

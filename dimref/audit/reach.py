@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import functools
+import sys
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -26,8 +27,14 @@ def roots(function: Callable[..., Any]) -> list[str]:
 
 
 def namespaces(function: Callable[..., Any]) -> list[dict[str, Any]]:
-    """The global names of every function that the code calls and that belongs to no library."""
-    found = {id(each.__globals__): each.__globals__ for each in _functions(function) if _is_function(each)}
+    """The global names of every function that the code calls and that belongs to no library.
+
+    With the table of imported modules, if one of them imports NumPy or SciPy when it is called.
+    """
+    own = [each for each in _functions(function) if _is_function(each)]
+    found = {id(each.__globals__): each.__globals__ for each in own}
+    if any(name.partition(".")[0] in ("numpy", "scipy") for each in own for name in _imports(each.__code__)):
+        found[id(sys.modules)] = sys.modules
     return list(found.values())
 
 
@@ -68,6 +75,11 @@ def _packages(thing: Any) -> Iterator[str]:
         for value in _references(thing):
             yield _owner(value)
         return
+    if isinstance(thing, functools.partial):
+        for part in _parts(thing):  # an adapter and its target
+            if callable(part):
+                yield _owner(part)
+        return
     for kind in (thing if isinstance(thing, type) else type(thing)).__mro__:
         yield _owner(kind)
 
@@ -81,6 +93,9 @@ def _references(function: types.FunctionType) -> list[Any]:
             found.append(cell.cell_contents)
         except ValueError:  # not assigned yet
             continue
+    for name in _imports(function.__code__):  # what it has imported in an earlier call
+        if name.partition(".")[0] not in LIBRARIES and name in sys.modules:
+            found += [vars(sys.modules[name])[each] for each in names if each in vars(sys.modules[name])]
     return found
 
 

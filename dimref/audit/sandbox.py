@@ -24,15 +24,14 @@ import numpy as np
 
 from dimref.audit import loading, wire
 from dimref.audit.answer import Answer, Inputs, Signature, Target
-from dimref.audit.calling import Here
+from dimref.audit.calling import InProcess
 from dimref.audit.loading import LoadError
-from dimref.audit.resident import resident
 from dimref.training import processes
 from dimref.training.choices import THREAD_VARIABLES
 from dimref.trees import leaves
 
 TIME_LIMIT, MEMORY_LIMIT = 10.0, 4096.0  # seconds of one call, MiB
-LOADING = 60.0  # seconds for the imports of a target
+LOADING = 60.0  # seconds for the imports of a target; JAX has as many more to compile a call of new shapes
 PATIENCE, FORBEARANCE = 3, 8  # a target that hung or died so often is not asked again: before it ever answered, after
 POLL = 0.05  # seconds between two checks of a call that lasts
 MOST_PRINTED = 1 << 24  # bytes; more would fill the disk
@@ -52,6 +51,8 @@ class Sandbox:
         target: "module:function" or "path/to/file.py:function".
         framework: one of `dimref.training.choices.FRAMEWORKS`; by default found by trying.
         adapter: another such function, called as adapter(target, *arguments).
+        call: a Python expression in place of the call (`loading.expression`).
+        dtype: in which it is called, in place of float64 and float32.
         time_limit: seconds that one call may take.
         memory_limit: MiB that the process and what it started may have resident.
         loading_limit: seconds that its imports may take.
@@ -66,18 +67,23 @@ class Sandbox:
         adapter: str = "",
         time_limit: float = TIME_LIMIT,
         memory_limit: float = MEMORY_LIMIT,
+        call: str = "",
+        dtype: str = "",
         loading_limit: float = LOADING,
     ) -> None:
         self.name, self.framework = target, framework
-        self._request = {"target": target, "framework": framework, "adapter": adapter}
+        self._request = {"target": target, "framework": framework, "adapter": adapter, "call": call, "dtype": dtype}
         self._time_limit, self._loading_limit = time_limit, loading_limit
         self._memory_limit = memory_limit
         self._process: _Process | None = None
         self._lost: dict[bytes, str] = {}  # what became of it, by what was asked
+        self._compiled: set[str] = set()  # the shapes that JAX has seen
         self._answered = False
 
     def __enter__(self) -> Sandbox:
         loading.split(self._request["target"])
+        if self._request["adapter"] and self._request["call"]:
+            raise LoadError("--call and --adapter: expected one of them, found both")
         if self._request["adapter"]:
             loading.split(self._request["adapter"], "--adapter")
         self._start()
@@ -102,7 +108,7 @@ class Sandbox:
                 self._start()
             assert self._process is not None
             request = {"signature": dataclasses.astuple(signature), "inputs": inputs}
-            found = self._process.ask(request, self._time_limit, self._memory_limit)
+            found = self._process.ask(request, self._limit(signature, inputs), self._memory_limit)
             printed = self._process.printed()
         except LoadError as error:
             self._lost[key] = str(error)
@@ -116,6 +122,16 @@ class Sandbox:
             return Answer(problem=str(loss), printed=printed)
         self.framework, self._answered = found["framework"], True
         return Answer(found["value"], found["gradients"], found["problem"], printed, tuple(found["remarks"]))
+
+    def _limit(self, signature: Signature, inputs: Inputs) -> float:
+        """Seconds for one call; more where JAX compiles it."""
+        shapes = (
+            f"{signature} {[(path, np.shape(leaf), getattr(leaf, 'dtype', leaf)) for path, leaf in leaves(inputs)]}"
+        )
+        if self.framework != "jax" or shapes in self._compiled:
+            return self._time_limit
+        self._compiled.add(shapes)
+        return self._time_limit + self._loading_limit
 
     def _start(self) -> None:
         self._process = _Process()
@@ -140,15 +156,18 @@ def opened(
     adapter: str = "",
     time_limit: float = TIME_LIMIT,
     memory_limit: float = MEMORY_LIMIT,
+    call: str = "",
+    dtype: str = "",
 ) -> Iterator[Target]:
-    """A target to ask: for a text a `Sandbox`; for a function one in this process, without adapter and limits."""
+    """A target to ask: for a text a `Sandbox`; for a function one in this process, without limits."""
     if isinstance(target, str):
-        with Sandbox(target, framework, adapter, time_limit, memory_limit) as held:
+        with Sandbox(target, framework, adapter, time_limit, memory_limit, call, dtype) as held:
             yield held
     elif isinstance(target, Target):
         yield target
     else:
-        yield Here(target, framework)
+        between = loading.load(adapter, "--adapter") if adapter else None
+        yield InProcess(target, framework, adapter=between, call=call, dtype=dtype)
 
 
 def _digest(signature: Signature, inputs: Inputs) -> bytes:
@@ -225,7 +244,7 @@ class _Process:
     def _watch(self, until: float, time_limit: float, memory_limit: float) -> None:
         if self._process.poll() is not None and self._answers.empty():
             raise _Lost(self._death())
-        if resident(self._process.pid) > memory_limit * MIB:
+        if processes.resident(self._process.pid) > memory_limit * MIB:
             raise _Lost(f"used more than {memory_limit:g} MiB of memory")
         if os.fstat(self._output.fileno()).st_size > MOST_PRINTED:
             raise _Lost(f"printed more than {MOST_PRINTED // MIB} MiB")

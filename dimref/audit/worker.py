@@ -15,38 +15,38 @@ from typing import IO, Any
 
 from dimref.audit import wire
 from dimref.audit.answer import Answer, Signature
-from dimref.audit.calling import Here
+from dimref.audit.calling import InProcess
 from dimref.audit.loading import load
 from dimref.errors import DimrefError
 
 
-class There(Here):
+class Hosted(InProcess):
     """The target in this process, which serves nothing else: whatever it raises is reported."""
 
     expected = BaseException
 
 
-def open_target(target: str, framework: str, adapter: str) -> There:
+def open_target(target: str, framework: str, adapter: str, call: str, dtype: str) -> Hosted:
     """Load what `Sandbox` was asked to hold.
 
     Raises:
         DimrefError: it cannot be loaded, or its framework is not there.
     """
     function = load(target)
-    return There(function, framework, target, load(adapter, "--adapter") if adapter else None)
+    return Hosted(function, framework, target, load(adapter, "--adapter") if adapter else None, call, dtype)
 
 
-def answer(there: There, request: dict[str, Any]) -> dict[str, Any]:
+def answer(hosted: Hosted, request: dict[str, Any]) -> dict[str, Any]:
     """The message that a request is answered with."""
     arguments, outputs, differentiate, of = request["signature"]
     signature = Signature(tuple(arguments), tuple(outputs), tuple(differentiate), of)
-    found: Answer = there.call(signature, request["inputs"])
+    found: Answer = hosted.call(signature, request["inputs"])
     return {
         "value": found.value,
         "gradients": found.gradients,
         "problem": found.problem,
         "remarks": list(found.remarks),
-        "framework": there.framework,
+        "framework": hosted.framework,
     }
 
 
@@ -58,13 +58,13 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
     own, opening = os.getpid(), wire.receive(requests)
     mark = opening.pop("mark").encode()
     try:
-        there = open_target(**opening)
+        hosted = open_target(**opening)
     except DimrefError as error:
         wire.send(answers, {"refused": str(error)}, mark)
         return
-    wire.send(answers, {"framework": there.framework}, mark)
+    wire.send(answers, {"framework": hosted.framework}, mark)
     while True:
-        message = answer(there, wire.receive(requests))
+        message = answer(hosted, wire.receive(requests))
         if os.getpid() != own:
             os._exit(0)  # a child that the target forked, and that came back from it
         wire.send(answers, message, mark)

@@ -16,7 +16,7 @@ from dimref import amdim
 from dimref.amdim import encoder as amdim_encoder
 from dimref.bench.work import Work
 from dimref.encoders import Layout
-from dimref.engine.kernels import product
+from dimref.engine.products import product
 from dimref.trees import Tree
 
 Shape = tuple[int, int, int]  # (m, k, n): (m, k) @ (k, n)

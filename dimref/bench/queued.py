@@ -17,14 +17,14 @@ from dimref.trees import Array, map_tree
 
 
 class Queued(Reference):
-    """A workload by device steps, on one batch over and over; only Adam's corrections cross each step."""
+    """A workload by device steps, on one batch over and over; only Adam's rates cross each step."""
 
     def __init__(self, work: Work, backend: Backend, graph: bool) -> None:
         super().__init__(work, backend)
         assert backend.queue is not None
         self._queue = backend.queue()
         self._dtype, self._done = work.images.dtype, 0
-        self._feed = Feed(self._queue, self._corrections(1))
+        self._feed = Feed(self._queue, self._rates(1))
         self.why_no_graph = ""
         self._replayed = Replayed(self._queue, self._captured, graph, self._refused)
 
@@ -38,7 +38,7 @@ class Queued(Reference):
         self._done += 1
         if self._done == 1:
             self._queue.wait()  # for the weights, which were sent on another stream
-        self._feed.put(self._corrections(self._done))
+        self._feed.put(self._rates(self._done))
         with self._queue.compute:
             self._feed.take()
             self._replayed()
@@ -54,14 +54,14 @@ class Queued(Reference):
         """Wait for every stream of the device."""
         self._queue.wait()
 
-    def _corrections(self, t: int) -> np.ndarray:
-        return np.array(optim.corrections(t, LR), self._dtype)
+    def _rates(self, t: int) -> np.ndarray:
+        return np.array(optim.step_rates(t, LR), self._dtype)
 
     def _captured(self) -> Array | None:
         if not self.trains:
             return self._encode().y
         _, gradients, report = self._differentiate()
-        optim.adam_step(self.parameters, gradients, self.adam, LR, corrected=self._feed.buffers)
+        optim.adam_step(self.parameters, gradients, self.adam, LR, rates=self._feed.buffers)
         map_tree(assign, self.state, report["state"])
         return None
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from dimref.commands import audit_callable
-from dimref.commands.audit_catalogue import adapter, catalogue
+from dimref.commands.audit_adapter import adapter
+from dimref.commands.audit_catalogue import catalogue
 from dimref.commands.audit_trace import trace
 from dimref.commands.audit_vectors import vectors
 from dimref.training import choices

@@ -49,11 +49,22 @@ def command(kind: str) -> click.Command:
         "--framework", type=click.Choice(choices.FRAMEWORKS), default=None, help="Its framework.  [default: detected]"
     )
     @click.option("--adapter", default="", metavar="FILE.py:FUNCTION", help="Calls TARGET as it wants to be called.")
+    @click.option("--call", default="", metavar="PYTHON",
+                  help="Instead: an expression with {ARGUMENT} in it, as 'Loss(tau={temperature})'; if what comes out can "
+                  "be called, it is, with the other arguments.")  # fmt: skip
     @click.option("--form", default="", help="How it is called.  [default: the first of NAME's]")
+    @click.option("--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), default=None,
+                  help="Call it with this precision alone.  [default: float64 and float32]")  # fmt: skip
     @click.option("--strict", is_flag=True, help="Another valid convention is exit code 1 too.")
     @click.option("--examples", type=click.IntRange(min=8), default=96, help="Inputs to draw.  [default: 96]")
     @click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of the inputs.  [default: 0]")
-    @click.option("--time-limit", type=float, default=10.0, metavar="SECONDS", help="Of one call.  [default: 10]")
+    @click.option(
+        "--time-limit",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="Of one call, without JAX's compilation.  [default: 10]",
+    )
     @click.option("--memory-limit", type=click.IntRange(min=64), default=4096, metavar="MIB",
                   help="Resident, with all that it starts.  [default: 4096]")  # fmt: skip
     @click.option("--expect", multiple=True, metavar="CHECK=REASON",
@@ -68,8 +79,9 @@ def command(kind: str) -> click.Command:
 
     audit.help = f"""Hold {WHAT[kind]} against the reference.
 
-    TARGET is module:function or path/to/file.py:function, in NumPy, autograd, CuPy, PyTorch or JAX. It runs in a process of
-    its own. Exit code 0: it conforms, or follows another valid convention. 1: it does not. 2: it could not be run.
+    TARGET is module:function or path/to/file.py:function, in NumPy, autograd, CuPy, PyTorch or JAX; with --call it may be a
+    class. It runs in a process of its own. Exit code 0: it conforms, or follows another valid convention. 1: it does not.
+    2: it could not be run.
     """
     return audit
 
@@ -82,15 +94,19 @@ def _audit(context: click.Context, kind: str, name: str, target: str, strict: bo
         refuse_unwritable("--html", html)
     from dimref.audit import callables, checks, report
     from dimref.audit.contract import find
+    from dimref.audit.loading import expression
     from dimref.audit.sandbox import Sandbox
 
     form = find(kind, name).form(how["form"])  # a wrong name is refused before anything is started
+    if how["call"]:
+        expression(how["call"], form.signature.arguments)
     expected = checks.expected_of(form, dict(map(_reason, expect)), "--expect")
     with status() as show:
         show(f"importing {target}")
         with Sandbox(
-            target, how["framework"] or "", how["adapter"], how["time_limit"], how["memory_limit"]
-        ) as sandboxed:
+            target, how["framework"] or "", how["adapter"], how["time_limit"], how["memory_limit"], how["call"],
+            how["dtype"] or "",
+        ) as sandboxed:  # fmt: skip
             result = callables.audit(_Watched(sandboxed, show), kind, name, how["form"], how["examples"], how["seed"])
             found = checks.outcomes(result, strict, expected)
             if html is not None:

@@ -1,4 +1,4 @@
-"""`dimref audit list` and `dimref audit adapter`: what is known, and how to fit an implementation to it."""
+"""`dimref audit list`: what can be audited, and the known mistakes."""
 
 from __future__ import annotations
 
@@ -78,45 +78,3 @@ def _lines(entry: dict[str, Any]) -> list[str]:
                     lines += textwrap.wrap(text, WIDTH, initial_indent=f"      {title:<13}",
                                            subsequent_indent=" " * 19)  # fmt: skip
     return lines
-
-
-TEMPLATE = '''"""From `dimref audit {kind} {name}` to a function that is called in another way.
-
-    dimref audit {kind} {name} yours.py:f --adapter this.py:adapt{option}
-
-{meaning}
-"""
-
-
-def adapt(target, {arguments}):
-    """Call target, which is yours, and return {outputs}.
-
-    Arrays are of target's own framework; what is returned must come out of its operations, for it is differentiated.
-    If target is a class, make an object of it here: target()({arguments}).
-    """
-    return target({arguments})
-'''
-
-
-@click.command(short_help="Print a file to begin an --adapter with.")
-@click.argument("kind", type=click.Choice(choices.AUDIT_KINDS))
-@click.argument("name")
-@click.option("--form", default="", help="How it is called.  [default: the first of NAME's]")
-def adapter(kind: str, name: str, form: str) -> None:
-    """Print a file to begin an --adapter with: a function that calls TARGET as it wants to be called."""
-    from dimref.audit.contract import find
-
-    chosen = find(kind, name).form(form)
-    text = TEMPLATE.format(
-        kind=kind,
-        name=name,
-        option=f" --form {form}" if form else "",
-        meaning=textwrap.fill(chosen.meaning, WIDTH),
-        arguments=", ".join(chosen.signature.arguments),
-        outputs=_series(chosen.signature.outputs),
-    )
-    click.echo(text, nl=False)
-
-
-def _series(outputs: tuple[str, ...]) -> str:
-    return "one array or number" if len(outputs) == 1 else f"the tuple ({', '.join(outputs)})"

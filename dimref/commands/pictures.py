@@ -60,7 +60,9 @@ def _views(run: Path, layout: amdim_encoder.Layout, config: Config, dataset: Dat
     assert isinstance(objective, amdim.Objective)
     shown = queries(dataset.labels, VIEWED)
     images = encoders.scale(dataset.images[shown], layout)
-    first, second = amdim.views(images, amdim.draw_noise(generator(config, HELD, 0), objective, layout, len(shown)))
+    first, second = amdim.views(
+        images, amdim.draw_noise(generator(config.seed, HELD, 0), objective, layout, len(shown))
+    )
     rows = {name: 0.5 * x + 0.5 for name, x in (("image", images), ("one view", first), ("the other", second))}
     title = f"{title_of(config)}: two random views of {dataset.split} images"
     note = how_augmented(objective.augmentation_for(layout))
@@ -83,7 +85,7 @@ def drawn(draw: Callable[[], Path]) -> str:
 
 def _first_layers(encoder: Encoder, config: Config, step: int) -> dict[str, np.ndarray]:
     method = method_of(encoder.layout)
-    fresh, _ = method.init_encoder(generator(config, INIT, 0), encoder.layout)
+    fresh, _ = method.init_encoder(generator(config.seed, INIT, 0), encoder.layout)
     name, _ = method.first_layer
     first, now = fresh[name]["w"], encoder.backend.to_host(encoder.parameters[name]["w"])
     return {"as initialized": first, f"after {step} steps": now, "the change": now - first}

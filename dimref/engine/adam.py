@@ -21,9 +21,9 @@ def register() -> None:
 
 
 def _applies(groups: list[Moments], *_: object) -> bool:
-    """Whether flat views of them are the arrays themselves, and all are of one type."""
+    """Whether there are any, flat views of them are the arrays themselves, and all are of one type."""
     overwritten = [a for p, _, m, v in groups for a in (p, m, v)]
-    if any(np.isscalar(a) or not a.flags.c_contiguous for a in overwritten):
+    if not groups or any(np.isscalar(a) or not a.flags.c_contiguous for a in overwritten):
         return False
     return of_one_type(*(a for group in groups for a in group))
 

@@ -18,8 +18,8 @@ from dimref.trees import Array, Tree
 
 
 def register() -> None:
-    """Implement `layers.affine` and `layers.linear_sum`."""
-    implement(layers.affine, "fused", affine, lambda x, w, b, relu: b is not None and of_one_type(x, w, b))
+    """Implement `layers.linear_rows` and `layers.linear_sum`."""
+    implement(layers.linear_rows, "fused", affine, lambda x, w, b, relu: b is not None and of_one_type(x, w, b))
     implement(layers.linear_sum, "fused", linear_sum, _one_bias)
 
 

@@ -20,7 +20,7 @@ def register() -> None:
 
 def concat_pairs(parameters: Tree, features: Array, y: Array, index: Array) -> tuple[Array, Array]:
     """Positive and negative pairs of some images at a time, side by side through the layers that they share."""
-    index = discriminators.by_location(features, y, index)
+    index = discriminators.index_by_location(features, y, index)
     representation = layers.linear(parameters["representation"], y)
     locations = features.shape[1]
     above = {name: parameters[name] for name in ("feature", "hidden", "score")}
@@ -36,7 +36,7 @@ def concat_pairs(parameters: Tree, features: Array, y: Array, index: Array) -> t
 def _pairs(parameters: Tree, features: Array, own: Array, index: Array) -> Array:
     """Scores of the positive and negative pairs of some images, side by side: (n, 2L)."""
     feature = layers.linear(parameters["feature"], features)
-    return discriminators.score(parameters, pair_layer.side_by_side(feature, own, parameters["others"], index))
+    return discriminators.concat_head(parameters, pair_layer.side_by_side(feature, own, parameters["others"], index))
 
 
 def dot_scores(parameters: Tree, features: Array, y: Array) -> Array:

@@ -22,11 +22,12 @@ from typing import Any
 
 import numpy as np
 
+from dimref.backend import Backend
+from dimref.engine.tuning import CAPTURE_SLOTS, CAPTURE_WARM_UP
 from dimref.errors import first_line
 from dimref.trees import Array, Tree, map_tree
 
-WARM_UP = 2  # runs before the capture: they compile kernels, load libraries and fill the pool
-SLOTS = 2  # batches that may be on their way at a time
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 class Queue:
@@ -97,18 +98,18 @@ class Feed:
     def __init__(self, queue: Queue, example: Tree) -> None:
         self.buffers = map_tree(queue.buffer, example)
         self._queue = queue
-        self._slots = [_Slot(queue, example) for _ in range(SLOTS)]
+        self._slots = [_Slot(queue, example) for _ in range(CAPTURE_SLOTS)]
         self._put = self._taken = 0
 
     def put(self, tree: Tree) -> None:
-        """Queue the crossing of these arrays; waits only for the crossing SLOTS before it.
+        """Queue the crossing of these arrays; waits only for the crossing CAPTURE_SLOTS before it.
 
         Raises:
-            ValueError: an array has another shape or type than the example's, or SLOTS trees wait to be taken.
+            ValueError: an array has another shape or type than the example's, or CAPTURE_SLOTS trees wait to be taken.
         """
-        if self._put - self._taken == SLOTS:
-            raise ValueError(f"Feed.put: at most {SLOTS} batches can wait to be taken")
-        slot = self._slots[self._put % SLOTS]
+        if self._put - self._taken == CAPTURE_SLOTS:
+            raise ValueError(f"Feed.put: at most {CAPTURE_SLOTS} batches can wait to be taken")
+        slot = self._slots[self._put % CAPTURE_SLOTS]
         slot.arrived.synchronize()  # or the pinned memory would be overwritten while it is read
         map_tree(_overwrite, slot.pinned, tree)
         copies = self._queue.copies
@@ -118,14 +119,14 @@ class Feed:
         self._put += 1
 
     def take(self) -> None:
-        """Queue, on the computing stream, the filling of the buffers with what was put SLOTS or fewer puts ago.
+        """Queue, on the computing stream, the filling of the buffers with what was put CAPTURE_SLOTS or fewer puts ago.
 
         Raises:
             ValueError: nothing waits to be taken.
         """
         if self._put == self._taken:
             raise ValueError("Feed.take: nothing was put")
-        slot = self._slots[self._taken % SLOTS]
+        slot = self._slots[self._taken % CAPTURE_SLOTS]
         self._queue.compute.wait_event(slot.arrived)
         map_tree(assign, self.buffers, slot.landing)
         self._queue.compute.record(slot.taken)
@@ -153,7 +154,7 @@ def assign(buffer: Array, value: Array) -> None:
 
 
 class Replayed:
-    """A function of buffers, run WARM_UP times as it is, then captured and replayed.
+    """A function of buffers, run CAPTURE_WARM_UP times as it is, then captured and replayed.
 
     It must read what changes from buffers, write what lasts into buffers, and change nothing in Python. What it returns
     is overwritten by the next call.
@@ -170,7 +171,7 @@ class Replayed:
 
     def __call__(self) -> Any:
         """Queue one run on the computing stream; what the function returned."""
-        if self._graph_requested and self._graph is None and self._runs >= WARM_UP:
+        if self._graph_requested and self._graph is None and self._runs >= CAPTURE_WARM_UP:
             self._capture()
         if self._graph is not None:
             self._graph.launch(stream=self._queue.compute)
@@ -187,3 +188,34 @@ class Replayed:
             self._graph_requested = False
             found = first_line(error)
             self._report(f"graph: expected the step to be captured, found: {found}; its kernels are queued one by one")
+
+
+class Numbers:
+    """Scalars of the newest step, kept on the device; once a step was not finite, those of that step.
+
+    kept ← where(alive, fresh, kept); alive ← alive ∧ (|loss + Σ squares| ≤ float32's largest); good ← good + alive.
+    """
+
+    def __init__(self, backend: Backend, guarded: list[str], others: list[str]) -> None:
+        self._backend, self._names, self._guarded = backend, [*guarded, *others], len(guarded)
+        self._kept = backend.to_device(np.zeros(len(self._names)))
+        self._fresh = backend.to_device(np.zeros(len(self._names)))
+        self._alive = backend.to_device(np.ones(1, bool))
+        self._good = backend.to_device(np.zeros(1, np.int64))
+
+    def record(self, scalars: list[Array]) -> None:
+        """Queue the keeping of a step's scalars in the order of the names; an array with an axis holds several."""
+        start = 0
+        for some in scalars:
+            self._fresh[start : start + some.size] = some
+            start += some.size
+        # One comparison that NaN and both infinities fail, and that a norm beyond float32 fails as on the host.
+        finite = np.abs(self._fresh[: self._guarded].sum()) <= FLOAT32_MAX
+        self._kept[...] = np.where(self._alive, self._fresh, self._kept)
+        self._alive &= finite
+        self._good += self._alive
+
+    def read(self) -> tuple[dict[str, float], int]:
+        """The scalars by name, and how many steps were finite before the first that was not: waits for the device."""
+        kept, good = self._backend.to_host(self._kept), self._backend.to_host(self._good)
+        return dict(zip(self._names, kept.tolist(), strict=True)), int(good[0])

@@ -219,7 +219,7 @@ struct Piece {
     }
 };
 
-// Of (p, g, m, v); rate and floor of `optim.corrections` as numbers, or where they were fed to.
+// Of (p, g, m, v); rate and floor of `optim.step_rates` as numbers, or where they were fed to.
 extern "C" __global__ void adam(const Lists lists, const T* fed, T rate, T floor, double beta1, double beta2) {
     const Piece piece(lists);
     T* p = lists.places[0][piece.group];

@@ -50,7 +50,7 @@ class Kernels:
     row: Callable[[int, Any, float], Array]
 
     def biased(self, out: Array, b: Array, relu: bool) -> Array:
-        """See `layers.affine`: over `out` itself."""
+        """See `layers.linear_rows`: over `out` itself."""
         return self.named["biased"](b, relu, out)
 
     def pairs(self, feature: Array, own: Array, others: Array, index: Array) -> Array:
@@ -131,18 +131,6 @@ class Kernels:
 
         return of_x, of_gain, of_shift
 
-    def moving_average(self, running: Array, newest: Array, momentum: float, factor: float) -> Array:
-        """See `layers.moving_average`."""
-        return self.named["toward"](running, newest, momentum, factor)
-
-    def gate(self, g: Array, output: Array) -> Array:
-        """g·[output > 0]."""
-        return self.named["gate"](g, output)
-
-    def sigmoid(self, x: Array) -> Array:
-        """See `ops.sigmoid`."""
-        return self.named["sigmoid"](x)
-
     def sums_of_squares(self, arrays: Sequence[Array]) -> Array:
         """Σ x² of each array of one type, (len(arrays),); the same sums on every run."""
         groups = [(_contiguous(x),) for x in arrays]
@@ -154,13 +142,13 @@ class Kernels:
             self._launch("totals", some, len(some), parts, out[start : start + len(some)])
         return out
 
-    def adam(self, groups: Groups, corrected: Array | tuple[float, float], betas: tuple[float, float]) -> None:
+    def adam(self, groups: Groups, rates: Array | tuple[float, float], betas: tuple[float, float]) -> None:
         """Overwrite p, m and v of each (p, g, m, v), all of one type, by a step of `optim.adam_step`.
 
         Args:
-            corrected: what `optim.corrections` returns, as numbers or as an array.
+            rates: what `optim.step_rates` returns, as numbers or as an array.
         """
-        fed, rate, floor = (NOWHERE, *corrected) if isinstance(corrected, tuple) else (corrected, 0.0, 0.0)
+        fed, rate, floor = (NOWHERE, *rates) if isinstance(rates, tuple) else (rates, 0.0, 0.0)
         number = groups[0][0].dtype.type
         for start in range(0, len(groups), MANY):
             some = groups[start : start + MANY]
@@ -215,9 +203,9 @@ def register(array_type: type, kernels: Kernels) -> None:
         (ops.scatter_add, kernels.scatter_add),
         (ops.im2col, im2col),
         (ops.col2im, kernels.col2im),
-        (ops.gate, kernels.gate),
-        (ops.sigmoid, kernels.sigmoid),
-        (layers.moving_average, kernels.moving_average),
+        (ops.gate, kernels.named["gate"]),
+        (ops.sigmoid, kernels.named["sigmoid"]),
+        (layers.moving_average, kernels.named["toward"]),
     ]
 
     def applies(*arguments: Any) -> bool:
@@ -238,10 +226,10 @@ def converted(a: Array, dtype: np.dtype) -> Array:
     return a if a.dtype == dtype else a.astype(dtype)
 
 
-def product(x: Array, y: Array) -> Array:
-    """x @ y, by the kernels of x where it has some."""
-    device = of(x)
-    return x @ y if device is None else device.matmul(x, y)
+def sums_of_squares(arrays: list[Array]) -> list[Array]:
+    """Σ x² of each array, one by one; or all of them in one array, by a device's kernel."""
+    device = of(arrays[0])
+    return [(a * a).sum() for a in arrays] if device is None else [device.sums_of_squares(arrays)]
 
 
 def cupy_kernels(cupy: Any, matmul: Callable[..., Array]) -> Kernels:

@@ -19,7 +19,8 @@ def register() -> None:
 def product(x: Array, y: Array) -> Array:
     """x @ y of two matrices."""
     if not isinstance(x, np.ndarray):
-        return kernels.product(x, y)
+        device = kernels.of(x)
+        return x @ y if device is None else device.matmul(x, y)
     (m, k), n = x.shape, y.shape[1]
     if k == 1:
         return x * y  # of rank one: no sums, and BLAS takes three times as long

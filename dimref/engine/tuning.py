@@ -4,9 +4,7 @@ from __future__ import annotations
 
 # ---- on the host
 
-ADAM_BLOCK = (
-    1 << 17
-)  # elements: few enough for the cache that cores share, so many that threads seldom wait for the lock
+ADAM_BLOCK = 1 << 17  # elements: few enough for a cache that cores share, so many that threads seldom wait for the lock
 AUGMENTED_IMAGES = 32  # images of a block that is augmented
 CONVOLUTION_WINDOWS = 1_000_000  # numbers in the windows of a block of images
 CONVOLUTION_WORTH = 100_000  # numbers in windows that a thread must have to be worth its start

@@ -9,10 +9,8 @@ from dimref.amdim.encoder import SIDES, Layout
 from dimref.engine import row_blocks
 from dimref.engine.forms import of_one_type
 from dimref.engine.tuning import AUGMENTED_IMAGES, LARGEST_MAP_IMAGES
-from dimref.tape import implement, plain_form
+from dimref.tape import implement
 from dimref.trees import Array, Tree
-
-_plain_view, _plain_map = plain_form(objective.augmented), plain_form(encoder.largest_map)
 
 
 def register() -> None:
@@ -29,11 +27,13 @@ def augmented(images: Array, view: Tree) -> Array:
 
 
 def _augmented(names: list[str], _: Tree, images: Array, *view: Array) -> Array:
-    return _plain_view(images, dict(zip(names, view, strict=True)))
+    return objective.augmented.plain(images, dict(zip(names, view, strict=True)))
 
 
 def largest_map(parameters: Tree, images: Array, layout: Layout) -> Array:
     """The 7×7 map of some images at a time."""
     names = ("first", *(layer.name for layer in layout.stages[SIDES[0]]))
     early = {name: parameters[name] for name in names}
-    return row_blocks.by_rows(partial(_plain_map, layout=layout), early, images, block=LARGEST_MAP_IMAGES)
+    return row_blocks.by_rows(
+        partial(encoder.largest_map.plain, layout=layout), early, images, block=LARGEST_MAP_IMAGES
+    )

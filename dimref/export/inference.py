@@ -112,8 +112,8 @@ def untrained(config: Config, layout: AnyLayout, backend: Backend, images: np.nd
     As initialized they are 0 and 1, which would handicap this baseline: a batch norm that does not normalize.
     """
     method = method_of(layout)
-    parameters, running = map(backend.tree_to_device, method.init_encoder(generator(config, INIT, 0), layout))
-    order = generator(config, ORDER, 0).permutation(len(images))
+    parameters, running = map(backend.tree_to_device, method.init_encoder(generator(config.seed, INIT, 0), layout))
+    order = generator(config.seed, ORDER, 0).permutation(len(images))
     size = min(config.batch_size, len(images))
     for k in range(WARM_UP):
         start = k % (len(images) // size) * size

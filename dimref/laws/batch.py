@@ -3,8 +3,6 @@
 P is the batch's N diagonal pairs. Q is *all* N² pairs, or the N(N−1) pairs *off* the diagonal.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What several families draw from: scores, score matrices, positive and negative pairs, distributions."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

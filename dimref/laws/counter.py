@@ -3,8 +3,6 @@
 The slack is that of the false statement, so it is negative: by how much the statement fails at its counterexample.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable

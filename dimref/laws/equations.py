@@ -4,8 +4,6 @@ A source is a list of pieces separated by semicolons; a piece names a paper and 
 eq. (10)" or "Cover & Thomas 2006, theorem 2.8.1". A piece without a paper goes on with the one before it.
 """
 
-from __future__ import annotations
-
 import ast
 import importlib
 import inspect

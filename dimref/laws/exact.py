@@ -4,8 +4,6 @@ The expectation over all batches of K pairs is one call: each of the urn's n^K o
 (K, K, n^K) score matrix. Critics are arbitrary unless the law says T = R.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from dataclasses import replace
@@ -207,15 +205,52 @@ def covered_urn(rng: np.random.Generator, sizes: Sizes) -> Case:
     }
 
 
-@law("inequality", "I ≤ E[R_pos − log mean of the other K − 1 e^R]", covered_urn, f"{POOLE}, section 2.1")
+@law("inequality", "I ≤ E[leave-one-out(R + c(y))]", covered_urn, f"{POOLE}, section 2 (leave one out upper bound)")
 def leave_one_out_above_information(case: Case, backend: Backend) -> Slack:
-    """InfoNCE at R with the positive left out of its candidates: DV of each column, off the diagonal. P > 0 everywhere."""
-    k = case["k"]
-    scores = batches(case, optimal(case, "infonce"), k)
-    positive = scores[np.arange(k), np.arange(k)].reshape(1, -1)
-    others = np.stack([np.delete(scores[:, j], j, axis=0) for j in range(k)], axis=1).reshape(k - 1, -1)
-    value = in_nats(backend, bounds.dv, positive, others)
-    return at_most(information.mutual_information(table(case)), value, rounding(np.ones(1, case["critic"].dtype)))
+    """InfoNCE at R with the positive left out of its candidates. P > 0 everywhere."""
+    critic = optimal(case, "infonce") + case["critic"][:1]
+    value = in_nats(backend, bounds.leave_one_out, batches(case, critic, case["k"]))
+    return at_most(information.mutual_information(table(case)), value, rounding(critic))
+
+
+@law("identity", "CLUB(log p(y|x)) = KL(P‖Q) + KL(Q‖P) ≥ I", covered_urn, "arXiv 2006.12013, theorem 3.1")
+def club_above_information(case: Case, backend: Backend) -> Slack:
+    """Exact expectations, log p(y|x) = R + log p(y). P > 0 everywhere."""
+    p = table(case)
+    q = np.outer(p.sum(axis=1), p.sum(axis=0))
+    critic = np.log(p / p.sum(axis=1, keepdims=True)).astype(case["critic"].dtype)
+    value = in_nats(backend, bounds.club, *population(case, critic))
+    truth = information.kl_divergence(p, q)
+    both = truth + information.kl_divergence(q, p)
+    return tightest(equal(value, both, rounding(critic)), at_most(truth, value, rounding(critic)))
+
+
+def interpolated_urn(rng: np.random.Generator, sizes: Sizes) -> Case:
+    """A small urn, a critic of a few nats, log a and α: 0 and 1 among them."""
+    few = replace(sizes, n=min(sizes.n, 4))
+    weights = {"log_a": float(rng.normal()), "alpha": float(rng.choice([0.0, 0.01, 0.5, 0.99, 1.0]))}
+    return {**mild_urn(rng, few), **weights, "k": 3 + sizes.locations % 2}
+
+
+@law("inequality", "E[α-InfoNCE(T, a)] ≤ I for every α, and is TUBA at α = 0, InfoNCE of K − 1 at α = 1", interpolated_urn,
+     f"{POOLE}, section 2 (nonlinearly interpolated lower bounds)")  # fmt: skip
+def interpolated_below_information(case: Case, backend: Backend) -> Slack:
+    """Over all n^K batches, for any finite T. In between it need not lie between the two."""
+    scores, log_a = batches(case, case["critic"], case["k"]), case["log_a"]
+    joint, product = population(case, case["critic"])
+
+    def value(alpha: float) -> float:
+        return in_nats(backend, lambda s: bounds.infonce_interpolated(s, log_a, alpha), scores)
+
+    ends = [
+        in_nats(backend, lambda j, p: bounds.tuba(j, p, 0 * j + log_a, 0 * p + log_a), joint, product),
+        in_nats(backend, bounds.infonce, batches(case, case["critic"], case["k"] - 1)),
+    ]
+    tolerance = rounding(case["critic"]) * math.exp(max(0.0, float(case["critic"].max()) - log_a))
+    return tightest(
+        at_most(value(case["alpha"]), information.mutual_information(table(case)), tolerance),
+        equal([value(0.0), value(1.0)], ends, tolerance),
+    )
 
 
 @law("identity", "E[InfoNCE with K−1 negatives drawn from p(x)] = E[InfoNCE_K]", small_urn, f"{OORD}, eq. (4)")

@@ -1,7 +1,5 @@
 """Laws of single functions: the same quantity written another way, what counts as a negative, and the number range."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

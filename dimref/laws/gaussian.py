@@ -1,7 +1,5 @@
 """Laws of Gaussians: closed forms against quadrature, against each other, and against Monte Carlo at I ≤ 1."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

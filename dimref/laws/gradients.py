@@ -1,7 +1,5 @@
 """Laws of gradients: each bound's, in closed form on the host; stopped paths; the direction of the prior's force."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """What a law is: a line of mathematics, a way to draw a case, and a way to measure how far the case is from breaking it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

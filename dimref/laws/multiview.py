@@ -1,7 +1,5 @@
 """Laws of the multi-view objective: every batch's ceilings, clipping, both views alike, and its literal double loop."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

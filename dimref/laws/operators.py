@@ -1,7 +1,5 @@
 """Laws of operators: adjoint pairs, convolution, normalization, elementwise functions."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Laws of critics: against the literal networks of the paper's figures, pair by pair, in float64."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """The search for a case that breaks a law: Hypothesis draws sizes and seeds, and shrinks a failing case."""
 
-from __future__ import annotations
-
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -130,7 +128,7 @@ def _measure(law: Law, case: Case, backend: Backend) -> Slack:
     """The slack on the plain forms or on their implementations, whichever is closer to breaking the law."""
     with plain_forms():
         slacks = [law.measure(case, backend)]
-    if any(place.implementations for place in REGIONS.values()):  # type: ignore[attr-defined]
+    if any(place.implementations for place in REGIONS.values()):
         slacks.append(law.measure(case, backend))
     broken = [slack for slack in slacks if not law.obeyed(slack)]
     return broken[0] if broken else min(slacks, key=_closeness(law))

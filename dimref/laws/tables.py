@@ -1,7 +1,5 @@
 """Laws of exact information: discrete tables, f-divergences and channels, in float64 on the host."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,6 +1,8 @@
 """Memoryless channels: a table of P(y|x), what passes through it, and the most that can.
 
-`channel[x, y]` = P(Y = y | X = x): one row for each input symbol, each row a distribution.
+`channel[x, y]` = P(Y = y | X = x): one row for each input symbol, each row a distribution. `p_x` is the distribution of the
+input, (X,). A row or a `p_x` that is no distribution, or a number of symbols that does not fit, is a ValueError, and so is a
+probability ε (`flip`, `erasure`) outside [0, 1].
 """
 
 import math
@@ -44,12 +46,6 @@ def binary_symmetric_channel(flip: float) -> Table:
 
     W = [[1 − ε, ε], [ε, 1 − ε]],  C = log 2 − H(ε)
 
-    Args:
-        flip: ε in [0, 1].
-    Returns:
-        (2, 2) channel.
-    Raises:
-        ValueError: flip is no probability.
     Source: Cover & Thomas 2006, section 7.1.4.
     """
     e = _crossover(flip, "flip")
@@ -61,12 +57,7 @@ def binary_erasure_channel(erasure: float) -> Table:
 
     W = [[1 − ε, 0, ε], [0, 1 − ε, ε]],  C = (1 − ε) log 2
 
-    Args:
-        erasure: ε in [0, 1].
-    Returns:
-        (2, 3) channel. Convention: outputs 0, 1, erased, in this order (the book draws the erasure in the middle).
-    Raises:
-        ValueError: erasure is no probability.
+    Convention: outputs 0, 1, erased, in this order (the book draws the erasure in the middle).
     Source: Cover & Thomas 2006, section 7.1.5.
     """
     e = _crossover(erasure, "erasure")
@@ -78,12 +69,6 @@ def z_channel(flip: float) -> Table:
 
     W = [[1, 0], [ε, 1 − ε]],  C = log(1 + (1 − ε) ε^{ε/(1 − ε)})
 
-    Args:
-        flip: ε in [0, 1].
-    Returns:
-        (2, 2) channel.
-    Raises:
-        ValueError: flip is no probability.
     Source: Cover & Thomas 2006, problem 7.8 (there with ε = ½).
     """
     e = _crossover(flip, "flip")
@@ -93,15 +78,8 @@ def z_channel(flip: float) -> Table:
 def channel_joint(p_x: ArrayLike, channel: ArrayLike) -> Table:
     """The joint distribution of what is sent and what arrives.
 
-    p(x, y) = p(x) P(y|x)
+    p(x, y) = p(x) P(y|x), (X, Y)
 
-    Args:
-        p_x: (X,) input distribution.
-        channel: (X, Y), rows P(y|x).
-    Returns:
-        (X, Y) joint probabilities.
-    Raises:
-        ValueError: p_x is not a distribution, a row of the channel is not, or their numbers of symbols differ.
     Source: Cover & Thomas 2006, section 7.1.
     """
     rows, p_x = _as_channel(channel), as_table(p_x, "p_x", 1)
@@ -113,15 +91,8 @@ def channel_joint(p_x: ArrayLike, channel: ArrayLike) -> Table:
 def output_distribution(p_x: ArrayLike, channel: ArrayLike) -> Table:
     """The distribution of what arrives.
 
-    q(y) = Σ_x p(x) P(y|x)
+    q(y) = Σ_x p(x) P(y|x), (Y,)
 
-    Args:
-        p_x: (X,) input distribution.
-        channel: (X, Y), rows P(y|x).
-    Returns:
-        (Y,) probabilities.
-    Raises:
-        ValueError: as `channel_joint`.
     Source: Cover & Thomas 2006, section 7.1.
     """
     return channel_joint(p_x, channel).sum(axis=0)
@@ -132,14 +103,7 @@ def channel_information(p_x: ArrayLike, channel: ArrayLike, base: float = math.e
 
     I(p, W) = Σ_{x,y} p(x) P(y|x) log [P(y|x) / q(y)]
 
-    Args:
-        p_x: (X,) input distribution.
-        channel: (X, Y), rows P(y|x).
-        base: unit of the result.
-    Returns:
-        I(X; Y) in [0, min(H(X), H(Y))], nats unless `base` differs.
-    Raises:
-        ValueError: as `channel_joint`.
+    In [0, min(H(X), H(Y))], nats unless `base` differs.
     Source: Cover & Thomas 2006, eq. (2.28) and section 7.1.
     """
     return mutual_information(channel_joint(p_x, channel), base)
@@ -160,15 +124,13 @@ def capacity(channel: ArrayLike, base: float = math.e, tolerance: float = 1e-9, 
     an estimate. It closes like 1/iterations at worst (when an input is on the verge of use), geometrically as a rule.
 
     Args:
-        channel: (X, Y), rows P(y|x).
-        base: unit of the result.
         tolerance: largest gap accepted, in the unit of the result.
         iterations: how many steps to try.
     Returns:
         Capacity(information, gap, input_distribution): the achieved end in nats unless `base` differs, how far
         C can lie above it, and the input that achieves it.
     Raises:
-        ValueError: a row of the channel is not a distribution, or tolerance is not > 0.
+        ValueError: tolerance is not > 0.
         RuntimeError: the gap is still above tolerance after the allowed iterations.
     Source: Blahut 1972, IEEE Trans. Inf. Theory 18(4), theorems 1 and 2; Cover & Thomas 2006, section 10.8.
     """

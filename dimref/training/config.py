@@ -248,16 +248,8 @@ def _fits(value: Any, kind: str) -> bool:
         return isinstance(value, bool) and kind == "bool"
     if kind.startswith("str"):
         return isinstance(value, str)
-    return isinstance(value, int if kind.startswith("int") else (int, float)) and _is_moderate(value)
-
-
-def _is_moderate(value: float) -> bool:
-    """Whether a number is one a float can hold; JSON's integers have no limit."""
-    try:
-        float(value)
-    except OverflowError:
-        return False
-    return True
+    is_small = isinstance(value, int) and abs(value) < 1 << 1023  # a float can hold it; JSON's integers have no limit
+    return is_small or (isinstance(value, float) and not kind.startswith("int"))
 
 
 def _option(name: str) -> str:

@@ -1,7 +1,7 @@
 """Training steps on a device: queued, not waited for, and from the fourth on replayed as one graph.
 
 The step is `step.train_step`, as on the host. What differs is where things lie. Parameters, model state and Adam's moments
-are overwritten where they are. Images, draws and Adam's two corrected numbers, the only numbers that are new in a step,
+are overwritten where they are. Images, draws and Adam's two rates, the only numbers that are new in a step,
 reach it through buffers (`cuda_graph.Feed`). Nothing is read inside a step: its numbers stay on the device until `read`,
 and those of the first step that was not finite stay there for good.
 """
@@ -16,16 +16,14 @@ from typing import Any
 import numpy as np
 
 from dimref import encoders, optim
-from dimref.backend import Backend
-from dimref.engine import kernels
-from dimref.engine.cuda_graph import WARM_UP, Feed, Queue, Replayed, assign
+from dimref.engine.cuda_graph import Feed, Numbers, Queue, Replayed, assign
+from dimref.engine.kernels import sums_of_squares
+from dimref.engine.tuning import CAPTURE_WARM_UP
 from dimref.step import train_step
 from dimref.training.nonfinite import diverged
 from dimref.training.state import State
 from dimref.training.task import STEP, Task, batch_at, host_noise_at
 from dimref.trees import Array, Tree, leaves, map_tree
-
-FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 class DeviceSteps:
@@ -59,7 +57,9 @@ class DeviceSteps:
             images, fed = self._draw(step)
             self._batches.append(images)
             self._feed.put(fed)
-        if self._done <= WARM_UP:  # what fails at once is reported at once, and a watcher has numbers from the start
+        if (
+            self._done <= CAPTURE_WARM_UP
+        ):  # what fails at once is reported at once, and a watcher has numbers from the start
             self.read()
         return dataclasses.replace(state, step=step, model=self._model, adam={**self._adam, "step": step})
 
@@ -93,8 +93,8 @@ class DeviceSteps:
         """A step's images, and what the feed carries."""
         images = batch_at(self._task, step)
         noise = host_noise_at(self._task, STEP, step, len(images))
-        corrections = np.array(optim.corrections(step + 1, self._task.config.lr), np.float32)
-        return images, {"images": images, "noise": noise, "corrections": corrections}
+        rates = np.array(optim.step_rates(step + 1, self._task.config.lr), np.float32)
+        return images, {"images": images, "noise": noise, "rates": rates}
 
     # ---- one step, from buffers to buffers
 
@@ -123,17 +123,11 @@ class DeviceSteps:
             guarded.update(loss=value, paths=list(some), squares=sums_of_squares(list(some.values())))
 
         images = encoders.scale(fed["images"], self._task.layout)
-        new = train_step(
+        *_, report = train_step(
             self._task.loss, self._parameters, self._model, self._adam, images, fed["noise"], self._task.config.lr,
-            fed["corrections"], note,
+            fed["rates"], note,
         )  # fmt: skip
-        return {**new.report, **guarded}
-
-
-def sums_of_squares(arrays: list[Array]) -> list[Array]:
-    """Σ x² of each array, one by one; or all of them in one array, by a device's kernel."""
-    device = kernels.of(arrays[0])
-    return [(a * a).sum() for a in arrays] if device is None else [device.sums_of_squares(arrays)]
+        return {**report, **guarded}
 
 
 def _names(report: dict[str, Any]) -> tuple[list[str], list[str]]:
@@ -145,34 +139,3 @@ def _names(report: dict[str, Any]) -> tuple[list[str], list[str]]:
 def _scalars(report: dict[str, Any]) -> list[Array]:
     """Those scalars, in that order."""
     return [report["loss"], *report["squares"], *report["terms"].values(), *report["saturated"].values()]
-
-
-class Numbers:
-    """Scalars of the newest step, kept on the device; once a step was not finite, those of that step.
-
-    kept ← where(alive, fresh, kept); alive ← alive ∧ (|loss + Σ squares| ≤ float32's largest); good ← good + alive.
-    """
-
-    def __init__(self, backend: Backend, guarded: list[str], others: list[str]) -> None:
-        self._backend, self._names, self._guarded = backend, [*guarded, *others], len(guarded)
-        self._kept = backend.to_device(np.zeros(len(self._names)))
-        self._fresh = backend.to_device(np.zeros(len(self._names)))
-        self._alive = backend.to_device(np.ones(1, bool))
-        self._good = backend.to_device(np.zeros(1, np.int64))
-
-    def record(self, scalars: list[Array]) -> None:
-        """Queue the keeping of a step's scalars in the order of the names; an array with an axis holds several."""
-        start = 0
-        for some in scalars:
-            self._fresh[start : start + some.size] = some
-            start += some.size
-        # One comparison that NaN and both infinities fail, and that a norm beyond float32 fails as on the host.
-        finite = np.abs(self._fresh[: self._guarded].sum()) <= FLOAT32_MAX
-        self._kept[...] = np.where(self._alive, self._fresh, self._kept)
-        self._alive &= finite
-        self._good += self._alive
-
-    def read(self) -> tuple[dict[str, float], int]:
-        """The scalars by name, and how many steps were finite before the first that was not: waits for the device."""
-        kept, good = self._backend.to_host(self._kept), self._backend.to_host(self._good)
-        return dict(zip(self._names, kept.tolist(), strict=True)), int(good[0])

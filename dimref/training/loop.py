@@ -73,11 +73,11 @@ def train_step(task: Task, state: State) -> tuple[State, dict[str, Any]]:
             raise diverged(state.step, {**terms, "loss": total["loss"]}, _numbers(task, squares))
         numbers.update(terms=terms, gradient_norm=math.sqrt(total["squares"]))
 
-    new = step.train_step(
+    parameters, model, adam, report = step.train_step(
         task.loss, state.parameters, state.model, state.adam, batch, noise, task.config.lr, check=check
     )
-    numbers |= {"saturated": _numbers(task, new.report["saturated"]), "y": task.backend.to_host(new.report["y"])}
-    return State(state.step + 1, new.parameters, new.state, new.adam, state.best), numbers
+    numbers |= {"saturated": _numbers(task, report["saturated"]), "y": task.backend.to_host(report["y"])}
+    return State(state.step + 1, parameters, model, adam, state.best), numbers
 
 
 def _numbers(task: Task, values: dict[str, Array]) -> dict[str, float]:
@@ -137,17 +137,21 @@ def _steps(task: Task, state: State, report: Callable[[str], None]) -> Iterator[
         yield DeviceSteps(task, state, queue, report)
 
 
-class Clock:
-    """Images per second since the first step of this process, everything between the steps included."""
-
-    def __init__(self, step: int, batch_size: int) -> None:
-        self._step, self._batch_size, self._start = step, batch_size, time.perf_counter()
-
-    def images_per_second(self, step: int) -> float:
-        """The mean speed from the first step of this process to `step`."""
-        return (step - self._step) * self._batch_size / max(time.perf_counter() - self._start, 1e-9)
+def images_per_second(images: int, start: float) -> float:
+    """Since the first step of this process, everything between the steps included."""
+    return images / (time.perf_counter() - start)
 
 
+@contextlib.contextmanager
+def _naming(checkpoint: Path) -> Iterator[None]:
+    """Add to the message of a run that diverged where it was last sound."""
+    try:
+        yield
+    except Diverged as error:
+        raise Diverged(f"{error}; the last good checkpoint is {checkpoint}") from None
+
+
+@np.errstate(all="ignore")  # every number is checked, and reported in one line
 def train(
     task: Task,
     run: Path,
@@ -166,34 +170,19 @@ def train(
         Interrupted: `stopped` returned True. Diverged: see `train_step`. RunError: a file cannot be written.
     """
     malloc.keep_freed_memory()
-    try:
-        with np.errstate(all="ignore"):  # every number is checked, and reported in one line
-            return _train(task, run, watch, stopped, resume, report)
-    except Diverged as error:
-        raise Diverged(f"{error}; the last good checkpoint is {run / NEWEST}") from None
-
-
-def _train(
-    task: Task,
-    run: Path,
-    watch: Callable[[Progress], None],
-    stopped: Callable[[], bool],
-    resume: Checkpoint | None,
-    report: Callable[[str], None],
-) -> State:
     state = initial_state(task) if resume is None else restore(task, run / NEWEST, resume)
     if resume is None:
         save(task, run / NEWEST, state)
-    saved, total = state.step, task.total_steps
-    clock = Clock(state.step, task.config.batch_size)
-    if state.step == total:
+    first = saved = state.step
+    total, size, start = task.total_steps, task.config.batch_size, time.perf_counter()
+    if first == total:
         return state
-    with _steps(task, state, report) as steps:
+    with _naming(run / NEWEST), _steps(task, state, report) as steps:
         while state.step < total:
             state = steps.run(state)
             epoch = (state.step - 1) // task.steps_per_epoch + 1
             last = state.step == total
-            speed = clock.images_per_second(state.step)
+            speed = images_per_second((state.step - first) * size, start)
             if state.step % task.config.log_every == 0 or last:
                 metrics.append(run / METRICS, _step_line(state.step, epoch, steps.read(), speed))
             held_out = None
@@ -206,8 +195,7 @@ def _train(
                 steps.read()
                 save(task, run / NEWEST, state)
                 saved = state.step
-            left = (total - state.step) * task.config.batch_size
-            watch(Progress(state.step, total, epoch, steps.terms, speed, left, held_out))
+            watch(Progress(state.step, total, epoch, steps.terms, speed, (total - state.step) * size, held_out))
             if stopped():
                 if saved != state.step:
                     steps.read()

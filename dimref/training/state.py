@@ -32,7 +32,7 @@ class State:
 
 def initial_state(task: Task) -> State:
     """Freshly drawn parameters, on the device."""
-    trees = task.method.init_parameters(generator(task.config, INIT, 0), task.layout, task.objective)
+    trees = task.method.init_parameters(generator(task.config.seed, INIT, 0), task.layout, task.objective)
     parameters, model = map(task.backend.tree_to_device, trees)
     return State(0, parameters, model, init_adam(parameters))
 

@@ -59,10 +59,6 @@ class Task:
         everything = self.config.epochs * self.steps_per_epoch
         return min(everything, self.config.steps or everything)
 
-    def objective_for(self, n: int) -> AnyObjective:
-        """The objective with no more candidates than a batch of n has images."""
-        return self.objective.for_batch(n)
-
     @cached_property
     def fingerprint(self) -> str:
         """Tells the images from others: their count, size and checksum."""
@@ -121,19 +117,14 @@ def layout_of(dataset: Dataset, config: Config) -> AnyLayout:
 
 def _held_out_indices(n: int) -> np.ndarray:
     """Evenly spaced, so that files sorted by class are held out class by class."""
-    count = min(HELD_OUT, n // 10)
-    return np.linspace(0, n - 1, count).astype(np.int64)
+    return np.linspace(0, n - 1, min(HELD_OUT, n // 10)).astype(np.int64)
 
 
 # ---- draws
 
 
-def generator(config: Config, stream: int, position: int) -> np.random.Generator:
-    """The generator of one position of one stream of the run's seed."""
-    return _generator(config.seed, stream, position)
-
-
-def _generator(seed: int, stream: int, position: int) -> np.random.Generator:
+def generator(seed: int, stream: int, position: int) -> np.random.Generator:
+    """The generator of one position of one stream of a run's seed."""
     return np.random.default_rng([seed, stream, position])
 
 
@@ -146,7 +137,7 @@ def batch_at(task: Task, step: int) -> np.ndarray:
 
 @lru_cache(maxsize=2)  # an epoch's order is drawn once, not once a step
 def _order(seed: int, epoch: int, n: int) -> np.ndarray:
-    order = _generator(seed, ORDER, epoch).permutation(n)
+    order = generator(seed, ORDER, epoch).permutation(n)
     order.flags.writeable = False
     return order
 
@@ -158,4 +149,6 @@ def noise_at(task: Task, stream: int, position: int, n: int) -> Tree:
 
 def host_noise_at(task: Task, stream: int, position: int, n: int) -> Tree:
     """A step's draws, on the host."""
-    return task.method.draw_noise(generator(task.config, stream, position), task.objective_for(n), task.layout, n)
+    return task.method.draw_noise(
+        generator(task.config.seed, stream, position), task.objective.for_batch(n), task.layout, n
+    )

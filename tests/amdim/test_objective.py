@@ -11,7 +11,7 @@ from finite_differences import check_all, draw
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dimref import bounds
+from dimref import bounds, discriminators
 from dimref.amdim import augmentation as amdim_augmentation
 from dimref.amdim import encoder as amdim_encoder
 from dimref.amdim import objective as amdim_objective
@@ -119,14 +119,14 @@ def test_a_direction_differentiates_in_one_argument_alone(argument):
 def test_scores_have_the_image_first_then_the_anchor_then_the_location():
     y, f = draw(1, (3, 4), (3, 2, 4))
     expected = [[[float(f[i, at] @ y[j]) / 2 for at in range(2)] for j in range(3)] for i in range(3)]
-    np.testing.assert_allclose(amdim_objective.score_matrix(y, f), expected, rtol=1e-12)
-    check_all(amdim_objective.score_matrix, y, f)
+    np.testing.assert_allclose(discriminators.score_matrix(f, y), expected, rtol=1e-12)
+    check_all(discriminators.score_matrix, f, y)
 
 
 @pytest.mark.parametrize("clip", [0.0, 0.5])
 def test_what_is_reported_is_off_the_tape_and_counts_what_the_clip_cuts(clip):
     y, f = draw(7, (4, 3), (4, 5, 3))
-    s = amdim_objective.score_matrix(y, f)
+    s = discriminators.score_matrix(f, y)
     seen = []
 
     def function(at):

@@ -20,7 +20,7 @@ from dimref.audit import callables, matching, numerical
 from dimref.audit.answer import Answer, Inputs, Signature, Target
 from dimref.audit.answering import evaluate
 from dimref.audit.callables import LawResult
-from dimref.audit.calling import Here
+from dimref.audit.calling import InProcess
 from dimref.audit.contract import Form, contracts, find
 from dimref.audit.numerical import Departure
 from dimref.audit.verdict import MISTAKE, Judgement
@@ -137,7 +137,7 @@ def audited(plant: Plant, module: ModuleType, cases: int = 0, seed: int = 0) -> 
     """The audit's word on one plant."""
     kind, name, form = plant.contract.split()
     contract = find(kind, name)
-    target = Here(getattr(module, plant.function), plant.framework if plant.framework == "jax" else "")
+    target = InProcess(getattr(module, plant.function), plant.framework if plant.framework == "jax" else "")
     with verdicts_alone():
         report = callables.run(target, contract, contract.form(form), cases or CASES.get(kind, OTHERWISE), seed)
     verdict = WORDS.get(report.verdict, report.verdict)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dimref import bounds
 from dimref.audit import frameworks, reach
 from dimref.audit.answer import Signature
-from dimref.audit.calling import Here
+from dimref.audit.calling import InProcess
 from dimref.audit.frameworks import Unusable
 from dimref.errors import DimrefError
 
@@ -58,7 +58,7 @@ def scores(seed, dtype, n=3, p=4):
 @pytest.mark.parametrize("name", WRITTEN)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_value_and_gradient_are_the_closed_form(name, dtype):
-    target = Here(written(name))
+    target = InProcess(written(name))
     inputs = scores(0, dtype)
     before = {key: array.copy() for key, array in inputs.items()}
     answer = target.call(PAIRS, inputs)
@@ -80,7 +80,7 @@ def test_value_and_gradient_are_the_closed_form(name, dtype):
 @given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(1, 5))
 def test_autograds_trace_of_numpy_is_autograds(seed, n, p):
     inputs = scores(seed, "float64", n, p)
-    answer = Here(jsd_numpy).call(PAIRS, inputs)
+    answer = InProcess(jsd_numpy).call(PAIRS, inputs)
     for at, name in enumerate(PAIRS.differentiate):
         np.testing.assert_allclose(answer.gradients[name], grad(jsd_autograd, at)(*inputs.values()), rtol=1e-12)
 
@@ -100,7 +100,7 @@ def both(p, x):
 def test_weights_make_a_scalar_of_an_array(name):
     written(name)
     x, w = np.array([1.0, 2.0]), np.array([3.0, 5.0])
-    answer = Here(twice, name).call(Signature(("x",), ("out",), ("x",), "out"), {"x": x, "weight": w})
+    answer = InProcess(twice, name).call(Signature(("x",), ("out",), ("x",), "out"), {"x": x, "weight": w})
     np.testing.assert_array_equal(answer.value["out"], 2 * x)
     np.testing.assert_array_equal(answer.gradients["x"], 2 * w)
 
@@ -111,13 +111,13 @@ def test_nested_inputs_and_several_outputs(name):
     rng = np.random.default_rng(1)
     a, c, x, w = rng.normal(size=(4, 3))
     inputs = {"p": {"a": a, "b": {"c": c, "unused": x}}, "x": x}
-    one = Here(both, name).call(Signature(("p", "x"), ("total", "rows"), ("p",), "total"), inputs)
+    one = InProcess(both, name).call(Signature(("p", "x"), ("total", "rows"), ("p",), "total"), inputs)
     np.testing.assert_allclose(one.value["total"], a @ x)
     np.testing.assert_allclose(one.value["rows"], c * x)
     np.testing.assert_allclose(one.gradients["p"]["a"], x)
     np.testing.assert_array_equal(one.gradients["p"]["b"]["c"], np.zeros(3))  # does not depend on it
     inputs["weight"] = {"total": np.array(2.0), "rows": w}
-    every = Here(both, name).call(Signature(("p", "x"), ("total", "rows"), ("p", "x"), ""), inputs)
+    every = InProcess(both, name).call(Signature(("p", "x"), ("total", "rows"), ("p", "x"), ""), inputs)
     np.testing.assert_allclose(every.gradients["p"]["a"], 2 * x)
     np.testing.assert_allclose(every.gradients["p"]["b"]["c"], w * x)
     np.testing.assert_allclose(every.gradients["x"], 2 * a + w * c)
@@ -133,13 +133,13 @@ def test_numbers_words_and_nothing_pass_as_they_are(name):
         return (x * rate).sum()
 
     inputs = {"x": np.ones(2), "rate": 0.5, "count": 3, "word": "mean", "nothing": None}
-    answer = Here(function, name).call(Signature(tuple(inputs), ("value",), ("x",)), inputs)
+    answer = InProcess(function, name).call(Signature(tuple(inputs), ("value",), ("x",)), inputs)
     assert answer.value["value"] == 1
     assert set(seen) == {(float, int, "mean", None)}
 
 
 def test_no_gradient_of_a_wrong_shape_is_asked_for():
-    answer = Here(twice, "autograd").call(Signature(("x",), ("value",), ("x",)), {"x": np.ones(3)})
+    answer = InProcess(twice, "autograd").call(Signature(("x",), ("value",), ("x",)), {"x": np.ones(3)})
     assert (answer.problem, answer.gradients) == ("", {})
     assert answer.value["value"].shape == (3,)
 
@@ -158,7 +158,7 @@ def test_a_norm_that_keeps_its_axes_has_its_gradient(axis):
     of_x = Signature(("x",), ("value",), ("x",))
     x = np.arange(1.0, 7.0).reshape(2, 3)
     before = anp.linalg.norm
-    found, expected = (Here(f, "numpy").call(of_x, {"x": x}) for f in (scaled, by_hand))
+    found, expected = (InProcess(f, "numpy").call(of_x, {"x": x}) for f in (scaled, by_hand))
     np.testing.assert_allclose(found.gradients["x"], expected.gradients["x"], rtol=1e-12)
     assert found.remarks == ()
     assert anp.linalg.norm is before
@@ -167,7 +167,7 @@ def test_a_norm_that_keeps_its_axes_has_its_gradient(axis):
 def test_a_gradient_of_another_shape_is_none():
     """autograd's own norm with keepdims has one."""
     of_x = Signature(("x",), ("value",), ("x",))
-    target = Here(lambda x: (x / anp.linalg.norm(x, axis=1, keepdims=True)).sum(), "autograd")
+    target = InProcess(lambda x: (x / anp.linalg.norm(x, axis=1, keepdims=True)).sum(), "autograd")
     answer = target.call(of_x, {"x": np.ones((2, 3))})
     assert (answer.problem, answer.gradients) == ("", {})
     assert answer.remarks == ("no gradient: autograd returned one of another shape than the input's",)
@@ -181,7 +181,7 @@ def fills(joint, product):
 
 
 def test_what_autograd_cannot_trace_has_a_value_alone():
-    answer = Here(fills).call(PAIRS, scores(0, "float64"))
+    answer = InProcess(fills).call(PAIRS, scores(0, "float64"))
     assert (answer.problem, answer.gradients) == ("", {})
     assert answer.remarks == ("no gradient: NumPy has no autodiff, and autograd cannot trace this function",)
 
@@ -191,15 +191,15 @@ def branches(joint, product):
 
 
 def test_a_trace_that_differs_is_no_gradient():
-    answer = Here(branches, "numpy").call(PAIRS, scores(0, "float64"))
+    answer = InProcess(branches, "numpy").call(PAIRS, scores(0, "float64"))
     assert answer.gradients == {}
     assert answer.remarks == ("no gradient: NumPy has no autodiff, and autograd's trace differs",)
 
 
 def test_the_functions_of_a_module_are_numpys_again_afterwards():
     before = np
-    Here(jsd_numpy).call(PAIRS, scores(0, "float64"))
-    Here(fills).call(PAIRS, scores(0, "float64"))
+    InProcess(jsd_numpy).call(PAIRS, scores(0, "float64"))
+    InProcess(fills).call(PAIRS, scores(0, "float64"))
     assert np is before
     assert np.__name__ == "numpy"
 
@@ -217,6 +217,10 @@ def annotated(joint: "torch.Tensor", product):  # noqa: F821
 
 def helper(joint, product):
     return jsd_autograd(joint, product) + 0
+
+
+def between(target, joint, product):
+    return target(joint, product)
 
 
 class Callable_:
@@ -237,6 +241,8 @@ class Callable_:
         (helper, ["autograd", "numpy"]),
         (annotated, ["torch", "numpy"]),
         (functools.partial(jsd_torch, product=1), ["torch", "numpy"]),
+        (functools.partial(between, jsd_torch), ["torch", "numpy"]),  # an adapter and its target
+        (functools.partial(helper, by_methods), ["autograd", "numpy"]),
         (lambda joint, product: jsd_jax(joint, product), ["jax", "numpy"]),
         (Callable_(), ["autograd", "numpy"]),
         (Callable_().inner, ["autograd", "numpy"]),
@@ -250,7 +256,7 @@ def test_frameworks_are_found_in_the_code(function, expected):
 
 def test_what_names_no_framework_is_tried():
     torch = pytest.importorskip("torch")
-    target = Here(by_methods)  # NumPy's arrays have no exp
+    target = InProcess(by_methods)  # NumPy's arrays have no exp
     answer = target.call(PAIRS, scores(0, "float32"))
     assert (answer.problem, target.framework) == ("", "torch")
     inputs = scores(0, "float32")
@@ -265,13 +271,15 @@ def test_a_module_of_pytorch_and_a_compiled_function_of_jax():
             return joint.mean() - product.mean()
 
     assert frameworks.candidates(Loss())[0] == "torch"
-    np.testing.assert_allclose(Here(Loss()).call(PAIRS, scores(0, "float64")).gradients["joint"], np.full(3, 1 / 3))
+    np.testing.assert_allclose(
+        InProcess(Loss()).call(PAIRS, scores(0, "float64")).gradients["joint"], np.full(3, 1 / 3)
+    )
 
 
 def test_a_compiled_function_of_jax():
     jax = pytest.importorskip("jax")
     assert frameworks.candidates(jax.jit(jsd_jax))[0] == "jax"
-    assert Here(jax.jit(jsd_jax)).call(PAIRS, scores(0, "float64")).gradients["joint"].shape == (3,)
+    assert InProcess(jax.jit(jsd_jax)).call(PAIRS, scores(0, "float64")).gradients["joint"].shape == (3,)
 
 
 def test_reach_ends_in_circles():
@@ -292,11 +300,55 @@ def test_the_framework_that_is_not_there_is_told(monkeypatch):
     monkeypatch.setattr(frameworks, "import_module", missing)
     for name, title in (("torch", "PyTorch"), ("jax", "JAX")):
         with pytest.raises(DimrefError, match=f"--framework {name}: expected {title}, found it not installed"):
-            Here(twice, name)
+            InProcess(twice, name)
 
 
 def test_a_framework_that_is_asked_for_is_the_only_one():
-    assert "raised" in Here(by_methods, "numpy").call(PAIRS, scores(0, "float64")).problem
+    pytest.importorskip("torch")
+    problem = InProcess(by_methods, "numpy").call(PAIRS, scores(0, "float64")).problem
+    assert problem.startswith("raised AttributeError")
+    assert problem.endswith("; tried with arrays of numpy: --framework chooses another")
+
+
+@pytest.mark.parametrize("adapter", [between, lambda target, *pairs: target(*pairs)])
+def test_what_an_adapter_hides_is_found(adapter):
+    """An adapter without a word of PyTorch, around a function of it."""
+    pytest.importorskip("torch")
+    answer = InProcess(jsd_torch, adapter=adapter).call(PAIRS, scores(0, "float64"))
+    assert (answer.problem, set(answer.gradients)) == ("", {"joint", "product"})
+
+
+def test_what_only_a_call_loads_is_tried_after_it():
+    """The framework is met in a module that the function imports when it is called."""
+    torch = pytest.importorskip("torch")
+
+    def hidden(joint, product):
+        import importlib
+
+        functional = importlib.import_module("torch.nn.functional")
+        return functional.softplus(joint).mean() - product.mean()
+
+    target = InProcess(hidden)
+    assert target.framework == "numpy"
+    assert target.call(PAIRS, scores(0, "float64")).problem == ""
+    assert target.framework == torch.__name__
+
+
+def imports_numpy(joint, product):
+    import numpy
+    from numpy import logaddexp
+
+    return 2 * math.log(2) - logaddexp(0, -joint).mean() - numpy.logaddexp(0, product).mean()
+
+
+def test_an_import_inside_the_function_has_a_gradient():
+    import sys
+
+    inputs = scores(0, "float64")
+    answer, expected = (InProcess(each).call(PAIRS, inputs) for each in (imports_numpy, jsd_numpy))
+    assert answer.remarks == ()
+    np.testing.assert_array_equal(answer.gradients["joint"], expected.gradients["joint"])
+    assert sys.modules["numpy"] is np
 
 
 # ---- what PyTorch and JAX may do
@@ -334,17 +386,57 @@ X = Signature(("x",), ("value",), ("x",))
 def test_pytorch_in_place_detached_and_spoiled():
     pytest.importorskip("torch")
     x = np.array([1.0, 2.0])
-    changed = Here(in_place, "torch").call(X, {"x": x})
+    changed = InProcess(in_place, "torch").call(X, {"x": x})
     assert changed.remarks == ("changes its input x in place",)
     np.testing.assert_array_equal(changed.gradients["x"], 8 * x)
     np.testing.assert_array_equal(x, [1, 2])
-    np.testing.assert_array_equal(Here(detached, "torch").call(X, {"x": x}).gradients["x"], [0, 0])
-    number = Here(an_item, "torch").call(X, {"x": x})
+    np.testing.assert_array_equal(InProcess(detached, "torch").call(X, {"x": x}).gradients["x"], [0, 0])
+    number = InProcess(an_item, "torch").call(X, {"x": x})
     assert (number.value["value"], number.gradients) == (3.0, {})
-    spoiled = Here(spoils_the_tape, "torch").call(X, {"x": x})
+    spoiled = InProcess(spoils_the_tape, "torch").call(X, {"x": x})
     assert spoiled.gradients == {}
     assert spoiled.remarks == ("no gradient: torch.autograd raised RuntimeError",)
-    assert "that NumPy cannot read" in Here(half).call(X, {"x": x}).problem
+    assert InProcess(half).call(X, {"x": x}).value["value"].dtype == np.float16  # NumPy has no bfloat16
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_pytorch_in_half_precision(dtype):
+    torch = pytest.importorskip("torch")
+    seen = []
+
+    def function(x):
+        seen.append(x.dtype)
+        return x.exp().sum()
+
+    answer = InProcess(function, "torch", dtype=dtype).call(X, {"x": np.array([0.5, 1.25])})
+    assert set(seen) == {getattr(torch, dtype)}
+    np.testing.assert_allclose(answer.gradients["x"], np.exp([0.5, 1.25]), rtol=2**-7)
+    assert answer.value["value"].dtype == np.float16
+    beyond = InProcess(function, "torch", dtype="bfloat16").call(X, {"x": np.array([12.0])})
+    np.testing.assert_allclose(beyond.value["value"], np.exp(12.0), rtol=2**-7)
+
+
+class OnADevice:
+    def __call__(self, x):
+        import torch
+
+        weight = torch.nn.Linear(2, 1, bias=False).cuda().weight
+        index = torch.arange(2, device="cuda")
+        return (x.cuda().to("cuda:0").to(device=torch.device("cuda"))[index] ** 2).sum() + 0 * weight.sum().detach()
+
+
+def test_what_asks_for_a_device_that_is_not_there_runs_on_the_cpu():
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is a device")
+    target = InProcess(OnADevice())
+    for x in (np.array([1.0, 2.0]), np.array([3.0, 4.0])):
+        answer = target.call(X, {"x": x})
+        assert answer.problem == ""
+        assert answer.remarks[-1] == "asks for a CUDA device, and there is none: its tensors stayed on the CPU"
+        np.testing.assert_array_equal(answer.gradients["x"], 2 * x)
+    with pytest.raises((AssertionError, RuntimeError)):
+        torch.ones(1).cuda()  # outside a call nothing has changed
 
 
 def jax_number(x):
@@ -361,12 +453,12 @@ def jax_stopped(x):
 
 def test_jax_numbers_and_stopped_gradients():
     pytest.importorskip("jax")
-    answer = Here(jax_number).call(X, {"x": np.ones(2)})
+    answer = InProcess(jax_number).call(X, {"x": np.ones(2)})
     assert (answer.value["value"], answer.gradients) == (2.0, {})
     assert answer.remarks[0].startswith(
         "no gradient: jax.grad raised ConcretizationTypeError (test_frameworks.py, line"
     )
-    np.testing.assert_array_equal(Here(jax_stopped).call(X, {"x": np.ones(2)}).gradients["x"], [0, 0])
+    np.testing.assert_array_equal(InProcess(jax_stopped).call(X, {"x": np.ones(2)}).gradients["x"], [0, 0])
 
 
 def jax_looks(x):
@@ -380,7 +472,7 @@ def jax_looks(x):
 @pytest.mark.parametrize("function", [jax_looks, lambda x: twice(x).sum()])
 def test_jax_compiled_or_line_by_line_is_the_same(function):
     jax = pytest.importorskip("jax")
-    target = Here(function, "jax")
+    target = InProcess(function, "jax")
     for call in range(6):
         for sign in (1, -1):
             x = sign * np.arange(1.0, 4.0)
@@ -389,6 +481,12 @@ def test_jax_compiled_or_line_by_line_is_the_same(function):
             np.testing.assert_allclose(answer.gradients["x"], jax.grad(function)(jax.numpy.asarray(x)))
         if call == 3 and function is jax_looks:
             assert "one alone (test_frameworks.py, line " in target.call(X, {"x": np.ones(1)}).problem
+
+
+def test_jax_keeps_its_precision_after_an_audit():
+    jax = pytest.importorskip("jax")
+    assert InProcess(jsd_jax).call(PAIRS, scores(0, "float64")).value["value"].dtype == np.float64
+    assert jax.numpy.ones(1).dtype == np.float32
 
 
 # ---- host

@@ -309,6 +309,47 @@ def test_an_adapter_stands_between(tmp_path):
         Sandbox(f"{tmp_path / 'mine.py'}:loss", adapter=f"{tmp_path / 'none.py'}:adapt").__enter__()
 
 
+REPOSITORY = {
+    "repo/pyproject.toml": "",
+    "repo/helpers.py": "SCALE = 2.0\n",
+    "repo/package/__init__.py": "",
+    "repo/package/sizes.py": "SHIFT = 1.0\n",
+    "repo/package/losses/__init__.py": "from .own import mean\n",
+    "repo/package/losses/own.py": "def mean(x):\n    return x.mean()\n",
+    "repo/package/losses/of_root.py": "from helpers import SCALE\nfrom package.losses.own import mean\n"
+    "def act(what, x):\n    return SCALE * mean(x)\n",
+    "repo/package/losses/relative.py": "from ..sizes import SHIFT\nfrom .own import mean\n"
+    "def act(what, x):\n    return mean(x) + SHIFT\n",
+    "loose/own.py": "HALF = 0.5\n",
+    "loose/relative.py": "from .own import HALF\ndef act(what, x):\n    return HALF * x.mean()\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("repo/package/losses/of_root.py", 2 * X.mean()),
+        ("repo/package/losses/relative.py", X.mean() + 1),
+        ("loose/relative.py", X.mean() / 2),
+    ],
+)
+def test_a_file_of_a_repository_imports_as_it_does_there(tmp_path, name, expected):
+    for path, text in REPOSITORY.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    with Sandbox(f"{tmp_path / name}:act") as target:
+        assert ask(target, "").value["value"] == expected
+
+
+def test_a_call_of_new_shapes_may_be_compiled_outside_the_limit(monkeypatch):
+    """Of a target in JAX."""
+    held = Sandbox(f"{HOSTILE}:act", "jax", time_limit=1, loading_limit=50)
+    limits = [held._limit(SIGNATURE, {"what": "", "x": np.ones(n)}) for n in (2, 2, 3, 2)]
+    assert limits == [51, 1, 51, 1]
+    held.framework = "torch"
+    assert held._limit(SIGNATURE, {"what": "", "x": np.ones(7)}) == 1
+
+
 def test_neighbours_and_modules_can_be_imported(tmp_path, monkeypatch):
     (tmp_path / "neighbour.py").write_text("def mean(x):\n    return x.mean()\n")
     (tmp_path / "mine.py").write_text("from neighbour import mean\ndef act(what, x):\n    return mean(x)\n")

@@ -28,7 +28,7 @@ def served(*sent):
     return found
 
 
-OPENING = {"target": "dimref.bounds:jsd", "framework": "", "adapter": "", "mark": "mark"}
+OPENING = {"target": "dimref.bounds:jsd", "framework": "", "adapter": "", "call": "", "dtype": "", "mark": "mark"}
 CALL = {"signature": [["joint", "product"], ["value"], ["joint"], "value"]}
 
 
@@ -51,7 +51,7 @@ def test_a_target_that_is_refused_ends_it():
 
 def test_whatever_is_raised_is_told(tmp_path):
     (tmp_path / "mine.py").write_text("def f(joint, product):\n    raise KeyboardInterrupt\n")
-    there = worker.open_target(f"{tmp_path / 'mine.py'}:f", "", "")
+    there = worker.open_target(f"{tmp_path / 'mine.py'}:f", "", "", "", "")
     found = worker.answer(there, {**CALL, "inputs": {"joint": np.ones(1), "product": np.ones(1)}})
     assert found["problem"] == "raised KeyboardInterrupt (mine.py, line 2: raise KeyboardInterrupt)"
 

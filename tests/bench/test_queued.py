@@ -8,7 +8,7 @@ from fake_cupy import DeviceArray
 from dimref.backend import NUMPY
 from dimref.bench import products, proof, queued, worker
 from dimref.bench.reference import Reference
-from dimref.engine import cuda_graph, threads
+from dimref.engine import cuda_graph, threads, tuning
 from dimref.training.choices import BENCH_PRESETS
 from dimref.trees import leaves
 
@@ -60,7 +60,7 @@ def test_bare_products_are_replayed_as_the_step_is(monkeypatch, graph):
     for _ in range(6):
         call()
     assert len(made) == graph
-    assert multiplied == [((2, 3), (3, 4)), ((5, 2), (2, 1))] * (cuda_graph.WARM_UP + 1 if graph else 6)
+    assert multiplied == [((2, 3), (3, 4)), ((5, 2), (2, 1))] * (tuning.CAPTURE_WARM_UP + 1 if graph else 6)
 
 
 def test_bare_products_of_the_host_are_just_called(monkeypatch):

@@ -112,6 +112,74 @@ def test_the_printed_adapter_runs(mine, tmp_path):
     assert "without an axis of locations" in " ".join(done.stdout.split())
 
 
+def test_a_class_is_audited_by_an_expression(mine):
+    mine.write_text(GOOD + "\nclass Jsd:\n    def __init__(self, sign):\n        self.sign = sign\n"
+                    "    def __call__(self, joint, product):\n        return self.sign * jsd(joint, product)\n")  # fmt: skip
+    done = tiny_runs.invoke("audit", "bound", "jsd", f"{mine}:Jsd", "--call", "Jsd(sign=1)", *FEW)
+    assert done.exit_code == 0, done.output
+    done = tiny_runs.invoke("audit", "bound", "jsd", f"{mine}:Jsd", *FEW)
+    assert 'is a class: expected --call "Jsd()", which makes an object and calls it' in " ".join(done.stdout.split())
+    target = tiny_runs.invoke("audit", "bound", "jsd", f"{mine}:jsd", "--dtype", "float32", *FEW)
+    assert target.exit_code == 0
+    assert "called with float32 in place of any other" in target.stdout
+
+
+CRITIC_OF_THEIRS = """
+import torch
+
+class Estimator(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.critic = torch.nn.Bilinear(1, 1, 1)
+
+    def forward(self, x, y):
+        n = len(x)
+        pairs = [self.critic(x[i:i + 1], y[j:j + 1]).cuda() for i in range(n) for j in range(n) if i != j]
+        return self.critic(x, y).mean() - torch.cat(pairs).exp().mean() / torch.e
+
+def products(queries, keys):
+    s = queries @ keys.T
+    off = ~torch.eye(len(s), dtype=bool)
+    return s.diagonal().mean() - (s[off] - 1).exp().mean()
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "call"),
+    [
+        (
+            "Estimator",
+            "model = target()\n    model.critic = Critic(scores)\n    return model(samples(scores), samples(scores))",
+        ),
+        ("products", "return target(*features(scores))"),
+    ],
+)
+def test_the_pieces_for_pytorch_fit_features_and_critics(tmp_path, target, call):
+    pytest.importorskip("torch")
+    theirs, between = tmp_path / "theirs.py", tmp_path / "between.py"
+    theirs.write_text(CRITIC_OF_THEIRS)
+    words = (
+        "adapter",
+        "bound",
+        "nwj",
+        f"{theirs}:{target}",
+        "--form",
+        "matrix",
+        "--for",
+        "torch",
+        "-o",
+        between,
+        "--pytest",
+    )
+    assert tiny_runs.invoke("audit", *words).stdout == f"{between}\n{tmp_path / 'test_between.py'}\n"
+    assert "scores: float64 (3, 3)" in between.read_text()
+    assert f"found that {between} exists" in " ".join(tiny_runs.refused("audit", *words).split())
+    between.write_text(between.read_text().replace("return target(scores)\n", f"{call}\n"))
+    test = (tmp_path / "test_between.py").read_text()
+    exec(compile(test, tmp_path / "test_between.py", "exec"), scope := {"__file__": str(tmp_path / "test_between.py")})
+    scope["test_nwj"]()
+
+
 def test_every_adapter_is_python_that_calls_the_target():
     for each in contract.contracts():
         for form in each.forms:
@@ -135,6 +203,19 @@ def test_every_adapter_is_python_that_calls_the_target():
         (("bound", "jsd", "dimref.bounds:jsd", "--adapter", "x.py:f"), "--adapter x.py:f: expected a Python file"),
         (("bound", "jsd", "mine:f", "--json", "no/where.json"), "--json no/where.json: expected a file in a directory"),
         (("adapter", "bound", "nothing"), "name must be one of"),
+        (("adapter", "bound", "jsd", "--pytest"), "--pytest: expected -o FILE.py, which the test loads, found none"),
+        (
+            ("adapter", "bound", "jsd", "-o", "no/where.py"),
+            "-o no/where.py: expected a file in a directory that exists",
+        ),
+        (
+            ("bound", "jsd", "mine:f", "--call", "f({x})"),
+            "--call f({x}): expected arguments out of joint, product, found {x}",
+        ),
+        (
+            ("bound", "jsd", "dimref.bounds:jsd", "--call", "f", "--adapter", "x.py:f"),
+            "--call and --adapter: expected one",
+        ),
     ],
 )
 def test_a_mistaken_call_is_one_line(tmp_path, monkeypatch, arguments, told):

@@ -1,9 +1,5 @@
 """`dimref encode`: what is encoded when nothing is said, and every refusal in one line."""
 
-import os
-import resource
-import signal
-
 import numpy as np
 import pytest
 import tiny_runs
@@ -12,14 +8,6 @@ from dimref import data
 from dimref.backend import NUMPY
 from dimref.export import inference
 from dimref.export.inference import Encoder
-from dimref.training import run_directory
-
-
-@pytest.fixture
-def run(images, narrow, tmp_path):
-    """The directory of a run of three steps."""
-    assert tiny_runs.invoke(*tiny_runs.small(images, "--out", tmp_path / "run", "--quiet", "--no-plot")).exit_code == 0
-    return tmp_path / "run"
 
 
 def features(run, images, split="train", kind="y", checkpoint="newest.npz", limit=None):
@@ -85,13 +73,6 @@ def test_noise_of_shapes_is_the_runs_unless_said(narrow, tmp_path):
 # ---- refusals
 
 
-def test_what_is_no_run_is_refused(tmp_path):
-    assert "newest.npz: expected a checkpoint, found no such file" in tiny_runs.refused("encode", tmp_path)
-    (tmp_path / run_directory.NEWEST).write_bytes(b"PK no archive")
-    assert "newest.npz: expected a complete checkpoint, found a damaged file" in tiny_runs.refused("encode", tmp_path)
-    tiny_runs.refused("encode", tmp_path / "nowhere")
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -109,11 +90,6 @@ def test_options_that_cannot_work_are_refused(run, tmp_path, monkeypatch, option
     assert not list(tmp_path.rglob(".*"))
 
 
-@pytest.mark.parametrize("options", [("--features", "z"), ("--split", "val"), ("--checkpoint", "x"), ("--threads", 0)])
-def test_unknown_words_are_refused(run, options):
-    assert tiny_runs.invoke("encode", run, *options).exit_code == 2
-
-
 def test_a_checkpoint_of_another_layout_is_refused(run):
     tiny_runs.change(run / "newest.npz", lambda meta, arrays: meta["layout"].update(fc=17))
     assert (
@@ -129,35 +105,3 @@ def test_a_place_that_cannot_be_written_to_is_told_before_the_work(run, tmp_path
     line = tiny_runs.refused("encode", run, "--out", tmp_path / "f.npy")
     assert line.startswith(f"dimref: --out {tmp_path / 'f.labels.npy'}: expected a file")
     assert (tmp_path / "f.npy").read_text() == "old"
-
-
-# ---- ends before the end
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_stopped_command_leaves_nothing(run, monkeypatch, number):
-    batches = Encoder.batches
-
-    def stopped(self, images):
-        for batch in batches(self, images):
-            yield batch
-            assert list(run.glob(".train-y.npy.*"))
-            os.kill(os.getpid(), number)
-
-    before = signal.getsignal(number)
-    monkeypatch.setattr(inference, "BATCH", 7)
-    monkeypatch.setattr(Encoder, "batches", stopped)
-    assert tiny_runs.refused("encode", run, code=130) == "dimref: stopped"
-    assert not list(run.glob("*.npy")) + list(run.glob(".*"))
-    assert signal.getsignal(number) == before
-
-
-def test_a_disk_that_fills_up_is_told_in_one_line(run, tmp_path):
-    """As a process with files of at most 2 kB; the features of 60 images need more."""
-    child = tiny_runs.process(
-        "encode", run, "--features", "conv", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
-    )
-    assert child.returncode == 2
-    (line,) = child.stderr_text.splitlines()
-    assert "train-conv.npy: expected to write it, found: File too large" in line
-    assert not list(run.glob("*.npy")) + list(run.glob(".*"))

@@ -2,10 +2,7 @@
 
 import json
 import math
-import os
 import re
-import resource
-import signal
 import sys
 
 import numpy as np
@@ -17,22 +14,30 @@ from dimref.evaluation import evaluate
 from dimref.evaluation.probes import linear
 
 
+def trained_on(root, *options, n=120, **arrays):
+    """Train three steps on tiny images of 12×12, with arrays of the file changed; the run's directory."""
+    path, out = tiny_runs.write_npz(root / "images.npz", **{"n": n, "side": 12, **arrays}), root / "run"
+    assert tiny_runs.invoke(*tiny_runs.small(path, "--out", out, "--quiet", "--no-plot", *options)).exit_code == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run that is copied, not changed."""
+    with pytest.MonkeyPatch.context() as patch:
+        tiny_runs.narrow(patch)
+        return trained_on(tmp_path_factory.mktemp("trained"))
+
+
 @pytest.fixture
 def train(narrow, tmp_path):
-    """Train three steps on tiny images of 12×12, with arrays of the file changed; the run's directory."""
+    """Train a run of its own."""
 
-    def call(name="run", options=(), n=120, **arrays):
-        path = tiny_runs.write_npz(tmp_path / f"{name}.npz", **{"n": n, "side": 12, **arrays})
-        out = tmp_path / name
-        assert tiny_runs.invoke(*tiny_runs.small(path, "--out", out, "--quiet", "--no-plot", *options)).exit_code == 0
-        return out
+    def call(*options, name="own", **arrays):
+        (tmp_path / name).mkdir()
+        return trained_on(tmp_path / name, *options, **arrays)
 
     return call
-
-
-@pytest.fixture
-def run(train):
-    return train()
 
 
 @pytest.fixture
@@ -125,7 +130,7 @@ def test_a_measure_above_what_the_sample_certifies_is_marked(run, monkeypatch):
 
 
 def test_seeds_begin_with_the_runs_and_give_mean_and_deviation(train, undrawn):
-    run = train(options=("--seed", 7))
+    run = train("--seed", 7)
     text, content = evaluated(run, "--probe", "linear,knn", "--measures", "none", "--seeds", 3, "--limit", 50)
     assert content["seeds"] == [7, 8, 9]
     for cell in content["results"]:
@@ -187,7 +192,7 @@ def test_other_data_and_the_best_checkpoint(run, tmp_path, undrawn):
 
 
 def test_the_runs_limit_holds_for_training_images_unless_said(train, undrawn):
-    run = train(options=("--limit", 30))
+    run = train("--limit", 30)
     assert evaluated(run, *QUICK)[1]["data"]["train_count"] == 30
     assert evaluated(run, *QUICK, "--limit", 50)[1]["data"]["train_count"] == 50
 
@@ -256,26 +261,13 @@ def test_what_cannot_work_is_refused_in_one_line(run, options, words):
     assert not (run / "evaluation.json").exists()
 
 
-@pytest.mark.parametrize("options", [("--seeds", 0), ("--seeds", "x"), ("--backend", "tpu"), ("--checkpoint", "x")])
-def test_unknown_words_and_numbers_are_refused(run, options):
-    assert tiny_runs.invoke("evaluate", run, *options).exit_code == 2
-
-
-def test_what_is_no_run_is_refused(run, tmp_path):
-    assert "newest.npz: expected a checkpoint, found no such file" in tiny_runs.refused(
-        "evaluate", tmp_path / "nowhere"
-    )
-    (run / "newest.npz").write_bytes(b"PK")
-    assert "newest.npz: expected a complete checkpoint, found a damaged file" in tiny_runs.refused("evaluate", run)
-
-
 def test_labels_that_are_asked_for_and_missing_are_refused(train):
-    run = train("unlabelled", labels=None, test_labels=None)
+    run = train(labels=None, test_labels=None)
     line = tiny_runs.refused("evaluate", run, "--probe", "linear")
     assert "--probe linear: the images have no labels, or some have none; leave it out" in line
     line = tiny_runs.refused("evaluate", run, "--measures", "none")
     assert "found none (linear: the images have no labels" in line
-    run = train("one-class", **ONE_CLASS)
+    run = train(name="one class", **ONE_CLASS)
     assert "the training images are all of one class" in tiny_runs.refused("evaluate", run, "--probe", "svm")
 
 
@@ -304,31 +296,3 @@ def test_a_run_that_cannot_be_written_to_is_told_before_the_work(run, monkeypatc
 
 
 # ---- ends before the end
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_command_leaves_what_was_there(run, monkeypatch, number, undrawn):
-    evaluated(run, *QUICK)
-    before = (run / "evaluation.json").read_bytes()
-    handler = signal.getsignal(number)
-
-    def stop(*args):
-        os.kill(os.getpid(), number)
-
-    monkeypatch.setattr(linear, "_fit", stop)
-    assert tiny_runs.refused("evaluate", run, *QUICK, code=130) == "dimref: stopped"
-    assert (run / "evaluation.json").read_bytes() == before
-    assert not list(run.glob(".*"))
-    assert signal.getsignal(number) == handler
-
-
-def test_a_disk_that_fills_up_is_told_in_one_line(run):
-    """As a process with files of at most 500 bytes."""
-    child = tiny_runs.process(
-        "evaluate", run, "--probe", "knn", "--measures", "none",
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500)),
-    )  # fmt: skip
-    assert child.returncode == 2
-    assert "evaluation.json: expected to write it, found: File too large" in child.stderr_text.splitlines()[-1]
-    assert not (run / "evaluation.json").exists()
-    assert not list(run.glob(".*"))

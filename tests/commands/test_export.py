@@ -5,13 +5,6 @@ import pytest
 import tiny_runs
 
 
-@pytest.fixture
-def run(images, narrow, tmp_path):
-    """The directory of a run of three steps."""
-    assert tiny_runs.invoke(*tiny_runs.small(images, "--out", tmp_path / "run", "--quiet", "--no-plot")).exit_code == 0
-    return tmp_path / "run"
-
-
 def test_without_options_pytorchs_layout_lies_in_the_run(run):
     result = tiny_runs.invoke("export", run)
     assert result.exit_code == 0
@@ -59,10 +52,3 @@ def test_options_that_cannot_work_are_refused(run, tmp_path, monkeypatch, option
     monkeypatch.chdir(tmp_path)
     assert words in tiny_runs.refused("export", run, *options)
     assert not list(run.glob("weights*"))
-
-
-def test_what_is_no_run_is_refused(run, tmp_path):
-    assert "expected a checkpoint, found no such file" in tiny_runs.refused("export", tmp_path)
-    (run / "best.npz").write_bytes(b"")
-    assert "expected a complete checkpoint" in tiny_runs.refused("export", run, "--checkpoint", "best")
-    assert tiny_runs.invoke("export", run, "--format", "onnx").exit_code == 2

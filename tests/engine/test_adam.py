@@ -5,11 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from blas_threads import shared
 from fake_cupy import STRICT, DeviceArray
 from finite_differences import draw
-from hypothesis import given
-from hypothesis import strategies as st
 
 from dimref import optim
 from dimref.engine import adam, kernels
@@ -22,17 +19,6 @@ def run_adam(theta, gradients, backend=None):
     for gradient in gradients:
         parameters, state = optim.adam_step(parameters, {"theta": move(gradient)}, state)
     return parameters["theta"], state
-
-
-@pytest.mark.parametrize("threads", [1, 2, 3])
-@pytest.mark.parametrize("size", [1, 3, 4, 5, 9])
-def test_blocks_of_any_parameter_are_shared_among_threads(monkeypatch, size, threads):
-    theta, *gradients = draw(3, (size,), *[(size,)] * 3)
-    whole, _ = run_adam(theta, gradients)
-    monkeypatch.setattr(adam, "ADAM_BLOCK", 2)
-    with shared(monkeypatch, threads):
-        found, _ = run_adam(theta, gradients)
-    np.testing.assert_array_equal(found, whole)
 
 
 @pytest.mark.parametrize("past", [-1, 0, 1, adam.ADAM_BLOCK, adam.ADAM_BLOCK + 7])
@@ -48,15 +34,6 @@ def test_blocks_change_nothing(past):
     assert np.all(host != theta)
 
 
-@given(st.integers(1, 30), st.integers(1, 12), st.integers(0, 2**32 - 1))
-def test_blocks_of_any_size(size, block, seed):
-    theta, *gradients = draw(seed, (size,), (size,), (size,))
-    whole, _ = run_adam(theta, gradients)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(adam, "ADAM_BLOCK", block)
-        np.testing.assert_array_equal(run_adam(theta, gradients)[0], whole)
-
-
 def test_a_devices_kernel_gets_everything_in_one_call(monkeypatch):
     calls = []
     device = types.SimpleNamespace(adam=lambda *arguments: calls.append(arguments))
@@ -67,14 +44,14 @@ def test_a_devices_kernel_gets_everything_in_one_call(monkeypatch):
     found, state = optim.adam_step(*trees, {**state, "step": 4}, 0.1, (0.5, 0.75), 0.25)
     assert all(found[name] is trees[0][name] for name in found)
     assert state["step"] == 5
-    corrected = STRICT.to_device(np.array([7.0, 8.0]))
-    optim.adam_step(*trees, state, 0.1, (0.5, 0.75), corrected=corrected)
+    rates = STRICT.to_device(np.array([7.0, 8.0]))
+    optim.adam_step(*trees, state, 0.1, (0.5, 0.75), rates=rates)
     optim.adam_step({"a": trees[0]["a"]}, {"a": None}, optim.init_adam({"a": trees[0]["a"]}))  # nothing to do: no call
     (groups, numbers, betas), (_, array, _) = calls
     assert [[a.shape for a in group] for group in groups] == [[(6,)] * 4, [(1,)] * 4]
     assert [[float(a.get()[0]) for a in group] for group in groups] == [[1, 2, 0, 0]] * 2
-    assert numbers == optim.corrections(5, 0.1, (0.5, 0.75), 0.25)
-    assert array is corrected
+    assert numbers == optim.step_rates(5, 0.1, (0.5, 0.75), 0.25)
+    assert array is rates
     assert betas == (0.5, 0.75)
 
 

@@ -2,14 +2,11 @@
 
 import numpy as np
 import pytest
-from blas_threads import shared
-from finite_differences import check_all, check_gradient, draw, gradients
-from hypothesis import given
+from finite_differences import check_gradient, draw, gradients
 from hypothesis import strategies as st
 
 from dimref import ops
 from dimref.engine import batch_norm
-from dimref.tape import value_and_gradients
 
 seeds = st.integers(0, 2**32 - 1)
 BOTH = pytest.mark.parametrize("relu", [False, True], ids=["", "relu"])
@@ -23,18 +20,6 @@ def same(found, expected, tolerance=1e-12):
 def normalized(x, gain, shift, relu=False, epsilon=1e-2):
     """What batch norm does: the moments are x's own."""
     return batch_norm.normalize_columns(x, gain, shift, *batch_norm.moments(x), epsilon, relu)
-
-
-@given(st.integers(2, 9), st.integers(1, 4), st.integers(1, 40), st.integers(1, 3), seeds)
-def test_moments(n, c, block, threads, seed):
-    (x,) = draw(seed, (n, c))
-    with pytest.MonkeyPatch.context() as patch, shared(patch, threads):
-        patch.setattr(batch_norm, "NORM_BLOCK", block)
-        mu, variance = batch_norm.moments(x)
-        single = batch_norm.moments(x.astype(np.float32))
-    same(mu, x.mean(0))
-    same(variance, x.var(0))
-    assert {a.dtype for a in single} == {np.dtype("float32")}
 
 
 @pytest.mark.parametrize("block", [64, 1 << 20])
@@ -81,32 +66,6 @@ def test_the_variance_of_a_constant_is_zero_and_never_below():
     np.testing.assert_allclose(variance, 0, atol=1e-6)
 
 
-def test_moments_are_off_the_tape(backend):
-    (x,) = draw(7, (4, 3))
-
-    def of_moments(p):
-        return ops.total(ops.multiply(p, p)) + ops.total(batch_norm.moments(p)[0]), None
-
-    _, g, _ = value_and_gradients(of_moments, backend.to_device(x))
-    same(backend.to_host(g), 2 * x)
-
-
-@pytest.mark.parametrize("blocks", [1, 3])
-def test_normalize_columns_against_differences(monkeypatch, blocks):
-    x, gain, shift = draw(8, (6, 3), (3,), (3,))
-    monkeypatch.setattr(batch_norm, "NORM_BLOCK", x.size // blocks)
-    if blocks == 1:
-        check_all(normalized, x, gain, shift, second=False)
-    for k in range(3):  # each alone on the tape
-
-        def alone(a, k=k):
-            given = [x, gain, shift]
-            given[k] = a
-            return normalized(*given)
-
-        check_gradient(alone, (x, gain, shift)[k])
-
-
 @pytest.mark.parametrize(("size", "rows"), [(6, [1] * 6), (12, [2] * 3), (13, [2] * 3), (18, [3] * 2), (36, [6])])
 def test_a_block_has_at_most_so_many_numbers(monkeypatch, size, rows):
     monkeypatch.setattr(batch_norm, "NORM_BLOCK", size)
@@ -131,50 +90,3 @@ def test_what_comes_in_is_left_as_it_was(monkeypatch, relu):
     np.testing.assert_array_equal(x, kept)
     # two uses of one value share its gradient: overwriting it would spoil the other's
     check_gradient(lambda x: ops.add(normalized(x, gain, shift, relu), ops.multiply(x, x)), x)
-
-
-class Kernels:
-    """A device's, in NumPy, that tells which of them were asked for."""
-
-    def __init__(self):
-        self.asked = []
-
-    def moments(self, x):
-        self.asked.append("moments")
-        return x.mean(axis=0), x.var(axis=0)
-
-    def normalize(self, x, mean, gain, shift, variance, epsilon, relu):
-        self.asked.append("normalize")
-        return (gain * (x - mean) / np.sqrt(variance + epsilon) + shift).clip(0 if relu else -np.inf)
-
-    def normalize_gradient(self, g, ans, x, mean, gain, variance, epsilon, relu):
-        self.asked.append("normalize_gradient")
-        g, scale = g * (ans > 0) if relu else g, 1 / np.sqrt(variance + epsilon)
-        of_gain, of_shift = (g * (x - mean) * scale).sum(axis=0), g.sum(axis=0)
-
-        def of_x():
-            self.asked.append("of_x")
-            return gain * scale * (g - ((x - mean) * scale * of_gain + of_shift) / len(g))
-
-        return of_x, of_gain, of_shift
-
-
-@BOTH
-@pytest.mark.parametrize("leaves", [("x", "gain", "shift"), ("gain", "shift")])
-def test_normalize_columns_asks_a_device_for_its_kernels(monkeypatch, leaves, relu):
-    g, *arrays = draw(4, (5, 3), (5, 3), (3,), (3,))
-    given_ = dict(zip(("x", "gain", "shift"), arrays, strict=True))
-
-    def function(parameters):
-        all_ = {**given_, **parameters}
-        return ops.total(ops.multiply(normalized(all_["x"], all_["gain"], all_["shift"], relu), g)), {}
-
-    parameters = {name: given_[name] for name in leaves}
-    value, expected, _ = value_and_gradients(function, parameters)
-    device = Kernels()
-    monkeypatch.setattr(batch_norm.kernels, "of", lambda array: device)
-    on_device, found, _ = value_and_gradients(function, parameters)
-    same(on_device, value)
-    for name in leaves:
-        same(found[name], expected[name])
-    assert device.asked == ["moments", "normalize", "normalize_gradient", *["of_x"] * ("x" in leaves)]

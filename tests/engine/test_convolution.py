@@ -5,7 +5,6 @@ import time
 import numpy as np
 import pytest
 from blas_threads import shared
-from fake_cupy import STRICT
 from finite_differences import draw, gradients
 
 from dimref import layers, ops
@@ -90,61 +89,3 @@ def test_what_is_not_on_the_tape_has_no_gradient_computed(monkeypatch, which):
     expected = value_and_gradients(lambda tree: along(plain, tree), {k: given_[k] for k in which})[1]
     for name in which:
         same(found[name], expected[name])
-
-
-def test_off_the_tape_nothing_is_boxed(monkeypatch):
-    x, w, b = arrays()
-    monkeypatch.setattr(convolution, "CONVOLUTION_WINDOWS", 108)
-    found = conv2d(x, w, b)
-    assert type(found) is np.ndarray
-    same(found, plain(x, w, b))
-
-
-def test_the_same_threads_give_the_same_bits(monkeypatch):
-    monkeypatch.setattr(convolution, "CONVOLUTION_WINDOWS", 108)
-    with shared(monkeypatch, 2):
-        (_, first), (_, second) = (gradients(conv2d, *arrays(dtype=np.float32)) for _ in range(2))
-    for one, other in zip(first, second, strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-def test_third_derivatives_take_the_plain_form(monkeypatch):
-    """Three tapes at once."""
-    x, w, b = arrays(2)
-
-    def squared(function, of):
-        def inner(at):
-            out = function(at)
-            return ops.total(ops.multiply(out, out)), None
-
-        return value_and_gradients(inner, of)[1]
-
-    def penalty(function):
-        return squared(lambda b: squared(lambda w: squared(lambda x: function(x, w, b), x), w), b)
-
-    expected = penalty(plain)
-    monkeypatch.setattr(convolution, "CONVOLUTION_WINDOWS", 108)
-    same(penalty(conv2d), expected)
-
-
-def test_a_device_array_takes_the_plain_form(monkeypatch):
-    x, w, b = arrays()
-    monkeypatch.setattr(convolution, "CONVOLUTION_WINDOWS", 108)
-    monkeypatch.setattr(convolution, "convolve", None)  # whoever calls it fails
-    found = conv2d(*(STRICT.to_device(a) for a in (x, w, b)))
-    same(STRICT.to_host(found), plain(x, w, b))
-
-
-@pytest.mark.parametrize("relu", [False, True])
-def test_two_tapes_at_once_are_refused(relu):
-    """Which `layers.conv2d` never asks for: it then takes the plain form."""
-    x, w, b = arrays()
-
-    def outer(w):
-        def inner(x):
-            return ops.total(convolution.convolve(convolution.Geometry(*GEOMETRY), x, w, b, relu)), None
-
-        return ops.total(value_and_gradients(inner, x)[1]), None
-
-    with pytest.raises(ValueError, match=r"^conv2d: .* no second derivative"):
-        value_and_gradients(outer, w)

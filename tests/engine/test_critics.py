@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from autograd import jacobian
 from blas_threads import shared
 from finite_differences import draw, gradients
 from small_networks import as_function, concat, dot
@@ -35,17 +34,3 @@ def test_scores_in_blocks_and_on_threads_are_the_same(monkeypatch, rows, threads
             np.testing.assert_allclose(slope, other, rtol=1e-9, atol=1e-12)
     of_y = {1: 5, 3: 1 + threads, 4: 1 + threads, 100: 0}[rows]  # y is embedded in rows of its own: 2 + 3, or 2 + 2 + 1
     assert len(blocks) == {1: 10, 3: 10, 4: 6, 100: 0}[rows] + of_y
-
-
-def test_every_row_of_a_jacobian_is_the_plain_forms(monkeypatch):
-    """40 images in blocks: a block's tape is gone with the first row, so it is run again."""
-    monkeypatch.setattr(critics, "CRITIC_ROWS", 8)
-    tree, features, y = concat(0, 3, 2, hidden=40), *draw(1, (40, 1, 3), (40, 2))
-    index = negatives.roll(40, 1)
-
-    def joint(f):
-        return discriminators.concat_pairs(tree, f, y, index)[0]
-
-    slopes = jacobian(joint)(features)
-    with tape.plain_forms():
-        np.testing.assert_allclose(slopes, jacobian(joint)(features), rtol=1e-12, atol=1e-14)

@@ -7,21 +7,8 @@ import pytest
 from finite_differences import check_all, draw
 from small_networks import GEOMETRIES
 
-from dimref import ops, tape
+from dimref import ops
 from dimref.engine import windows
-
-
-@pytest.mark.parametrize(("size", "kernel", "stride", "padding"), GEOMETRIES)
-def test_im2col_and_col2im_of_every_kind_of_geometry(size, kernel, stride, padding):
-    (x,) = draw(9, (2, *size, 3))
-    for images in (x, np.asfortranarray(x), np.broadcast_to(np.float64(1.0), x.shape)):
-        with tape.plain_forms():
-            expected = ops.im2col(images, kernel, stride, padding)
-        np.testing.assert_array_equal(ops.im2col(images, kernel, stride, padding), expected)
-    (c,) = draw(8, expected.shape)
-    with tape.plain_forms():
-        folded = ops.col2im(c, x.shape, kernel, stride, padding)
-    np.testing.assert_allclose(ops.col2im(c, x.shape, kernel, stride, padding), folded, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize(("size", "kernel", "stride", "padding"), GEOMETRIES)

@@ -22,13 +22,6 @@ def encoder(prepare):
     return inference.untrained(task.config, task.layout, NUMPY, task.images), task.images
 
 
-@pytest.fixture
-def run(images, narrow, tmp_path):
-    """The directory of a run of three steps."""
-    assert tiny_runs.invoke(*tiny_runs.small(images, "--out", tmp_path / "run", "--quiet", "--no-plot")).exit_code == 0
-    return tmp_path / "run"
-
-
 def changed(run, name, change):
     """The run's newest checkpoint with its description (name "meta") or one of its arrays changed."""
 
@@ -76,7 +69,7 @@ def test_features_do_not_depend_on_the_backend(encoder):
 
 def test_a_run_is_read_back_bit_for_bit(run, prepare):
     loaded, checkpoint = inference.load(run, NUMPY)
-    task = prepare()
+    task = prepare(global_weight=0.5)
     state = states.initial_state(task)
     for _ in range(3):
         state, _ = loop.train_step(task, state)

@@ -13,21 +13,10 @@ from dimref.training import files, run_directory
 from dimref.training.files import RunError
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """The directory of a run of three steps with every module."""
-    folder = tmp_path_factory.mktemp("export")
-    with pytest.MonkeyPatch.context() as patch:
-        tiny_runs.narrow(patch)
-        path = tiny_runs.write_npz(folder / "images.npz")
-        options = ("--out", folder / "run", "--quiet", "--no-plot", "--preset", "dim-mixed")
-        assert tiny_runs.invoke(*tiny_runs.small(path, *options)).exit_code == 0
-    return folder / "run"
-
-
-@pytest.fixture(autouse=True)
-def _narrow(narrow):
-    pass
+@pytest.fixture
+def run(trained, narrow):
+    """It is only read here."""
+    return trained
 
 
 def stored(run, name="newest.npz"):

@@ -16,12 +16,19 @@ LAWS = laws_of(exact)
 
 # ---- what each law is there to catch: (module, function, what replaces it given the original, the laws that break)
 
+INTERPOLATED = "interpolated_below_information"
 BROKEN = [
     (bounds, "dv", lambda good: lambda j, p: good(j, p) + 0.01,
      ["dv_below_information", "bounds_are_tight_at_their_critics"]),
     (bounds, "dv", lambda good: lambda j, p: ops.mean(j) - ops.mean(p),
      ["dv_below_information", "bounds_are_tight_at_their_critics"]),
-    (bounds, "dv", lambda good: lambda j, p: good(j, p) - 1, ["leave_one_out_above_information"]),
+    (bounds, "leave_one_out", lambda good: bounds.infonce, ["leave_one_out_above_information"]),
+    (bounds, "leave_one_out", lambda good: lambda s: good(s) - math.log(len(s) - 1), ["leave_one_out_above_information"]),
+    (bounds, "club", lambda good: lambda j, p: 0.5 * good(j, p), ["club_above_information"]),
+    (bounds, "club", lambda good: lambda j, p: good(j, p) + 0.1, ["club_above_information"]),
+    (bounds, "infonce_interpolated", lambda good: lambda s, a, alpha: good(s, a, alpha) + 0.01, [INTERPOLATED]),
+    (bounds, "infonce_interpolated", lambda good: lambda s, a, alpha: good(s, a, 1 - alpha), [INTERPOLATED]),
+    (bounds, "infonce_interpolated", lambda good: lambda s, a, alpha: bounds.infonce(s) + math.log(2), [INTERPOLATED]),
     (bounds, "dv", lambda good: lambda j, p: 0.5 * good(2 * j, 2 * p) if j.ndim == 2 else good(j, p) + 0.3,
      ["dv_off_is_biased_upward"]),
     (bounds, "nwj", lambda good: lambda j, p: ops.mean(j) - ops.mean(np.exp(p)), ["bounds_are_tight_at_their_critics"]),

@@ -30,7 +30,7 @@ BROKEN = [
      ["dot_square_is_every_inner_product"]),
     (layers, "layer_norm", lambda good: lambda p, x: x, ["dot_square_is_every_inner_product"]),
     (ops, "relu", lambda good: lambda x: x, ["split_layer_is_the_literal_one"]),
-    (layers, "affine", lambda good: lambda x, w, b, relu: good(x, w, b, False),
+    (layers, "linear_rows", lambda good: lambda x, w, b, relu: good(x, w, b, False),
      ["split_layer_is_the_literal_one", "dot_square_is_every_inner_product"]),
 ]  # fmt: skip
 

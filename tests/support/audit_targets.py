@@ -1,6 +1,6 @@
 """What the tests of the audit share: an entry of the catalogue as a target."""
 
-from dimref.audit.calling import Here
+from dimref.audit.calling import InProcess
 
 
 def as_target(form, function, name="target"):
@@ -11,4 +11,4 @@ def as_target(form, function, name="target"):
         found = tuple(outputs[name] for name in form.signature.outputs)
         return found if len(found) > 1 else found[0]
 
-    return Here(positional, "autograd", name)
+    return InProcess(positional, "autograd", name)

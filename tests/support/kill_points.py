@@ -113,7 +113,7 @@ def _run(args, points, before, errors, out):
     code = 70  # a fault of these lines
     try:
         with open(os.devnull, "w") as sys.stdout, open(errors, "w", closefd=False) as sys.stderr:
-            loop.Clock.images_per_second = lambda clock, step: 1.0  # so that equal runs have equal bytes
+            loop.images_per_second = lambda images, start: 1.0  # so that equal runs have equal bytes
             before()
             points.watch()
             try:

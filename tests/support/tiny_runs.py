@@ -1,11 +1,13 @@
 """What the tests of runs share: tiny images, narrow networks, dimref called in this process or started as its own."""
 
+import contextlib
 import dataclasses
 import functools
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,6 +87,18 @@ def refused(*args, code=2):
     return line
 
 
+@contextlib.contextmanager
+def small_files(size):
+    """The system refuses this process every file of more bytes."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 def run_error(call, *args):
     """The one line that a call is refused with."""
     with pytest.raises(RunError) as caught:
@@ -93,17 +107,16 @@ def run_error(call, *args):
     return str(caught.value)
 
 
-def start(*args, **options):
-    """dimref as a process that runs beside the test."""
+def start(*args, before=None, **options):
+    """dimref as a process that runs beside the test; with networks of a few units where there is code to run before."""
     env = {**os.environ, "PYTHONUNBUFFERED": "1", "OPENBLAS_NUM_THREADS": "1", **options.pop("env", {})}
-    return subprocess.Popen(
-        [*DIMREF, *(str(arg) for arg in args)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=env,
-        **options,
+    narrowed = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\nimport pytest, tiny_runs\n"
+        f"tiny_runs.narrow(pytest.MonkeyPatch())\n{before}\ntiny_runs.main(sys.argv[1:])"
     )
+    command = DIMREF if before is None else (sys.executable, "-c", narrowed)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
+    return subprocess.Popen([*command, *map(str, args)], env=env, **pipes)
 
 
 def process(*args, **options):

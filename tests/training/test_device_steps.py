@@ -11,6 +11,7 @@ import tiny_runs
 from fake_cupy import DeviceArray
 
 from dimref import bounds
+from dimref.engine import cuda_graph
 from dimref.training import checkpoint as checkpoints
 from dimref.training import device_steps, loop, metrics, run_directory
 from dimref.training import state as states
@@ -197,7 +198,7 @@ def test_nothing_that_diverged_is_saved_when_the_user_stops(prepare, tmp_path, m
 
 def test_gradients_beyond_float32s_range_are_no_finite_norm():
     backend = fake_stream.device()
-    numbers = device_steps.Numbers(backend, ["loss", "squares/w", "squares/b"], ["terms/local"])
+    numbers = cuda_graph.Numbers(backend, ["loss", "squares/w", "squares/b"], ["terms/local"])
     rows = [(1.0, (2.0, 0.0), -1.0), (3.0, (1.0, 3e38), 5.0), (5.0, (2e38, 1.5e38), math.inf), (7.0, (1.0, 1.0), 0.0)]
     for row in rows:
         numbers.record([backend.to_device(np.array(scalars)) for scalars in row])

@@ -1,7 +1,6 @@
 """The loop: what a step sees, what a run leaves behind, and that a run that was cut in two is the same run."""
 
 import dataclasses
-import functools
 import math
 
 import numpy as np
@@ -110,8 +109,8 @@ def test_held_out_terms_are_means_over_batches_in_inference_mode(prepare, monkey
 def test_fewer_held_out_images_than_candidates_make_fewer_candidates(prepare):
     task = prepare(bound="infonce", local_scorer="concat", batch_size=8, candidates=8)  # 6 are held out
     assert math.isfinite(loop.held_out_terms(task, states.initial_state(task))["local"])
-    assert task.objective_for(6).ceiling("local", 6, task.locations) == math.log(6)
-    assert task.objective_for(8).ceiling("local", 8, task.locations) == math.log(8)
+    assert task.objective.for_batch(6).ceiling("local", 6, task.locations) == math.log(6)
+    assert task.objective.for_batch(8).ceiling("local", 8, task.locations) == math.log(8)
 
 
 @pytest.mark.parametrize(("alpha", "beta", "value"), [(0.0, 1.0, 2.0), (1.0, 0.0, 3.0), (0.5, 1.0, 3.5)])
@@ -414,8 +413,15 @@ def test_a_full_disk_keeps_the_old_checkpoint_and_leaves_nothing_else(prepare, t
     monkeypatch.undo()
 
 
-def test_the_clock_counts_the_images_of_this_process(monkeypatch):
-    now = iter([100.0, 102.0, 102.0])
-    monkeypatch.setattr(loop.time, "perf_counter", functools.partial(next, now))
-    clock = loop.Clock(step=10, batch_size=4)
-    assert clock.images_per_second(15) == 10.0
+def test_the_speed_is_that_of_the_images_of_this_process(monkeypatch, prepare, tmp_path):
+    task = prepare(steps=4)
+    with pytest.raises(Interrupted):
+        run(task, tmp_path / "run", stop_after=2)
+    monkeypatch.setattr(loop, "images_per_second", lambda images, start: images)
+    _, seen = resumed(task, tmp_path / "run")
+    assert [progress.images_per_second for progress in seen] == [task.config.batch_size, 2 * task.config.batch_size]
+
+
+def test_the_speed_counts_from_the_start(monkeypatch):
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: 102.0)
+    assert loop.images_per_second(20, 100.0) == 10.0

@@ -51,7 +51,7 @@ def trace(task: Task, dtype: str = "float32", after: int = 0) -> Trace:
     for _ in range(after):
         state, _ = loop.train_step(task, state)
     images = batch_at(task, state.step)
-    objective = task.objective_for(len(images))
+    objective = task.objective.for_batch(len(images))
     cast = _caster(dtype)
     before = State(state.step, *(map_tree(cast, tree) for tree in (state.parameters, state.model, state.adam)))
     batch = cast(task.backend.to_device(encoders.scale(images, task.layout)))

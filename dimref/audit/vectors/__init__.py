@@ -19,19 +19,20 @@ REASONS = {
     "random initial values: the vectors carry their parameters": "discriminators.init_concat discriminators.init_dot "
     "discriminators.init_prior objectives.init_parameters encoders.init_encoder multiscale.init_encoder "
     "amdim.init_parameters layers.init_linear layers.init_conv2d layers.init_conv_transpose2d",
-    "a check: raises, or does nothing": "negatives.check_scores discriminators.check amdim.check",
+    "a check: raises, or does nothing": "negatives.check_scores discriminators.check amdim.check "
+    "encoders.check_images encoders.check_size",
     "a record: its fields are in the options or outputs of vectors": "f_divergences.Generator channels.Capacity "
     "objectives.Objective encoders.Layout encoders.Encoding multiscale.Layer multiscale.Layout multiscale.Encoding "
     "amdim.Objective amdim.Direction",
     "shapes: they show in the vectors of loss": "objectives.model_state amdim.model_state",
-    "a part of what has vectors: concat_pairs": "discriminators.by_location discriminators.score",
+    "a part of what has vectors: concat_pairs": "discriminators.index_by_location discriminators.concat_head",
     "a part of what has vectors: dot_square": "discriminators.embed layers.mlp_with_shortcut",
     "a part of what has vectors: augment, scale": "amdim.views amdim.augmented",
-    "a part of what has vectors: contrast": "amdim.score_matrix",
+    "a part of what has vectors: dot_square, contrast": "discriminators.score_matrix",
     "a part of what has vectors: encode": "multiscale.largest_map",
-    "a part of what has vectors: linear": "layers.affine",
+    "a part of what has vectors: linear": "layers.linear_rows",
     "a part of what has vectors: conv2d": "layers.convolution",
     "a part of what has vectors: batch_norm": "layers.normalize layers.moving_average",
-    "a part of what has vectors: adam_step": "optim.update optim.corrections",
+    "a part of what has vectors: adam_step": "optim.update optim.step_rates",
 }
 EXCEPTIONS = {name: reason for reason, names in REASONS.items() for name in names.split()}

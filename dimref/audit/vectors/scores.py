@@ -28,7 +28,7 @@ def cases() -> Iterator[Case]:
 
 
 def _pairs(draw: Draw) -> Iterator[Case]:
-    for bound in ("bounds.dv", "bounds.nwj", "bounds.jsd", "bounds.plug_in"):
+    for bound in ("bounds.dv", "bounds.nwj", "bounds.jsd", "bounds.plug_in", "bounds.club"):
         for name, (joint, product) in SHAPES.items():
             inputs = {"joint": draw.uniform(*joint), "product": draw.uniform(*product)}
             yield Case(bound, name, inputs, {}, BOTH, float32=True)
@@ -49,11 +49,16 @@ def _with_more(draw: Draw) -> Iterator[Case]:
 
 
 def _infonce(draw: Draw) -> Iterator[Case]:
-    for name, shape in (("square", (4, 4)), ("by location", (3, 3, 4)), ("two images", (2, 2))):
-        inputs, seen = {"scores": draw.uniform(*shape)}, ("scores",)
+    shapes, seen = {"square": (4, 4), "by location": (3, 3, 4), "two images": (2, 2)}, ("scores",)
+    matrices = {name: {"scores": draw.uniform(*shape)} for name, shape in shapes.items()}
+    for name, inputs in matrices.items():
         for kind in ("same-location", "all-locations"):
             yield Case("bounds.infonce", f"{kind}, {name}", inputs, {"candidates": kind}, seen, float32=True)
         yield Case("bounds.infonce_certified", name, inputs, {}, seen)
+        yield Case("bounds.leave_one_out", name, inputs, {}, seen)
+    for alpha in (0.0, 0.25, 1.0):
+        options = {"log_a": 1.0, "alpha": alpha}
+        yield Case("bounds.infonce_interpolated", f"α = {alpha:g}", matrices["by location"], options, seen)
     large = {"scores": np.array([[1e4, -1e4], [0.0, 1e4]])}
     yield Case("bounds.infonce", "large scores", large, {"candidates": "same-location"}, float32=True)
     sampled = {"positives": draw.uniform(4, 2), "negatives": draw.uniform(3, 4, 2)}

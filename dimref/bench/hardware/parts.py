@@ -20,9 +20,9 @@ from dimref.backend import NUMPY, Backend, get_backend
 from dimref.bench.hardware import Found
 from dimref.encoders import Layout
 from dimref.engine import kernels
+from dimref.engine.products import product as multiplied
 from dimref.errors import DimrefError
 from dimref.tape import value_and_gradients
-from dimref.training import device_steps
 from dimref.training.config import PRESETS, Config
 from dimref.training.device_steps import DeviceSteps
 from dimref.training.method import METHODS, AnyLayout
@@ -50,7 +50,7 @@ def products(backend: Backend, quick: bool) -> Found:
         for m, k, n in SHAPES[2 * quick :]:
             for layout in LAYOUTS:
                 x, y = (rng.standard_normal(shape).astype(dtype) for shape in ((m, k), (k, n)))
-                product = kernels.product(_send(backend, x, layout), _send(backend, y, layout))
+                product = multiplied(_send(backend, x, layout), _send(backend, y, layout))
                 found = backend.to_host(product).astype(np.float64)
                 wide = x.astype(np.float64), y.astype(np.float64)
                 error = np.abs(found - wide[0] @ wide[1]) / (np.abs(wide[0]) @ np.abs(wide[1]))
@@ -118,7 +118,7 @@ def _three_steps(x: Array, g: Array) -> Array:
 
 
 def _squares(x: Array) -> Array:
-    found = device_steps.sums_of_squares([x, x[0], x[:3]])
+    found = kernels.sums_of_squares([x, x[0], x[:3]])
     return found[0] if len(found) == 1 else np.stack(found)
 
 

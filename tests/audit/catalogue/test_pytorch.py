@@ -4,7 +4,7 @@ import pytest
 from catalogue_checks import forms
 
 from dimref.audit import cases, verdict
-from dimref.audit.calling import Here
+from dimref.audit.calling import InProcess
 from dimref.audit.catalogue import divergences, layers, norms
 
 FORMS = {name: form for family in (layers, norms, divergences) for name, form in forms(family.CONTRACTS)}
@@ -27,11 +27,11 @@ def test_pytorchs_own_functions_conform():
         "batch_norm_inference-channels-first": lambda x, g, s, mean, var: f.batch_norm(x, mean, var, g, s),
     }
     for name, function in own.items():
-        assert judged(Here(function, "torch", name), form[name]).verdict == verdict.CONFORMS, name
+        assert judged(InProcess(function, "torch", name), form[name]).verdict == verdict.CONFORMS, name
 
 
 def test_kl_div_of_a_logarithm_of_0_is_named_a_convention():
     torch = pytest.importorskip("torch")
-    target = Here(lambda p, q: torch.nn.functional.kl_div(q.log(), p, reduction="sum"), "torch", "kl_div")
+    target = InProcess(lambda p, q: torch.nn.functional.kl_div(q.log(), p, reduction="sum"), "torch", "kl_div")
     found = judged(target, FORMS["kl_divergence-table"])
     assert (found.verdict, found.key) == (verdict.CONVENTION, "zero-over-zero")
