@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from dimref.audit import cases as drawn
-from dimref.audit import matching, numerical, verdict
+from dimref.audit import causes, consequence, matching, numerical, verdict
 from dimref.audit.answer import Answer, Inputs, Target
 from dimref.audit.answering import evaluate
 from dimref.audit.cases import Limits, Observation
@@ -173,6 +173,8 @@ def run(target: Target, contract: Contract, form: Form, cases: int = CASES, seed
     departures = _range(form, target, judgement, fit, limits)
     if departures:
         judgement = _naive(form, target, judgement, fit, departures, limits)
+    measured = consequence.of(form, numerical.asker(form, target), judgement, fit, seen, limits, bool(departures))
+    judgement = replace(judgement, consequence=measured)
     counterexample = _counterexample(form, target, judgement, fit, departures, limits, seed)
     value, gradient = _errors(form, seen, judgement, fit)
     laws = _laws(form, target, seen, fit, judgement)
@@ -265,7 +267,7 @@ def _naive(
     known = judgement.candidate.variant
     function = form.reference if known is None else known.function
     assert function is not None
-    variant = numerical.name(form, numerical.asker(form, target), function, fit, departures, limits)
+    variant = causes.cause(form, numerical.asker(form, target), function, fit, departures, limits)
     first = min(departures, key=lambda d: d.magnitude)
     where = f"{first.found} at {first.magnitude:.3g} nats in {first.dtype}"
     if judgement.verdict == MISTAKE and not judgement.gradient_right:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -22,7 +22,7 @@ LADDER = (
 CALM = (0.1, 0.3)  # more for a drawing
 BEYOND = 130.0  # nats: e^T has left float32, and so has 1/e^T
 FAR = 3.0
-FAR_BEYOND = 1e3  # nats
+UNLIKE = 0.25  # share of the values that may be finite where the formula's are not, or the other way round
 LOST = 1e-5  # relative error beyond rounding that counts as a departure
 NAIVE = Variant(
     "not-stabilised",
@@ -31,14 +31,6 @@ NAIVE = Variant(
     "inf, NaN or a wrong number for scores that a trained critic reaches",
     "logsumexp, logaddexp and softplus in place of exp and log written out",
     "arXiv 1808.06670, eq. (4), by logaddexp",
-)
-
-CLAMPED = replace(
-    NAIVE,
-    key="clamped",
-    title="clamping scores",
-    consequence="beyond the limit the gradient is 0: a pair that is wrong there stays wrong",
-    fix="no clamp: softplus, logaddexp and logsumexp need none",
 )
 
 
@@ -67,8 +59,8 @@ def scan(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: Fit, lim
     """The first departure from factor · function + constant for every pattern of signs and dtype."""
     found = []
     for dtype in ("float64", "float32"):
-        base = _base(form, limits, dtype)
-        for pattern, at in _patterns(form, base).items():
+        base = base_case(form, limits, dtype)
+        for pattern, at in patterns(form, base).items():
             departure = _first(form, ask, function, fit, pattern, at, dtype)
             if departure is not None:
                 found.append(departure)
@@ -77,15 +69,12 @@ def scan(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: Fit, lim
 
 def name(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: Fit, departures: list[Departure],
          limits: Limits) -> Variant:  # fmt: skip
-    """What makes the target depart from `function`: a clamp, or the naive formula that departs most like it.
+    """The naive formula that departs most like the target departs from `function`.
 
     NAIVE if none of the known departs at such magnitudes.
     First what the values become (inf, NaN) is compared, then where values and gradients first depart: frameworks differ
     in the gradients of division and σ.
     """
-    clamped = _clamped(form, ask, function, fit, departures, limits)
-    if clamped is not None:
-        return clamped
     best, least = NAIVE, (math.inf, math.inf)
     become = _becomes(form, ask, fit, limits)
     theirs = {(d.pattern, d.dtype): d for d in departures}
@@ -98,54 +87,21 @@ def name(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: Fit, dep
         if not _near(departures, ours):
             continue
         known = {(d.pattern, d.dtype): d for d in ours}
-        other = sum(a != b for a, b in zip(become, _becomes(form, naive, same, limits), strict=True))
+        known_become = _becomes(form, naive, same, limits)
+        other = sum(a != b for a, b in zip(become, known_become, strict=True))
         unlike = sum(_unlike(theirs.get(key), known.get(key)) for key in theirs.keys() | known.keys())
-        if (other, unlike) < least:
+        apart = sum((a == "finite") != (b == "finite") for a, b in zip(become, known_become, strict=True))
+        if apart <= UNLIKE * len(become) and (other, unlike) < least:
             best, least = variant, (other, unlike)
     return best
-
-
-def _clamped(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: Fit, departures: list[Departure],
-             limits: Limits) -> Variant | None:  # fmt: skip
-    """Whether the target is `function` of clamped scores: far beyond, its value is that of scores at the limit."""
-    double = [d for d in departures if d.dtype == "float64"]
-    at = min((d.magnitude for d in double), default=math.inf)
-    if (
-        form.raised is not None
-        or not double
-        or any(not d.found.startswith("a wrong") or d.magnitude > 1.2 * at for d in double)
-    ):
-        return None
-    patterns = list(_patterns(form, _base(form, limits, "float64")).values())
-    calm = patterns[0](LADDER[0])
-    constant = _rest(form, fit, ask(calm), evaluate(function, form.signature, calm), calm)
-    far = [raised(FAR_BEYOND) for raised in patterns]
-    for names in dict.fromkeys((form.range_of, *((name,) for name in form.range_of))):
-        if all(_as_if_clamped(form, ask, function, fit, constant, inputs, names, at) for inputs in far):
-            what = "scores, or their σ," if names == form.range_of else f"the scores of the {names[0]}"
-            return replace(CLAMPED, title=f"clamping {what} at about ±{at:.2g} nats")
-    return None
-
-
-def _as_if_clamped(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: Fit, constant: float, inputs: Inputs,
-                   names: tuple[str, ...], at: float) -> bool:  # fmt: skip
-    clipped = {**inputs, **{name: np.clip(inputs[name], -at, at) for name in names}}
-    found, expected = ask(inputs), evaluate(function, form.signature, clipped)
-    if found.problem:
-        return False
-    if not within_range(expected):
-        return True
-    k = fit.factor * fit.scale(inputs)
-    value, expected_value = (float(scalar(answer, form.signature.main)) for answer in (found, expected))
-    return abs(value - k * expected_value - constant) <= 0.05 * abs(k) * at
 
 
 def _becomes(form: Form, ask: Ask, fit: Fit, limits: Limits) -> list[str]:
     """What the value becomes, sign taken out, for every pattern at some magnitudes and in both dtypes."""
     found = []
     for dtype in ("float64", "float32"):
-        base = _base(form, limits, dtype)
-        for at in _patterns(form, base).values():
+        base = base_case(form, limits, dtype)
+        for at in patterns(form, base).values():
             for magnitude in (60.0, 120.0, 1e3, 1e4):
                 answer = ask(at(magnitude))
                 found.append(answer.problem or _kind(answer.value[form.signature.main], fit.factor))
@@ -186,7 +142,7 @@ def asker(form: Form, target: Target) -> Ask:
     return lambda inputs: target.call(form.signature, inputs)
 
 
-def _base(form: Form, limits: Limits, dtype: str) -> Inputs:
+def base_case(form: Form, limits: Limits, dtype: str) -> Inputs:
     """A small case, whose scores are then replaced."""
     return form.draw(np.random.default_rng(0), limits.apply(Sizes(n=2, m=2, locations=1, dtype=dtype)))
 
@@ -196,7 +152,7 @@ def _at(base: Inputs, scores: dict[str, np.ndarray], magnitude: float) -> Inputs
     return {**base, **{name: (a * magnitude).astype(a.dtype) for name, a in scores.items()}}
 
 
-def _patterns(form: Form, base: Inputs) -> dict[str, Callable[[float], Inputs]]:
+def patterns(form: Form, base: Inputs) -> dict[str, Callable[[float], Inputs]]:
     """Cases of any magnitude, by the signs of their scores."""
     if form.raised is not None:
         return form.raised(base)

@@ -77,6 +77,11 @@ def candidates(form: Form, cases: list[Observation], single: bool = False, pairs
         edits = form.pairs() if pairs else form.edits()
         found += _fitting(form, cases, [("mistake", v, v.function) for v in edits], single)
     found.sort(key=lambda c: (_rank(c), -c.fit.wide))
+    if found and found[0].variant is not None:  # what is documented under the same name has a source to show
+        same = [c for c in found if c.variant is not None and c.variant.key == found[0].variant.key and not c.variant.lines]
+        if same and found[0].role == same[0].role == "mistake" and found[0].fit.factor == same[0].fit.factor:
+            found.remove(same[0])
+            found.insert(0, same[0])
     if found and found[0].fit.wide < 0.95:  # in single precision the core may not decide: then the rest does
         exact = found[0].fit.exact  # what agrees in every number does not yield to what agrees up to a constant
         rescued = [c for c in found if c.fit.wide >= max(0.95, found[0].fit.wide + 0.05) and c.fit.exact >= exact]
@@ -137,14 +142,12 @@ def evaluate(form: Form, title: str, cases: list[Observation]) -> Judgement:
             return kinked
         found = candidates(form, cases, pairs=True)
     if not found:
-        return (
-            _by_value(form, cases)
-            or _flat(form, title, cases)
-            or _unknown(form, title, cases)
-        )
+        return _by_value(form, cases) or _flat(form, title, cases) or _unknown(form, title, cases)
     best = found[0]
     same = [c for c in found[1:] if _rank(c) == _rank(best) and c.fit.wide == best.fit.wide]
-    also = tuple(c.variant.title for c in same if c.variant is not None and c.variant.lines is None and c.role == best.role)
+    also = tuple(
+        c.variant.title for c in same if c.variant is not None and c.variant.lines is None and c.role == best.role
+    )
     judgement = _of_reference(form, title, best) if best.variant is None else _of_variant(form, best, found)
     if judgement.verdict == MISTAKE and best.fit.constant == "varies":
         return _by_value(form, cases) or replace(judgement, candidate=best, also=also)

@@ -12,7 +12,7 @@ import numpy as np
 
 from dimref import bounds, negatives
 from dimref.backend import Backend
-from dimref.laws.cases import FAR, mild, normal
+from dimref.laws.cases import FAR, divergence, every_score, mild, normal, table
 from dimref.laws.law import Case, Sizes, Slack, at_most, equal, in_nats, law, number, rounding, tightest
 from dimref.theory import information
 
@@ -47,22 +47,9 @@ def mild_urn(rng: np.random.Generator, sizes: Sizes) -> Case:
     return {**urn(rng, sizes), "critic": mild(rng, sizes, 3, 3)}
 
 
-def table(case: Case) -> np.ndarray:
-    """p(x, y) of an urn."""
-    p = np.zeros(case["critic"].shape)
-    np.add.at(p, (case["x"], case["y"]), 1.0 / len(case["x"]))
-    return p
-
-
-def divergence(case: Case) -> float:
-    """JS(P‖Q) of an urn."""
-    p = table(case)
-    return information.jensen_shannon(p, np.outer(p.sum(axis=1), p.sum(axis=0)))
-
-
 def population(case: Case, critic: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """T of every positive and of every negative pair of the population: exact expectations as plain means."""
-    return critic[case["x"], case["y"]], critic[np.ix_(case["x"], case["y"])].ravel()
+    return critic[case["x"], case["y"]], every_score(case, critic).ravel()
 
 
 def batches(case: Case, critic: np.ndarray, k: int) -> np.ndarray:

@@ -44,12 +44,8 @@ def nwj_is_its_variational_form(case: Case, backend: Backend) -> Slack:
     return equal(value, expected, rounding(*case.values()) * max(1.0, float(of_product.max())))
 
 
-@law(
-    "identity",
-    "InfoNCE = mean of −cross entropy of picking x_j for y_j, + log K",
-    mild_score_matrix,
-    f"{OORD}, eq. (4)",
-)
+@law("identity", "InfoNCE = mean of −cross entropy of picking x_j for y_j, + log K", mild_score_matrix,
+     f"{OORD}, eq. (4)")  # fmt: skip
 def infonce_is_a_classification(case: Case, backend: Backend) -> Slack:
     """Each candidate set is written out: column j and its own location; or all locations of the other images."""
     scores = case["scores"].astype(np.float64)
@@ -67,7 +63,7 @@ def infonce_is_a_classification(case: Case, backend: Backend) -> Slack:
 
 
 @law("identity", "sampled InfoNCE with every other image drawn = InfoNCE", score_matrix, f"{OORD}, eq. (4)")
-def sampled_infonce_agrees_with_the_square(case: Case, backend: Backend) -> Slack:
+def sampled_infonce_agrees_with_the_matrix(case: Case, backend: Backend) -> Slack:
     """The negatives of y_j are the scores of column j without its diagonal."""
     scores = case["scores"]
     others = np.stack([np.delete(scores[:, j], j, axis=0) for j in range(len(scores))], axis=1)
@@ -103,7 +99,7 @@ def smile_is_dv_until_it_clips(case: Case, backend: Backend) -> Slack:
 
 
 @law("identity", "all_pairs: the diagonal, and every other pair once", score_matrix, f"{HJELM}, section 3.1")
-def all_pairs_splits_the_square(case: Case, backend: Backend) -> Slack:
+def all_pairs_splits_the_matrix(case: Case, backend: Backend) -> Slack:
     """Against a boolean mask on the host."""
     scores = case["scores"]
     joint, product = (backend.to_host(part) for part in negatives.all_pairs(backend.to_device(scores)))
@@ -113,12 +109,8 @@ def all_pairs_splits_the_square(case: Case, backend: Backend) -> Slack:
 
 def _indices(rng: np.random.Generator, sizes: Sizes) -> Case:
     n = sizes.n
-    return {
-        "n": n,
-        "shuffle": negatives.derangements(rng, n, sizes.locations),
-        "roll": negatives.roll(n, int(rng.integers(1, n))),
-        "sampled": negatives.sampled(rng, n, int(rng.integers(1, n))),
-    }
+    shuffle, roll = negatives.derangements(rng, n, sizes.locations), negatives.roll(n, int(rng.integers(1, n)))
+    return {"n": n, "shuffle": shuffle, "roll": roll, "sampled": negatives.sampled(rng, n, int(rng.integers(1, n)))}
 
 
 @law("identity", "drawn negatives: each y once at each location, none with its own x", _indices,
@@ -128,10 +120,8 @@ def drawn_negatives_are_derangements(case: Case, backend: Backend) -> Slack:
     n, index = case["n"], np.column_stack([case["shuffle"], case["roll"]])
     misplaced = (np.sort(index, axis=0) != np.arange(n)[:, None]).sum() + (index == np.arange(n)[:, None]).sum()
     sampled = np.sort(case["sampled"], axis=0)
-    wrong = (
-        (sampled == np.arange(n)).sum() + (np.diff(sampled, axis=0) == 0).sum() + ((sampled < 0) | (sampled >= n)).sum()
-    )
-    return equal([misplaced, wrong], [0, 0], 0.0)
+    repeated, outside = (np.diff(sampled, axis=0) == 0).sum(), ((sampled < 0) | (sampled >= n)).sum()
+    return equal([misplaced, (sampled == np.arange(n)).sum() + repeated + outside], [0, 0], 0.0)
 
 
 # ---- scores at the end of the number range

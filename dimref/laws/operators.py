@@ -2,22 +2,16 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
 from dimref import layers, ops
 from dimref.backend import Backend
-from dimref.laws.cases import normal
+from dimref.laws.cases import double, normal
 from dimref.laws.law import Case, Sizes, Slack, at_most, equal, gradients, law, number, on_device, rounding, tightest
 from dimref.trees import Array
 
 HJELM, DUMOULIN, BAYDIN = "arXiv 1808.06670", "arXiv 1603.07285", "arXiv 1502.05767"
-
-
-def double(sizes: Sizes) -> Sizes:
-    """The same sizes in float64, of order 1: for laws that are exact up to rounding."""
-    return replace(sizes, dtype="float64", scale=1.0)
 
 
 def _inner(backend: Backend, x: Array, y: Array) -> float:
@@ -148,21 +142,13 @@ def transposed_convolution_is_adjoint(case: Case, backend: Backend) -> Slack:
     """Where the stride divides; else the transposed output lacks the pixels that no window covers, which x then drops."""
     geometry = case["kernel"], case["stride"], case["padding"]
     w, g = on_device(case, backend, "w", "g")
-    covered = [
-        (n - 1) * s - 2 * p + k
-        for n, k, s, p in zip(case["g"].shape[1:3], *(geometry[i] for i in range(3)), strict=True)
-    ]
+    covered = [(n - 1) * s - 2 * p + k for n, k, s, p in zip(case["g"].shape[1:3], *geometry, strict=True)]
     if min(covered) < 1:  # nothing is left after the padding: there is no transposed convolution
         return Slack(0.0, 0.0)
     x = np.ascontiguousarray(case["x"][:, : covered[0], : covered[1]])
     forward = layers.conv2d({"w": w}, backend.to_device(x), *geometry)
-    back = layers.conv_transpose2d({"w": backend.to_device(_turned(case))}, g, *geometry)
+    back = layers.conv_transpose2d({"w": backend.to_device(case["w"].T.copy())}, g, *geometry)
     return equal(_inner(backend, forward, g), _inner(backend, backend.to_device(x), back), 1e-9)
-
-
-def _turned(case: Case) -> np.ndarray:
-    """conv2d's weight (kh·kw·C_in, C_out) is conv_transpose2d's (C_out, kh·kw·C_in)."""
-    return np.ascontiguousarray(case["w"].T)
 
 
 # ---- normalization
@@ -208,15 +194,10 @@ def batch_norm_gradient_is_orthogonal(case: Case, backend: Backend) -> Slack:
 
     (slope,) = gradients(backend, along, case["x"])
     centred = case["x"] - case["x"].mean(axis=0)
-    size = 1 + np.abs(slope).max() * np.abs(centred).max()
-    zero = np.zeros(case["x"].shape[1])
-    largest = float(np.abs(slope).max())
-    return tightest(
-        equal(slope.sum(axis=0), zero, 1e-9 * size),
-        equal((slope * centred).sum(axis=0), zero, 1e-9 * size),
-        # and where there are directions left the gradient is not simply 0
-        at_most(1e-12, largest, 0.0),
-    )
+    largest = float(np.abs(slope).max())  # not 0: there are directions left
+    along_both = np.stack([slope.sum(axis=0), (slope * centred).sum(axis=0)])
+    tolerance = 1e-9 * (1 + largest * np.abs(centred).max())
+    return tightest(equal(along_both, np.zeros_like(along_both), tolerance), at_most(1e-12, largest, 0.0))
 
 
 # ---- elementwise
@@ -233,10 +214,8 @@ def softplus_sigmoid_relu_mirror(case: Case, backend: Backend) -> Slack:
     host = case["x"]
     parts = ops.softplus(x) - ops.softplus(-x), ops.sigmoid(x) + ops.sigmoid(-x), ops.relu(x) - ops.relu(-x)
     result = [np.asarray(backend.to_host(part), np.float64) for part in parts]
-    tolerance = rounding(host)
-    return tightest(
-        equal(result[0], host, tolerance), equal(result[1], np.ones(host.shape), tolerance), equal(result[2], host, 0.0)
-    )
+    rounded = equal(result[:2], [host, np.ones(host.shape)], rounding(host))
+    return tightest(rounded, equal(result[2], host, 0.0))
 
 
 @law("inequality", "max x ≤ log Σ e^x ≤ max x + log n; log mean e^x ≥ mean x", _line, "arXiv 1807.03748, eq. (4)")

@@ -114,6 +114,7 @@ def verdicts_alone() -> Iterator[None]:
             stack.enter_context(mock.patch.object(module, "evaluate", remembered))
         stack.enter_context(mock.patch.object(callables, "SEARCHED", SEARCHED))
         stack.enter_context(mock.patch.object(callables, "_counterexample", return_value=None))
+        stack.enter_context(mock.patch.object(callables.consequence, "of", return_value=""))
         stack.enter_context(mock.patch.object(callables, "_range", scanned))
         stack.enter_context(mock.patch.object(callables, "_laws", held))
         yield

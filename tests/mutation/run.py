@@ -149,7 +149,7 @@ def score(module):
     strange = [r.output for r in done if r.test_outcome == TestOutcome.INCOMPETENT]
     print("\n".join(sorted(survivors) + strange))
     killed = len(done) - len(survivors) - len(strange)
-    print(f"{module}: {killed} of {len(done)} mutants killed, {killed / len(done):.1%}", flush=True)
+    print(f"{module}: {killed} of {len(done)} mutants killed, {killed / max(len(done), 1):.1%}", flush=True)
 
 
 if __name__ == "__main__":
