@@ -16,7 +16,6 @@ import autograd.numpy as anp
 import numpy as np
 
 from dimref import encoders, layers, ops
-from dimref.audit import contract
 from dimref.audit.catalogue.norms import normalized, standardized
 from dimref.audit.trace.graph import Function, Graph
 from dimref.audit.trace.pieces import Piece
@@ -44,7 +43,7 @@ def of(piece: Piece, graph: Graph) -> Iterator[Variant]:
     if piece.kind == "partner":
         yield from _partners(graph.filled(piece.inputs[1]))
     if piece.kind == "bound":
-        yield from _bounds(piece, graph)
+        yield from BOUNDS.get(piece.meaning.partition(" ")[0], ())
 
 
 # ---- normalization
@@ -195,31 +194,79 @@ def _partners(index: np.ndarray) -> Iterator[Variant]:
 # ---- bounds
 
 
-def _bounds(piece: Piece, graph: Graph) -> Iterator[Variant]:
-    """What the audit of a function knows of the bound, its conventions first, under the same keys.
-
-    Those with a value of their own on the trace's scores: what is detached shows in the gradients.
-    """
-    name = piece.meaning.partition(" ")[0]
-    if name not in BOUNDS or "all-locations" in piece.meaning or len(piece.inputs) != len(BOUNDS[name]):
-        return
-    form = next(f for f in contract.find("bound", name).forms if f.signature.arguments == BOUNDS[name])
-    scores = [graph.filled(each) for each in piece.inputs]
-    seen = [float(piece.function(*scores))]
-    for known in (*form.conventions, *form.mistakes, *form.edits()):
-        function = _of_scores(known.function, BOUNDS[name])
-        with np.errstate(all="ignore"):
-            value = float(function(*scores))
-        if not np.isclose(value, seen, rtol=1e-9, atol=1e-9).any():
-            seen.append(value)
-            yield Variant(known.key, known.title, function)
+def _logmeanexp_of_all(product: Array) -> Array:
+    return ops.logmeanexp(product)
 
 
-BOUNDS = {**dict.fromkeys(("jsd", "dv", "nwj"), ("joint", "product")), "infonce": ("scores",)}
+_SP = ops.softplus
+BOUNDS: dict[str, list[Variant]] = {
+    "jsd": [
+        Variant(
+            "negatives-averaged",
+            "the scores of the product are averaged before the softplus",
+            lambda joint, product: math.log(4) - ops.mean(_SP(-joint)) - ops.mean(_SP(ops.mean(product, 0))),
+        ),
+        Variant(
+            "swapped-signs",
+            "the signs of joint and product are exchanged",
+            lambda joint, product: math.log(4) - ops.mean(_SP(joint)) - ops.mean(_SP(-product)),
+        ),
+    ],
+    "dv": [
+        Variant(
+            "pooled-locations",
+            "all locations are pooled into one expectation inside the logarithm",
+            lambda joint, product: ops.mean(joint) - _logmeanexp_of_all(product),
+        ),
+        Variant(
+            "without-log",
+            "E_P[T] − E_Q[e^T], the logarithm is left out",
+            lambda joint, product: ops.mean(joint) - ops.mean(anp.exp(product)),
+        ),
+        Variant(
+            "negatives-averaged",
+            "the scores of the product are averaged before the exponential",
+            lambda joint, product: ops.mean(joint) - ops.mean(product),
+        ),
+    ],
+    "nwj": [
+        Variant(
+            "without-minus-one",
+            "E_P[T] − E_Q[e^T]: the −1 in the exponent is left out",
+            lambda joint, product: ops.mean(joint) - ops.mean(anp.exp(product)),
+        ),
+    ],
+    "infonce": [
+        Variant(
+            "other-axis",
+            "the candidates run along axis 1 (the representations of one image) in place of axis 0",
+            lambda scores: _infonce(ops.transpose(scores, (1, 0, *range(2, scores.ndim)))),
+        ),
+        Variant(
+            "symmetric",
+            "the mean over both axes of candidates",
+            lambda scores: 0.5 * (_infonce(scores) + _infonce(ops.transpose(scores, (1, 0, *range(2, scores.ndim))))),
+        ),
+        Variant("positive-excluded", "the positive is left out of the candidates", lambda scores: _without(scores)),
+    ],
+}
 
 
-def _of_scores(function: Function, names: tuple[str, ...]) -> Function:
-    return lambda *scores: function(dict(zip(names, scores, strict=True)))["value"]
+def _infonce(scores: Array) -> Array:
+    positive = _diagonal(scores)
+    return math.log(scores.shape[0]) + ops.mean(positive - ops.logsumexp(scores, axis=0))
+
+
+def _without(scores: Array) -> Array:
+    n = scores.shape[0]
+    eye = np.eye(n).reshape(n, n, *(1,) * (scores.ndim - 2))
+    others = ops.logsumexp(scores - 1e9 * eye, axis=0)
+    return math.log(n) + ops.mean(_diagonal(scores) - others)
+
+
+def _diagonal(scores: Array) -> Array:
+    n = scores.shape[0]
+    return ops.cut(ops.reshape(scores, (n * n, *scores.shape[2:])), (slice(None, None, n + 1),))
 
 
 # ---- the table
