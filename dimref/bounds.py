@@ -141,7 +141,7 @@ def club(joint: Array, product: Array) -> Array:
     Source: arXiv 2006.12013, theorem 3.1.
     """
     _check_pairs("club", joint, product)
-    return ops.mean(joint) - ops.mean(product)
+    return ranks.mean(joint) - ranks.mean(product)
 
 
 def _check_pairs(name: str, joint: Array, product: Array) -> None:
@@ -196,7 +196,7 @@ def leave_one_out(scores: Array) -> Array:
     Source: arXiv 1905.06922, section 2 (leave one out upper bound).
     """
     positive, others = _positives_and_others("leave_one_out", scores)
-    return ops.mean(positive - ops.logmeanexp(others, axis=1))
+    return ranks.mean(positive - others) + math.log(scores.shape[1] - 1)
 
 
 def infonce_interpolated(scores: Array, log_a: float, alpha: float) -> Array:
@@ -205,8 +205,10 @@ def infonce_interpolated(scores: Array, log_a: float, alpha: float) -> Array:
     α = 0 is `tuba` at a constant a, α = 1 InfoNCE of the batch without one x, averaged. N ≥ 3, 0 ≤ α ≤ 1, else ValueError.
     Source: arXiv 1905.06922, section 2 (nonlinearly interpolated lower bounds).
     """
-    positive, others = _positives_and_others("infonce_interpolated", scores)
-    n = others.shape[0]
+    negatives.check_scores("infonce_interpolated", scores)
+    n, _, locations = (*scores.shape, 1)[:3]
+    positive, others = negatives.all_pairs(ops.transpose(ops.reshape(scores, (n, n, locations)), (1, 0, 2)))
+    others = ops.reshape(others, (n, n - 1, locations))
     if n < 3 or not 0 <= alpha <= 1:
         raise ValueError(f"infonce_interpolated: N must be ≥ 3 and alpha in [0, 1], was {n} and {alpha}")
     log_alpha, log_rest = (math.log(weight) if weight else -math.inf for weight in (alpha, 1 - alpha))

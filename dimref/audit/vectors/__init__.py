@@ -30,6 +30,8 @@ REASONS = {
     "a part of what has vectors: augment, scale": "amdim.views amdim.augmented",
     "a part of what has vectors: dot_square, contrast": "discriminators.score_matrix",
     "a part of what has vectors: encode": "multiscale.largest_map",
+    "a part of what has vectors: infonce, infonce_sampled, leave_one_out": "negatives.positives negatives.without_positives "
+    "negatives.inverse",
     "a part of what has vectors: linear": "layers.linear_rows",
     "a part of what has vectors: conv2d": "layers.convolution",
     "a part of what has vectors: batch_norm": "layers.normalize layers.moving_average",

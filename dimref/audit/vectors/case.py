@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dimref import ROOMS, ops
+from dimref import THEORY, ops
 from dimref.tape import value_and_gradients
 from dimref.trees import Tree, leaves, map_tree
 
@@ -22,7 +22,7 @@ HOMES = {  # the modules of functions whose published names are shorter
     "multiscale": "amdim.encoder",
     "encoders.fold": "engine.folded",
     "encoders.encode_folded": "engine.folded",
-    **{name: f"{room}.{name}" for name, room in ROOMS.items()},
+    **{name: f"theory.{name}" for name in THEORY},
 }
 RENAMED = {  # published names stay
     "discriminators.concat_square": "discriminators.concat_scores",
