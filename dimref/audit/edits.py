@@ -85,7 +85,14 @@ class Formula:
     def __init__(self, function: Callable[..., Any], *helpers: Callable[..., Any], name: str = "") -> None:
         module = function.__module__.removeprefix("dimref.")
         self.name = name or f"{module}.{function.__name__}"
-        self.namespace = {**function.__globals__, "ops": ops, "anp": anp, "stop_gradient": stop_gradient, "top": top, "summed": summed}
+        self.namespace = {
+            **function.__globals__,
+            "ops": ops,
+            "anp": anp,
+            "stop_gradient": stop_gradient,
+            "top": top,
+            "summed": summed,
+        }
         for helper in helpers:
             self.namespace = {**helper.__globals__, **self.namespace}
         bodies = {helper.__name__: _parsed(helper) for helper in helpers}
@@ -228,7 +235,9 @@ class Formula:
         kind = "constant" if constant else "drop"
         if isinstance(node.op, (ast.Add, ast.Sub)):
             minus = "-" if isinstance(node.op, ast.Sub) else ""
-            yield Site(kind, f"{slug(left)}-left-out", f"{plain(left)} left out", at, lambda n: f"({minus}{text(n.right)})")
+            yield Site(
+                kind, f"{slug(left)}-left-out", f"{plain(left)} left out", at, lambda n: f"({minus}{text(n.right)})"
+            )
             yield Site(kind, f"{slug(right)}-left-out", f"{plain(right)} left out", at, lambda n: f"({text(n.left)})")
             other = "-" if isinstance(node.op, ast.Add) else "+"
             yield Site("sign" if not constant else kind, f"{slug(right)}-sign", f"the sign of {plain(right)} turned", at,
@@ -265,7 +274,9 @@ class Formula:
         if not node.args or not self._array(node.args[0]):
             return
         whole, x = text(node), text(node.args[0])
-        yield Site("detach", f"{slug(whole)}-detached", f"{plain(whole)} detached", at, lambda n: f"stop_gradient({text(n)})")
+        yield Site(
+            "detach", f"{slug(whole)}-detached", f"{plain(whole)} detached", at, lambda n: f"stop_gradient({text(n)})"
+        )
         if name in ELEMENTWISE:
             for other in ("softplus", "exp", "sigmoid", "tanh"):
                 if other != name:

@@ -258,7 +258,7 @@ def differences(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: F
     for dtype in ("float64", "float32"):
         rows = [
             row
-            for at in _patterns(form, _base(form, limits, dtype)).values()
+            for at in patterns(form, base_case(form, limits, dtype)).values()
             for row in _differences(form, ask, function, fit, at)
         ]
         worst: dict[float, float] = {}

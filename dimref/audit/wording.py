@@ -8,8 +8,16 @@ KINDS: dict[str, tuple[str, str, bool]] = {
     "drop": ("another quantity: a term is missing", "put the term back", False),
     "factor": ("another quantity: a factor is missing or inverted", "correct the factor", False),
     "sign": ("a term is pushed the wrong way", "turn the sign", False),
-    "detach": ("the value is right; no gradient passes there", "do not detach it (stop_gradient, .data, no_grad)", True),
-    "squash": ("scores that are squashed or cut off lose their size, and the gradient with it", "pass the raw scores", False),
+    "detach": (
+        "the value is right; no gradient passes there",
+        "do not detach it (stop_gradient, .data, no_grad)",
+        True,
+    ),
+    "squash": (
+        "scores that are squashed or cut off lose their size, and the gradient with it",
+        "pass the raw scores",
+        False,
+    ),
     "maximum": ("not invariant to a shift of the scores", "subtract a maximum only where it is added back", False),
     "swap": ("it is optimized by a critic that is wrong about every pair", "exchange the arguments", False),
     "scalar": ("the number does not do what its name says", "use it as the formula does", False),
