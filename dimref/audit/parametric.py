@@ -179,8 +179,8 @@ def _best(form: Form, pairs: list[tuple[Observation, Observation]], at: Callable
         return float(_left(target, here)[1] @ (more - less))
 
     number = _root(slope, float(grid[best - 1]), float(grid[best + 1]))
-    rounded = float(f"{number:.5g}")
-    return rounded if abs(number - rounded) < 1e-8 * abs(number) else number
+    simple = (float(f"{number:.5g}"), 1 / float(f"{1 / number:.5g}"))  # as people write a number, or its inverse
+    return next((each for each in simple if abs(number - each) < 1e-8 * abs(number)), number)
 
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float:

@@ -81,7 +81,9 @@ def command(kind: str) -> click.Command:
     audit.help = f"""Hold {WHAT[kind]} against the reference.
 
     TARGET is module:function or path/to/file.py:function, in NumPy, autograd, CuPy, PyTorch or JAX; with --call it may be a
-    class. Return a loss as it is; do not negate it. It runs in a process of its own. Exit code 0: it conforms, or follows another valid convention. 1: it does not.
+    class. Return a loss as it is; do not negate it. It runs in a process of its own.
+
+    Exit code 0: it conforms, or follows another valid convention. 1: it does not.
     2: it could not be run.
     """
     return audit

@@ -126,12 +126,15 @@ TARGETS = {  # function, quantity, verdict, key, words of the diagnosis
     "T/τ": (lambda s: math.log(len(s)) - cross_entropy(s / 0.07), "bound infonce", C, "temperature", "τ = 0.07"),
     "T/τ, a loss": (lambda s: cross_entropy(s / 0.2), "bound infonce", C, "temperature", "τ = 0.2"),
     "T/τ, rows": (lambda s: cross_entropy(s.T * 14.3), "bound infonce", C, "temperature", "τ = 0.0699301"),
+    "T/τ, no round number": (lambda s: -cross_entropy(s / 7**0.5), "bound infonce", M, "temperature", "τ = 2.64575"),
     "T/τ, JSD": (lambda j, p: jsd(j / 3, p / 3), "bound jsd", C, "temperature", "τ = 3"),
     "τ fixed": (lambda a, b, tau: nt_xent(a, b, 0.07), "bound nt_xent", M, "temperature-fixed", "0.07"),
     "τ/τ₀": (lambda a, b, tau: tau / 0.07 * nt_xent(a, b, tau), "bound nt_xent", C, "scaled-loss", "times τ/0.07"),
     "2τ": (moco_v3, "bound moco", C, "scaled-loss", "times 2·τ"),
     "1/L": (local, "bound infonce", C, "scaled-loss", "times 1/L"),
-    "sign and log 2": (lambda fake: F.softplus(fake).mean() + 0.693147, "prior encoder_loss", M, "sign-flipped", "sign flipped"),
+    "sign and log 2": (
+        lambda fake: F.softplus(fake).mean() + 0.693147, "prior encoder_loss", M, "sign-flipped", "sign flipped",
+    ),
     "one way": (
         lambda a, b, tau: F.cross_entropy(unit(a)[0] @ unit(b)[0].T / tau, diagonal(len(a))),
         "bound nt_xent", C, "across-views-one-way", "N candidates",
@@ -149,7 +152,8 @@ TARGETS = {  # function, quantity, verdict, key, words of the diagnosis
         lambda s: math.log(len(s)) - cross_entropy(s.clamp(max=10.0)), "bound infonce", M, "clamped", "+10",
     ),
     "clamp below, one term": (
-        lambda j, p: jsd(j, p.clamp(min=-5)), "bound jsd", M, "clamped", "the scores of the product clamped from below at −5",
+        lambda j, p: jsd(j, p.clamp(min=-5)), "bound jsd", M, "clamped",
+        "the scores of the product clamped from below at −5",
     ),
     "positive subtracted": (infonce_b, "bound infonce", M, "positive-excluded", "left out of the denominator"),
     "self subtracted": (nt_xent_a, "bound nt_xent", M, "cancellation", "loses its digits"),
