@@ -1,7 +1,7 @@
 """dimref: the reference implementation of Deep InfoMax (Hjelm et al., arXiv 1808.06670).
 
-`from dimref import bounds` gives a file of the reference; the names below are modules of the rooms around it, loaded when
-they are asked for.
+`from dimref import bounds` gives a file of the reference, `from dimref import information` one of `theory/`, which is loaded
+only then.
 """
 
 from importlib import import_module
@@ -9,12 +9,10 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-ROOMS = {
-    **dict.fromkeys(("information", "f_divergences", "gaussian", "channels", "probability_tables"), "theory"),
-}
+THEORY = ("information", "f_divergences", "gaussian", "channels", "probability_tables")
 
 
 def __getattr__(name: str) -> Any:
-    if name in ROOMS:
-        return import_module(f"dimref.{ROOMS[name]}.{name}")
+    if name in THEORY:
+        return import_module(f"dimref.theory.{name}")
     raise AttributeError(f"module 'dimref' has no attribute {name!r}")

@@ -23,7 +23,7 @@ import math
 import autograd.numpy as anp
 import numpy as np
 
-from dimref import negatives, ops
+from dimref import negatives, ops, ranks
 from dimref.tape import stop_gradient
 from dimref.trees import Array
 
@@ -42,7 +42,7 @@ def dv(joint: Array, product: Array) -> Array:
     Source: arXiv 1801.04062, eq. (10) (Belghazi et al., MINE); arXiv 1808.06670, eq. (2).
     """
     _check_pairs("dv", joint, product)
-    return ops.mean(joint) - ops.mean(ops.logmeanexp(product, axis=0))
+    return ranks.mean(joint) - ops.mean(ranks.logmeanexp(product))
 
 
 def mine(joint: Array, product: Array, log_average: Array | None, rate: float = 0.01) -> tuple[Array, Array]:
@@ -64,11 +64,11 @@ def mine(joint: Array, product: Array, log_average: Array | None, rate: float = 
         raise ValueError(f"mine: log_average must be {joint.shape[1:]}, was {log_average.shape}")
     if not 0 < rate <= 1:
         raise ValueError(f"mine: rate must be in (0, 1], was {rate}")
-    log_mean = ops.logmeanexp(product, axis=0)
+    log_mean = ranks.logmeanexp(product)
     now = stop_gradient(log_mean)
     log_rest = math.log1p(-rate) if rate < 1 else -math.inf
     new_average = now if log_average is None else np.logaddexp(log_average + log_rest, now + math.log(rate))
-    surrogate = ops.mean(joint) - ops.mean(anp.exp(log_mean - new_average))
+    surrogate = ranks.mean(joint) - ops.mean(anp.exp(log_mean - new_average))
     # The surrogate has the corrected gradient; its value is replaced by DV's.
     return surrogate + (dv(stop_gradient(joint), stop_gradient(product)) - stop_gradient(surrogate)), new_average
 
@@ -81,7 +81,7 @@ def nwj(joint: Array, product: Array) -> Array:
     """
     _check_pairs("nwj", joint, product)
     with np.errstate(over="ignore"):
-        return ops.mean(joint) - ops.mean(anp.exp(product - 1.0))
+        return ranks.mean(joint) - ranks.mean(anp.exp(product - 1.0))
 
 
 def jsd(joint: Array, product: Array) -> Array:
@@ -93,7 +93,7 @@ def jsd(joint: Array, product: Array) -> Array:
     Source: arXiv 1808.06670, eq. (4); arXiv 1606.00709, table 2 (Jensen–Shannon row; the GAN row lacks 2 log 2).
     """
     _check_pairs("jsd", joint, product)
-    return LOG_4 - ops.mean(ops.softplus(-joint)) - ops.mean(ops.softplus(product))
+    return LOG_4 - ranks.mean(ops.softplus(-joint)) - ranks.mean(ops.softplus(product))
 
 
 def plug_in(joint: Array, product: Array) -> Array:
@@ -105,7 +105,7 @@ def plug_in(joint: Array, product: Array) -> Array:
     """
     _check_pairs("plug_in", joint, product)
     with np.errstate(over="ignore"):
-        return 1.0 + ops.mean(joint) - ops.mean(anp.exp(product))
+        return 1.0 + ranks.mean(joint) - ranks.mean(anp.exp(product))
 
 
 def tuba(joint: Array, product: Array, joint_log_a: Array, product_log_a: Array) -> Array:
@@ -132,7 +132,7 @@ def smile(joint: Array, product: Array, tau: float) -> Array:
     _check_pairs("smile", joint, product)
     if not tau >= 0:
         raise ValueError(f"smile: tau must be ≥ 0, was {tau}")
-    return ops.mean(joint) - ops.mean(ops.logmeanexp(anp.clip(product, -tau, tau), axis=0))
+    return ranks.mean(joint) - ops.mean(ranks.logmeanexp(anp.clip(product, -tau, tau)))
 
 
 def club(joint: Array, product: Array) -> Array:
@@ -168,9 +168,9 @@ def infonce(scores: Array, candidates: str = "same-location") -> Array:
     Source: arXiv 1808.06670, eq. (5); arXiv 1807.03748, eq. (4); arXiv 1905.06922, eq. (10).
     """
     positive, others = _positives_and_others("infonce", scores)
-    n, _, locations = others.shape
+    n, locations = scores.shape[1], others.shape[1]
     if candidates == "same-location":
-        return _log_softmax_of_positive(positive, ops.logsumexp(others, axis=1), n)
+        return _log_softmax_of_positive(positive, others, n)
     if candidates == "all-locations":
         return _log_softmax_of_positive(positive, _over_locations(others), 1 + (n - 1) * locations)
     raise ValueError(f"infonce: candidates must be 'same-location' or 'all-locations', was {candidates!r}")
@@ -185,8 +185,8 @@ def infonce_certified(scores: Array) -> Array:
     Source: arXiv 1905.06922, eq. (10), with the mean over L locations as the critic's weight of one image.
     """
     positive, others = _positives_and_others("infonce_certified", scores)
-    n, _, locations = others.shape
-    return _log_softmax_of_positive(positive, _over_locations(others) - math.log(locations), n)
+    of_one_image = _over_locations(others) - math.log(others.shape[1])
+    return _log_softmax_of_positive(positive, of_one_image, scores.shape[1])
 
 
 def leave_one_out(scores: Array) -> Array:
@@ -235,21 +235,20 @@ def infonce_sampled(positives: Array, negatives: Array) -> Array:
 
 def _log_softmax_of_positive(positive: Array, others: Array, k: int) -> Array:
     """log K + mean(T_pos − log(e^{T_pos} + e^others)); others: log Σ e^T over the K − 1 negatives of each positive."""
-    return math.log(k) + ops.mean(positive - anp.logaddexp(positive, others))
+    return math.log(k) + ranks.mean(positive - anp.logaddexp(positive, others))
 
 
 def _positives_and_others(name: str, scores: Array) -> tuple[Array, Array]:
-    """For each y_j: its positive at every location, (N, L), and the scores of the images i ≠ j there, (N, N − 1, L)."""
+    """For each y_j at every location, (N, L): the score of its positive, and log Σ e^T over the images i ≠ j."""
     negatives.check_scores(name, scores)
-    n, _, locations = (*scores.shape, 1)[:3]
-    by_y = ops.transpose(ops.reshape(scores, (n, n, locations)), (1, 0, 2))
-    positive, others = negatives.all_pairs(by_y)
-    return positive, ops.reshape(others, (n, n - 1, locations))
+    others = ranks.now().own(ranks.logsumexp(negatives.without_positives(scores)))
+    positive = negatives.positives(scores)
+    return ops.reshape(positive, (positive.shape[0], -1)), ops.reshape(others, (positive.shape[0], -1))
 
 
 def _over_locations(others: Array) -> Array:
-    """log Σ e^T over all images and locations of each y's negatives: (N, N − 1, L) → (N, 1)."""
-    return ops.logsumexp(ops.reshape(others, (others.shape[0], -1)), axis=1, keepdims=True)
+    """log Σ e^T over the locations too: (N, L) → (N, 1)."""
+    return ops.logsumexp(others, axis=1, keepdims=True)
 
 
 def ceiling(bound: str, candidates: int | None = None) -> float:

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from dimref import layers, ops
+from dimref import layers, negatives, ops, ranks
 from dimref.tape import region, value_and_gradients
 from dimref.trees import Array, Tree
 
@@ -39,7 +39,7 @@ def concat_pairs(parameters: Tree, features: Array, y: Array, index: Array) -> t
     index = index_by_location(features, y, index)
     a, c = _first_layer(parameters, features, y)
     joint = concat_head(parameters, ops.relu(ops.add(a, ops.reshape(c, (c.shape[0], 1, c.shape[1])))))
-    product = concat_head(parameters, ops.relu(ops.add(a, ops.gather(c, index))))
+    product = concat_head(parameters, ops.relu(ops.add(a, ops.gather(ranks.now().all_gather(c), index))))
     return joint, product
 
 
@@ -62,26 +62,30 @@ def concat_scores(parameters: Tree, features: Array, y: Array) -> Array:
     """
     check("concat", features, y)
     a, c = _first_layer(parameters, features, y)
-    n, locations, units = a.shape
-    a, c = ops.reshape(a, (n, 1, locations, units)), ops.reshape(c, (1, n, 1, units))
+    c, (n, locations, units) = ranks.now().all_gather(c), a.shape
+    a, c = ops.reshape(a, (n, 1, locations, units)), ops.reshape(c, (1, -1, 1, units))
     return concat_head(parameters, ops.relu(ops.add(a, c)))
 
 
 def concat_candidates(parameters: Tree, features: Array, y: Array, index: Array) -> tuple[Array, Array]:
     """Scores for `bounds.infonce_sampled`: positives (N, L) and, for each y_j, those of x_{index[k, j]}, (K−1, N, L).
 
-    The index is (K−1, N), from `negatives.sampled`.
+    The index is (K−1, N), from `negatives.sampled`: index[k, ·] is a permutation of the images for each k.
     Source: arXiv 1808.06670, eq. (5) with K − 1 sampled negatives.
     """
     check("concat", features, y)
     n = y.shape[0]
-    if index.ndim != 2 or index.shape[1] != n:
+    if index.ndim != 2 or index.shape[1] != ranks.now().of_batch(n):
         raise ValueError(f"concat_candidates: index must be (K−1, {n}), was {index.shape}")
     a, c = _first_layer(parameters, features, y)
-    c = ops.reshape(c, (n, 1, c.shape[1]))
-    positives = concat_head(parameters, ops.relu(ops.add(a, c)))
-    of_rows = [concat_head(parameters, ops.relu(ops.add(ops.gather(a, row), c))) for row in index]
-    return positives, ops.concatenate([ops.reshape(scores, (1, *scores.shape)) for scores in of_rows])
+    positives = concat_head(parameters, ops.relu(ops.add(a, ops.reshape(c, (n, 1, -1)))))
+    c, others = ranks.now().all_gather(c), []
+    for x_of_y in index:
+        # Features stay where they are: each x is scored with the y whose negative it is, and y_j finds its score there.
+        y_of_x = ranks.now().own(negatives.inverse(x_of_y))
+        of_x = concat_head(parameters, ops.relu(ops.add(a, ops.reshape(ops.gather(c, y_of_x), (n, 1, -1)))))
+        others.append(ops.reshape(ops.gather(ranks.now().all_gather(of_x), ranks.now().own(x_of_y)), (1, *of_x.shape)))
+    return positives, ops.concatenate(others)
 
 
 def concat_head(parameters: Tree, hidden: Array) -> Array:
@@ -121,8 +125,9 @@ def dot_scores(parameters: Tree, features: Array, y: Array) -> Array:
 def score_matrix(f: Array, y: Array) -> Array:
     """scores[i, j, l] = ⟨f_il, y_j⟩ / √E of vectors f, (N, L, E), and y, (N, E): (N, N, L), by one matrix product."""
     n, locations, units = f.shape
+    y = ranks.now().all_gather(y)
     products = ops.matmul(ops.reshape(f, (n * locations, units)), ops.transpose(y, (1, 0)))
-    return ops.transpose(ops.reshape(products * (1 / math.sqrt(units)), (n, locations, n)), (0, 2, 1))
+    return ops.transpose(ops.reshape(products * (1 / math.sqrt(units)), (n, locations, -1)), (0, 2, 1))
 
 
 def embed(parameters: Tree, x: Array) -> Array:
@@ -166,4 +171,4 @@ def gradient_penalty(parameters: Tree, z: Array) -> Array:
     Source: arXiv 1801.04406, eq. (9) (Mescheder, Geiger & Nowozin), without its weight.
     """
     _, slope, _ = value_and_gradients(lambda at: (ops.total(prior_logits(parameters, at)), {}), z)
-    return 0.5 * ops.mean(ops.total(slope * slope, axis=1))
+    return 0.5 * ranks.mean(ops.total(slope * slope, axis=1))

@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from dimref import ops
+from dimref import ops, ranks
 from dimref.ops import Pair
 from dimref.tape import region, stop_gradient
 from dimref.trees import Array, Tree
@@ -160,7 +160,7 @@ def batch_norm(parameters: Tree, running: Tree, x: Array, training: bool, relu: 
         out = ops.add(ops.multiply(x, scale), offset)
         return ops.relu(out) if relu else out, running
     rows = ops.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
-    n = rows.shape[0]
+    n = ranks.now().of_batch(rows.shape[0])
     if n < 2:
         raise ValueError(f"batch_norm: training needs at least 2 values per channel, x was {x.shape}")
     out, mu, variance = normalize(rows, parameters["gain"], parameters["shift"], EPSILON, relu)
@@ -174,7 +174,7 @@ def batch_norm(parameters: Tree, running: Tree, x: Array, training: bool, relu: 
 @region
 def normalize(x: Array, gain: Array, shift: Array, epsilon: float, relu: bool) -> tuple[Array, Array, Array]:
     """gain·x̂ + shift for the columns of a matrix, with relu max(·, 0) of it; and the columns' μ and σ², untraced."""
-    x_hat, mu, variance = ops.centred_and_scaled(x, 0, epsilon)
+    x_hat, mu, variance = ops.centred_and_scaled(x, 0, epsilon, ranks.mean)
     out = ops.add(ops.multiply(x_hat, gain), shift)
     return ops.relu(out) if relu else out, stop_gradient(mu)[0], stop_gradient(variance)[0]
 

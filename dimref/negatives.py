@@ -7,7 +7,8 @@ y_{index[i, l]}; that of `sampled` gives each y its x. N = 1 leaves no negative 
 
 import numpy as np
 
-from dimref import ops
+from dimref import ops, ranks
+from dimref.tape import stop_gradient
 from dimref.trees import Array
 
 
@@ -20,17 +21,36 @@ def all_pairs(scores: Array) -> tuple[Array, Array]:
     Source: arXiv 1808.06670, section 3.1 (all other images of the batch as negatives).
     """
     check_scores("all_pairs", scores)
-    n, tail = scores.shape[0], scores.shape[2:]
-    flat = ops.reshape(scores, (n * n, *tail))
-    joint = ops.cut(flat, (slice(None, None, n + 1),))
-    # Every (N+1)-th element is on the diagonal: drop the first, cut the rest into rows that end on one.
-    rows = ops.reshape(ops.cut(flat, (slice(1, None),)), (n - 1, n + 1, *tail))
-    return joint, ops.reshape(ops.cut(rows, (slice(None), slice(None, -1))), (n * (n - 1), *tail))
+    (n, columns), tail = scores.shape[:2], scores.shape[2:]
+    flat = ops.reshape(scores, (n * columns, *tail))
+    # Every (N+1)-th element is a positive. Between the first and the last: rows that end on one.
+    start, end = ranks.now().first, ranks.now().first + (n - 1) * (columns + 1) + 1
+    rows = ops.reshape(ops.cut(flat, (slice(start + 1, end),)), (n - 1, columns + 1, *tail))
+    between = ops.reshape(ops.cut(rows, (slice(None), slice(None, -1))), ((n - 1) * columns, *tail))
+    around = [ops.cut(flat, (slice(0, start),)), between, ops.cut(flat, (slice(end, None),))]
+    return positives(scores), ops.concatenate(around) if ranks.now().size > 1 else between
+
+
+def positives(scores: Array) -> Array:
+    """The positive pairs of a score matrix, T(x_i, y_i): (N,) or (N, L)."""
+    n, columns = scores.shape[:2]
+    flat = ops.reshape(scores, (n * columns, *scores.shape[2:]))
+    return ops.cut(flat, (slice(ranks.now().first, None, columns + 1),))
+
+
+def without_positives(scores: Array) -> Array:
+    """A score matrix with −∞, which weighs nothing under an exponential, in place of its positive pairs."""
+    value = stop_gradient(scores)
+    n, columns = value.shape[:2]
+    mask = np.zeros_like(value, shape=n * columns)
+    mask[ranks.now().first :: columns + 1] = -np.inf
+    return ops.add(scores, mask.reshape(n, columns, *(1,) * (value.ndim - 2)))
 
 
 def check_scores(name: str, scores: Array) -> None:
     """Raise ValueError unless scores is a score matrix, of at least one location, with negative pairs."""
-    if scores.ndim not in (2, 3) or scores.shape[0] != scores.shape[1] or scores.shape[0] < 2 or 0 in scores.shape:
+    n, columns = (*scores.shape, 0, 0)[:2]
+    if scores.ndim not in (2, 3) or ranks.now().of_batch(n) != columns or columns < 2 or 0 in scores.shape:
         raise ValueError(f"{name}: scores must be (N, N) or (N, N, L) with N ≥ 2, was {scores.shape}")
 
 
@@ -67,6 +87,13 @@ def sampled(rng: np.random.Generator, n: int, count: int) -> np.ndarray:
         raise ValueError(f"sampled: count must be in 1..{n - 1} for N = {n}, was {count}")
     shifts = rng.permutation(n - 1)[:count] + 1
     return (np.arange(n) + shifts[:, None]) % n
+
+
+def inverse(permutation: Array) -> Array:
+    """The inverse permutation: inverse[permutation[j]] = j."""
+    place = np.empty_like(permutation)
+    place[permutation] = np.arange(len(place), like=place)
+    return place
 
 
 def _check_batch(name: str, n: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from dimref import bounds, discriminators, encoders, negatives, ops
+from dimref import bounds, discriminators, encoders, negatives, ops, ranks
 from dimref.encoders import Encoding, Layout
 from dimref.tape import stop_gradient
 from dimref.trees import Array, Tree, map_tree
@@ -130,11 +130,12 @@ def loss(
 
     Args:
         parameters, state: from `init_parameters`. images: (B, H, W, C) from `encoders.scale`. noise: from `draw_noise`.
+            Of several ranks each has its own images, and the noise of the whole batch.
         training: batch norm with the batch's statistics; otherwise with the running ones.
     Returns:
         The scalar loss, and {"terms": nats by name, "state": new model state, "y": (B, D), "saturated": share of scores
         with |T| > log 99 by term}.
-    Source: arXiv 1808.06670, eq. (8).
+    Source: arXiv 1808.06670, eq. (8); eq. (3) for α alone.
     """
     encoding, running = encoders.encode(parameters["encoder"], state["encoder"], images, layout, training)
     terms: dict[str, Array] = {}
@@ -145,15 +146,18 @@ def loss(
         terms[term], average = information(scores, objective.bound, objective.negatives(term), state["mine"].get(term))
         value = value - weight * terms[term]
         beyond = [np.abs(stop_gradient(s)) > SATURATED for s in scores]
-        report["saturated"][term] = sum(b.sum() for b in beyond) / sum(b.size for b in beyond)
+        pairs = sum(ranks.now().of_batch(b.size) for b in beyond)
+        report["saturated"][term] = ranks.now().all_sum(sum(b.sum() for b in beyond)) / pairs
         if average is not None:
             report["state"]["mine"][term] = average
         if objective.negatives(term) == "all-locations":
             terms[f"{term}_certified"] = bounds.infonce_certified(stop_gradient(scores[0]))
     if objective.prior_weight:
-        game, terms["prior"] = prior_game(parameters["prior"], encoding.y, noise["prior"]["z"], objective)
+        game, terms["prior"] = prior_game(
+            parameters["prior"], encoding.y, ranks.now().own(noise["prior"]["z"]), objective
+        )
         value = value + objective.prior_weight * game
-    return value, report
+    return ranks.now().share(value), report
 
 
 def score(term: str, parameters: Tree, encoding: Encoding, noise: Tree, objective: Objective) -> Scores:
@@ -164,7 +168,7 @@ def score(term: str, parameters: Tree, encoding: Encoding, noise: Tree, objectiv
     if term == "local" and objective.local_scorer == "dot":
         scores = discriminators.dot_scores(parameters, features, encoding.y)
     elif kind in ("shuffle", "roll"):
-        return discriminators.concat_pairs(parameters, features, encoding.y, noise["index"])
+        return discriminators.concat_pairs(parameters, features, encoding.y, ranks.now().own(noise["index"]))
     elif kind == "sampled":
         return discriminators.concat_candidates(parameters, features, encoding.y, noise["candidates"])
     else:
@@ -195,10 +199,13 @@ def prior_game(parameters: Tree, y: Array, z: Array, objective: Objective) -> tu
     sample = ops.sigmoid(y) if objective.prior == "uniform" else y
     real = discriminators.prior_logits(parameters, z)
     fake = discriminators.prior_logits(parameters, stop_gradient(sample))
-    value = -ops.mean(ops.softplus(-real)) - ops.mean(ops.softplus(fake))
+    value = -ranks.mean(ops.softplus(-real)) - ranks.mean(ops.softplus(fake))
     game = -value
     if objective.gradient_penalty:
         game = game + objective.gradient_penalty * discriminators.gradient_penalty(parameters, z)
     seen = discriminators.prior_logits(map_tree(stop_gradient, parameters), sample)
-    losses = {"minimax": lambda d: -ops.mean(ops.softplus(d)), "non-saturating": lambda d: ops.mean(ops.softplus(-d))}
+    losses = {
+        "minimax": lambda d: -ranks.mean(ops.softplus(d)),
+        "non-saturating": lambda d: ranks.mean(ops.softplus(-d)),
+    }
     return game + _named("prior_loss", losses, objective.prior_loss)(seen), value

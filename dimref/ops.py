@@ -10,7 +10,7 @@ take one axis, or all of them where axis is None.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import autograd.numpy as anp
@@ -299,7 +299,9 @@ def standardize(x: Array, axis: int, epsilon: float) -> Array:
     return centred_and_scaled(x, axis, epsilon)[0]
 
 
-def centred_and_scaled(x: Array, axis: int, epsilon: float) -> tuple[Array, Array, Array]:
+def centred_and_scaled(
+    x: Array, axis: int, epsilon: float, mean: Callable[..., Array] = mean
+) -> tuple[Array, Array, Array]:
     """x̂ = (x − μ)/√(σ² + ε), μ and the (biased) σ² along one axis, which stays with size 1 in μ and σ²."""
     mu = mean(x, axis, keepdims=True)
     centred = subtract(x, mu)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from dimref import ranks
 from dimref.optim import adam_step
 from dimref.tape import value_and_gradients
 from dimref.trees import Array, Tree
@@ -31,6 +32,7 @@ def train_step(
         check: called with the loss, the gradients and the report before the update, which an exception of it prevents.
     """
     value, gradients, report = value_and_gradients(loss, parameters, state, images, noise)
+    gradients = ranks.now().summed(gradients)
     check(value, gradients, report)
     parameters, adam = adam_step(parameters, gradients, adam, lr, rates=rates)
     return parameters, report["state"], adam, report

@@ -127,7 +127,7 @@ def _untraced(x: Any) -> Any:
 
 
 def sweep(end: VJPNode, gradient: Array) -> dict[VJPNode, Array]:
-    """Reverse sweep from a node whose gradient is given; returns the gradient at every root that it reaches."""
+    """Reverse sweep from a node with its gradient; returns the gradient at every root that it reaches."""
     pending = {end: (gradient, False)}
     at_roots = {}
     for node in toposort(end):

@@ -22,7 +22,7 @@ MISTAKES = ("unbiased variance", "a ReLU left out")
 
 
 class Twin:
-    """DIM(L): concat scorer, JSD, shuffled negatives, uniform prior; weights and inputs from the trace's file."""
+    """DIM(L): concat critic, JSD, shuffled negatives, uniform prior; weights and inputs from the trace's file."""
 
     def __init__(self, file: Path, mistake: str = "") -> None:
         with np.load(file) as archive:

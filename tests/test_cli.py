@@ -76,8 +76,8 @@ def test_every_option_has_help_and_the_specified_ones_are_there():
 def test_help_lists_every_choice():
     text = " ".join(tiny_runs.invoke("train", "--help").output.split())
     for values in (
-        tuple(PRESETS), choices.DATA, choices.BACKENDS, choices.BOUNDS, choices.SCORERS, choices.NEGATIVES, choices.PRIORS,
-        choices.PRIOR_LOSSES,
+        tuple(PRESETS), choices.DATA, choices.BACKENDS, choices.BOUNDS, choices.LOCAL_CRITICS, choices.NEGATIVES,
+        choices.PRIORS, choices.PRIOR_LOSSES,
     ):  # fmt: skip
         for value in values:
             assert value in text

@@ -1,29 +1,48 @@
 """Each example script runs, and prints what it promises."""
 
+import importlib.util
 import math
 import re
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import tiny_runs
+from png_files import size
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+NEEDS_TORCH = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs PyTorch")
+DRAWS = importlib.util.find_spec("matplotlib") is not None
+NEEDS_MATPLOTLIB = pytest.mark.skipif(not DRAWS, reason="needs matplotlib")
 
 
 def run(script, *arguments):
-    done = subprocess.run([sys.executable, EXAMPLES / script, *arguments], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+    command = [sys.executable, "-X", "utf8", EXAMPLES / script, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=600)
+    assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
 
+@pytest.fixture
+def example(monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    return importlib.import_module
+
+
 def test_every_example_is_run_by_a_test():
-    tests = "".join(path.read_text() for path in Path(__file__).parent.rglob("test_*.py"))
-    assert [s.name for s in EXAMPLES.glob("*.py") if s.name not in tests] == []
+    text = Path(__file__).read_text()
+    assert [s.name for s in EXAMPLES.glob("*.py") if s.name not in text] == []
+
+
+# ---- information
 
 
 def test_bounds_of_a_gaussian_print_the_truth_and_ceilings():
-    lines = dict(re.findall(r"(\w+) +(-?[\d.]+) nats", run("bounds_of_a_gaussian.py", "0.8")))
+    lines = dict(re.findall(r"(\w+) +(-?[\d.]+) nats", run("bounds_of_a_gaussian.py", 0.8)))
     truth = -2 * math.log(1 - 0.64)
     assert float(lines["truth"]) == round(truth, 3)
     # One batch: each estimate is within its sampling noise of the truth, and JSD below its own ceiling.
@@ -32,22 +51,276 @@ def test_bounds_of_a_gaussian_print_the_truth_and_ceilings():
 
 
 def test_info_nce_stops_at_its_ceiling_where_the_truth_goes_on():
-    lines = dict(re.findall(r"(\w+) +(-?[\d.]+) nats", run("bounds_of_a_gaussian.py", "0.999")))
+    lines = dict(re.findall(r"(\w+) +(-?[\d.]+) nats", run("bounds_of_a_gaussian.py", 0.999)))
     assert float(lines["truth"]) > 12
     assert math.log(256) - 0.1 < float(lines["InfoNCE"]) <= math.log(256)
 
 
+def test_the_staircase_prints_each_bound_beside_the_truth(tmp_path):
+    picture = tmp_path / "stairs.png"
+    printed = run("gaussian_staircase.py", *[picture] * DRAWS)
+    found = re.findall(r"^(\S.*?)((?: +-?\d+\.\d{3}){5})", printed, re.MULTILINE)
+    rows = {name: [float(value) for value in values.split()] for name, values in found}
+    assert rows["I"] == [2, 4, 6, 8, 10]
+    for name in ("DV", "NWJ"):  # at the optimal critic no ceiling, but a variance that grows: close while I is small
+        assert rows[name][:3] == pytest.approx(rows["I"][:3], abs=0.3)
+        assert rows[name][4] > 8
+    for name, ceiling in (("InfoNCE", math.log(128)), ("JSD", math.log(4))):
+        assert sorted(rows[name]) == rows[name]
+        assert ceiling - 0.1 < rows[name][4] <= ceiling
+    for certified, infonce, truth in zip(rows["I certified by JSD"], rows["InfoNCE"], rows["I"], strict=True):
+        assert 0 < certified < truth
+        assert infonce < truth
+    assert not DRAWS or min(size(picture)) > 100
+
+
+H_TENTH = -(0.1 * math.log(0.1) + 0.9 * math.log(0.9))
+COIN_AND_DIE = [
+    ("H(fair coin)", math.log(2)),
+    ("H(coin that lands heads 9 times in 10)", H_TENTH),
+    ("H(die)", math.log(6)),
+    ("H(X, Y)", math.log(2)),
+    ("H(X|Y)", 0.0),
+    ("I(X; Y)", math.log(2)),
+    ("I(X; Y)", math.log(2)),
+    ("H(X|Y)", math.log(3)),
+    ("ideal channel: I(X; Y)", math.log(6)),
+    ("fully disturbed channel: I(X; Y)", 0.0),
+    ("symmetric channel, a bit flips 1 time in 10", math.log(2) - H_TENTH),
+    ("erasure channel, a bit is lost 1 time in 4", 0.75 * math.log(2)),
+    ("Z-channel, a 1 arrives as 0 every other time", math.log(5 / 4)),
+]
+
+
+def test_every_number_of_coin_die_and_channel_is_the_closed_form():
+    printed = run("coin_die_channel.py")
+    found = re.findall(r"^(\S.*?) +(\d+\.\d{6}) nats +(\d+\.\d{6}) bits", printed, re.MULTILINE)
+    assert [name for name, _, _ in found] == [name for name, _ in COIN_AND_DIE]
+    for (name, nats, bits), (_, value) in zip(found, COIN_AND_DIE, strict=True):
+        assert abs(float(nats) - value) <= 1e-6, name
+        assert abs(float(bits) - value / math.log(2)) <= 1e-6, name
+    gaps = [float(gap) for gap in re.findall(r"gap (\S+)$", printed, re.MULTILINE)]
+    assert len(gaps) == 3
+    assert all(0 <= gap <= 1e-9 for gap in gaps)
+
+
+def test_noise_decides_between_diversity_and_redundancy():
+    """Linsker's network."""
+    printed = run("linsker_infomax.py")
+    rows = re.findall(r"^ *([\d.]+) +(\d+)° +(\d+)° +(\d+)° +([\d.]+) +([\d.]+) +(\w+)$", printed, re.MULTILINE)
+    assert [float(row[0]) for row in rows] == [0.01, 0.1, 0.3, 1, 3, 10]
+    apart = [int(row[3]) for row in rows]
+    assert apart == sorted(apart, reverse=True)
+    assert (apart[0], apart[-1]) == (90, 0)  # orthogonal rows, then the same row twice
+    assert rows[-1][1:3] == ("45", "45")  # the direction of the greatest variance
+    most, repeated = ([float(row[k]) for row in rows] for k in (4, 5))
+    assert most == sorted(most, reverse=True)
+    assert all(a >= b for a, b in zip(most, repeated, strict=True))
+    assert most[0] > repeated[0] + 1
+    assert [row[6] for row in rows] == ["diversity"] * 4 + ["redundancy"] * 2
+
+
+# ---- estimates
+
+
+def test_coverage_is_counted():
+    printed = run("coverage_of_an_estimate.py", 3, 100)
+    assert re.search(r"expectation  0\.\d+ on average: covered by (0|33|67|100)% of the intervals", printed)
+
+
+def test_estimates_lie_beside_the_truths(tmp_path):
+    picture = tmp_path / "truths.png"
+    printed = run("estimate_known_truths.py", 400, picture if DRAWS else "", 10)
+    rows = re.findall(r"^(\S.*?) +(\d\.\d{3}) +(-?\d\.\d{3})   (-?\d\.\d{3}) … (-?\d\.\d{3})$", printed, re.MULTILINE)
+    assert len(rows) == 9
+    for k, (name, *numbers) in enumerate(rows):
+        truth, estimate, low, high = map(float, numbers)
+        assert low <= estimate <= high
+        assert low < truth + 0.02, name  # a bound
+        assert truth < high + 0.9, name  # 400 samples, few steps: what no Gaussian sees is missed
+        assert k >= 5 or low - 0.06 < truth < high + 0.12, name
+    assert not DRAWS or min(size(picture)) > 100
+
+
+# ---- training
+
+
+@pytest.mark.exhaustive
 def test_training_from_python_raises_the_bound():
-    values = [float(v) for v in re.findall(r"local bound (-?[\d.]+) nats", run("train_from_python.py", "40", "16"))]
+    values = [float(v) for v in re.findall(r"local bound (-?[\d.]+) nats", run("train_from_python.py", 40, 16))]
     assert len(values) == 4
     assert values[-1] > values[0] + 0.02
 
 
 def test_encode_against_products_prints_the_ratio():
-    assert re.search(r"ratio \d+\.\d\d", run("encode_against_products.py", "3"))
+    assert re.search(r"ratio \d+\.\d\d", run("encode_against_products.py", 3))
 
 
 @pytest.mark.parametrize("script", ["picture_of_the_method.py", "picture_of_a_result.py"])
 def test_pictures_are_drawn(script, tmp_path):
-    run(script, str(tmp_path / "picture.png"))
-    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+    run(script, tmp_path / "picture.png")
+    assert min(size(tmp_path / "picture.png")) > 100
+
+
+@NEEDS_TORCH
+@pytest.mark.parametrize(("side", "channels"), [(13, 1), pytest.param(8, 3, marks=pytest.mark.exhaustive)])
+def test_the_exported_encoder_has_the_same_features_in_pytorch(tmp_path, narrow, side, channels):
+    """Also where images are padded, unevenly, and weights and statistics have moved from their first values."""
+    images, trained = tiny_runs.write_npz(tmp_path / "images.npz", side=side, channels=channels), tmp_path / "run"
+    options = ("--out", trained, "--quiet", "--no-plot", "--lr", 0.01)
+    assert tiny_runs.invoke(*tiny_runs.small(images, *options)).exit_code == 0
+    assert tiny_runs.invoke("export", trained).exit_code == 0
+    apart = re.findall(r"^(\w+) .*: at most (\S+) apart", run("load_in_pytorch.py", trained), flags=re.M)
+    assert [name for name, _ in apart] == ["conv", "fc", "y"]
+    assert all(float(value) < 1e-5 for _, value in apart)
+
+
+def test_weights_of_the_grid_reach_the_objective_and_nothing_stands_for_untrained(example, monkeypatch):
+    grid, seen = example("alpha_beta_grid"), []
+    options = Namespace(
+        data="shapes", data_dir=None, noise=0.1, images=64, epochs=1, lr=1e-3, seed=0, bound="jsd", gamma=0
+    )
+
+    def trained(task):
+        seen.append((task.config.global_weight, task.config.local_weight, task.config.noise))
+        return "trained"
+
+    monkeypatch.setattr(grid, "trained", trained)
+    monkeypatch.setattr(grid, "untrained", lambda *args: "untrained")
+    encoders = [grid.encoder_of(alpha, beta, options)[0] for alpha, beta in ((0, 0), (0.5, 0), (0, 1), (0.25, 0.75))]
+    assert encoders == ["untrained", "trained", "trained", "trained"]
+    assert seen == [(0.5, 0, 0.1), (0, 1, 0.1), (0.25, 0.75, 0.1)]
+
+
+@NEEDS_MATPLOTLIB
+def test_cells_of_the_picture_are_those_of_the_grid(example, tmp_path, monkeypatch):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figures = []
+    monkeypatch.setattr(FigureCanvasAgg, "print_png", lambda self, path: figures.append(self.figure))
+    options = Namespace(
+        alphas=[0, 1], betas=[0, 0.5, 1], data="shapes", bound="jsd", gamma=0.1, images=64, epochs=1, seed=0
+    )
+    grids = np.arange(12.0).reshape(2, 2, 3)
+    example("alpha_beta_grid").draw(tmp_path / "x.png", options, grids)
+    for axes, values in zip(figures[0].axes, grids, strict=True):
+        np.testing.assert_array_equal(axes.images[0].get_array(), values)
+        texts = {text.get_position(): text.get_text() for text in axes.texts}
+        assert texts[0, 0].endswith("untrained")
+        assert float(texts[2, 1]) == values[1, 2]  # x is β, y is α
+        assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0", "0.5", "1"]
+        assert axes.get_ylabel().startswith("α")
+
+
+@pytest.mark.exhaustive
+@NEEDS_MATPLOTLIB
+def test_the_grid_is_printed_and_drawn(tmp_path):
+    options = ("--images", 64, "--epochs", 1, "--alphas", 0, "--betas", 0, 1, "--picture", tmp_path / "x.png")
+    rows = [line.split() for line in run("alpha_beta_grid.py", *options).splitlines()[1:]]
+    assert [row[:2] for row in rows] == [["0", "0"], ["0", "1"]]
+    assert all(0 <= float(right) <= 100 and 0 <= float(alike) <= 1 for _, _, right, alike in rows)
+    assert size(tmp_path / "x.png")[0] > 600
+
+
+def scene_alone(images):
+    return np.arange(len(images))[:, None] * 1.0
+
+
+def noise_alone(images, rng=np.random.default_rng(0)):  # noqa: B008 - other numbers at every call
+    return rng.standard_normal((len(images), 40))
+
+
+SCENE = np.random.default_rng(1).standard_normal((500, 40))
+
+
+@pytest.mark.parametrize(
+    ("y", "noise", "share"),
+    [
+        (scene_alone, 0.3, 0),
+        (noise_alone, 0.3, 100),
+        (lambda images: SCENE + noise_alone(images), 0.3, 50),
+        (lambda images: images.reshape(len(images), -1).astype(float), 0.0, 0),
+    ],
+    ids=["scene", "noise", "both", "no noise"],
+)
+def test_the_share_of_noise_where_it_is_known(example, y, noise, share):
+    encoder = SimpleNamespace(features=lambda images: {"y": y(images)})
+    assert example("global_versus_local").noise_share(encoder, noise) == pytest.approx(share, rel=0.05)
+
+
+def test_scenes_are_the_same_and_their_noise_is_not(example):
+    seen = []
+    encoder = SimpleNamespace(features=lambda images: {"y": (seen.append(images), np.eye(len(images)))[1]})
+    example("global_versus_local").noise_share(encoder, 0.1, count=20)
+    difference = seen[0].astype(float) - seen[1]
+    assert abs(difference.mean()) < 1
+    assert difference.std() / 255 == pytest.approx(0.1 * 2**0.5, rel=0.1)  # a little is clipped
+
+
+@pytest.mark.exhaustive
+@NEEDS_MATPLOTLIB
+def test_global_and_local_have_a_row_each_and_are_drawn(tmp_path):
+    options = ("--images", 64, "--epochs", 1, "--noises", 0.2, "--picture", tmp_path / "x.png")
+    printed = run("global_versus_local.py", *options)
+    rows = re.findall(r"^ *0\.2 +(\S+) +([\d.]+) +([\d.]+) +([\d.]+)$", printed, flags=re.M)
+    assert [row[0] for row in rows] == ["DIM(L)", "DIM(G)", "untrained"]
+    assert all(0 <= float(value) <= 100 for row in rows for value in row[1:])
+    assert size(tmp_path / "x.png")[0] > 1000
+
+
+# ---- audits of PyTorch
+
+
+@pytest.mark.exhaustive
+@NEEDS_TORCH
+def test_right_losses_pass():
+    printed = run("audit_infonce_and_jsd.py")
+    heads = [
+        line.split("  ")[:2] for line in printed.splitlines() if "audit_infonce_and_jsd.py:" in line and "  " in line
+    ]
+    assert heads[:3] == [
+        ["CONFORMS", "bound jsd"],
+        ["CONFORMS", "bound infonce"],
+        ["ANOTHER VALID CONVENTION", "bound infonce"],
+    ]
+    assert printed.count("framework     torch") == 3
+    assert printed.splitlines()[-1] == "assert_conforms has nothing to say"
+
+
+@pytest.mark.exhaustive
+@NEEDS_TORCH
+def test_wrong_losses_are_named():
+    named = {
+        "infonce_positive_excluded": "InfoNCE with the positive left out of the denominator",
+        "infonce_masked_by_ten": "a candidate masked by the number −10 instead of removed",
+        "jsd_naive": "log(1 + e^t) written out",
+        "dv_without_log": "DV without the logarithm",
+        "nt_xent_self_included": "NT-Xent with each row among its own candidates",
+    }
+    found = [part.splitlines() for part in run("audit_five_mistakes.py").strip().split("\n\n")]
+    assert [lines[0] for lines in found] == [f"{name}: mistake" for name in named]
+    for lines, words in zip(found, named.values(), strict=True):
+        assert words in lines[1]
+
+
+@pytest.mark.exhaustive
+@NEEDS_TORCH
+def test_the_twin_conforms_and_its_mistakes_are_named():
+    printed = run("audit_trace_of_a_torch_twin.py")
+    right, variance, activation = (" ".join(part.split()) for part in printed.split("----")[1:])
+    assert right.startswith("the twin as it should be conforms 182:")
+    assert right.endswith("theirs.npz conforms in all 182 arrays that it has")
+    assert "DEPARTS encoder/norm1 (8 × 16 × 16 × 16): normalized with the unbiased variance" in variance
+    assert "the same at 3 more: encoder/norm2, encoder/norm3, encoder/norm_fc" in variance
+    assert variance.endswith("nothing else departs that does not follow from it")
+    assert "DEPARTS encoder/relu3 (8 × 4 × 4 × 64): no ReLU: negative elements are left" in activation
+    assert activation.endswith("nothing else departs that does not follow from it")
+
+
+@pytest.mark.parametrize("script", ["audit_infonce_and_jsd", "audit_five_mistakes", "audit_trace_of_a_torch_twin"])
+def test_without_torch_one_line_says_so(script):
+    path = str(EXAMPLES / f"{script}.py")
+    code = f"import runpy, sys; sys.modules['torch'] = None; runpy.run_path({path!r}, run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    told = f"{script}: expected PyTorch, found it not installed; pip install 'dimref[oracle]'\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", told)

@@ -1,6 +1,6 @@
 """Every reader on mutations of what it reads: accepted with what lies there, or refused in a line, and never much memory.
 
-`DIMREF_MUTATIONS=20000 pytest tests/test_mutated.py` tries as many, in place of 300.
+`DIMREF_MUTATIONS=20000 pytest tests/test_mutated.py` tries as many, in place of 900.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ from dimref.trees import leaves
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is limited as Linux does it")
 Image = pytest.importorskip("PIL.Image")
-COUNT = int(os.environ.get("DIMREF_MUTATIONS", "300"))
+COUNT = int(os.environ.get("DIMREF_MUTATIONS", "900"))
 RNG = np.random.default_rng(0)
 
 

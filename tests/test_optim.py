@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import re
 
 import numpy as np
 import pytest
@@ -196,10 +197,10 @@ def test_adam_against_pytorch(dtype, tolerance):
     assert found.dtype == dtype
 
 
-def test_a_gradient_of_another_shape_is_refused(backend):
-    parameters, gradients = (
-        backend.tree_to_device({"a": np.ones((2, 3))}),
-        backend.tree_to_device({"a": np.ones((3, 2))}),
-    )
-    with pytest.raises(ValueError, match=r"^adam_step: the gradient of a must be \(2, 3\), was \(3, 2\)$"):
+@pytest.mark.parametrize("shape", [(3, 2), (1, 3)])  # one on each side of the parameter's in the order of tuples
+def test_a_gradient_of_another_shape_is_refused(backend, shape):
+    parameters, gradients = (backend.tree_to_device({"a": np.ones(sizes)}) for sizes in ((2, 3), shape))
+    with pytest.raises(
+        ValueError, match=rf"^adam_step: the gradient of a must be \(2, 3\), was {re.escape(str(shape))}$"
+    ):
         optim.adam_step(parameters, gradients, optim.init_adam(parameters))

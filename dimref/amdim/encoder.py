@@ -48,7 +48,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Layout:
-    """The encoder's sizes: those given, and as properties those that follow from them."""
+    """The encoder's sizes: those that are chosen, and as properties those that follow."""
 
     size: int  # H = W of an image before padding
     channels: int  # C

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from dimref import bounds, discriminators, ops
+from dimref import bounds, discriminators, ops, ranks
 from dimref.amdim import augmentation
 from dimref.amdim.encoder import SMALLEST, Encoding, Layout, encode, init_encoder
 from dimref.tape import region, stop_gradient
@@ -118,6 +118,7 @@ def loss(
         ValueError: there are fewer than 2 images.
     Source: arXiv 1906.00910, sections 3.3 and 3.5; public code's LossMultiNCE.
     """
+    noise = ranks.now().own(noise)
     one_view, other_view = views(images, noise)
     first, running = encode(parameters["encoder"], state["encoder"], one_view, layout, training)
     second, running = encode(parameters["encoder"], running, other_view, layout, training)
@@ -136,7 +137,8 @@ def loss(
         terms[term], terms[f"{term}_certified"], saturated[term] = nats, certified, beyond
         penalty = penalty + objective.penalty * mean_square
     terms["penalty"], terms["loss"] = penalty, stop_gradient(value)
-    return value, {"terms": terms, "state": {"encoder": running}, "y": first.one, "saturated": saturated}
+    report = {"terms": terms, "state": {"encoder": running}, "y": first.one, "saturated": saturated}
+    return ranks.now().share(value), report
 
 
 def views(images: Array, noise: Tree) -> tuple[Array, Array]:
@@ -158,7 +160,8 @@ def _anchors(encoding: Encoding, noise: Tree, term: str, view: str) -> Array:
     if term[0] == "1":
         return encoding.one
     n, locations, units = encoding.five.shape
-    return ops.gather(ops.reshape(encoding.five, (n * locations, units)), noise["anchors"][view])
+    rows = noise["anchors"][view] - ranks.now().first * locations
+    return ops.gather(ops.reshape(encoding.five, (n * locations, units)), rows)
 
 
 def _candidates(encoding: Encoding, term: str) -> Array:
@@ -196,20 +199,19 @@ def contrast(anchors: Array, candidates: Array, clip: float, penalty: float) -> 
     Source: arXiv 1906.00910, eq. (1) and section 3.3; the penalty's λ is 5e-2 or 4e-2 in versions of the public code.
     """
     check(anchors, candidates)
-    n, locations, _ = candidates.shape
     s = discriminators.score_matrix(candidates, anchors)
     t = soft_clip(s, clip)
-    nats, mean_square = bounds.infonce(t, "all-locations"), ops.mean(ops.multiply(s, s))
-    loss = math.log(1 + (n - 1) * locations) - nats + penalty * mean_square
+    nats, mean_square = bounds.infonce(t, "all-locations"), ranks.mean(ops.multiply(s, s))
+    loss = math.log(1 + (s.shape[1] - 1) * s.shape[2]) - nats + penalty * mean_square
     certified = bounds.infonce_certified(stop_gradient(t))
-    saturated = (np.abs(stop_gradient(s)) > (clip or math.inf)).mean()
+    saturated = ranks.mean(1.0 * (np.abs(stop_gradient(s)) > (clip or math.inf)))
     return loss, Direction(stop_gradient(nats), certified, stop_gradient(mean_square), saturated)
 
 
 def check(anchors: Array, candidates: Array) -> None:
     """Raise ValueError unless anchors are (N, E) and candidates (N, L, E) with N ≥ 2."""
     n, units = anchors.shape[0], anchors.shape[-1]
-    if anchors.ndim != 2 or candidates.ndim != 3 or candidates.shape[::2] != (n, units) or n < 2:
+    if anchors.ndim != 2 or candidates.ndim != 3 or candidates.shape[::2] != (n, units) or ranks.now().of_batch(n) < 2:
         raise ValueError(
             f"contrast: anchors must be (N, E) and candidates (N, L, E) with N ≥ 2, were {anchors.shape} and "
             f"{candidates.shape}"

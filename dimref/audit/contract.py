@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -177,7 +177,7 @@ class Contract:
 
 # Files of `dimref/audit/catalogue`, each with CONTRACTS, a tuple.
 FAMILIES: dict[str, tuple[str, ...]] = {
-    "bound": ("bounds", "infonce", "f_divergences", "contrastive", "mine", "multiview"),
+    "bound": ("bounds", "infonce", "f_divergences", "contrastive", "mine", "multiview", "upper", "losses"),
     "negatives": ("negatives",),
     "discriminator": ("discriminators",),
     "layer": ("layers", "norms"),
@@ -191,7 +191,15 @@ def contracts(kind: str = "") -> Iterator[Contract]:
     """Every contract, or those of one kind."""
     for each in KINDS if kind == "" else (kind,):
         for family in FAMILIES[each]:
-            yield from importlib.import_module(f"dimref.audit.catalogue.{family}").CONTRACTS
+            for contract in importlib.import_module(f"dimref.audit.catalogue.{family}").CONTRACTS:
+                yield _with_more_forms(contract)
+
+
+def _with_more_forms(contract: Contract) -> Contract:
+    """With the forms that other families add: InfoNCE of features needs what builds on InfoNCE."""
+    from dimref.audit.catalogue.more_forms import FORMS
+
+    return replace(contract, forms=(*contract.forms, *FORMS.get(contract.name, ())))
 
 
 def find(kind: str, name: str) -> Contract:

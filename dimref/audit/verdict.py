@@ -82,6 +82,11 @@ def candidates(form: Form, cases: list[Observation], single: bool = False, pairs
         edits = form.pairs() if pairs else form.edits()
         found += _fitting(form, cases, [("mistake", v, v.function) for v in edits], single)
     found.sort(key=lambda c: (_rank(c), -c.fit.wide))
+    if found and found[0].variant is not None:  # what is documented under the same name has a source to show
+        same = [c for c in found if c.variant is not None and c.variant.key == found[0].variant.key and not c.variant.lines]
+        if same and found[0].role == same[0].role == "mistake" and found[0].fit.factor == same[0].fit.factor:
+            found.remove(same[0])
+            found.insert(0, same[0])
     if found and found[0].fit.wide < 0.95:  # in single precision the core may not decide: then the rest does
         exact = found[0].fit.exact  # what agrees in every number does not yield to what agrees up to a constant
         rescued = [c for c in found if c.fit.wide >= max(0.95, found[0].fit.wide + 0.05) and c.fit.exact >= exact]

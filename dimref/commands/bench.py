@@ -35,11 +35,11 @@ def _threads_option(function: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option(
     "--preset", "presets", type=click.Choice([*choices.BENCH_PRESETS, "all"]), multiple=True, default=["local-jsd"],
-    help="What a step computes; more than one may be given.  [default: local-jsd]",
+    help="What a step computes; may be repeated.  [default: local-jsd]",
 )  # fmt: skip
 @click.option(
     "--batch-size", "batch_sizes", type=click.IntRange(2, 16_384), multiple=True, default=[64], metavar="N",
-    help="Images per step; more than one may be given.  [default: 64]",
+    help="Images per step; may be repeated.  [default: 64]",
 )  # fmt: skip
 @_backend_option
 @_threads_option

@@ -134,7 +134,7 @@ def _requested(
         chosen[option] = tuple(name for name, reason in obstacles.items() if not reason)
     if not chosen["probe"] and not chosen["measures"]:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
-        raise DimrefError(f"evaluate: expected a probe or a measure, found none ({reasons or 'none asked for'})")
+        raise DimrefError(f"evaluate: expected a probe or a measure, found none ({reasons or 'none requested'})")
     if features and not chosen["probe"]:
         raise DimrefError("--features: has no effect, since there is no probe; leave it out")
     for feature in features or ():

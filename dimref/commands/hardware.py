@@ -14,7 +14,7 @@ from dimref.commands.options import json_option, printer, write_json
 @click.command()
 @click.option(
     "--part", "names", type=click.Choice(tuple(parts.PARTS)), multiple=True,
-    help="Only this part; more than one may be given.  [default: all]",
+    help="Only this part; may be repeated.  [default: all]",
 )  # fmt: skip
 @click.option("--quick", is_flag=True, help="Small sizes and short turns: whether it works, not how fast.")
 @json_option

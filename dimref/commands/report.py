@@ -98,7 +98,7 @@ def _bounds(held_out: report.HeldOut) -> None:
         _row("", "certified is a bound on I(anchor; other view's feature), the number before is not")
         _row("loss", f"{terms['loss']:.3f} as published, without log K; {terms['penalty']:.3f} of it the penalty")
     if "prior" in terms:
-        _row("prior", f"{terms['prior']:.3f} nats, {-math.log(4):.3f} when y cannot be told from the prior")
+        _row("prior", f"{terms['prior']:.3f} nats, {-math.log(4):.3f} where y cannot be distinguished from the prior")
 
 
 def _probes(task: Task, state: State) -> None:

@@ -48,7 +48,7 @@ def choice(name: str, values: tuple[str, ...], text: str) -> Callable[..., Any]:
 @click.option("--graph/--no-graph", default=True, help="On a GPU: replay the step as one CUDA graph.  [default: graph]")
 @click.option("--tf32", is_flag=True, help="On a GPU: matrix products of float32 rounded to TF32.")
 @choice("--bound", choices.BOUNDS, "The bound that is maximized.  [default: jsd]")
-@choice("--local-scorer", choices.SCORERS, "The local critic.  [default: dot for infonce, else concat]")
+@choice("--local-scorer", choices.LOCAL_CRITICS, "The local critic.  [default: dot for infonce, else concat]")
 @choice("--negatives", choices.NEGATIVES, "Which pairs stand for the product.  [default: the cheapest that fits]")
 @click.option("--candidates", type=int, metavar="K", help="Candidates of --negatives sampled.  [default: 8]")
 @click.option("--global-weight", type=float, metavar="α", help="Weight of the global bound.  [default: 0]")

@@ -1,7 +1,7 @@
 """A .npz file of NumPy arrays: `images` and `labels` to train on, `test_images` and `test_labels` to test on.
 
 Keras's names (x_train, y_train, x_test, y_test) and MedMNIST's (train_images, ...) are understood too. Labels are
-optional. Nothing is unpickled, and of the images no more than asked for is unpacked.
+optional. Nothing is unpickled, and of the images no more than requested is unpacked.
 Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
 """
 

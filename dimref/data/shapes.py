@@ -6,7 +6,7 @@ which is what the local objective learns; noise and hue are not. No pixel identi
 on raw pixels stays poor. Since the factors are known, what a representation retains of each can be measured.
 
 Every number comes from NumPy's PCG64, seeded by (seed, split, block) for blocks of `BLOCK` images that are always
-drawn whole: image i of a split is the same however many are asked for, and train and test share no stream.
+drawn whole: image i of a split is the same however many are requested, and train and test share no stream.
 """
 
 import math
@@ -19,7 +19,7 @@ from dimref.data.dataset import Dataset, make
 SIDE = 32
 COUNTS = {"train": 10_000, "test": 2_000}
 TEXTURES = ("plain", "gradient", "stripes", "checks", "clouds")
-NOISE = 0.25  # standard deviation of the pixel noise unless another is asked for, in units of [0, 1]
+NOISE = 0.25  # standard deviation of the pixel noise unless another is chosen, in units of [0, 1]
 COPIES = 4  # of the shape in each image, one to a quarter
 BLOCK = 250  # a multiple of the number of shapes: each block holds every shape equally often
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from autograd.extend import defvjp_argnums
 
-from dimref import layers
+from dimref import layers, ranks
 from dimref.engine import kernels, threads
-from dimref.engine.forms import of_one_type, on_one_tape, once
+from dimref.engine.forms import of_one_type, on_host, on_one_tape, once
 from dimref.engine.products import column_sums
 from dimref.engine.tuning import NORM_BLOCK, PILOT_ROWS
 from dimref.tape import implement, primitive, stop_gradient
@@ -29,13 +29,24 @@ def register() -> None:
 
 
 def _applies(x: Array, gain: Array, shift: Array, epsilon: float, relu: bool) -> bool:
-    return of_one_type(x, gain, shift) and on_one_tape(x, gain, shift)
+    one_rank_or_host = ranks.now().size == 1 or on_host(x)
+    return of_one_type(x, gain, shift) and on_one_tape(x, gain, shift) and one_rank_or_host
 
 
 def normalize(x: Array, gain: Array, shift: Array, epsilon: float, relu: bool) -> tuple[Array, Array, Array]:
     """gain·x̂ + shift, or max(·, 0) of it, and the columns' μ and σ²."""
-    mu, variance = moments(x)
+    mu, variance = of_batch(*moments(x), x.shape[0])
     return normalize_columns(x, gain, shift, mu, variance, epsilon, relu), mu, variance
+
+
+def of_batch(mu: Array, variance: Array, n: int) -> tuple[Array, Array]:
+    """The columns' moments over every rank's rows, from those of this rank's n."""
+    now = ranks.now()
+    if now.size == 1:
+        return mu, variance
+    share = n / now.of_batch(n)
+    whole = now.all_sum(share * mu)
+    return whole, now.all_sum(share * (variance + (mu - whole) ** 2))
 
 
 def moments(x: Array) -> tuple[Array, Array]:
@@ -103,7 +114,9 @@ def _vjp(argnums: Sequence[int], ans: Array, args: Sequence[Any], kwargs: dict[s
             scale = 1 / np.sqrt(variance + epsilon)
             g, products, of_shift = _through_relu(g, ans, x, mu, relu)
             of_gain = products * scale
-            of_x = partial(_of_x, g, x, mu, gain * scale, gain * scale**2 * of_gain, gain * scale * of_shift)
+            now, n = ranks.now(), ranks.now().of_batch(x.shape[0])
+            along, level = now.all_sum(of_gain) * (1 / n), now.all_sum(of_shift) * (1 / n)
+            of_x = partial(_of_x, g, x, mu, gain * scale, gain * scale**2 * along, gain * scale * level)
         gradients = {1: of_gain, 2: of_shift}
         if 0 in argnums:
             gradients[0] = of_x()
@@ -134,9 +147,7 @@ def _through_relu(g: Array, ans: Array, x: Array, mu: Array, relu: bool) -> tupl
 
 
 def _of_x(g: Array, x: Array, mu: Array, factor: Array, along: Array, level: Array) -> Array:
-    """factor·g − (along·(x − μ) + level)/n, over g itself."""
-    n = x.shape[0]
-    along, level = along * (1 / n), level * (1 / n)
+    """factor·g − along·(x − μ) − level, over g itself."""
 
     def of_block(window: slice) -> None:
         rows, centred = g[window], x[window] - mu

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from dimref import discriminators, layers, ops
+from dimref import discriminators, layers, ops, ranks
 from dimref.engine import pair_layer, row_blocks
 from dimref.engine.forms import of_one_type
 from dimref.engine.tuning import CRITIC_ROWS
@@ -24,7 +24,10 @@ def concat_pairs(parameters: Tree, features: Array, y: Array, index: Array) -> t
     representation = layers.linear(parameters["representation"], y)
     locations = features.shape[1]
     above = {name: parameters[name] for name in ("feature", "hidden", "score")}
-    shared = {**above, "others": representation}  # whole: an image's negative may lie in any block
+    shared = {
+        **above,
+        "others": ranks.now().all_gather(representation),
+    }  # whole: an image's negative may lie in any block
     images = -(-CRITIC_ROWS // locations)
     scores = row_blocks.by_rows(_pairs, shared, features, representation, index, block=images)
     return (
@@ -43,7 +46,7 @@ def dot_scores(parameters: Tree, features: Array, y: Array) -> Array:
     """Scores of some images and every y at a time; a is never whole in memory, its norm ends on N rows, not N·L."""
     discriminators.check("dot", features, y)
     b = row_blocks.by_rows(discriminators.embed, parameters["representation"], y, block=CRITIC_ROWS)
-    b = b * (1 / math.sqrt(b.shape[1]))
+    b = ranks.now().all_gather(b) * (1 / math.sqrt(b.shape[1]))
     # ⟨gain·x̂ + shift, b⟩ = ⟨x̂, gain·b⟩ + ⟨shift, b⟩
     norm = parameters["feature"]["norm"]
     dot = {"w": ops.transpose(ops.multiply(b, norm["gain"]), (1, 0)), "b": ops.total(ops.multiply(b, norm["shift"]), 1)}

@@ -143,8 +143,8 @@ class _Slot:
 
 def _overwrite(pinned: np.ndarray, array: np.ndarray) -> None:
     if pinned.shape != array.shape or pinned.dtype != array.dtype:
-        found = f"{array.dtype} {array.shape}"
-        raise ValueError(f"Feed.put: expected {pinned.dtype} {pinned.shape}, as in the example, found {found}")
+        got = f"{array.dtype} {array.shape}"
+        raise ValueError(f"Feed.put: expected {pinned.dtype} {pinned.shape}, as in the example, found {got}")
     np.copyto(pinned, array)
 
 
@@ -186,19 +186,19 @@ class Replayed:
             self._graph, self._returned = self._queue.capture(self._function)
         except Exception as error:  # CUDA's, CuPy's or cuBLAS's: whatever it is, the step can be queued as before
             self._graph_requested = False
-            found = first_line(error)
-            self._report(f"graph: expected the step to be captured, found: {found}; its kernels are queued one by one")
+            cause = first_line(error)
+            self._report(f"graph: expected the step to be captured, found: {cause}; its kernels are queued one by one")
 
 
 class Numbers:
-    """Scalars of the newest step, kept on the device; once a step was not finite, those of that step.
+    """Scalars of the newest step, saved on the device; once a step was not finite, those of that step.
 
-    kept ← where(alive, fresh, kept); alive ← alive ∧ (|loss + Σ squares| ≤ float32's largest); good ← good + alive.
+    saved ← where(alive, fresh, saved); alive ← alive ∧ (|loss + Σ squares| ≤ float32's largest); good ← good + alive.
     """
 
     def __init__(self, backend: Backend, guarded: list[str], others: list[str]) -> None:
         self._backend, self._names, self._guarded = backend, [*guarded, *others], len(guarded)
-        self._kept = backend.to_device(np.zeros(len(self._names)))
+        self._saved = backend.to_device(np.zeros(len(self._names)))
         self._fresh = backend.to_device(np.zeros(len(self._names)))
         self._alive = backend.to_device(np.ones(1, bool))
         self._good = backend.to_device(np.zeros(1, np.int64))
@@ -211,11 +211,11 @@ class Numbers:
             start += some.size
         # One comparison that NaN and both infinities fail, and that a norm beyond float32 fails as on the host.
         finite = np.abs(self._fresh[: self._guarded].sum()) <= FLOAT32_MAX
-        self._kept[...] = np.where(self._alive, self._fresh, self._kept)
+        self._saved[...] = np.where(self._alive, self._fresh, self._saved)
         self._alive &= finite
         self._good += self._alive
 
     def read(self) -> tuple[dict[str, float], int]:
         """The scalars by name, and how many steps were finite before the first that was not: waits for the device."""
-        kept, good = self._backend.to_host(self._kept), self._backend.to_host(self._good)
-        return dict(zip(self._names, kept.tolist(), strict=True)), int(good[0])
+        saved, good = self._backend.to_host(self._saved), self._backend.to_host(self._good)
+        return dict(zip(self._names, saved.tolist(), strict=True)), int(good[0])

@@ -77,9 +77,9 @@ def _cuda_version(cupy: Any) -> str:
     return f"{number // 1000}.{number % 1000 // 10}"
 
 
-def _no_device(version: str, found: str) -> str:
+def _no_device(version: str, cause: str) -> str:
     return (
-        f"backend cupy: CuPy {version} is installed but there is no CUDA device ({found}); "
+        f"backend cupy: CuPy {version} is installed but there is no CUDA device ({cause}); "
         "install an NVIDIA driver (nvidia-smi must list a GPU), or use --backend numpy"
     )
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from autograd.extend import defvjp_argnums
 
-from dimref import ops
+from dimref import ops, ranks
 from dimref.amdim import objective
 from dimref.amdim.objective import Direction, soft_clip
 from dimref.engine import threads
@@ -22,7 +22,11 @@ from dimref.trees import Array
 
 def register() -> None:
     """Implement `amdim.contrast`."""
-    implement(objective.contrast, "blocks", contrast, lambda y, f, *_: of_one_type(y, f) and on_one_tape(y, f))
+    implement(objective.contrast, "blocks", contrast, _applies)
+
+
+def _applies(y: Array, f: Array, clip: float, penalty: float) -> bool:
+    return of_one_type(y, f) and on_one_tape(y, f) and ranks.now().size == 1
 
 
 class Scores(NamedTuple):

@@ -22,7 +22,7 @@ from dimref.estimation.transforms import TRANSFORMS
 from dimref.theory.information import LOG_2, information_from_js
 from dimref.training.choices import BACKENDS, ESTIMATED
 
-# The estimates from critics trained with a bound, the one that is asked for first. SMILE's are trained with JSD.
+# The estimates from critics trained with a bound, the requested one first. SMILE's are trained with JSD.
 ESTIMATES = {
     "dv": ("dv",),
     "nwj": ("nwj",),
@@ -78,7 +78,7 @@ class MutualInformation:
         backend: "numpy" or "cupy".
     Attributes:
         nats_, interval_, error_: of the estimate, in nats.
-        estimates_: every estimate from the critics, by name; the one that was asked for comes first.
+        estimates_: every estimate from the critics, by name; the requested one comes first.
         histories_: for each fold and restart, (step, nats on the validation part).
         log_ratios_: for each fold, R(x, y) of its critics.
         held_out_: samples scored with each other, the K of InfoNCE.

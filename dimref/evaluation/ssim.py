@@ -3,7 +3,7 @@
 In windows of 11 × 11 pixels, Gaussian with σ = 1.5, the means μ, variances σ² and covariance σ_ab of the two images give
 a luminance term l = (2μ_a μ_b + C₁)/(μ_a² + μ_b² + C₁) and a contrast-structure term
 cs = (2σ_ab + C₂)/(σ_a² + σ_b² + C₂), with C₁ = (K₁L)², C₂ = (K₂L)², K₁ = 0.01, K₂ = 0.03 and L = 1, the range of the
-images. A measure and no loss: in float64 whatever comes in, and off the tape. Values are 1 for equal images.
+images. A measure and no loss: in float64 whatever comes in, and untraced. Values are 1 for equal images.
 """
 
 from __future__ import annotations

@@ -5,10 +5,8 @@
 
 Each family is one file: `batch` (every batch, any scores), `forms` (the same quantity written twice), `exact`
 (expectations by enumeration), `tables` (information of discrete tables), `gaussian`, `gradients`, `operators`,
-`scorers`, `multiview`, and `counter`: false statements that are easily believed, with the case that refutes each.
+`critics`, `multiview`, and `counter`: false statements that are easily believed, with the case that refutes each.
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -16,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from dimref.backend import NUMPY, Backend
 from dimref.errors import DimrefError
-from dimref.laws import batch, counter, exact, forms, gaussian, gradients, multiview, operators, scorers, tables
+from dimref.laws import batch, counter, critics, exact, forms, gaussian, gradients, multiview, operators, tables
 from dimref.laws.law import Case, Law, Sizes, Slack
 
 if TYPE_CHECKING:
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LAWS", "Case", "Law", "Sizes", "Slack", "check", "matching"]
 
-FAMILIES = (batch, forms, exact, tables, gaussian, gradients, operators, scorers, multiview, counter)
+FAMILIES = (batch, forms, exact, tables, gaussian, gradients, operators, critics, multiview, counter)
 LAWS = tuple(value for family in FAMILIES for value in vars(family).values() if isinstance(value, Law))
 
 
@@ -34,24 +32,20 @@ def matching(pattern: str = "") -> tuple[Law, ...]:
     Raises:
         DimrefError: no law matches.
     """
-    found = tuple(law for law in LAWS if fnmatchcase(law.name, f"*{pattern}*"))
-    if not found:
+    result = tuple(law for law in LAWS if fnmatchcase(law.name, f"*{pattern}*"))
+    if not result:
         families = ", ".join(family.__name__.rsplit(".", 1)[-1] for family in FAMILIES)
-        raise DimrefError(
-            f"laws: expected part of a law's name (see --list) or a family of {families}, found {pattern!r}"
-        )
-    return found
+        raise DimrefError(f"laws: expected part of a law's name (see --list) or one of {families}, found {pattern!r}")
+    return result
 
 
-def check(pattern: str = "", backend: Backend = NUMPY, examples: int = 50, seed: int = 0) -> Iterator[Result]:
-    """Try the matching laws one after the other; the same seed tries the same cases.
+def check(pattern: str = "", backend: Backend = NUMPY, examples: int = 50, seed: int = 0) -> Iterator["Result"]:
+    """Try the matching laws one by one, each when its result is requested; the same seed tries the same cases.
 
     Args:
         pattern: as for `matching`; every law if empty.
         backend: where the library's functions run; exact tables stay on the host, in float64.
         examples: cases of each law; a counter-law has one.
-    Returns:
-        An iterator of results, each computed when it is asked for.
     Raises:
         DimrefError: no law matches, or Hypothesis is not installed.
     """
@@ -61,8 +55,6 @@ def check(pattern: str = "", backend: Backend = NUMPY, examples: int = 50, seed:
     except ModuleNotFoundError as error:
         if error.name != "hypothesis":
             raise
-        raise DimrefError(
-            "check: expected Hypothesis, which draws and shrinks the cases, found it not installed; "
-            "install it with pip install 'dimref[check]'"
-        ) from None
+        cause = "expected Hypothesis, which draws and shrinks the cases, found it not installed"
+        raise DimrefError(f"check: {cause}; install it with pip install 'dimref[check]'") from None
     return (search(law, backend, examples, seed) for law in chosen)

@@ -9,7 +9,18 @@ import numpy as np
 
 from dimref import bounds, negatives
 from dimref.backend import Backend
-from dimref.laws.cases import FAR, matrix_bounds, mild_pairs, normal, pairs, score_matrix, split_all
+from dimref.laws.cases import (
+    FAR,
+    divergence,
+    every_score,
+    matrix_bounds,
+    mild_pairs,
+    normal,
+    pairs,
+    score_matrix,
+    split_all,
+    table,
+)  # fmt: skip
 from dimref.laws.law import Case, Sizes, Slack, at_most, equal, in_nats, law, number, rounding
 from dimref.theory import information
 
@@ -112,47 +123,32 @@ def _values(rng: np.random.Generator, sizes: Sizes) -> Case:
     x, y = rng.integers(symbols, size=n), rng.integers(symbols, size=n)
     case = {"x": x, "y": y, "critic": normal(rng, sizes, symbols, symbols)}
     if rng.random() < 0.5:
-        ratio = np.maximum(information.log_ratio(_empirical(case)), -FAR)
+        ratio = np.maximum(information.log_ratio(table(case)), -FAR)
         case["critic"] = (ratio + 0.01 * rng.standard_normal(ratio.shape)).astype(sizes.dtype)
     return case
-
-
-def _empirical(case: Case) -> np.ndarray:
-    table = np.zeros(case["critic"].shape)
-    np.add.at(table, (case["x"], case["y"]), 1.0 / len(case["x"]))
-    return table
-
-
-def _scores_of_values(case: Case) -> np.ndarray:
-    return case["critic"][np.ix_(case["x"], case["y"])]
 
 
 @law("inequality", "InfoNCE ≤ I(empirical pairs), if S[i,j] = T(x_i, y_j)", _values, f"{POOLE}, eq. (10)")
 def infonce_below_empirical_information(case: Case, backend: Backend) -> Slack:
     """Given y the candidates are all N samples of x, drawn once each: a bound on what the sample itself shares."""
-    value = in_nats(backend, bounds.infonce, _scores_of_values(case))
-    return at_most(value, information.mutual_information(_empirical(case)), rounding(case["critic"]))
+    value = in_nats(backend, bounds.infonce, every_score(case, case["critic"]))
+    return at_most(value, information.mutual_information(table(case)), rounding(case["critic"]))
 
 
 @law("inequality", "JSD_all ≤ 2·JS(empirical pairs), if S[i,j] = T(x_i, y_j)", _values, f"{NOWOZIN}, eq. (4)")
 def jsd_below_empirical_divergence(case: Case, backend: Backend) -> Slack:
     """The diagonal is the empirical joint, all pairs are the product of its marginals."""
-    table = _empirical(case)
-    product = np.outer(table.sum(axis=1), table.sum(axis=0))
-    value = in_nats(backend, bounds.jsd, *split_all(_scores_of_values(case)))
-    return at_most(value, 2 * information.jensen_shannon(table, product), rounding(case["critic"]))
+    value = in_nats(backend, bounds.jsd, *split_all(every_score(case, case["critic"])))
+    return at_most(value, 2 * divergence(case), rounding(case["critic"]))
 
 
 # ---- invariances
 
 
 def _shifted(rng: np.random.Generator, sizes: Sizes) -> Case:
-    shape = (sizes.n, sizes.n, sizes.locations)
-    return {
-        "scores": normal(rng, sizes, *shape),
-        "c": normal(rng, sizes, 1, sizes.n, sizes.locations),
-        "order": rng.permutation(sizes.n),
-    }
+    n, locations = sizes.n, sizes.locations
+    scores, c = normal(rng, sizes, n, n, locations), normal(rng, sizes, 1, n, locations)
+    return {"scores": scores, "c": c, "order": rng.permutation(n)}
 
 
 @law("identity", "DV(T + c) = DV(T)", _shifted, f"{BELGHAZI}, eq. (10)")
@@ -176,12 +172,10 @@ def infonce_ignores_a_function_of_y(case: Case, backend: Backend) -> Slack:
 @law("identity", "DV, JSD and InfoNCE ignore the order of the batch", _shifted, f"{OORD}, section 2.3")
 def bounds_ignore_the_order(case: Case, backend: Backend) -> Slack:
     """Rows and columns are permuted together, so that the diagonal stays the joint."""
-    order = case["order"]
-    values, permuted = (
-        [in_nats(backend, bound, scores) for bound in matrix_bounds()]
-        for scores in (case["scores"], case["scores"][np.ix_(order, order)])
-    )
-    return equal(permuted, values, rounding(case["scores"]))
+    scores, order = case["scores"], case["order"]
+    values = [in_nats(backend, bound, scores) for bound in matrix_bounds()]
+    permuted = [in_nats(backend, bound, scores[np.ix_(order, order)]) for bound in matrix_bounds()]
+    return equal(permuted, values, rounding(scores))
 
 
 @law("identity", "a bound on (N, L) scores is the mean over l of the bound on (N,)", mild_pairs, f"{HJELM}, eq. (6)")

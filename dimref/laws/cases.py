@@ -2,13 +2,26 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from dimref import bounds, negatives
 from dimref.laws.law import Case, Sizes
+from dimref.theory import information
+from dimref.trees import Tree, map_tree
 
 FAR = 40.0  # nats: e^−FAR is nothing beside 1 in float64
+
+
+def double(sizes: Sizes) -> Sizes:
+    """The same sizes in float64, of order 1: for laws that are exact up to rounding."""
+    return replace(sizes, dtype="float64", scale=1.0)
+
+
+def in_float64(tree: Tree) -> Tree:
+    """Initial values, which are float32, in float64."""
+    return map_tree(lambda leaf: leaf.astype(np.float64), tree)
 
 
 def normal(rng: np.random.Generator, sizes: Sizes, *shape: int) -> np.ndarray:
@@ -48,6 +61,24 @@ def mild_pairs(rng: np.random.Generator, sizes: Sizes) -> Case:
     """Scores of a few nats of joint (N, L) and product (P, L)."""
     shapes = (sizes.n, sizes.locations), (sizes.m, sizes.locations)
     return {"joint": mild(rng, sizes, *shapes[0]), "product": mild(rng, sizes, *shapes[1])}
+
+
+def table(case: Case) -> np.ndarray:
+    """p(x, y) of equally likely pairs (x, y), of the shape of their critic."""
+    p = np.zeros(case["critic"].shape)
+    np.add.at(p, (case["x"], case["y"]), 1.0 / len(case["x"]))
+    return p
+
+
+def divergence(case: Case) -> float:
+    """JS(P‖Q) of equally likely pairs."""
+    p = table(case)
+    return information.jensen_shannon(p, np.outer(p.sum(axis=1), p.sum(axis=0)))
+
+
+def every_score(case: Case, critic: np.ndarray) -> np.ndarray:
+    """The score matrix of the pairs of a case: S[i, j] = T(x_i, y_j)."""
+    return critic[np.ix_(case["x"], case["y"])]
 
 
 def split_all(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

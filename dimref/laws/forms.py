@@ -44,12 +44,8 @@ def nwj_is_its_variational_form(case: Case, backend: Backend) -> Slack:
     return equal(value, expected, rounding(*case.values()) * max(1.0, float(of_product.max())))
 
 
-@law(
-    "identity",
-    "InfoNCE = mean of −cross entropy of picking x_j for y_j, + log K",
-    mild_score_matrix,
-    f"{OORD}, eq. (4)",
-)
+@law("identity", "InfoNCE = mean of −cross entropy of picking x_j for y_j, + log K", mild_score_matrix,
+     f"{OORD}, eq. (4)")  # fmt: skip
 def infonce_is_a_classification(case: Case, backend: Backend) -> Slack:
     """Each candidate set is written out: column j and its own location; or all locations of the other images."""
     scores = case["scores"].astype(np.float64)
@@ -67,7 +63,7 @@ def infonce_is_a_classification(case: Case, backend: Backend) -> Slack:
 
 
 @law("identity", "sampled InfoNCE with every other image drawn = InfoNCE", score_matrix, f"{OORD}, eq. (4)")
-def sampled_infonce_agrees_with_the_square(case: Case, backend: Backend) -> Slack:
+def sampled_infonce_agrees_with_the_matrix(case: Case, backend: Backend) -> Slack:
     """The negatives of y_j are the scores of column j without its diagonal."""
     scores = case["scores"]
     others = np.stack([np.delete(scores[:, j], j, axis=0) for j in range(len(scores))], axis=1)
@@ -93,17 +89,15 @@ def smile_is_dv_until_it_clips(case: Case, backend: Backend) -> Slack:
     top, tolerance = float(above.max()), rounding(joint, product)
     unclipped = in_nats(backend, lambda j, p: bounds.smile(j, p, top), joint, product)
     clipped = in_nats(backend, lambda j, p: bounds.smile(j, p, 0.5 * top), joint, above)
-    return tightest(
-        equal(unclipped, in_nats(backend, bounds.dv, joint, product), tolerance),
-        at_most(in_nats(backend, bounds.dv, joint, above), clipped, tolerance),
-    )
+    dv, dv_above = (in_nats(backend, bounds.dv, joint, scores) for scores in (product, above))
+    return tightest(equal(unclipped, dv, tolerance), at_most(dv_above, clipped, tolerance))
 
 
 # ---- negatives
 
 
 @law("identity", "all_pairs: the diagonal, and every other pair once", score_matrix, f"{HJELM}, section 3.1")
-def all_pairs_splits_the_square(case: Case, backend: Backend) -> Slack:
+def all_pairs_splits_the_matrix(case: Case, backend: Backend) -> Slack:
     """Against a boolean mask on the host."""
     scores = case["scores"]
     joint, product = (backend.to_host(part) for part in negatives.all_pairs(backend.to_device(scores)))
@@ -113,12 +107,8 @@ def all_pairs_splits_the_square(case: Case, backend: Backend) -> Slack:
 
 def _indices(rng: np.random.Generator, sizes: Sizes) -> Case:
     n = sizes.n
-    return {
-        "n": n,
-        "shuffle": negatives.derangements(rng, n, sizes.locations),
-        "roll": negatives.roll(n, int(rng.integers(1, n))),
-        "sampled": negatives.sampled(rng, n, int(rng.integers(1, n))),
-    }
+    shuffle, roll = negatives.derangements(rng, n, sizes.locations), negatives.roll(n, int(rng.integers(1, n)))
+    return {"n": n, "shuffle": shuffle, "roll": roll, "sampled": negatives.sampled(rng, n, int(rng.integers(1, n)))}
 
 
 @law("identity", "drawn negatives: each y once at each location, none with its own x", _indices,
@@ -128,10 +118,8 @@ def drawn_negatives_are_derangements(case: Case, backend: Backend) -> Slack:
     n, index = case["n"], np.column_stack([case["shuffle"], case["roll"]])
     misplaced = (np.sort(index, axis=0) != np.arange(n)[:, None]).sum() + (index == np.arange(n)[:, None]).sum()
     sampled = np.sort(case["sampled"], axis=0)
-    wrong = (
-        (sampled == np.arange(n)).sum() + (np.diff(sampled, axis=0) == 0).sum() + ((sampled < 0) | (sampled >= n)).sum()
-    )
-    return equal([misplaced, wrong], [0, 0], 0.0)
+    repeated, outside = (np.diff(sampled, axis=0) == 0).sum(), ((sampled < 0) | (sampled >= n)).sum()
+    return equal([misplaced, (sampled == np.arange(n)).sum() + repeated + outside], [0, 0], 0.0)
 
 
 # ---- scores at the end of the number range
@@ -146,10 +134,8 @@ def _extreme(rng: np.random.Generator, sizes: Sizes) -> Case:
 @law("identity", "DV, JSD and InfoNCE at T = ±1e4 in float32 are those of float64", _extreme, f"{HJELM}, eq. (4)")
 def bounds_are_finite_at_1e4(case: Case, backend: Backend) -> Slack:
     """By logsumexp and logaddexp; a bare log(mean(exp T)) gives inf, 1 + e^T too."""
-    narrow, wide = (
-        [in_nats(backend, bound, scores) for bound in matrix_bounds()]
-        for scores in (case["scores"], case["scores"].astype(np.float64))
-    )
+    narrow = [in_nats(backend, bound, case["scores"]) for bound in matrix_bounds()]
+    wide = [in_nats(backend, bound, case["scores"].astype(np.float64)) for bound in matrix_bounds()]
     return tightest(equal(narrow, wide, rounding(case["scores"])), at_most(np.abs([narrow, wide]), 1e5, 0.0))
 
 

@@ -1,17 +1,18 @@
-"""Laws of gradients: each bound's, in closed form on the host; stopped paths; the direction of the prior's force."""
+"""Laws of gradients: each bound's, in closed form on the host; stopped paths; the prior's game; the whole objective."""
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
-from dimref import bounds, discriminators, objectives, ops
+from dimref import bounds, discriminators, encoders, objectives, ops
 from dimref.backend import Backend
-from dimref.laws.cases import matrix_bounds, mild_pairs, mild_score_matrix, pairs, score_matrix
+from dimref.laws.cases import in_float64, matrix_bounds, mild_pairs, mild_score_matrix, pairs, score_matrix
 from dimref.laws.law import Case, Sizes, Slack, at_most, equal, gradients, in_nats, law, on_device, rounding, tightest
 from dimref.objectives import Objective
 from dimref.tape import stop_gradient, value_and_gradients
-from dimref.trees import Array, map_tree
+from dimref.trees import Array, leaves, map_tree
 
 OORD, HJELM, BELGHAZI, NOWOZIN = "arXiv 1807.03748", "arXiv 1808.06670", "arXiv 1801.04062", "arXiv 1606.00709"
 
@@ -100,8 +101,8 @@ def gradient_of_mine(case: Case, backend: Backend) -> Slack:
 
 def _directions(rng: np.random.Generator, sizes: Sizes) -> Case:
     """Scores in float64, whatever the dtype drawn, and a direction for each array."""
-    double = replace(sizes, dtype="float64")
-    case = {**mild_score_matrix(rng, double), **mild_pairs(rng, double)}
+    sizes = replace(sizes, dtype="float64")
+    case = {**mild_score_matrix(rng, sizes), **mild_pairs(rng, sizes)}
     return {**case, **{f"along_{name}": rng.standard_normal(array.shape) for name, array in case.items()}}
 
 
@@ -130,11 +131,10 @@ def gradients_are_central_differences(case: Case, backend: Backend) -> Slack:
 def _game(rng: np.random.Generator, sizes: Sizes) -> Case:
     """A discriminator of its own sizes, representations, and draws of the prior."""
     d = sizes.m
-    parameters = discriminators.init_prior(rng, d, (6, 4))
-    tree = {k: {name: w.astype(np.float64) for name, w in layer.items()} for k, layer in parameters.items()}
+    parameters = in_float64(discriminators.init_prior(rng, d, (6, 4)))
     prior, loss = str(rng.choice(["uniform", "gaussian"])), str(rng.choice(["minimax", "non-saturating"]))
     z = rng.random((sizes.n, d)) if prior == "uniform" else rng.standard_normal((sizes.n, d))
-    return {**tree, "y": 2 * rng.standard_normal((sizes.n, d)), "z": z, "prior": prior, "prior_loss": loss}
+    return {**parameters, "y": 2 * rng.standard_normal((sizes.n, d)), "z": z, "prior": prior, "prior_loss": loss}
 
 
 def _play(case: Case, backend: Backend, player: str) -> dict[str, np.ndarray]:
@@ -195,13 +195,54 @@ def encoder_moves_toward_the_prior(case: Case, backend: Backend) -> Slack:
         "second": {"w": np.ones((2 * d, 1)), "b": np.zeros(1)},
         "score": {"w": -np.ones((1, 1)), "b": np.ones(1)},
     }
-    slacks = []
-    for prior_loss in ("minimax", "non-saturating"):
-        slope = _play({**parameters, **case, "prior": "gaussian", "prior_loss": prior_loss}, backend, "both")["y"]
-        after = np.abs(case["y"] - 0.1 * slope)
-        slacks.append(at_most(after, np.abs(case["y"]), 0.0))
-        slacks.append(at_most(1e-9, np.abs(slope), 0.0))  # and it does change
-    return tightest(*slacks)
+    games = [{**parameters, **case, "prior": "gaussian", "prior_loss": k} for k in ("minimax", "non-saturating")]
+    slopes = np.stack([_play(game, backend, "both")["y"] for game in games])
+    nearer = at_most(np.abs(case["y"] - 0.1 * slopes), np.abs(case["y"]), 0.0)
+    return tightest(nearer, at_most(1e-9, np.abs(slopes), 0.0))  # and it does change
+
+
+# ---- the objective
+
+LAYOUT = encoders.Layout(4, 1, width=2, fc=3, representation=2)
+
+
+def _objective(rng: np.random.Generator, sizes: Sizes) -> Case:
+    """A small encoder with narrow critics, images, draws, the weights α, β, γ and a bound."""
+    encoder, running = encoders.init_encoder(rng, LAYOUT)
+    (side, channels), d = LAYOUT.last, LAYOUT.representation
+    parameters = {
+        "encoder": encoder,
+        "global": discriminators.init_concat(rng, side**2 * channels, d, 3),
+        "local": discriminators.init_concat(rng, LAYOUT.local[1], d, 3),
+        "prior": discriminators.init_prior(rng, d, (3, 2)),
+    }
+    trees = in_float64({"parameters": parameters, "state": {"encoder": running, "mine": {}}})
+    images = rng.uniform(-1, 1, (sizes.n, LAYOUT.padded, LAYOUT.padded, 1))
+    weights, bound = rng.uniform(0.1, 2.0, 3), str(rng.choice(["jsd", "dv", "nwj"]))
+    noise = objectives.draw_noise(rng, Objective(*weights), LAYOUT, sizes.n)
+    return {**trees, "images": images, "noise": noise, "weights": weights, "bound": bound}
+
+
+@law("identity", "loss(α, β, γ) = −α·I_global − β·I_local + γ·game, and so is its gradient", _objective,
+     f"{HJELM}, eq. (8); {HJELM}, eq. (3)")  # fmt: skip
+def objective_is_linear_in_its_weights(case: Case, backend: Backend) -> Slack:
+    """A term alone is minus its bound (at α = 1 eq. (3)), or the prior's game; every other objective is a sum of these."""
+    trees = [backend.tree_to_device(case[name]) for name in ("parameters", "state", "images", "noise")]
+
+    def at(weights: np.ndarray) -> tuple[np.ndarray, dict[str, Array]]:
+        """The loss followed by all of its gradients, as one vector; and the report."""
+        objective = replace(Objective(*weights), bound=case["bound"])
+        loss = partial(objectives.loss, objective=objective, layout=LAYOUT, training=False)
+        value, slopes, report = value_and_gradients(loss, *trees)
+        zeros = map_tree(np.zeros_like, case["parameters"])
+        slopes = map_tree(lambda zero, g: zero if g is None else backend.to_host(g), zeros, slopes)
+        return np.concatenate([[backend.to_host(value)], *(g.ravel() for _, g in leaves(slopes))]), report
+
+    whole, report = at(case["weights"])
+    alone = np.stack([at(unit)[0] for unit in np.eye(3)])
+    game, _ = objectives.prior_game(trees[0]["prior"], report["y"], trees[3]["prior"]["z"], Objective(0, 0, 1))
+    parts = [backend.to_host(part) for part in (-report["terms"]["global"], -report["terms"]["local"], game)]
+    return tightest(equal(alone[:, 0], parts, 1e-10), equal(whole, case["weights"] @ alone, 1e-8))
 
 
 @law("identity", "stop_gradient(x): x forward, 0 backward", score_matrix, "arXiv 1502.05767, section 3.2")

@@ -29,6 +29,9 @@ class Sizes:
     dtype: str = "float64"
 
 
+Draw = Callable[[np.random.Generator, Sizes], Case]
+
+
 @dataclass(frozen=True)
 class Slack:
     """How far a case is from breaking its law.
@@ -48,36 +51,23 @@ class Slack:
 
 @dataclass(frozen=True)
 class Law:
-    """A true statement as a runnable object, or (kind "counterexample") a false one with a case that refutes it.
+    """A true statement as a runnable object, or (kind "counterexample") a false one with a case that refutes it."""
 
-    Attributes:
-        family: the file it is in.
-        name: unique, as `batch.nwj_below_dv`.
-        statement: one line of mathematics.
-        why: the reason it holds, and under which conditions.
-        kind: "inequality", "identity" or "counterexample".
-        source: paper and equation.
-        draw: (rng, sizes) -> case, NumPy arrays on the host. A counterexample's case is always the same.
-        measure: (case, backend) -> slack, with the library's functions run on that backend.
-    """
-
-    family: str
-    name: str
-    statement: str
-    why: str
-    kind: str
-    source: str
-    draw: Callable[[np.random.Generator, Sizes], Case]
-    measure: Callable[[Case, Backend], Slack]
+    family: str  # the file it is in
+    name: str  # unique, as "batch.nwj_below_dv"
+    statement: str  # one line of mathematics
+    why: str  # the reason it holds, and under which conditions
+    kind: str  # "inequality", "identity" or "counterexample"
+    source: str  # paper and equation
+    draw: Draw  # arrays on the host; a counterexample's case is always the same
+    measure: Callable[[Case, Backend], Slack]  # with the library's functions run on that backend
 
     def obeyed(self, slack: Slack) -> bool:
         """Whether a measured case obeys this law: for a counterexample, whether the false statement fails."""
         return slack.value < -slack.tolerance if self.kind == "counterexample" else slack.holds
 
 
-def law(
-    kind: str, statement: str, draw: Callable[[np.random.Generator, Sizes], Case], source: str
-) -> Callable[[Callable[[Case, Backend], Slack]], Law]:
+def law(kind: str, statement: str, draw: Draw, source: str) -> Callable[[Callable[[Case, Backend], Slack]], Law]:
     """Make a law of a function that measures the slack of a case; its docstring says why the law holds, and when."""
 
     def make(measure: Callable[[Case, Backend], Slack]) -> Law:
@@ -100,7 +90,7 @@ def at_most(smaller: Any, larger: Any, tolerance: float) -> Slack:
 
 
 def equal(result: Any, expected: Any, tolerance: float) -> Slack:
-    """The slack of found = expected, elementwise the least; equal infinities are equal."""
+    """The slack of result = expected, elementwise the least; equal infinities are equal."""
     result, expected = np.asarray(result, np.float64), np.asarray(expected, np.float64)
     if result.shape != expected.shape:
         raise ValueError(f"shapes {result.shape} and {expected.shape} should be equal")

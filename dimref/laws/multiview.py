@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 
 from dimref import amdim, bounds
-from dimref.amdim import augmentation as amdim_augmentation
+from dimref.amdim import augmentation
 from dimref.amdim.encoder import Layout
 from dimref.amdim.objective import Direction, Objective
 from dimref.backend import Backend
 from dimref.laws.cases import normal
 from dimref.laws.law import Case, Sizes, Slack, at_most, equal, gradients, law, number, on_device, rounding, tightest
-from dimref.trees import Array
+from dimref.trees import Array, map_tree
 
 BACHMAN, POOLE, OORD = "arXiv 1906.00910", "arXiv 1905.06922", "arXiv 1807.03748"
 
@@ -21,14 +21,12 @@ def _direction(rng: np.random.Generator, sizes: Sizes) -> Case:
     """Anchors (N, E) and candidates (N, L, E); every other time those of a perfect critic. c is 0 or more."""
     units = sizes.m + 1
     root = replace(sizes, scale=math.sqrt(sizes.scale))
-    case = {
-        "anchors": normal(rng, root, sizes.n, units),
-        "candidates": normal(rng, root, sizes.n, sizes.locations, units),
-    }
+    y, f = normal(rng, root, sizes.n, units), normal(rng, root, sizes.n, sizes.locations, units)
     if rng.random() < 0.5:
-        own = np.repeat(case["anchors"][:, None], sizes.locations, axis=1)
-        case["candidates"] = (own + 0.01 * rng.standard_normal(own.shape)).astype(sizes.dtype)
-    return {**case, "clip": float(rng.choice([0.0, 1.0, 20.0])), "penalty": float(rng.choice([0.0, 0.05]))}
+        own = np.repeat(y[:, None], sizes.locations, axis=1)
+        f = (own + 0.01 * rng.standard_normal(own.shape)).astype(sizes.dtype)
+    clip, penalty = float(rng.choice([0.0, 1.0, 20.0])), float(rng.choice([0.0, 0.05]))
+    return {"anchors": y, "candidates": f, "clip": clip, "penalty": penalty}
 
 
 def _mild_direction(rng: np.random.Generator, sizes: Sizes) -> Case:
@@ -124,7 +122,7 @@ def clipping_bounds_the_loss(case: Case, backend: Backend) -> Slack:
 # ---- the same thing written out
 
 
-@law("identity", "a direction in blocks = −mean log softmax, by a double loop, + λ·mean s²", _mild_direction,
+@law("identity", "a direction's loss = −mean log softmax, by a double loop, + λ·mean s²", _mild_direction,
      f"{BACHMAN}, eq. (1) and section 3.3")  # fmt: skip
 def direction_is_the_double_loop(case: Case, backend: Backend) -> Slack:
     """Every anchor, every location of its own image, every location of every other image; and as InfoNCE."""
@@ -165,13 +163,10 @@ def gradient_of_a_direction(case: Case, backend: Backend) -> Slack:
     slope *= (1 - (clipped / clip) ** 2 if clip else 1) / (n * locations)
     slope += 2 * case["penalty"] * unclipped / unclipped.size
     root = math.sqrt(case["anchors"].shape[1])
-    slopes = gradients(
-        backend, lambda y, f: amdim.contrast(y, f, clip, case["penalty"])[0], case["anchors"], case["candidates"]
-    )
-    return tightest(
-        equal(slopes[0], np.einsum("ijl,ile->je", slope, case["candidates"]) / root, 1e-9),
-        equal(slopes[1], np.einsum("ijl,je->ile", slope, case["anchors"]) / root, 1e-9),
-    )
+    y, f = case["anchors"], case["candidates"]
+    of_y, of_f = gradients(backend, lambda y, f: amdim.contrast(y, f, clip, case["penalty"])[0], y, f)
+    expected_of_y, expected_of_f = np.einsum("ijl,ile->je", slope, f) / root, np.einsum("ijl,je->ile", slope, y) / root
+    return tightest(equal(of_y, expected_of_y, 1e-9), equal(of_f, expected_of_f, 1e-9))
 
 
 # ---- views
@@ -182,7 +177,7 @@ def _images(rng: np.random.Generator, sizes: Sizes) -> Case:
     side, channels = 4 + sizes.extra[0], int(rng.choice([1, 3]))
     images = rng.random((sizes.n, side, side, channels)).astype(sizes.dtype)
     images[rng.random(images.shape[:3]) < 0.2] = float(rng.integers(2))
-    first, second = amdim_augmentation.draw_views(rng, sizes.n, side, str(rng.choice(["shift", "crop"])))
+    first, second = augmentation.draw_views(rng, sizes.n, side, str(rng.choice(["shift", "crop"])))
     return {"images": images, "first": first, "second": second}
 
 
@@ -195,11 +190,11 @@ def views_stay_in_the_unit_range(case: Case, backend: Backend) -> Slack:
     for name in ("first", "second"):
         view = backend.tree_to_device(case[name])
         transformed += [
-            amdim_augmentation.augment(images, view),
-            amdim_augmentation.resample(images, view["rows"], view["columns"]),
+            augmentation.augment(images, view),
+            augmentation.resample(images, view["rows"], view["columns"]),
         ]
         transformed += [
-            getattr(amdim_augmentation, kind)(images, view[kind]) for kind in ("brightness", "contrast", *coloured)
+            getattr(augmentation, kind)(images, view[kind]) for kind in ("brightness", "contrast", *coloured)
         ]
     views = [backend.to_host(x) for x in transformed]
     return tightest(*(slack for x in views for slack in (at_most(0.0, x, 0.0), at_most(x, 1.0, 0.0))))
@@ -212,32 +207,18 @@ def _whole(rng: np.random.Generator, sizes: Sizes) -> Case:
     """A small encoder in float64 none of whose products is 0, images, and draws."""
     objective = Objective(clip=float(rng.choice([0.0, 2.0])))
     parameters, state = amdim.init_parameters(rng, LAYOUT, objective)
-    n = sizes.n
-    return {
-        "parameters": _shaken(parameters, rng),
-        "state": _shaken(state, rng),
-        "images": rng.uniform(-1, 1, (n, LAYOUT.padded, LAYOUT.padded, 1)),
-        "noise": amdim.draw_noise(rng, objective, LAYOUT, n),
-        "clip": objective.clip,
-    }
-
-
-def _shaken(tree: dict, rng: np.random.Generator) -> dict:
-    return {
-        name: _shaken(leaf, rng) if isinstance(leaf, dict) else leaf + 0.3 * rng.random(leaf.shape)
-        for name, leaf in tree.items()
-    }
+    trees = map_tree(lambda leaf: leaf + 0.3 * rng.random(leaf.shape), {"parameters": parameters, "state": state})
+    images = rng.uniform(-1, 1, (sizes.n, LAYOUT.padded, LAYOUT.padded, 1))
+    noise = amdim.draw_noise(rng, objective, LAYOUT, sizes.n)
+    return {**trees, "images": images, "noise": noise, "clip": objective.clip}
 
 
 @law("identity", "the views of every image exchanged: the same loss", _whole, f"{BACHMAN}, section 3.4")
 def views_are_alike(case: Case, backend: Backend) -> Slack:
     """Both directions of each pair of scales are in it. In inference, where no view moves the other's statistics."""
-    noise = case["noise"]
-    exchanged = {
-        "first": noise["second"],
-        "second": noise["first"],
-        "anchors": {"first": noise["anchors"]["second"], "second": noise["anchors"]["first"]},
-    }
+    noise, anchors = case["noise"], case["noise"]["anchors"]
+    exchanged = {"first": noise["second"], "second": noise["first"]}
+    exchanged["anchors"] = {"first": anchors["second"], "second": anchors["first"]}
 
     def loss(draws: dict) -> Array:
         move = backend.tree_to_device

@@ -2,22 +2,16 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
 from dimref import layers, ops
 from dimref.backend import Backend
-from dimref.laws.cases import normal
+from dimref.laws.cases import double, normal
 from dimref.laws.law import Case, Sizes, Slack, at_most, equal, gradients, law, number, on_device, rounding, tightest
 from dimref.trees import Array
 
 HJELM, DUMOULIN, BAYDIN = "arXiv 1808.06670", "arXiv 1603.07285", "arXiv 1502.05767"
-
-
-def double(sizes: Sizes) -> Sizes:
-    """The same sizes in float64, of order 1: for laws that are exact up to rounding."""
-    return replace(sizes, dtype="float64", scale=1.0)
 
 
 def _inner(backend: Backend, x: Array, y: Array) -> float:
@@ -53,10 +47,8 @@ def _windows(rng: np.random.Generator, sizes: Sizes) -> Case:
 @law("identity", "⟨im2col x, g⟩ = ⟨x, col2im g⟩", _windows, f"{DUMOULIN}, section 4.1")
 def im2col_and_col2im_are_adjoint(case: Case, backend: Backend) -> Slack:
     """A gather and its scatter: a linear map and its transpose."""
-    geometry = case["kernel"], case["stride"], case["padding"]
-    return _adjoint(
-        case, backend, lambda x: ops.im2col(x, *geometry), lambda g: ops.col2im(g, case["x"].shape, *geometry)
-    )
+    shape, geometry = case["x"].shape, (case["kernel"], case["stride"], case["padding"])
+    return _adjoint(case, backend, lambda x: ops.im2col(x, *geometry), lambda g: ops.col2im(g, shape, *geometry))
 
 
 def _broadcast(rng: np.random.Generator, sizes: Sizes) -> Case:
@@ -68,9 +60,8 @@ def _broadcast(rng: np.random.Generator, sizes: Sizes) -> Case:
 @law("identity", "⟨broadcast x, g⟩ = ⟨x, sum_to g⟩", _broadcast, f"{BAYDIN}, section 3.2")
 def broadcast_and_sum_are_adjoint(case: Case, backend: Backend) -> Slack:
     """What is repeated forward is added up backward: new axes, and axes of size 1."""
-    return _adjoint(
-        case, backend, lambda x: ops.broadcast_to(x, case["g"].shape), lambda g: ops.sum_to(g, case["x"].shape)
-    )
+    small, big = case["x"].shape, case["g"].shape
+    return _adjoint(case, backend, lambda x: ops.broadcast_to(x, big), lambda g: ops.sum_to(g, small))
 
 
 def _rows(rng: np.random.Generator, sizes: Sizes) -> Case:
@@ -81,10 +72,8 @@ def _rows(rng: np.random.Generator, sizes: Sizes) -> Case:
 @law("identity", "⟨x[index], g⟩ = ⟨x, scatter_add g⟩", _rows, f"{BAYDIN}, section 3.2")
 def gather_and_scatter_are_adjoint(case: Case, backend: Backend) -> Slack:
     """Rows that are taken twice get both gradients, rows never taken get 0."""
-    index = backend.to_device(case["index"])
-    return _adjoint(
-        case, backend, lambda x: ops.gather(x, index), lambda g: ops.scatter_add(g, index, case["x"].shape[0])
-    )
+    index, rows = backend.to_device(case["index"]), len(case["x"])
+    return _adjoint(case, backend, lambda x: ops.gather(x, index), lambda g: ops.scatter_add(g, index, rows))
 
 
 def _window(rng: np.random.Generator, sizes: Sizes) -> Case:
@@ -148,21 +137,13 @@ def transposed_convolution_is_adjoint(case: Case, backend: Backend) -> Slack:
     """Where the stride divides; else the transposed output lacks the pixels that no window covers, which x then drops."""
     geometry = case["kernel"], case["stride"], case["padding"]
     w, g = on_device(case, backend, "w", "g")
-    covered = [
-        (n - 1) * s - 2 * p + k
-        for n, k, s, p in zip(case["g"].shape[1:3], *(geometry[i] for i in range(3)), strict=True)
-    ]
+    covered = [(n - 1) * s - 2 * p + k for n, k, s, p in zip(case["g"].shape[1:3], *geometry, strict=True)]
     if min(covered) < 1:  # nothing is left after the padding: there is no transposed convolution
         return Slack(0.0, 0.0)
     x = np.ascontiguousarray(case["x"][:, : covered[0], : covered[1]])
     forward = layers.conv2d({"w": w}, backend.to_device(x), *geometry)
-    back = layers.conv_transpose2d({"w": backend.to_device(_turned(case))}, g, *geometry)
+    back = layers.conv_transpose2d({"w": backend.to_device(case["w"].T.copy())}, g, *geometry)
     return equal(_inner(backend, forward, g), _inner(backend, backend.to_device(x), back), 1e-9)
-
-
-def _turned(case: Case) -> np.ndarray:
-    """conv2d's weight (kh·kw·C_in, C_out) is conv_transpose2d's (C_out, kh·kw·C_in)."""
-    return np.ascontiguousarray(case["w"].T)
 
 
 # ---- normalization
@@ -171,12 +152,8 @@ def _turned(case: Case) -> np.ndarray:
 def _batch(rng: np.random.Generator, sizes: Sizes) -> Case:
     sizes = double(sizes)
     x = normal(rng, sizes, sizes.n + 2, sizes.m) * rng.uniform(1.0, 3.0, sizes.m) + rng.standard_normal(sizes.m)
-    return {
-        "x": x,
-        "g": normal(rng, sizes, *x.shape),
-        "gain": rng.uniform(0.5, 2.0, sizes.m),
-        "shift": rng.standard_normal(sizes.m),
-    }
+    g, gain, shift = normal(rng, sizes, *x.shape), rng.uniform(0.5, 2.0, sizes.m), rng.standard_normal(sizes.m)
+    return {"x": x, "g": g, "gain": gain, "shift": shift}
 
 
 @law("identity", "batch norm: mean = shift, variance = gain²·σ²/(σ² + ε)", _batch, "arXiv 1502.03167, algorithm 1")
@@ -208,15 +185,10 @@ def batch_norm_gradient_is_orthogonal(case: Case, backend: Backend) -> Slack:
 
     (slope,) = gradients(backend, along, case["x"])
     centred = case["x"] - case["x"].mean(axis=0)
-    size = 1 + np.abs(slope).max() * np.abs(centred).max()
-    zero = np.zeros(case["x"].shape[1])
-    largest = float(np.abs(slope).max())
-    return tightest(
-        equal(slope.sum(axis=0), zero, 1e-9 * size),
-        equal((slope * centred).sum(axis=0), zero, 1e-9 * size),
-        # and where there are directions left the gradient is not simply 0
-        at_most(1e-12, largest, 0.0),
-    )
+    largest = float(np.abs(slope).max())  # not 0: there are directions left
+    along_both = np.stack([slope.sum(axis=0), (slope * centred).sum(axis=0)])
+    tolerance = 1e-9 * (1 + largest * np.abs(centred).max())
+    return tightest(equal(along_both, np.zeros_like(along_both), tolerance), at_most(1e-12, largest, 0.0))
 
 
 # ---- elementwise
@@ -233,10 +205,8 @@ def softplus_sigmoid_relu_mirror(case: Case, backend: Backend) -> Slack:
     host = case["x"]
     parts = ops.softplus(x) - ops.softplus(-x), ops.sigmoid(x) + ops.sigmoid(-x), ops.relu(x) - ops.relu(-x)
     result = [np.asarray(backend.to_host(part), np.float64) for part in parts]
-    tolerance = rounding(host)
-    return tightest(
-        equal(result[0], host, tolerance), equal(result[1], np.ones(host.shape), tolerance), equal(result[2], host, 0.0)
-    )
+    rounded = equal(result[:2], [host, np.ones(host.shape)], rounding(host))
+    return tightest(rounded, equal(result[2], host, 0.0))
 
 
 @law("inequality", "max x ≤ log Σ e^x ≤ max x + log n; log mean e^x ≥ mean x", _line, "arXiv 1807.03748, eq. (4)")
@@ -245,12 +215,8 @@ def logsumexp_lies_above_the_maximum(case: Case, backend: Backend) -> Slack:
     x, host, slacks = backend.to_device(case["x"]), case["x"].astype(np.float64), []
     tolerance = rounding(case["x"])
     for axis in (0, 1, None):
-        result = np.asarray(backend.to_host(ops.logsumexp(x, axis)), np.float64)
-        means = [np.asarray(backend.to_host(f(x, axis)), np.float64) for f in (ops.mean, ops.logmeanexp)]
-        count = host.size if axis is None else host.shape[axis]
-        slacks += [
-            at_most(host.max(axis=axis), result, tolerance),
-            at_most(result, host.max(axis=axis) + math.log(count), tolerance),
-            at_most(means[0], means[1], tolerance),
-        ]
+        functions = ops.logsumexp, ops.mean, ops.logmeanexp
+        result, mean, exponential = (np.asarray(backend.to_host(f(x, axis)), np.float64) for f in functions)
+        top, count = host.max(axis=axis), host.size if axis is None else host.shape[axis]
+        slacks.append(at_most([top, result, mean], [result, top + math.log(count), exponential], tolerance))
     return tightest(*slacks)

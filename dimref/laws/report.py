@@ -1,7 +1,5 @@
 """Results of a check as text: rows of a table, a counterexample that can be pasted, and JSON."""
 
-from __future__ import annotations
-
 import re
 import sys
 from typing import TYPE_CHECKING, Any
@@ -21,7 +19,7 @@ LEGEND = (
 SIGNS = {"inequality": "≥", "identity": "=", "counterexample": "<"}
 
 
-def row(result: Result) -> str:
+def row(result: "Result") -> str:
     """One line of the table."""
     law = result.law
     first, *more = law.source.split("; ")
@@ -29,14 +27,14 @@ def row(result: Result) -> str:
     return f"{law.name:<{NAME}}  {source:<{SOURCE}}  {result.examples:>5}  {_tightest(result):>10}  {verdict(result)}"
 
 
-def verdict(result: Result) -> str:
+def verdict(result: "Result") -> str:
     """holds, refuted (a false statement, as it should be), or VIOLATED."""
     if not result.obeyed:
         return "VIOLATED"
     return "refuted" if result.law.kind == "counterexample" else "holds"
 
 
-def _tightest(result: Result) -> str:
+def _tightest(result: "Result") -> str:
     if result.tightest is None:
         return "error"
     value, tolerance = result.tightest.value, result.tightest.tolerance
@@ -45,7 +43,7 @@ def _tightest(result: Result) -> str:
     return f"{SIGNS[result.law.kind]} {value + 0.0:.1e}"
 
 
-def counterexample(result: Result) -> str:
+def counterexample(result: "Result") -> str:
     """The broken law and its smallest case, as Python that can be pasted."""
     law = result.law
     if result.tightest is None:
@@ -53,19 +51,16 @@ def counterexample(result: Result) -> str:
     else:
         cause = f"slack {result.tightest.value!r}, tolerance {result.tightest.tolerance!r}"
     stands = " is false, and this case should refute it" if law.kind == "counterexample" else ""
-    return "\n".join(
-        [
-            f"VIOLATED  {law.name}: {law.statement}{stands}",
-            f"# {law.source}",
-            f"# {law.why}",
-            f"# {' '.join(cause.split())}",
-            "import numpy as np",
-            "from dimref import laws",
-            "from dimref.backend import NUMPY",
-            f"case = {literal(result.counterexample or {})}",
-            f'laws.matching("{law.name}")[0].measure(case, NUMPY)',
-        ]
-    )
+    lines = [
+        f"VIOLATED  {law.name}: {law.statement}{stands}",
+        *(f"# {comment}" for comment in (law.source, law.why, " ".join(cause.split()))),
+        "import numpy as np",
+        "from dimref import laws",
+        "from dimref.backend import NUMPY",
+        f"case = {literal(result.counterexample or {})}",
+        f'laws.matching("{law.name}")[0].measure(case, NUMPY)',
+    ]
+    return "\n".join(lines)
 
 
 def literal(value: Any, indent: str = "", before: int = 0) -> str:
@@ -75,20 +70,16 @@ def literal(value: Any, indent: str = "", before: int = 0) -> str:
         lines = [f"{inner}{key!r}: {literal(part, inner, len(f'{inner}{key!r}: '))},\n" for key, part in value.items()]
         return "{\n" + "".join(lines) + indent + "}"
     if isinstance(value, np.ndarray):
+        prefix = " " * before + "np.array("
         text = np.array2string(
-            value,
-            max_line_width=100,
-            separator=", ",
-            threshold=sys.maxsize,
-            floatmode="unique",
-            prefix=" " * before + "np.array(",
+            value, max_line_width=100, separator=", ", threshold=sys.maxsize, floatmode="unique", prefix=prefix
         )
         text = re.sub(r"\b(nan|inf)\b", r"np.\1", text)
         return f"np.array({text}, dtype=np.{value.dtype.name})"
     return repr(value.item() if isinstance(value, np.generic) else value)
 
 
-def as_json(result: Result) -> dict[str, Any]:
+def as_json(result: "Result") -> dict[str, Any]:
     """The result for a program. Numbers that JSON lacks are None; a counterexample is its Python expression."""
     law, slack = result.law, result.tightest
     case: Case | None = result.counterexample

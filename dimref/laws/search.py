@@ -2,9 +2,10 @@
 
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -49,20 +50,13 @@ def shapes() -> dict[str, st.SearchStrategy[Any]]:
 
 @dataclass(frozen=True)
 class Result:
-    """The outcome of a law's search.
-
-    Attributes:
-        examples: cases tried, without those of the shrinking.
-        tightest: the slack of the case that came closest to breaking it; of a violated law, its counterexample's.
-        counterexample: the shrunk case that breaks the law, None if there is none.
-        error: the exception that a case raised, in one line, empty if none did.
-    """
+    """The outcome of a law's search."""
 
     law: Law
-    examples: int
-    tightest: Slack | None
-    counterexample: Case | None
-    error: str = ""
+    examples: int  # cases tried, without those of the shrinking
+    tightest: Slack | None  # of the case that came closest to breaking it; of a violated law, of its counterexample
+    counterexample: Case | None  # the shrunk case that breaks the law
+    error: str = ""  # the exception that a case raised, in one line
 
     @property
     def obeyed(self) -> bool:
@@ -121,7 +115,7 @@ def search(law: Law, backend: Backend, examples: int, seed: int) -> Result:
             raise
         case, slack, error = broken[-1]  # Hypothesis ends on the smallest
         return Result(law, len(tried) + 1, slack, case, error)
-    return Result(law, len(tried), min(tried, key=_closeness(law)), None)
+    return Result(law, len(tried), min(tried, key=partial(_closeness, law)), None)
 
 
 def _measure(law: Law, case: Case, backend: Backend) -> Slack:
@@ -131,17 +125,9 @@ def _measure(law: Law, case: Case, backend: Backend) -> Slack:
     if any(place.implementations for place in REGIONS.values()):
         slacks.append(law.measure(case, backend))
     broken = [slack for slack in slacks if not law.obeyed(slack)]
-    return broken[0] if broken else min(slacks, key=_closeness(law))
+    return broken[0] if broken else min(slacks, key=partial(_closeness, law))
 
 
-def _closeness(law: Law) -> Callable[[Slack], float]:
-    return _share if law.kind == "identity" else _value
-
-
-def _value(slack: Slack) -> float:
-    return slack.value
-
-
-def _share(slack: Slack) -> float:
-    """Of an identity: the difference as a share of its tolerance, which varies with the scale and the dtype."""
-    return slack.value / slack.tolerance if slack.tolerance else slack.value
+def _closeness(law: Law, slack: Slack) -> float:
+    """The slack; of an identity as a share of its tolerance, which varies with the scale and the dtype."""
+    return slack.value / slack.tolerance if law.kind == "identity" and slack.tolerance else slack.value

@@ -126,7 +126,7 @@ def _draw_game(axes: Any, steps: list[dict]) -> None:
     axes.set_ylabel("nats")
     values = [s["nats"]["prior"] for s in steps]
     axes.plot([s["step"] for s in steps], values, color=GREEN, label="E log D(z) + E log(1 − D(y))")
-    axes.axhline(EQUILIBRIUM, color=GREY, ls="--", lw=1, label="−log 4: y cannot be told from the prior")
+    axes.axhline(EQUILIBRIUM, color=GREY, ls="--", lw=1, label="−log 4: y cannot be distinguished from the prior")
     _legend(axes, axes.get_lines())
 
 

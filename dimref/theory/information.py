@@ -187,7 +187,7 @@ def optimal_critic(p_xy: ArrayLike, bound: str, log_a: ArrayLike | None = None) 
     Returns:
         (X, Y) scores, T(x, y) in nats; −∞ where p(x, y) = 0.
     Raises:
-        ValueError: p_xy is not a joint distribution, the bound is unknown, or log_a is missing, unasked for, of
+        ValueError: p_xy is not a joint distribution, the bound is unknown, or log_a is missing, not tuba's, of
             another shape or not finite.
     Source: arXiv 1606.00709, eq. (5) for nwj and jsd (for jsd up to the output activation of its Table 2);
         arXiv 1905.06922, eq. (6) for tuba; arXiv 1801.04062, eq. (5) for dv; arXiv 1807.03748, eq. (5) for infonce.
@@ -195,7 +195,9 @@ def optimal_critic(p_xy: ArrayLike, bound: str, log_a: ArrayLike | None = None) 
     if bound not in BOUNDS:
         raise ValueError(f"bound is {bound!r}, expected one of {', '.join(BOUNDS)}")
     if (log_a is not None) != (bound == "tuba"):
-        raise ValueError(f"log_a is {'missing' if log_a is None else 'given'} for {bound}, expected it for tuba alone")
+        raise ValueError(
+            f"log_a is {'missing' if log_a is None else 'superfluous'} for {bound}, expected it for tuba alone"
+        )
     ratio = log_ratio(p_xy)
     if log_a is None:
         return ratio + 1.0 if bound == "nwj" else ratio

@@ -138,7 +138,7 @@ def _check_values(config: Config) -> None:
         "data": choices_module.DATA,
         "backend": choices_module.BACKENDS,
         "bound": choices_module.BOUNDS,
-        "local_scorer": (None, *choices_module.SCORERS),
+        "local_scorer": (None, *choices_module.LOCAL_CRITICS),
         "negatives": (None, *choices_module.NEGATIVES),
         "prior": choices_module.PRIORS,
         "prior_loss": choices_module.PRIOR_LOSSES,

@@ -68,7 +68,7 @@ def fit(
     """Minimize the loss over the batches, one a step.
 
     Args:
-        parameters: the initial ones; their arrays are given up.
+        parameters: the initial ones; their arrays are overwritten.
         state: what the loss carries from one step to the next, beside the parameters.
         evaluate: parameters → a value on held-out data. The result has the largest value of all evaluations, the first
             of which comes before any step; training stops where `patience` of them bring none. Without it, the result

@@ -52,7 +52,7 @@ class Progress:
 
 
 def train_step(task: Task, state: State) -> tuple[State, dict[str, Any]]:
-    """One step: gradient of the loss, check, Adam. The arrays of `state` are given up.
+    """One step: gradient of the loss, check, Adam. The arrays of `state` may be overwritten.
 
     Returns:
         The new state, and {"terms", "saturated": floats by name, "gradient_norm": float, "y": (B, D) on the host,

@@ -1,7 +1,7 @@
 """Processes that dimref starts of itself: to measure in, to keep somebody else's code in, to lose without loss.
 
 On Linux each has a keeper, a small process between it and the one that starts it. The keeper ends it once the starting
-process is gone, however that was killed and whatever the kept process is busy with. Then it ends all that the kept process
+process is gone, however that was killed and whatever the supervised process is busy with. Then it ends all that this one
 started, in sessions of their own too: on Linux what loses its parent can fall to the keeper. Elsewhere a process is started
 as it is.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).resolve().parents[2]  # where `import dimref` finds this very package
-KEPT = sys.platform == "linux"
+SUPERVISED = sys.platform == "linux"
 PATIENCE = 5.0  # seconds in which a keeper has ended what it keeps
 INTERVAL = 0.5  # seconds between a keeper's checks for the process that started it
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 1, 4, 36  # linux/prctl.h
@@ -32,12 +32,12 @@ def environment(**changes: str) -> dict[str, str]:
 
 def command(module: str, *words: str) -> list[str]:
     """What starts a module whose `main` takes these words, to be ended by `end`."""
-    return [sys.executable, "-P", "-m", *(["dimref.training.processes"] if KEPT else []), module, *words]
+    return [sys.executable, "-P", "-m", *(["dimref.training.processes"] if SUPERVISED else []), module, *words]
 
 
 def end(process: subprocess.Popen[Any]) -> None:
     """End what `command` started, and what that started: where there is no keeper, those in its own group alone."""
-    if KEPT:
+    if SUPERVISED:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(PATIENCE)
@@ -90,8 +90,8 @@ def main(module: str, *words: str) -> None:
     awaited = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
-    kept = os.fork()
-    if kept == 0:
+    supervised = os.fork()
+    if supervised == 0:
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != keeper:
             os._exit(1)
@@ -106,8 +106,8 @@ def main(module: str, *words: str) -> None:
     while status is None:
         received = signal.sigtimedwait(awaited, INTERVAL)
         if os.getppid() != starter or (received is not None and received.si_signo != signal.SIGCHLD):
-            os.kill(kept, signal.SIGKILL)
-        status = _ended().get(kept)
+            os.kill(supervised, signal.SIGKILL)
+        status = _ended().get(supervised)
     with contextlib.suppress(ChildProcessError):  # there is none left
         while True:
             for pid in family(keeper).keys() - {keeper}:

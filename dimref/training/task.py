@@ -21,7 +21,7 @@ from dimref.training.config import Config
 from dimref.training.method import METHODS, AnyLayout, AnyObjective, Method
 from dimref.trees import Array, Tree
 
-HELD_OUT = 512  # images kept out of training for the held-out bound, at most a tenth
+HELD_OUT = 512  # images held out of training for the held-out bound, at most a tenth
 INIT, ORDER, STEP, HELD = range(4)  # streams of randomness
 
 
@@ -61,7 +61,7 @@ class Task:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Tells the images from others: their count, size and checksum."""
+        """Identifies the images: their count, size and checksum."""
         total = zlib.crc32(self.held_out.data, zlib.crc32(self.images.data))
         return f"{len(self.images)} of {'×'.join(map(str, self.images.shape[1:]))}, CRC {total:08x}"
 

@@ -5,7 +5,6 @@ import math
 
 import numpy as np
 import pytest
-from fake_cupy import STRICT, DeviceArray
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -264,22 +263,6 @@ def test_a_view_is_its_transforms_one_after_the_other():
         x = getattr(amdim_augmentation, name)(x, view[name])
     x[2] = amdim_augmentation.greyscale(x)[2]
     np.testing.assert_array_equal(amdim_augmentation.augment(images, view), x)
-
-
-def test_draws_depend_on_the_generator_alone():
-    one, other = (amdim_augmentation.draw_views(np.random.default_rng(4), 5, 8, "crop") for _ in range(2))
-    for a, b in zip(one, other, strict=True):
-        for name in a:
-            np.testing.assert_array_equal(a[name], b[name])
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_views_on_the_strict_device_are_those_of_numpy(channels):
-    images = some_images(6, 4, 7, channels)
-    view, _ = amdim_augmentation.draw_views(np.random.default_rng(6), 4, 7, "crop")
-    found = amdim_augmentation.augment(STRICT.to_device(images), STRICT.tree_to_device(view))
-    assert isinstance(found, DeviceArray)
-    np.testing.assert_array_equal(found.get(), amdim_augmentation.augment(images, view))
 
 
 def test_an_unknown_kind_is_refused():

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from fake_cupy import STRICT, DeviceArray
 from finite_differences import check_all, draw
 
 from dimref import ops
@@ -180,13 +179,6 @@ def test_encoding_and_gradients_are_those_of_a_pytorch_twin(layout, training):
         np.testing.assert_allclose(slope, expected_slope, atol=1e-9 * np.abs(expected_slope).max() + 1e-9, err_msg=path)
 
 
-def test_features_are_those_of_encode_in_inference():
-    parameters, state, images = set_up(2, TINY, 3)
-    encoding, kept = amdim_encoder.encode(parameters, state, images, TINY, training=False)
-    np.testing.assert_array_equal(amdim_encoder.features(parameters, state, images, TINY), encoding.one)
-    assert kept == state
-
-
 def test_at_first_an_image_passes_by_the_shortcuts_alone():
     parameters, state = amdim_encoder.init_encoder(np.random.default_rng(0), TINY)
     for layer in (layer for stage in TINY.stages.values() for layer in stage):
@@ -207,19 +199,6 @@ def test_residual_layer_differentiates(kernel, stride, c_out):
         return amdim_encoder.residual({"conv": {"w": conv}, "out": {"w": out}}, x, kernel, stride)
 
     check_all(layer, x, conv, out)
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_the_strict_device_gives_numpys_numbers_in_float32(training):
-    parameters, state, images = set_up(5, TINY, 2, np.float32)
-    move = STRICT.tree_to_device
-    found, _ = amdim_encoder.encode(move(parameters), move(state), STRICT.to_device(images), TINY, training)
-    expected, _ = amdim_encoder.encode(parameters, state, images, TINY, training)
-    for name in ("seven", "five", "one"):
-        device, host = getattr(found, name), getattr(expected, name)
-        assert isinstance(device, DeviceArray)
-        assert host.dtype == np.float32
-        np.testing.assert_array_equal(device.get(), host)
 
 
 def test_images_of_another_size_are_refused():

@@ -285,10 +285,8 @@ def test_a_function_of_this_process_can_be_held(mine):
     auditing.assert_conforms(lambda joint, product: scale * jsd(joint, product), "bound", "jsd", cases=16)
     with pytest.raises(AssertionError, match="MISTAKE  bound jsd"):
         auditing.assert_conforms(lambda joint, product: 2 * jsd(joint, product), "bound", "jsd", cases=16)
-    auditing.assert_conforms(lambda joint, product: -jsd(joint, product) + 1, "bound", "jsd", cases=16)
     with pytest.raises(AssertionError, match="ANOTHER VALID CONVENTION"):
         auditing.assert_conforms(lambda joint, product: -jsd(joint, product) + 1, "bound", "jsd", strict=True, cases=16)
-    auditing.assert_conforms(f"{mine}:jsd", "bound", "jsd", cases=16)
     assert auditing.audit(f"{mine}:once", "bound", "jsd", cases=16, time_limit=60).verdict == "mistake"
 
 

@@ -14,7 +14,16 @@ from dimref.laws import equations
 # What states no equation of a paper: initial values, draws of indices, shapes, and the step from a term to its function.
 WITHOUT_SOURCE = {
     "negatives": {"check_scores", "roll", "derangements", "sampled"},
-    "discriminators": {"by_location", "check", "embed", "init_concat", "init_dot", "init_prior", "score"},
+    "discriminators": {
+        "check",
+        "concat_head",
+        "embed",
+        "index_by_location",
+        "init_concat",
+        "init_dot",
+        "init_prior",
+        "score_matrix",
+    },
     "objectives": {"Objective", "init_parameters", "draw_noise", "model_state", "score", "information"},
     "theory.channels": {"Capacity"},
 }

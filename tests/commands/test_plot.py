@@ -16,9 +16,17 @@ pytest.importorskip("matplotlib")
 
 @pytest.fixture
 def light(monkeypatch):
-    """Pictures that take long to draw and are no matter here are not drawn."""
+    """Pictures take long to draw: an empty file stands for each."""
+
+    def drawn(name):
+        def draw(run, *args):
+            (run / f"{name}.png").touch()
+            return run / f"{name}.png"
+
+        return draw
+
     for name in ("curves", "filters", "neighbours", "components"):
-        monkeypatch.setattr(plots, name, lambda run, *args, name=name: run / f"{name}.png")
+        monkeypatch.setattr(plots, name, drawn(name))
 
 
 def rows(*args):
@@ -65,7 +73,7 @@ def test_images_of_another_size_leave_a_line(run, light, tmp_path):
     assert "expected images of 8×8×1, which the encoder was made for, found 9×9×1" in printed["images"]
 
 
-def test_ceilings_are_those_of_the_held_out_batch(images, narrow, tmp_path, monkeypatch):
+def test_ceilings_are_those_of_the_held_out_batch(images, narrow, light, tmp_path, monkeypatch):
     """Six images are held out of 60: a batch of 13 is judged with six candidates."""
     run, seen = tmp_path / "run", []
     options = ("--bound", "infonce", "--batch-size", 13, "--steps", 1, "--out", run, "--quiet", "--no-plot")
@@ -75,7 +83,7 @@ def test_ceilings_are_those_of_the_held_out_batch(images, narrow, tmp_path, monk
     assert seen == [({"local": pytest.approx(np.log(6))}, 6)]
 
 
-def test_training_draws_them_too_unless_quiet(images, narrow, tmp_path):
+def test_training_draws_them_too_unless_quiet(images, narrow, light, tmp_path):
     result = tiny_runs.invoke(*tiny_runs.small(images, "--out", tmp_path / "loud", "--plot"))
     for name in ("curves", "filters", "neighbours", "components"):
         assert f"{name:<13} {tmp_path / 'loud' / name}.png" in result.stdout

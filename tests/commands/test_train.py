@@ -134,7 +134,7 @@ def test_a_step_that_is_not_captured_is_told_in_one_line(images, tmp_path, monke
 def combinations():
     """Every bound, scorer and negatives that exist together."""
     for bound in choices.BOUNDS:
-        for scorer in choices.SCORERS:
+        for scorer in choices.LOCAL_CRITICS:
             for negatives in choices.NEGATIVES:
                 with contextlib.suppress(configs.DimrefError):
                     Config(bound=bound, local_scorer=scorer, negatives=negatives)

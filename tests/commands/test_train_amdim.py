@@ -6,7 +6,6 @@ import json
 import numpy as np
 import pytest
 import tiny_runs
-from fake_cupy import STRICT
 
 from dimref import encoders
 from dimref.amdim import encoder as amdim_encoder
@@ -130,42 +129,8 @@ def test_the_large_preset_is_the_papers():
 # ---- resuming, backends
 
 
-def test_a_resumed_run_is_the_run_that_was_not_interrupted(images, tmp_path):
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    options = (*SMALL, "--quiet", "--log-every", 1)
-    tiny_runs.invoke(*tiny_runs.small(images, *options, "--steps", 6, "--out", whole))
-    tiny_runs.invoke(*tiny_runs.small(images, *options, "--steps", 4, "--checkpoint-every", 2, "--out", parts))
-    result = tiny_runs.invoke("train", "--resume", parts, "--steps", 6, "--quiet", "--no-plot")
-    assert result.exit_code == 0, result.output
-    found, expected = tiny_runs.arrays(parts / "newest.npz"), tiny_runs.arrays(whole / "newest.npz")
-    assert found.keys() == expected.keys()
-    for path, array in found.items():
-        np.testing.assert_array_equal(array, expected[path], err_msg=path)
-    steps = [[line for line in tiny_runs.metrics(path) if line["kind"] == "step"] for path in (parts, whole)]
-    assert steps[0] == steps[1]
-
-
 def test_a_run_cannot_be_resumed_as_another(run):
     assert "--clip: expected 20.0, as the run" in tiny_runs.refused("train", "--resume", run, "--clip", 5)
-
-
-@pytest.mark.parametrize("options", [{}, {"augmentation": "crop", "scales": "5-5", "clip": 0.0}])
-def test_two_steps_on_the_strict_device_are_those_of_numpy(images, options):
-    host_task = task.prepare(config(images, **options))
-    device_task = dataclasses.replace(host_task, backend=STRICT)
-    host, device = states.initial_state(host_task), states.initial_state(device_task)
-    for _ in range(2):
-        host, seen = loop.train_step(host_task, host)
-        device, device_seen = loop.train_step(device_task, device)
-    assert seen["terms"] == device_seen["terms"]
-    assert seen["saturated"] == device_seen["saturated"]
-    np.testing.assert_array_equal(seen["y"], device_seen["y"])
-    trees = [{"p": state.parameters, "s": state.model} for state in (host, device)]
-    found = dict(leaves(STRICT.tree_to_host(trees[1])))
-    for path, array in leaves(trees[0]):
-        assert array.dtype == np.float32, path
-        np.testing.assert_array_equal(found[path], array, err_msg=path)
-    assert loop.held_out_terms(host_task, host) == loop.held_out_terms(device_task, device)
 
 
 def test_training_learns_which_views_belong_together(images):
@@ -194,15 +159,6 @@ def test_encode_writes_the_1x1_features(run):
     np.testing.assert_array_equal(y, expected["y"])
     assert encoder.kinds == ("y",)
     assert "--features conv: the encoder of" in tiny_runs.refused("encode", run, "--features", "conv")
-
-
-def test_features_do_not_depend_on_the_batch_they_are_encoded_in(run):
-    encoder, found = inference.load(run, NUMPY)
-    with np.load(found.config.data_dir) as archive:
-        images = archive["test_images"]
-    together = encoder.features(images)["y"]
-    alone = np.concatenate([encoder.features(images[k : k + 1])["y"] for k in range(len(images))])
-    np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
 def test_evaluate_probes_the_1x1_features(run, monkeypatch):
@@ -248,14 +204,6 @@ def test_export_writes_every_array_under_both_kinds_of_names(run):
     np.testing.assert_array_equal(named["encoder.norm1.running_mean"], encoder.running["norm1"]["mean"])
     pytest.importorskip("safetensors")
     assert tiny_runs.invoke("export", run, "--format", "safetensors", "--scorers").exit_code == 0
-
-
-def test_plot_draws_its_pictures(run):
-    pytest.importorskip("matplotlib")
-    result = tiny_runs.invoke("plot", run)
-    assert result.exit_code == 0, result.output
-    for name in ("curves", "filters", "neighbours", "components"):
-        assert (run / f"{name}.png").stat().st_size > 5000, result.output
 
 
 def test_a_checkpoint_of_another_layout_is_refused(run):

@@ -1,13 +1,9 @@
 """CIFAR-10 and CIFAR-100, binary and pickled, against files written byte by byte."""
 
 import pickle
-import tempfile
-from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from dimref.data import DataError, MissingSplit, load
 
@@ -153,19 +149,6 @@ def test_a_directory_in_place_of_a_file(tmp_path, refuses):
     refuses("cifar10", "test", tmp_path, "test_batch.bin: expected a file, found a directory")
     (tmp_path / "train").mkdir()
     refuses("cifar100", "train", tmp_path, "expected cifar100's files", kind=DataError)
-
-
-BINARY = binary(*some(2))
-PICKLED = pickle.dumps({"data": np.zeros((2, 3072), np.uint8), "labels": [1, 2], "filenames": [b"a", b"b"]}, 2)
-
-
-@settings(deadline=None, derandomize=True, max_examples=100)
-@given(data=st.data())
-@pytest.mark.parametrize(("name", "content"), [("test_batch.bin", BINARY), ("test_batch", PICKLED)])
-def test_damage(name, content, data, damage, survives):
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / name).write_bytes(damage(data, content))
-        survives("cifar10", "test", Path(folder), data.draw(st.sampled_from([None, 1])))
 
 
 def test_real_cifar10(real_data):

@@ -4,15 +4,11 @@ import builtins
 import io
 import os
 import struct
-import tempfile
 import tracemalloc
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from dimref.data import DataError, MissingSplit, load
 
@@ -351,18 +347,6 @@ def test_without_pillow(tmp_path, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", absent)
     with pytest.raises(DataError, match=r"pip install 'dimref\[images\]'$"):
         load("folder", "train", tmp_path)
-
-
-CONTENTS = {kind: encoded(kind) for kind in ("PNG", "JPEG", "BMP", "GIF", "WEBP", "PPM", "TIFF")}
-
-
-@settings(deadline=None, derandomize=True, max_examples=150)
-@given(data=st.data(), kind=st.sampled_from(sorted(CONTENTS)))
-def test_damage(data, kind, damage, survives):
-    with tempfile.TemporaryDirectory() as name:
-        save(Path(name) / "a" / "sound.png", pixels(16, 16, 3))
-        (Path(name) / "a" / "x.png").write_bytes(damage(data, CONTENTS[kind]))
-        survives("folder", "train", Path(name))
 
 
 def test_real_tiny_imagenet(real_data):

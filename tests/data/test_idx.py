@@ -2,14 +2,10 @@
 
 import gzip
 import struct
-import tempfile
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from dimref.data import MissingSplit, load
 
@@ -172,17 +168,6 @@ def test_a_small_file_is_not_unpacked_to_gigabytes(tmp_path, refuses):
     refuses(
         "idx", "test", tmp_path, r"shape \[4, 16384, 32768\], found a file of 41\d+ bytes .if it truly holds them, unp"
     )
-
-
-@settings(deadline=None, derandomize=True, max_examples=60)
-@given(data=st.data(), packed=st.booleans())
-def test_damage(data, packed, damage, survives):
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write(folder, images_file(), labels_file(), packed=packed)
-        spoilt = data.draw(st.sampled_from(sorted(folder.iterdir())))
-        spoilt.write_bytes(damage(data, spoilt.read_bytes()))
-        survives("idx", "test", folder, data.draw(st.sampled_from([None, 1, 2])))
 
 
 def test_real_mnist(real_data):

@@ -1,14 +1,10 @@
 """Files of NumPy arrays: the names understood, the types refused, the archives damaged."""
 
 import io
-import tempfile
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from dimref.data import MissingSplit, load
 
@@ -154,13 +150,3 @@ def test_more_labels_than_any_dataset_has_are_not_read(tmp_path, refuses, monkey
     monkeypatch.setattr("dimref.data.npy.read_exactly", None)
     monkeypatch.setattr("dimref.data.npz.MOST_IMAGES", 4)
     refuses("npz", "train", tmp_path, r"expected integer labels of shape \(N,\), found int64 \(5,\)")
-
-
-@settings(deadline=None, derandomize=True, max_examples=100)
-@given(data=st.data(), packed=st.booleans())
-def test_damage(data, packed, damage, survives):
-    stream = io.BytesIO()
-    (np.savez_compressed if packed else np.savez)(stream, images=COLOUR, labels=LABELS)
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "a.npz").write_bytes(damage(data, stream.getvalue()))
-        survives("npz", "train", Path(folder), data.draw(st.sampled_from([None, 1])))

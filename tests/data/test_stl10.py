@@ -1,13 +1,9 @@
 """STL-10 against files written byte by byte, column after column."""
 
 import os
-import tempfile
-from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from dimref.data import MissingSplit, load, stl10
 
@@ -103,14 +99,3 @@ def test_missing_files(tmp_path, refuses):
     refuses("stl10-unlabeled", "train", tmp_path, "unlabeled_X.bin", kind=MissingSplit)
     os.mkdir(tmp_path / "test_X.bin")
     refuses("stl10", "test", tmp_path, "test_X.bin: expected a file, found a directory")
-
-
-@settings(deadline=None, derandomize=True, max_examples=50)
-@given(data=st.data())
-def test_damage(data, damage, survives):
-    files = {"test_X.bin": bytes(2 * RECORD), "test_y.bin": b"\x01\x02"}
-    spoilt = data.draw(st.sampled_from(sorted(files)))
-    with tempfile.TemporaryDirectory() as folder:
-        for name, content in files.items():
-            (Path(folder) / name).write_bytes(damage(data, content) if name == spoilt else content)
-        survives("stl10", "test", Path(folder), data.draw(st.sampled_from([None, 1])))

@@ -1,11 +1,14 @@
 """Laws of gradients hold, and a wrong VJP, path or sign breaks the right one."""
 
+from dataclasses import replace
+
 import pytest
 from law_cases import is_caught, laws_of
 
 from dimref import bounds, discriminators, objectives, ops
 from dimref.laws import gradients
 from dimref.tape import stop_gradient
+from dimref.trees import map_tree
 
 pytestmark = pytest.mark.usefixtures("plain_forms")
 LAWS = laws_of(gradients)
@@ -46,7 +49,38 @@ def opposed(good):
     return game
 
 
+def reweighted(change):
+    """The objective with some of its weights changed."""
+    return lambda good: (
+        lambda *trees, objective, **rest: good(*trees, objective=replace(objective, **change(objective)), **rest)
+    )
+
+
+def turned(term):
+    """The objective with the sign of one term turned, or (stopped) with a term whose gradient is lost."""
+
+    def of(good):
+        def loss(*trees, objective, **rest):
+            value, report = good(*trees, objective=objective, **rest)
+            weight = getattr(objective, f"{term}_weight")
+            if term == "prior":
+                without, _ = good(*trees, objective=replace(objective, prior_weight=0), **rest)
+                return 2 * without - value, report
+            return value + 2 * weight * report["terms"].get(term, 0.0), report
+
+        return loss
+
+    return of
+
+
+LINEAR = ["objective_is_linear_in_its_weights"]
 BROKEN = [
+    *((objectives, "loss", turned(term), LINEAR) for term in ("global", "local", "prior")),
+    *((objectives, "loss", reweighted(lambda o, k=f"{term}_weight": {k: float(getattr(o, k) > 0)}), LINEAR)
+      for term in ("global", "local", "prior")),
+    (objectives, "loss", reweighted(lambda o: {"global_weight": o.local_weight, "local_weight": o.global_weight}), LINEAR),
+    (objectives, "loss", lambda good: lambda *trees, **rest: good(map_tree(stop_gradient, trees[0]), *trees[1:], **rest)
+     if rest["objective"].local_weight and rest["objective"].global_weight else good(*trees, **rest), LINEAR),
     (bounds, "dv", stopped, ["gradient_of_dv", "gradients_are_central_differences"]),
     (bounds, "dv", lambda good: lambda j, p: good(j, p[:1]), ["gradient_of_dv"]),
     (bounds, "nwj", doubled, ["gradient_of_nwj", "gradients_are_central_differences"]),

@@ -48,7 +48,7 @@ def test_the_curves_are_the_metrics(tmp_path, drawn):
     assert found["ceiling 1.386"][1] == [math.log(4)] * 2  # and none for the term that has none
     assert len(found) == 5
     game = series(middle)
-    assert game.pop("−log 4: y cannot be told from the prior")[1] == [-math.log(4)] * 2
+    assert game.pop("−log 4: y cannot be distinguished from the prior")[1] == [-math.log(4)] * 2
     assert list(game.values()) == [(steps, [step / 10 - 1 for step in steps])]
     assert series(right)["effective rank of y"] == (steps, [1.0 + step for step in steps])
     assert series(twin)["gradient norm"] == (steps, [2.0 / step for step in steps])

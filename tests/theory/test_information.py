@@ -272,7 +272,7 @@ def test_bounds_are_tight_at_their_critics(seed, n, m):
     [
         ("mine", None, "bound is 'mine', expected one of dv, nwj, tuba, jsd, infonce"),
         ("tuba", None, "log_a is missing for tuba, expected it for tuba alone"),
-        ("dv", [0.0, 0.0], "log_a is given for dv, expected it for tuba alone"),
+        ("dv", [0.0, 0.0], "log_a is superfluous for dv, expected it for tuba alone"),
         ("tuba", [0.0], "log_a has shape (1,), expected (2,), one entry for each y"),
         ("tuba", [0.0, 0.0, 0.0], "log_a has shape (3,), expected (2,), one entry for each y"),
         ("tuba", [0.0, math.nan], "log_a[1] is nan, expected a finite number"),

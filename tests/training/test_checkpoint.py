@@ -5,10 +5,6 @@ import dataclasses
 import json
 import math
 import os
-import random
-import signal
-import subprocess
-import sys
 import warnings
 import zipfile
 
@@ -21,7 +17,6 @@ from dimref.training import checkpoint as checkpoints
 from dimref.training import config as configs
 from dimref.training.checkpoint import Checkpoint
 from dimref.training.config import Config
-from dimref.training.files import RunError
 
 
 def checkpoint(step=3, seed=0):
@@ -44,19 +39,6 @@ def saved(tmp_path):
     return path
 
 
-def test_a_process_killed_before_the_rename_leaves_the_old_checkpoint(saved):
-    code = (
-        "import os, pathlib, signal\nfrom dimref.training import files\n"
-        "os.replace = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)\n"
-        f"files.replace(pathlib.Path({str(saved)!r}), b'x' * 100000)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
-    assert len(list(saved.parent.iterdir())) == 2  # what was being written is left, under a name of its own
-    assert checkpoints.load(saved).step == 3
-    checkpoints.save(saved, checkpoint(step=4))
-    assert checkpoints.load(saved).step == 4
-
-
 def test_a_checkpoint_comes_back_as_it_was(saved):
     found, expected = checkpoints.load(saved), checkpoint()
     assert (found.step, found.config, found.best, found.meta) == (3, Config(seed=7), -np.inf, expected.meta)
@@ -65,12 +47,6 @@ def test_a_checkpoint_comes_back_as_it_was(saved):
         found.trees["adam"]["v"]["encoder"]["conv1"]["w"], expected.trees["adam"]["v"]["encoder"]["conv1"]["w"]
     )
     assert found.trees["state"]["mine"]["local"] == np.float32(0.5)
-
-
-def test_a_checkpoint_is_plain_arrays(saved):
-    with np.load(saved, allow_pickle=False) as archive:
-        assert {archive[name].dtype for name in archive.files if name != "meta"} == {np.dtype(np.float32)}
-        assert json.loads(str(archive["meta"]))["format"] == checkpoints.FORMAT
 
 
 def test_a_missing_checkpoint_is_refused(tmp_path):
@@ -83,24 +59,6 @@ def test_a_truncated_checkpoint_is_refused(saved, share):
     content = saved.read_bytes()
     saved.write_bytes(content[: int(share * len(content))])
     assert "damaged" in run_error(checkpoints.load, saved)
-
-
-def test_no_flipped_bit_ends_in_a_traceback_or_in_other_numbers(saved):
-    """Checksums cover the arrays; a flip in the archive's own headers may be without effect."""
-    content, expected = saved.read_bytes(), checkpoint()
-    draw = random.Random(0)
-    for _ in range(400):
-        damaged = bytearray(content)
-        damaged[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
-        saved.write_bytes(damaged)
-        try:
-            found = checkpoints.load(saved)
-            checkpoints.check_same_shapes(saved, found.trees, expected.trees)
-        except RunError:
-            continue
-        np.testing.assert_array_equal(
-            found.trees["parameters"]["encoder"]["conv1"]["w"], expected.trees["parameters"]["encoder"]["conv1"]["w"]
-        )
 
 
 def rewrite(path, **changes):

@@ -52,7 +52,7 @@ def test_defaults_are_among_the_choices():
         "data": choices_module.DATA,
         "backend": choices_module.BACKENDS,
         "bound": choices_module.BOUNDS,
-        "critic": choices_module.SCORERS,
+        "critic": choices_module.LOCAL_CRITICS,
         "prior": choices_module.PRIORS,
         "prior_loss": choices_module.PRIOR_LOSSES,
     }.items():

@@ -47,15 +47,22 @@ def on_device(task, eager=False):
     return dataclasses.replace(task, backend=fake_stream.device(eager))
 
 
-@pytest.fixture(params=[False, True], ids=["late", "early"])
-def eager(request):
-    """Copies as late, or as early, as their events allow."""
-    return request.param
+WAYS = {(True, False): "late", (True, True): "early", (False, False): "late-no-graph", (False, True): "early-no-graph"}
 
 
-@pytest.mark.parametrize("graph", [True, pytest.param(False, marks=pytest.mark.exhaustive)], ids=["graph", "no-graph"])
-@pytest.mark.parametrize("options", EVERY, ids=lambda options: "-".join(map(str, options.values())))
+@pytest.mark.parametrize(
+    ("options", "graph", "eager"),
+    [
+        pytest.param(
+            options, graph, eager,
+            marks=[] if way == "late" or (way == "early" and k < 2) else pytest.mark.exhaustive,
+            id="-".join([way, *map(str, options.values())]),
+        )
+        for (graph, eager), way in WAYS.items() for k, options in enumerate(EVERY)
+    ],
+)  # fmt: skip
 def test_a_run_on_the_device_is_the_hosts_bit_for_bit(prepare, tmp_path, options, graph, eager):
+    """Captured and not; copies as late, or as early, as their events allow."""
     task = prepare(steps=15, log_every=4, checkpoint_every=6, **options)
     told = []
     run(task, tmp_path / "host")
@@ -141,7 +148,9 @@ def test_a_step_that_cannot_be_captured_trains_all_the_same(prepare, tmp_path, m
 # ---- runs that stop, and runs that diverge
 
 
-@pytest.mark.parametrize("stop", [1, 2, 3, 4, 6, 13, 14, 17])
+@pytest.mark.parametrize(
+    "stop", [3, 14, *(pytest.param(stop, marks=pytest.mark.exhaustive) for stop in (1, 2, 4, 6, 13, 17))]
+)
 def test_a_run_stopped_anywhere_and_resumed_is_the_uninterrupted_one(prepare, tmp_path, stop):
     task = prepare(steps=18, log_every=4, checkpoint_every=5, bound="mine")
     run(task, tmp_path / "whole")

@@ -59,7 +59,7 @@ def kept(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("keeper", [pytest.param(True, marks=ON_LINUX), False])
 def test_words_streams_and_exit_codes_pass(kept, monkeypatch, keeper):
-    monkeypatch.setattr(processes, "KEPT", keeper)
+    monkeypatch.setattr(processes, "SUPERVISED", keeper)
     code = kept("print(input(), *words, sys.argv[1:]); sys.exit(7)", "a", "b c")
     done = subprocess.run(code, input="x", env=environment(), capture_output=True, text=True)
     assert (done.stdout, done.stderr, done.returncode) == ("x a b c ['a', 'b c']\n", "", 7)

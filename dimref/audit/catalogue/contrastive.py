@@ -15,13 +15,12 @@ from dimref import ops
 from dimref.audit.answer import Inputs, Signature
 from dimref.audit.catalogue import infonce
 from dimref.audit.contract import Contract, Form, Sizes, Variant
+from dimref.audit.edits import Formula, Instead, Wrap, rewritten, variants
 from dimref.tape import stop_gradient
 from dimref.trees import Array, Tree
 
 CLIP, SIMCLR, MOCO = "arXiv 2103.00020, figure 3", "arXiv 2002.05709, eq. (1)", "arXiv 1911.05722, eq. (1)"
 PUBLIC = "seen in public code"
-CONSTANTS = ("missing-log-k", "log-k-minus-1", "log-k-subtracted")  # a loss has none
-MASKS = ("masked-by-minus-10", "ten-subtracted", "mask-multiplied", "positive-twice")  # a queue needs none
 COLDEST = 0.01  # the lowest temperature that is tried: CLIP's own code clamps it there
 
 Split = Callable[[Array], list[tuple[Array, Array]]]  # logits -> (positives (M,), negatives (K−1, M)), once or twice
@@ -89,23 +88,37 @@ def _loss(
     return function
 
 
+def _parts(logits: Callable[[Inputs], Array], split: Split) -> tuple[Formula, Wrap, str]:
+    """InfoNCE's formula, to be edited, as this loss."""
+    return infonce.FORMULA, lambda part: _loss(logits, split, _wrong(part)), "the loss"
+
+
+def _edited(formula: Formula, logits: Callable[[Inputs], Array], split: Split) -> dict[str, Any]:
+    """Edits of the logits and of the cross entropy; a loss has no constant to be wrong."""
+
+    def of_logits(function: Callable[..., Array]) -> Callable[[Inputs], Tree]:
+        return _loss(lambda i: function(*(i[name] for name in (*formula.arguments, "temperature"))), split)
+
+    parts = (formula, of_logits, "the loss"), _parts(logits, split)
+    return rewritten(*parts, without=("constant", "whole"))
+
+
 def _harmless(logits: Callable[[Inputs], Array], split: Split) -> tuple[Variant, ...]:
     """A small number in a denominator of e^{cos/τ}, which is never small unless τ is."""
     return tuple(
         replace(v, consequence="of no consequence for cosines and usual temperatures")
-        for v in _of_infonce(logits, split, harmless=True)
+        for v in variants(*_parts(logits, split))
+        if v.key.startswith("denominator-epsilon")
     )
 
 
-def _of_infonce(logits: Callable[[Inputs], Array], split: Split, harmless: bool = False,
-                without: tuple[str, ...] = ()) -> tuple[Variant, ...]:  # fmt: skip
-    """InfoNCE's mistakes, as mistakes of this loss; or only those that are none for cosines."""
+def _of_infonce(logits: Callable[[Inputs], Array], split: Split, without: str = "") -> tuple[Variant, ...]:
+    """InfoNCE's documented mistakes, as mistakes of this loss."""
     return tuple(
-        Variant(v.key, v.title.replace("InfoNCE", "the loss"), _loss(logits, split, _wrong(v.function)),  # type: ignore[arg-type]
-                v.consequence, v.fix, v.source, v.exact)
+        replace(v, title=v.title.replace("InfoNCE", "the loss"), function=_loss(logits, split, _wrong(v.function)))  # type: ignore[arg-type]
         for v in infonce.MISTAKES
-        if v.key not in (*CONSTANTS, *without) and v.key.startswith("denominator-epsilon") == harmless
-    )  # fmt: skip
+        if v.key != without
+    )
 
 
 def _smoothed(logits: Callable[[Inputs], Array], split: Split) -> tuple[Variant, ...]:
@@ -160,75 +173,37 @@ def _v(key: str, function: Callable[[Inputs], Tree], title: str, consequence: st
     return Variant(key, title, function, consequence, fix, source)
 
 
-Logits = Callable[..., Array]  # (inputs, normalize, scale) -> logits
-
-
-def _common(logits: Logits, split: Split) -> tuple[Variant, ...]:
-    """Mistakes of temperature and normalization."""
-
-    def at(**wrong: Any) -> Callable[[Inputs], Tree]:
-        return _loss(partial(logits, **wrong), split)
-
-    return (
-        _v(
-            "temperature-multiplied", at(scale=lambda t: t), "the loss with logits multiplied by the temperature",
-            "for τ < 1 the softmax is nearly flat: hardly a gradient", "divide by τ",
-        ),
-        _v(
-            "temperature-ignored", at(scale=lambda t: 1.0), "the loss without its temperature",
-            "as τ = 1", "divide the logits by τ",
-        ),
-        _v(
-            "temperature-twice", at(scale=lambda t: 1 / t**2), "the loss with logits divided by τ twice",
-            "the temperature is τ²", "divide once",
-        ),
-        _v(
-            "temperature-root", at(scale=lambda t: t**-0.5), "the loss with logits divided by √τ",
-            "the temperature is √τ", "divide the product by τ, or each factor by √τ",
-        ),
-        _v(
-            "temperature-exponential", at(scale=math.exp), "the loss with logits times e^τ: τ taken for a log scale",
-            "CLIP learns log(1/τ); a τ is not one", "divide by τ",
-        ),
-        _v(
-            "not-normalized", at(normalize=lambda x: x), "the loss of plain dot products: features are not normalized",
-            "lengths count: the scale of the features replaces the temperature", "divide each feature by its length",
-        ),
-        _v(
-            "normalized-over-batch", at(normalize=_over_batch), "the loss of features normalized along the batch",
-            "each column, not each sample, has length 1", "normalize along the features (axis 1)",
-        ),
-        _v(
-            "squared-length", at(normalize=lambda x: x / ops.total(x * x, axis=1, keepdims=True)),
-            "the loss of features divided by their squared length", "no cosine", "divide by the length",
-        ),
-    )  # fmt: skip
-
-
 def _over_batch(x: Array) -> Array:
     return x / (ops.total(x * x, axis=0, keepdims=True) ** 0.5)
+
+
+def _squared_length(x: Array) -> Array:
+    return x / ops.total(x * x, axis=1, keepdims=True)
+
+
+NORMALIZED: Instead = {
+    "normalized": (
+        ("not-normalized", "{}", "not normalized"),
+        ("normalized-over-batch", "_over_batch({})", "normalized along the batch, not along the features"),
+        ("squared-length", "_squared_length({})", "divided by its squared length"),
+    )
+}
 
 
 # ---- CLIP
 
 
-def _clip_logits(inputs: Inputs, normalize: Callable[[Array], Array] = normalized,
-                 scale: Callable[[float], float] = lambda t: 1 / t) -> Array:  # fmt: skip
-    return products(normalize(inputs["image"]), normalize(inputs["text"])) * scale(inputs["temperature"])
+def clip_logits(image: Array, text: Array, temperature: float) -> Array:
+    """Cosines by τ."""
+    return products(normalized(image), normalized(text)) / temperature
+
+
+def _clip_logits(inputs: Inputs) -> Array:
+    return clip_logits(inputs["image"], inputs["text"], inputs["temperature"])
 
 
 def _both_ways(logits: Array) -> list[tuple[Array, Array]]:
     return [infonce.split(logits), infonce.split(ops.transpose(logits, (1, 0)))]
-
-
-def _one_side(name: str) -> Logits:
-    """Only one of the two kinds of features is normalized."""
-
-    def logits(inputs: Inputs) -> Array:
-        one = {**inputs, name: normalized(inputs[name])}
-        return products(one["image"], one["text"]) * (1 / inputs["temperature"])
-
-    return logits
 
 
 def _all_diagonal_mean(inputs: Inputs) -> Tree:
@@ -283,15 +258,6 @@ CLIP_FORM = Form(
             "one-denominator", _all_diagonal_mean, "one softmax over all N² pairs", "looser: DV in place of InfoNCE",
             "a softmax over each row and each column",
         ),
-        _v(
-            "text-not-normalized", _loss(_one_side("image"), _both_ways), "CLIP's loss with the texts not normalized",
-            "lengths count", "normalize both",
-        ),
-        _v(
-            "image-not-normalized", _loss(_one_side("text"), _both_ways), "CLIP's loss with the images not normalized",
-            "lengths count", "normalize both",
-        ),
-        *_common(_clip_logits, _both_ways),
         *_of_infonce(_clip_logits, _both_ways),
     ),
     _naive(_clip_logits, _both_ways),
@@ -299,17 +265,21 @@ CLIP_FORM = Form(
     range_to=1 / COLDEST,
     loss=True,
     mixed=_smoothed(_clip_logits, _both_ways),
+    **_edited(Formula(clip_logits, instead=NORMALIZED), _clip_logits, _both_ways),
 )  # fmt: skip
 
 
 # ---- NT-Xent
 
 
-def _views(inputs: Inputs, normalize: Callable[[Array], Array] = normalized,
-           scale: Callable[[float], float] = lambda t: 1 / t) -> Array:  # fmt: skip
+def nt_xent_logits(a: Array, b: Array, temperature: float) -> Array:
     """The 2N × 2N logits, rows of the first view first."""
-    z = normalize(ops.concatenate([inputs["a"], inputs["b"]]))
-    return products(z, z) * scale(inputs["temperature"])
+    z = normalized(ops.concatenate([a, b]))
+    return products(z, z) / temperature
+
+
+def _views(inputs: Inputs) -> Array:
+    return nt_xent_logits(inputs["a"], inputs["b"], inputs["temperature"])
 
 
 def _anchors(logits: Array, anchors: Any = slice(None)) -> list[tuple[Array, Array]]:
@@ -411,8 +381,7 @@ NT_XENT_FORM = Form(
             "NT-Xent with each row masked by subtracting 10 from its product with itself",
             "it still counts e^{1/τ − 10}: below τ = 0.1 it takes over", "mask the diagonal with −inf", SIMCLR,
         ),
-        *_common(_views, _anchors),
-        *_of_infonce(_views, _anchors, without=("ten-subtracted",)),
+        *_of_infonce(_views, _anchors),
     ),
     (
         *_naive(_views, _anchors),
@@ -425,18 +394,21 @@ NT_XENT_FORM = Form(
     raised=_raised_two("a", "b"),
     range_to=1 / COLDEST,
     loss=True,
+    **_edited(Formula(nt_xent_logits, instead=NORMALIZED), _views, _anchors),
 )  # fmt: skip
 
 
 # ---- MoCo
 
 
-def _queue_logits(inputs: Inputs, normalize: Callable[[Array], Array] = normalized,
-                  scale: Callable[[float], float] = lambda t: 1 / t) -> Array:  # fmt: skip
+def moco_logits(q: Array, k: Array, queue: Array, temperature: float) -> Array:
     """(N, 1 + K): the key's column first."""
-    q, k, queue = (normalize(inputs[name]) for name in ("q", "k", "queue"))
-    positive = ops.total(q * k, axis=1, keepdims=True)
-    return ops.concatenate([positive, products(q, queue)], axis=1) * scale(inputs["temperature"])
+    positive = ops.total(normalized(q) * normalized(k), axis=1, keepdims=True)
+    return ops.concatenate([positive, products(normalized(q), normalized(queue))], axis=1) / temperature
+
+
+def _queue_logits(inputs: Inputs) -> Array:
+    return moco_logits(*(inputs[name] for name in ("q", "k", "queue", "temperature")))
 
 
 def _first_column(logits: Array) -> list[tuple[Array, Array]]:
@@ -466,12 +438,6 @@ def _scaled_negatives_only(inputs: Inputs) -> Array:
     return logits * wide
 
 
-def _queue_not_normalized(inputs: Inputs) -> Array:
-    q, k = normalized(inputs["q"]), normalized(inputs["k"])
-    positive = ops.total(q * k, axis=1, keepdims=True)
-    return ops.concatenate([positive, products(q, inputs["queue"])], axis=1) * (1 / inputs["temperature"])
-
-
 MOCO_FORM = Form(
     "features",
     Signature(("q", "k", "queue", "temperature"), differentiate=("q",)),
@@ -497,12 +463,7 @@ MOCO_FORM = Form(
             "MoCo's loss with the temperature on the negatives alone", "positives are on another scale",
             "divide all logits by τ", MOCO,
         ),
-        _v(
-            "queue-not-normalized", _loss(_queue_not_normalized, _first_column),
-            "MoCo's loss with a queue that is not normalized", "lengths count", "store normalized keys", MOCO,
-        ),
-        *_common(_queue_logits, _first_column),
-        *_of_infonce(_queue_logits, _first_column, without=MASKS),
+        *_of_infonce(_queue_logits, _first_column, "masked-by-minus-10"),
     ),
     _naive(_queue_logits, _first_column),
     raised=_raised({
@@ -513,6 +474,7 @@ MOCO_FORM = Form(
     }),
     range_to=1 / COLDEST,
     loss=True,
+    **_edited(Formula(moco_logits, instead=NORMALIZED), _queue_logits, _first_column),
 )  # fmt: skip
 
 

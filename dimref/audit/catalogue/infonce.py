@@ -29,6 +29,7 @@ from dimref.audit.catalogue.pieces import (
     tail,
 )
 from dimref.audit.contract import Contract, Form, Sizes, Variant
+from dimref.audit.edits import Formula, rewritten
 from dimref.tape import stop_gradient
 from dimref.trees import Array, Tree
 
@@ -72,45 +73,11 @@ def _with_extra(extra: float) -> Parts:
     return bound
 
 
-def _ten_subtracted(positives: Array, others: Array) -> Array:
-    reduced = anp.logaddexp(ops.logsumexp(others, axis=0), positives + MASKED)
-    return math.log(_count(others)) + _mean_log_share(positives, reduced)
-
-
-def _twice(positives: Array, others: Array) -> Array:
-    more = anp.logaddexp(_everything(positives, others), positives)
-    return math.log(_count(others)) + _mean_log_share(positives, more)
-
-
-def _negatives_averaged(positives: Array, others: Array) -> Array:
-    more = anp.logaddexp(positives, ops.logmeanexp(others, axis=0))
-    return math.log(2) + _mean_log_share(positives, more)
-
-
-def _logits_averaged(positives: Array, others: Array) -> Array:
-    more = anp.logaddexp(positives, ops.mean(others, axis=0) + math.log(others.shape[0]))
-    return math.log(_count(others)) + _mean_log_share(positives, more)
-
-
-def _one_logit(positives: Array, others: Array) -> Array:
-    more = anp.logaddexp(positives, ops.mean(others, axis=0))
-    return math.log(2) + _mean_log_share(positives, more)
-
-
 def _softmax_first(positives: Array, others: Array) -> Array:
     log_sum = _everything(positives, others)
     p = anp.exp(positives - log_sum)
     rest = anp.exp(ops.subtract(others, log_sum))
     return math.log(_count(others)) + _mean_log_share(p, _everything(p, rest))
-
-
-def _share_averaged(positives: Array, others: Array) -> Array:
-    log_sum = _everything(positives, others)
-    return math.log(_count(others)) + ops.logmeanexp(positives - log_sum)
-
-
-def _shares_themselves(positives: Array, others: Array) -> Array:
-    return ops.mean(anp.exp(positives - _everything(positives, others)))
 
 
 def _naive(positives: Array, others: Array) -> Array:
@@ -124,42 +91,12 @@ def naive_sum(positives: Array, others: Array) -> Array:
     return math.log(_count(others)) + ops.mean(positives - anp.log(total))
 
 
-def _epsilon(e: float) -> Parts:
-    def bound(positives: Array, others: Array) -> Array:
-        share = anp.exp(positives - _everything(positives, others))
-        return math.log(_count(others)) + ops.mean(anp.log(share + e))
-
-    return bound
-
-
-def _epsilon_below(e: float) -> Parts:
-    def bound(positives: Array, others: Array) -> Array:
-        total = anp.exp(positives) + ops.total(anp.exp(others), axis=0)
-        return math.log(_count(others)) + ops.mean(positives - anp.log(total + e))
-
-    return bound
-
-
 def _v(key: str, function: Any, title: str, consequence: str, fix: str, source: str = PUBLIC,
        exact: bool = False) -> Variant:  # fmt: skip
     return Variant(key, title, function, consequence, fix, source, exact)
 
 
 MISTAKES = (
-    _v(
-        "missing-log-k", lambda p, q: reference(p, q) - math.log(_count(q)), "InfoNCE without its log K",
-        "low by log K: never above 0, no estimate of I; the gradient is right", "add log of the number of candidates",
-        POOLE, True,
-    ),
-    _v(
-        "log-k-minus-1", lambda p, q: reference(p, q) + math.log((_count(q) - 1) / _count(q)),
-        "InfoNCE with log(K − 1) for log K", "low by log K − log(K − 1)",
-        "the positive is a candidate too: K counts it", POOLE, True,
-    ),
-    _v(
-        "log-k-subtracted", lambda p, q: reference(p, q) - 2 * math.log(_count(q)), "InfoNCE with log K subtracted",
-        "low by 2 log K", "add log K", exact=True,
-    ),
     _v(
         "positive-excluded", _excluded, "InfoNCE with the positive left out of the denominator",
         "nothing bounds it: at T = R it lies above I, and it grows without limit as the critic does",
@@ -172,81 +109,9 @@ MISTAKES = (
         "remove the candidate, or mask with −inf", "official code of " + HJELM,
     ),
     _v(
-        "ten-subtracted", _ten_subtracted,
-        "InfoNCE with the positive masked by subtracting 10 from its score instead of removing it",
-        "it still counts e⁻¹⁰ of itself, all there is once T_pos is 10 above the others: up to 10 nats above log K",
-        "keep the positive as the candidate that it is; what is to be left out is left out whole", PUBLIC,
-    ),
-    _v(
-        "mask-multiplied", _with_extra(0.0), "InfoNCE with a candidate's score multiplied by 0 instead of removed",
-        "every denominator has one more e⁰: not invariant to a shift", "remove the candidate, or mask with −inf",
-    ),
-    _v(
-        "positive-twice", _twice, "InfoNCE with the positive counted twice among the candidates",
-        "at most log K − log 2", "join the positive with the other images' scores only",
-    ),
-    _v(
-        "negatives-averaged", _negatives_averaged, "InfoNCE with e^T of the negatives averaged, not summed",
-        "one negative in effect: it saturates near log 2", "sum over the candidates",
-    ),
-    _v(
-        "logits-averaged", _logits_averaged, "InfoNCE with the negatives' logits averaged before the exponential",
-        "too high (Jensen): one confusing negative does not count", "logsumexp over the negatives",
-    ),
-    _v(
-        "logits-averaged-to-one", _one_logit, "InfoNCE against the negatives' mean logit",
-        "too high (Jensen): one confusing negative does not count", "logsumexp over the negatives",
-    ),
-    _v(
         "softmax-first", _softmax_first, "a softmax before a cross entropy that takes logits",
         "the second softmax sees numbers in [0, 1]: at most log K − log(1 + (K−1)/e), small gradients",
-        "pass the raw scores",
-    ),
-    _v(
-        "share-averaged", _share_averaged, "the logarithm of the mean share instead of the mean logarithm",
-        "too high (Jensen): pairs that fail do not count", "the logarithm first, then the mean over positives",
-    ),
-    _v(
-        "no-logarithm", _shares_themselves, "the mean probability of the positive, without a logarithm",
-        "no bound on I, in [0, 1]", "take its logarithm",
-    ),
-    _v(
-        "denominator-detached", lambda p, q: math.log(_count(q)) + _mean_log_share(p, stop_gradient(_everything(p, q))),
-        "InfoNCE with its denominator detached", "the value is right; negatives are never pushed down",
-        "keep the denominator on the tape", exact=True,
-    ),
-    _v(
-        "numerator-detached", lambda p, q: math.log(_count(q)) + _mean_log_share(stop_gradient(p), _everything(p, q)),
-        "InfoNCE with its numerator detached", "the value is right; the positives are pushed down with the negatives",
-        "keep the numerator on the tape", exact=True,
-    ),
-    _v(
-        "negatives-detached", lambda p, q: reference(p, stop_gradient(q)), "InfoNCE with the negatives detached",
-        "the value is right; negatives are never pushed down", "keep them on the tape", exact=True,
-    ),
-    _v(
-        "joint-detached", lambda p, q: reference(stop_gradient(p), q),
-        "InfoNCE with the positives detached, in numerator and denominator",
-        "the value is right; the positives are never pushed up", "keep them on the tape", exact=True,
-    ),
-    _v(
-        "no-gradient", lambda p, q: reference(stop_gradient(p), stop_gradient(q)), "InfoNCE with all scores detached",
-        "the value is right and nothing is learned", "keep the scores on the tape", exact=True,
-    ),
-    *(
-        _v(
-            f"epsilon-{e:.0e}".replace("e-0", "e-"), _epsilon(e), f"InfoNCE with {e:g} added inside the logarithm",
-            f"no term falls below {math.log(e):.1f} nats: no gradient where it matters most", "use logsumexp",
-        )
-        for e in (1e-12, 1e-10, 1e-8, 1e-7, 1e-6, 1e-5)
-    ),
-    *(
-        _v(
-            f"denominator-epsilon-{e:.0e}".replace("e-0", "e-"), _epsilon_below(e),
-            f"InfoNCE with {e:g} added to its denominator", "not invariant to a shift: far below 0 the value is lost",
-            "use logsumexp: nothing has to be added",
-        )
-        for e in (1e-12, 1e-10, 1e-8, 1e-7, 1e-6, 1e-5)
+        "pass the raw scores", "torch.nn.functional.cross_entropy takes logits",
     ),
 )  # fmt: skip
 
@@ -261,6 +126,7 @@ UNIFORM = _v(
     "label-smoothing", _uniform, "with label smoothing α = {}", "", "labels of 0 and 1: its optimum is no log ratio",
     "arXiv 1512.00567, section 7",
 )  # fmt: skip
+FORMULA = Formula(bounds.infonce_sampled, bounds._log_softmax_of_positive)
 NUMERICAL = (
     _v(
         "naive-softmax", _naive, "log(e^T / Σ e^T) written out",
@@ -286,6 +152,14 @@ def split(scores: Array) -> tuple[Array, Array]:
 
 def _on_columns(function: Parts) -> Callable[[Inputs], Tree]:
     return on_square(lambda scores: function(*split(scores)))
+
+
+def _on_rows(function: Parts) -> Callable[[Inputs], Tree]:
+    return on_square(lambda scores: function(*split(_turned(scores))))
+
+
+def _on_both(function: Parts) -> Callable[[Inputs], Tree]:
+    return on_square(lambda scores: 0.5 * (function(*split(scores)) + function(*split(_turned(scores)))))
 
 
 def _turned(scores: Array) -> Array:
@@ -383,31 +257,6 @@ def _wrap(variants: tuple[Variant, ...], wrap: Callable[[Any], Callable[[Inputs]
     return tuple(replace(v, function=wrap(v.function)) for v in variants)
 
 
-def _turned_too(variants: tuple[Variant, ...]) -> tuple[Variant, ...]:
-    """The same mistakes along the other axis."""
-
-    def turned(v: Variant) -> Variant:
-        def function(inputs: Inputs) -> Tree:
-            return v.function({**inputs, "scores": _turned(inputs["scores"])})
-
-        return replace(v, key=v.key, title=f"{v.title}, over the other axis", function=function)
-
-    return tuple(turned(v) for v in variants)
-
-
-def _doubled(variants: tuple[Variant, ...]) -> tuple[Variant, ...]:
-    """The same mistakes averaged over both axes."""
-
-    def both(v: Variant) -> Variant:
-        def function(inputs: Inputs) -> Tree:
-            here, there = v.function(inputs), v.function({**inputs, "scores": _turned(inputs["scores"])})
-            return {"value": 0.5 * (here["value"] + there["value"])}
-
-        return replace(v, title=f"{v.title}, averaged over both axes", function=function)
-
-    return tuple(both(v) for v in variants)
-
-
 def _shifted(inputs: Inputs) -> Inputs:
     scores = inputs["scores"]
     c = np.arange(scores.shape[1], dtype=scores.dtype).reshape(1, -1, *(1 for _ in scores.shape[2:]))
@@ -419,7 +268,6 @@ CEILING = ceiling_law("ceiling", "InfoNCE ≤ log N", f"{OORD}, eq. (5)", lambda
 COLUMNS = sum_law(
     "columns", "each column of the gradient sums to 0", f"{HJELM}, eq. (5)", lambda g: g["scores"].sum(axis=0)
 )
-_COLUMN_MISTAKES = _wrap(MISTAKES, _on_columns)
 SCORES = Signature(("scores",), differentiate=("scores",))
 
 
@@ -433,19 +281,23 @@ def _square_form() -> Form:
         True,
         _wrap(SQUARE_CONVENTIONS, on_square),
         (
-            *_COLUMN_MISTAKES,
+            *_wrap(MISTAKES, _on_columns),
             *_wrap(SQUARE_MISTAKES, on_square),
-            *_turned_too(_COLUMN_MISTAKES),
-            *_doubled(_COLUMN_MISTAKES),
+            *(replace(v, title=f"{v.title}, over the other axis") for v in _wrap(MISTAKES, _on_rows)),
+            *(replace(v, title=f"{v.title}, averaged over both axes") for v in _wrap(MISTAKES, _on_both)),
         ),
         _wrap(NUMERICAL, _on_columns),
         (ORDER, CEILING, SHIFT, COLUMNS),
         range_of=("scores",),
         mixed=(
             *_wrap((UNIFORM,), _on_columns),
-            *_turned_too(_wrap((UNIFORM,), _on_columns)),
+            *_wrap((UNIFORM,), _on_rows),
         ),
-    )
+        **rewritten(
+            (FORMULA, _on_columns, "InfoNCE"), (FORMULA, _on_rows, "InfoNCE over the other axis"),
+            (FORMULA, _on_both, "InfoNCE averaged over both axes"),
+        ),
+    )  # fmt: skip
 
 
 # ---- sampled negatives, and logits with the positive in front
@@ -493,6 +345,7 @@ SAMPLED_FORM = Form(
     _wrap(NUMERICAL, _on_sampled),
     (ceiling_law("ceiling", "InfoNCE ≤ log K", f"{OORD}, eq. (4)", _log_k("negatives", 0, 1)),),
     range_of=("positives", "negatives"),
+    **rewritten((FORMULA, _on_sampled, "InfoNCE")),
 )
 
 
@@ -524,6 +377,7 @@ LOGITS_FORM = Form(
     (ceiling_law("ceiling", "InfoNCE ≤ log K", f"{OORD}, eq. (4)", _log_k("logits", 1, 0)),),
     range_of=("logits",),
     mixed=_wrap((UNIFORM,), _on_logits),
+    **rewritten((FORMULA, _on_logits, "InfoNCE")),
 )
 
 
@@ -565,22 +419,19 @@ def _own_image_kept(kept: Callable[[Array], Array], in_front: bool = True) -> Pa
 
 def _own_image_mistakes() -> tuple[Variant, ...]:
     """What one more candidate is on a square of images is the whole image of the positive here."""
-    of_one = {v.key: v for v in MISTAKES}
 
     def of_all(key: str, kept: Callable[[Array], Array], what: str, in_front: bool = True) -> Variant:
-        return replace(of_one[key], title=f"InfoNCE with {what}", function=_own_image_kept(kept, in_front))  # type: ignore[arg-type]
+        return _v(key, _own_image_kept(kept, in_front), f"InfoNCE with the positive's own image {what}",
+                  "its locations count as negatives", "leave the image out whole")  # fmt: skip
 
-    lowered = "the positive's own image masked by subtracting 10 from its scores instead of removing it"
+    lowered = "masked by subtracting 10 from its scores instead of removing it"
     return (
-        of_all("masked-by-minus-10", lambda own: 0 * own + MASKED,
-               "the scores of the positive's own image set to −10 instead of removed"),
+        of_all("masked-by-minus-10", lambda own: 0 * own + MASKED, "masked by the score −10 instead of removed"),
         of_all("ten-subtracted", lambda own: own + MASKED, lowered, in_front=False),
         of_all("ten-subtracted", lambda own: own + MASKED, f"{lowered}, and the positive besides"),
-        of_all("mask-multiplied", lambda own: 0 * own,
-               "the scores of the positive's own image multiplied by 0 instead of removed"),
-        of_all("positive-twice", lambda own: own,
-               "the positive's own image among its negatives: the positive counts twice"),
-    )  # fmt: skip
+        of_all("mask-multiplied", lambda own: 0 * own, "multiplied by 0 instead of removed"),
+        of_all("positive-twice", lambda own: own, "among its negatives: the positive counts twice"),
+    )
 
 
 def _own_locations_too(scores: Array) -> Array:
@@ -592,7 +443,7 @@ def _own_locations_too(scores: Array) -> Array:
 
 
 OWN_IMAGE = _own_image_mistakes()
-ALL_LOCATIONS_MISTAKES = (*(v for v in MISTAKES if v.key not in {own.key for own in OWN_IMAGE}), *OWN_IMAGE)
+ALL_LOCATIONS_MISTAKES = (*(v for v in MISTAKES if v.key != "masked-by-minus-10"), *OWN_IMAGE)
 ALL_LOCATIONS_FORM = Form(
     "matrix",
     SCORES,
@@ -620,6 +471,7 @@ ALL_LOCATIONS_FORM = Form(
     _wrap(NUMERICAL, _on_all_locations),
     (ORDER,),
     range_of=("scores",),
+    **rewritten((FORMULA, _on_all_locations, "InfoNCE over all locations")),
 )  # fmt: skip
 CERTIFIED_FORM = replace(
     ALL_LOCATIONS_FORM,
@@ -648,6 +500,8 @@ CERTIFIED_FORM = replace(
     ),
     numerical=(),
     laws=(ORDER, CEILING),
+    edits=tuple,
+    pairs=tuple,
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dimref import ROOMS, __version__
+from dimref import THEORY, __version__
 from dimref.audit.vectors import EXCEPTIONS, multiview, networks, scores, tables, training
 from dimref.audit.vectors.case import Case, compute
 from dimref.laws import equations
@@ -39,7 +39,7 @@ HOMES = {  # the modules of functions whose published names are shorter
     "multiscale": "amdim.encoder",
     "encoders.fold": "engine.folded",
     "encoders.encode_folded": "engine.folded",
-    **{name: f"{room}.{name}" for name, room in ROOMS.items()},
+    **{name: f"theory.{name}" for name in THEORY},
 }
 RENAMED = {  # published names stay
     "discriminators.concat_square": "discriminators.concat_scores",

@@ -27,7 +27,7 @@ def fit_classifier(
     """Minimize `loss(parameters, x, one_hot[, drawn])` by Adam, its rate half a cosine from `lr` down to 0.
 
     Args:
-        parameters: the initial ones, on the backend; given up.
+        parameters: the initial ones, on the backend; overwritten.
         data: features (N, P), labels (N,) in 0 … classes − 1, and the number of classes.
         draw: what else a step of n samples needs, an array drawn on the host.
     Returns:

@@ -36,7 +36,7 @@ class ProbeResult:
 
 
 def problem_of(train: Pairs, test: Pairs) -> Problem:
-    """Standardize the features and number the labels anew: they need not follow each other.
+    """Standardize the features and number the labels from 0 on: they may have gaps.
 
     Args:
         train, test: (features (N, P) float32, labels (N,) int64).

@@ -1,25 +1,21 @@
 """Laws of critics: against the literal networks of the paper's figures, pair by pair, in float64."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
 from dimref import bounds, discriminators, layers, negatives
 from dimref.backend import Backend
-from dimref.laws.cases import normal
+from dimref.laws.cases import double, in_float64, normal
 from dimref.laws.law import Case, Sizes, Slack, equal, law, number, on_device, tightest
-from dimref.trees import map_tree
 
 HJELM = "arXiv 1808.06670"
 
 
 def _concat(rng: np.random.Generator, sizes: Sizes) -> Case:
-    sizes = replace(sizes, dtype="float64", scale=1.0)
-    parameters = discriminators.init_concat(rng, sizes.m, 2, hidden=5)
-    weights = {k: {name: w.astype(np.float64) for name, w in layer.items()} for k, layer in parameters.items()}
+    sizes = double(sizes)
     return {
-        **weights,
+        **in_float64(discriminators.init_concat(rng, sizes.m, 2, hidden=5)),
         "features": normal(rng, sizes, sizes.n, sizes.locations, sizes.m),
         "y": normal(rng, sizes, sizes.n, 2),
         "index": negatives.derangements(rng, sizes.n, sizes.locations),
@@ -76,25 +72,22 @@ def local_is_global_on_1x1_maps(case: Case, backend: Backend) -> Slack:
 
 
 @law("identity", "sampled candidates are entries of the score matrix", _concat, f"{HJELM}, eq. (5)")
-def candidates_are_entries_of_the_square(case: Case, backend: Backend) -> Slack:
+def candidates_are_entries_of_the_matrix(case: Case, backend: Backend) -> Slack:
     """y_j with x_j, and with x_{index[k, j]} for each k, which run over every other image."""
-    n = len(case["y"])
+    own = np.arange(len(case["y"]))
     parameters = backend.tree_to_device({k: case[k] for k in LAYERS})
     features, y = on_device(case, backend, "features", "y")
     every = backend.to_host(discriminators.concat_scores(parameters, features, y))
-    index = (np.arange(n) + np.arange(1, n)[:, None]) % n
-    positives, others = discriminators.concat_candidates(parameters, features, y, backend.to_device(index))
-    own = np.arange(n)
-    expected = np.stack([every[(own + shift) % n, own] for shift in range(1, n)])
-    return tightest(
-        equal(backend.to_host(positives), every[own, own], 1e-12), equal(backend.to_host(others), expected, 1e-12)
-    )
+    index = (own + own[1:, None]) % len(own)
+    scores = discriminators.concat_candidates(parameters, features, y, backend.to_device(index))
+    positives, others = map(backend.to_host, scores)
+    return tightest(equal(positives, every[own, own], 1e-12), equal(others, every[index, own], 1e-12))
 
 
 def _dot(rng: np.random.Generator, sizes: Sizes) -> Case:
-    sizes = replace(sizes, dtype="float64", scale=1.0)
+    sizes = double(sizes)
     return {
-        **map_tree(lambda w: w.astype(np.float64), discriminators.init_dot(rng, sizes.m, 2, units=6)),
+        **in_float64(discriminators.init_dot(rng, sizes.m, 2, units=6)),
         "features": normal(rng, sizes, sizes.n, sizes.locations, sizes.m),
         "y": normal(rng, sizes, sizes.n, 2),
     }
@@ -110,7 +103,7 @@ def _embedded(branch: dict, x: np.ndarray) -> np.ndarray:
 
 @law("identity", "dot critic: S[i, j, l] = ⟨a(f_il), b(y_j)⟩/√E, each on its own", _dot,
      f"{HJELM}, appendix A.2 and figure 7")  # fmt: skip
-def dot_square_is_every_inner_product(case: Case, backend: Backend) -> Slack:
+def dot_scores_are_every_inner_product(case: Case, backend: Backend) -> Slack:
     """One matrix product stands for N²·L inner products; row = image, column = representation."""
     parameters = backend.tree_to_device({k: case[k] for k in ("feature", "representation")})
     result = backend.to_host(discriminators.dot_scores(parameters, *on_device(case, backend, "features", "y")))

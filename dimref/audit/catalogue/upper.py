@@ -1,0 +1,240 @@
+"""Upper bounds on I, and the interpolation of TUBA and InfoNCE: from scores, as `dimref.bounds` has them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import autograd.numpy as anp
+import numpy as np
+
+from dimref import bounds, ops
+from dimref.audit.answer import Inputs, Signature
+from dimref.audit.catalogue.pieces import (
+    ORDER,
+    POOLE,
+    draw_pairs,
+    draw_square,
+    everything,
+    on_pairs,
+    on_split,
+    on_square,
+    same_law,
+    sum_law,
+)
+from dimref.audit.contract import Contract, Form, Sizes, Variant
+from dimref.trees import Array, Tree
+
+CLUB, CLUB_CODE = "arXiv 2006.12013, theorem 3.1", "github.com/Linear95/CLUB, mi_estimators.py"
+LEAVE_ONE_OUT = f"{POOLE}, section 2 (leave one out upper bound)"
+INTERPOLATED = f"{POOLE}, section 2 (nonlinearly interpolated lower bounds)"
+
+
+def _columns(function: Callable[[Array, Array], Array]) -> Callable[[Array], Array]:
+    """A function of each column's positive, (N, L), and the N − 1 others, (N, N − 1, L), as one of a score matrix."""
+    return lambda scores: function(*bounds._positives_and_others("audit", scores))
+
+
+def _turned(scores: Array) -> Array:
+    return ops.transpose(scores, (1, 0, *range(2, scores.ndim)))
+
+
+def _shifted(*names: str) -> Callable[[Inputs], Inputs]:
+    """3 added to some inputs, arrays or numbers."""
+    return lambda inputs: {name: entry + 3 if name in names else entry for name, entry in inputs.items()}
+
+
+# ---- leave one out
+
+
+def _masked(positive: Array, others: Array) -> Array:
+    """The positive lowered by 20 in place of left out."""
+    every = anp.logaddexp(ops.logsumexp(others, axis=1), positive - 20.0)
+    return ops.mean(positive - every) + math.log(others.shape[1])
+
+
+def _mask_broadcast(scores: Array) -> Array:
+    """A mask (N, N, 1) beside scores (N, N): the logarithm sums over copies of one score, and the mean is over all pairs."""
+    n = scores.shape[0]
+    joint, every = everything(scores)
+    return ops.mean(joint) - ops.mean(every) - math.log((n - 1 + math.exp(-20)) / (n - 1))
+
+
+def _v(key: str, function: Callable[[Inputs], Tree], title: str, consequence: str, fix: str, source: str,
+       exact: bool = False) -> Variant:  # fmt: skip
+    return Variant(key, title, function, consequence, fix, source, exact)
+
+
+LEAVE_ONE_OUT_FORM = Form(
+    "matrix",
+    Signature(("scores",), differentiate=("scores",)),
+    "scores[i, j(, l)] = log p(y_j | x_i), (N, N) or (N, N, L): each y_j against the N − 1 other x; above I at R",
+    draw_square,
+    on_square(bounds.leave_one_out),
+    True,
+    (
+        _v(
+            "other-axis", on_square(lambda s: bounds.leave_one_out(_turned(s))), "leave-one-out over the y of one x",
+            "a bound on I too, for scores log p(x|y)", "average over axis 0", LEAVE_ONE_OUT,
+        ),
+    ),
+    (
+        _v(
+            "positive-included", on_square(bounds.infonce), "InfoNCE: the positive is among the candidates",
+            "a lower bound on I, at most log N", "leave the positive out", LEAVE_ONE_OUT,
+        ),
+        _v(
+            "missing-log-count", on_square(_columns(lambda p, o: ops.mean(p - ops.logsumexp(o, axis=1)))),
+            "leave-one-out without log(N − 1)", "low by log(N − 1): below I", "add log(N − 1)", LEAVE_ONE_OUT, True,
+        ),
+        _v(
+            "log-n", on_square(lambda s: bounds.leave_one_out(s) + math.log(s.shape[0] / (s.shape[0] - 1))),
+            "leave-one-out with log N in place of log(N − 1)", "high by log(N/(N − 1))", "there are N − 1 others",
+            LEAVE_ONE_OUT, True,
+        ),
+        _v(
+            "positive-lowered-by-20", on_square(_columns(_masked)),
+            "leave-one-out whose positive is lowered by 20, not left out",
+            "from 20 nats above the others on it counts again: the value ends at log(N − 1) + 20", "mask it with −inf",
+            CLUB_CODE,
+        ),
+        _v(
+            "mask-broadcast", on_square(_mask_broadcast),
+            "CLUB: a mask (N, N, 1) beside scores (N, N) makes an axis of copies",
+            "no mean of e^T is left: E[T_pos] − E[T] over all pairs", "a mask of the scores' own shape", CLUB_CODE,
+        ),
+    ),
+    laws=(
+        ORDER,
+        same_law("shift-of-y", "leave-one-out(T + c) is the same", LEAVE_ONE_OUT, _shifted("scores")),
+        sum_law("columns", "each column of the gradient sums to 0", LEAVE_ONE_OUT, lambda g: g["scores"].sum(axis=0)),
+    ),
+    range_of=("scores",),
+)  # fmt: skip
+
+
+# ---- CLUB
+
+
+def _club_forms() -> tuple[Form, ...]:
+    mistakes: tuple[tuple[str, Callable[..., Array], tuple[str, str, str, str]], ...] = (
+        ("log-mean-exp", bounds.dv, ("DV: the logarithm of E_Q[e^T]", "a lower bound on I", "E_Q[T]", CLUB)),
+        (
+            "exponential", lambda j, p: ops.mean(j) - ops.mean(anp.exp(p)),
+            ("E_P[T] − E_Q[e^T]", "the plug-in without its 1", "E_Q[T]", CLUB),
+        ),
+        ("positive-alone", lambda j, p: ops.mean(j), ("E_P[T] alone", "no bound", "subtract E_Q[T]", CLUB)),
+        ("sum-of-both", lambda j, p: ops.mean(j) + ops.mean(p), ("E_P[T] + E_Q[T]", "no bound", "subtract E_Q[T]", CLUB)),
+    )  # fmt: skip
+
+    def variants(wrap: Callable[..., Any]) -> tuple[Variant, ...]:
+        return tuple(_v(key, wrap(function), *words) for key, function, words in mistakes)
+
+    shift = same_law("shift", "CLUB(T + c) = CLUB(T)", CLUB, _shifted("joint", "product"))
+    pairs = Form(
+        "pairs", Signature(("joint", "product"), differentiate=("joint", "product")),
+        "joint (N,) or (N, L), product (P,) or (P, L): log q(y|x) of pairs; no bound on I unless q is p(y|x)",
+        draw_pairs, on_pairs(bounds.club), True, mistakes=variants(on_pairs), laws=(ORDER, shift),
+        range_of=("joint", "product"),
+    )  # fmt: skip
+    matrix = Form(
+        "matrix", Signature(("scores",), differentiate=("scores",)),
+        "scores[i, j(, l)] = log q(y_j | x_i), (N, N) or (N, N, L): the diagonal is the joint, the rest the product",
+        draw_square, on_split(bounds.club), True,
+        (
+            _v(
+                "diagonal-included", on_square(lambda s: bounds.club(*everything(s))),
+                "CLUB with the diagonal among the product's pairs (all N²), as its authors have it",
+                "(N − 1)/N times the other: at R no longer above I where KL(Q‖P) < I/(N − 1)",
+                "leave the diagonal out of the product", CLUB_CODE,
+            ),
+        ),
+        variants(on_split), laws=(ORDER, same_law("shift", "CLUB(T + c) = CLUB(T)", CLUB, _shifted("scores"))),
+        range_of=("scores",),
+    )  # fmt: skip
+    return pairs, matrix
+
+
+# ---- the interpolated InfoNCE
+
+
+def _draw_interpolated(rng: np.random.Generator, sizes: Sizes) -> Inputs:
+    drawn = draw_square(rng, replace(sizes, n=max(3, sizes.n)))
+    return {**drawn, "log_a": float(rng.choice([-1.0, 0.5, 1.0])), "alpha": float(rng.choice([0.01, 0.25, 0.5, 0.9]))}
+
+
+def _interpolated(function: Callable[[Array, float, float], Array]) -> Callable[[Inputs], Tree]:
+    return lambda inputs: {"value": function(inputs["scores"], inputs["log_a"], inputs["alpha"])}
+
+
+def _b(log_m: Array, log_a: float, alpha: float) -> Array:
+    return anp.logaddexp(log_m + math.log(alpha), math.log(1 - alpha) + log_a)
+
+
+def _one_average(which: str) -> Callable[[Array, float, float], Array]:
+    """One m for both terms: over all N candidates, or over the N − 1 negatives."""
+
+    def function(scores: Array, log_a: float, alpha: float) -> Array:
+        positive, others = bounds._positives_and_others("audit", scores)
+        negatives = ops.logsumexp(others, axis=1, keepdims=True)
+        count = others.shape[1] + (which == "all")
+        own = ops.reshape(positive, negatives.shape)
+        log_m = (anp.logaddexp(negatives, own) if which == "all" else negatives) - math.log(count)
+        log_b = _b(log_m, log_a, alpha)
+        return 1.0 + ops.mean(own - log_b) - ops.mean(anp.exp(others - log_b))
+
+    return function
+
+
+INTERPOLATED_FORM = Form(
+    "matrix",
+    Signature(("scores", "log_a", "alpha"), differentiate=("scores",)),
+    "scores (N, N) or (N, N, L), N ≥ 3; log a, α numbers; K = N − 1 candidates in both terms, one x left out in turn",
+    _draw_interpolated,
+    _interpolated(bounds.infonce_interpolated),
+    True,
+    (
+        _v(
+            "other-axis", _interpolated(lambda s, a, w: bounds.infonce_interpolated(_turned(s), a, w)),
+            "the interpolated bound over the y of one x", "a bound on I too", "m over axis 0", INTERPOLATED,
+        ),
+    ),
+    (
+        _v(
+            "alpha-swapped", _interpolated(lambda s, a, w: bounds.infonce_interpolated(s, a, 1 - w)),
+            "the interpolated bound with α and 1 − α exchanged", "near TUBA where InfoNCE is meant",
+            "b = α·m + (1 − α)·a", INTERPOLATED,
+        ),
+        _v(
+            "a-for-log-a", _interpolated(lambda s, a, w: bounds.infonce_interpolated(s, math.exp(a), w)),
+            "the interpolated bound with e^a for a", "another baseline", "a is e^{log a}", INTERPOLATED,
+        ),
+        _v(
+            "positive-in-both", _interpolated(_one_average("all")),
+            "the interpolated bound whose m has the positive in the second term too",
+            "E[e^T/b] is of dependent pairs: no bound", "leave the positive out of m there", INTERPOLATED,
+        ),
+        _v(
+            "positive-in-neither", _interpolated(_one_average("negatives")),
+            "the interpolated bound whose m has the positive in no term",
+            "at α = 1 it is leave-one-out, an upper bound at R", "m has the positive where T_pos is", INTERPOLATED,
+        ),
+        _v(
+            "one-missing", _interpolated(lambda s, a, w: bounds.infonce_interpolated(s, a, w) - 1),
+            "the interpolated bound without its 1", "low by 1", "add 1", INTERPOLATED, True,
+        ),
+    ),
+    laws=(ORDER, same_law("shift", "the bound of (T + c, log a + c) is that of (T, log a)", INTERPOLATED,
+                          _shifted("scores", "log_a"))),
+    range_of=("scores",),
+)  # fmt: skip
+
+
+CONTRACTS = (
+    Contract("bound", "leave_one_out", "the leave-one-out upper bound, E[T_pos − log mean of the others' e^T]",
+             (LEAVE_ONE_OUT_FORM,), LEAVE_ONE_OUT),
+    Contract("bound", "club", "CLUB, E_P[T] − E_Q[T]: above I only if q is p(y|x)", _club_forms(), CLUB),
+    Contract("bound", "infonce_interpolated", "α-InfoNCE, between TUBA and InfoNCE", (INTERPOLATED_FORM,), INTERPOLATED),
+)  # fmt: skip
