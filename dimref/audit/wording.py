@@ -33,7 +33,7 @@ KINDS: dict[str, tuple[str, str, bool]] = {
 }
 _KNOWN = {  # by formula, edit=name; an edit that is its own name is one of two that are tried at once
     "bounds.dv": """
-        masked-mean-of-product=masked-mean mean-exp-of-logmeanexp-product=no-log
+        masked-mean-of-product=masked-mean mean-exp-of-logmeanexp-product=no-log no-log-of-product=no-log
         logsumexp-for-logmeanexp-of-product=sum-in-log mean-for-logmeanexp-of-product=mean-of-scores
         logmeanexp-of-joint=both-exponential logmeanexp-product-maximum-kept=maximum-kept logmeanexp-epsilon=epsilon""",
     "bounds.infonce_sampled": """
@@ -89,7 +89,7 @@ _KNOWN = {  # by formula, edit=name; an edit that is its own name is one of two 
         joint-negated=joint-sign 1-0-left-out=constant 1-0-sign=constant-sign mean-product-1-0-sign=product-sign
         nwj-instead=forward-kl""",
     "f_divergences.squared_hellinger": """
-        product-negated=exponential-on-joint 1-0-left-out=constant 1-0-sign=constants""",
+        product-negated=exponential-on-joint joint-negated=joint-sign 1-0-left-out=constant 1-0-sign=constants""",
     "f_divergences.total_variation": """
         tanh-left-out=no-activation 0-5-factor-left-out=0-5-factor-left-out
         sigmoid-for-tanh-of-joint=sigmoid-for-tanh-of-joint

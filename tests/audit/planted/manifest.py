@@ -45,9 +45,9 @@ MANIFEST: dict[str, dict[str, str]] = {
             conforms: all_locations; convention own-locations-too: all_locations_own""",
         "bound infonce_certified matrix": "conforms: certified; mistake all-locations: certified_unaveraged",
         "bound dv matrix": "convention diagonal-included: dv_square_with_diagonal",
-        "bound nwj matrix": "mistake diagonal-included: nwj_square_with_diagonal",
+        "bound nwj matrix": "convention diagonal-included: nwj_square_with_diagonal",
         "bound jsd matrix": """
-            mistake diagonal-included: jsd_square_with_diagonal; mistake masked-mean: jsd_square_over_n_squared""",
+            convention diagonal-included: jsd_square_with_diagonal; mistake masked-mean: jsd_square_over_n_squared""",
     },
     "layers_torch": {
         "layer linear torch": "conforms: linear",
@@ -411,23 +411,23 @@ MANIFEST: dict[str, dict[str, str]] = {
             nwj_over_n_squared""",
         "bound jsd matrix": "mistake mask-multiplied: jsd_masked_to_zero; mistake masked-by-minus-10: jsd_minus_ten",
         "bound plug_in matrix": """
-            mistake diagonal-included: plug_in_of_all; mistake mask-multiplied: plug_in_masked_to_zero; mistake
+            convention diagonal-included: plug_in_of_all; mistake mask-multiplied: plug_in_masked_to_zero; mistake
             masked-by-minus-10: plug_in_minus_ten; mistake masked-mean: plug_in_over_n_squared""",
-        "bound smile matrix": "mistake diagonal-included: smile_of_all",
+        "bound smile matrix": "convention diagonal-included: smile_of_all",
         "bound chi2 matrix": """
-            mistake diagonal-included: chi2_of_all; mistake mask-multiplied: chi2_masked_to_zero; mistake
+            convention diagonal-included: chi2_of_all; mistake mask-multiplied: chi2_masked_to_zero; mistake
             masked-by-minus-10: chi2_minus_ten""",
         "bound reverse_kl matrix": """
-            mistake diagonal-included: reverse_kl_of_all; mistake mask-multiplied: reverse_kl_masked_to_zero; mistake
+            convention diagonal-included: reverse_kl_of_all; mistake mask-multiplied: reverse_kl_masked_to_zero; mistake
             masked-by-minus-10: reverse_kl_minus_ten""",
         "bound squared_hellinger matrix": """
-            mistake diagonal-included: squared_hellinger_of_all; mistake mask-multiplied:
+            convention diagonal-included: squared_hellinger_of_all; mistake mask-multiplied:
             squared_hellinger_masked_to_zero; mistake masked-by-minus-10: squared_hellinger_minus_ten""",
         "bound total_variation matrix": """
-            mistake diagonal-included: total_variation_of_all; mistake mask-multiplied: total_variation_masked_to_zero;
+            convention diagonal-included: total_variation_of_all; mistake mask-multiplied: total_variation_masked_to_zero;
             mistake masked-by-minus-10: total_variation_minus_ten""",
         "bound gan matrix": """
-            mistake diagonal-included: gan_of_all; mistake mask-multiplied: gan_masked_to_zero; mistake
+            convention diagonal-included: gan_of_all; mistake mask-multiplied: gan_masked_to_zero; mistake
             masked-by-minus-10: gan_minus_ten""",
     },
     "divergences_numpy": {
