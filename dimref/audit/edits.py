@@ -306,7 +306,13 @@ class Formula:
             exec(compile(module, f"<{self.name}, edited>", "exec"), scope)
             return scope[self.tree.name]
 
-        return lambda *arguments: compiled()(*arguments)
+        def call(*arguments: Any) -> Any:
+            try:
+                return compiled()(*arguments)
+            except (ArithmeticError, AttributeError, IndexError, TypeError) as error:
+                raise ValueError(f"{self.name}, edited: {error}") from error  # an edit that makes no sense here
+
+        return call
 
     def lines(self) -> list[str]:
         """Its head and its statements."""

@@ -504,6 +504,6 @@ def answer(form: Form, function: Callable[[Inputs], Tree], case: Observation) ->
     if function not in case.known:
         try:
             case.known[function] = evaluate(function, form.signature, case.inputs)
-        except (ArithmeticError, AttributeError, IndexError, TypeError, ValueError) as error:
+        except (ArithmeticError, IndexError, ValueError) as error:
             case.known[function] = Answer(problem=str(error))
     return case.known[function]

@@ -128,7 +128,7 @@ def square(
     n, locations, hidden = f.shape
     left, right = ops.reshape(f, (n, 1, locations, hidden)), ops.reshape(representation, (1, n, 1, hidden))
     scores = above(parameters, left + right)
-    return ops.transpose(scores) if transposed else scores
+    return ops.transpose(scores, (1, 0, 2)) if transposed else scores
 
 
 def global_pairs(
@@ -170,9 +170,9 @@ def dot(
     if cosine:
         a, b, power = _unit(a), _unit(b), 0.0
     n, locations, units = a.shape
-    scores = ops.matmul(ops.reshape(a, (n * locations, units)), ops.transpose(b)) * units**-power
-    square = ops.transpose(ops.reshape(scores, (n, locations, n)))
-    return out(ops.transpose(square) if transposed else square)
+    scores = ops.matmul(ops.reshape(a, (n * locations, units)), ops.transpose(b, (1, 0))) * units**-power
+    square = ops.transpose(ops.reshape(scores, (n, locations, n)), (0, 2, 1))
+    return out(ops.transpose(square, (1, 0, 2)) if transposed else square)
 
 
 def _unit(x: Array) -> Array:
@@ -377,9 +377,7 @@ _GLOBAL = Form(
                 "the global scorer with each x meeting its own y in the product too", "gather y by the index", HJELM),
     ),
 )  # fmt: skip
-_TRANSPOSED = ("scores[j, i]: row = representation, column = image",
-               "the same numbers, the candidates along the other axis",
-               "scores[i, j] = T(x_i, y_j)")  # fmt: skip
+_TRANSPOSED = "scores[j, i]: row = representation, column = image", "scores[i, j] = T(x_i, y_j)"
 _SQUARE = Form(
     name="arrays",
     signature=SQUARE,
