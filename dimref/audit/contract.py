@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from types import ModuleType
 
 import numpy as np
 
@@ -144,6 +145,11 @@ class Form:
         """Whether the magnitude of its inputs is raised."""
         return bool(self.range_of) or self.raised is not None
 
+    @property
+    def unit(self) -> str:
+        """Of the magnitude that is raised, with its space."""
+        return " nats" if self.objective else ""
+
 
 @dataclass(frozen=True)
 class Contract:
@@ -191,15 +197,17 @@ def contracts(kind: str = "") -> Iterator[Contract]:
     """Every contract, or those of one kind."""
     for each in KINDS if kind == "" else (kind,):
         for family in FAMILIES[each]:
-            for contract in importlib.import_module(f"dimref.audit.catalogue.{family}").CONTRACTS:
+            for contract in _family(family).CONTRACTS:
                 yield _with_more_forms(contract)
 
 
 def _with_more_forms(contract: Contract) -> Contract:
     """With the forms that other families add: InfoNCE of features needs what builds on InfoNCE."""
-    from dimref.audit.catalogue.more_forms import FORMS
+    return replace(contract, forms=(*contract.forms, *_family("more_forms").FORMS.get(contract.name, ())))
 
-    return replace(contract, forms=(*contract.forms, *FORMS.get(contract.name, ())))
+
+def _family(name: str) -> ModuleType:
+    return importlib.import_module(f"dimref.audit.catalogue.{name}")
 
 
 def find(kind: str, name: str) -> Contract:

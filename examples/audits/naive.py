@@ -356,6 +356,11 @@ def jensen_shannon(p: Any, q: Any) -> float:
     return 0.5 * kl_divergence(p, m) + 0.5 * kl_divergence(q, m)
 
 
+def jensen_shannon_distance(p: Any, q: Any) -> float:
+    """Its root."""
+    return math.sqrt(jensen_shannon(p, q))
+
+
 def entropy_bits(p_x: Any) -> float:
     """H(X) in bits."""
     return entropy(p_x) / math.log(2)
@@ -494,6 +499,9 @@ def _features(names: tuple[str, ...]) -> Iterator[Probe]:
     hard = {name: far if k == 0 else (np.concatenate([near, far[:1]]) if name == "queue" else -near)
             for k, name in enumerate(names)}  # fmt: skip
     yield Probe("positives opposite, τ = 0.01, float32", {**hard, "temperature": 0.01})
+    corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]], np.float32)  # of cosine −1/3 with each other
+    simplex = dict(zip(names, (corners[:2], corners[2:], corners), strict=False))
+    yield Probe("all rows far apart, τ = 0.01, float32", {**simplex, "temperature": 0.01})
     half = {name: np.eye(4)[[0, 1, 2, 3] if k == 0 else [0, 1, 3, 2]] for k, name in enumerate(names)}
     half |= {"queue": -np.eye(4)} if "queue" in names else {}
     yield Probe("half of the pairs equal, τ = 0.01", {**half, "temperature": 0.01})
@@ -575,7 +583,9 @@ def _classes() -> Iterator[Probe]:
     features = rng.standard_normal((6, 3))
     for temperature in (0.5, 0.1):
         labels = np.array([0, 0, 0, 1, 1, 1])
-        yield Probe(f"two classes, τ = {temperature}", {"features": features, "labels": labels, "temperature": temperature})
+        yield Probe(
+            f"two classes, τ = {temperature}", {"features": features, "labels": labels, "temperature": temperature}
+        )
     alone = np.array([0, 0, 1, 1, 1, 2])
     yield Probe("one row alone in its class", {"features": features, "labels": alone, "temperature": 0.5})
     pairs = {"features": np.eye(4)[[0, 0, 1, 1, 2, 3]], "labels": np.array([0, 0, 1, 1, 2, 2]), "temperature": 0.01}
