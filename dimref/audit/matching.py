@@ -254,7 +254,7 @@ def scale(scaling: str, inputs: Inputs) -> float:
 
 
 def shapes(inputs: Inputs) -> dict[str, float]:
-    """N and L of a case of scores or features, 1 and 1 for one of numbers alone; its temperature, 1 for none."""
+    """N and L of a case of scores or features (1 and 1 of numbers alone), and its temperature (1 for none)."""
     first = next((a for a in inputs.values() if isinstance(a, np.ndarray) and a.ndim), np.zeros(1))
     is_matrix = first.ndim >= 2 and "scores" in inputs
     rest = first.shape[2:] if is_matrix else first.shape[1:]
