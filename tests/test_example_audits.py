@@ -60,7 +60,7 @@ JSD = {"audit": "bound jsd", "due": "jsd_bce", "probes": "pairs"}
 
 
 def test_a_departure_is_a_fact(modules):
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'dimref[oracle]'")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[oracle]'")
     _, compare, _, _ = modules
     sp, entry = torch.nn.functional.softplus, {**JSD, "framework": "torch"}
     assert compare.facts(entry, lambda joint, product: sp(-joint).mean() + sp(product).mean()) == []
