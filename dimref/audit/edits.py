@@ -90,7 +90,16 @@ class Formula:
         module = function.__module__.removeprefix("dimref.").removeprefix("audit.catalogue.")
         self.name = name or f"{module}.{function.__name__}"
         self.instead = instead
-        self.namespace = {**function.__globals__, "ops": ops, "anp": anp, "stop_gradient": stop_gradient, "top": top, "summed": summed, "share": share, "math": math}
+        self.namespace = {
+            **function.__globals__,
+            "ops": ops,
+            "anp": anp,
+            "stop_gradient": stop_gradient,
+            "top": top,
+            "summed": summed,
+            "share": share,
+            "math": math,
+        }
         for helper in helpers:
             self.namespace = {**helper.__globals__, **self.namespace}
         bodies = {helper.__name__: _parsed(helper) for helper in helpers}
@@ -235,7 +244,9 @@ class Formula:
         kind = "constant" if constant else "drop"
         if isinstance(node.op, (ast.Add, ast.Sub)):
             minus = "-" if isinstance(node.op, ast.Sub) else ""
-            yield Site(kind, f"{slug(left)}-left-out", f"{plain(left)} left out", at, lambda n: f"({minus}{text(n.right)})")
+            yield Site(
+                kind, f"{slug(left)}-left-out", f"{plain(left)} left out", at, lambda n: f"({minus}{text(n.right)})"
+            )
             yield Site(kind, f"{slug(right)}-left-out", f"{plain(right)} left out", at, lambda n: f"({text(n.left)})")
             other = "-" if isinstance(node.op, ast.Add) else "+"
             yield Site("sign" if not constant else kind, f"{slug(right)}-sign", f"the sign of {plain(right)} turned", at,
@@ -279,7 +290,9 @@ class Formula:
         if not node.args or not self._array(node.args[0]):
             return
         whole, x = text(node), text(node.args[0])
-        yield Site("detach", f"{slug(whole)}-detached", f"{plain(whole)} detached", at, lambda n: f"stop_gradient({text(n)})")
+        yield Site(
+            "detach", f"{slug(whole)}-detached", f"{plain(whole)} detached", at, lambda n: f"stop_gradient({text(n)})"
+        )
         for key, code, words in self.instead.get(name, ()):
             yield Site("call", f"{slug(x)}-{key}", f"{plain(x)} {words}", at, lambda n, c=code: c.format(text(n.args[0])),
                        f"{key}: {words}")  # fmt: skip
@@ -307,7 +320,9 @@ class Formula:
         if name in ("logaddexp", "logsumexp", "logmeanexp"):
             yield from self._epsilons(at, f"{slug(name)}-epsilon", "log(exp({}) + {})")
         if name == "softplus":
-            yield from self._epsilons(at, f"{slug(x)}-epsilon", "-log(exp(-{}) + {})", "epsilon-{}: {:g} added inside log σ")
+            yield from self._epsilons(
+                at, f"{slug(x)}-epsilon", "-log(exp(-{}) + {})", "epsilon-{}: {:g} added inside log σ"
+            )
         if name == "clip" and isinstance(node.args[0], ast.Name):
             rest = ", ".join(text(a) for a in node.args[1:])
             for other, place in enumerate(ast.walk(self.tree)):
@@ -561,6 +576,10 @@ def pairs(formula: Formula, wrap: Wrap, title: str) -> tuple[Variant, ...]:
     for first in firsts:
         once, before = formula.edited(first), f"{wording.key(formula.name, first.key)}+"
         for second in once.edits():
-            if wording.stem(second.key) in known and second.kind not in ("constant", "epsilon") and second.key != first.key:
+            if (
+                wording.stem(second.key) in known
+                and second.kind not in ("constant", "epsilon")
+                and second.key != first.key
+            ):
                 found.append(_variant(once, second, wrap, title, before, f"{first.words}, and "))
     return tuple(found)

@@ -78,7 +78,9 @@ def candidates(form: Form, cases: list[Observation], single: bool = False, pairs
         found += _fitting(form, cases, [("mistake", v, v.function) for v in edits], single)
     found.sort(key=lambda c: (_rank(c), -c.fit.wide))
     if found and found[0].variant is not None:  # what is documented under the same name has a source to show
-        same = [c for c in found if c.variant is not None and c.variant.key == found[0].variant.key and not c.variant.lines]
+        same = [
+            c for c in found if c.variant is not None and c.variant.key == found[0].variant.key and not c.variant.lines
+        ]
         if same and found[0].role == same[0].role == "mistake" and found[0].fit.factor == same[0].fit.factor:
             found.remove(same[0])
             found.insert(0, same[0])
