@@ -13,12 +13,18 @@ from dimref.laws.report import literal
 from dimref.trees import leaves
 
 WIDTH, INDENT = 98, 16
+LONG = 24  # numbers; of more, those that differ most are printed
+LINES = 5  # of an array that is printed
+DIGITS = range(6, 18)
 
 
 def text(report: Report) -> str:
     """What is printed."""
     judgement = report.judgement
-    head = f"{report.verdict.upper()}  {report.contract.kind} {report.contract.name}  {report.target.name}"
+    head = (
+        f"{report.verdict.upper()} {judgement.within}".strip()
+        + f"  {report.contract.kind} {report.contract.name}  {report.target.name}"
+    )
     lines = [head, *_row("", judgement.diagnosis)]
     for title, words in (
         ("also", "; ".join(judgement.also)),
@@ -44,6 +50,9 @@ def _measured(report: Report) -> list[str]:
     if report.form.reference is not None:
         lines += _row("value", f"worst relative error {_number(report.value)}, {_against(report)}")
         lines += _row("gradient", f"worst relative error {_number(report.gradient)}")
+        if report.named is not None:
+            value, gradient = map(_number, report.named)
+            lines += _row("as named", f"worst relative error {value} of the value, {gradient} of the gradient")
         lines += _row("dtype", "; ".join(f"{input_type} in, {out} out" for input_type, out in report.dtypes) or "kept")
     if report.form.ranged:
         lines += _row("range", _range(report))
@@ -74,18 +83,20 @@ def _range(report: Report) -> str:
     if report.judgement.candidate is None:
         return "not tried: what it computes is not known"
     if not report.range:
-        return f"up to {report.form.range_to:.0f} nats in float32 and float64 as it should be"
+        return f"up to {report.form.range_to:.0f}{report.form.unit} in float32 and float64 as it should be"
     first: dict[str, Any] = {}
     for departure in sorted(report.range, key=lambda d: d.magnitude):
         first.setdefault(departure.dtype, departure)
-    return "; ".join(f"{dtype}: {d.found} from {d.magnitude:.4g} nats ({d.pattern})" for dtype, d in first.items())
+    return "; ".join(
+        f"{dtype}: {d.found} from {d.magnitude:.4g}{report.form.unit} ({d.pattern})" for dtype, d in first.items()
+    )
 
 
 def pasted(example: Counterexample, report: Report) -> list[str]:
     """Lines of Python that make the case, and in comments what was found and expected."""
     lines = ["# the smallest case found, to be pasted"]
     for name in report.form.signature.arguments:
-        lines.append(f"{name} = {literal(example.inputs[name], before=len(name) + 3)}")
+        lines += _first_lines(f"{name} = {literal(example.inputs[name], before=len(name) + 3)}".splitlines())
     for name, found in example.found.value.items():
         expected = example.expected.value.get(name)
         lines += _compared(name, found, expected)
@@ -95,15 +106,31 @@ def pasted(example: Counterexample, report: Report) -> list[str]:
     return lines
 
 
+def _first_lines(lines: list[str]) -> list[str]:
+    """A long array's first lines, and where the rest is."""
+    if len(lines) <= 2 * LINES:
+        return lines
+    return [*lines[:LINES], f"# … {len(lines) - LINES} more lines: --json FILE writes them all"]
+
+
 def _compared(name: str, found: Any, expected: Any) -> list[str]:
-    lines = [f"# {name}: found    {_short(found)}"]
-    if expected is not None:
-        lines.append(f"# {' ' * len(name)}  expected {_short(expected)}")
-    return lines
+    """What was found and what is due, in as many digits as it takes to tell them apart."""
+    found, expected = (None if a is None else np.asarray(a) for a in (found, expected))
+    if found.size > LONG and expected is not None and found.shape == expected.shape:  # the numbers that differ most
+        with np.errstate(invalid="ignore"):
+            at = np.sort(np.argsort(-np.nan_to_num(np.abs(found - expected), nan=np.inf), axis=None)[:LINES])
+        name = f"{name}, its {LINES} worst numbers"
+        found, expected = found.flat[at], expected.flat[at]
+    for digits in DIGITS:
+        words = [_short(a, digits) for a in (found, expected) if a is not None]
+        if len(set(words)) == len(words) or np.array_equal(found, expected, equal_nan=True):
+            break
+    titles = (f"# {name}: found    ", f"# {' ' * len(name)}  expected ")
+    return [title + each for title, each in zip(titles, words, strict=False)]
 
 
-def _short(array: Any) -> str:
-    found = np.array2string(np.asarray(array), precision=6, separator=", ", threshold=24, max_line_width=10_000)
+def _short(array: np.ndarray, digits: int) -> str:
+    found = np.array2string(array, precision=digits, separator=", ", threshold=LONG, max_line_width=10_000)
     return " ".join(found.split())
 
 
@@ -120,6 +147,7 @@ def as_json(report: Report) -> dict[str, Any]:
     judgement, example = report.judgement, report.counterexample
     return {
         "verdict": report.verdict,
+        "within": judgement.within,
         "kind": report.contract.kind,
         "name": report.contract.name,
         "form": report.form.name,
@@ -134,6 +162,9 @@ def as_json(report: Report) -> dict[str, Any]:
         "cases": report.cases,
         "value": _finite(report.value),
         "gradient": _finite(report.gradient),
+        "named": None
+        if report.named is None
+        else dict(zip(("value", "gradient"), map(_finite, report.named), strict=True)),
         "dtype": [{"given": input_type, "returned": out} for input_type, out in report.dtypes],
         "range": [
             {"dtype": d.dtype, "pattern": d.pattern, "magnitude": d.magnitude, "found": d.found} for d in report.range

@@ -244,7 +244,7 @@ ONE_CLASS = {"labels": np.zeros(120, np.int64)}
         (("--measures", "fid"), "--measures: expected some of mine, ndm, ms-ssim, or none"),
         (("--features", "pixels"), "--features: expected some of conv, fc, y, with commas between, found 'pixels'"),
         (("--features", "none"), "--features: expected some of conv, fc, y"),
-        (("--probe", "none", "--measures", "none"), "found none (none asked for)"),
+        (("--probe", "none", "--measures", "none"), "found none (none requested)"),
         (("--probe", "none", "--features", "y"), "--features: has no effect, since there is no probe; leave it out"),
         (("--limit", 0), "--limit: expected a number of at least 1, found 0"),
         (("--limit", 9, "--probe", "knn"), "--probe knn: 9 training images are too few, 10 are the least; leave it out"),

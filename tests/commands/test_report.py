@@ -48,7 +48,7 @@ def test_the_ceiling_is_of_the_held_out_batch_where_that_is_smaller(printed):
 
 
 def test_the_prior_is_printed_beside_its_equilibrium(printed):
-    assert printed()[0]["prior"].endswith("nats, -1.386 when y cannot be told from the prior")
+    assert printed()[0]["prior"].endswith("nats, -1.386 where y cannot be distinguished from the prior")
 
 
 def test_all_locations_is_printed_with_what_it_certifies(printed):

@@ -218,6 +218,13 @@ def _draw_rows(rng: np.random.Generator, sizes: Sizes) -> Inputs:
     }
 
 
+def _beside_a_constant(base: Inputs) -> dict[str, Callable[[float], Inputs]]:
+    """x beside a growing constant, which a normalization takes off."""
+    x = base["x"]
+    return {f"rows beside a constant {sign}": partial(lambda k, m: {**base, "x": x + np.asarray(k * m, x.dtype)}, k)
+            for sign, k in (("+", 1), ("−", -1))}  # fmt: skip
+
+
 def _epsilon(epsilon: float) -> tuple[str, str, str, str]:
     """Key, title, consequence and mending of another ε."""
     return (
@@ -316,6 +323,7 @@ BATCH_NORM_LAST = Form(
     meaning="training: f(x (B, H, W, C), gain (C,), shift, mean, variance) -> (out, new mean, new variance)",
     draw=partial(_draw_norm, TRAINED.arguments),
     reference=reference(batch_norm, TRAINED),
+    raised=_beside_a_constant,
     conventions=tuple(_statistics_conventions()),
     mistakes=(
         *_output_mistakes(TRAINED, stateful=True),
@@ -351,6 +359,7 @@ OUTPUT_LAST = Form(
     meaning="training, the output alone: f(x (B, H, W, C), gain (C,), shift (C,)) -> (B, H, W, C)",
     draw=partial(_draw_norm, OUTPUT.arguments),
     reference=reference(batch_norm_output, OUTPUT),
+    raised=_beside_a_constant,
     conventions=tuple(
         _output(key, partial(normalized, epsilon=epsilon), f"batch norm {title}", consequence, fix)
         for epsilon in EPSILONS
@@ -402,6 +411,7 @@ LAYER_NORM = Form(
     meaning="f(x (B, F), gain (F,), shift (F,)) -> (B, F)",
     draw=_draw_rows,
     reference=reference(layer_norm, OUTPUT),
+    raised=_beside_a_constant,
     conventions=tuple(
         _rows(key, partial(by_row, epsilon=epsilon), f"layer norm {title}", consequence, fix, where)
         for epsilon, where in zip(EPSILONS, ("Keras", "", "TensorFlow 1, many transformers", "", "BERT"), strict=True)
