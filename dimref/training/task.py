@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,27 @@ from dimref.training.method import METHODS, AnyLayout, AnyObjective, Method
 from dimref.trees import Array, Tree
 
 HELD_OUT = 512  # images held out of training for the held-out bound, at most a tenth
+CHUNK = 4096  # images of which the checksum is computed at once
 INIT, ORDER, STEP, HELD = range(4)  # streams of randomness
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some images of a mapped file, which are read where they are used: (n, H, W, C) uint8."""
+
+    images: np.ndarray
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, places: Any) -> np.ndarray:
+        return np.asarray(self.images[self.rows[places]])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As of an array that has these images alone."""
+        return (len(self.rows), *self.images.shape[1:])
 
 
 @dataclass(frozen=True)
@@ -34,8 +55,9 @@ class Task:
     layout: AnyLayout
     backend: Backend
     source: str
-    images: np.ndarray  # (n, H, W, C) uint8, to train on
+    images: np.ndarray | Rows  # (n, H, W, C) uint8, to train on
     held_out: np.ndarray  # (h, H, W, C) uint8, for the held-out bound
+    notes: tuple[str, ...] = ()  # on the data, for people
 
     @property
     def method(self) -> Method:
@@ -62,7 +84,10 @@ class Task:
     @cached_property
     def fingerprint(self) -> str:
         """Identifies the images: their count, size and checksum."""
-        total = zlib.crc32(self.held_out.data, zlib.crc32(self.images.data))
+        total = 0
+        for images in (self.images, self.held_out):
+            for start in range(0, len(images), CHUNK):
+                total = zlib.crc32(np.ascontiguousarray(images[start : start + CHUNK]).data, total)
         return f"{len(self.images)} of {'×'.join(map(str, self.images.shape[1:]))}, CRC {total:08x}"
 
     @property
@@ -76,15 +101,18 @@ class Task:
         return min(self.config.batch_size, len(self.held_out))
 
 
-def prepare(config: Config) -> Task:
+def prepare(config: Config, dataset: Dataset | None = None, cache: Path | None = None) -> Task:
     """Load the data and work out the sizes.
 
+    Args:
+        dataset: the images, where they are not to be read. cache: as in `data.load`.
     Raises:
         DimrefError: the backend, the data or their combination with the configuration cannot work.
     """
     backend = get_backend(config.backend, config.tf32)
     most = None if config.limit is None else config.limit + HELD_OUT
-    dataset = data.load(config.data, "train", config.data_dir, most, config.noise)
+    if dataset is None:
+        dataset = data.load(config.data, "train", config.data_dir, most, **config.reading, cache=cache)
     layout = layout_of(dataset, config)
     images, source = dataset.images, dataset.source
     held_out = _held_out_indices(len(images))
@@ -96,7 +124,8 @@ def prepare(config: Config) -> Task:
             f"{source}: expected at least one batch of {config.batch_size} images beside the {len(held_out)} held out, "
             f"found {len(training)}; use a smaller --batch-size or more images"
         )
-    return Task(config, config.objective(), layout, backend, source, images[training], images[held_out])
+    chosen = Rows(images, training) if isinstance(images, np.memmap) else images[training]
+    return Task(config, config.objective(), layout, backend, source, chosen, images[held_out], dataset.notes)
 
 
 def layout_of(dataset: Dataset, config: Config) -> AnyLayout:
@@ -108,7 +137,9 @@ def layout_of(dataset: Dataset, config: Config) -> AnyLayout:
     _, high, wide, channels = dataset.images.shape
     method = METHODS[config.method]
     if high != wide:
-        raise DimrefError(f"{dataset.source}: expected square images, found {high}×{wide}; crop or resize them first")
+        raise DimrefError(
+            f"{dataset.source}: expected square images, found {high}×{wide}; use --size N for a folder, or crop them"
+        )
     try:
         return method.layout(high, channels, *(getattr(config, name) for name in method.widths))
     except ValueError as error:
