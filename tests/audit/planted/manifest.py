@@ -73,7 +73,8 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
             "mistake mean-of-scores": "dv_jensen",
         },
         "bound nwj pairs": {
-            "conforms": "nwj nwj_einsum nwj_negated",
+            "conforms": "nwj_einsum nwj_negated",
+            "within": "nwj",
             "convention critic-less-one": "nwj_shifted",
             "mistake no-minus-one": "nwj_kl",
             "mistake scores-averaged-by-location": "nwj_mean_in_exponent",
@@ -255,7 +256,7 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
         "bound smile pairs": {"conforms": "smile", "mistake joint-clipped-too": "smile_clips_joint"},
         "bound tuba pairs": {"conforms": "tuba", "mistake no-constant": "tuba_no_one"},
         "bound mine pairs": {
-            "conforms": "mine",
+            "mistake not-stabilised": "mine",
             "mistake average-not-fed-back": "mine_not_fed_back",
             "mistake average-attached": "mine_not_detached",
             "convention surrogate-value": "mine_average_in_value",
@@ -279,7 +280,7 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
         "bound smile pairs": {"conforms": "smile_clipped_scores", "mistake not-stabilised": "smile_of_exponentials"},
         "bound tuba pairs": {"conforms": "tuba_division", "mistake unknown": "tuba_a_for_log_a"},
         "bound mine pairs": {
-            "conforms": "mine_autograd",
+            "within": "mine_autograd",
             "mistake average-not-fed-back": "mine_not_fed_back_numpy",
             "mistake average-attached": "mine_not_detached_numpy",
             "mistake average-in-value-detached": "mine_log_of_average",
@@ -472,7 +473,7 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
             "mistake sign-flipped": "encoder_loss_ns_wrong_sign",
         },
         "prior game_uniform arrays": {
-            "conforms": "game_uniform",
+            "within": "game_uniform",
             "mistake sigmoid-missing": "game_uniform_raw",
             "mistake encoder-sign": "game_uniform_wrong_sign",
         },
