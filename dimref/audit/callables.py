@@ -125,6 +125,7 @@ def audit(
     form: str = "",
     cases: int = CASES,
     seed: int = 0,
+    loss: bool = False,
     **how: Any,
 ) -> Report:
     """Hold a function against the reference. Of several threads one audits at a time, and the others wait.
@@ -137,6 +138,7 @@ def audit(
         form: its calling convention; by default the contract's first.
         cases: how many inputs are drawn.
         seed: of the drawing: the same seed, the same cases.
+        loss: it is minimized: a bound is then expected as its negative, as a loss is returned, without constants perhaps.
         how: framework, adapter, time_limit, memory_limit, as `sandbox.opened` takes them.
     Raises:
         AuditError: there is no such contract or form, or Hypothesis is not installed.
@@ -144,6 +146,8 @@ def audit(
     """
     contract = find(kind, name)
     chosen = contract.form(form)
+    if loss and chosen.objective:
+        chosen = replace(chosen, sign=1 if chosen.loss else -1)
     with _alone, opened(target, **how) as there, np.errstate(all="ignore"):  # an overflow shows in the verdict
         return run(there, contract, chosen, cases, seed)
 

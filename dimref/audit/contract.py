@@ -66,6 +66,13 @@ class Variant:
     lines: Callable[[], tuple[str, str]] | None = None
 
 
+ZERO_TIMES_INFINITY = Variant(
+    "masked-infinity",
+    "an infinity (as log 0) in entries that a mask or where() removes afterwards: 0 · ∞ in the gradient",
+    lambda inputs: {}, "", "mask before the logarithm or the exponential, not after it", "",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class TargetLaw:
     """A statement of the theory that is tried on the target itself.
@@ -101,6 +108,8 @@ class Form:
             factors are distinguished from error; otherwise every number must agree.
         loss: an objective that is minimized: constants may be dropped whatever the sign.
         conventions, mistakes: what else it may compute; conventions come first.
+        mixed: what a target may mix in, as uniform labels: titles with {} for its share.
+        sign: +1 or −1 where a target must point along the reference or against it, 0 where a loss may be its negative.
         edits: more mistakes, made of the reference's own source when they are first asked for.
         pairs: two of these at once, tried where nothing else fits.
         numerical: the reference by formulas that fail beyond some magnitude, as log(1 + e^t).
@@ -126,6 +135,8 @@ class Form:
     raised: Callable[[Inputs], dict[str, Callable[[float], Inputs]]] | None = None
     range_to: float = 1e4
     loss: bool = False
+    mixed: tuple[Variant, ...] = ()
+    sign: int = 0
     edits: Callable[[], tuple[Variant, ...]] = tuple
     pairs: Callable[[], tuple[Variant, ...]] = tuple
 

@@ -16,7 +16,7 @@ import itertools
 import math
 import textwrap
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import autograd.numpy as anp

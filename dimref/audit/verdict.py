@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dimref.audit import matching
+from dimref.audit import matching, parametric
 from dimref.audit.answer import Answer, Inputs
 from dimref.audit.cases import Observation
-from dimref.audit.contract import Form, Variant
+from dimref.audit.contract import ZERO_TIMES_INFINITY, Form, Variant
 from dimref.audit.matching import Fit
-from dimref.trees import Tree
+from dimref.trees import Tree, leaves
 
 CONFORMS, CONVENTION, MISTAKE, FAILED = "conforms", "another valid convention", "mistake", "could not run"
 VALUES = "its values"  # what is right where a gradient is due and there is none
@@ -80,10 +80,12 @@ class Judgement:
         return self.verdict in (CONFORMS, CONVENTION)
 
 
-def candidates(form: Form, cases: list[Observation], single: bool = False, pairs: bool = False) -> list[Candidate]:
+def candidates(form: Form, cases: list[Observation], single: bool = False, pairs: bool = False,
+               title: str = "") -> list[Candidate]:  # fmt: skip
     """Every known function that fits the target's answers on the core cases, the best first.
 
-    Edits of the reference's source are tried where nothing documented fits exactly; two at once if `pairs`.
+    With the reference's title what fits none is tried with a number found (a temperature, a clamp). Edits of the reference's
+    source are tried where nothing documented fits exactly; two at once if `pairs`.
     """
     if form.reference is None:
         return []
@@ -93,6 +95,9 @@ def candidates(form: Form, cases: list[Observation], single: bool = False, pairs
         *(("mistake", v, v.function) for v in form.mistakes),
     ]
     found = _fitting(form, cases, documented, single)
+    if not found and title:
+        groups = (_fitting(form, cases, group, single) for group in parametric.named(form, title, cases))
+        found = sorted(next(filter(None, groups), []), key=lambda c: -c.fit.wide)[:1]
     if not any(c.fit.exact for c in found):
         edits = form.pairs() if pairs else form.edits()
         found += _fitting(form, cases, [("mistake", v, v.function) for v in edits], single)
@@ -157,11 +162,11 @@ def evaluate(form: Form, title: str, cases: list[Observation]) -> Judgement:
     usable = [case for case in cases if case.core and not case.found.problem]
     if not usable:
         return Judgement(FAILED, "", next((case.found.problem for case in cases if case.found.problem), "no answer"))
-    found = candidates(form, cases)
+    found = candidates(form, cases, title=title)
     if not found:
         found = [c for c in candidates(form, cases, single=True) if c.role != "mistake"]
     if not found:
-        kinked = _kinked(form, title, cases)
+        kinked = _of_halves(form, title, cases) or _wrong_way(form, title, cases) or _kinked(form, title, cases)
         if kinked is not None:
             return kinked
         flat = _flat(form, title, cases)
@@ -170,6 +175,11 @@ def evaluate(form: Form, title: str, cases: list[Observation]) -> Judgement:
         found = candidates(form, cases, pairs=True)
     if not found:
         return _by_value(form, cases) or _flat(form, title, cases) or _unknown(form, title, cases)
+    return _judged(form, title, cases, found)
+
+
+def _judged(form: Form, title: str, cases: list[Observation], found: list[Candidate]) -> Judgement:
+    """The words for the best of what fits."""
     best = found[0]
     same = [c for c in found[1:] if _rank(c) == _rank(best) and c.fit.wide == best.fit.wide]
     also = tuple(
@@ -186,6 +196,48 @@ def evaluate(form: Form, title: str, cases: list[Observation]) -> Judgement:
 
 
 # ---- what fits in part
+
+
+def _of_halves(form: Form, title: str, cases: list[Observation]) -> Judgement | None:
+    """What is right in double precision alone, or of inputs in half precision."""
+    rounded = parametric.half(form, title, cases)
+    if rounded is not None:
+        return Judgement(MISTAKE, rounded.key, rounded.title, "", rounded.fix)
+    double = [case for case in cases if case.sizes.dtype == "float64"]
+    found = form.objective and (candidates(form, double) or candidates(form, double, single=True))
+    if found and any(case.core for case in double):
+        judgement = _judged(form, title, double, [_over_all(form, cases, c) for c in found])
+        words = "in single precision it loses its digits at ordinary scores: a difference of large numbers"
+        if judgement.verdict == MISTAKE:
+            return replace(judgement, also=(*judgement.also, words))
+        what = f"{judgement.diagnosis}, but {words}"
+        fix = "leave out what is not to count before the exponential (a mask of −inf, logsumexp): subtract nothing after it"
+        return replace(judgement, verdict=MISTAKE, key="cancellation", diagnosis=what, fix=fix)
+    return None
+
+
+def _over_all(form: Form, cases: list[Observation], candidate: Candidate) -> Candidate:
+    """With the constants of all core cases, where it was fitted to some."""
+    function = form.reference if candidate.variant is None else candidate.variant.function
+    assert function is not None
+    fit, of = candidate.fit, form.signature.main
+    rest = [
+        float(matching.scalar(case.found, of))
+        - fit.factor * fit.scale(case.inputs) * float(matching.scalar(answer, of))
+        for case, answer in matching.comparable(form, cases, matching.answers(form, function, cases)) or []
+    ]
+    return replace(candidate, fit=replace(fit, constants=tuple(rest)))
+
+
+def _wrong_way(form: Form, title: str, cases: list[Observation]) -> Judgement | None:
+    """What fits with its sign turned, where the sign is known: a bound that is minimized, a loss that is maximized."""
+    if not form.sign or not candidates(replace(form, sign=0), cases):
+        return None
+    judgement = evaluate(replace(form, sign=0), title, cases)
+    words = f"{judgement.diagnosis}: minimized, it goes the wrong way"
+    return replace(
+        judgement, verdict=MISTAKE, key="sign", diagnosis=words, fix="turn the sign of what is returned as a loss"
+    )
 
 
 def _kinked(form: Form, title: str, cases: list[Observation]) -> Judgement | None:
@@ -339,7 +391,7 @@ def _of_reference(form: Form, title: str, best: Candidate) -> Judgement:
     if fit.exact:
         return Judgement(CONFORMS, "", f"the negative of {title}" if fit.factor < 0 else title)
     if fit.scaling:
-        return _scaled_by_shape(title, fit)
+        return _scaled_by_shape(title, fit, loss)
     if fit.constant == "zero":
         return _scaled(form, title, fit)
     what = "a number that depends on shapes alone" if fit.constant == "shape" else "a value of its own"
@@ -348,10 +400,20 @@ def _of_reference(form: Form, title: str, best: Candidate) -> Judgement:
             CONVENTION, "constant", f"a loss with the gradient of {title}" + _times(fit) + f"; its value differs by {what}",
             "training is the same; the value is no estimate", "add the constant where the value is reported",
         )  # fmt: skip
+    if fit.constant == "varies":
+        return _surrogate(form, title + _times(fit), fit)
     return Judgement(
         MISTAKE, "constant", f"{title}" + _times(fit) + f" with {what} added: {_constants(fit)}",
         "the gradient is right, the value is not", "add the missing constant",
     )  # fmt: skip
+
+
+def _surrogate(form: Form, title: str, fit: Fit) -> Judgement:
+    """The right gradient with a value that differs by what varies with the scores: an objective, no estimate."""
+    known = next((v for v in form.conventions if v.key.startswith("surrogate")), None)
+    words = f"the gradient of {title}, with a surrogate value: it differs by {_constants(fit)}, which varies with the scores"
+    fix = "report the value itself beside what is trained"
+    return Judgement(CONVENTION if known else MISTAKE, "surrogate-value", words, "", fix)
 
 
 def _times(fit: Fit) -> str:
@@ -378,8 +440,12 @@ def _scaled(form: Form, title: str, fit: Fit) -> Judgement:
     )
 
 
-def _scaled_by_shape(title: str, fit: Fit) -> Judgement:
+def _scaled_by_shape(title: str, fit: Fit, loss: bool) -> Judgement:
     times = fit.scaling if abs(fit.factor) == 1 else f"{abs(fit.factor):.6g}·{fit.scaling}"
+    if fit.scaling == "τ" and not float(fit.factor).is_integer():
+        times = f"τ/{1 / abs(fit.factor):.6g}"
+    if loss and fit.scaling in ("τ", "1/τ", "1/L"):
+        return Judgement(CONVENTION, "scaled-loss", f"{title} as a loss, times {times}", "", "drop the factor")
     if fit.scaling in ("N", "L", "N·L", "N²"):
         key, what, fix = "sum-for-mean", "a sum where a mean belongs", "divide by the number of terms"
     else:
@@ -398,7 +464,7 @@ def _of_variant(form: Form, best: Candidate, found: list[Candidate]) -> Judgemen
             "the gradient is right, the value is not", "correct the constant", variant.source,
         )  # fmt: skip
     if best.role == "convention" and fit.scaling:
-        return _scaled_by_shape(variant.title, fit)
+        return _scaled_by_shape(variant.title, fit, form.loss or fit.factor < 0)
     if best.role == "convention" and abs(fit.factor) != 1:
         scaled = _scaled(form, variant.title, fit)
         return replace(scaled, key=variant.key) if scaled.verdict == CONVENTION else scaled
@@ -437,6 +503,9 @@ def _unknown(form: Form, title: str, cases: list[Observation]) -> Judgement:
         return Judgement(MISTAKE, "not-finite", f"not {title}: NaN or inf at scores of a few nats")
     pairs = list(zip(usable, expected, strict=True))
     if all(matching.values_agree(form, case, answer) for case, answer in pairs):
+        if not all(np.isfinite(g).all() for case, _ in pairs for _, g in leaves(case.found.gradients)):
+            what = f"the value of {title}, by {ZERO_TIMES_INFINITY.title}"
+            return Judgement(MISTAKE, ZERO_TIMES_INFINITY.key, what, "", ZERO_TIMES_INFINITY.fix)
         return Judgement(
             MISTAKE, "gradient", f"the value of {title}, but not its gradient", "training does not climb this quantity",
             "look for a detached or doubly counted path",

@@ -31,7 +31,7 @@ def ksg(x: np.ndarray, y: np.ndarray, transform: str = "rank", neighbours: int =
         from sklearn.neighbors import KDTree, NearestNeighbors
     except ImportError:
         raise DimrefError(
-            "KSG: expected scikit-learn, found none; install it with pip install 'dimref[eval]'"
+            "KSG: expected scikit-learn, found none; install it with pip install '.[eval]'"
         ) from None
     rng = np.random.default_rng(seed)
     if len(x) > MOST:

@@ -26,7 +26,7 @@ from dimref.training.method import AnyLayout, method_of
 from dimref.trees import Tree, leaves
 
 MISSING = (
-    "--format safetensors: expected the package safetensors, found none; install it with pip install 'dimref[export]'"
+    "--format safetensors: expected the package safetensors, found none; install it with pip install '.[export]'"
 )
 
 

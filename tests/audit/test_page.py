@@ -1,5 +1,6 @@
 """The page of an audit, and what is said of the target without importing it."""
 
+import dataclasses
 import hashlib
 import html
 import re
@@ -153,3 +154,11 @@ def test_a_module_is_found_without_being_imported(tmp_path, monkeypatch):
     assert "theirs" not in sys.modules
     assert "package" not in found
     assert provenance.of_target("autograd.scipy.special:logsumexp")["package"].startswith("autograd ")
+
+
+def test_a_fix_of_one_line_is_shown_as_code():
+    report = audit(lambda j, p: np.log(2) - softplus(-j).mean() - softplus(p).mean(), "bound", "jsd", cases=24)
+    variant = dataclasses.replace(report.judgement.candidate.variant, lines=lambda: ("log 4 < x", "log 2"))
+    candidate = dataclasses.replace(report.judgement.candidate, variant=variant)
+    report = dataclasses.replace(report, judgement=dataclasses.replace(report.judgement, candidate=candidate))
+    assert "- log 2\n+ log 4 &lt; x</code>" in page.html(report, {}, {}, "numpy:exp", "dimref", 0)

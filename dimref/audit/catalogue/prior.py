@@ -214,6 +214,9 @@ def _encoder(name: str, right: Callable[[Array], Array], naive: Callable[[Array]
         meaning="f(fake (B,)) -> loss of the encoder",
         draw=_draw_fake,
         reference=reference(right, FAKE),
+        objective=True,
+        loss=True,
+        sign=1,
         conventions=(
             *conventions,
             _e("halved", partial(times, 0.5, right), f"half of the encoder's {name} loss",
