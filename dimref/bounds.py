@@ -141,7 +141,7 @@ def club(joint: Array, product: Array) -> Array:
     Source: arXiv 2006.12013, theorem 3.1.
     """
     _check_pairs("club", joint, product)
-    return ops.mean(joint) - ops.mean(product)
+    return ranks.mean(joint) - ranks.mean(product)
 
 
 def _check_pairs(name: str, joint: Array, product: Array) -> None:
@@ -196,7 +196,7 @@ def leave_one_out(scores: Array) -> Array:
     Source: arXiv 1905.06922, section 2 (leave one out upper bound).
     """
     positive, others = _positives_and_others("leave_one_out", scores)
-    return ops.mean(positive - ops.logmeanexp(others, axis=1))
+    return math.log(scores.shape[1] - 1) + ranks.mean(positive - others)
 
 
 def infonce_interpolated(scores: Array, log_a: float, alpha: float) -> Array:
@@ -205,16 +205,17 @@ def infonce_interpolated(scores: Array, log_a: float, alpha: float) -> Array:
     α = 0 is `tuba` at a constant a, α = 1 InfoNCE of the batch without one x, averaged. N ≥ 3, 0 ≤ α ≤ 1, else ValueError.
     Source: arXiv 1905.06922, section 2 (nonlinearly interpolated lower bounds).
     """
-    positive, others = _positives_and_others("infonce_interpolated", scores)
-    n = others.shape[0]
+    joint, product = negatives.all_pairs(ops.transpose(scores, (1, 0, *range(2, scores.ndim))))  # y by y
+    n = joint.shape[0]
     if n < 3 or not 0 <= alpha <= 1:
         raise ValueError(f"infonce_interpolated: N must be ≥ 3 and alpha in [0, 1], was {n} and {alpha}")
+    positive, others = ops.reshape(joint, (n, -1)), ops.transpose(ops.reshape(product, (n, n - 1, -1)), (1, 0, 2))
     log_alpha, log_rest = (math.log(weight) if weight else -math.inf for weight in (alpha, 1 - alpha))
     at = np.arange(n - 1, like=stop_gradient(others))
     without_one = at[:-1] + (at[:-1] >= at[:, None])  # row k: 0 … N − 2 but k
-    rest = ops.logsumexp(ops.gather(ops.transpose(others, (1, 0, 2)), without_one), axis=1)  # (x left out, y, L)
+    rest = ops.logsumexp(ops.gather(others, without_one), axis=1)  # (x left out, y, L)
     log_b = anp.logaddexp(anp.logaddexp(positive, rest) - math.log(n - 1) + log_alpha, log_a + log_rest)
-    log_b_of_others = anp.logaddexp(ops.logmeanexp(others, axis=1, keepdims=True) + log_alpha, log_a + log_rest)
+    log_b_of_others = anp.logaddexp(ops.logmeanexp(others, axis=0) + log_alpha, log_a + log_rest)
     with np.errstate(over="ignore"):
         return 1.0 + ops.mean(positive - log_b) - ops.mean(anp.exp(others - log_b_of_others))
 

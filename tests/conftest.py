@@ -94,12 +94,21 @@ def started(monkeypatch, tmp_path):
 @pytest.fixture
 def drawn(monkeypatch):
     """The figures that were saved."""
-    figure = pytest.importorskip("matplotlib.figure").Figure
-    figures, save = [], figure.savefig
+    return _figures(monkeypatch, pytest.importorskip("matplotlib.figure").Figure.savefig)
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """The figures that were to be saved: their files stay empty, since to draw takes long."""
+    return _figures(monkeypatch, lambda *args, **options: None)
+
+
+def _figures(monkeypatch, save):
+    figures = []
 
     def keep(self, *args, **options):
         figures.append(self)
         save(self, *args, **options)
 
-    monkeypatch.setattr(figure, "savefig", keep)
+    monkeypatch.setattr(pytest.importorskip("matplotlib.figure").Figure, "savefig", keep)
     return figures

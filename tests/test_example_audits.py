@@ -60,7 +60,7 @@ JSD = {"audit": "bound jsd", "due": "jsd_bce", "probes": "pairs"}
 
 
 def test_a_departure_is_a_fact(modules):
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'dimref[oracle]'")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[oracle]'")
     _, compare, _, _ = modules
     sp, entry = torch.nn.functional.softplus, {**JSD, "framework": "torch"}
     assert compare.facts(entry, lambda joint, product: sp(-joint).mean() + sp(product).mean()) == []
@@ -119,9 +119,30 @@ def test_a_package_that_is_not_there_is_named(modules, monkeypatch):
         run.available({"of": "scipy"}, None)
 
 
+def test_without_a_network_it_says_so_and_tries_again(modules, monkeypatch, tmp_path):
+    run, *_ = modules
+    calls = []
+    monkeypatch.setattr(run.venv, "create", lambda *_, **__: None)
+    monkeypatch.setattr(
+        run.subprocess, "run", lambda words, **_: calls.append(words) or run.argparse.Namespace(returncode=1)
+    )
+    for _ in range(2):
+        with pytest.raises(run.Failed, match=r"^pip could not install them: is there a network\?"):
+            run.environment(tmp_path)
+    assert len(calls) == 2
+    monkeypatch.setattr(
+        run.subprocess, "run", lambda words, **_: calls.append(words) or run.argparse.Namespace(returncode=0)
+    )
+    python = run.environment(tmp_path)
+    assert len(calls) == 4
+    assert run.environment(tmp_path) == python
+    assert len(calls) == 4
+
+
 def test_the_table_shows_verdicts_facts_and_what_is_wrong(modules, tmp_path):
     run, _, _, table = modules
     entries = {key: run.ENTRIES[key] for key in ("scipy_entropy", "scipy_jensenshannon", "scipy_kl")}
+    entries["scipy_jensenshannon"] = {**entries["scipy_jensenshannon"], "verdict": "mistake"}
     common = {"key": "", "diagnosis": "its root", "counterexample": None}
     found = {"scipy_entropy": {**common, "verdict": "conforms", "facts": []},
              "scipy_jensenshannon": {**common, "verdict": "conforms", "facts": ["p: value 2 where 1 is due"],
@@ -130,7 +151,7 @@ def test_the_table_shows_verdicts_facts_and_what_is_wrong(modules, tmp_path):
         (tmp_path / f"{key}.json").write_text(json.dumps(result), encoding="utf-8")
     table.write(tmp_path / "T.md", tmp_path, entries, run.of, run.command, run.outcome)
     text = (tmp_path / "T.md").read_text(encoding="utf-8")
-    assert re.search(r"2 functions of 1 packages? .*: 2 conforms\. 1 verdict", text)
+    assert re.search(r"2 functions of 1 packages? .*: 2 conform\. 1 verdict", text)
     assert "| **stats.entropy**, scipy==" in text
     assert "- `scipy_jensenshannon`: the manifest has mistake; the computation departs" in text
     assert "inputs   {p}" in text
@@ -141,8 +162,13 @@ def test_the_committed_table_has_every_entry():
     text = (AUDITS / "CONFORMANCE.md").read_text(encoding="utf-8")
     rows = [line for line in text.splitlines() if line.startswith("| **")]
     assert [re.match(r"\| \*\*(.*?)\*\*, ", row)[1] for row in rows] == [entry["says"] for entry in ENTRIES]
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert re.search(r"\d+ functions of \d+ packages and repositories: .*?\.", text)[0] in " ".join(readme.split())
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    counts = re.search(r"\d+ functions of \d+ packages and repositories: .*?\.", text)[0]
+    assert counts in readme
+    shown = re.findall(r"\| (\*\*[^|]*?) \| ([^|]*?) \|", readme)
+    assert len(shown) == 5
+    for implementation, computed in shown:
+        assert any(row.startswith(f"| {implementation} |") and row.endswith(f"| {computed} |") for row in rows)
 
 
 def installed(entry):

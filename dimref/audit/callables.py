@@ -12,7 +12,8 @@ import math
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,87 +26,21 @@ from dimref.audit.cases import Limits, Observation
 from dimref.audit.contract import Contract, Form, TargetLaw, find
 from dimref.audit.matching import Fit
 from dimref.audit.numerical import Departure
+from dimref.audit.report import Counterexample, LawResult, Report
 from dimref.audit.sandbox import opened
 from dimref.audit.verdict import CONFORMS, CONVENTION, FAILED, MISTAKE, Judgement
 from dimref.laws.law import Slack
-from dimref.trees import leaves, map_tree
+from dimref.trees import Tree, leaves, map_tree
 
 CASES = 96
 LAW_CASES = 12
 NOT_OBEYED = "this convention does not obey it"
+NOT_EVALUATED = "it could not be evaluated: the value is no number"
+NOT_FLAT = "taken only without an axis of locations; with one it computes something else"
 SEARCHED = 40  # cases that Hypothesis adds
 # An audit lends names of the target's modules to autograd, warnings to nobody and the generators to Hypothesis: all of the
 # process, so that two at once would take each other's state for their own.
 _alone = threading.RLock()
-
-
-@dataclass(frozen=True)
-class LawResult:
-    """A law of the theory, tried on the target: the slack that came closest to breaking it.
-
-    Attributes:
-        why_not: why it does not apply to this target, "" if it does: another convention need not obey every law.
-    """
-
-    key: str
-    statement: str
-    source: str
-    slack: Slack
-    inputs: Inputs
-    why_not: str = ""
-
-    @property
-    def holds(self) -> bool:
-        return self.slack.holds
-
-
-@dataclass(frozen=True)
-class Counterexample:
-    """The smallest case found on which target and reference differ."""
-
-    inputs: Inputs
-    found: Answer
-    expected: Answer
-
-
-@dataclass(frozen=True)
-class Report:
-    """What became of an audit.
-
-    Attributes:
-        value, gradient: the worst relative error against the reference (sign, factor and constant of the match taken
-            out) over cases of a few nats; NaN where nothing can be compared.
-        dtypes: (input, output) where the output has another dtype.
-        range: the first departures at growing magnitude; empty if there are none.
-        notes: what else was seen, a line each.
-    """
-
-    contract: Contract
-    form: Form
-    target: Target
-    judgement: Judgement
-    cases: int
-    value: float = math.nan
-    gradient: float = math.nan
-    laws: tuple[LawResult, ...] = ()
-    dtypes: tuple[tuple[str, str], ...] = ()
-    range: tuple[Departure, ...] = ()
-    counterexample: Counterexample | None = None
-    limits: Limits = field(default_factory=Limits)
-    notes: tuple[str, ...] = ()
-
-    @property
-    def verdict(self) -> str:
-        return self.judgement.verdict
-
-    def passes(self, strict: bool = False) -> bool:
-        """Whether it conforms, or (unless strict) is another valid convention."""
-        return self.verdict == CONFORMS or (self.verdict == CONVENTION and not strict)
-
-    def __str__(self) -> str:
-        from dimref.audit.report import text
-
-        return text(self)
 
 
 def audit(
@@ -115,6 +50,7 @@ def audit(
     form: str = "",
     cases: int = CASES,
     seed: int = 0,
+    loss: bool = False,
     **how: Any,
 ) -> Report:
     """Hold a function against the reference. Of several threads one audits at a time, and the others wait.
@@ -127,6 +63,7 @@ def audit(
         form: its calling convention; by default the contract's first.
         cases: how many inputs are drawn.
         seed: of the drawing: the same seed, the same cases.
+        loss: it is minimized: a bound is then expected as its negative, as a loss is returned, without constants perhaps.
         how: framework, adapter, time_limit, memory_limit, as `sandbox.opened` takes them.
     Raises:
         AuditError: there is no such contract or form, or Hypothesis is not installed.
@@ -134,6 +71,8 @@ def audit(
     """
     contract = find(kind, name)
     chosen = contract.form(form)
+    if loss and chosen.objective:
+        chosen = replace(chosen, sign=1 if chosen.loss else -1)
     with _alone, opened(target, **how) as there, np.errstate(all="ignore"):  # an overflow shows in the verdict
         return run(there, contract, chosen, cases, seed)
 
@@ -169,18 +108,26 @@ def run(target: Target, contract: Contract, form: Form, cases: int = CASES, seed
     if form.reference is None:
         return _by_laws(contract, form, target, seen, limits, notes, seed)
     judgement = _judge(form, contract.title, target, limits, seen, seed)
+    if judgement.flat and _averages(form, target, seen):
+        judgement = verdict.of_averages(judgement)
+    elif judgement.flat:
+        limits, notes, seen = replace(limits, flat=True), (*notes, NOT_FLAT), verdict.without_locations(seen)
     fit = judgement.candidate.fit if judgement.candidate else Fit(_orientation(form, seen), "", "varies", ())
     departures = _range(form, target, judgement, fit, limits)
     if departures:
-        judgement = _naive(form, target, judgement, fit, departures, limits)
+        judgement = _departed(form, target, judgement, fit, departures, limits)
+    judgement = verdict.limited(form, judgement, seen)
     measured = consequence.of(form, numerical.asker(form, target), judgement, fit, seen, limits, bool(departures))
     judgement = replace(judgement, consequence=measured)
-    counterexample = _counterexample(form, target, judgement, fit, departures, limits, seed)
-    value, gradient = _errors(form, seen, judgement, fit)
+    counterexample = _counterexample(form, target, judgement, fit, departures, limits, seen, seed)
+    best, named = judgement.candidate, None
+    value, gradient = _errors(form, seen, form.reference, fit, best is not None and best.variant is None)
+    if best is not None and best.variant is not None:
+        named = _errors(form, seen, best.variant.function, fit, True)
     laws = _laws(form, target, seen, fit, judgement)
     return Report(
         contract, form, target, judgement, len(seen), value, gradient, laws, _dtypes(form, seen), tuple(departures),
-        counterexample, limits, notes + _precision(fit) + _beyond(form, fit),
+        counterexample, limits, notes + _precision(fit), named,
     )  # fmt: skip
 
 
@@ -190,11 +137,9 @@ def _judge(form: Form, title: str, target: Target, limits: Limits, seen: list[Ob
     candidate = judgement.candidate
     if judgement.verdict == MISTAKE or candidate is None:
         return judgement
-    function = form.reference if candidate.variant is None else candidate.variant.function
-    assert function is not None
 
     def departs(case: Observation) -> bool:
-        (expected,) = matching.answers(form, function, [case])
+        (expected,) = matching.answers(form, candidate.function(form), [case])
         return not case.found.problem and not matching.follows(form, case, expected, candidate.fit)
 
     found = drawn.search(form, target, limits, departs, SEARCHED, seed)
@@ -217,23 +162,13 @@ def _notes(form: Form, seen: list[Observation], limits: Limits, problem: str) ->
     printed = next((case.found.printed for case in seen if case.found.printed), "")
     if printed:
         notes.append(f"it prints: {printed}")
-    requested = form.signature.differentiate and seen
-    silent = not any(case.found.gradients or case.found.remarks or case.found.problem for case in seen)
-    if requested and silent:
-        notes.append("no gradient: values alone were compared")
     return tuple(notes)
-
-
-def _beyond(form: Form, fit: Fit) -> tuple[str, ...]:
-    if form.ranged or fit.wide == 1 or math.isnan(fit.wide):
-        return ()
-    return (f"departs on {1 - fit.wide:.0%} of the cases with extreme numbers",)
 
 
 def _precision(fit: Fit) -> tuple[str, ...]:
     if not fit.single:
         return ()
-    why = "it is computed in single precision, or with an ε of about 1e-8"
+    why = "it, or a constant in it, is computed in single precision, or with an ε of about 1e-8"
     return (f"the inputs are in double precision, but the result is good to single precision only: {why}",)
 
 
@@ -252,24 +187,39 @@ def _orientation(form: Form, seen: list[Observation]) -> float:
 def _range(form: Form, target: Target, judgement: Judgement, fit: Fit, limits: Limits) -> list[Departure]:
     if judgement.candidate is None or not form.ranged:
         return []
-    variant = judgement.candidate.variant
-    function = form.reference if variant is None else variant.function
-    assert function is not None
+    function = judgement.candidate.function(form)
     found = numerical.scan(form, numerical.asker(form, target), function, fit, limits)
     # A target that computes in single precision whatever its inputs has the range of single precision.
     return [departure for departure in found if not (fit.single and departure.dtype == "float64")]
 
 
-def _naive(
+def _averages(form: Form, target: Target, seen: list[Observation]) -> bool:
+    """Whether the target averages what it is given over locations, and goes on with the averages."""
+    ranks = {name: min(np.ndim(case.inputs[name]) for case in seen) for name in form.signature.arguments}
+    local = [case for case in seen if case.core and any(np.ndim(case.inputs[k]) > rank for k, rank in ranks.items())]
+    for case in local:
+        inputs = {k: a.mean(-1).astype(a.dtype) if np.ndim(a) > ranks.get(k, 9) else a for k, a in case.inputs.items()}
+        flat = target.call(form.signature, inputs)
+        if flat.problem or not matching.values_agree(form, replace(case, inputs=inputs), flat):
+            return False
+    return True
+
+
+def _departed(
     form: Form, target: Target, judgement: Judgement, fit: Fit, departures: list[Departure], limits: Limits
 ) -> Judgement:
+    """The verdict on what leaves the quantity as numbers grow."""
     assert judgement.candidate is not None
-    known = judgement.candidate.variant
-    function = form.reference if known is None else known.function
-    assert function is not None
-    variant = causes.cause(form, numerical.asker(form, target), function, fit, departures, limits)
+    function = judgement.candidate.function(form)
     first = min(departures, key=lambda d: d.magnitude)
-    where = f"{first.found} at {first.magnitude:.3g} nats in {first.dtype}"
+    where = f"{first.found} at {first.magnitude:.3g}{form.unit} in {first.dtype}"
+    if not (form.objective or form.numerical) or all(numerical.ends(form, function, d.inputs) for d in departures):
+        if not judgement.good:
+            return judgement
+        return verdict.within(
+            judgement, f"{first.magnitude:.3g}{form.unit} in {first.dtype} ({first.pattern})", f"{first.found} beyond"
+        )
+    variant = causes.cause(form, numerical.asker(form, target), function, fit, departures, limits)
     if judgement.verdict == MISTAKE and not judgement.gradient_right:
         return replace(judgement, also=(*judgement.also, f"and by {variant.title}: {where}"))
     what = f"{judgement.diagnosis}, but by {variant.title}: {where}"
@@ -278,45 +228,44 @@ def _naive(
     )  # fmt: skip
 
 
-def _departs_from_reference(form: Form, judgement: Judgement, fit: Fit) -> Callable[[Observation], bool]:
-    """Whether a case shows the difference: in value, or in the gradient where only that is comparable."""
-    sign = math.copysign(1.0, fit.factor)
-    values_count = fit.constant == "zero" or (fit.factor > 0 and judgement.verdict == MISTAKE)
-    eps = 2.0**-23 if fit.single else 0.0
-    reference = form.reference
-    assert reference is not None
-
-    def departs(case: Observation) -> bool:
-        if case.found.problem:
-            return False
-        expected = evaluate(reference, form.signature, case.inputs)
-        if not matching.within_range(expected):
-            return False
-        if not matching.gradients_agree(case, expected, sign, eps, not case.core):
-            return True
-        signed = Answer({k: (sign * v if k == form.signature.main else v) for k, v in case.found.value.items()})
-        turned = Observation(case.sizes, case.inputs, signed)
-        return values_count and not matching.values_agree(form, turned, expected, eps, not case.core)
-
-    return departs
+VISIBLE = (0.1, 1e-3, 0.0)  # relative differences that are searched for, the largest first
 
 
 def _counterexample(form: Form, target: Target, judgement: Judgement, fit: Fit, departures: list[Departure],
-                    limits: Limits, seed: int) -> Counterexample | None:  # fmt: skip
-    reference = form.reference
-    if reference is None or judgement.verdict not in (MISTAKE, CONVENTION):
+                    limits: Limits, seen: list[Observation], seed: int) -> Counterexample | None:  # fmt: skip
+    """The smallest case that shows the difference from the reference; that of a lowered verdict shows what lowered it."""
+    best = judgement.candidate
+    if form.reference is None or judgement.verdict == CONFORMS:
         return None
-    if departures and judgement.candidate is not None and judgement.candidate.role != "mistake":
-        first = min(departures, key=lambda d: (d.magnitude, d.dtype))
-        return Counterexample(first.inputs, first.answer, _expected(form, fit, first.inputs))
-    departs = _departs_from_reference(form, judgement, fit)
-    regimes: tuple[str, ...] = ("mild", "ties")
-    case = drawn.smallest(form, target, limits, departs, regimes, seed)
-    if case is None:
-        case = drawn.smallest(form, target, limits, departs, ("shifted", "moderate", "mild"), seed)
-    if case is None:
-        return None
-    return Counterexample(case.inputs, case.found, _expected(form, fit, case.inputs))
+    if departures and best is not None and best.role != "mistake":
+        inputs, found = numerical.worst(form, numerical.asker(form, target), best.function(form), fit, departures)
+        return Counterexample(inputs, found, _expected(form, fit, inputs))
+    values_count = fit.constant == "zero" or (fit.factor > 0 and judgement.verdict != CONVENTION)
+    eps = matching.SINGLE if fit.single else 0.0
+
+    def errors(case: Observation) -> tuple[float, float]:
+        """Of the value, and of value and gradients."""
+        expected, wide = _expected(form, fit, case.inputs), not case.core
+        if case.found.problem or (wide and not matching.due(form, [case])):
+            return -1.0, -1.0
+        wrong = values_count and not matching.values_agree(form, case, expected, eps, wide)
+        if not wrong and matching.gradients_agree(case, expected, 1.0, eps, wide):
+            return -1.0, -1.0
+        theirs, ours = (form.canonical(dict(answer.value)) for answer in (case.found, expected))
+        value = matching.worst(Answer(theirs), Answer(ours)).error if wrong else -1.0
+        return value, max(value, matching.worst(case.found, expected, False).error if case.found.gradients else value)
+
+    pool = seen if not judgement.lowered else fit.departed
+    shown = [(case, errors(case)) for case in pool]
+    for least in (math.inf, *VISIBLE) if judgement.lowered else VISIBLE:
+        for of in (0, 1):  # a value that differs says more than a gradient
+            regimes = {case.sizes.regime for case, error in shown if error[of] >= least}
+            for some in (regimes & {"mild", "ties"}, regimes):
+                departs = partial(lambda of, least, case: errors(case)[of] >= least, of, least)
+                case = drawn.smallest(form, target, limits, departs, sorted(some), seed) if some else None
+                if case is not None:
+                    return Counterexample(case.inputs, case.found, _expected(form, fit, case.inputs))
+    return None
 
 
 def _expected(form: Form, fit: Fit, inputs: Inputs) -> Answer:
@@ -329,37 +278,28 @@ def _expected(form: Form, fit: Fit, inputs: Inputs) -> Answer:
     return Answer({**answer.value, of: -answer.value[of]}, map_tree(np.negative, answer.gradients))
 
 
-def _errors(form: Form, seen: list[Observation], judgement: Judgement, fit: Fit) -> tuple[float, float]:
-    """The worst relative errors of value and gradient against the reference on the core cases."""
-    reference = form.reference
-    assert reference is not None
-    pairs = matching.comparable(form, seen, matching.answers(form, reference, seen)) or []
-    of_reference = judgement.candidate is not None and judgement.candidate.variant is None
-    factor = fit.factor if of_reference else math.copysign(1.0, fit.factor)
+def _errors(form: Form, seen: list[Observation], function: Callable[[Inputs], Tree], fit: Fit,
+            matched: bool) -> tuple[float, float]:  # fmt: skip
+    """The worst relative errors of value and gradient against a function on the core cases.
+
+    Args:
+        matched: take factor and constant of the fit out; else its sign alone.
+    """
+    pairs = matching.comparable(form, seen, matching.answers(form, function, seen)) or []
+    factor = fit.factor if matched else math.copysign(1.0, fit.factor)
     values, gradients = [], []
     for at, (case, answer) in enumerate(pairs):
-        k = factor * (fit.scale(case.inputs) if of_reference else 1.0)
-        constant = fit.constants[at] if of_reference and fit.constant != "zero" and at < len(fit.constants) else 0.0
+        k = factor * (fit.scale(case.inputs) if matched else 1.0)
+        constant = fit.constants[at] if matched and fit.constant != "zero" and at < len(fit.constants) else 0.0
         found = form.canonical(dict(case.found.value))
         for name, output in form.canonical(dict(answer.value)).items():
             signed = k * np.asarray(output, np.float64) + constant if name == form.signature.main else output
-            values.append(_relative(matching.shapeless(found.get(name, math.nan), signed), signed))
+            values.append(matching.relative(matching.shapeless(found.get(name, math.nan), signed), signed))
         ours = dict(leaves(answer.gradients))
         for name, g in leaves(case.found.gradients):
             where = matching.untied(case.inputs)[name] if fit.kinked else ...
-            gradients.append(_relative(g[where], k * ours[name][where]))
+            gradients.append(matching.relative(g[where], k * ours[name][where]))
     return max(values, default=math.nan), max(gradients, default=math.nan)
-
-
-def _relative(found: Any, expected: Any) -> float:
-    """The largest difference by the largest number; where all are tiny by one sample's weight in a mean, 1/size."""
-    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
-    if found.shape != expected.shape:
-        return math.inf
-    if found.size == 0 or np.array_equal(found, expected):
-        return 0.0
-    error = float(np.abs(found - expected).max())
-    return math.inf if math.isnan(error) else error / max(1 / expected.size, matching.largest(expected))
 
 
 def _dtypes(form: Form, seen: list[Observation]) -> tuple[tuple[str, str], ...]:
@@ -380,10 +320,9 @@ def _dtypes(form: Form, seen: list[Observation]) -> tuple[tuple[str, str], ...]:
 def _constants(form: Form, seen: list[Observation], judgement: Judgement) -> dict[Any, float]:
     """The constant of each shape."""
     candidate = judgement.candidate
-    function = form.reference if candidate is None or candidate.variant is None else candidate.variant.function
-    if candidate is None or function is None:
+    if candidate is None:
         return {}
-    pairs = matching.comparable(form, seen, matching.answers(form, function, seen)) or []
+    pairs = matching.comparable(form, seen, matching.answers(form, candidate.function(form), seen)) or []
     return {matching.shape_key(case.inputs): c for (case, _), c in zip(pairs, candidate.fit.constants, strict=True)}
 
 
@@ -410,6 +349,8 @@ def _laws(form: Form, target: Target, seen: list[Observation], fit: Fit, judgeme
         nearest = _nearest(law, usable, ask)
         if nearest is not None:
             why_not = _not_due(form, law, usable, fit, judgement)
+            if math.isnan(nearest[0].value) and not why_not:
+                why_not = NOT_EVALUATED
             found.append(LawResult(law.key, law.statement, law.source, *nearest, why_not))
     return tuple(found)
 
@@ -457,8 +398,9 @@ def _by_laws(contract: Contract, form: Form, target: Target, seen: list[Observat
     first = broken[0]
     if first.mistake in known:
         outcome, variant = known[first.mistake]
-        words = (variant.key, variant.title, variant.consequence, variant.fix, variant.source)
-        judgement = Judgement(outcome, *words)
+        by = -next(r for r in laws if r.key == first.key).slack.value
+        measured = f"violated by {by:.3g}: {first.statement}"
+        judgement = Judgement(outcome, variant.key, variant.title, measured, variant.fix, variant.source)
         if outcome == CONVENTION:
             laws = tuple(r if r.holds else replace(r, why_not=NOT_OBEYED) for r in laws)
     else:

@@ -121,13 +121,23 @@ def find_limits(form: Form, target: Target) -> tuple[Limits | None, str]:
         for dtype in ("float64", "float32")
     ]
     problem = ""
-    for limits in LIMITS:
-        answers = (ask(form, target, limits.apply(sizes), 1).found for sizes in trials)
-        failed = next((answer.problem for answer in answers if answer.problem), "")
-        if not failed:
-            return limits, problem
-        problem = problem or failed
-    return None, problem
+    for scalar in (
+        (True, False) if form.objective else (False,)
+    ):  # of a batch's array that is one number without locations
+        for limits in LIMITS:
+            answers = (ask(form, target, limits.apply(sizes), 1).found for sizes in trials)
+            failed = next((p for answer in answers if (p := answer.problem or scalar * _array(form, answer))), "")
+            if not failed:
+                return limits, problem
+            problem = problem or failed
+        problem = ""
+    return None, failed
+
+
+def _array(form: Form, answer: Answer) -> str:
+    """What is returned where one number is due."""
+    shape = answer.value[form.signature.main].shape
+    return "" if np.prod(shape) == 1 else f"returns an array of shape {shape} where one number is due"
 
 
 def smallest(form: Form, target: Target, limits: Limits, departs: Callable[[Observation], bool], regimes: Any,
@@ -195,7 +205,7 @@ def _run(attempt: Callable[[Sizes, int], None], cases: int, seed: int, shrink: b
             raise
         raise AuditError(
             "audit: expected Hypothesis, which draws and shrinks the cases, found it not installed; "
-            "install it with pip install 'dimref[check]'"
+            "install it with pip install '.[check]'"
         ) from None
     from dimref.laws.search import DTYPES, no_directory_left, shapes
 

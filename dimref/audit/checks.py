@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from dimref.audit.callables import Report
 from dimref.audit.contract import AuditError, Form
-from dimref.audit.verdict import FAILED, MISTAKE
+from dimref.audit.verdict import FAILED, MISTAKE, VALUES
 
 CHECKS = ("value", "gradient", "laws", "range", "dtypes")
 PASSES, FAILS, NOT_MADE = "passes", "fails", "not made"
@@ -110,6 +110,8 @@ def _compared(check: str, report: Report) -> Outcome:
     error = {"value": report.value, "gradient": report.gradient}[check]
     if report.verdict == MISTAKE and _at_fault(check, error, report):
         return Outcome(FAILS, f"worst relative error {error:.1e}" if error > VISIBLE else report.judgement.diagnosis)
+    if check == "gradient" and report.judgement.within == VALUES:
+        return Outcome(FAILS, "a gradient is due and there is none")
     if math.isnan(error):
         return Outcome(NOT_MADE, next((n for n in report.notes if n.startswith("no gradient")), "not compared"))
     candidate = report.judgement.candidate
@@ -133,8 +135,9 @@ def _range(report: Report) -> Outcome:
     if report.judgement.candidate is None:
         return Outcome(NOT_MADE, "what it computes is not known")
     if not report.range:
-        return Outcome(PASSES, f"up to {report.form.range_to:.0f} nats in float32 and float64")
+        return Outcome(PASSES, f"up to {report.form.range_to:.0f}{report.form.unit} in float32 and float64")
     first = {d.dtype: d for d in sorted(report.range, key=lambda d: -d.magnitude)}
     return Outcome(
-        FAILS, "; ".join(f"{t}: {d.found} from {d.magnitude:.4g} nats ({d.pattern})" for t, d in first.items())
+        FAILS,
+        "; ".join(f"{t}: {d.found} from {d.magnitude:.4g}{report.form.unit} ({d.pattern})" for t, d in first.items()),
     )

@@ -72,7 +72,7 @@ class Course:
 
 def courses(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: Fit, limits: Limits) -> list[Course]:
     """The target beside `function` at growing magnitudes, in every pattern of signs and both dtypes."""
-    if not form.ranged:
+    if not (form.ranged and form.objective):
         return []
     return [
         _course(form, ask, function, fit, pattern, dtype, at)
@@ -164,19 +164,23 @@ def _ordinary(form: Form, fit: Fit, seen: list[Observation]) -> Iterator[str]:
     pairs = [(case, answer) for case, answer in zip(usable, answers, strict=True) if within_range(answer)]
     values: list[float] = []
     relative: list[float] = []
+    other = 0
     gradients: list[tuple[float, float]] = []
     for case, answer in pairs:
         k = math.copysign(1.0, fit.factor)
         found, expected = (dict(form.canonical(dict(a.value))) for a in (case.found, answer))
         for name, right in expected.items():
             theirs = np.asarray(matching.shapeless(found.get(name), right))
+            other += theirs.shape != np.shape(right)
             if theirs.shape == np.shape(right) and theirs.dtype.kind in "fiub":
                 signed = k * np.asarray(right, np.float64) if name == form.signature.main else right
                 values.append(float(np.abs(theirs - signed).max(initial=0.0)))
                 relative.append(values[-1] / max(1e-12, largest(np.asarray(signed))))
         gradients += _gradient_errors(case.found, answer, k)
     unit = "nats" if form.objective else ""
-    if values:
+    if other:
+        yield f"another shape on {other} of {len(pairs)} inputs"
+    elif values:
         yield _off(values, relative, unit)
     if gradients:
         yield _gradient_words(gradients)
@@ -230,14 +234,16 @@ def _percent(share: float) -> str:
 
 def _extreme(form: Form, fit: Fit, seen: list[Observation]) -> Iterator[str]:
     """How often a quantity whose inputs have no range of nats is no number beyond the ordinary."""
-    if form.ranged or form.reference is None:
+    if form.objective or form.reference is None:
         return
     beyond = [case for case in seen if not case.core and not case.found.problem]
     answers = matching.answers(form, form.reference, beyond)
-    right = [case for case, answer in zip(beyond, answers, strict=True) if within_range(answer)]
-    bad = sum(any(not np.isfinite(a).all() for a in case.found.value.values()) for case in right)
-    if bad:
-        yield f"NaN or inf on {bad} of {len(right)} inputs with zeros or large numbers, where a number is due"
+    right = [(case, answer) for case, answer in zip(beyond, answers, strict=True) if within_range(answer)]
+    bad = sum(any(not np.isfinite(a).all() for a in case.found.value.values()) for case, _ in right)
+    wrong = sum(not matching.values_agree(form, case, answer, wide=True) for case, answer in right)
+    if bad or wrong:
+        what, many = ("NaN or inf", bad) if bad else ("wrong", wrong)
+        yield f"{what} on {many} of {len(right)} inputs with zeros or large numbers, where a number is due"
 
 
 def _breaks(form: Form, ask: Ask, tried: list[Course]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,9 @@ from dimref.trees import Tree, leaves
 ROUNDINGS = 100.0  # of eps, in units of the largest number that took part
 CANCELLED = 4.0  # times more for a gradient: a softmax that is sure, or a small spread, cancels what was rounded before
 WIDE = 1e-7  # beyond the core, what a correct formula may lose (PyTorch's softplus is linear from 20 on: 2e-9)
+INFINITE = 0.01  # the error of what is finite where infinity is due: shown where nothing else is wrong
+SINGLE = 2.0**-23  # the rounding unit of single precision
+ROUNDED = 4.0  # of SINGLE: what a constant that was rounded to single precision may be off by, as log K in float32
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class Fit:
         scaling: "" for a factor that is one number, else what it is a multiple of, as "N": a sum for a mean.
         constant: "zero", "shape" (one number for each shape) or "varies".
         constants: target − factor · candidate, one for each core case.
-        wide: share of the cases beyond the core that follow too.
+        beyond: how many cases lie beyond the core.
+        departed: those of them that do not follow.
         single: whether it fits only to single precision although the inputs are double.
         kinked: whether its gradient departs where scores are equal, and there alone.
     """
@@ -43,7 +47,8 @@ class Fit:
     scaling: str
     constant: str
     constants: tuple[float, ...]
-    wide: float = 1.0
+    beyond: int = 0
+    departed: tuple[Observation, ...] = ()
     single: bool = False
     kinked: bool = False
 
@@ -51,6 +56,11 @@ class Fit:
     def exact(self) -> bool:
         """Value and gradient agree, up to the sign of a loss."""
         return abs(self.factor) == 1 and not self.scaling and self.constant == "zero"
+
+    @property
+    def wide(self) -> float:
+        """The share of the cases beyond the core that follow too."""
+        return 1 - len(self.departed) / max(self.beyond, 1)
 
     def scale(self, inputs: Inputs) -> float:
         """What the factor is multiplied by in a case of these shapes."""
@@ -93,19 +103,69 @@ def gradient_tolerance(inputs: Inputs, expected: np.ndarray, eps: float) -> floa
     return CANCELLED * ROUNDINGS * eps * (1 + largest(inputs)) * scale
 
 
-def near(found: Any, expected: Any, tolerance: float) -> bool:
-    """Equal up to a tolerance, shape included; equal infinities are equal, a NaN is nothing's equal."""
+def near(found: Any, expected: Any, tolerance: float, wide: bool = False) -> bool:
+    """Equal up to a tolerance, shape included; equal infinities are equal, a NaN is nothing's equal.
+
+    Args:
+        wide: where the expected number is NaN, as of a mistake beyond the core, the found one is to be NaN or infinite.
+    """
     found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
     if found.shape != expected.shape:
         return False
     with np.errstate(invalid="ignore"):
-        return bool(np.all((found == expected) | (np.abs(found - expected) <= tolerance)))
+        same = (found == expected) | (np.abs(found - expected) <= tolerance)
+    return bool(np.all(same | (np.isnan(expected) & ~np.isfinite(found)) if wide else same))
 
 
 def scalar(answer: Answer, name: str) -> Any:
     """An output; a single number without its axes."""
     found = answer.value.get(name)
     return found.reshape(()) if found is not None and found.size == 1 else found
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The number of an answer that is furthest from what is due, by the largest number of its array.
+
+    Attributes:
+        where: "" for a value, else "gradient in scores".
+        error: relative; inf where found is not finite, or of another shape.
+    """
+
+    where: str
+    found: float
+    expected: float
+    error: float
+
+    def __str__(self) -> str:
+        of = f"the {self.where} is" if self.where else "it is"
+        return f"{of} {self.found:.6g} where {self.expected:.6g} is due"
+
+
+def worst(found: Answer, expected: Answer, values: bool = True) -> Entry:
+    """The worst entry of the values (unless `values` is False) and of the gradients that were given."""
+    pairs = [("", found.value.get(name, math.nan), right) for name, right in expected.value.items()] if values else []
+    ours = dict(leaves(expected.gradients))
+    pairs += [(f"gradient in {name}", g, ours[name]) for name, g in leaves(found.gradients)]
+    return max((_entry(where, theirs, right) for where, theirs, right in pairs), key=lambda entry: entry.error)
+
+
+def _entry(where: str, found: Any, expected: Any) -> Entry:
+    found, expected = np.asarray(shapeless(found, expected), np.float64), np.asarray(expected, np.float64)
+    if found.shape != expected.shape or not found.size:
+        return Entry(where, math.nan, math.nan, math.inf if found.size or expected.size else 0.0)
+    with np.errstate(invalid="ignore"):
+        away = np.where(found == expected, 0.0, np.abs(found - expected))
+    at = int(np.argmax(np.where(np.isnan(away), np.inf, away)))
+    error = float(away.flat[at]) / max(1 / expected.size, largest(expected))
+    if np.isinf(expected.flat[at]):
+        error = min(error, INFINITE)
+    return Entry(where, float(found.flat[at]), float(expected.flat[at]), math.inf if math.isnan(error) else error)
+
+
+def relative(found: Any, expected: Any) -> float:
+    """The largest difference by the largest number; where all are tiny by one sample's weight in a mean, 1/size."""
+    return _entry("", found, expected).error
 
 
 # ---- agreement in every number
@@ -126,7 +186,7 @@ def values_agree(form: Form, case: Observation, expected: Answer, eps: float = 0
         tolerance += WIDE * (1 + largest(expected.value))
     found, expected_value = (form.canonical(dict(answer.value)) for answer in (case.found, expected))
     one = {name: shapeless(found[name], expected_value[name]) for name in expected_value if name in found}
-    return all(name in one and near(one[name], expected_value[name], tolerance) for name in expected_value)
+    return all(name in one and near(one[name], expected_value[name], tolerance, wide) for name in expected_value)
 
 
 def shapeless(found: Any, expected_value: Any) -> Any:
@@ -151,6 +211,8 @@ def gradients_agree(
         expected_value = factor * np.asarray(ours[name], np.float64)
         if kinked:
             found, expected_value = found[alone[name]], expected_value[alone[name]]
+        if wide and not np.isfinite(expected_value).all():
+            continue  # where a value is NaN or infinite, frameworks differ in the gradient
         tolerance = gradient_tolerance(case.inputs, expected_value, eps) + (
             WIDE * max(1.0, largest(expected_value)) if wide else 0
         )
@@ -181,6 +243,8 @@ SCALES: dict[str, Callable[[dict[str, float]], float]] = {
     "1/L": lambda s: 1 / s["L"],
     "N·L": lambda s: s["N"] * s["L"],
     "1/(N·L)": lambda s: 1 / (s["N"] * s["L"]),
+    "τ": lambda s: s["τ"],
+    "1/τ": lambda s: 1 / s["τ"],
 }
 
 
@@ -190,11 +254,15 @@ def scale(scaling: str, inputs: Inputs) -> float:
 
 
 def shapes(inputs: Inputs) -> dict[str, float]:
-    """N and L of a case of scores or features."""
-    first = next(a for a in inputs.values() if isinstance(a, np.ndarray) and a.ndim)
+    """N and L of a case of scores or features (1 and 1 of numbers alone), and its temperature (1 for none)."""
+    first = next((a for a in inputs.values() if isinstance(a, np.ndarray) and a.ndim), np.zeros(1))
     is_matrix = first.ndim >= 2 and "scores" in inputs
     rest = first.shape[2:] if is_matrix else first.shape[1:]
-    return {"N": float(first.shape[0]), "L": float(math.prod(rest)) if rest else 1.0}
+    return {
+        "N": float(first.shape[0]),
+        "L": float(math.prod(rest)) if rest else 1.0,
+        "τ": float(inputs.get("temperature", 1.0)),
+    }
 
 
 def fit(form: Form, cases: list[Observation], expected: list[Answer], single: bool = False) -> Fit | None:
@@ -204,17 +272,17 @@ def fit(form: Form, cases: list[Observation], expected: list[Answer], single: bo
         expected: the candidate's answer to each case.
         single: allow the rounding of single precision everywhere.
     """
-    eps = 2.0**-23 if single else 0.0
+    eps = SINGLE if single else 0.0
     core = comparable(form, cases, expected)
     if not core:
         return None
     found = _objective(form, core, eps) if form.objective else _numbers(form, core, eps)
     if found is None:
         return None
+    found = replace(found, single=single or found.single)
     beyond = [(case, answer) for case, answer in zip(cases, expected, strict=True) if not case.core]
-    obeyed = [follows(form, case, answer, found) for case, answer in beyond]
-    wide = sum(obeyed) / len(obeyed) if obeyed else 1.0
-    return Fit(found.factor, found.scaling, found.constant, found.constants, wide, single)
+    departed = tuple(case for case, answer in beyond if not follows(form, case, answer, found))
+    return replace(found, beyond=len(beyond), departed=departed)
 
 
 def resembles(form: Form, case: Observation, expected: Answer, single: bool = False) -> bool:
@@ -236,7 +304,8 @@ def comparable(form: Form, cases: list[Observation], expected: list[Answer]) -> 
     core = [
         (case, answer) for case, answer in zip(cases, expected, strict=True) if case.core and not case.found.problem
     ]
-    if any(answer.problem for _, answer in core):
+    of = form.signature.main
+    if any(answer.problem or (form.objective and np.size(answer.value[of]) != 1) for _, answer in core):
         return None
     if not form.objective:
         return core
@@ -253,13 +322,16 @@ def _numbers(form: Form, core: list[tuple[Observation, Answer]], eps: float) -> 
 
 
 def _objective(form: Form, core: list[tuple[Observation, Answer]], eps: float) -> Fit | None:
-    if any(np.size(case.found.value[form.signature.main]) != 1 for case, _ in core):
+    of = form.signature.main
+    if any(np.size(a.value[of]) != 1 for case, answer in core for a in (case.found, answer)):
         return None
     ratios = _ratios(core) or _value_ratios(core)
     if not ratios:
         return Fit(1.0, "", "zero", (0.0,) * len(core)) if _numbers(form, core, eps) else None
     factor, scaling = _common_factor(ratios, [shapes(case.inputs) for case, _ in core], eps)
     if factor is None:
+        return None
+    if factor * form.sign < 0:
         return None
     factors = [factor * scale(scaling, case.inputs) for case, _ in core]
     for (case, answer), k in zip(core, factors, strict=True):
@@ -270,7 +342,7 @@ def _objective(form: Form, core: list[tuple[Observation, Answer]], eps: float) -
 
 def _with_constant(form: Form, core: list[tuple[Observation, Answer]], factor: float, scaling: str,
                    factors: list[float], eps: float) -> Fit | None:  # fmt: skip
-    rest, allowed, shape = [], [], []
+    rest, allowed, rounded = [], [], []
     for (case, answer), k in zip(core, factors, strict=True):
         found, expected = (float(scalar(a, form.signature.main)) for a in (case.found, answer))
         if not math.isfinite(found) or not math.isfinite(expected):
@@ -278,7 +350,7 @@ def _with_constant(form: Form, core: list[tuple[Observation, Answer]], factor: f
         rest.append(found - k * expected)
         unit = max(eps, epsilon(case.inputs, case.found))
         allowed.append(max(1.0, abs(k)) * value_tolerance(case.inputs, answer, unit))
-        shape.append(shape_key(case.inputs))
+        rounded.append(allowed[-1] + ROUNDED * SINGLE * (1 + largest(case.inputs) + abs(found)))
     more = [o for o in form.signature.outputs if o != form.signature.main]
     for case, answer in core:
         unit = max(eps, epsilon(case.inputs, case.found))
@@ -287,18 +359,30 @@ def _with_constant(form: Form, core: list[tuple[Observation, Answer]], factor: f
             return None
     if all(abs(r) <= a for r, a in zip(rest, allowed, strict=True)):
         return Fit(factor, scaling, "zero", tuple(rest))
-    groups: dict[Any, list[int]] = {}
-    for at, key in enumerate(shape):
-        groups.setdefault(key, []).append(at)
-    steady = all(
-        abs(rest[i] - rest[members[0]]) <= allowed[i] + allowed[members[0]]
-        for members in groups.values()
-        for i in members
-    )
+    if all(abs(r) <= a for r, a in zip(rest, rounded, strict=True)):
+        return Fit(factor, scaling, "zero", tuple(rest), single=True)
+    inputs = [case.inputs for case, _ in core]
+    steady = any(_steady(rest, allowed, [key(each) for each in inputs]) for key in (shape_key, _shapes_alone))
     constant = "shape" if steady else "varies"
     if constant == "varies" and not core[0][0].found.gradients:
         return None  # without a gradient nothing is left that agrees
     return Fit(factor, scaling, constant, tuple(rest))
+
+
+def _steady(rest: list[float], allowed: list[float], keys: list[Any]) -> bool:
+    """Whether a number is one for each key; false where no two cases of one key could contradict that."""
+    groups: dict[Any, list[int]] = {}
+    for at, key in enumerate(keys):
+        groups.setdefault(key, []).append(at)
+    return len(groups) < len(keys) and all(
+        abs(rest[i] - rest[members[0]]) <= allowed[i] + allowed[members[0]]
+        for members in groups.values()
+        for i in members
+    )
+
+
+def _shapes_alone(inputs: Inputs) -> Any:
+    return tuple(leaf.shape for _, leaf in leaves(inputs) if isinstance(leaf, np.ndarray) and leaf.ndim)
 
 
 def shape_key(inputs: Inputs) -> Any:
@@ -369,20 +453,20 @@ def _tidy(factor: float) -> float:
 
 def follows(form: Form, case: Observation, expected: Answer, fitted: Fit) -> bool:
     """Whether a case beyond the core follows too; a constant that depends on shapes is not asked for."""
-    if case.found.problem and not expected.problem:
-        return False
-    infinite = not form.signature.differentiate and any(np.isinf(leaf).any() for _, leaf in leaves(expected.value))
-    if expected.problem or not (infinite or within_range(expected)):
-        return True
+    if expected.problem or case.found.problem:
+        return bool(expected.problem)
+    eps = SINGLE if fitted.single else 0.0
     if not form.objective:
-        return agrees(form, case, expected, wide=True)
+        return agrees(form, case, expected, eps, wide=True)
+    if not within_range(expected):
+        return True
     k = fitted.factor * fitted.scale(case.inputs)
-    if not gradients_agree(case, expected, k, wide=True, kinked=fitted.kinked):
+    if not gradients_agree(case, expected, k, eps, wide=True, kinked=fitted.kinked):
         return False
     found, expected_value = (np.asarray(scalar(a, form.signature.main), np.float64) for a in (case.found, expected))
     if fitted.constant != "zero":
         return bool(np.isfinite(found).all() == np.isfinite(expected_value).all())
-    eps = epsilon(case.inputs, case.found)
+    eps = max(eps, epsilon(case.inputs, case.found))
     tolerance = value_tolerance(case.inputs, expected, eps) + WIDE * (1 + largest(expected.value))
     return near(found, k * expected_value, max(1.0, abs(k)) * tolerance)
 
@@ -395,6 +479,22 @@ def within_range(expected: Answer) -> bool:
     return True
 
 
+def due(form: Form, cases: list[Observation]) -> list[Observation]:
+    """The cases without those beyond the core where the reference itself has no number, or is at the end of its range."""
+    if form.reference is None:
+        return cases
+    beyond = [case for case in cases if not case.core]
+    keep = {id(case) for case, answer in zip(beyond, answers(form, form.reference, beyond), strict=True)
+            if not answer.problem and (within_range(answer) or _infinite(form, answer))}  # fmt: skip
+    return [case for case in cases if case.core or id(case) in keep]
+
+
+def _infinite(form: Form, answer: Answer) -> bool:
+    """Whether infinity is the right number, as of a divergence from what rules an outcome out."""
+    values = [leaf for _, leaf in leaves(answer.value)]
+    return not form.signature.differentiate and not any(np.isnan(v).any() for v in values)
+
+
 def answers(form: Form, function: Callable[[Inputs], Tree], cases: list[Observation]) -> list[Answer]:
     """A candidate's answers to the cases, each computed once; one that fails on a case has a problem there."""
     return [answer(form, function, case) for case in cases]
@@ -405,6 +505,6 @@ def answer(form: Form, function: Callable[[Inputs], Tree], case: Observation) ->
     if function not in case.known:
         try:
             case.known[function] = evaluate(function, form.signature, case.inputs)
-        except (ArithmeticError, AttributeError, IndexError, TypeError, ValueError) as error:
+        except (ArithmeticError, IndexError, ValueError) as error:
             case.known[function] = Answer(problem=str(error))
     return case.known[function]

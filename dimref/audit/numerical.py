@@ -9,12 +9,13 @@ from functools import partial
 
 import numpy as np
 
+from dimref.audit import matching
 from dimref.audit.answer import Answer, Inputs, Target
 from dimref.audit.answering import evaluate
 from dimref.audit.cases import Limits
 from dimref.audit.contract import Form, Sizes, Variant
 from dimref.audit.matching import Fit, epsilon, gradient_tolerance, largest, scalar, value_tolerance, within_range
-from dimref.trees import Tree, leaves
+from dimref.trees import Tree, leaves, map_tree
 
 LADDER = (
     1.0, 4.0, 8.0, 12.0, 16.0, 20.0, 30.0, 40.0, 60.0, 80.0, 95.0, 120.0, 200.0, 400.0, 680.0, 760.0, 1e3, 3e3, 1e4,
@@ -48,8 +49,11 @@ class Departure:
     dtype: str
     magnitude: float
     found: str
-    inputs: Inputs
-    answer: Answer
+    at: Callable[[float], Inputs]
+
+    @property
+    def inputs(self) -> Inputs:
+        return self.at(self.magnitude)
 
 
 Ask = Callable[[Inputs], Answer]
@@ -94,6 +98,42 @@ def name(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: Fit, dep
         if apart <= UNLIKE * len(become) and (other, unlike) < least:
             best, least = variant, (other, unlike)
     return best
+
+
+def worst(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: Fit,
+          departures: list[Departure]) -> tuple[Inputs, Answer]:  # fmt: skip
+    """Of the first departures and what follows at larger magnitudes, the one that is furthest off; the first of equals."""
+    trials = []
+    for departure in sorted(departures, key=lambda d: (d.magnitude, d.dtype)):
+        for magnitude in (departure.magnitude, *(m for m in LADDER if departure.magnitude < m <= form.range_to)):
+            inputs = departure.at(magnitude)
+            expected = evaluate(function, form.signature, inputs)
+            if not within_range(_main(form, expected)):
+                continue
+            found = ask(inputs)
+            ours = times(form, expected, fit.factor * fit.scale(inputs))
+            error = math.inf if found.problem else matching.worst(found, ours, fit.constant == "zero").error
+            if error == math.inf:
+                return inputs, found
+            trials.append((error, inputs, found))
+    _, inputs, found = max(trials, key=lambda trial: trial[0])
+    return inputs, found
+
+
+def times(form: Form, answer: Answer, k: float) -> Answer:
+    """An answer whose value and gradients are multiplied."""
+    of = form.signature.main
+    return Answer({**answer.value, of: k * answer.value[of]}, map_tree(lambda g: k * g, answer.gradients))
+
+
+def ends(form: Form, function: Callable[[Inputs], Tree], inputs: Inputs) -> bool:
+    """Whether some output of the quantity itself is at the end of its range, as a moving average of e^T is."""
+    return not within_range(evaluate(function, form.signature, inputs))
+
+
+def _main(form: Form, answer: Answer) -> Answer:
+    """The answer without the outputs that nothing is derived from."""
+    return Answer({form.signature.main: answer.value[form.signature.main]}, answer.gradients)
 
 
 def _becomes(form: Form, ask: Ask, fit: Fit, limits: Limits) -> list[str]:
@@ -204,8 +244,7 @@ def _between(form: Form, fit: Fit, ask: Ask, function: Callable[[Inputs], Tree],
             bad = middle
         else:
             good = middle
-    inputs = at(bad)
-    return Departure(pattern, dtype, bad, _departs(form, fit, ask, function, inputs, constant), inputs, ask(inputs))
+    return Departure(pattern, dtype, bad, _departs(form, fit, ask, function, at(bad), constant), at)
 
 
 def _rest(form: Form, fit: Fit, found: Answer, expected: Answer, inputs: Inputs) -> float:
@@ -220,7 +259,7 @@ def _departs(form: Form, fit: Fit, ask: Ask, function: Callable[[Inputs], Tree],
              constant: float) -> str:  # fmt: skip
     """What is wrong there; "" if nothing is, or if the quantity itself is at the end of its range."""
     expected = evaluate(function, form.signature, inputs)
-    if not within_range(expected):
+    if not within_range(_main(form, expected)):
         return ""
     found = ask(inputs)
     if found.problem:
@@ -258,7 +297,7 @@ def differences(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: F
     for dtype in ("float64", "float32"):
         rows = [
             row
-            for at in _patterns(form, _base(form, limits, dtype)).values()
+            for at in patterns(form, base_case(form, limits, dtype)).values()
             for row in _differences(form, ask, function, fit, at)
         ]
         worst: dict[float, float] = {}

@@ -16,7 +16,7 @@ from dimref.audit.matching import Fit, largest
 from dimref.audit.numerical import asker, differences
 from dimref.audit.report import pasted
 from dimref.audit.vectors import SUITE
-from dimref.audit.verdict import CONFORMS, CONVENTION, FAILED, MISTAKE
+from dimref.audit.verdict import CONFORMS, CONVENTION, FAILED, MISTAKE, WITHIN
 from dimref.laws import equations
 from dimref.plots.page import Markup, code, heat_map, line_chart, page, section, table, tag
 from dimref.trees import leaves
@@ -24,6 +24,7 @@ from dimref.trees import leaves
 SENTENCES = {
     CONFORMS: "conforms: it computes",
     CONVENTION: "follows another valid convention:",
+    WITHIN: "conforms within limits: it computes",
     MISTAKE: "makes a mistake:",
     FAILED: "could not be run:",
 }
@@ -39,7 +40,7 @@ def curve(report: Report) -> Curve:
     reference with its sign.
     """
     form, judgement = report.form, report.judgement
-    if not form.ranged or form.reference is None or report.verdict == FAILED:
+    if not (form.objective and form.ranged) or form.reference is None or report.verdict == FAILED:
         return {}
     candidate = judgement.candidate
     right = candidate is not None and candidate.role != "mistake" and (report.verdict != MISTAKE or bool(report.range))
@@ -76,10 +77,11 @@ def html(report: Report, checks: Mapping[str, Outcome], found: Curve, target: st
     title = f"{report.target.name}: {report.verdict}"
     words = SENTENCES.get(report.verdict, report.verdict + ":")
     sentence = f"{report.target.name} {words} {judgement.diagnosis.rstrip('.')}."
-    good = report.verdict in (CONFORMS, CONVENTION)
     parts = [
         tag(
-            "h1", tag("span", report.verdict.capitalize(), class_="good" if good else "bad"), f": {report.target.name}"
+            "h1",
+            tag("span", report.words.capitalize(), class_="good" if judgement.good else "bad"),
+            f": {report.target.name}",
         ),
         tag("p", sentence),
         *(tag("p", f"Also: {also}.") for also in judgement.also),
@@ -89,7 +91,7 @@ def html(report: Report, checks: Mapping[str, Outcome], found: Curve, target: st
     if judgement.consequence:
         parts.append(section("Consequence", tag("p", judgement.consequence)))
     if judgement.fix:
-        parts.append(section("Fix", code(judgement.fix) if "\n" in judgement.fix else tag("p", judgement.fix)))
+        parts.append(section("Fix", tag("p", judgement.fix), *_lines(report)))
     if report.verdict != FAILED:
         parts.append(section("Checks", _checks(checks), *_laws(report)))
     if found:
@@ -100,9 +102,18 @@ def html(report: Report, checks: Mapping[str, Outcome], found: Curve, target: st
         section("What it was held against", *_reference(report)),
         section("What was audited, and how", _how(report, target, seed)),
         *(section("Notes", tag("ul", *(tag("li", note) for note in report.notes))) for _ in report.notes[:1]),
-        section("The command", code(command)),
+        section("The command", code(command, wrap=True)),
     ]
     return page(title, *parts)
+
+
+def _lines(report: Report) -> list[Markup]:
+    """The line of the reference that the target has changed, as found and as it should be."""
+    candidate = report.judgement.candidate
+    if candidate is None or candidate.variant is None or candidate.variant.lines is None:
+        return []
+    before, after = candidate.variant.lines()
+    return [code(f"- {after}\n+ {before}")]
 
 
 def _checks(checks: Mapping[str, Outcome]) -> Markup:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from dimref.commands.options import set_threads
+from dimref.commands.options import folder_options, set_threads
 from dimref.distributed import launch
 from dimref.errors import DimrefError
 from dimref.training import choices
@@ -31,7 +31,18 @@ if TYPE_CHECKING:
     from dimref.training.task import Task
 
 # What may change when a run is resumed: how long it goes on, and how it is watched. Everything else is the run.
-RESUMABLE = ("epochs", "steps", "threads", "backend", "graph", "tf32", "data_dir", "log_every", "checkpoint_every")
+RESUMABLE = (
+    "epochs",
+    "steps",
+    "threads",
+    "backend",
+    "graph",
+    "tf32",
+    "data_dir",
+    "log_every",
+    "checkpoint_every",
+    "keep",
+)
 
 UNSHOWN = ("prior", "penalty", "loss")  # in progress, where there is room for what is maximized
 
@@ -47,6 +58,7 @@ def choice(name: str, values: tuple[str, ...], text: str) -> Callable[..., Any]:
 @click.option("--data-dir", metavar="PATH", help="Where the dataset's files lie (not for shapes).")
 @click.option("--limit", type=int, metavar="N", help="Train on at most N images.")
 @click.option("--noise", type=float, help="Pixel noise of shapes, as a standard deviation in [0, 1].  [default: 0.25]")
+@folder_options
 @choice("--backend", choices.BACKENDS, "CPU or CUDA GPU.  [default: numpy]")
 @click.option("--graph/--no-graph", default=True, help="On a GPU: replay the step as one CUDA graph.  [default: graph]")
 @click.option("--tf32", is_flag=True, help="On a GPU: matrix products of float32 rounded to TF32.")
@@ -80,6 +92,7 @@ def choice(name: str, values: tuple[str, ...], text: str) -> Callable[..., Any]:
     "--checkpoint-every", type=int, metavar="STEPS", help="Steps between checkpoints.  [default: 200; on a GPU 5000]"
 )
 @click.option("--ranks", type=click.IntRange(min=1), metavar="W", help="Share each batch among W processes, by MPI.")
+@choice("--keep", choices.KEPT, "The checkpoints at the end; best: without newest, no --resume.  [default: both]")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="Options from a run's config.json.")
 @click.option("--out", type=click.Path(path_type=Path), help="The run directory.  [default: runs/NAME-NNN]")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Continue a run that was stopped.")
@@ -129,7 +142,9 @@ def _train(
     else:
         stored = configs.read(config_file) if config_file else {}
         if typed.get("data") != stored.get("data") and "data" in typed:  # these belong to the other dataset
-            stored = {name: value for name, value in stored.items() if name not in ("data_dir", "noise")}
+            stored = {
+                name: value for name, value in stored.items() if name not in ("data_dir", "noise", "size", "skip_bad")
+            }
         config = Config(**{**PRESETS[preset or "dim-local"], **stored, **typed})
         _refuse_idle_options(config, typed)
         set_threads(config.threads or launch.threads())
@@ -147,6 +162,7 @@ def _refuse_idle_options(config: Config, typed: dict[str, Any]) -> None:
         "graph": config.backend == "numpy" and "--backend is numpy",
         "tf32": config.backend == "numpy" and "--backend is numpy",
         "noise": config.data != "shapes" and f"--data is {config.data}: only shapes are drawn with noise",
+        **dict.fromkeys(("size", "skip_bad"), config.data != "folder" and f"--data is {config.data}, not folder"),
         **dict.fromkeys(others, f"the method is {config.method}"),
     }
     for name, reason in idle.items():
@@ -161,9 +177,8 @@ def _start(config: Config, out: Path | None, plot: bool | None, quiet: bool) -> 
     from dimref.training.task import prepare
 
     world = mpi.world()
-
     with mpi.agreed(world):
-        task = prepare(config, world)
+        task = prepare(config, cache=(out.parent if out else Path("runs")) / run_directory.CACHE, world=world)
         _refuse_too_large(task)
         _refuse_missing_matplotlib(plot)
     _need_same(world, task, config)
@@ -202,7 +217,7 @@ def _continue(run: Path, typed: dict[str, Any], plot: bool | None, quiet: bool) 
     from dimref.training import checkpoint as checkpoints
     from dimref.training import metrics
     from dimref.training.files import replace
-    from dimref.training.run_directory import CONFIG, METRICS, NEWEST, locked
+    from dimref.training.run_directory import CACHE, CONFIG, METRICS, NEWEST, locked
     from dimref.training.state import restore
     from dimref.training.task import prepare
 
@@ -215,7 +230,7 @@ def _continue(run: Path, typed: dict[str, Any], plot: bool | None, quiet: bool) 
             checkpoint = checkpoints.newest(run)
             _refuse_other_run(run, typed, started_with, "; start a new run for another configuration")
             config = dataclasses.replace(started_with, **typed)
-            task = prepare(config, world)
+            task = prepare(config, cache=run.parent / CACHE, world=world)
             if checkpoint is not None:  # one that does not fit must not touch the run
                 of_checkpoint = dataclasses.asdict(checkpoint.config)
                 _refuse_other_run(run, of_checkpoint, started_with, "; the checkpoint is another run's")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from dimref.errors import DimrefError
 # How many processes a launcher started, and which of them this is: MPICH and what descends from it, Open MPI, Slurm's srun.
 COUNTS = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
 RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 ON_THIS_MACHINE = ("MPI_LOCALNRANKS", "OMPI_COMM_WORLD_LOCAL_SIZE", "SLURM_NTASKS_PER_NODE")
 
 
@@ -98,7 +100,10 @@ def run(arguments: list[str], count: int) -> int:
             f"--ranks: expected mpiexec and mpi4py, found no {missing}; install them with: pip install '.[mpi]'"
         )
     command = [program, "-n", str(count), sys.executable, "-m", "dimref", *arguments]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace") as launched:
+    ends_with_this = _ends_with_its_parent if sys.platform == "linux" else None
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, errors="replace", preexec_fn=ends_with_this
+    ) as launched:
         assert launched.stderr is not None
         while True:
             try:
@@ -118,6 +123,13 @@ def run(arguments: list[str], count: int) -> int:
                 "stands: go on with --resume"
             )
     return code
+
+
+def _ends_with_its_parent() -> None:
+    """Have the kernel send SIGTERM, on which the ranks save and end, where this process is killed."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _installed(package: str) -> bool:

@@ -35,21 +35,17 @@ def matching(pattern: str = "") -> tuple[Law, ...]:
     result = tuple(law for law in LAWS if fnmatchcase(law.name, f"*{pattern}*"))
     if not result:
         families = ", ".join(family.__name__.rsplit(".", 1)[-1] for family in FAMILIES)
-        raise DimrefError(
-            f"laws: expected part of a law's name (see --list) or a family of {families}, found {pattern!r}"
-        )
+        raise DimrefError(f"laws: expected part of a law's name (see --list) or one of {families}, found {pattern!r}")
     return result
 
 
 def check(pattern: str = "", backend: Backend = NUMPY, examples: int = 50, seed: int = 0) -> Iterator["Result"]:
-    """Try the matching laws one after the other; the same seed tries the same cases.
+    """Try the matching laws one by one, each when its result is requested; the same seed tries the same cases.
 
     Args:
         pattern: as for `matching`; every law if empty.
         backend: where the library's functions run; exact tables stay on the host, in float64.
         examples: cases of each law; a counter-law has one.
-    Returns:
-        An iterator of results, each computed when it is asked for.
     Raises:
         DimrefError: no law matches, or Hypothesis is not installed.
     """
@@ -59,8 +55,6 @@ def check(pattern: str = "", backend: Backend = NUMPY, examples: int = 50, seed:
     except ModuleNotFoundError as error:
         if error.name != "hypothesis":
             raise
-        raise DimrefError(
-            "check: expected Hypothesis, which draws and shrinks the cases, found it not installed; "
-            "install it with pip install 'dimref[check]'"
-        ) from None
+        cause = "expected Hypothesis, which draws and shrinks the cases, found it not installed"
+        raise DimrefError(f"check: {cause}; install it with pip install '.[check]'") from None
     return (search(law, backend, examples, seed) for law in chosen)

@@ -146,12 +146,9 @@ def jsd_below_empirical_divergence(case: Case, backend: Backend) -> Slack:
 
 
 def _shifted(rng: np.random.Generator, sizes: Sizes) -> Case:
-    shape = (sizes.n, sizes.n, sizes.locations)
-    return {
-        "scores": normal(rng, sizes, *shape),
-        "c": normal(rng, sizes, 1, sizes.n, sizes.locations),
-        "order": rng.permutation(sizes.n),
-    }
+    n, locations = sizes.n, sizes.locations
+    scores, c = normal(rng, sizes, n, n, locations), normal(rng, sizes, 1, n, locations)
+    return {"scores": scores, "c": c, "order": rng.permutation(n)}
 
 
 @law("identity", "DV(T + c) = DV(T)", _shifted, f"{BELGHAZI}, eq. (10)")
@@ -175,12 +172,10 @@ def infonce_ignores_a_function_of_y(case: Case, backend: Backend) -> Slack:
 @law("identity", "DV, JSD and InfoNCE ignore the order of the batch", _shifted, f"{OORD}, section 2.3")
 def bounds_ignore_the_order(case: Case, backend: Backend) -> Slack:
     """Rows and columns are permuted together, so that the diagonal stays the joint."""
-    order = case["order"]
-    values, permuted = (
-        [in_nats(backend, bound, scores) for bound in matrix_bounds()]
-        for scores in (case["scores"], case["scores"][np.ix_(order, order)])
-    )
-    return equal(permuted, values, rounding(case["scores"]))
+    scores, order = case["scores"], case["order"]
+    values = [in_nats(backend, bound, scores) for bound in matrix_bounds()]
+    permuted = [in_nats(backend, bound, scores[np.ix_(order, order)]) for bound in matrix_bounds()]
+    return equal(permuted, values, rounding(scores))
 
 
 @law("identity", "a bound on (N, L) scores is the mean over l of the bound on (N,)", mild_pairs, f"{HJELM}, eq. (6)")

@@ -65,15 +65,12 @@ def optimal(case: Case, bound: str) -> np.ndarray:
 
 def _baseline(case: Case) -> tuple[np.ndarray, np.ndarray]:
     """log a(y) of each pair of the population."""
-    log_a = np.broadcast_to(case["log_a"], case["critic"].shape)
-    joint, product = population(case, log_a)
-    return np.ascontiguousarray(joint), np.ascontiguousarray(product)
+    return population(case, np.broadcast_to(case["log_a"], case["critic"].shape).copy())
 
 
 def urn_with_baseline(rng: np.random.Generator, sizes: Sizes) -> Case:
     """An urn, an arbitrary critic and an arbitrary baseline."""
-    case = urn(rng, sizes)
-    return {**case, "log_a": mild(rng, sizes, 3)}
+    return {**urn(rng, sizes), "log_a": mild(rng, sizes, 3)}
 
 
 # ---- bounds on I and on JS, for every critic
@@ -125,16 +122,11 @@ def jsd_certifies_information(case: Case, backend: Backend) -> Slack:
 @law("identity", "DV(R) = NWJ(R + 1) = TUBA(R + log a, a) = 1 + E_P[R] − E_Q[e^R] = I", urn_with_baseline, TIGHT)
 def bounds_are_tight_at_their_critics(case: Case, backend: Backend) -> Slack:
     """T = −∞ where P = 0 < Q. TUBA at an arbitrary a(y)."""
-    ratio, dtype = optimal(case, "dv"), case["critic"].dtype
-    best = information.optimal_critic(table(case), "tuba", case["log_a"]).astype(dtype)
-    values = [
-        in_nats(backend, bounds.dv, *population(case, ratio)),
-        in_nats(backend, bounds.nwj, *population(case, optimal(case, "nwj"))),
-        in_nats(backend, bounds.tuba, *population(case, best), *_baseline(case)),
-        in_nats(backend, bounds.plug_in, *population(case, ratio)),
-    ]
-    truth = information.mutual_information(table(case))
-    return equal(values, [truth] * len(values), rounding(case["log_a"]))
+    best = {bounds.dv: "dv", bounds.nwj: "nwj", bounds.plug_in: "dv"}
+    values = [in_nats(backend, bound, *population(case, optimal(case, name))) for bound, name in best.items()]
+    of_tuba = information.optimal_critic(table(case), "tuba", case["log_a"]).astype(case["critic"].dtype)
+    values.append(in_nats(backend, bounds.tuba, *population(case, of_tuba), *_baseline(case)))
+    return equal(values, [information.mutual_information(table(case))] * 4, rounding(case["log_a"]))
 
 
 @law("identity", "JSD(R) = 2·JS(P‖Q)", urn, f"{NOWOZIN}, eq. (5)")
@@ -156,10 +148,8 @@ def small_urn(rng: np.random.Generator, sizes: Sizes) -> Case:
 @law("inequality", "E[InfoNCE_K(T)] ≤ E[InfoNCE_K(R)]", small_urn, f"{OORD}, section 2.3; {POOLE}, eq. (10)")
 def infonce_is_best_at_r(case: Case, backend: Backend) -> Slack:
     """Over all n^K batches. At R the classifier among the K candidates is the posterior itself."""
-    arbitrary, best = (
-        in_nats(backend, bounds.infonce, batches(case, critic, case["k"]))
-        for critic in (case["critic"], optimal(case, "infonce"))
-    )
+    critics = case["critic"], optimal(case, "infonce")
+    arbitrary, best = (in_nats(backend, bounds.infonce, batches(case, critic, case["k"])) for critic in critics)
     return at_most(arbitrary, best, rounding(case["critic"]))
 
 
@@ -175,21 +165,16 @@ def infonce_below_information(case: Case, backend: Backend) -> Slack:
 @law("inequality", "E[InfoNCE_K(R)] ≤ E[InfoNCE_{K+1}(R)]", small_urn, f"{OORD}, section 2.3")
 def infonce_rises_with_k_at_r(case: Case, backend: Backend) -> Slack:
     """At R alone: for a fixed other critic it need not (see the counter-laws)."""
-    fewer, more = (
-        in_nats(backend, bounds.infonce, batches(case, optimal(case, "infonce"), k)) for k in (case["k"], case["k"] + 1)
-    )
-    return at_most(fewer, more, rounding(np.ones(1, case["critic"].dtype)))
+    critic, k = optimal(case, "infonce"), case["k"]
+    fewer, more = (in_nats(backend, bounds.infonce, batches(case, critic, count)) for count in (k, k + 1))
+    return at_most(fewer, more, rounding(np.ones(1, critic.dtype)))
 
 
 def covered_urn(rng: np.random.Generator, sizes: Sizes) -> Case:
     """An urn of four to six pairs of bits in which every pair occurs, so that R is finite, and K from 2 to 4."""
     more = rng.integers(2, size=(2, sizes.n // 3))
-    return {
-        "x": np.concatenate([[0, 0, 1, 1], more[0]]),
-        "y": np.concatenate([[0, 1, 0, 1], more[1]]),
-        "critic": normal(rng, sizes, 2, 2),
-        "k": 2 + sizes.locations % 3,
-    }
+    x, y = np.concatenate([[0, 0, 1, 1], more[0]]), np.concatenate([[0, 1, 0, 1], more[1]])
+    return {"x": x, "y": y, "critic": normal(rng, sizes, 2, 2), "k": 2 + sizes.locations % 3}
 
 
 @law("inequality", "I ≤ E[leave-one-out(R + c(y))]", covered_urn, f"{POOLE}, section 2 (leave one out upper bound)")
@@ -312,8 +297,6 @@ def certified_below_information(case: Case, backend: Backend) -> Slack:
 def divergence_below_its_ceiling(case: Case, backend: Backend) -> Slack:
     """Jensen on the convex g(r) = (1 + e^−r) log(1 + e^−r) + r e^−r."""
     js, truth = divergence(case), information.mutual_information(table(case))
-    ceiling = information.js_from_information(truth)
-    certified = information.information_from_js(js)
-    return tightest(
-        at_most(js, ceiling, 1e-12), at_most(ceiling, math.log(2) / 2 * truth, 1e-12), at_most(certified, truth, 1e-6)
-    )
+    ceiling, certified = information.js_from_information(truth), information.information_from_js(js)
+    below = at_most([js, ceiling], [ceiling, math.log(2) / 2 * truth], 1e-12)
+    return tightest(below, at_most(certified, truth, 1e-6))

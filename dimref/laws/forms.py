@@ -89,10 +89,8 @@ def smile_is_dv_until_it_clips(case: Case, backend: Backend) -> Slack:
     top, tolerance = float(above.max()), rounding(joint, product)
     unclipped = in_nats(backend, lambda j, p: bounds.smile(j, p, top), joint, product)
     clipped = in_nats(backend, lambda j, p: bounds.smile(j, p, 0.5 * top), joint, above)
-    return tightest(
-        equal(unclipped, in_nats(backend, bounds.dv, joint, product), tolerance),
-        at_most(in_nats(backend, bounds.dv, joint, above), clipped, tolerance),
-    )
+    dv, dv_above = (in_nats(backend, bounds.dv, joint, scores) for scores in (product, above))
+    return tightest(equal(unclipped, dv, tolerance), at_most(dv_above, clipped, tolerance))
 
 
 # ---- negatives
@@ -136,10 +134,8 @@ def _extreme(rng: np.random.Generator, sizes: Sizes) -> Case:
 @law("identity", "DV, JSD and InfoNCE at T = ±1e4 in float32 are those of float64", _extreme, f"{HJELM}, eq. (4)")
 def bounds_are_finite_at_1e4(case: Case, backend: Backend) -> Slack:
     """By logsumexp and logaddexp; a bare log(mean(exp T)) gives inf, 1 + e^T too."""
-    narrow, wide = (
-        [in_nats(backend, bound, scores) for bound in matrix_bounds()]
-        for scores in (case["scores"], case["scores"].astype(np.float64))
-    )
+    narrow = [in_nats(backend, bound, case["scores"]) for bound in matrix_bounds()]
+    wide = [in_nats(backend, bound, case["scores"].astype(np.float64)) for bound in matrix_bounds()]
     return tightest(equal(narrow, wide, rounding(case["scores"])), at_most(np.abs([narrow, wide]), 1e5, 0.0))
 
 

@@ -21,11 +21,8 @@ def covariance(rng: np.random.Generator, sizes: Sizes) -> Case:
     a = rng.standard_normal((d, d))
     units = np.where(np.arange(d) < sizes.n, min(max(sizes.scale, 0.1), 10.0), 1.0)
     rotation, _ = np.linalg.qr(rng.standard_normal((sizes.n, sizes.n)))
-    return {
-        "cov": (a @ a.T / d + 0.1 * np.eye(d)) * units * units[:, None],
-        "dim_x": sizes.n,
-        "mix": rotation * rng.uniform(0.5, 2.0, sizes.n),
-    }
+    cov = (a @ a.T / d + 0.1 * np.eye(d)) * units * units[:, None]
+    return {"cov": cov, "dim_x": sizes.n, "mix": rotation * rng.uniform(0.5, 2.0, sizes.n)}
 
 
 def correlated(rng: np.random.Generator, sizes: Sizes) -> Case:

@@ -195,13 +195,10 @@ def encoder_moves_toward_the_prior(case: Case, backend: Backend) -> Slack:
         "second": {"w": np.ones((2 * d, 1)), "b": np.zeros(1)},
         "score": {"w": -np.ones((1, 1)), "b": np.ones(1)},
     }
-    slacks = []
-    for prior_loss in ("minimax", "non-saturating"):
-        slope = _play({**parameters, **case, "prior": "gaussian", "prior_loss": prior_loss}, backend, "both")["y"]
-        after = np.abs(case["y"] - 0.1 * slope)
-        slacks.append(at_most(after, np.abs(case["y"]), 0.0))
-        slacks.append(at_most(1e-9, np.abs(slope), 0.0))  # and it does change
-    return tightest(*slacks)
+    games = [{**parameters, **case, "prior": "gaussian", "prior_loss": k} for k in ("minimax", "non-saturating")]
+    slopes = np.stack([_play(game, backend, "both")["y"] for game in games])
+    nearer = at_most(np.abs(case["y"] - 0.1 * slopes), np.abs(case["y"]), 0.0)
+    return tightest(nearer, at_most(1e-9, np.abs(slopes), 0.0))  # and it does change
 
 
 # ---- the objective

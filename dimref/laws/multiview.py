@@ -122,7 +122,7 @@ def clipping_bounds_the_loss(case: Case, backend: Backend) -> Slack:
 # ---- the same thing written out
 
 
-@law("identity", "a direction in blocks = −mean log softmax, by a double loop, + λ·mean s²", _mild_direction,
+@law("identity", "a direction's loss = −mean log softmax, by a double loop, + λ·mean s²", _mild_direction,
      f"{BACHMAN}, eq. (1) and section 3.3")  # fmt: skip
 def direction_is_the_double_loop(case: Case, backend: Backend) -> Slack:
     """Every anchor, every location of its own image, every location of every other image; and as InfoNCE."""

@@ -47,10 +47,8 @@ def _windows(rng: np.random.Generator, sizes: Sizes) -> Case:
 @law("identity", "⟨im2col x, g⟩ = ⟨x, col2im g⟩", _windows, f"{DUMOULIN}, section 4.1")
 def im2col_and_col2im_are_adjoint(case: Case, backend: Backend) -> Slack:
     """A gather and its scatter: a linear map and its transpose."""
-    geometry = case["kernel"], case["stride"], case["padding"]
-    return _adjoint(
-        case, backend, lambda x: ops.im2col(x, *geometry), lambda g: ops.col2im(g, case["x"].shape, *geometry)
-    )
+    shape, geometry = case["x"].shape, (case["kernel"], case["stride"], case["padding"])
+    return _adjoint(case, backend, lambda x: ops.im2col(x, *geometry), lambda g: ops.col2im(g, shape, *geometry))
 
 
 def _broadcast(rng: np.random.Generator, sizes: Sizes) -> Case:
@@ -62,9 +60,8 @@ def _broadcast(rng: np.random.Generator, sizes: Sizes) -> Case:
 @law("identity", "⟨broadcast x, g⟩ = ⟨x, sum_to g⟩", _broadcast, f"{BAYDIN}, section 3.2")
 def broadcast_and_sum_are_adjoint(case: Case, backend: Backend) -> Slack:
     """What is repeated forward is added up backward: new axes, and axes of size 1."""
-    return _adjoint(
-        case, backend, lambda x: ops.broadcast_to(x, case["g"].shape), lambda g: ops.sum_to(g, case["x"].shape)
-    )
+    small, big = case["x"].shape, case["g"].shape
+    return _adjoint(case, backend, lambda x: ops.broadcast_to(x, big), lambda g: ops.sum_to(g, small))
 
 
 def _rows(rng: np.random.Generator, sizes: Sizes) -> Case:
@@ -75,10 +72,8 @@ def _rows(rng: np.random.Generator, sizes: Sizes) -> Case:
 @law("identity", "⟨x[index], g⟩ = ⟨x, scatter_add g⟩", _rows, f"{BAYDIN}, section 3.2")
 def gather_and_scatter_are_adjoint(case: Case, backend: Backend) -> Slack:
     """Rows that are taken twice get both gradients, rows never taken get 0."""
-    index = backend.to_device(case["index"])
-    return _adjoint(
-        case, backend, lambda x: ops.gather(x, index), lambda g: ops.scatter_add(g, index, case["x"].shape[0])
-    )
+    index, rows = backend.to_device(case["index"]), len(case["x"])
+    return _adjoint(case, backend, lambda x: ops.gather(x, index), lambda g: ops.scatter_add(g, index, rows))
 
 
 def _window(rng: np.random.Generator, sizes: Sizes) -> Case:
@@ -157,12 +152,8 @@ def transposed_convolution_is_adjoint(case: Case, backend: Backend) -> Slack:
 def _batch(rng: np.random.Generator, sizes: Sizes) -> Case:
     sizes = double(sizes)
     x = normal(rng, sizes, sizes.n + 2, sizes.m) * rng.uniform(1.0, 3.0, sizes.m) + rng.standard_normal(sizes.m)
-    return {
-        "x": x,
-        "g": normal(rng, sizes, *x.shape),
-        "gain": rng.uniform(0.5, 2.0, sizes.m),
-        "shift": rng.standard_normal(sizes.m),
-    }
+    g, gain, shift = normal(rng, sizes, *x.shape), rng.uniform(0.5, 2.0, sizes.m), rng.standard_normal(sizes.m)
+    return {"x": x, "g": g, "gain": gain, "shift": shift}
 
 
 @law("identity", "batch norm: mean = shift, variance = gain²·σ²/(σ² + ε)", _batch, "arXiv 1502.03167, algorithm 1")
@@ -224,12 +215,8 @@ def logsumexp_lies_above_the_maximum(case: Case, backend: Backend) -> Slack:
     x, host, slacks = backend.to_device(case["x"]), case["x"].astype(np.float64), []
     tolerance = rounding(case["x"])
     for axis in (0, 1, None):
-        result = np.asarray(backend.to_host(ops.logsumexp(x, axis)), np.float64)
-        means = [np.asarray(backend.to_host(f(x, axis)), np.float64) for f in (ops.mean, ops.logmeanexp)]
-        count = host.size if axis is None else host.shape[axis]
-        slacks += [
-            at_most(host.max(axis=axis), result, tolerance),
-            at_most(result, host.max(axis=axis) + math.log(count), tolerance),
-            at_most(means[0], means[1], tolerance),
-        ]
+        functions = ops.logsumexp, ops.mean, ops.logmeanexp
+        result, mean, exponential = (np.asarray(backend.to_host(f(x, axis)), np.float64) for f in functions)
+        top, count = host.max(axis=axis), host.size if axis is None else host.shape[axis]
+        slacks.append(at_most([top, result, mean], [result, top + math.log(count), exponential], tolerance))
     return tightest(*slacks)

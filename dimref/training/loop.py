@@ -232,11 +232,12 @@ def _end_epoch(task: Task, run: Path, state: State, epoch: int, held_out: dict[s
     better = value > state.best
     state.best = value if better else state.best
     line = {"step": state.step, "epoch": epoch, "held_out_nats": held_out, "bound": value, "best": better}
+    kept = better and task.config.keep != "newest"
 
     def write() -> None:
         metrics.append(run / METRICS, {"kind": "epoch", **line})
-        save(task, run / (BEST if better else NEWEST), state)
-        if better:
+        save(task, run / (BEST if kept else NEWEST), state)
+        if kept:
             copy(run / BEST, run / NEWEST)
 
     task.once(write)

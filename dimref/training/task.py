@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,27 @@ from dimref.training.method import METHODS, AnyLayout, AnyObjective, Method
 from dimref.trees import Array, Tree
 
 HELD_OUT = 512  # images held out of training for the held-out bound, at most a tenth
+CHUNK = 4096  # images of which the checksum is computed at once
 INIT, ORDER, STEP, HELD = range(4)  # streams of randomness
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some images of a mapped file, which are read where they are used: (n, H, W, C) uint8."""
+
+    images: np.ndarray
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, places: Any) -> np.ndarray:
+        return np.asarray(self.images[self.rows[places]])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As of an array that has these images alone."""
+        return (len(self.rows), *self.images.shape[1:])
 
 
 @dataclass(frozen=True)
@@ -38,8 +59,9 @@ class Task:
     layout: AnyLayout
     backend: Backend
     source: str
-    images: np.ndarray  # (n, H, W, C) uint8, to train on
+    images: np.ndarray | Rows  # (n, H, W, C) uint8, to train on
     held_out: np.ndarray  # (h, H, W, C) uint8, for the held-out bound
+    notes: tuple[str, ...] = ()  # on the data, for people
     world: World | None = None  # the ranks of mpiexec, None for one process
 
     @property
@@ -84,7 +106,10 @@ class Task:
     @cached_property
     def fingerprint(self) -> str:
         """Identifies the images: their count, size and checksum."""
-        total = zlib.crc32(self.held_out.data, zlib.crc32(self.images.data))
+        total = 0
+        for images in (self.images, self.held_out):
+            for start in range(0, len(images), CHUNK):
+                total = zlib.crc32(np.ascontiguousarray(images[start : start + CHUNK]).data, total)
         return f"{len(self.images)} of {'×'.join(map(str, self.images.shape[1:]))}, CRC {total:08x}"
 
     @property
@@ -98,15 +123,20 @@ class Task:
         return min(self.config.batch_size, len(self.held_out))
 
 
-def prepare(config: Config, world: World | None = None) -> Task:
+def prepare(
+    config: Config, dataset: Dataset | None = None, cache: Path | None = None, world: World | None = None
+) -> Task:
     """Load the data and work out the sizes.
 
+    Args:
+        dataset: the images, where they are not to be read. cache: as in `data.load`.
     Raises:
         DimrefError: the backend, the data or their combination with the configuration cannot work.
     """
     backend = get_backend(config.backend, config.tf32)
     most = None if config.limit is None else config.limit + HELD_OUT
-    dataset = data.load(config.data, "train", config.data_dir, most, config.noise)
+    if dataset is None:
+        dataset = data.load(config.data, "train", config.data_dir, most, **config.reading, cache=cache)
     layout = layout_of(dataset, config)
     images, source = dataset.images, dataset.source
     held_out = _held_out_indices(len(images))
@@ -124,7 +154,8 @@ def prepare(config: Config, world: World | None = None) -> Task:
             f"--ranks: expected at most {most_ranks}, an image of each batch for every rank ({config.batch_size} in a batch, "
             f"{len(held_out)} held out), found {world.size}"
         )
-    return Task(config, config.objective(), layout, backend, source, images[training], images[held_out], world)
+    chosen = Rows(images, training) if isinstance(images, np.memmap) else images[training]
+    return Task(config, config.objective(), layout, backend, source, chosen, images[held_out], dataset.notes, world)
 
 
 def layout_of(dataset: Dataset, config: Config) -> AnyLayout:
@@ -136,7 +167,9 @@ def layout_of(dataset: Dataset, config: Config) -> AnyLayout:
     _, high, wide, channels = dataset.images.shape
     method = METHODS[config.method]
     if high != wide:
-        raise DimrefError(f"{dataset.source}: expected square images, found {high}×{wide}; crop or resize them first")
+        raise DimrefError(
+            f"{dataset.source}: expected square images, found {high}×{wide}; use --size N for a folder, or crop them"
+        )
     try:
         return method.layout(high, channels, *(getattr(config, name) for name in method.widths))
     except ValueError as error:

@@ -72,7 +72,9 @@ def facts(entry: dict[str, Any], target: Any) -> list[str]:
             try:
                 value, gradients = evaluate(entry, target, inputs)
             except Exception as error:  # another's code: whatever it raises is the fact
-                departing.append((np.inf, f"{label}: {type(error).__name__}: {(str(error).splitlines() or [''])[0][:90]}"))
+                departing.append(
+                    (np.inf, f"{label}: {type(error).__name__}: {(str(error).splitlines() or [''])[0][:90]}")
+                )
                 continue
             single = [float(np.abs(x).max()) for x in inputs.values() if getattr(x, "dtype", None) == np.float32]
             close = max(CLOSE, 4 * 2**-23 * max(single, default=0.0))

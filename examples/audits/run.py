@@ -153,7 +153,7 @@ def environment(folder: Path) -> Path:
         plain = [line for name, line in MANIFEST["packages"].items() if name not in apart]
         for words in ([*plain, *MANIFEST["also"]], ["--no-deps", *(MANIFEST["packages"][name] for name in apart)]):
             print(f"installing {' '.join(words)}", flush=True)
-            if subprocess.run([str(python), "-m", "pip", "install", "-q", *words], check=False).returncode:
+            if subprocess.run([str(python), "-m", "pip", "install", "-qq", *words], check=False).returncode:
                 raise Failed("pip could not install them: is there a network? The lines above have its reason")
         done.write_text(wanted)
     return python

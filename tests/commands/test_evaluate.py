@@ -41,7 +41,7 @@ def train(narrow, tmp_path):
 
 
 @pytest.fixture
-def undrawn(monkeypatch):
+def no_picture(monkeypatch):
     monkeypatch.setattr(plots, "accuracies", lambda run, title: run / "accuracies.png")
 
 
@@ -94,7 +94,7 @@ def test_without_options_two_probes_and_three_measures_stand_beside_their_baseli
     assert not list(run.glob(".*"))
 
 
-def test_the_file_says_what_was_judged_on_what(run, undrawn):
+def test_the_file_says_what_was_judged_on_what(run, no_picture):
     _, content = evaluated(run, *QUICK, "--seeds", 2)
     assert content["checkpoint"] == str(run / "newest.npz")
     assert (content["step"], content["seeds"], content["left_out"]) == (3, [0, 1], {})
@@ -129,7 +129,7 @@ def test_a_measure_above_what_the_sample_certifies_is_marked(run, monkeypatch):
     assert re.search(r"NDM, nats +trained +5.000  above 4.094", text)
 
 
-def test_seeds_begin_with_the_runs_and_give_mean_and_deviation(train, undrawn):
+def test_seeds_begin_with_the_runs_and_give_mean_and_deviation(train, no_picture):
     run = train("--seed", 7)
     text, content = evaluated(run, "--probe", "linear,knn", "--measures", "none", "--seeds", 3, "--limit", 50)
     assert content["seeds"] == [7, 8, 9]
@@ -142,7 +142,7 @@ def test_seeds_begin_with_the_runs_and_give_mean_and_deviation(train, undrawn):
     assert max(map(len, text.splitlines())) <= 100 + len(str(run))
 
 
-def test_train_and_evaluate_print_the_same_linear_probe(train, images, tmp_path, undrawn):
+def test_train_and_evaluate_print_the_same_linear_probe(train, images, tmp_path, no_picture):
     result = tiny_runs.invoke(*tiny_runs.small(images, "--out", tmp_path / "loud", "--no-plot"))
     text, _ = evaluated(tmp_path / "loud", *QUICK)
 
@@ -153,14 +153,14 @@ def test_train_and_evaluate_print_the_same_linear_probe(train, images, tmp_path,
     assert len(rows(text)) == 3
 
 
-def test_the_same_command_writes_the_same_file(run, undrawn):
+def test_the_same_command_writes_the_same_file(run, no_picture):
     evaluated(run, "--probe", "linear,mlp", "--measures", "mine,ndm")
     first = (run / "evaluation.json").read_bytes()
     evaluated(run, "--probe", "mlp, linear", "--measures", "ndm,mine")
     assert (run / "evaluation.json").read_bytes() == first
 
 
-def test_json_alone_is_alone_and_a_file_stands_beside_the_table(run, tmp_path, undrawn):
+def test_json_alone_is_alone_and_a_file_stands_beside_the_table(run, tmp_path, no_picture):
     alone = tiny_runs.invoke("evaluate", run, *QUICK, "--json")
     assert json.loads(alone.stdout) == json.loads((run / "evaluation.json").read_text())
     text, content = evaluated(run, *QUICK, "--json", tmp_path / "there.json")
@@ -168,7 +168,7 @@ def test_json_alone_is_alone_and_a_file_stands_beside_the_table(run, tmp_path, u
     assert "linear" in text
 
 
-def test_progress_is_told_on_the_error_stream(run, undrawn):
+def test_progress_is_told_on_the_error_stream(run, no_picture):
     result = tiny_runs.invoke("evaluate", run, *QUICK, "--features", "y")
     lines = result.stderr.splitlines()
     assert [line.split("  ")[:2] for line in lines] == [
@@ -178,20 +178,20 @@ def test_progress_is_told_on_the_error_stream(run, undrawn):
     ]
 
 
-def test_only_the_columns_asked_for_are_shown(run, undrawn):
+def test_only_the_columns_asked_for_are_shown(run, no_picture):
     text, content = evaluated(run, *QUICK, "--features", "y,conv")
     assert "conv      y" in text
     assert {cell["feature"] for cell in content["results"]} == {"conv", "y", "pixels"}
 
 
-def test_other_data_and_the_best_checkpoint(run, tmp_path, undrawn):
+def test_other_data_and_the_best_checkpoint(run, tmp_path, no_picture):
     other = tiny_runs.write_npz(tmp_path / "other.npz", n=45, side=12)
     text, content = evaluated(run, *QUICK, "--data-dir", other, "--checkpoint", "best")
     assert content["data"]["train_count"] == 45
     assert f"{run / 'best.npz'}, step 3" in text
 
 
-def test_the_runs_limit_holds_for_training_images_unless_said(train, undrawn):
+def test_the_runs_limit_holds_for_training_images_unless_said(train, no_picture):
     run = train("--limit", 30)
     assert evaluated(run, *QUICK)[1]["data"]["train_count"] == 30
     assert evaluated(run, *QUICK, "--limit", 50)[1]["data"]["train_count"] == 50
@@ -210,7 +210,7 @@ def test_without_labels_only_measures_remain(train):
     assert "by chance" not in text
 
 
-def test_what_small_images_and_small_sets_do_not_allow_is_left_out(train, undrawn):
+def test_what_small_images_and_small_sets_do_not_allow_is_left_out(train, no_picture):
     run = train(n=60, side=8)
     text, content = evaluated(run)
     assert content["left_out"] == {
@@ -244,7 +244,7 @@ ONE_CLASS = {"labels": np.zeros(120, np.int64)}
         (("--measures", "fid"), "--measures: expected some of mine, ndm, ms-ssim, or none"),
         (("--features", "pixels"), "--features: expected some of conv, fc, y, with commas between, found 'pixels'"),
         (("--features", "none"), "--features: expected some of conv, fc, y"),
-        (("--probe", "none", "--measures", "none"), "found none (none asked for)"),
+        (("--probe", "none", "--measures", "none"), "found none (none requested)"),
         (("--probe", "none", "--features", "y"), "--features: has no effect, since there is no probe; leave it out"),
         (("--limit", 0), "--limit: expected a number of at least 1, found 0"),
         (("--limit", 9, "--probe", "knn"), "--probe knn: 9 training images are too few, 10 are the least; leave it out"),
@@ -276,7 +276,7 @@ def test_scikit_learn_is_missed_in_one_line(run, monkeypatch):
     line = tiny_runs.refused("evaluate", run, "--probe", "linear,svm")
     assert line == (
         "dimref: --probe svm: expected scikit-learn, found it not installed; install it with "
-        "pip install 'dimref[eval]'; leave it out"
+        "pip install '.[eval]'; leave it out"
     )
     evaluated(run, *QUICK)
 

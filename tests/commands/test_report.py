@@ -48,7 +48,7 @@ def test_the_ceiling_is_of_the_held_out_batch_where_that_is_smaller(printed):
 
 
 def test_the_prior_is_printed_beside_its_equilibrium(printed):
-    assert printed()[0]["prior"].endswith("nats, -1.386 when y cannot be told from the prior")
+    assert printed()[0]["prior"].endswith("nats, -1.386 where y cannot be distinguished from the prior")
 
 
 def test_all_locations_is_printed_with_what_it_certifies(printed):
@@ -138,7 +138,7 @@ def test_a_picture_that_was_asked_for_without_matplotlib_is_refused_before_the_t
     monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
     path = tiny_runs.write_npz(tmp_path / "images.npz")
     line = tiny_runs.refused(*tiny_runs.small(path, "--out", tmp_path / "run", "--plot"))
-    assert "install it with pip install 'dimref[plot]'" in line
+    assert "install it with pip install '.[plot]'" in line
     assert not (tmp_path / "run").exists()
 
 

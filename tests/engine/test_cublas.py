@@ -100,32 +100,19 @@ LAYOUTS = ["rows", "columns", "part", "part of columns", "every second", "repeat
     seed=st.integers(0, 2**32),
     how=st.tuples(st.sampled_from(LAYOUTS), st.sampled_from(LAYOUTS)),
     dtype=st.sampled_from([np.float32, np.float64]),
+    onto=st.booleans(),
 )
-def test_products_of_every_layout(library, sizes, seed, how, dtype):
+def test_products_of_every_layout_and_onto_what_is_there(library, sizes, seed, how, dtype, onto):
     cublas, _ = opened(library)
     rng, (m, k, n) = np.random.default_rng(seed), sizes
     x, y = laid_out(rng, m, k, dtype, how[0]), laid_out(rng, k, n, dtype, how[1])
-    before = library.products()
-    out = cublas.matmul(x, y)
+    there = laid_out(rng, m, n, dtype, "rows") if onto else None
+    expected, before = np.asarray(x) @ np.asarray(y) + (np.array(there) if onto else 0), library.products()
+    out = cublas.matmul(x, y, there)
     assert library.products() == before + 1
+    assert (out is there) == onto
     assert (out.shape, out.dtype) == ((m, n), dtype)
-    np.testing.assert_allclose(out, np.asarray(x) @ np.asarray(y), rtol=1e-5, atol=1e-5)
-
-
-@given(
-    sizes=st.tuples(*[st.integers(1, 6)] * 3),
-    seed=st.integers(0, 2**32),
-    how=st.tuples(st.sampled_from(LAYOUTS), st.sampled_from(LAYOUTS)),
-)
-def test_products_onto_what_is_there(library, sizes, seed, how):
-    cublas, _ = opened(library)
-    rng, (m, k, n) = np.random.default_rng(seed), sizes
-    x, y = laid_out(rng, m, k, np.float32, how[0]), laid_out(rng, k, n, np.float32, how[1])
-    onto = laid_out(rng, m, n, np.float32, "rows")
-    expected, before = np.array(onto) + np.asarray(x) @ np.asarray(y), library.products()
-    assert cublas.matmul(x, y, onto) is onto
-    assert library.products() == before + 1
-    np.testing.assert_allclose(onto, expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("how", ["columns", "part"])

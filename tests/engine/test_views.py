@@ -15,9 +15,11 @@ def test_a_block_has_at_most_so_many_images(monkeypatch, block, sizes):
     images = rng.uniform(-1, 1, (5, 32, 32, 1)).astype(np.float32)
     view, _ = augmentation.draw_views(rng, 5, 32, "crop")
     parameters, _ = encoder.init_encoder(rng, layout)
-    for name, constant in (("_plain_view", "AUGMENTED_IMAGES"), ("_plain_map", "LARGEST_MAP_IMAGES")):
-        plain = getattr(views, name)
-        monkeypatch.setattr(views, name, lambda *a, plain=plain, **k: seen.append(len(image_of(a))) or plain(*a, **k))
+    for place, constant in ((objective.augmented, "AUGMENTED_IMAGES"), (encoder.largest_map, "LARGEST_MAP_IMAGES")):
+        plain = place.plain
+        monkeypatch.setattr(
+            place, "plain", lambda *a, plain=plain, **k: seen.append(len(image_of(a))) or plain(*a, **k)
+        )
         monkeypatch.setattr(views, constant, block)
     with shared(monkeypatch, 1):
         objective.augmented(images, view)

@@ -1,6 +1,6 @@
 """Mutation score of modules, each by its own test file: `python tests/mutation/run.py bounds negatives`.
 
-Cosmic Ray plants the mutants in a copy of the tree and keeps the results, in `build/mutation/<module>.sqlite`. A run that
+Cosmic Ray makes the mutants in a copy of the tree and keeps the results, in `build/mutation/<module>.sqlite`. A run that
 was cut short goes on where it stopped; survivors are tried again, since a new test may kill them; a changed module
 starts anew. Where Cosmic Ray would start Python for every mutant, this forks a process that has NumPy and pytest loaded.
 """

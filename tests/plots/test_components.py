@@ -66,8 +66,8 @@ def test_classes_have_their_own_look_and_what_is_beyond_ten_is_grey(tmp_path, dr
     assert axes.get_ylabel() == f"component 2 of y ({100 * shares[1]:.1f} % of its variance)"
 
 
-def test_unlabelled_images_are_grey_points(tmp_path, drawn):
+def test_unlabelled_images_are_grey_points(tmp_path, undrawn):
     plots.components(tmp_path, draw(), np.full(50, -1), (), "title")
-    axes = drawn[0].axes[0]
+    axes = undrawn[0].axes[0]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["no labels"]
     assert "means" not in axes.get_title()

@@ -72,10 +72,10 @@ def test_rows_show_the_query_and_its_nearest_in_each_space(tmp_path, drawn, chan
                       f"nearest in pixels: {share[1]:.0f} % share the class"]  # fmt: skip
 
 
-def test_unlabelled_images_have_no_frames_and_no_shares(tmp_path, drawn):
+def test_unlabelled_images_have_no_frames_and_no_shares(tmp_path, undrawn):
     images, labels, _, y = some()
     plots.neighbours(tmp_path, images, labels * 0 - 1, (), {"y": y}, "title")
-    (figure,) = drawn
+    (figure,) = undrawn
     assert not any(axes.spines["left"].get_visible() for axes in figure.axes if axes.images)
     assert figure.axes[4].get_title() == "nearest in y"
     assert figure.get_suptitle() == "title"

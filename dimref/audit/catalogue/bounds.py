@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
 import autograd.numpy as anp
 import numpy as np
 
-from dimref import bounds, ops
+from dimref import bounds, negatives, ops
 from dimref.audit.answer import Inputs, Signature
 from dimref.audit.catalogue.pieces import (
     BELGHAZI,
@@ -22,9 +22,9 @@ from dimref.audit.catalogue.pieces import (
     draw_pairs,
     draw_square,
     everything,
+    on_everything,
     on_pairs,
     on_split,
-    on_square,
     same_law,
     sum_law,
 )
@@ -131,7 +131,18 @@ JSD_NUMERICAL = (
         "the cross entropy that takes logits",
     ),
 )  # fmt: skip
+
+
+def _smile_pooled(joint: Array, product: Array, tau: float) -> Array:
+    return _dv_pooled(joint, anp.clip(product, -tau, tau))
+
+
 SMILE_CONVENTIONS = (
+    _spec(
+        "locations-pooled", _smile_pooled, "SMILE with all locations in one expectation",
+        "never above the mean over locations, because log is concave",
+        "take log E_Q[clip(e^T)] at each location, then the mean",
+    ),
     _spec(
         "jsd-gradient", lambda j, p, tau: _surrogate(bounds.jsd(j, p), bounds.smile(j, p, tau)),
         "SMILE's value with JSD's gradient, as its authors train it", "an estimate, not an objective of its own",
@@ -147,15 +158,39 @@ def _wrapped(variants: tuple[Variant, ...], wrap: Callable[..., Callable]) -> tu
     return tuple(replace(v, function=wrap(v.function)) for v in variants)
 
 
-def _with_diagonal(name: str, bound: Pairs) -> Variant:
-    return Variant(
-        "diagonal-included",
-        f"{name} with the diagonal among the product's pairs (all N²)",
-        on_square(lambda scores: bound(*everything(scores))),
-        "1/N of the negatives are positives: biased low, and with a ceiling that grows with N only",
-        "leave the N diagonal pairs out of the product",
-        HJELM,
-    )
+def _together(bound: Pairs, conventions: tuple[Variant, ...]) -> list[tuple[Pairs, str, str]]:
+    """The bound at each location and, where that is a convention, of all of them together; suffixes of key and title."""
+    pooled = [v.function for v in conventions if v.key == "locations-pooled"]
+    return [(bound, "", ""), *((function, "-pooled", ", all locations together") for function in pooled)]
+
+
+def _with_diagonal(name: str, bound: Pairs, conventions: tuple[Variant, ...], *more: str) -> Iterator[Variant]:
+    """All N² pairs as the product."""
+    for function, suffix, words in _together(bound, conventions):
+        yield Variant(
+            f"diagonal-included{suffix}", f"{name} with the diagonal among the product's pairs (all N²){words}",
+            on_everything(function, *more),
+            "it bounds the divergence of P from (1 − 1/N)·Q + P/N, which is below that from Q: valid, and biased low",
+            "leave the N diagonal pairs out of the product", HJELM,
+        )  # fmt: skip
+
+
+def _neighbours(name: str, bound: Pairs, conventions: tuple[Variant, ...], *more: str) -> Iterator[Variant]:
+    """N sampled pairs in place of all N(N − 1)."""
+
+    def value(function: Pairs, shift: int, inputs: Inputs) -> dict[str, Array]:
+        joint, pairs = everything(inputs["scores"])
+        n = joint.shape[0]
+        product = ops.gather(pairs, np.arange(n) * n + negatives.roll(n, shift))
+        return {"value": function(joint, product, *(inputs[each] for each in more))}
+
+    for function, suffix, words in _together(bound, conventions):
+        for shift, which in ((1, "next"), (-1, "previous")):
+            yield Variant(
+                f"{which}-neighbour{suffix}", f"{name} whose negatives are each sample's {which} neighbour alone{words}",
+                partial(value, function, shift), "N sampled pairs for N(N − 1): the same expectation, with more noise",
+                "average over all off-diagonal pairs", "`dimref.negatives.roll`",
+            )  # fmt: skip
 
 
 def _mask_multiplied(name: str, bound: Pairs) -> Variant:
@@ -205,17 +240,14 @@ def forms(
     numerical: tuple[Variant, ...] = (),
     laws: tuple[TargetLaw, ...] = (),
     square_laws: tuple[TargetLaw, ...] = (),
-    diagonal_is_valid: bool = False,
 ) -> tuple[Form, ...]:
     """The two ways to call a bound of two sets of scores: as pairs, and as a square.
 
     Args:
         bound, conventions, mistakes, numerical: functions of (joint, product).
         laws, square_laws: of each form.
-        diagonal_is_valid: whether all N² pairs as the product is a convention rather than a mistake.
     """
     formula = Formula(bound)
-    diagonal = (_with_diagonal(name, bound),)
     more = (_mask_multiplied(name, bound), _masked_by_minus_ten(name, bound))
     pairs = Form(
         "pairs",
@@ -238,8 +270,12 @@ def forms(
         draw_square,
         on_split(bound),
         True,
-        (*_wrapped(conventions, on_split), *(diagonal if diagonal_is_valid else ())),
-        (*(() if diagonal_is_valid else diagonal), *more, *_wrapped(mistakes, on_split)),
+        (
+            *_wrapped(conventions, on_split),
+            *_with_diagonal(name, bound, conventions),
+            *_neighbours(name, bound, conventions),
+        ),
+        (*more, *_wrapped(mistakes, on_split)),
         _wrapped(numerical, on_split),
         (ORDER, *square_laws),
         range_of=("scores",),
@@ -297,20 +333,17 @@ def _smile_forms() -> tuple[Form, ...]:
         "pairs", Signature(("joint", "product", "tau"), differentiate=("joint", "product")),
         "joint (N,) or (N, L), product (P,) or (P, L), tau a number; returns a scalar in nats",
         _with_tau, on_pairs(bounds.smile, "tau"), True, _wrapped(SMILE_CONVENTIONS, partial_more("tau", on_pairs)),
-        _wrapped(SMILE_MISTAKES, partial_more("tau", on_pairs)), laws=(ORDER,), range_of=("joint", "product"), **rewritten((formula, partial_more("tau", on_pairs), "SMILE")),
+        _wrapped(SMILE_MISTAKES, partial_more("tau", on_pairs)), laws=(ORDER,), range_of=("joint", "product"),
+        **rewritten((formula, partial_more("tau", on_pairs), "SMILE")),
     )  # fmt: skip
     square = Form(
         "matrix", Signature(("scores", "tau"), differentiate=("scores",)),
         "scores (N, N) or (N, N, L), tau a number; the diagonal is the joint, the rest the product",
         partial(_with_tau, square=True), on_split(bounds.smile, "tau"), True,
-        _wrapped(SMILE_CONVENTIONS, partial_more("tau", on_split)),
         (
-            Variant(
-                "diagonal-included", "SMILE with the diagonal among the product's pairs (all N²)",
-                lambda inputs: {"value": bounds.smile(*everything(inputs["scores"]), inputs["tau"])},
-                "1/N of the negatives are positives", "leave the diagonal out of the product", PUBLIC,
-            ),
-            *_wrapped(SMILE_MISTAKES, partial_more("tau", on_split)),
+            *_wrapped(SMILE_CONVENTIONS, partial_more("tau", on_split)),
+            *_with_diagonal("SMILE", bounds.smile, SMILE_CONVENTIONS, "tau"),
+            *_neighbours("SMILE", bounds.smile, SMILE_CONVENTIONS, "tau"),
         ),
         laws=(ORDER,), range_of=("scores",), **rewritten((formula, partial_more("tau", on_split), "SMILE")),
     )  # fmt: skip
@@ -337,8 +370,7 @@ def _tuba_forms() -> tuple[Form, ...]:
 CONTRACTS = (
     Contract(
         "bound", "dv", "Donsker–Varadhan's bound, E_P[T] − log E_Q[e^T]",
-        forms("DV", bounds.dv, DV_CONVENTIONS, (), DV_NUMERICAL, (SHIFT, DV_GRADIENT), (SHIFT, DV_SQUARE_GRADIENT),
-              diagonal_is_valid=True),
+        forms("DV", bounds.dv, DV_CONVENTIONS, (), DV_NUMERICAL, (SHIFT, DV_GRADIENT), (SHIFT, DV_SQUARE_GRADIENT)),
         f"{BELGHAZI}, eq. (10)",
     ),
     Contract(

@@ -41,6 +41,12 @@ def _surrogate(inputs: Inputs, divisor: Array) -> Array:
     return ops.mean(inputs["joint"]) - _batch_mean(inputs) / divisor
 
 
+def reference(inputs: Inputs) -> Tree:
+    """MINE with log A = log((1 − rate)·A + rate·E_Q[e^T]) in place of A, which leaves the number range with e^T."""
+    value, log_average = bounds.mine(inputs["joint"], inputs["product"], np.log(inputs["average"]), inputs["rate"])
+    return _answer(value, np.exp(log_average))
+
+
 def _with_value(gradient_of: Array, value_of: Array) -> Array:
     return gradient_of + (stop_gradient(value_of) - stop_gradient(gradient_of))
 
@@ -93,7 +99,6 @@ def _swapped_rate(inputs: Inputs) -> Array:
     return stop_gradient(inputs["rate"] * inputs["average"] + (1 - inputs["rate"]) * _now(inputs))
 
 
-REFERENCE = _mine(_new, _new)
 CONVENTIONS = (
     Variant(
         "old-average", "MINE dividing by the average before this batch", _mine(_old, _new),
@@ -168,7 +173,7 @@ CONTRACTS = (
                 "pairs",
                 Signature(("joint", "product", "average", "rate"), ("value", "average"), ("joint", "product")),
                 "joint (N,), product (P,), average: of E_Q[e^T], one number; rate; returns (value, new average)",
-                _draw, REFERENCE, True, CONVENTIONS, MISTAKES,
+                _draw, reference, True, CONVENTIONS, MISTAKES, range_of=("joint", "product"),
             ),
         ),
         f"{BELGHAZI}, eq. (12)",
