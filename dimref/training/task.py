@@ -151,8 +151,8 @@ def prepare(
     most_ranks = min(config.batch_size, len(held_out))
     if world is not None and world.size > most_ranks:
         raise DimrefError(
-            f"--ranks: expected at most {most_ranks}, an image of each batch for every rank ({config.batch_size} in a batch, "
-            f"{len(held_out)} held out), found {world.size}"
+            f"--ranks: expected at most {most_ranks}, an image of each batch for every rank ({config.batch_size} in a "
+            f"batch, {len(held_out)} held out), found {world.size}"
         )
     chosen = Rows(images, training) if isinstance(images, np.memmap) else images[training]
     return Task(config, config.objective(), layout, backend, source, chosen, images[held_out], dataset.notes, world)
