@@ -12,7 +12,7 @@ import math
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -26,6 +26,7 @@ from dimref.audit.cases import Limits, Observation
 from dimref.audit.contract import Contract, Form, TargetLaw, find
 from dimref.audit.matching import Fit
 from dimref.audit.numerical import Departure
+from dimref.audit.report import Counterexample, LawResult, Report
 from dimref.audit.sandbox import opened
 from dimref.audit.verdict import CONFORMS, CONVENTION, FAILED, MISTAKE, Judgement
 from dimref.laws.law import Slack
@@ -40,82 +41,6 @@ SEARCHED = 40  # cases that Hypothesis adds
 # An audit lends names of the target's modules to autograd, warnings to nobody and the generators to Hypothesis: all of the
 # process, so that two at once would take each other's state for their own.
 _alone = threading.RLock()
-
-
-@dataclass(frozen=True)
-class LawResult:
-    """A law of the theory, tried on the target: the slack that came closest to breaking it.
-
-    Attributes:
-        why_not: why it does not apply to this target, "" if it does: another convention need not obey every law.
-    """
-
-    key: str
-    statement: str
-    source: str
-    slack: Slack
-    inputs: Inputs
-    why_not: str = ""
-
-    @property
-    def holds(self) -> bool:
-        return self.slack.holds
-
-
-@dataclass(frozen=True)
-class Counterexample:
-    """The smallest case found on which target and reference differ."""
-
-    inputs: Inputs
-    found: Answer
-    expected: Answer
-
-
-@dataclass(frozen=True)
-class Report:
-    """What became of an audit.
-
-    Attributes:
-        value, gradient: the worst relative error against the reference (sign, factor and constant of the match taken
-            out) over cases of a few nats; NaN where nothing can be compared.
-        dtypes: (input, output) where the output has another dtype.
-        range: the first departures at growing magnitude; empty if there are none.
-        notes: what else was seen, a line each.
-        named: the same against the convention or mistake that is named; None where the reference is.
-    """
-
-    contract: Contract
-    form: Form
-    target: Target
-    judgement: Judgement
-    cases: int
-    value: float = math.nan
-    gradient: float = math.nan
-    laws: tuple[LawResult, ...] = ()
-    dtypes: tuple[tuple[str, str], ...] = ()
-    range: tuple[Departure, ...] = ()
-    counterexample: Counterexample | None = None
-    limits: Limits = field(default_factory=Limits)
-    notes: tuple[str, ...] = ()
-    named: tuple[float, float] | None = None
-
-    @property
-    def verdict(self) -> str:
-        return self.judgement.verdict
-
-    @property
-    def words(self) -> str:
-        """The verdict, with the limits within which it holds."""
-        return f"{self.verdict} {self.judgement.within}".strip()
-
-    def passes(self, strict: bool = False) -> bool:
-        """Whether it conforms, or (unless strict) is another valid convention."""
-        return self.verdict == CONFORMS or (self.verdict == CONVENTION and not strict)
-
-    def __str__(self) -> str:
-        from dimref.audit.report import text
-
-        return text(self)
 
 
 def audit(
@@ -288,7 +213,7 @@ def _departed(
     function = judgement.candidate.function(form)
     first = min(departures, key=lambda d: d.magnitude)
     where = f"{first.found} at {first.magnitude:.3g}{form.unit} in {first.dtype}"
-    if not form.objective or all(numerical.ends(form, function, d.inputs) for d in departures):
+    if not (form.objective or form.numerical) or all(numerical.ends(form, function, d.inputs) for d in departures):
         if not judgement.good:
             return judgement
         return verdict.within(
@@ -473,8 +398,9 @@ def _by_laws(contract: Contract, form: Form, target: Target, seen: list[Observat
     first = broken[0]
     if first.mistake in known:
         outcome, variant = known[first.mistake]
-        words = (variant.key, variant.title, variant.consequence, variant.fix, variant.source)
-        judgement = Judgement(outcome, *words)
+        by = -next(r for r in laws if r.key == first.key).slack.value
+        measured = f"violated by {by:.3g}: {first.statement}"
+        judgement = Judgement(outcome, variant.key, variant.title, measured, variant.fix, variant.source)
         if outcome == CONVENTION:
             laws = tuple(r if r.holds else replace(r, why_not=NOT_OBEYED) for r in laws)
     else:

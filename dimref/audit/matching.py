@@ -304,7 +304,8 @@ def comparable(form: Form, cases: list[Observation], expected: list[Answer]) -> 
     core = [
         (case, answer) for case, answer in zip(cases, expected, strict=True) if case.core and not case.found.problem
     ]
-    if any(answer.problem for _, answer in core):
+    of = form.signature.main
+    if any(answer.problem or (form.objective and np.size(answer.value[of]) != 1) for _, answer in core):
         return None
     if not form.objective:
         return core
@@ -321,7 +322,8 @@ def _numbers(form: Form, core: list[tuple[Observation, Answer]], eps: float) -> 
 
 
 def _objective(form: Form, core: list[tuple[Observation, Answer]], eps: float) -> Fit | None:
-    if any(np.size(case.found.value[form.signature.main]) != 1 for case, _ in core):
+    of = form.signature.main
+    if any(np.size(a.value[of]) != 1 for case, answer in core for a in (case.found, answer)):
         return None
     ratios = _ratios(core) or _value_ratios(core)
     if not ratios:
@@ -503,6 +505,6 @@ def answer(form: Form, function: Callable[[Inputs], Tree], case: Observation) ->
     if function not in case.known:
         try:
             case.known[function] = evaluate(function, form.signature, case.inputs)
-        except (ArithmeticError, AttributeError, IndexError, TypeError, ValueError) as error:
+        except (ArithmeticError, IndexError, ValueError) as error:
             case.known[function] = Answer(problem=str(error))
     return case.known[function]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dimref.audit import matching, parametric
+from dimref.audit import matching, parametric, parts
 from dimref.audit.answer import Answer, Inputs
 from dimref.audit.cases import Observation
 from dimref.audit.contract import ZERO_TIMES_INFINITY, Form, Variant
@@ -22,6 +22,7 @@ from dimref.trees import Tree, leaves
 CONFORMS, CONVENTION, MISTAKE, FAILED = "conforms", "another valid convention", "mistake", "could not run"
 VALUES = "its values"  # what is right where a gradient is due and there is none
 WITHIN = "conforms within"  # what it computes is known and right, but not everywhere where it is due
+ORDINARY = 100.0  # numbers below this are, of whatever quantity
 BITS = 1 / math.log(2)
 FEW = 6  # core cases on which a candidate is tried first
 
@@ -124,7 +125,7 @@ Named = tuple[str, Variant | None, Callable[[Inputs], Tree]]
 def _fitting(form: Form, cases: list[Observation], named: Sequence[Named], single: bool) -> list[Candidate]:
     core = [case for case in cases if case.core and not case.found.problem]
     few = core[:FEW]
-    first = max(core, key=lambda case: (case.sizes.dtype == "float64", matching.shapes(case.inputs)["N"]), default=None)
+    first = max(core, key=_telling, default=None)  # the same of every subset, so that its answers are at hand
     found = []
     for role, variant, function in named:
         if first is not None and not matching.resembles(form, first, matching.answer(form, function, first), single):
@@ -137,6 +138,12 @@ def _fitting(form: Form, cases: list[Observation], named: Sequence[Named], singl
             if _rank(candidate) is not None:
                 found.append(candidate)
     return found
+
+
+def _telling(case: Observation) -> tuple[bool, bool, bool, int]:
+    return (
+        case.sizes.regime == "mild", case.sizes.dtype == "float64", case.sizes.flat, case.sizes.n
+    )  # fmt: skip
 
 
 def _rank(candidate: Candidate) -> int | None:
@@ -155,8 +162,8 @@ def _rank(candidate: Candidate) -> int | None:
     return 6
 
 
-def evaluate(form: Form, title: str, cases: list[Observation]) -> Judgement:
-    """The verdict on a target from its answers; `title` names the reference."""
+def evaluate(form: Form, title: str, cases: list[Observation], pairs: bool = True) -> Judgement:
+    """The verdict on a target from its answers; `title` names the reference. Two edits at once are tried if `pairs`."""
     cases = matching.due(form, cases)
     usable = [case for case in cases if case.core and not case.found.problem]
     if not usable:
@@ -171,9 +178,15 @@ def evaluate(form: Form, title: str, cases: list[Observation]) -> Judgement:
         flat = _flat(form, title, cases)
         if flat is not None and flat.good:
             return flat
-        found = candidates(form, cases, pairs=True)
+        found = candidates(form, cases, pairs=True) if pairs else []
     if not found:
-        return _by_value(form, cases) or _flat(form, title, cases) or _unknown(form, title, cases)
+        return (
+            _calm(form, title, cases)
+            or _by_value(form, cases)
+            or (_unknown(form, title, cases) if _right_value(form, usable) else None)
+            or _flat(form, title, cases)
+            or _unknown(form, title, cases)
+        )
     return _judged(form, title, cases, found)
 
 
@@ -249,7 +262,7 @@ def _kinked(form: Form, title: str, cases: list[Observation]) -> Judgement | Non
     calm = [case for case in cases if all(alone.all() for alone in matching.untied(case.inputs).values())]
     if len(calm) == len(cases) or not any(case.core for case in calm):
         return None
-    judgement = evaluate(form, title, calm)
+    judgement = evaluate(form, title, calm, pairs=False)
     best = judgement.candidate
     if best is None or not best.fit.exact:
         return None
@@ -262,6 +275,40 @@ def _kinked(form: Form, title: str, cases: list[Observation]) -> Judgement | Non
     return replace(judgement, diagnosis=words, candidate=best)
 
 
+def _calm(form: Form, title: str, cases: list[Observation]) -> Judgement | None:
+    """What fits as long as no score stands out, or in double precision alone: a difference of exponentials, as
+    Σe − e_pos, loses its digits elsewhere."""
+    if not form.objective:
+        return None
+    near = [case for case in cases if not case.core or (case.sizes.regime != "separated" and _finite(form, case))]
+    double = [case for case in near if not case.core or case.sizes.dtype != "float32"]
+    for calm, where in ((near, "where one score stands out by a few nats"), (double, "in single precision")):
+        if len(calm) == len(cases) or not any(case.core and not case.found.problem for case in calm):
+            continue
+        found = candidates(form, calm)
+        if not found or found[0].fit.constant == "varies":
+            continue
+        best = found[0]
+        judgement = _of_reference(form, title, best) if best.variant is None else _of_variant(form, best, found)
+        function = form.reference if best.variant is None else best.variant.function
+        assert function is not None
+        fitted = matching.comparable(form, calm, matching.answers(form, function, calm)) or []
+        by_shape = {matching.shape_key(c.inputs): r for (c, _), r in zip(fitted, best.fit.constants, strict=True)}
+        core = matching.comparable(form, cases, matching.answers(form, function, cases)) or []
+        constants = tuple(by_shape.get(matching.shape_key(case.inputs), 0.0) for case, _ in core)
+        return replace(
+            judgement, verdict=MISTAKE, key=judgement.key if judgement.verdict == MISTAKE else "digits-lost",
+            diagnosis=f"{judgement.diagnosis}; {where} even that is lost: inf, NaN or wrong digits",
+            fix=judgement.fix or "logsumexp of what is meant",
+            candidate=replace(best, fit=replace(best.fit, constants=constants)),
+        )  # fmt: skip
+    return None
+
+
+def _finite(form: Form, case: Observation) -> bool:
+    return bool(case.found.problem) or bool(np.isfinite(case.found.value[form.signature.main]).all())
+
+
 def _by_value(form: Form, cases: list[Observation]) -> Judgement | None:
     """The mistake whose value is the target's in every case though its gradient is not: as of a traced maximum."""
     usable = [case for case in cases if case.core and not case.found.problem]
@@ -272,10 +319,16 @@ def _by_value(form: Form, cases: list[Observation]) -> Judgement | None:
     for variant in (*form.mistakes, *form.edits()):
         if _same_value(form, usable, variant.function):
             return Judgement(
-                MISTAKE, variant.key, f"the value of {variant.title}, though not its gradient",
+                MISTAKE, variant.key,
+                f"the value of {variant.title}, though not its gradient{parts.gradient(form, usable, reference=True)}",
                 variant.consequence, variant.fix, variant.source,
             )  # fmt: skip
     return None
+
+
+def _right_value(form: Form, cases: list[Observation]) -> bool:
+    assert form.reference is not None
+    return any(case.found.gradients for case in cases) and _same_value(form, cases, form.reference)
 
 
 def _same_value(form: Form, cases: list[Observation], function: Callable[[Inputs], Tree]) -> bool:
@@ -302,7 +355,7 @@ def _flat(form: Form, title: str, cases: list[Observation]) -> Judgement | None:
     flat = without_locations(cases)
     if len(flat) == len(cases):
         return None
-    judgement = evaluate(form, title, flat)
+    judgement = evaluate(form, title, flat, pairs=False)
     known = judgement.candidate is not None or judgement.key not in ("unknown", "shape", "not-finite")
     return replace(judgement, flat=True, also=()) if judgement.verdict != FAILED and known else None
 
@@ -331,13 +384,18 @@ def limited(form: Form, judgement: Judgement, cases: list[Observation]) -> Judge
              for case, answer in zip(best.fit.departed, answers, strict=True)]  # fmt: skip
     worst.sort(key=lambda pair: (math.isinf(pair[1].expected), matching.largest(pair[0].inputs)))
     zeros = _zeros(form, [case for case, _ in worst], cases)
+    known = {variant.key: variant for variant in form.mistakes}.get("zero-log-zero")
     for case, entry in worst:
-        if zeros or not math.isfinite(entry.found):
-            where = zeros or _constant(case.inputs) or f"at numbers of {matching.largest(case.inputs):.3g}"
+        reach = matching.largest(case.inputs)
+        if zeros or (not math.isfinite(entry.found) and reach < ORDINARY):
+            named = known if zeros and all(math.isnan(e.found) for _, e in worst) else None
+            key, fix, source = (
+                (named.key, named.fix, named.source) if named else ("zeros" if zeros else "not-finite", "", "")
+            )
+            where = zeros or _constant(case.inputs) or f"at numbers of {reach:.3g}"
+            words = f"{judgement.diagnosis}, but {where} {entry}"
             return replace(
-                judgement, verdict=MISTAKE, key="zeros" if zeros else "not-finite",
-                diagnosis=f"{judgement.diagnosis}, but {where} {entry}", fix="", source="", lowered=True,
-                consequence="the inputs are ordinary ones: the quantity is a finite number there",
+                judgement, verdict=MISTAKE, key=key, diagnosis=words, fix=fix, source=source, lowered=True
             )  # fmt: skip
     if worst:
         case, entry = worst[0]
@@ -351,9 +409,7 @@ def limited(form: Form, judgement: Judgement, cases: list[Observation]) -> Judge
 def within(judgement: Judgement, limits: str, why: str) -> Judgement:
     """The fourth verdict."""
     words = f"{judgement.diagnosis}; {why}"
-    return replace(
-        judgement, verdict=WITHIN, within=limits, key=judgement.key or "within", diagnosis=words, lowered=True
-    )
+    return replace(judgement, verdict=WITHIN, within=limits, diagnosis=words, lowered=True)
 
 
 def _zeros(form: Form, departed: list[Observation], cases: list[Observation]) -> str:
@@ -503,7 +559,8 @@ def _unknown(form: Form, title: str, cases: list[Observation]) -> Judgement:
             what = f"the value of {title}, by {ZERO_TIMES_INFINITY.title}"
             return Judgement(MISTAKE, ZERO_TIMES_INFINITY.key, what, "", ZERO_TIMES_INFINITY.fix)
         return Judgement(
-            MISTAKE, "gradient", f"the value of {title}, but not its gradient", "training does not climb this quantity",
+            MISTAKE, "gradient", f"the value of {title}, but not its gradient{parts.gradient(form, usable)}",
+            "training does not climb this quantity",
             "look for a detached or doubly counted path",
         )  # fmt: skip
-    return Judgement(MISTAKE, "unknown", f"not {title}, and no mistake of the catalogue")
+    return Judgement(MISTAKE, "unknown", f"not {title}, and no mistake of the catalogue{parts.words(form, cases)}")

@@ -7,6 +7,7 @@ resumed run needs no generator's state, and both backends see the same draws.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -17,7 +18,10 @@ import numpy as np
 from dimref import data
 from dimref.backend import Backend, get_backend
 from dimref.data import Dataset
+from dimref.distributed.mpi import World
+from dimref.distributed.ranks import Ranks
 from dimref.errors import DimrefError
+from dimref.ranks import OneRank
 from dimref.training.config import Config
 from dimref.training.method import METHODS, AnyLayout, AnyObjective, Method
 from dimref.trees import Array, Tree
@@ -58,6 +62,7 @@ class Task:
     images: np.ndarray | Rows  # (n, H, W, C) uint8, to train on
     held_out: np.ndarray  # (h, H, W, C) uint8, for the held-out bound
     notes: tuple[str, ...] = ()  # on the data, for people
+    world: World | None = None  # the ranks of mpiexec, None for one process
 
     @property
     def method(self) -> Method:
@@ -69,6 +74,23 @@ class Task:
     ) -> tuple[Array, dict[str, Any]]:
         """What a step minimizes: the method's loss with the task's objective and layout."""
         return self.method.loss(parameters, state, images, noise, self.objective, self.layout, training)
+
+    def ranks(self, n: int) -> OneRank:
+        """Those that share a batch of n images."""
+        return OneRank() if self.world is None else Ranks(self.world, n)
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is true on any rank."""
+        return flag if self.world is None else self.world.any(flag)
+
+    def once(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Call a function that writes, on one rank alone; its error is every rank's."""
+        if self.world is None:
+            function(*arguments)
+        else:
+            with self.world.agreed():
+                if self.world.rank == 0:
+                    function(*arguments)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -101,7 +123,9 @@ class Task:
         return min(self.config.batch_size, len(self.held_out))
 
 
-def prepare(config: Config, dataset: Dataset | None = None, cache: Path | None = None) -> Task:
+def prepare(
+    config: Config, dataset: Dataset | None = None, cache: Path | None = None, world: World | None = None
+) -> Task:
     """Load the data and work out the sizes.
 
     Args:
@@ -124,8 +148,14 @@ def prepare(config: Config, dataset: Dataset | None = None, cache: Path | None =
             f"{source}: expected at least one batch of {config.batch_size} images beside the {len(held_out)} held out, "
             f"found {len(training)}; use a smaller --batch-size or more images"
         )
+    most_ranks = min(config.batch_size, len(held_out))
+    if world is not None and world.size > most_ranks:
+        raise DimrefError(
+            f"--ranks: expected at most {most_ranks}, an image of each batch for every rank ({config.batch_size} in a "
+            f"batch, {len(held_out)} held out), found {world.size}"
+        )
     chosen = Rows(images, training) if isinstance(images, np.memmap) else images[training]
-    return Task(config, config.objective(), layout, backend, source, chosen, images[held_out], dataset.notes)
+    return Task(config, config.objective(), layout, backend, source, chosen, images[held_out], dataset.notes, world)
 
 
 def layout_of(dataset: Dataset, config: Config) -> AnyLayout:

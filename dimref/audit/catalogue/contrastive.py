@@ -416,6 +416,13 @@ def _first_column(logits: Array) -> list[tuple[Array, Array]]:
     return [(ops.reshape(ops.cut(turned, (slice(0, 1),)), turned.shape[1:]), ops.cut(turned, (slice(1, None),)))]
 
 
+def _second_column(logits: Array) -> list[tuple[Array, Array]]:
+    """The label 1: the first of the queue as the positive."""
+    first, others = _first_column(logits)[0]
+    second = ops.reshape(ops.cut(others, (slice(0, 1),)), first.shape)
+    return [(second, ops.concatenate([ops.reshape(first, (1, len(first))), ops.cut(others, (slice(1, None),))]))]
+
+
 def _with_batch(inputs: Inputs) -> Array:
     """The other keys of the batch are negatives too."""
     q, k = normalized(inputs["q"]), normalized(inputs["k"])
@@ -462,6 +469,10 @@ MOCO_FORM = Form(
             "temperature-on-negatives-only", _loss(_scaled_negatives_only, _first_column),
             "MoCo's loss with the temperature on the negatives alone", "positives are on another scale",
             "divide all logits by τ", MOCO,
+        ),
+        _v(
+            "wrong-label", _loss(_queue_logits, _second_column), "MoCo's loss whose positive is the first key of the queue",
+            "the key of another image is the positive", "label 0: the key's own column comes first", MOCO,
         ),
         *_of_infonce(_queue_logits, _first_column, "masked-by-minus-10"),
     ),

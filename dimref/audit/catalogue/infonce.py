@@ -228,6 +228,11 @@ SQUARE_CONVENTIONS = (
 )  # fmt: skip
 SQUARE_MISTAKES = (
     _v(
+        "maximum-off-other-axis", lambda s: bounds.infonce(s - stop_gradient(s).max(axis=1, keepdims=True)),
+        "InfoNCE of scores whose maximum was subtracted along the other axis",
+        "another critic: the value is invariant to c(y), not to c(x)", "subtract the maximum along the candidates' axis",
+    ),
+    _v(
         "binary-cross-entropy", _all_pairs_apart,
         "a binary cross entropy over all N² pairs, each a decision of its own",
         "JSD with weights 1/N and 1 − 1/N, no InfoNCE",

@@ -82,14 +82,15 @@ def _variants(signature: Signature) -> tuple[tuple[Variant, ...], tuple[Variant,
     for key, (function, title) in CONVENTIONS.items():
         what = "a bound of another critic, or in another direction" if key else "the loss: minimized, no estimate"
         if key:
-            conventions.append(of(key, function, title, what, "none is needed", CPC))
+            conventions.append(of(key, function, title, "none is needed", CPC, consequence=what))
         conventions.append(
-            of(f"cross-entropy{key and '-'}{key}", _loss(function), f"the cross entropy of {title}", what,
-               "log N − it is the bound", CPC)
+            of(f"cross-entropy{key and '-'}{key}", _loss(function), f"the cross entropy of {title}",
+               "log N − it is the bound", CPC, consequence=what)
         )  # fmt: skip
     mistakes = (
         of("positive-left-out", _left_out, "InfoNCE with the positive left out of the denominator",
-           "nothing bounds it; on purpose in DCL", "the positive is one of its candidates", f"{POOLE}, section 2.1"),
+           "the positive is one of its candidates", f"{POOLE}, section 2.1",
+           consequence="nothing bounds it; on purpose in DCL"),
     )  # fmt: skip
     return tuple(conventions), mistakes
 
@@ -178,11 +179,11 @@ TUBA_FORM = Form(
     reference(tuba, TUBA_SIGNATURE),
     True,
     (
-        variant(TUBA_SIGNATURE, "baseline-of-x", _tuba_of_x, "TUBA with the baseline of the row's x", "a bound on I too",
-                "log_a[j] belongs to column j", f"{POOLE}, eq. (6)"),
+        variant(TUBA_SIGNATURE, "baseline-of-x", _tuba_of_x, "TUBA with the baseline of the row's x",
+                "log_a[j] belongs to column j", f"{POOLE}, eq. (6)", consequence="a bound on I too"),
         variant(TUBA_SIGNATURE, "diagonal-included", _tuba_everything,
-                "TUBA with the diagonal among the product's pairs (all N²)",
-                "the product is (1 − 1/N)·Q + P/N: a bound on a smaller divergence", "leave the diagonal out", PUBLIC),
+                "TUBA with the diagonal among the product's pairs (all N²)", "leave the diagonal out", PUBLIC,
+                consequence="the product is (1 − 1/N)·Q + P/N: a bound on a smaller divergence"),
     ),
     laws=(ORDER,),
     range_of=("scores",),
