@@ -229,7 +229,7 @@ def test_a_worker_ends_with_its_keeper(started):
 
 def test_a_process_without_a_keeper_leaves_nothing_behind(monkeypatch, started):
     """As on other systems."""
-    monkeypatch.setattr(processes, "KEPT", False)
+    monkeypatch.setattr(processes, "SUPERVISED", False)
     with Sandbox(f"{HOSTILE}:act") as target:
         assert ask(target, "leaves_a_child").problem == ""
         assert ask(target, "aborts").problem.startswith("crashed with SIGABRT (hostile.py, line ")
