@@ -25,7 +25,7 @@ import numpy as np
 
 from dimref import negatives, ops, ranks
 from dimref.tape import stop_gradient
-from dimref.trees import Array
+from dimref.trees import Array, need_arrays
 
 LOG_4 = math.log(4)
 
@@ -116,6 +116,7 @@ def tuba(joint: Array, product: Array, joint_log_a: Array, product_log_a: Array)
     Source: arXiv 1905.06922, eq. (6).
     """
     _check_pairs("tuba", joint, product)
+    need_arrays("tuba", joint_log_a=joint_log_a, product_log_a=product_log_a)
     for argument, log_a, scores in (("joint", joint_log_a, joint), ("product", product_log_a, product)):
         if log_a.shape != scores.shape:
             raise ValueError(f"tuba: {argument}_log_a must be {scores.shape}, was {log_a.shape}")
@@ -145,6 +146,7 @@ def club(joint: Array, product: Array) -> Array:
 
 
 def _check_pairs(name: str, joint: Array, product: Array) -> None:
+    need_arrays(name, joint=joint, product=product)
     if joint.ndim not in (1, 2) or 0 in joint.shape:
         raise ValueError(f"{name}: joint must be (N,) or (N, L) and not empty, was {joint.shape}")
     if product.ndim != joint.ndim or product.shape[1:] != joint.shape[1:] or 0 in product.shape:
@@ -196,7 +198,7 @@ def leave_one_out(scores: Array) -> Array:
     Source: arXiv 1905.06922, section 2 (leave one out upper bound).
     """
     positive, others = _positives_and_others("leave_one_out", scores)
-    return ranks.mean(positive - others) + math.log(scores.shape[1] - 1)
+    return math.log(scores.shape[1] - 1) + ranks.mean(positive - others)
 
 
 def infonce_interpolated(scores: Array, log_a: float, alpha: float) -> Array:
@@ -205,18 +207,17 @@ def infonce_interpolated(scores: Array, log_a: float, alpha: float) -> Array:
     α = 0 is `tuba` at a constant a, α = 1 InfoNCE of the batch without one x, averaged. N ≥ 3, 0 ≤ α ≤ 1, else ValueError.
     Source: arXiv 1905.06922, section 2 (nonlinearly interpolated lower bounds).
     """
-    negatives.check_scores("infonce_interpolated", scores)
-    n, _, locations = (*scores.shape, 1)[:3]
-    positive, others = negatives.all_pairs(ops.transpose(ops.reshape(scores, (n, n, locations)), (1, 0, 2)))
-    others = ops.reshape(others, (n, n - 1, locations))
+    joint, product = negatives.all_pairs(ops.transpose(scores, (1, 0, *range(2, scores.ndim))))  # y by y
+    n = joint.shape[0]
     if n < 3 or not 0 <= alpha <= 1:
         raise ValueError(f"infonce_interpolated: N must be ≥ 3 and alpha in [0, 1], was {n} and {alpha}")
+    positive, others = ops.reshape(joint, (n, -1)), ops.transpose(ops.reshape(product, (n, n - 1, -1)), (1, 0, 2))
     log_alpha, log_rest = (math.log(weight) if weight else -math.inf for weight in (alpha, 1 - alpha))
     at = np.arange(n - 1, like=stop_gradient(others))
     without_one = at[:-1] + (at[:-1] >= at[:, None])  # row k: 0 … N − 2 but k
-    rest = ops.logsumexp(ops.gather(ops.transpose(others, (1, 0, 2)), without_one), axis=1)  # (x left out, y, L)
+    rest = ops.logsumexp(ops.gather(others, without_one), axis=1)  # (x left out, y, L)
     log_b = anp.logaddexp(anp.logaddexp(positive, rest) - math.log(n - 1) + log_alpha, log_a + log_rest)
-    log_b_of_others = anp.logaddexp(ops.logmeanexp(others, axis=1, keepdims=True) + log_alpha, log_a + log_rest)
+    log_b_of_others = anp.logaddexp(ops.logmeanexp(others, axis=0) + log_alpha, log_a + log_rest)
     with np.errstate(over="ignore"):
         return 1.0 + ops.mean(positive - log_b) - ops.mean(anp.exp(others - log_b_of_others))
 
@@ -228,6 +229,7 @@ def infonce_sampled(positives: Array, negatives: Array) -> Array:
     (K−1, N, L); else ValueError.
     Source: arXiv 1807.03748, eq. (4); arXiv 1808.06670, eq. (5).
     """
+    need_arrays("infonce_sampled", positives=positives, negatives=negatives)
     if positives.ndim not in (1, 2) or 0 in positives.shape:
         raise ValueError(f"infonce_sampled: positives must be (N,) or (N, L) and not empty, was {positives.shape}")
     if negatives.shape[1:] != positives.shape or 0 in negatives.shape:

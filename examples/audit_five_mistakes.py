@@ -1,6 +1,6 @@
 """Five losses that run, train and are wrong; the audit says what each computes in truth.
 
-Needs PyTorch and Hypothesis (pip install 'dimref[oracle,check]').
+Needs PyTorch and Hypothesis (pip install '.[oracle,check]').
 """
 
 import math
@@ -12,7 +12,7 @@ try:
     import torch
     from torch.nn import functional as F
 except ImportError:
-    sys.exit("audit_five_mistakes: expected PyTorch, found it not installed; pip install 'dimref[oracle]'")
+    sys.exit("audit_five_mistakes: expected PyTorch, found it not installed; pip install '.[oracle]'")
 
 
 def infonce_positive_excluded(scores: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """InfoNCE and JSD in PyTorch, as one would write them, held against the reference.
 
-Needs PyTorch and Hypothesis (pip install 'dimref[oracle,check]'). The same from a shell:
+Needs PyTorch and Hypothesis (pip install '.[oracle,check]'). The same from a shell:
 
     dimref audit bound jsd examples/audit_infonce_and_jsd.py:jsd
     dimref audit bound infonce examples/audit_infonce_and_jsd.py:infonce_loss
@@ -15,7 +15,7 @@ try:
     import torch
     from torch.nn import functional as F
 except ImportError:
-    sys.exit("audit_infonce_and_jsd: expected PyTorch, found it not installed; pip install 'dimref[oracle]'")
+    sys.exit("audit_infonce_and_jsd: expected PyTorch, found it not installed; pip install '.[oracle]'")
 
 
 def jsd(joint: torch.Tensor, product: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """A PyTorch twin of DIM(L) held against a trace of dimref, array by array; then the same twin with two planted mistakes.
 
-Needs PyTorch (pip install 'dimref[oracle]'). The twin knows nothing of dimref but the file: it loads weights, batch and
+Needs PyTorch (pip install '.[oracle]'). The twin knows nothing of dimref but the file: it loads weights, batch and
 noise in PyTorch's layout, takes one training step and saves what it has under the trace's names, with torch/ in front
 where the axes lie as PyTorch has them.
 """
@@ -16,7 +16,7 @@ try:
     import torch
     from torch.nn import functional as F
 except ImportError:
-    sys.exit("audit_trace_of_a_torch_twin: expected PyTorch, found it not installed; pip install 'dimref[oracle]'")
+    sys.exit("audit_trace_of_a_torch_twin: expected PyTorch, found it not installed; pip install '.[oracle]'")
 
 MISTAKES = ("unbiased variance", "a ReLU left out")
 

@@ -60,7 +60,7 @@ JSD = {"audit": "bound jsd", "due": "jsd_bce", "probes": "pairs"}
 
 
 def test_a_departure_is_a_fact(modules):
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'dimref[oracle]'")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[oracle]'")
     _, compare, _, _ = modules
     sp, entry = torch.nn.functional.softplus, {**JSD, "framework": "torch"}
     assert compare.facts(entry, lambda joint, product: sp(-joint).mean() + sp(product).mean()) == []
@@ -151,7 +151,7 @@ def test_the_table_shows_verdicts_facts_and_what_is_wrong(modules, tmp_path):
         (tmp_path / f"{key}.json").write_text(json.dumps(result), encoding="utf-8")
     table.write(tmp_path / "T.md", tmp_path, entries, run.of, run.command, run.outcome)
     text = (tmp_path / "T.md").read_text(encoding="utf-8")
-    assert re.search(r"2 functions of 1 packages? .*: 2 conforms\. 1 verdict", text)
+    assert re.search(r"2 functions of 1 packages? .*: 2 conform\. 1 verdict", text)
     assert "| **stats.entropy**, scipy==" in text
     assert "- `scipy_jensenshannon`: the manifest has mistake; the computation departs" in text
     assert "inputs   {p}" in text

@@ -330,5 +330,5 @@ def test_without_torch_one_line_says_so(script):
     path = str(EXAMPLES / f"{script}.py")
     code = f"import runpy, sys; sys.modules['torch'] = None; runpy.run_path({path!r}, run_name='__main__')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    told = f"{script}: expected PyTorch, found it not installed; pip install 'dimref[oracle]'\n"
+    told = f"{script}: expected PyTorch, found it not installed; pip install '.[oracle]'\n"
     assert (done.returncode, done.stdout, done.stderr) == (1, "", told)

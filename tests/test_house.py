@@ -19,12 +19,6 @@ KNOWN = {
     ("audit.catalogue.measures", "evaluation.ssim"),
     ("evaluation.mine", "estimation.held_out"),
 }
-KNOWN_CYCLES = {  # an import of each cycle
-    ("audit.callables", "audit.report"),
-    ("audit.trace.multiview", "audit.trace.pieces"),
-    ("audit.trace.pieces", "audit.trace.scorers"),
-    ("audit.trace.multiview_variants", "audit.trace.variants"),
-}
 
 
 def name_of(path):
@@ -138,7 +132,7 @@ def test_click_is_the_commands():
 
 
 def test_what_is_known_is_still_there():
-    assert not (KNOWN | KNOWN_CYCLES) - imports(), "mended: take it out of KNOWN"
+    assert not KNOWN - imports(), "mended: take it out of KNOWN"
 
 
 def cyclic(edges):
@@ -153,9 +147,7 @@ def cyclic(edges):
 
 def test_there_are_no_cycles():
     edges = {(a, b) for a, b in imports() if not b.endswith("/")} - {("backend", "engine.cupy")}
-    assert not cyclic(edges - KNOWN_CYCLES)
-    for edge in KNOWN_CYCLES:
-        assert cyclic(edges - (KNOWN_CYCLES - {edge})), f"{edge} is on no cycle"
+    assert not cyclic(edges)
 
 
 def test_the_reference_alone_loads_no_engine_and_runs_its_plain_forms():

@@ -12,7 +12,7 @@ import math
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -26,10 +26,11 @@ from dimref.audit.cases import Limits, Observation
 from dimref.audit.contract import Contract, Form, TargetLaw, find
 from dimref.audit.matching import Fit
 from dimref.audit.numerical import Departure
+from dimref.audit.report import Counterexample, LawResult, Report
 from dimref.audit.sandbox import opened
 from dimref.audit.verdict import CONFORMS, CONVENTION, FAILED, MISTAKE, Judgement
 from dimref.laws.law import Slack
-from dimref.trees import leaves, map_tree
+from dimref.trees import Tree, leaves, map_tree
 
 CASES = 96
 LAW_CASES = 12
@@ -42,80 +43,6 @@ SEARCHED = 40  # cases that Hypothesis adds
 _alone = threading.RLock()
 
 
-@dataclass(frozen=True)
-class LawResult:
-    """A law of the theory, tried on the target: the slack that came closest to breaking it.
-
-    Attributes:
-        why_not: why it does not apply to this target, "" if it does: another convention need not obey every law.
-    """
-
-    key: str
-    statement: str
-    source: str
-    slack: Slack
-    inputs: Inputs
-    why_not: str = ""
-
-    @property
-    def holds(self) -> bool:
-        return self.slack.holds
-
-
-@dataclass(frozen=True)
-class Counterexample:
-    """The smallest case found on which target and reference differ."""
-
-    inputs: Inputs
-    found: Answer
-    expected: Answer
-
-
-@dataclass(frozen=True)
-class Report:
-    """What became of an audit.
-
-    Attributes:
-        value, gradient: the worst relative error against the reference (sign, factor and constant of the match taken
-            out) over cases of a few nats; NaN where nothing can be compared.
-        dtypes: (input, output) where the output has another dtype.
-        range: the first departures at growing magnitude; empty if there are none.
-        notes: what else was seen, a line each.
-    """
-
-    contract: Contract
-    form: Form
-    target: Target
-    judgement: Judgement
-    cases: int
-    value: float = math.nan
-    gradient: float = math.nan
-    laws: tuple[LawResult, ...] = ()
-    dtypes: tuple[tuple[str, str], ...] = ()
-    range: tuple[Departure, ...] = ()
-    counterexample: Counterexample | None = None
-    limits: Limits = field(default_factory=Limits)
-    notes: tuple[str, ...] = ()
-
-    @property
-    def verdict(self) -> str:
-        return self.judgement.verdict
-
-    @property
-    def words(self) -> str:
-        """The verdict, with the limits within which it holds."""
-        return f"{self.verdict} {self.judgement.within}".strip()
-
-    def passes(self, strict: bool = False) -> bool:
-        """Whether it conforms, or (unless strict) is another valid convention."""
-        return self.verdict == CONFORMS or (self.verdict == CONVENTION and not strict)
-
-    def __str__(self) -> str:
-        from dimref.audit.report import text
-
-        return text(self)
-
-
 def audit(
     target: str | Target | Callable[..., Any],
     kind: str,
@@ -123,6 +50,7 @@ def audit(
     form: str = "",
     cases: int = CASES,
     seed: int = 0,
+    loss: bool = False,
     **how: Any,
 ) -> Report:
     """Hold a function against the reference. Of several threads one audits at a time, and the others wait.
@@ -135,6 +63,7 @@ def audit(
         form: its calling convention; by default the contract's first.
         cases: how many inputs are drawn.
         seed: of the drawing: the same seed, the same cases.
+        loss: it is minimized: a bound is then expected as its negative, as a loss is returned, without constants perhaps.
         how: framework, adapter, time_limit, memory_limit, as `sandbox.opened` takes them.
     Raises:
         AuditError: there is no such contract or form, or Hypothesis is not installed.
@@ -142,6 +71,8 @@ def audit(
     """
     contract = find(kind, name)
     chosen = contract.form(form)
+    if loss and chosen.objective:
+        chosen = replace(chosen, sign=1 if chosen.loss else -1)
     with _alone, opened(target, **how) as there, np.errstate(all="ignore"):  # an overflow shows in the verdict
         return run(there, contract, chosen, cases, seed)
 
@@ -189,11 +120,14 @@ def run(target: Target, contract: Contract, form: Form, cases: int = CASES, seed
     measured = consequence.of(form, numerical.asker(form, target), judgement, fit, seen, limits, bool(departures))
     judgement = replace(judgement, consequence=measured)
     counterexample = _counterexample(form, target, judgement, fit, departures, limits, seen, seed)
-    value, gradient = _errors(form, seen, judgement, fit)
+    best, named = judgement.candidate, None
+    value, gradient = _errors(form, seen, form.reference, fit, best is not None and best.variant is None)
+    if best is not None and best.variant is not None:
+        named = _errors(form, seen, best.variant.function, fit, True)
     laws = _laws(form, target, seen, fit, judgement)
     return Report(
         contract, form, target, judgement, len(seen), value, gradient, laws, _dtypes(form, seen), tuple(departures),
-        counterexample, limits, notes + _precision(fit),
+        counterexample, limits, notes + _precision(fit), named,
     )  # fmt: skip
 
 
@@ -279,7 +213,7 @@ def _departed(
     function = judgement.candidate.function(form)
     first = min(departures, key=lambda d: d.magnitude)
     where = f"{first.found} at {first.magnitude:.3g}{form.unit} in {first.dtype}"
-    if not form.objective or all(numerical.ends(form, function, d.inputs) for d in departures):
+    if not (form.objective or form.numerical) or all(numerical.ends(form, function, d.inputs) for d in departures):
         if not judgement.good:
             return judgement
         return verdict.within(
@@ -344,17 +278,19 @@ def _expected(form: Form, fit: Fit, inputs: Inputs) -> Answer:
     return Answer({**answer.value, of: -answer.value[of]}, map_tree(np.negative, answer.gradients))
 
 
-def _errors(form: Form, seen: list[Observation], judgement: Judgement, fit: Fit) -> tuple[float, float]:
-    """The worst relative errors of value and gradient against the reference on the core cases."""
-    reference = form.reference
-    assert reference is not None
-    pairs = matching.comparable(form, seen, matching.answers(form, reference, seen)) or []
-    of_reference = judgement.candidate is not None and judgement.candidate.variant is None
-    factor = fit.factor if of_reference else math.copysign(1.0, fit.factor)
+def _errors(form: Form, seen: list[Observation], function: Callable[[Inputs], Tree], fit: Fit,
+            matched: bool) -> tuple[float, float]:  # fmt: skip
+    """The worst relative errors of value and gradient against a function on the core cases.
+
+    Args:
+        matched: take factor and constant of the fit out; else its sign alone.
+    """
+    pairs = matching.comparable(form, seen, matching.answers(form, function, seen)) or []
+    factor = fit.factor if matched else math.copysign(1.0, fit.factor)
     values, gradients = [], []
     for at, (case, answer) in enumerate(pairs):
-        k = factor * (fit.scale(case.inputs) if of_reference else 1.0)
-        constant = fit.constants[at] if of_reference and fit.constant != "zero" and at < len(fit.constants) else 0.0
+        k = factor * (fit.scale(case.inputs) if matched else 1.0)
+        constant = fit.constants[at] if matched and fit.constant != "zero" and at < len(fit.constants) else 0.0
         found = form.canonical(dict(case.found.value))
         for name, output in form.canonical(dict(answer.value)).items():
             signed = k * np.asarray(output, np.float64) + constant if name == form.signature.main else output
@@ -462,8 +398,9 @@ def _by_laws(contract: Contract, form: Form, target: Target, seen: list[Observat
     first = broken[0]
     if first.mistake in known:
         outcome, variant = known[first.mistake]
-        words = (variant.key, variant.title, variant.consequence, variant.fix, variant.source)
-        judgement = Judgement(outcome, *words)
+        by = -next(r for r in laws if r.key == first.key).slack.value
+        measured = f"violated by {by:.3g}: {first.statement}"
+        judgement = Judgement(outcome, variant.key, variant.title, measured, variant.fix, variant.source)
         if outcome == CONVENTION:
             laws = tuple(r if r.holds else replace(r, why_not=NOT_OBEYED) for r in laws)
     else:

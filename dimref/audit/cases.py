@@ -205,7 +205,7 @@ def _run(attempt: Callable[[Sizes, int], None], cases: int, seed: int, shrink: b
             raise
         raise AuditError(
             "audit: expected Hypothesis, which draws and shrinks the cases, found it not installed; "
-            "install it with pip install 'dimref[check]'"
+            "install it with pip install '.[check]'"
         ) from None
     from dimref.laws.search import DTYPES, no_directory_left, shapes
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from types import ModuleType
 
 import numpy as np
 
@@ -65,6 +66,13 @@ class Variant:
     lines: Callable[[], tuple[str, str]] | None = None
 
 
+ZERO_TIMES_INFINITY = Variant(
+    "masked-infinity",
+    "an infinity (as log 0) in entries that a mask or where() removes afterwards: 0 · ∞ in the gradient",
+    lambda inputs: {}, "", "mask before the logarithm or the exponential, not after it", "",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class TargetLaw:
     """A statement of the theory that is tried on the target itself.
@@ -100,6 +108,8 @@ class Form:
             factors are distinguished from error; otherwise every number must agree.
         loss: an objective that is minimized: constants may be dropped whatever the sign.
         conventions, mistakes: what else it may compute; conventions come first.
+        mixed: what a target may mix in, as uniform labels: titles with {} for its share.
+        sign: +1 or −1 where a target must point along the reference or against it, 0 where a loss may be its negative.
         edits: more mistakes, made of the reference's own source when they are first asked for.
         pairs: two of these at once, tried where nothing else fits.
         numerical: the reference by formulas that fail beyond some magnitude, as log(1 + e^t).
@@ -125,6 +135,8 @@ class Form:
     raised: Callable[[Inputs], dict[str, Callable[[float], Inputs]]] | None = None
     range_to: float = 1e4
     loss: bool = False
+    mixed: tuple[Variant, ...] = ()
+    sign: int = 0
     edits: Callable[[], tuple[Variant, ...]] = tuple
     pairs: Callable[[], tuple[Variant, ...]] = tuple
 
@@ -136,7 +148,7 @@ class Form:
     @property
     def unit(self) -> str:
         """Of the magnitude that is raised, with its space."""
-        return " nats" if self.objective else ""
+        return " nats" if self.objective or self.range_of else ""
 
 
 @dataclass(frozen=True)
@@ -185,15 +197,17 @@ def contracts(kind: str = "") -> Iterator[Contract]:
     """Every contract, or those of one kind."""
     for each in KINDS if kind == "" else (kind,):
         for family in FAMILIES[each]:
-            for contract in importlib.import_module(f"dimref.audit.catalogue.{family}").CONTRACTS:
+            for contract in _family(family).CONTRACTS:
                 yield _with_more_forms(contract)
 
 
 def _with_more_forms(contract: Contract) -> Contract:
     """With the forms that other families add: InfoNCE of features needs what builds on InfoNCE."""
-    from dimref.audit.catalogue.more_forms import FORMS
+    return replace(contract, forms=(*contract.forms, *_family("more_forms").FORMS.get(contract.name, ())))
 
-    return replace(contract, forms=(*contract.forms, *FORMS.get(contract.name, ())))
+
+def _family(name: str) -> ModuleType:
+    return importlib.import_module(f"dimref.audit.catalogue.{name}")
 
 
 def find(kind: str, name: str) -> Contract:

@@ -16,7 +16,7 @@ import itertools
 import math
 import textwrap
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import autograd.numpy as anp
@@ -28,371 +28,62 @@ from dimref.tape import stop_gradient
 
 EPSILONS = (1e-12, 1e-10, 1e-8, 1e-7, 1e-6, 1e-5, 1e-3)
 ELEMENTWISE = ("softplus", "exp", "sigmoid", "tanh", "relu", "log", "sqrt", "abs")
-REDUCTIONS = ("mean", "total", "logsumexp", "logmeanexp", "sum", "max")
+REDUCTIONS = ("mean", "total", "logsumexp", "logmeanexp")
 SQUASHES = ("relu", "sigmoid", "tanh", "softplus")
+PAIRED = (
+    "drop",
+    "sign",
+    "call",
+    "sum",
+    "inside",
+    "candidate",
+    "detach",
+    "factor",
+    "squash",
+)  # what a second edit may be
 Instead = dict[str, tuple[tuple[str, str, str], ...]]
-Code = Callable[[Any], str]  # a node -> the source that takes its place
 
 
 @dataclass(frozen=True)
-class Site:
-    """A place in a formula and what may stand there.
+class Rule:
+    """What may be done at a place. All but `kind` are templates with the place's `fields`, the code's filled in last.
 
     Attributes:
         kind: of change, one of `wording.KINDS`.
-        key, words: of the change; where several places share a key, they may all be changed at once.
-        at: the node's place in `ast.walk`.
-        code: what takes its place.
+        key, words: of the change.
+        code: what takes the place.
+        group: "key: words" of the same change in every place that has this group.
     """
 
     kind: str
     key: str
     words: str
-    at: int
-    code: Code
+    code: str
     group: str = ""
 
 
 @dataclass(frozen=True)
 class Edit:
-    """A formula changed at some sites."""
+    """A formula changed: at `sites`, places in `ast.walk`, by templates of the code that belongs there; or two arguments
+    exchanged."""
 
     kind: str
     key: str
     words: str
-    sites: tuple[Site, ...]
+    sites: tuple[tuple[int, str], ...]
+    exchanged: tuple[str, ...] = ()
+
+
+def text(node: ast.AST) -> str:
+    """The source of a node."""
+    return ast.unparse(node)
 
 
 def plain(code: str) -> str:
     """Source without the names of modules."""
-    for module in ("ops.", "anp.", "np.", "math.", "stop_gradient(autograd)."):
+    for module in ("ops.", "anp.", "np.", "math."):
         code = code.replace(module, "")
     return code
-
-
-def text(node: ast.AST) -> str:
-    return ast.unparse(node)
-
-
-class Formula:
-    """A function as source that can be edited.
-
-    Args:
-        function: straight-line code that ends in a return.
-        helpers: functions that it calls and whose single expression is written in their place.
-        name: how it is called in words, as "bounds.jsd".
-        instead: by the name of a function that it calls, what may stand in its place: key, source and words.
-    """
-
-    def __init__(
-        self, function: Callable[..., Any], *helpers: Callable[..., Any], name: str = "", instead: Instead = {},  # noqa: B006
-    ) -> None:  # fmt: skip
-        module = function.__module__.removeprefix("dimref.").removeprefix("audit.catalogue.")
-        self.name = name or f"{module}.{function.__name__}"
-        self.instead = instead
-        self.namespace = {**function.__globals__, "ops": ops, "anp": anp, "stop_gradient": stop_gradient, "top": top, "summed": summed, "share": share, "math": math}
-        for helper in helpers:
-            self.namespace = {**helper.__globals__, **self.namespace}
-        bodies = {helper.__name__: _parsed(helper) for helper in helpers}
-        self.tree = _Expanded(bodies).visit(_parsed(function))
-        self.scalars = {a.arg for a in self.tree.args.args if a.annotation and text(a.annotation) in ("float", "int")}
-        self.arguments = [a.arg for a in self.tree.args.args if a.arg not in self.scalars]
-        for argument in self.tree.args.args:
-            argument.annotation = None
-
-    def edited(self, edit: Edit) -> Formula:
-        """The formula with an edit made."""
-        other = copy.copy(self)
-        other.tree = _changed(self.tree, edit.sites)
-        return other
-
-    @functools.cached_property
-    def function(self) -> Callable[..., Any]:
-        """The formula, compiled when it is first called."""
-        compiled: list[Callable[..., Any]] = []
-
-        def call(*arguments: Any) -> Any:
-            if not compiled:
-                module = ast.fix_missing_locations(ast.Module([self.tree], []))
-                scope = dict(self.namespace)
-                exec(compile(module, f"<{self.name}, edited>", "exec"), scope)
-                compiled.append(scope[self.tree.name])
-            return compiled[0](*arguments)
-
-        return call
-
-    def lines(self) -> list[str]:
-        return [text(statement).removeprefix("return ") for statement in self.tree.body]
-
-    def edits(self) -> tuple[Edit, ...]:
-        """Every single edit, those of one place first; no two give the same source."""
-        sites = list(self._sites())
-        edits = [*self._of_arguments(), *(Edit(s.kind, s.key, s.words, (s,)) for s in sites)]
-        groups: dict[str, list[Site]] = {}
-        for site in sites:
-            if site.group:
-                groups.setdefault(site.group, []).append(site)
-        for group, members in groups.items():
-            key, _, words = group.partition(": ")
-            if len(members) > 1:
-                edits.append(Edit(members[0].kind, key, f"{words}, in every place", tuple(members)))
-        value = next(at for at, node in enumerate(ast.walk(self.tree)) if node is self.tree.body[-1].value)  # type: ignore[attr-defined]
-        for kind, key, words, code in (
-            ("constant", "plus-1", "1 added", "({}) + 1.0"), ("constant", "minus-1", "1 subtracted", "({}) - 1.0"),
-            ("whole", "negated", "its sign turned", "-({})"), ("whole", "halved", "its value halved", "0.5 * ({})"),
-            ("whole", "doubled", "its value doubled", "2.0 * ({})"),
-        ):  # fmt: skip
-            edits.append(Edit(kind, key, words, (Site("", "", "", value, lambda n, c=code: c.format(text(n))),)))
-        return tuple({edit.key: edit for edit in reversed(edits)}.values())[::-1]
-
-    def _named(self, name: str, code: Callable[[str], str], kind: str, key: str, words: str) -> Edit:
-        """An argument replaced wherever it stands."""
-        return Edit(kind, key, words, tuple(self._names({name}, code, kind, key, words)))
-
-    def _names(self, names: set[str], code: Callable[[str], str], kind: str, key: str, words: str) -> Iterator[Site]:
-        shapes = {
-            id(leaf)
-            for node in ast.walk(self.tree)
-            if isinstance(node, ast.Attribute) and node.attr in ("shape", "ndim", "size")
-            for leaf in ast.walk(node)
-        }
-        for at, node in enumerate(ast.walk(self.tree)):
-            if isinstance(node, ast.Name) and node.id in names and id(node) not in shapes:
-                if isinstance(node.ctx, ast.Load):
-                    yield Site(kind, key, words, at, lambda n: code(n.id))
-
-    def _of_arguments(self) -> Iterator[Edit]:
-        """Arguments squashed, detached, exchanged, their maximum subtracted; numbers taken for others."""
-        arrays, every = self.arguments, set(self.arguments)
-        for name in arrays:
-            yield self._named(name, lambda x: f"stop_gradient({x})", "detach", f"{name}-detached", f"{name} detached")
-            yield self._named(name, lambda x: f"(0.0 * {x})", "drop", f"{name}-ignored", f"{name} ignored")
-            places = list(self._names({name}, lambda x: f"stop_gradient({x})", "detach", "", ""))
-            for number, site in enumerate(places[: len(places) > 1 and len(places)], 1):
-                yield Edit("detach", f"{name}-detached-at-{number}", f"{name} detached in place {number}", (site,))
-            for squash in SQUASHES:
-                yield self._named(
-                    name, lambda x, f=squash: f"ops.{f}({x})", "squash", f"{squash}-of-{name}" if len(arrays) > 1 else f"{squash}-on-scores", f"{squash}({name}) for {name}"
-                )  # fmt: skip
-            yield self._named(name, lambda x: f"({x} - top({x}))", "maximum", f"maximum-off-{name}",
-                              f"the maximum of {name} subtracted")  # fmt: skip
-        if len(arrays) > 1:
-            edits = (
-                ("detach", "no-gradient", "everything detached", lambda x: f"stop_gradient({x})"),
-                *(("squash", f"{f}-on-scores", f"{f} of all of {' and '.join(arrays)}", lambda x, f=f: f"ops.{f}({x})")
-                  for f in SQUASHES),
-                ("maximum", "maximum-subtracted-each", "the maximum of each of its arguments subtracted",
-                 lambda x: f"({x} - top({x}))"),
-                ("maximum", "maximum-subtracted-both", "the largest of all its numbers subtracted",
-                 lambda x: f"({x} - top({', '.join(arrays)}))"),
-            )  # fmt: skip
-            for kind, key, words, code in edits:
-                yield Edit(kind, key, words, tuple(self._names(every, code, kind, key, words)))
-        for one, other in itertools.combinations(arrays, 2):
-            words = f"{one} and {other} exchanged"
-            swap = {one: other, other: one}
-            yield Edit("swap", "roles-swapped" if len(arrays) == 2 else f"{one}-{other}-exchanged", words,
-                       tuple(self._names({one, other}, swap.__getitem__, "swap", "", words)))  # fmt: skip
-        for name in sorted(self.scalars):
-            for key, code, words in (
-                ("inverted", "(1 / {})", f"1/{name} for {name}"), ("ignored", "1.0", f"{name} ignored, as 1"),
-                ("squared", "{} ** 2", f"{name}² for {name}"), ("root", "{} ** 0.5", f"√{name} for {name}"),
-                ("exponential", "math.exp(-{})", f"e^−{name} for {name}"),
-            ):  # fmt: skip
-                yield self._named(name, lambda x, c=code: c.format(x), "scalar", f"{name}-{key}", words)
-
-    def _sites(self) -> Iterator[Site]:
-        for at, node in enumerate(ast.walk(self.tree)):
-            if isinstance(node, ast.BinOp):
-                yield from self._of_operator(at, node)
-            elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-                yield Site("sign", f"{slug(text(node.operand))}-sign", f"{plain(text(node.operand))} for its negative", at,
-                           lambda n: text(n.operand))  # fmt: skip
-            elif isinstance(node, ast.Call):
-                yield from self._of_call(at, node)
-
-    def _array(self, node: ast.AST) -> bool:
-        """Whether an expression depends on the numbers of an argument, not on shapes alone."""
-        if isinstance(node, ast.Attribute) and node.attr in ("shape", "ndim", "size"):
-            return False
-        if isinstance(node, ast.Name):
-            return node.id in self.arguments or node.id in self._locals
-        return any(self._array(child) for child in ast.iter_child_nodes(node))
-
-    @functools.cached_property
-    def _locals(self) -> set[str]:
-        return {
-            name.id
-            for node in ast.walk(self.tree)
-            if isinstance(node, ast.Assign) and "shape" not in text(node.value)
-            for name in ast.walk(node)
-            if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
-        }
-
-    def _of_operator(self, at: int, node: ast.BinOp) -> Iterator[Site]:
-        left, right = text(node.left), text(node.right)
-        constant = not (self._array(node.left) and self._array(node.right))
-        kind = "constant" if constant else "drop"
-        if isinstance(node.op, (ast.Add, ast.Sub)):
-            minus = "-" if isinstance(node.op, ast.Sub) else ""
-            yield Site(kind, f"{slug(left)}-left-out", f"{plain(left)} left out", at, lambda n: f"({minus}{text(n.right)})")
-            yield Site(kind, f"{slug(right)}-left-out", f"{plain(right)} left out", at, lambda n: f"({text(n.left)})")
-            other = "-" if isinstance(node.op, ast.Add) else "+"
-            yield Site("sign" if not constant else kind, f"{slug(right)}-sign", f"the sign of {plain(right)} turned", at,
-                       lambda n: f"({text(n.left)} {other} {text(n.right)})")  # fmt: skip
-            if isinstance(node.op, ast.Add):
-                yield Site("sign" if not constant else kind, f"{slug(left)}-sign", f"the sign of {plain(left)} turned", at,
-                           lambda n: f"({text(n.right)} - {text(n.left)})")  # fmt: skip
-            for side, code in (("left", left), ("right", right)):
-                if not self._array(getattr(node, side)):
-                    sign = "-" if isinstance(node.op, ast.Sub) else "+"
-                    for key, factor in (("halved", 0.5), ("doubled", 2.0), ("negated", -1.0)):
-                        yield Site(
-                            "constant", f"{slug(code)}-{key}", f"{plain(code)} {key}", at,
-                            lambda n, s=side, f=factor, o=sign: f"({f} * ({text(n.left)}) {o} ({text(n.right)}))"
-                            if s == "left" else f"(({text(n.left)}) {o} {f} * ({text(n.right)}))",
-                        )  # fmt: skip
-        elif isinstance(node.op, (ast.Mult, ast.Div)):
-            divided = isinstance(node.op, ast.Div)
-            yield Site("factor", f"{slug(right)}-factor-left-out", f"{'/' if divided else '·'} {plain(right)} left out", at,
-                       lambda n: f"({text(n.left)})")  # fmt: skip
-            if not divided and not self._array(node.left):
-                for key, factor in (("doubled", 2.0), ("halved", 0.5)):
-                    yield Site("factor", f"{slug(left)}-{key}", f"{plain(left)} {key}", at,
-                               lambda n, f=factor: f"({f} * {text(n.left)} * ({text(n.right)}))")  # fmt: skip
-            if not divided:
-                yield Site("factor", f"{slug(left)}-factor-left-out", f"{plain(left)} · left out", at,
-                           lambda n: f"({text(n.right)})")  # fmt: skip
-            op = "*" if divided else "/"
-            yield Site("factor", f"{slug(right)}-inverted", f"{op} {plain(right)} for its inverse", at,
-                       lambda n: f"({text(n.left)} {op} ({text(n.right)}))")  # fmt: skip
-        elif isinstance(node.op, ast.Pow):
-            yield Site("factor", f"{slug(right)}-power-left-out", f"the power {plain(right)} left out", at,
-                       lambda n: f"({text(n.left)})")  # fmt: skip
-
-    def _of_call(self, at: int, node: ast.Call) -> Iterator[Site]:
-        function = text(node.func)
-        name = function.rpartition(".")[2]
-        if isinstance(node.func, ast.Attribute) and self._array(node.func.value):
-            yield from self._of_method(at, node)
-            return
-        if not node.args or not self._array(node.args[0]):
-            return
-        whole, x = text(node), text(node.args[0])
-        yield Site("detach", f"{slug(whole)}-detached", f"{plain(whole)} detached", at, lambda n: f"stop_gradient({text(n)})")
-        for key, code, words in self.instead.get(name, ()):
-            yield Site("call", f"{slug(x)}-{key}", f"{plain(x)} {words}", at, lambda n, c=code: c.format(text(n.args[0])),
-                       f"{key}: {words}")  # fmt: skip
-        if name in ELEMENTWISE:
-            for other in ("softplus", "exp", "sigmoid", "tanh"):
-                if other != name:
-                    yield Site("call", f"{other}-for-{name}-of-{slug(x)}", f"{other} for {plain(whole)}", at,
-                               lambda n, f=other: f"{_module(f)}.{f}({text(n.args[0])})", f"{other}-for-{name}: {other} for {name}")  # fmt: skip
-            yield Site("call", f"{name}-left-out-of-{slug(x)}", f"{plain(x)} for {plain(whole)}", at,
-                       lambda n: f"({text(n.args[0])})", f"{name}-left-out: {name} left out")  # fmt: skip
-            yield Site("sign", f"{slug(x)}-negated", f"{name}(−…) for {plain(whole)}", at,
-                       lambda n: f"{text(n.func)}(-({text(n.args[0])}))", f"{name}-sign: the sign inside {name} turned")  # fmt: skip
-        if name in REDUCTIONS and function.startswith("ops."):
-            yield from self._of_reduction(at, node, name)
-        if name in ("logaddexp",) and len(node.args) > 1:
-            for keep, drop in ((0, 1), (1, 0)):
-                left_out = text(node.args[drop])
-                yield Site("drop", f"{slug(left_out)}-not-counted", f"{plain(left_out)} left out of the sum", at,
-                           lambda n, k=keep: f"({text(n.args[k])})")  # fmt: skip
-            yield Site("candidate", "ten-subtracted", f"10 subtracted from {plain(x)} among the candidates", at,
-                       lambda n: f"anp.logaddexp({text(n.args[0])} - 10.0, {text(n.args[1])})")  # fmt: skip
-            for key, extra in (("0", "0.0 *"), ("minus-10", "-10.0 + 0.0 *"), ("ten-below", "-10.0 +"), ("twice", "")):
-                yield Site("candidate", f"candidate-{key}", f"one more candidate, of score {plain(extra) or 'as its own'}", at,
-                           lambda n, e=extra: f"anp.logaddexp({text(n)}, {e} {text(n.args[0])})")  # fmt: skip
-        if name in ("logaddexp", "logsumexp", "logmeanexp"):
-            yield from self._epsilons(at, f"{slug(name)}-epsilon", "log(exp({}) + {})")
-        if name == "softplus":
-            yield from self._epsilons(at, f"{slug(x)}-epsilon", "-log(exp(-{}) + {})", "epsilon-{}: {:g} added inside log σ")
-        if name == "clip" and isinstance(node.args[0], ast.Name):
-            rest = ", ".join(text(a) for a in node.args[1:])
-            for other, place in enumerate(ast.walk(self.tree)):
-                if isinstance(place, ast.Name) and place.id in self.arguments and place.id != x:
-                    yield Site("squash", f"{place.id}-clipped-too", f"{place.id} clipped too", other,
-                               lambda n: f"anp.clip({n.id}, {rest})")  # fmt: skip
-        if name == "clip":
-            yield Site("drop", "clip-above-alone", "clipped above alone", at,
-                       lambda n: f"anp.clip({text(n.args[0])}, -np.inf, {text(n.args[2])})")  # fmt: skip
-            yield Site("drop", "not-clipped", f"{plain(x)} not clipped", at, lambda n: f"({text(n.args[0])})")
-
-    def _epsilons(self, at: int, key: str, form: str, group: str = "") -> Iterator[Site]:
-        for e in EPSILONS:
-            code = form.replace("log(", "anp.log(").replace("exp(", "anp.exp(")
-            yield Site("epsilon", f"{key}-{power(e)}", f"{e:g} added inside its logarithm", at,
-                       lambda n, e=e: code.format(text(n), repr(e)), group.format(power(e), e))  # fmt: skip
-
-    def _of_reduction(self, at: int, node: ast.Call, name: str) -> Iterator[Site]:
-        inner = node.args[0]
-        whole, x = text(node), text(inner)
-        axis = "".join(f", {k.arg}={text(k.value)}" for k in node.keywords)
-        if name == "mean":
-            yield Site("sum", f"{slug(x)}-summed", f"the sum of {plain(x)} for its mean", at,
-                       lambda n: f"ops.total({text(n.args[0])}{axis})" if axis else f"summed({text(n.args[0])})", "both-summed: sums for means")  # fmt: skip
-            yield Site("call", f"logmeanexp-of-{slug(x)}", f"log mean exp of {plain(x)} for its mean", at,
-                       lambda n: f"ops.mean(ops.logmeanexp({text(n.args[0])}, axis=0))")  # fmt: skip
-            yield Site("inside", f"{slug(x)}-averaged-in-its-logarithm", f"the logarithm of the mean of exp({plain(x)})", at,
-                       lambda n: f"ops.logmeanexp({text(n.args[0])})")  # fmt: skip
-            yield Site("call", f"mean-exp-of-{slug(x)}", f"the mean of exp of {plain(x)}", at,
-                       lambda n: f"ops.mean(anp.exp({text(n.args[0])}){axis})")  # fmt: skip
-            yield from self._share_epsilons(at, axis)
-            yield Site("mask", f"masked-mean-of-{slug(x)}", f"the mean of {plain(x)} divided by N² for N(N − 1) pairs", at,
-                       lambda n: f"(share({text(n.args[0])}) * {text(n)})")  # fmt: skip
-            if isinstance(inner, ast.Call) and text(inner.func).rpartition(".")[2] in ELEMENTWISE:
-                f = text(inner.func)
-                for key, by in (("", ""), ("-by-location", ", axis=0")):
-                    yield Site(
-                        "inside", f"mean-inside-{slug(x)}{key}",
-                        f"{plain(text(inner.args[0]))} averaged before {plain(f)}{' at each location' if by else ''}", at,
-                        lambda n, by=by: f"ops.mean({text(n.args[0].func)}(ops.mean({text(n.args[0].args[0])}{by})))",
-                        f"averaged-first{key}: averaged before {plain(f)}{' at each location' if by else ''}",
-                    )  # fmt: skip
-            elif isinstance(inner, ast.Call) and text(inner.func).rpartition(".")[2] in REDUCTIONS:
-                yield Site("pooled", f"{slug(x)}-pooled", f"{plain(text(inner.func))} over everything at once", at,
-                           lambda n: f"{text(n.args[0].func)}({text(n.args[0].args[0])})")  # fmt: skip
-                yield Site("maximum", f"{slug(x)}-maximum-kept", "its subtracted maximum not added back", at,
-                           lambda n: f"ops.mean({text(n.args[0])} - stop_gradient({text(n.args[0].args[0])}).max(axis=0))"
-                           )  # fmt: skip
-        if name == "logmeanexp":
-            yield Site("mask", f"masked-mean-of-{slug(x)}", f"the mean in {plain(whole)} divided by N² for N(N − 1) pairs", at,
-                       lambda n: f"({text(n)} + math.log(share({text(n.args[0])})))")  # fmt: skip
-        others = {"logmeanexp": ("logsumexp", "mean"), "logsumexp": ("logmeanexp", "mean"), "mean": ()}.get(name, ())
-        for other in others:
-            yield Site("call", f"{other}-for-{name}-of-{slug(x)}", f"{other} for {plain(whole)}", at,
-                       lambda n, f=other: f"ops.{f}({text(n.args[0])}{axis})")  # fmt: skip
-        if name == "logsumexp" and axis:
-            yield Site("inside", f"{slug(x)}-averaged-first", f"{plain(x)} averaged before the exponential", at,
-                       lambda n: f"(ops.mean({text(n.args[0])}{axis}) + math.log({text(n.args[0])}.shape[0]))")  # fmt: skip
-        if name in ("logsumexp", "logmeanexp"):
-            linear = "total" if name == "logsumexp" else "mean"
-            yield Site("call", f"no-log-of-{slug(x)}", f"{plain(whole)} without its logarithm", at,
-                       lambda n: f"ops.{linear}(anp.exp({text(n.args[0])}){axis})")  # fmt: skip
-            if isinstance(inner, ast.Call) and text(inner.func) == "anp.clip":
-                yield Site("inside", f"{slug(name)}-clipped", f"{plain(whole)} clipped, not what is in it", at,
-                           lambda n: f"anp.clip(ops.{name}({text(n.args[0].args[0])}{axis}), "
-                           f"{', '.join(map(text, n.args[0].args[1:]))})")  # fmt: skip
-
-    def _share_epsilons(self, at: int, axis: str) -> Iterator[Site]:
-        for e in EPSILONS:
-            yield Site("epsilon", f"share-epsilon-{power(e)}", f"{e:g} added inside the logarithm", at,
-                       lambda n, e=e: f"ops.mean(anp.log(anp.exp({text(n.args[0])}) + {e!r}){axis})",
-                       f"share-epsilon-everywhere-{power(e)}: {e:g} added inside the logarithm")  # fmt: skip
-
-    def _of_method(self, at: int, node: ast.Call) -> Iterator[Site]:
-        assert isinstance(node.func, ast.Attribute)
-        name, x = node.func.attr, text(node.func.value)
-        for one, other in (("sum", "mean"), ("mean", "sum")):
-            if name == one:
-                yield Site("sum", f"{other}-of-{slug(x)}", f"the {other} of {plain(x)} for its {one}", at,
-                           lambda n, m=other: f"{text(n.func.value)}.{m}({', '.join(map(text, n.args + n.keywords))})"
-                           )  # fmt: skip
-
-
-def _module(function: str) -> str:
-    return "anp" if function == "exp" else "ops"
 
 
 def power(epsilon: float) -> str:
@@ -407,6 +98,360 @@ def slug(code: str) -> str:
     return "-".join("".join(c if c.isalnum() or c == "_" else " " for c in plain(code)).split()) or "it"
 
 
+def fields(node: ast.AST) -> dict[str, str]:
+    """What a rule's templates may name: source; in words (with `_`); as part of a key (in capitals)."""
+    parts: dict[str, ast.AST] = {"it": node}
+    more = {}
+    if isinstance(node, ast.BinOp):
+        parts |= {"left": node.left, "right": node.right}
+    elif isinstance(node, ast.UnaryOp):
+        parts["x"] = node.operand
+    elif isinstance(node, ast.Name):
+        parts["x"] = node
+    elif isinstance(node, ast.Call):
+        parts |= {"f": node.func, **dict(zip("xyz", node.args, strict=False))}
+        more["axis"] = "".join(f", {k.arg}={text(k.value)}" for k in node.keywords)
+        more["arguments"] = ", ".join(map(text, [*node.args, *node.keywords]))
+        inner = node.args[0] if node.args else None
+        if isinstance(inner, ast.Call):
+            parts |= {"g": inner.func, **({"u": inner.args[0]} if inner.args else {})}
+            more["clip"] = ", ".join(map(text, inner.args[1:]))
+        if isinstance(node.func, ast.Attribute):
+            parts["of"] = node.func.value
+    code = {name: text(part) for name, part in parts.items()}
+    words = {f"_{name}": plain(source) for name, source in code.items()}
+    return {**code, **words, **{name.upper(): slug(source) for name, source in code.items()}, **more}
+
+
+# ---- rules
+
+
+def _of_sum(minus: bool, kind: str, constants: tuple[str, ...]) -> Iterator[Rule]:
+    sign, other = ("-", "+") if minus else ("+", "-")
+    turned = "constant" if kind == "constant" else "sign"
+    yield Rule(kind, "{LEFT}-left-out", "{_left} left out", f"({'-' if minus else ''}{{right}})")
+    yield Rule(kind, "{RIGHT}-left-out", "{_right} left out", "({left})")
+    yield Rule(turned, "{RIGHT}-sign", "the sign of {_right} turned", f"({{left}} {other} {{right}})")
+    if not minus:
+        yield Rule(turned, "{LEFT}-sign", "the sign of {_left} turned", "({right} - {left})")
+    for side in constants:
+        for key, factor in (("halved", 0.5), ("doubled", 2.0), ("negated", -1.0)):
+            left, right = (f"{factor} * ({{{s}}})" if s == side else f"({{{s}}})" for s in ("left", "right"))
+            yield Rule("constant", f"{{{side.upper()}}}-{key}", f"{{_{side}}} {key}", f"({left} {sign} {right})")
+
+
+def _of_product(divided: bool, constant: bool) -> Iterator[Rule]:
+    op = "/" if divided else "·"
+    yield Rule("factor", "{RIGHT}-factor-left-out", f"{op} {{_right}} left out", "({left})")
+    if not divided:
+        if constant:
+            yield Rule("factor", "{LEFT}-doubled", "{_left} doubled", "(2.0 * {left} * ({right}))")
+            yield Rule("factor", "{LEFT}-halved", "{_left} halved", "(0.5 * {left} * ({right}))")
+        yield Rule("factor", "{LEFT}-factor-left-out", "{_left} · left out", "({right})")
+    inverse = "*" if divided else "/"
+    yield Rule(
+        "factor", "{RIGHT}-inverted", f"{inverse} {{_right}} for its inverse", f"(({{left}}) {inverse} ({{right}}))"
+    )
+
+
+def _elementwise(name: str) -> Iterator[Rule]:
+    for other in ("softplus", "exp", "sigmoid", "tanh"):
+        if other != name:
+            code = f"{'anp' if other == 'exp' else 'ops'}.{other}({{x}})"
+            yield Rule("call", f"{other}-for-{name}-of-{{X}}", f"{other} for {{_it}}", code,
+                       f"{other}-for-{name}: {other} for {name}")  # fmt: skip
+    yield Rule("call", f"{name}-left-out-of-{{X}}", "{_x} for {_it}", "({x})", f"{name}-left-out: {name} left out")
+    yield Rule(
+        "sign", "{X}-negated", f"{name}(−…) for {{_it}}", "{f}(-({x}))", f"{name}-sign: the sign inside {name} turned"
+    )
+
+
+def _epsilons(key: str, code: str, group: str = "") -> Iterator[Rule]:
+    for e in EPSILONS:
+        yield Rule("epsilon", f"{key}-{power(e)}", f"{e:g} added inside its logarithm", code.replace("EPSILON", repr(e)),
+                   group and f"{group}-{power(e)}: {e:g} added inside the logarithm")  # fmt: skip
+
+
+MEAN = (
+    Rule("sum", "{X}-summed", "the sum of {_x} for its mean", "summed({x}{axis})", "both-summed: sums for means"),
+    Rule("call", "logmeanexp-of-{X}", "log mean exp of {_x} for its mean", "ops.mean(ops.logmeanexp({x}, axis=0))"),
+    Rule("inside", "{X}-averaged-in-its-logarithm", "the logarithm of the mean of exp({_x})", "ops.logmeanexp({x})"),
+    Rule("call", "mean-exp-of-{X}", "the mean of exp of {_x}", "ops.mean(anp.exp({x}){axis})"),
+    *_epsilons("share-epsilon", "ops.mean(anp.log(anp.exp({x}) + EPSILON){axis})", "share-epsilon-everywhere"),
+    Rule("mask", "masked-mean-of-{X}", "the mean of {_x} divided by N² for N(N − 1) pairs", "(share({x}) * {it})"),
+)  # fmt: skip
+MEAN_OF_ELEMENTS = (
+    Rule("inside", "mean-inside-{X}", "{_u} averaged before {_g}", "ops.mean({g}(ops.mean({u})))",
+         "averaged-first: averaged before the nonlinearity"),
+    Rule("inside", "mean-inside-{X}-by-location", "{_u} averaged before {_g} at each location",
+         "ops.mean({g}(ops.mean({u}, axis=0)))", "averaged-first-by-location: averaged at each location before it"),
+)  # fmt: skip
+MEAN_OF_REDUCTION = (
+    Rule("pooled", "{X}-pooled", "{_g} over everything at once", "{g}({u})"),
+    Rule("maximum", "{X}-maximum-kept", "its subtracted maximum not added back",
+         "ops.mean({x} - stop_gradient({u}).max(axis=0))"),
+)  # fmt: skip
+LOG_SUM = (
+    Rule("call", "logmeanexp-for-logsumexp-of-{X}", "logmeanexp for {_it}", "ops.logmeanexp({x}{axis})"),
+    Rule("call", "mean-for-logsumexp-of-{X}", "mean for {_it}", "ops.mean({x}{axis})"),
+    Rule("inside", "{X}-averaged-first", "{_x} averaged before the exponential",
+         "(ops.mean({x}{axis}) + math.log(len({x})))"),
+    Rule("call", "no-log-of-{X}", "{_it} without its logarithm", "ops.total(anp.exp({x}){axis})"),
+)  # fmt: skip
+LOG_MEAN = (
+    Rule("mask", "masked-mean-of-{X}", "the mean in {_it} divided by N² for N(N − 1) pairs",
+         "({it} + math.log(share({x})))"),
+    Rule("call", "logsumexp-for-logmeanexp-of-{X}", "logsumexp for {_it}", "ops.logsumexp({x}{axis})"),
+    Rule("call", "mean-for-logmeanexp-of-{X}", "mean for {_it}", "ops.mean({x}{axis})"),
+    Rule("call", "no-log-of-{X}", "{_it} without its logarithm", "ops.mean(anp.exp({x}){axis})"),
+)  # fmt: skip
+LOG_OF_TWO = (
+    Rule("drop", "{Y}-not-counted", "{_y} left out of the sum", "({x})"),
+    Rule("drop", "{X}-not-counted", "{_x} left out of the sum", "({y})"),
+    Rule("candidate", "ten-subtracted", "10 subtracted from {_x} among the candidates", "anp.logaddexp({x} - 10.0, {y})"),
+    *(
+        Rule("candidate", f"candidate-{key}", f"one more candidate, {words}", f"anp.logaddexp({{it}}, {more}{{x}})")
+        for key, words, more in (
+            ("0", "of score 0", "0.0 * "), ("minus-10", "of score −10", "-10.0 + 0.0 * "),
+            ("ten-below", "10 below its own score", "-10.0 + "), ("twice", "itself", ""),
+        )
+    ),
+)  # fmt: skip
+CLIPPED = (
+    Rule("drop", "clip-above-alone", "clipped above alone", "anp.clip({x}, -np.inf, {z})"),
+    Rule("drop", "not-clipped", "{_x} not clipped", "({x})"),
+)
+EXCHANGED_CLIP = Rule("inside", "{F}-clipped", "{_it} clipped, not what is in it", "anp.clip({f}({u}{axis}), {clip})")
+WHOLE = (
+    Rule("constant", "plus-1", "1 added", "({it}) + 1.0"), Rule("constant", "minus-1", "1 subtracted", "({it}) - 1.0"),
+    Rule("whole", "negated", "its sign turned", "-({it})"), Rule("whole", "halved", "its value halved", "0.5 * ({it})"),
+    Rule("whole", "doubled", "its value doubled", "2.0 * ({it})"),
+)  # fmt: skip
+ARGUMENT = (
+    Rule("detach", "{X}-detached", "{_x} detached", "stop_gradient({x})"),
+    Rule("drop", "{X}-ignored", "{_x} ignored", "(0.0 * {x})"),
+    *(Rule("squash", f"{f}-of-{{X}}", f"{f}({{_x}}) for {{_x}}", f"ops.{f}({{x}})") for f in SQUASHES),
+    Rule("maximum", "maximum-off-{X}", "the maximum of {_x} subtracted", "({x} - top({x}))"),
+)
+ARGUMENTS = (
+    Rule("detach", "no-gradient", "everything detached", "stop_gradient({x})"),
+    *(Rule("squash", f"{f}-on-scores", f"{f} of every score", f"ops.{f}({{x}})") for f in SQUASHES),
+    Rule("maximum", "maximum-subtracted-each", "the maximum of each of its arguments subtracted", "({x} - top({x}))"),
+    Rule("maximum", "maximum-subtracted-both", "the largest of all its numbers subtracted", "({x} - top(ALL))"),
+)
+NUMBER = (
+    Rule("scalar", "{X}-inverted", "1/{_x} for {_x}", "(1 / {x})"),
+    Rule("scalar", "{X}-ignored", "{_x} ignored, as 1", "1.0"),
+    Rule("scalar", "{X}-squared", "{_x}² for {_x}", "{x} ** 2"),
+    Rule("scalar", "{X}-root", "√{_x} for {_x}", "{x} ** 0.5"),
+    Rule("scalar", "{X}-exponential", "e^−{_x} for {_x}", "math.exp(-{x})"),
+    Rule("scalar", "{X}-logarithm", "1/log(1/{_x}) for {_x}", "(1 / math.log(1 / {x}) if {x} != 1 else math.inf)"),
+)  # fmt: skip
+
+
+# ---- a formula
+
+
+class Formula:
+    """A function as source that can be edited.
+
+    Args:
+        function: straight-line code that ends in a return.
+        helpers: functions that it calls and whose single expression is written in their place.
+        instead: by the name of a function that it calls, what may stand in its place: key, template and words.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], *helpers: Callable[..., Any], instead: Instead | None = None
+    ) -> None:
+        module = function.__module__.removeprefix("dimref.").removeprefix("audit.catalogue.")
+        self.name = f"{module}.{function.__name__}"
+        self.instead = instead or {}
+        mine = {"ops": ops, "anp": anp, "math": math, "stop_gradient": stop_gradient}
+        self.namespace = {**mine, "top": top, "summed": summed, "share": share}
+        for each in (*helpers, function):
+            self.namespace = {**self.namespace, **each.__globals__}
+        self.tree = _Expanded({helper.__name__: _parsed(helper) for helper in helpers}).visit(_parsed(function))
+        self.scalars = {a.arg for a in self.tree.args.args if a.annotation and text(a.annotation) in ("float", "int")}
+        self.arguments = [a.arg for a in self.tree.args.args if a.arg not in self.scalars]
+        for argument in self.tree.args.args:
+            argument.annotation = None
+
+    def edited(self, edit: Edit) -> Formula:
+        """The formula with an edit made."""
+        other = copy.copy(self)
+        other.tree = copy.deepcopy(self.tree)
+        nodes = list(ast.walk(other.tree))
+        at = {id(nodes[place]): code for place, code in edit.sites}
+
+        class Change(ast.NodeTransformer):
+            def visit(self, node: ast.AST) -> Any:
+                code = at.get(id(node))
+                self.generic_visit(node)
+                return node if code is None else ast.parse(code.format(**fields(node)), mode="eval").body
+
+        other.tree = Change().visit(other.tree)
+        names = dict(zip(edit.exchanged, edit.exchanged[::-1], strict=True))
+        for argument in other.tree.args.args:
+            argument.arg = names.get(argument.arg, argument.arg)
+        return other
+
+    def function(self) -> Callable[..., Any]:
+        """The formula, compiled when it is first called."""
+
+        @functools.cache
+        def compiled() -> Callable[..., Any]:
+            scope = dict(self.namespace)
+            module = ast.fix_missing_locations(ast.Module([self.tree], []))
+            exec(compile(module, f"<{self.name}, edited>", "exec"), scope)
+            return scope[self.tree.name]
+
+        def call(*arguments: Any) -> Any:
+            try:
+                return compiled()(*arguments)
+            except (ArithmeticError, AttributeError, IndexError, TypeError) as error:
+                raise ValueError(f"{self.name}, edited: {error}") from error  # an edit that makes no sense here
+
+        return call
+
+    def lines(self) -> list[str]:
+        """Its head and its statements."""
+        head = f"{self.tree.name}({', '.join(a.arg for a in self.tree.args.args)})"
+        return [head, *(text(statement).removeprefix("return ") for statement in self.tree.body)]
+
+    def edits(self) -> tuple[Edit, ...]:
+        """Every single edit: of arguments, of one place, of all places of a kind. No two have the same key."""
+        places = list(ast.walk(self.tree))
+        found, groups = list(self._of_arguments(places)), dict[str, list[Edit]]()
+        for at, node in enumerate(places):
+            for rule in self._rules(node):
+                named = fields(node)
+                edit = Edit(rule.kind, rule.key.format(**named), rule.words.format(**named), ((at, rule.code),))
+                found.append(edit)
+                if rule.group:
+                    groups.setdefault(rule.group, []).append(edit)
+        for group, members in groups.items():
+            key, _, words = group.partition(": ")
+            if len(members) > 1:
+                sites = tuple(site for member in members for site in member.sites)
+                found.append(Edit(members[0].kind, key, f"{words}, in every place", sites))
+        value = next(at for at, node in enumerate(places) if node is self.tree.body[-1].value)
+        found += [Edit(rule.kind, rule.key, rule.words, ((value, rule.code),)) for rule in WHOLE]
+        return tuple({edit.key: edit for edit in reversed(found)}.values())[::-1]
+
+    def _of_arguments(self, places: list[ast.AST]) -> Iterator[Edit]:
+        shapes = {
+            id(leaf) for node in places if _shape(node) for leaf in ast.walk(node)
+        }  # fmt: skip
+        where: dict[str, list[int]] = {}
+        for at, node in enumerate(places):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and id(node) not in shapes:
+                where.setdefault(node.id, []).append(at)
+
+        def edit(rule: Rule, *names: str) -> Edit:
+            named = {"X": names[0], "_x": names[0]}
+            code = rule.code.replace("ALL", ", ".join(self.arguments))
+            sites = tuple((at, code) for name in names for at in where.get(name, ()))
+            return Edit(rule.kind, rule.key.format(**named), rule.words.format(**named), sites)
+
+        arrays = self.arguments
+        yield from (edit(rule, *arrays) for rule in ARGUMENTS)
+        for name in arrays:
+            yield from (edit(rule, name) for rule in ARGUMENT)
+            for number, at in enumerate(where.get(name, []) if len(where.get(name, [])) > 1 else [], 1):
+                yield Edit("detach", f"{name}-detached-at-{number}", f"{name} detached in place {number}",
+                           ((at, "stop_gradient({x})"),))  # fmt: skip
+        for one, other in itertools.combinations(arrays, 2):
+            key = "roles-swapped" if len(arrays) == 2 else f"{one}-{other}-exchanged"
+            yield Edit("swap", key, f"{one} and {other} exchanged", (), (one, other))
+        for node in places:
+            if isinstance(node, ast.Call) and text(node.func) == "anp.clip" and isinstance(node.args[0], ast.Name):
+                code = f"anp.clip({{x}}, {', '.join(map(text, node.args[1:]))})"
+                for name in set(arrays) - {node.args[0].id}:
+                    yield edit(Rule("squash", "{X}-clipped-too", "{_x} clipped too", code), name)
+        for name in sorted(self.scalars):
+            yield from (edit(rule, name) for rule in NUMBER)
+
+    def _array(self, node: ast.AST) -> bool:
+        """Whether an expression depends on the numbers of an argument, not on shapes alone."""
+        if _shape(node):
+            return False
+        if isinstance(node, ast.Name):
+            return node.id in self.arguments or node.id in self._locals
+        return any(self._array(child) for child in ast.iter_child_nodes(node))
+
+    @functools.cached_property
+    def _locals(self) -> set[str]:
+        assigned = [n for n in ast.walk(self.tree) if isinstance(n, ast.Assign) and "shape" not in text(n.value)]
+        return {
+            n.id
+            for each in assigned
+            for n in ast.walk(each)
+            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+        }
+
+    def _rules(self, node: ast.AST) -> Iterator[Rule]:
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            yield Rule("sign", "{X}-sign", "{_x} for its negative", "({x})")
+        elif isinstance(node, ast.BinOp):
+            constants = tuple(side for side in ("left", "right") if not self._array(getattr(node, side)))
+            if isinstance(node.op, (ast.Add, ast.Sub)):
+                yield from _of_sum(isinstance(node.op, ast.Sub), "constant" if constants else "drop", constants)
+            elif isinstance(node.op, (ast.Mult, ast.Div)):
+                yield from _of_product(isinstance(node.op, ast.Div), "left" in constants)
+            elif isinstance(node.op, ast.Pow):
+                yield Rule("factor", "{RIGHT}-power-left-out", "the power {_right} left out", "({left})")
+        elif isinstance(node, ast.Call):
+            yield from self._of_call(node)
+
+    def _of_call(self, node: ast.Call) -> Iterator[Rule]:
+        name, inner = text(node.func).rpartition(".")[2], node.args[0] if node.args else node
+        if isinstance(node.func, ast.Attribute) and self._array(node.func.value):
+            if name in ("sum", "mean"):
+                other = {"sum": "mean", "mean": "sum"}[name]
+                yield Rule(
+                    "sum",
+                    f"{other}-of-{{OF}}",
+                    f"the {other} of {{_of}} for its {name}",
+                    f"{{of}}.{other}({{arguments}})",
+                )
+            return
+        if not node.args or not self._array(inner):
+            return
+        within = text(inner.func).rpartition(".")[2] if isinstance(inner, ast.Call) else ""
+        yield Rule("detach", "{IT}-detached", "{_it} detached", "stop_gradient({it})")
+        for key, code, words in self.instead.get(name, ()):
+            yield Rule("call", f"{{X}}-{key}", f"{{_x}} {words}", code.replace("{}", "{x}"), f"{key}: {words}")
+        if name in ELEMENTWISE:
+            yield from _elementwise(name)
+        if name == "softplus":
+            yield from _epsilons("{X}-epsilon", "-anp.log(anp.exp(-{it}) + EPSILON)", "epsilon")
+        if name == "log":
+            yield from _epsilons("{X}-epsilon", "{f}({x} + EPSILON)", "epsilon")
+        if name in ("logaddexp", "logsumexp", "logmeanexp"):
+            yield from _epsilons(f"{name}-epsilon", "anp.log(anp.exp({it}) + EPSILON)")
+        yield from {
+            "mean": MEAN,
+            "logsumexp": LOG_SUM,
+            "logmeanexp": LOG_MEAN,
+            "logaddexp": LOG_OF_TWO,
+            "clip": CLIPPED,
+        }.get(name, ())
+        if name == "mean" and within in ELEMENTWISE:
+            yield from MEAN_OF_ELEMENTS
+        if name == "mean" and within in REDUCTIONS:
+            yield from MEAN_OF_REDUCTION
+        if name in REDUCTIONS and within == "clip":
+            yield EXCHANGED_CLIP
+
+
+def _shape(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr in ("shape", "ndim", "size")
+
+
+# ---- what edited source may call
+
+
 def top(*arrays: Any) -> Any:
     """The largest number, as a constant."""
     return max(stop_gradient(a).max() for a in arrays)
@@ -418,9 +463,12 @@ def share(pairs: Any) -> float:
     return (n - 1) / n
 
 
-def summed(x: Any) -> Any:
-    """The sum over a batch, at each location, then the mean over locations."""
-    return ops.total(x) / math.prod(x.shape[1:])
+def summed(x: Any, axis: int | None = None) -> Any:
+    """The sum over an axis, or over a batch at each location, then the mean over locations."""
+    return ops.total(x) / math.prod(x.shape[1:]) if axis is None else ops.total(x, axis)
+
+
+# ---- reading source
 
 
 def _parsed(function: Callable[..., Any]) -> ast.FunctionDef:
@@ -428,9 +476,8 @@ def _parsed(function: Callable[..., Any]) -> ast.FunctionDef:
     tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function)))).body[0]
     assert isinstance(tree, ast.FunctionDef)
     tree.decorator_list, tree.returns = [], None
-    tree = _Operators().visit(tree)
     tree.body = list(_straight(tree.body))
-    return tree
+    return _Operators().visit(tree)
 
 
 def _straight(body: list[ast.stmt]) -> Iterator[ast.stmt]:
@@ -441,14 +488,19 @@ def _straight(body: list[ast.stmt]) -> Iterator[ast.stmt]:
             yield statement
 
 
-class _Operators(ast.NodeTransformer):
-    """ops.add(x, y), ops.subtract(x, y) and ops.multiply(x, y) as x + y, x − y and x·y."""
+SIGNS = {"ops.add": ast.Add, "ops.subtract": ast.Sub, "ops.multiply": ast.Mult}
 
-    signs = {"ops.add": ast.Add, "ops.subtract": ast.Sub, "ops.multiply": ast.Mult}
+
+class _Operators(ast.NodeTransformer):
+    """ops.add(x, y), ops.subtract(x, y), ops.multiply(x, y) as x + y, x − y, x·y; a reduction over ranks as over one."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
-        sign = self.signs.get(text(node.func))
+        module, _, name = text(node.func).rpartition(".")
+        if module == "ranks":
+            axis = [ast.keyword("axis", ast.Constant(0))] if name in ("logsumexp", "logmeanexp") else node.keywords
+            return ast.Call(ast.parse(f"ops.{name}", mode="eval").body, node.args, axis)
+        sign = SIGNS.get(text(node.func))
         return node if sign is None else ast.BinOp(node.args[0], sign(), node.args[1])
 
 
@@ -458,38 +510,26 @@ class _Expanded(ast.NodeTransformer):
     def __init__(self, helpers: dict[str, ast.FunctionDef]) -> None:
         self.helpers = helpers
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:
+    def visit_Call(self, node: ast.Call) -> Any:
         self.generic_visit(node)
         helper = self.helpers.get(text(node.func).rpartition(".")[2])
         if helper is None:
             return node
         names = [a.arg for a in helper.args.args]
-        passed = {**dict(zip(names, node.args, strict=False)), **{k.arg: k.value for k in node.keywords}}
+        passed: dict[str | None, ast.expr] = {k.arg: k.value for k in node.keywords}
+        passed.update(zip(names, node.args, strict=False))
         (returned,) = helper.body
         assert isinstance(returned, ast.Return)
-        return self.visit(_Substituted(passed).visit(copy.deepcopy(returned.value)))  # type: ignore[type-var]
+        assert returned.value is not None
+        return self.visit(_Substituted(passed).visit(copy.deepcopy(returned.value)))
 
 
 class _Substituted(ast.NodeTransformer):
-    def __init__(self, passed: dict[Any, ast.expr]) -> None:
+    def __init__(self, passed: dict[str | None, ast.expr]) -> None:
         self.passed = passed
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
         return copy.deepcopy(self.passed.get(node.id, node))
-
-
-def _changed(tree: ast.FunctionDef, sites: tuple[Site, ...]) -> ast.FunctionDef:
-    other = copy.deepcopy(tree)
-    nodes = list(ast.walk(other))
-    at = {id(nodes[site.at]): site for site in sites}
-
-    class Change(ast.NodeTransformer):
-        def visit(self, node: ast.AST) -> Any:
-            site = at.get(id(node))
-            self.generic_visit(node)
-            return node if site is None else ast.parse(site.code(node), mode="eval").body
-
-    return Change().visit(other)
 
 
 # ---- as candidates
@@ -529,9 +569,11 @@ def variants(formula: Formula, wrap: Wrap, title: str, without: tuple[str, ...] 
 def _variant(formula: Formula, edit: Edit, wrap: Wrap, title: str, before: str = "", words: str = "") -> Variant:
     consequence, fix, exact = wording.KINDS[edit.kind]
     other = formula.edited(edit)
+    key = wording.key(formula.name, before + wording.key(formula.name, edit.key))
+    difference = functools.partial(_difference, formula, other)
     return Variant(
-        wording.key(formula.name, before + wording.key(formula.name, edit.key)), f"{title} with {words}{edit.words}", wrap(other.function),
-        consequence, fix, f"an edit of `{formula.name}`", exact, functools.partial(_difference, formula, other),
+        key, f"{title} with {words}{edit.words}", wrap(other.function()), consequence, fix,
+        f"an edit of `{formula.name}`", exact, difference,
     )  # fmt: skip
 
 
@@ -557,10 +599,12 @@ def pairs(formula: Formula, wrap: Wrap, title: str) -> tuple[Variant, ...]:
     """Two edits at once, both of known mistakes that change the gradient."""
     known = wording.KNOWN.get(formula.name, {})
     found = []
-    firsts = [e for e in formula.edits() if wording.stem(e.key) in known and e.kind != "constant"]
-    for first in firsts:
+    for first in formula.edits():
+        if first.kind in ("constant", "epsilon") or first.key not in known:
+            continue
         once, before = formula.edited(first), f"{wording.key(formula.name, first.key)}+"
         for second in once.edits():
-            if wording.stem(second.key) in known and second.kind not in ("constant", "epsilon") and second.key != first.key:
+            likely = second.key.endswith("-on-scores") or second.key in known
+            if second.kind in PAIRED and likely and second.key != first.key:
                 found.append(_variant(once, second, wrap, title, before, f"{first.words}, and "))
     return tuple(found)

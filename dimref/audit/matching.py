@@ -243,6 +243,8 @@ SCALES: dict[str, Callable[[dict[str, float]], float]] = {
     "1/L": lambda s: 1 / s["L"],
     "N·L": lambda s: s["N"] * s["L"],
     "1/(N·L)": lambda s: 1 / (s["N"] * s["L"]),
+    "τ": lambda s: s["τ"],
+    "1/τ": lambda s: 1 / s["τ"],
 }
 
 
@@ -252,11 +254,15 @@ def scale(scaling: str, inputs: Inputs) -> float:
 
 
 def shapes(inputs: Inputs) -> dict[str, float]:
-    """N and L of a case of scores or features; 1 and 1 for one of numbers alone."""
+    """N and L of a case of scores or features (1 and 1 of numbers alone), and its temperature (1 for none)."""
     first = next((a for a in inputs.values() if isinstance(a, np.ndarray) and a.ndim), np.zeros(1))
     is_matrix = first.ndim >= 2 and "scores" in inputs
     rest = first.shape[2:] if is_matrix else first.shape[1:]
-    return {"N": float(first.shape[0]), "L": float(math.prod(rest)) if rest else 1.0}
+    return {
+        "N": float(first.shape[0]),
+        "L": float(math.prod(rest)) if rest else 1.0,
+        "τ": float(inputs.get("temperature", 1.0)),
+    }
 
 
 def fit(form: Form, cases: list[Observation], expected: list[Answer], single: bool = False) -> Fit | None:
@@ -298,7 +304,8 @@ def comparable(form: Form, cases: list[Observation], expected: list[Answer]) -> 
     core = [
         (case, answer) for case, answer in zip(cases, expected, strict=True) if case.core and not case.found.problem
     ]
-    if any(answer.problem for _, answer in core):
+    of = form.signature.main
+    if any(answer.problem or (form.objective and np.size(answer.value[of]) != 1) for _, answer in core):
         return None
     if not form.objective:
         return core
@@ -315,13 +322,16 @@ def _numbers(form: Form, core: list[tuple[Observation, Answer]], eps: float) -> 
 
 
 def _objective(form: Form, core: list[tuple[Observation, Answer]], eps: float) -> Fit | None:
-    if any(np.size(case.found.value[form.signature.main]) != 1 for case, _ in core):
+    of = form.signature.main
+    if any(np.size(a.value[of]) != 1 for case, answer in core for a in (case.found, answer)):
         return None
     ratios = _ratios(core) or _value_ratios(core)
     if not ratios:
         return Fit(1.0, "", "zero", (0.0,) * len(core)) if _numbers(form, core, eps) else None
     factor, scaling = _common_factor(ratios, [shapes(case.inputs) for case, _ in core], eps)
     if factor is None:
+        return None
+    if factor * form.sign < 0:
         return None
     factors = [factor * scale(scaling, case.inputs) for case, _ in core]
     for (case, answer), k in zip(core, factors, strict=True):
@@ -332,7 +342,7 @@ def _objective(form: Form, core: list[tuple[Observation, Answer]], eps: float) -
 
 def _with_constant(form: Form, core: list[tuple[Observation, Answer]], factor: float, scaling: str,
                    factors: list[float], eps: float) -> Fit | None:  # fmt: skip
-    rest, allowed, shape, rounded = [], [], [], []
+    rest, allowed, rounded = [], [], []
     for (case, answer), k in zip(core, factors, strict=True):
         found, expected = (float(scalar(a, form.signature.main)) for a in (case.found, answer))
         if not math.isfinite(found) or not math.isfinite(expected):
@@ -340,7 +350,6 @@ def _with_constant(form: Form, core: list[tuple[Observation, Answer]], factor: f
         rest.append(found - k * expected)
         unit = max(eps, epsilon(case.inputs, case.found))
         allowed.append(max(1.0, abs(k)) * value_tolerance(case.inputs, answer, unit))
-        shape.append(shape_key(case.inputs))
         rounded.append(allowed[-1] + ROUNDED * SINGLE * (1 + largest(case.inputs) + abs(found)))
     more = [o for o in form.signature.outputs if o != form.signature.main]
     for case, answer in core:
@@ -352,18 +361,28 @@ def _with_constant(form: Form, core: list[tuple[Observation, Answer]], factor: f
         return Fit(factor, scaling, "zero", tuple(rest))
     if all(abs(r) <= a for r, a in zip(rest, rounded, strict=True)):
         return Fit(factor, scaling, "zero", tuple(rest), single=True)
-    groups: dict[Any, list[int]] = {}
-    for at, key in enumerate(shape):
-        groups.setdefault(key, []).append(at)
-    steady = all(
-        abs(rest[i] - rest[members[0]]) <= allowed[i] + allowed[members[0]]
-        for members in groups.values()
-        for i in members
-    )
+    inputs = [case.inputs for case, _ in core]
+    steady = any(_steady(rest, allowed, [key(each) for each in inputs]) for key in (shape_key, _shapes_alone))
     constant = "shape" if steady else "varies"
     if constant == "varies" and not core[0][0].found.gradients:
         return None  # without a gradient nothing is left that agrees
     return Fit(factor, scaling, constant, tuple(rest))
+
+
+def _steady(rest: list[float], allowed: list[float], keys: list[Any]) -> bool:
+    """Whether a number is one for each key; false where no two cases of one key could contradict that."""
+    groups: dict[Any, list[int]] = {}
+    for at, key in enumerate(keys):
+        groups.setdefault(key, []).append(at)
+    return len(groups) < len(keys) and all(
+        abs(rest[i] - rest[members[0]]) <= allowed[i] + allowed[members[0]]
+        for members in groups.values()
+        for i in members
+    )
+
+
+def _shapes_alone(inputs: Inputs) -> Any:
+    return tuple(leaf.shape for _, leaf in leaves(inputs) if isinstance(leaf, np.ndarray) and leaf.ndim)
 
 
 def shape_key(inputs: Inputs) -> Any:
@@ -486,6 +505,6 @@ def answer(form: Form, function: Callable[[Inputs], Tree], case: Observation) ->
     if function not in case.known:
         try:
             case.known[function] = evaluate(function, form.signature, case.inputs)
-        except (ArithmeticError, AttributeError, IndexError, TypeError, ValueError) as error:
+        except (ArithmeticError, IndexError, ValueError) as error:
             case.known[function] = Answer(problem=str(error))
     return case.known[function]

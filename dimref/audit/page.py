@@ -91,7 +91,7 @@ def html(report: Report, checks: Mapping[str, Outcome], found: Curve, target: st
     if judgement.consequence:
         parts.append(section("Consequence", tag("p", judgement.consequence)))
     if judgement.fix:
-        parts.append(section("Fix", code(judgement.fix) if "\n" in judgement.fix else tag("p", judgement.fix)))
+        parts.append(section("Fix", tag("p", judgement.fix), *_lines(report)))
     if report.verdict != FAILED:
         parts.append(section("Checks", _checks(checks), *_laws(report)))
     if found:
@@ -102,9 +102,18 @@ def html(report: Report, checks: Mapping[str, Outcome], found: Curve, target: st
         section("What it was held against", *_reference(report)),
         section("What was audited, and how", _how(report, target, seed)),
         *(section("Notes", tag("ul", *(tag("li", note) for note in report.notes))) for _ in report.notes[:1]),
-        section("The command", code(command)),
+        section("The command", code(command, wrap=True)),
     ]
     return page(title, *parts)
+
+
+def _lines(report: Report) -> list[Markup]:
+    """The line of the reference that the target has changed, as found and as it should be."""
+    candidate = report.judgement.candidate
+    if candidate is None or candidate.variant is None or candidate.variant.lines is None:
+        return []
+    before, after = candidate.variant.lines()
+    return [code(f"- {after}\n+ {before}")]
 
 
 def _checks(checks: Mapping[str, Outcome]) -> Markup:

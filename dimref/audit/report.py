@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import math
 import textwrap
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from dimref.audit.callables import Counterexample, LawResult, Report
+from dimref.audit.answer import Answer, Inputs, Target
+from dimref.audit.cases import Limits
+from dimref.audit.contract import Contract, Form
+from dimref.audit.numerical import Departure
+from dimref.audit.verdict import CONFORMS, CONVENTION, Judgement
+from dimref.laws.law import Slack
 from dimref.laws.report import literal
 from dimref.trees import leaves
 
@@ -16,6 +22,80 @@ WIDTH, INDENT = 98, 16
 LONG = 24  # numbers; of more, those that differ most are printed
 LINES = 5  # of an array that is printed
 DIGITS = range(6, 18)
+
+
+@dataclass(frozen=True)
+class LawResult:
+    """A law of the theory, tried on the target: the slack that came closest to breaking it.
+
+    Attributes:
+        why_not: why it does not apply to this target, "" if it does: another convention need not obey every law.
+    """
+
+    key: str
+    statement: str
+    source: str
+    slack: Slack
+    inputs: Inputs
+    why_not: str = ""
+
+    @property
+    def holds(self) -> bool:
+        return self.slack.holds
+
+
+@dataclass(frozen=True)
+class Counterexample:
+    """The smallest case found on which target and reference differ."""
+
+    inputs: Inputs
+    found: Answer
+    expected: Answer
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of an audit.
+
+    Attributes:
+        value, gradient: the worst relative error against the reference (sign, factor and constant of the match taken
+            out) over cases of a few nats; NaN where nothing can be compared.
+        dtypes: (input, output) where the output has another dtype.
+        range: the first departures at growing magnitude; empty if there are none.
+        notes: what else was seen, a line each.
+        named: the same against the convention or mistake that is named; None where the reference is.
+    """
+
+    contract: Contract
+    form: Form
+    target: Target
+    judgement: Judgement
+    cases: int
+    value: float = math.nan
+    gradient: float = math.nan
+    laws: tuple[LawResult, ...] = ()
+    dtypes: tuple[tuple[str, str], ...] = ()
+    range: tuple[Departure, ...] = ()
+    counterexample: Counterexample | None = None
+    limits: Limits = field(default_factory=Limits)
+    notes: tuple[str, ...] = ()
+    named: tuple[float, float] | None = None
+
+    @property
+    def verdict(self) -> str:
+        return self.judgement.verdict
+
+    @property
+    def words(self) -> str:
+        """The verdict, with the limits within which it holds."""
+        return f"{self.verdict} {self.judgement.within}".strip()
+
+    def passes(self, strict: bool = False) -> bool:
+        """Whether it conforms, or (unless strict) is another valid convention."""
+        return self.verdict == CONFORMS or (self.verdict == CONVENTION and not strict)
+
+    def __str__(self) -> str:
+        return text(self)
 
 
 def text(report: Report) -> str:
@@ -34,6 +114,9 @@ def text(report: Report) -> str:
     ):
         if words:
             lines += _row(title, words)
+    before, after = edited(report)
+    if before:
+        lines += [*_row("the line", before), *_row("with the edit", after)]
     if report.cases:
         lines += ["", *_row("called as", f"{report.form.name}: {report.form.meaning}")]
         lines += _row("framework", f"{report.target.framework}; {report.cases} cases")
@@ -45,11 +128,21 @@ def text(report: Report) -> str:
     return "\n".join(lines)
 
 
+def edited(report: Report) -> tuple[str, str]:
+    """The line of the reference that the target changes, and what it makes of it; empty where that is not known."""
+    candidate = report.judgement.candidate
+    lines = candidate.variant.lines if candidate is not None and candidate.variant is not None else None
+    return lines() if lines else ("", "")
+
+
 def _measured(report: Report) -> list[str]:
     lines = []
     if report.form.reference is not None:
         lines += _row("value", f"worst relative error {_number(report.value)}, {_against(report)}")
         lines += _row("gradient", f"worst relative error {_number(report.gradient)}")
+        if report.named is not None:
+            value, gradient = map(_number, report.named)
+            lines += _row("as named", f"worst relative error {value} of the value, {gradient} of the gradient")
         lines += _row("dtype", "; ".join(f"{input_type} in, {out} out" for input_type, out in report.dtypes) or "kept")
     if report.form.ranged:
         lines += _row("range", _range(report))
@@ -156,9 +249,13 @@ def as_json(report: Report) -> dict[str, Any]:
         "consequence": judgement.consequence,
         "mend": judgement.fix,
         "source": judgement.source,
+        "edit": list(edited(report)),
         "cases": report.cases,
         "value": _finite(report.value),
         "gradient": _finite(report.gradient),
+        "named": None
+        if report.named is None
+        else dict(zip(("value", "gradient"), map(_finite, report.named), strict=True)),
         "dtype": [{"given": input_type, "returned": out} for input_type, out in report.dtypes],
         "range": [
             {"dtype": d.dtype, "pattern": d.pattern, "magnitude": d.magnitude, "found": d.found} for d in report.range

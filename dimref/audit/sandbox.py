@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +32,7 @@ from dimref.trees import leaves
 TIME_LIMIT, MEMORY_LIMIT = 10.0, 4096.0  # seconds of one call, MiB
 LOADING = 60.0  # seconds for the imports of a target; JAX has as many more to compile a call of new shapes
 PATIENCE, FORBEARANCE = 3, 8  # a target that hung or died so often is not asked again: before it ever answered, after
+COMPILED = 3  # calls of the same shapes in which JAX may compile
 POLL = 0.05  # seconds between two checks of a call that lasts
 MOST_PRINTED = 1 << 24  # bytes; more would fill the disk
 MIB = 1 << 20
@@ -75,7 +77,7 @@ class Sandbox:
         self._memory_limit = memory_limit
         self._process: _Process | None = None
         self._lost: dict[bytes, str] = {}  # what became of it, by what was asked
-        self._compiled: set[str] = set()  # the shapes that JAX has seen
+        self._seen: Counter[str] = Counter()  # calls of JAX by shapes
         self._answered = False
 
     def __enter__(self) -> Sandbox:
@@ -122,14 +124,12 @@ class Sandbox:
         return Answer(found["value"], found["gradients"], found["problem"], printed, tuple(found["remarks"]))
 
     def _limit(self, signature: Signature, inputs: Inputs) -> float:
-        """Seconds for one call; more where JAX compiles it."""
+        """Seconds for one call; more where JAX may compile it: its first calls are run line by line."""
         shapes = (
             f"{signature} {[(path, np.shape(leaf), getattr(leaf, 'dtype', leaf)) for path, leaf in leaves(inputs)]}"
         )
-        if self.framework != "jax" or shapes in self._compiled:
-            return self._time_limit
-        self._compiled.add(shapes)
-        return self._time_limit + self._loading_limit
+        self._seen[shapes] += 1
+        return self._time_limit + self._loading_limit * (self.framework == "jax" and self._seen[shapes] <= COMPILED)
 
     def _start(self) -> None:
         self._process = _Process()

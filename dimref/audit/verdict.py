@@ -12,16 +12,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dimref.audit import matching
+from dimref.audit import matching, parametric, parts
 from dimref.audit.answer import Answer, Inputs
 from dimref.audit.cases import Observation
-from dimref.audit.contract import Form, Variant
+from dimref.audit.contract import ZERO_TIMES_INFINITY, Form, Variant
 from dimref.audit.matching import Fit
-from dimref.trees import Tree
+from dimref.trees import Tree, leaves
 
 CONFORMS, CONVENTION, MISTAKE, FAILED = "conforms", "another valid convention", "mistake", "could not run"
 VALUES = "its values"  # what is right where a gradient is due and there is none
 WITHIN = "conforms within"  # what it computes is known and right, but not everywhere where it is due
+ORDINARY = 100.0  # numbers below this are, of whatever quantity
 BITS = 1 / math.log(2)
 FEW = 6  # core cases on which a candidate is tried first
 
@@ -79,10 +80,12 @@ class Judgement:
         return self.verdict in (CONFORMS, CONVENTION)
 
 
-def candidates(form: Form, cases: list[Observation], single: bool = False, pairs: bool = False) -> list[Candidate]:
+def candidates(form: Form, cases: list[Observation], single: bool = False, pairs: bool = False,
+               title: str = "") -> list[Candidate]:  # fmt: skip
     """Every known function that fits the target's answers on the core cases, the best first.
 
-    Edits of the reference's source are tried where nothing documented fits exactly; two at once if `pairs`.
+    With the reference's title what fits none is tried with a number found (a temperature, a clamp). Edits of the reference's
+    source are tried where nothing documented fits exactly; two at once if `pairs`.
     """
     if form.reference is None:
         return []
@@ -92,6 +95,9 @@ def candidates(form: Form, cases: list[Observation], single: bool = False, pairs
         *(("mistake", v, v.function) for v in form.mistakes),
     ]
     found = _fitting(form, cases, documented, single)
+    if not found and title:
+        groups = (_fitting(form, cases, group, single) for group in parametric.named(form, title, cases))
+        found = sorted(next(filter(None, groups), []), key=lambda c: -c.fit.wide)[:1]
     if not any(c.fit.exact for c in found):
         edits = form.pairs() if pairs else form.edits()
         found += _fitting(form, cases, [("mistake", v, v.function) for v in edits], single)
@@ -119,7 +125,7 @@ Named = tuple[str, Variant | None, Callable[[Inputs], Tree]]
 def _fitting(form: Form, cases: list[Observation], named: Sequence[Named], single: bool) -> list[Candidate]:
     core = [case for case in cases if case.core and not case.found.problem]
     few = core[:FEW]
-    first = max(core, key=lambda case: (case.sizes.dtype == "float64", matching.shapes(case.inputs)["N"]), default=None)
+    first = max(core, key=_telling, default=None)  # the same of every subset, so that its answers are at hand
     found = []
     for role, variant, function in named:
         if first is not None and not matching.resembles(form, first, matching.answer(form, function, first), single):
@@ -132,6 +138,12 @@ def _fitting(form: Form, cases: list[Observation], named: Sequence[Named], singl
             if _rank(candidate) is not None:
                 found.append(candidate)
     return found
+
+
+def _telling(case: Observation) -> tuple[bool, bool, bool, int]:
+    return (
+        case.sizes.regime == "mild", case.sizes.dtype == "float64", case.sizes.flat, case.sizes.n
+    )  # fmt: skip
 
 
 def _rank(candidate: Candidate) -> int | None:
@@ -150,25 +162,36 @@ def _rank(candidate: Candidate) -> int | None:
     return 6
 
 
-def evaluate(form: Form, title: str, cases: list[Observation]) -> Judgement:
-    """The verdict on a target from its answers; `title` names the reference."""
+def evaluate(form: Form, title: str, cases: list[Observation], pairs: bool = True) -> Judgement:
+    """The verdict on a target from its answers; `title` names the reference. Two edits at once are tried if `pairs`."""
     cases = matching.due(form, cases)
     usable = [case for case in cases if case.core and not case.found.problem]
     if not usable:
         return Judgement(FAILED, "", next((case.found.problem for case in cases if case.found.problem), "no answer"))
-    found = candidates(form, cases)
+    found = candidates(form, cases, title=title)
     if not found:
         found = [c for c in candidates(form, cases, single=True) if c.role != "mistake"]
     if not found:
-        kinked = _kinked(form, title, cases)
+        kinked = _of_halves(form, title, cases) or _wrong_way(form, title, cases) or _kinked(form, title, cases)
         if kinked is not None:
             return kinked
         flat = _flat(form, title, cases)
         if flat is not None and flat.good:
             return flat
-        found = candidates(form, cases, pairs=True)
+        found = candidates(form, cases, pairs=True) if pairs else []
     if not found:
-        return _by_value(form, cases) or _flat(form, title, cases) or _unknown(form, title, cases)
+        return (
+            _calm(form, title, cases)
+            or _by_value(form, cases)
+            or (_unknown(form, title, cases) if _right_value(form, usable) else None)
+            or _flat(form, title, cases)
+            or _unknown(form, title, cases)
+        )
+    return _judged(form, title, cases, found)
+
+
+def _judged(form: Form, title: str, cases: list[Observation], found: list[Candidate]) -> Judgement:
+    """The words for the best of what fits."""
     best = found[0]
     same = [c for c in found[1:] if _rank(c) == _rank(best) and c.fit.wide == best.fit.wide]
     also = tuple(
@@ -187,6 +210,48 @@ def evaluate(form: Form, title: str, cases: list[Observation]) -> Judgement:
 # ---- what fits in part
 
 
+def _of_halves(form: Form, title: str, cases: list[Observation]) -> Judgement | None:
+    """What is right in double precision alone, or of inputs in half precision."""
+    rounded = parametric.half(form, title, cases)
+    if rounded is not None:
+        return Judgement(MISTAKE, rounded.key, rounded.title, "", rounded.fix)
+    double = [case for case in cases if case.sizes.dtype == "float64"]
+    found = form.objective and (candidates(form, double) or candidates(form, double, single=True))
+    if found and any(case.core for case in double):
+        judgement = _judged(form, title, double, [_over_all(form, cases, c) for c in found])
+        words = "in single precision it loses its digits at ordinary scores: a difference of large numbers"
+        if judgement.verdict == MISTAKE:
+            return replace(judgement, also=(*judgement.also, words))
+        what = f"{judgement.diagnosis}, but {words}"
+        fix = "leave out what is not to count before the exponential (a mask of −inf, logsumexp): subtract nothing after it"
+        return replace(judgement, verdict=MISTAKE, key="cancellation", diagnosis=what, fix=fix)
+    return None
+
+
+def _over_all(form: Form, cases: list[Observation], candidate: Candidate) -> Candidate:
+    """With the constants of all core cases, where it was fitted to some."""
+    function = form.reference if candidate.variant is None else candidate.variant.function
+    assert function is not None
+    fit, of = candidate.fit, form.signature.main
+    rest = [
+        float(matching.scalar(case.found, of))
+        - fit.factor * fit.scale(case.inputs) * float(matching.scalar(answer, of))
+        for case, answer in matching.comparable(form, cases, matching.answers(form, function, cases)) or []
+    ]
+    return replace(candidate, fit=replace(fit, constants=tuple(rest)))
+
+
+def _wrong_way(form: Form, title: str, cases: list[Observation]) -> Judgement | None:
+    """What fits with its sign turned, where the sign is known: a bound that is minimized, a loss that is maximized."""
+    if not form.sign or not candidates(replace(form, sign=0), cases):
+        return None
+    judgement = evaluate(replace(form, sign=0), title, cases)
+    words = f"{judgement.diagnosis}: minimized, it goes the wrong way"
+    return replace(
+        judgement, verdict=MISTAKE, key="sign", diagnosis=words, fix="turn the sign of what is returned as a loss"
+    )
+
+
 def _kinked(form: Form, title: str, cases: list[Observation]) -> Judgement | None:
     """What fits in every case but for the gradient where scores are equal: max(t, 0) and |t| of a difference kink there.
 
@@ -197,7 +262,7 @@ def _kinked(form: Form, title: str, cases: list[Observation]) -> Judgement | Non
     calm = [case for case in cases if all(alone.all() for alone in matching.untied(case.inputs).values())]
     if len(calm) == len(cases) or not any(case.core for case in calm):
         return None
-    judgement = evaluate(form, title, calm)
+    judgement = evaluate(form, title, calm, pairs=False)
     best = judgement.candidate
     if best is None or not best.fit.exact:
         return None
@@ -210,6 +275,40 @@ def _kinked(form: Form, title: str, cases: list[Observation]) -> Judgement | Non
     return replace(judgement, diagnosis=words, candidate=best)
 
 
+def _calm(form: Form, title: str, cases: list[Observation]) -> Judgement | None:
+    """What fits as long as no score stands out, or in double precision alone: a difference of exponentials, as
+    Σe − e_pos, loses its digits elsewhere."""
+    if not form.objective:
+        return None
+    near = [case for case in cases if not case.core or (case.sizes.regime != "separated" and _finite(form, case))]
+    double = [case for case in near if not case.core or case.sizes.dtype != "float32"]
+    for calm, where in ((near, "where one score stands out by a few nats"), (double, "in single precision")):
+        if len(calm) == len(cases) or not any(case.core and not case.found.problem for case in calm):
+            continue
+        found = candidates(form, calm)
+        if not found or found[0].fit.constant == "varies":
+            continue
+        best = found[0]
+        judgement = _of_reference(form, title, best) if best.variant is None else _of_variant(form, best, found)
+        function = form.reference if best.variant is None else best.variant.function
+        assert function is not None
+        fitted = matching.comparable(form, calm, matching.answers(form, function, calm)) or []
+        by_shape = {matching.shape_key(c.inputs): r for (c, _), r in zip(fitted, best.fit.constants, strict=True)}
+        core = matching.comparable(form, cases, matching.answers(form, function, cases)) or []
+        constants = tuple(by_shape.get(matching.shape_key(case.inputs), 0.0) for case, _ in core)
+        return replace(
+            judgement, verdict=MISTAKE, key=judgement.key if judgement.verdict == MISTAKE else "digits-lost",
+            diagnosis=f"{judgement.diagnosis}; {where} even that is lost: inf, NaN or wrong digits",
+            fix=judgement.fix or "logsumexp of what is meant",
+            candidate=replace(best, fit=replace(best.fit, constants=constants)),
+        )  # fmt: skip
+    return None
+
+
+def _finite(form: Form, case: Observation) -> bool:
+    return bool(case.found.problem) or bool(np.isfinite(case.found.value[form.signature.main]).all())
+
+
 def _by_value(form: Form, cases: list[Observation]) -> Judgement | None:
     """The mistake whose value is the target's in every case though its gradient is not: as of a traced maximum."""
     usable = [case for case in cases if case.core and not case.found.problem]
@@ -220,10 +319,16 @@ def _by_value(form: Form, cases: list[Observation]) -> Judgement | None:
     for variant in (*form.mistakes, *form.edits()):
         if _same_value(form, usable, variant.function):
             return Judgement(
-                MISTAKE, variant.key, f"the value of {variant.title}, though not its gradient",
+                MISTAKE, variant.key,
+                f"the value of {variant.title}, though not its gradient{parts.gradient(form, usable, reference=True)}",
                 variant.consequence, variant.fix, variant.source,
             )  # fmt: skip
     return None
+
+
+def _right_value(form: Form, cases: list[Observation]) -> bool:
+    assert form.reference is not None
+    return any(case.found.gradients for case in cases) and _same_value(form, cases, form.reference)
 
 
 def _same_value(form: Form, cases: list[Observation], function: Callable[[Inputs], Tree]) -> bool:
@@ -250,7 +355,7 @@ def _flat(form: Form, title: str, cases: list[Observation]) -> Judgement | None:
     flat = without_locations(cases)
     if len(flat) == len(cases):
         return None
-    judgement = evaluate(form, title, flat)
+    judgement = evaluate(form, title, flat, pairs=False)
     known = judgement.candidate is not None or judgement.key not in ("unknown", "shape", "not-finite")
     return replace(judgement, flat=True, also=()) if judgement.verdict != FAILED and known else None
 
@@ -279,13 +384,18 @@ def limited(form: Form, judgement: Judgement, cases: list[Observation]) -> Judge
              for case, answer in zip(best.fit.departed, answers, strict=True)]  # fmt: skip
     worst.sort(key=lambda pair: (math.isinf(pair[1].expected), matching.largest(pair[0].inputs)))
     zeros = _zeros(form, [case for case, _ in worst], cases)
+    known = {variant.key: variant for variant in form.mistakes}.get("zero-log-zero")
     for case, entry in worst:
-        if zeros or not math.isfinite(entry.found):
-            where = zeros or _constant(case.inputs) or f"at numbers of {matching.largest(case.inputs):.3g}"
+        reach = matching.largest(case.inputs)
+        if zeros or (not math.isfinite(entry.found) and reach < ORDINARY):
+            named = known if zeros and all(math.isnan(e.found) for _, e in worst) else None
+            key, fix, source = (
+                (named.key, named.fix, named.source) if named else ("zeros" if zeros else "not-finite", "", "")
+            )
+            where = zeros or _constant(case.inputs) or f"at numbers of {reach:.3g}"
+            words = f"{judgement.diagnosis}, but {where} {entry}"
             return replace(
-                judgement, verdict=MISTAKE, key="zeros" if zeros else "not-finite",
-                diagnosis=f"{judgement.diagnosis}, but {where} {entry}", fix="", source="", lowered=True,
-                consequence="the inputs are ordinary ones: the quantity is a finite number there",
+                judgement, verdict=MISTAKE, key=key, diagnosis=words, fix=fix, source=source, lowered=True
             )  # fmt: skip
     if worst:
         case, entry = worst[0]
@@ -299,9 +409,7 @@ def limited(form: Form, judgement: Judgement, cases: list[Observation]) -> Judge
 def within(judgement: Judgement, limits: str, why: str) -> Judgement:
     """The fourth verdict."""
     words = f"{judgement.diagnosis}; {why}"
-    return replace(
-        judgement, verdict=WITHIN, within=limits, key=judgement.key or "within", diagnosis=words, lowered=True
-    )
+    return replace(judgement, verdict=WITHIN, within=limits, diagnosis=words, lowered=True)
 
 
 def _zeros(form: Form, departed: list[Observation], cases: list[Observation]) -> str:
@@ -335,7 +443,7 @@ def _of_reference(form: Form, title: str, best: Candidate) -> Judgement:
     if fit.exact:
         return Judgement(CONFORMS, "", f"the negative of {title}" if fit.factor < 0 else title)
     if fit.scaling:
-        return _scaled_by_shape(title, fit)
+        return _scaled_by_shape(title, fit, loss)
     if fit.constant == "zero":
         return _scaled(form, title, fit)
     what = "a number that depends on shapes alone" if fit.constant == "shape" else "a value of its own"
@@ -344,10 +452,20 @@ def _of_reference(form: Form, title: str, best: Candidate) -> Judgement:
             CONVENTION, "constant", f"a loss with the gradient of {title}" + _times(fit) + f"; its value differs by {what}",
             "training is the same; the value is no estimate", "add the constant where the value is reported",
         )  # fmt: skip
+    if fit.constant == "varies":
+        return _surrogate(form, title + _times(fit), fit)
     return Judgement(
         MISTAKE, "constant", f"{title}" + _times(fit) + f" with {what} added: {_constants(fit)}",
         "the gradient is right, the value is not", "add the missing constant",
     )  # fmt: skip
+
+
+def _surrogate(form: Form, title: str, fit: Fit) -> Judgement:
+    """The right gradient with a value that differs by what varies with the scores: an objective, no estimate."""
+    known = next((v for v in form.conventions if v.key.startswith("surrogate")), None)
+    words = f"the gradient of {title}, with a surrogate value: it differs by {_constants(fit)}, which varies with the scores"
+    fix = "report the value itself beside what is trained"
+    return Judgement(CONVENTION if known else MISTAKE, "surrogate-value", words, "", fix)
 
 
 def _times(fit: Fit) -> str:
@@ -374,8 +492,12 @@ def _scaled(form: Form, title: str, fit: Fit) -> Judgement:
     )
 
 
-def _scaled_by_shape(title: str, fit: Fit) -> Judgement:
+def _scaled_by_shape(title: str, fit: Fit, loss: bool) -> Judgement:
     times = fit.scaling if abs(fit.factor) == 1 else f"{abs(fit.factor):.6g}·{fit.scaling}"
+    if fit.scaling == "τ" and not float(fit.factor).is_integer():
+        times = f"τ/{1 / abs(fit.factor):.6g}"
+    if loss and fit.scaling in ("τ", "1/τ", "1/L"):
+        return Judgement(CONVENTION, "scaled-loss", f"{title} as a loss, times {times}", "", "drop the factor")
     if fit.scaling in ("N", "L", "N·L", "N²"):
         key, what, fix = "sum-for-mean", "a sum where a mean belongs", "divide by the number of terms"
     else:
@@ -394,7 +516,7 @@ def _of_variant(form: Form, best: Candidate, found: list[Candidate]) -> Judgemen
             "the gradient is right, the value is not", "correct the constant", variant.source,
         )  # fmt: skip
     if best.role == "convention" and fit.scaling:
-        return _scaled_by_shape(variant.title, fit)
+        return _scaled_by_shape(variant.title, fit, form.loss or fit.factor < 0)
     if best.role == "convention" and abs(fit.factor) != 1:
         scaled = _scaled(form, variant.title, fit)
         return replace(scaled, key=variant.key) if scaled.verdict == CONVENTION else scaled
@@ -433,8 +555,12 @@ def _unknown(form: Form, title: str, cases: list[Observation]) -> Judgement:
         return Judgement(MISTAKE, "not-finite", f"not {title}: NaN or inf at scores of a few nats")
     pairs = list(zip(usable, expected, strict=True))
     if all(matching.values_agree(form, case, answer) for case, answer in pairs):
+        if not all(np.isfinite(g).all() for case, _ in pairs for _, g in leaves(case.found.gradients)):
+            what = f"the value of {title}, by {ZERO_TIMES_INFINITY.title}"
+            return Judgement(MISTAKE, ZERO_TIMES_INFINITY.key, what, "", ZERO_TIMES_INFINITY.fix)
         return Judgement(
-            MISTAKE, "gradient", f"the value of {title}, but not its gradient", "training does not climb this quantity",
+            MISTAKE, "gradient", f"the value of {title}, but not its gradient{parts.gradient(form, usable)}",
+            "training does not climb this quantity",
             "look for a detached or doubly counted path",
         )  # fmt: skip
-    return Judgement(MISTAKE, "unknown", f"not {title}, and no mistake of the catalogue")
+    return Judgement(MISTAKE, "unknown", f"not {title}, and no mistake of the catalogue{parts.words(form, cases)}")

@@ -31,62 +31,79 @@ KINDS: dict[str, tuple[str, str, bool]] = {
     "other": ("another quantity", "use the formula", False),
     "candidate": ("every denominator has one more candidate", "leave it out whole", False),
 }
-_KNOWN = {  # by formula, edit=name
-    "bounds.dv": """masked-mean-of-product=masked-mean
-        mean-exp-of-logmeanexp-product=no-log logsumexp-for-logmeanexp-of-product=sum-in-log
-        mean-for-logmeanexp-of-product=mean-of-scores logmeanexp-of-joint=both-exponential
-        logmeanexp-product-maximum-kept=maximum-kept logmeanexp-epsilon=epsilon""",
-    "bounds.infonce_sampled": """positives-not-counted=positive-excluded
-        log-1-negatives-shape-0-left-out=missing-log-k 1-left-out=log-k-minus-1
-        mean-positives-logaddexp-positives-logsumexp-negatives-sign=log-k-subtracted candidate-0=mask-multiplied
-        candidate-twice=positive-twice logmeanexp-for-logsumexp-of-negatives=negatives-averaged
-        negatives-averaged-first=logits-averaged mean-for-logsumexp-of-negatives=logits-averaged-to-one
+_KNOWN = {  # by formula, edit=name; an edit that is its own name is one of two that are tried at once
+    "bounds.dv": """
+        masked-mean-of-product=masked-mean mean-exp-of-logmeanexp-product=no-log no-log-of-product=no-log
+        logsumexp-for-logmeanexp-of-product=sum-in-log mean-for-logmeanexp-of-product=mean-of-scores
+        logmeanexp-of-joint=both-exponential logmeanexp-product-maximum-kept=maximum-kept logmeanexp-epsilon=epsilon""",
+    "bounds.infonce_sampled": """
+        positives-not-counted=positive-excluded log-1-negatives-shape-0-left-out=missing-log-k
+        1-left-out=log-k-minus-1 mean-positives-logaddexp-positives-logsumexp-negatives-sign=log-k-subtracted
+        candidate-0=mask-multiplied candidate-twice=positive-twice
+        logmeanexp-for-logsumexp-of-negatives=negatives-averaged negatives-averaged-first=logits-averaged
+        mean-for-logsumexp-of-negatives=logits-averaged-to-one
         positives-logaddexp-positives-logsumexp-negatives-averaged-in-its-logarithm=share-averaged
         mean-exp-of-positives-logaddexp-positives-logsumexp-negatives=no-logarithm
         logaddexp-positives-logsumexp-negatives-detached=denominator-detached
         positives-detached-at-1=numerator-detached positives-detached=joint-detached share-epsilon=epsilon
         logaddexp-epsilon=denominator-epsilon
         logmeanexp-of-positives-logaddexp-positives-logsumexp-negatives=share-averaged""",
-    "bounds.jsd": """masked-mean-of-softplus-product=masked-mean
+    "bounds.jsd": """
+        joint-ignored=negatives-alone product-ignored=positives-alone masked-mean-of-softplus-product=masked-mean
         LOG_4-halved=log-2-dropped-once LOG_4-left-out=log-2-dropped-twice LOG_4-negated=log-2-wrong-sign
         mean-inside-softplus-product=logits-averaged
         mean-inside-softplus-product-by-location=logits-averaged-by-location averaged-first=all-logits-averaged
         maximum-off-product=maximum-subtracted product-negated=same-sign softplus-product-summed=product-summed
         mean-softplus-joint-left-out=negatives-alone mean-softplus-product-left-out=positives-alone
         exp-for-softplus-of-product=product-exponential sigmoid-on-scores=softplus-squashed""",
-    "bounds.nwj": """masked-mean-of-exp-product-1-0=masked-mean
-        1-0-left-out=no-minus-one minus-1=minus-one-on-both dv-instead=logarithm-kept 1-0-sign=plus-one
-        mean-inside-exp-product-1-0=scores-averaged exp-product-1-0-summed=product-summed
-        mean-inside-exp-product-1-0-by-location=scores-averaged-by-location""",
-    "bounds.plug_in": """masked-mean-of-exp-product=masked-mean
-        nwj-instead=read-by-nwj 1-0-left-out=no-constant product-ignored=joint-mean-alone dv-instead=logarithm-kept
-        exp-product-summed=product-summed""",
-    "bounds.smile": """clip-above-alone=clipped-above-only logmeanexp-clipped=logarithm-clipped""",
-    "bounds.tuba": """joint_log_a-ignored+product_log_a-ignored=baseline-ignored joint_log_a-detached+product_log_a-detached=baseline-detached
-        joint_log_a-ignored=joint_log_a-ignored product_log_a-ignored=product_log_a-ignored
-        joint_log_a-detached=joint_log_a-detached product_log_a-detached=product_log_a-detached
-        joint_log_a-left-out=baseline-on-joint-missing product_log_a-sign=baseline-multiplied
-        1-0-left-out=no-constant""",
-    "contrastive.clip_logits": """temperature-inverted=temperature-multiplied temperature-squared=temperature-twice""",
-    "contrastive.moco_logits": """temperature-inverted=temperature-multiplied temperature-squared=temperature-twice
-        """,
-    "contrastive.nt_xent_logits": """temperature-inverted=temperature-multiplied temperature-squared=temperature-twice
+    "bounds.nwj": """
+        masked-mean-of-exp-product-1-0=masked-mean 1-0-left-out=no-minus-one minus-1=minus-one-on-both
+        dv-instead=logarithm-kept 1-0-sign=plus-one mean-inside-exp-product-1-0=scores-averaged
+        exp-product-1-0-summed=product-summed mean-inside-exp-product-1-0-by-location=scores-averaged-by-location""",
+    "bounds.plug_in": """
+        masked-mean-of-exp-product=masked-mean nwj-instead=read-by-nwj 1-0-left-out=no-constant
+        product-ignored=joint-mean-alone dv-instead=logarithm-kept exp-product-summed=product-summed""",
+    "bounds.smile": """
+        clip-above-alone=clipped-above-only logmeanexp-clipped=logarithm-clipped""",
+    "bounds.tuba": """
+        baseline-on-joint-missing+product_log_a-ignored=baseline-ignored
+        joint_log_a-detached+product_log_a-detached=baseline-detached joint_log_a-ignored=baseline-on-joint-missing
+        product_log_a-ignored=product_log_a-ignored joint_log_a-detached=joint_log_a-detached
+        product_log_a-detached=product_log_a-detached joint_log_a-left-out=baseline-on-joint-missing
+        product_log_a-sign=baseline-multiplied 1-0-left-out=no-constant""",
+    "contrastive.clip_logits": """
+        temperature-inverted=temperature-multiplied temperature-squared=temperature-twice""",
+    "contrastive.moco_logits": """
+        q-detached=no-gradient q-detached-at-1=joint-detached q-detached-at-2=negatives-detached
+        temperature-inverted=temperature-multiplied temperature-squared=temperature-twice""",
+    "contrastive.nt_xent_logits": """
+        temperature-inverted=temperature-multiplied temperature-squared=temperature-twice
         concatenate-a-b-not-normalized=not-normalized concatenate-a-b-normalized-over-batch=normalized-over-batch
         concatenate-a-b-squared-length=squared-length""",
-    "f_divergences.chi2": """0-25-factor-left-out=quarter-missing 0-25-doubled=half-for-quarter product-left-out=linear-term-missing
+    "f_divergences.chi2": """
+        0-25-factor-left-out=quarter-missing 0-25-doubled=half-for-quarter product-left-out=linear-term-missing
         product-sign=linear-term-sign""",
-    "f_divergences.gan": """product-negated=same-sign mean-softplus-joint-left-out=product-alone""",
-    "f_divergences.reverse_kl": """1-0-left-out=constant 1-0-sign=constant-sign mean-product-1-0-sign=product-sign nwj-instead=forward-kl""",
-    "f_divergences.squared_hellinger": """product-negated=exponential-on-joint 1-0-left-out=constant 1-0-sign=constants""",
-    "f_divergences.total_variation": """tanh-left-out=no-activation 0-5-factor-left-out=0-5-factor-left-out
-        sigmoid-for-tanh-of-joint=sigmoid-for-tanh-of-joint 0-5-factor-left-out+sigmoid-for-tanh-of-joint=sigmoid-for-tanh""",
-    "prior.discriminator_loss": """roles-swapped=exchanged averaged-first=averaged-before-softplus sigmoid-on-scores=sigmoid-twice
+    "f_divergences.gan": """
+        joint-ignored=product-alone product-negated=same-sign mean-softplus-joint-left-out=product-alone""",
+    "f_divergences.reverse_kl": """
+        joint-negated=joint-sign 1-0-left-out=constant 1-0-sign=constant-sign mean-product-1-0-sign=product-sign
+        nwj-instead=forward-kl""",
+    "f_divergences.squared_hellinger": """
+        product-negated=exponential-on-joint joint-negated=joint-sign 1-0-left-out=constant 1-0-sign=constants""",
+    "f_divergences.total_variation": """
+        tanh-left-out=no-activation 0-5-factor-left-out=0-5-factor-left-out
+        sigmoid-for-tanh-of-joint=sigmoid-for-tanh-of-joint
+        0-5-factor-left-out+sigmoid-for-tanh-of-joint=sigmoid-for-tanh""",
+    "prior.discriminator_loss": """
+        roles-swapped=exchanged averaged-first=averaged-before-softplus sigmoid-on-scores=sigmoid-twice
         mean-softplus-fake-left-out=fake-left-out mean-softplus-real-left-out=real-left-out fake-negated=both-real
         softplus-left-out=wasserstein""",
-    "prior.minimax": """mean-softplus-fake-sign=sign-flipped softplus-fake-summed=sum-for-mean sigmoid-on-scores=sigmoid-twice
+    "prior.minimax": """
+        mean-softplus-fake-sign=sign-flipped softplus-fake-summed=sum-for-mean sigmoid-on-scores=sigmoid-twice
         mean-inside-softplus-fake=averaged-before-softplus softplus-left-out-of-fake=wasserstein
         fake-detached=detached fake-negated=non-saturating-sign""",
-    "prior.non_saturating": """negated=sign-flipped softplus-fake-summed=sum-for-mean sigmoid-on-scores=sigmoid-twice
+    "prior.non_saturating": """
+        negated=sign-flipped softplus-fake-summed=sum-for-mean sigmoid-on-scores=sigmoid-twice
         mean-inside-softplus-fake=averaged-before-softplus softplus-left-out-of-fake=wasserstein
         fake-detached=detached fake-negated=minimax-sign""",
 }

@@ -120,7 +120,7 @@ def torch_machine(backend: str, threads: int) -> dict[str, str]:
         import torch
     except ImportError:
         raise DimrefError(
-            "--against torch: expected PyTorch, found it not installed; install it with pip install 'dimref[oracle]', "
+            "--against torch: expected PyTorch, found it not installed; install it with pip install '.[oracle]', "
             "or use --against none"
         ) from None
     torch.set_num_threads(threads)

@@ -55,6 +55,7 @@ def command(kind: str) -> click.Command:
     @click.option("--form", default="", help="How it is called.  [default: the first of NAME's]")
     @click.option("--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), default=None,
                   help="Call it with this precision alone.  [default: float64 and float32]")  # fmt: skip
+    @click.option("--loss", is_flag=True, help="It is minimized: returned as it is, not negated.  [default: detected]")
     @click.option("--strict", is_flag=True, help="Another valid convention is exit code 1 too.")
     @click.option("--examples", type=click.IntRange(min=8), default=96, help="Inputs to draw.  [default: 96]")
     @click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of the inputs.  [default: 0]")
@@ -80,7 +81,9 @@ def command(kind: str) -> click.Command:
     audit.help = f"""Hold {WHAT[kind]} against the reference.
 
     TARGET is module:function or path/to/file.py:function, in NumPy, autograd, CuPy, PyTorch or JAX; with --call it may be a
-    class. It runs in a process of its own. Exit code 0: it conforms, or follows another valid convention. 1: it does not.
+    class. Return a loss as it is; do not negate it. It runs in a process of its own.
+
+    Exit code 0: it conforms, or follows another valid convention. 1: it does not.
     2: it could not be run.
     """
     return audit
@@ -107,7 +110,8 @@ def _audit(context: click.Context, kind: str, name: str, target: str, strict: bo
             target, how["framework"] or "", how["adapter"], how["time_limit"], how["memory_limit"], how["call"],
             how["dtype"] or "",
         ) as sandboxed:  # fmt: skip
-            result = callables.audit(_Watched(sandboxed, show), kind, name, how["form"], how["examples"], how["seed"])
+            result = callables.audit(_Watched(sandboxed, show), kind, name, how["form"], how["examples"], how["seed"],
+                                     how["loss"])  # fmt: skip
             found = checks.outcomes(result, strict, expected)
             if html is not None:
                 _write_page(context, html, result, found)

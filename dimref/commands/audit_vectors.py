@@ -10,10 +10,11 @@ import click
 @click.command()
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Where to write them.")
 def vectors(out: Path) -> None:
-    """Write small inputs, outputs and gradients of every public mathematical function, as .npz and a JSON manifest."""
+    """Write small inputs, outputs and gradients of every public mathematical function, as .npz and as JSON,
+    with what known mistakes give."""
     from dimref.audit.vectors import write
 
     cases, arrays = write.write(out)
     click.echo(
-        f"{out}  {cases} cases, {arrays} arrays in one .npz for each module; {write.MANIFEST} says what they are"
+        f"{out}  {cases} cases, {arrays} arrays in an .npz and a .json for each module; {write.MANIFEST} says what they are"
     )

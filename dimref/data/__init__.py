@@ -15,8 +15,6 @@ from dimref.training.signals import killable
 
 __all__ = ["NAMES", "DataError", "Dataset", "MissingSplit", "load"]
 
-Reader = Callable[[str, str, Path, int | None], Dataset]
-
 # A reader is imported when it is asked for: most runs need one, and none should pay for the others.
 READERS = {
     "cifar10": "cifar",
@@ -40,6 +38,9 @@ def load(
     limit: int | None = None,
     noise: float | None = None,
     seed: int = 0,
+    size: int | None = None,
+    skip_bad: bool = False,
+    cache: Path | None = None,
 ) -> Dataset:
     """Read one split of a dataset, or draw it.
 
@@ -50,6 +51,7 @@ def load(
         limit: at most this many images; less is read where that saves time.
         noise: standard deviation of the pixel noise, in units of the range [0, 1]. For `shapes` alone; None is 0.25.
         seed: which images are drawn. For `shapes` alone.
+        size, skip_bad, cache: as in `folder.read`. For `folder` alone.
 
     Returns:
         images uint8 (N, H, W, C), labels int64 (N,), with the class names and a line on where they came from.
@@ -64,16 +66,21 @@ def load(
         raise DataError(f"split {split!r}: expected one of {', '.join(SPLITS)}")
     if limit is not None and limit < 1:
         raise DataError(f"limit: expected at least 1 image, found {limit}")
+    if (size is not None or skip_bad) and name != "folder":
+        raise DataError(f"--{'skip-bad' if size is None else 'size'}: expected --data folder, found {name}")
     if name == "shapes":
         return _draw_shapes(split, data_dir, limit, noise, seed)
     if noise:
         raise DataError(f"noise {noise:g}: only shapes are drawn with noise; {name} is read as it is")
     if data_dir is None:
         raise DataError(f"data {name!r}: expected a data_dir that says where its files lie, found none")
+    if size is not None and not 4 <= size <= 4096:
+        raise DataError(f"--size: expected 4 to 4096 pixels, found {size}")
+    options = (size, skip_bad, cache) if name == "folder" else ()
     folder = Path(os.path.expanduser(data_dir))  # leaves an unknown ~user alone, where Path.expanduser raises
-    read: Reader = import_module(f"dimref.data.{READERS[name]}").read
+    read: Callable[..., Dataset] = import_module(f"dimref.data.{READERS[name]}").read
     try:
-        return read(name, split, folder, limit)
+        return read(name, split, folder, limit, *options)
     except OSError as error:
         raise fault(str(error.filename or data_dir), "data that can be read", str(error.strerror or error)) from error
     except MemoryError as error:

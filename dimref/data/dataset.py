@@ -30,6 +30,7 @@ class Dataset:
         labels: int64 (N,); -1 = unlabelled.
         classes: name of each label; may be empty when nothing is labelled.
         source: a line for people: where it came from and how many records were read.
+        notes: lines for people on what they may not expect of it.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Dataset:
     labels: np.ndarray
     classes: tuple[str, ...]
     source: str
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Hold every reader to the promise above: whatever file was read, this is what comes out."""
@@ -49,12 +51,13 @@ class Dataset:
 
 
 def make(
-    name: str, split: str, images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], origin: str
-) -> Dataset:
+    name: str, split: str, images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], origin: str,
+    notes: tuple[str, ...] = (),
+) -> Dataset:  # fmt: skip
     """A `Dataset` whose `source` line begins with the count and the size that every reader reports alike."""
     n, h, w, c = images.shape
     source = f"{name} {split}: {n} images {h}x{w}x{c} {origin}"
-    return Dataset(name, split, images, labels, classes, source)
+    return Dataset(name, split, images, labels, classes, source, notes)
 
 
 def fault(where: Path | str, expected: str, found: str, kind: type[DataError] = DataError) -> DataError:

@@ -24,8 +24,8 @@ def open_backend(tf32: bool) -> Backend:
         import cupy
     except ImportError as error:
         raise BackendError(
-            "backend cupy: CuPy is not installed; install it with pip install 'dimref[cuda12]' (CUDA 12) "
-            f"or 'dimref[cuda13]' (CUDA 13) ({first_line(error)})"
+            "backend cupy: CuPy is not installed; install it with pip install '.[cuda12]' (CUDA 12) "
+            f"or '.[cuda13]' (CUDA 13) ({first_line(error)})"
         ) from None
     try:
         count = cupy.cuda.runtime.getDeviceCount()

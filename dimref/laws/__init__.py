@@ -56,5 +56,5 @@ def check(pattern: str = "", backend: Backend = NUMPY, examples: int = 50, seed:
         if error.name != "hypothesis":
             raise
         cause = "expected Hypothesis, which draws and shrinks the cases, found it not installed"
-        raise DimrefError(f"check: {cause}; install it with pip install 'dimref[check]'") from None
+        raise DimrefError(f"check: {cause}; install it with pip install '.[check]'") from None
     return (search(law, backend, examples, seed) for law in chosen)

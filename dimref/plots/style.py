@@ -14,7 +14,7 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 # Ten and more classes: seven colours with five markers in step, so that no two of 35 classes share both.
 CLASS_COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 CLASS_MARKERS = ("o", "^", "s", "D", "v")
-MISSING = "pictures: expected matplotlib, found none; install it with pip install 'dimref[plot]'"
+MISSING = "pictures: expected matplotlib, found none; install it with pip install '.[plot]'"
 DPI = 110
 
 

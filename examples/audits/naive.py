@@ -291,7 +291,7 @@ def siglip(image: Any, text: Any, log_scale: Any, bias: Any) -> float:
     return math.fsum(softplus(-logits[i, j] if i == j else logits[i, j]) for i in range(n) for j in range(n)) / n
 
 
-def supcon(features: Any, labels: Any, temperature: float) -> float:
+def supcon(features: Any, labels: Any, temperature: float, over_all: bool = False) -> float:
     """The mean over anchors with a positive of the mean over positives of −log(e^{pos} / Σ of all but the anchor)."""
     z = units(features)
     s, n, terms = z @ z.T / temperature, len(z), []
@@ -299,7 +299,12 @@ def supcon(features: Any, labels: Any, temperature: float) -> float:
         same = [s[i, k] for k in range(n) if k != i and labels[k] == labels[i]]
         if same:
             terms.append(lse(s[i, k] for k in range(n) if k != i) - mean(same))
-    return mean(terms)
+    return math.fsum(terms) / (n if over_all else len(terms))
+
+
+def supcon_over_all(features: Any, labels: Any, temperature: float) -> float:
+    """The same, an anchor without a positive counted as 0."""
+    return supcon(features, labels, temperature, True)
 
 
 def moco(q: Any, k: Any, queue: Any, temperature: float) -> float:
@@ -502,6 +507,9 @@ def _features(names: tuple[str, ...]) -> Iterator[Probe]:
     corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]], np.float32)  # of cosine −1/3 with each other
     simplex = dict(zip(names, (corners[:2], corners[2:], corners), strict=False))
     yield Probe("all rows far apart, τ = 0.01, float32", {**simplex, "temperature": 0.01})
+    ends = np.eye(3, dtype=np.float32)[[0, 0]] * np.array([[1], [-1]], np.float32)
+    equal = {name: np.eye(3, dtype=np.float32)[1:] if name == "queue" else ends for name in names}
+    yield Probe("pairs equal, the others opposite, τ = 0.01, float32", {**equal, "temperature": 0.01})
     half = {name: np.eye(4)[[0, 1, 2, 3] if k == 0 else [0, 1, 3, 2]] for k, name in enumerate(names)}
     half |= {"queue": -np.eye(4)} if "queue" in names else {}
     yield Probe("half of the pairs equal, τ = 0.01", {**half, "temperature": 0.01})
@@ -549,6 +557,7 @@ def _tables(name: str, shape: tuple[int, ...]) -> Iterator[Probe]:
 def _two_tables() -> Iterator[Probe]:
     yield Probe("two tables", {"p": np.array([0.5, 0.3, 0.2]), "q": np.array([0.1, 0.6, 0.3])})
     yield Probe("p with a zero", {"p": np.array([0.5, 0.5, 0.0]), "q": np.array([0.25, 0.25, 0.5])})
+    yield Probe("both with a zero at one place", {"p": np.array([0.5, 0.5, 0.0]), "q": np.array([0.75, 0.25, 0.0])})
     yield Probe("q with a zero", {"p": np.array([0.25, 0.25, 0.5]), "q": np.array([0.5, 0.5, 0.0])})
 
 

@@ -11,6 +11,9 @@ from typing import Any
 
 LONGEST = 160  # characters of a smallest case in the list
 
+WORDS = {"conforms": "conform", "another valid convention": "follow another valid convention", "mistake": "are mistakes",
+         "conforms within": "conform within limits", "could not run": "could not run"}
+
 HEAD = """# Public implementations held against dimref
 
 Written by `python examples/audits/run.py --clones DIR` from `manifest.toml`; the adapters are `dimref`'s own. *Verdict* is
@@ -55,6 +58,6 @@ def counts(found: dict[str, Any], entries: dict[str, Any], outcome: Callable[...
     verdicts = Counter(result["verdict"] for result in found.values())
     sources = len({entries[name]["of"] for name in found})
     right = sum(not outcome(entries[name], result) for name, result in found.items())
-    parts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))
+    parts = ", ".join(f"{count} {WORDS.get(verdict, verdict)}" for verdict, count in verdicts.most_common())
     return (f"{len(found)} functions of {sources} packages and repositories: {parts}. "
             f"{right} verdicts are as expected and confirmed by the computation.")  # fmt: skip

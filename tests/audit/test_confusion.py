@@ -3,6 +3,9 @@
 import pytest
 from audit import confusion
 
+from dimref.audit import wording
+from dimref.audit.contract import contracts
+
 PLANTS = tuple(confusion.plants())
 SOME = {(plant.contract.split()[0], plant.expected.split()[0]): plant for plant in PLANTS}
 
@@ -19,17 +22,29 @@ def test_the_manifest_holds_every_planted_function_once():
         assert len(listed) == len(set(listed))
         source = (confusion.PLANTED / f"{file}.py").read_text()
         defined = [line[4:].partition("(")[0] for line in source.splitlines() if line.startswith("def ")]
-        unlisted = [name for name in defined if name not in listed and source.count(f"{name}(") < 2]
+        unlisted = [name for name in defined if name not in listed and source.count(name) < 2]
         assert not unlisted, file
 
 
-def test_every_known_mistake_is_planted():
+def test_every_documented_mistake_is_planted():
     planted = {
-        f"{plant.contract.rpartition(' ')[0]} {plant.expected.removeprefix('mistake ')}"
+        confusion.kind_of(plant.contract, plant.expected.removeprefix("mistake "))
         for plant in PLANTS
         if plant.expected.startswith("mistake")
     }
     assert confusion.known_mistakes() - planted == set()
+
+
+def test_every_kind_of_edit_of_a_bound_is_planted():
+    planted = {(plant.contract.rpartition(" ")[0], plant.expected.removeprefix("mistake ")) for plant in PLANTS}
+    found = {
+        variant.consequence
+        for contract in contracts("bound")
+        for form in contract.forms
+        for variant in form.edits()
+        if (f"{contract.kind} {contract.name}", variant.key) in planted
+    }
+    assert {kind for kind, words in wording.KINDS.items() if words[0] not in found} <= {"whole", "pooled"}
 
 
 def test_there_are_enough_right_ones():

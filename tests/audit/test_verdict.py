@@ -110,19 +110,18 @@ def test_a_variance_that_cancels_conforms_within_a_distance_from_0(name):
     assert report.verdict == WITHIN
     assert not report.passes()
     assert {d.dtype for d in report.range} == {"float32"}
-    assert 20 < min(d.magnitude for d in report.range) < 2000
+    assert 5 < min(d.magnitude for d in report.range) < 2000
     assert text(report).startswith(f"CONFORMS WITHIN {report.judgement.within}  layer {name}")
     assert as_json(report)["within"] == report.judgement.within
     found, expected = (a.value["out"] for a in (report.counterexample.found, report.counterexample.expected))
     assert np.abs(found - expected).max() > 0.1
 
 
-@pytest.mark.parametrize("name", NORMS)
-def test_no_number_on_a_constant_row_is_a_mistake(name):
-    form, axis = NORMS[name]
-    report = audit(norm(centred, axis, lambda v, n: v * n / (n + 1e-5)), "layer", name, form, cases=48)
-    assert (report.verdict, report.judgement.key) in ((MISTAKE, "not-finite"), (MISTAKE, "epsilon-left-out"))
-    assert "constant" in str(report) or "ε" in report.judgement.diagnosis
+def test_no_number_on_a_constant_row_is_a_mistake():
+    """ε divided by the count with the sum of squares."""
+    report = audit(norm(centred, 1, lambda v, n: v * n / (n + 1e-5)), "layer", "layer_norm", cases=48)
+    assert (report.verdict, report.judgement.key) == (MISTAKE, "not-finite")
+    assert "on a constant row or channel it is nan" in report.judgement.diagnosis
     assert np.isnan(report.counterexample.found.value["out"]).any()
     assert np.isfinite(report.counterexample.expected.value["out"]).all()
 
@@ -333,10 +332,7 @@ def test_a_shape_is_quoted_from_a_case_where_it_differs():
 
 
 def test_long_arrays_are_cut():
-    from dimref import bounds
-
     report = audit(lambda x, y: 0.9 * anp.mean(x * y) + 0 * x.sum(), "measure", "ssim", cases=16)
     assert len(text(report).splitlines()) < 80
     assert "more lines: --json FILE writes them all" in text(report)
-    assert bounds is not None
     assert len(as_json(report)["counterexample"]["inputs"].splitlines()) > 10

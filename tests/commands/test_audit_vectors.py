@@ -11,10 +11,10 @@ def test_it_writes_the_vectors_and_says_where(tmp_path):
     assert done.output.startswith(f"{tmp_path / 'a' / 'b'}  ")
     manifest = json.loads((tmp_path / "a" / "b" / "manifest.json").read_text(encoding="utf-8"))
     assert f"{len(manifest['cases'])} cases" in done.output
+    files = {function["file"] for function in manifest["functions"].values()}
     assert {path.name for path in (tmp_path / "a" / "b").iterdir()} == {
-        "manifest.json",
-        *(function["file"] for function in manifest["functions"].values()),
-    }
+        "manifest.json", "vectors.schema.json", *files, *(name.replace(".npz", ".json") for name in files),
+    }  # fmt: skip
 
 
 def test_a_file_in_the_way_is_one_line(tmp_path):

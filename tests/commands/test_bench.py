@@ -83,7 +83,7 @@ def test_a_wrong_twin_is_one_line_and_code_1(local, monkeypatch, tmp_path):
 
 def test_pytorch_that_was_asked_for_and_is_not_there_is_one_line(local, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    assert "pip install 'dimref[oracle]'" in tiny_runs.refused("bench", "--against", "torch", *QUICK)
+    assert "pip install '.[oracle]'" in tiny_runs.refused("bench", "--against", "torch", *QUICK)
 
 
 def test_a_gpu_that_is_not_there_is_one_line(local, monkeypatch):

@@ -92,7 +92,7 @@ def test_a_missing_hypothesis_is_one_line(monkeypatch):
     assert done.exit_code == 2
     assert done.output.splitlines() == [
         "dimref: check: expected Hypothesis, which draws and shrinks the cases, found it not installed; "
-        "install it with pip install 'dimref[check]'"
+        "install it with pip install '.[check]'"
     ]
     assert run("--list").exit_code == 0
 

@@ -107,7 +107,7 @@ def test_without_scikit_learn_a_word_says_so(files, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.neighbors", None)
     done = tiny_runs.invoke("estimate", files / "both.npz", *QUICK)
     assert done.exit_code == 0
-    assert "KSG: expected scikit-learn, found none; install it with pip install 'dimref[eval]'" in done.stdout
+    assert "KSG: expected scikit-learn, found none; install it with pip install '.[eval]'" in done.stdout
     assert "KSG" not in rows(done.stdout)
 
 

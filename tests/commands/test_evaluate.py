@@ -276,7 +276,7 @@ def test_scikit_learn_is_missed_in_one_line(run, monkeypatch):
     line = tiny_runs.refused("evaluate", run, "--probe", "linear,svm")
     assert line == (
         "dimref: --probe svm: expected scikit-learn, found it not installed; install it with "
-        "pip install 'dimref[eval]'; leave it out"
+        "pip install '.[eval]'; leave it out"
     )
     evaluated(run, *QUICK)
 

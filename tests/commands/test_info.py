@@ -19,7 +19,7 @@ def test_cupy_that_is_not_installed_is_told_in_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
     line = tiny_runs.refused("info", "--backend", "cupy")
     assert "CuPy is not installed" in line
-    assert "pip install 'dimref[cuda12]'" in line
+    assert "pip install '.[cuda12]'" in line
 
 
 def test_an_unknown_backend_is_refused_with_the_choices():

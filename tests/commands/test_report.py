@@ -138,7 +138,7 @@ def test_a_picture_that_was_asked_for_without_matplotlib_is_refused_before_the_t
     monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
     path = tiny_runs.write_npz(tmp_path / "images.npz")
     line = tiny_runs.refused(*tiny_runs.small(path, "--out", tmp_path / "run", "--plot"))
-    assert "install it with pip install 'dimref[plot]'" in line
+    assert "install it with pip install '.[plot]'" in line
     assert not (tmp_path / "run").exists()
 
 

@@ -3,6 +3,7 @@
 import builtins
 import io
 import os
+import re
 import struct
 import tracemalloc
 import zlib
@@ -10,7 +11,7 @@ import zlib
 import numpy as np
 import pytest
 
-from dimref.data import DataError, MissingSplit, load
+from dimref.data import DataError, MissingSplit, decoding, load
 
 Image = pytest.importorskip("PIL.Image")
 ImageOps = pytest.importorskip("PIL.ImageOps")
@@ -212,7 +213,7 @@ def test_what_is_no_image_is_passed_over(tmp_path):
 def test_sizes_must_agree(tmp_path, refuses):
     save(tmp_path / "a" / "x.png")
     save(tmp_path / "b" / "y.png", pixels(5, 4, 3))
-    refuses("folder", "train", tmp_path, r"b/y.png: expected 4x6 like .*a/x.png \(resize .*\), found 4x5")
+    refuses("folder", "train", tmp_path, r"b/y.png: expected 4x6 like .*a/x.png \(--size N .*\), found 4x5")
 
 
 def test_a_missing_test_set(tmp_path, refuses):
@@ -222,9 +223,9 @@ def test_a_missing_test_set(tmp_path, refuses):
 
 def test_a_missing_part(tmp_path, refuses):
     save(tmp_path / "train" / "a" / "x.png")
-    refuses("folder", "test", tmp_path, "expected a folder test or val with class folders", kind=MissingSplit)
+    refuses("folder", "test", tmp_path, "expected a folder test or val with images", kind=MissingSplit)
     (tmp_path / "train").rename(tmp_path / "val")
-    refuses("folder", "train", tmp_path, "expected a folder train with class folders", kind=MissingSplit)
+    refuses("folder", "train", tmp_path, "expected a folder train with images", kind=MissingSplit)
     assert load("folder", "test", tmp_path).classes == ("a",)
 
 
@@ -235,18 +236,43 @@ def test_a_class_may_be_called_train(tmp_path):
 
 
 def test_layouts_that_are_none(tmp_path, refuses):
-    refuses("folder", "train", tmp_path, "expected a folder for each class with images inside, found no folders")
-    save(tmp_path / "x.png")
-    refuses("folder", "train", tmp_path, "expected a folder for each class with images inside, found no folders")
+    refuses("folder", "train", tmp_path, "expected images .* in it or in a folder for each class, found none")
     (tmp_path / "a").mkdir()
-    refuses("folder", "train", tmp_path, "a: expected images .*, found none")
-    refuses("folder", "train", tmp_path / "x.png", "x.png: expected a directory, found a file")
+    refuses("folder", "train", tmp_path, "expected images .*, found none")
+    save(tmp_path / "a" / "x.png")
+    refuses("folder", "train", tmp_path / "a" / "x.png", "x.png: expected a directory, found a file")
 
 
-def test_parts_without_class_folders(tmp_path, refuses):
-    for part in ("train", "test"):
-        save(tmp_path / part / "x.png")
-    refuses("folder", "train", tmp_path, "test: expected a folder for each class")
+def test_a_class_folder_without_images_is_a_note(tmp_path):
+    save(tmp_path / "a" / "x.png")
+    (tmp_path / "b").mkdir()
+    dataset = load("folder", "train", tmp_path)
+    assert (dataset.classes, dataset.labels.tolist()) == (("a", "b"), [0])
+    assert dataset.notes == (f"class folders without images in {tmp_path}: b",)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("x.png", "y.png"), ("2019/05/x.png", "2019/06/y.png"), ("x.png", "a/y.png"), ("a/b/c/x.png", "a/b/d/y.png")],
+    ids=["flat", "by month", "beside a folder", "deep"],
+)
+@pytest.mark.parametrize("root", ["", "train"])
+def test_images_that_no_classes_hold_are_unlabelled(names, root, tmp_path, refuses):
+    for name in names:
+        save(tmp_path / root / name)
+    dataset = load("folder", "train", tmp_path)
+    assert (len(dataset.images), dataset.labels.tolist(), dataset.classes) == (2, [-1, -1], ())
+    assert "no labels" in dataset.notes[0]
+    refuses("folder", "test", tmp_path, "expected a", kind=MissingSplit)
+
+
+def test_unlabelled_training_images_beside_a_labelled_test_set(tmp_path):
+    save(tmp_path / "train" / "x.png")
+    for label in ("a", "b"):
+        save(tmp_path / "test" / label / "x.png")
+    assert load("folder", "train", tmp_path).labels.tolist() == [-1]
+    test = load("folder", "test", tmp_path)
+    assert (test.classes, test.labels.tolist()) == (("a", "b"), [0, 1])
 
 
 def test_a_class_that_is_not_trained_on(tmp_path, refuses):
@@ -307,7 +333,7 @@ def test_a_file_larger_than_any_image(tmp_path, refuses):
 
 
 def test_many_small_files_of_large_images(tmp_path, refuses, monkeypatch):
-    monkeypatch.setattr("dimref.data.folder.MOST_UNPACKED", 1_000_000)
+    monkeypatch.setattr("dimref.data.decoding.MOST_UNPACKED", 1_000_000)
     for k in range(3):
         save(tmp_path / "a" / f"{k}.png", np.zeros((600, 600), np.uint8))
     assert len(load("folder", "train", tmp_path, limit=2).images) == 2
@@ -345,7 +371,7 @@ def test_without_pillow(tmp_path, monkeypatch):
         return original(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", absent)
-    with pytest.raises(DataError, match=r"pip install 'dimref\[images\]'$"):
+    with pytest.raises(DataError, match=r"pip install '\.\[images\]'$"):
         load("folder", "train", tmp_path)
 
 
@@ -356,3 +382,99 @@ def test_real_tiny_imagenet(real_data):
     assert np.all(np.bincount(train.labels) == 10)
     assert np.all(np.bincount(test.labels) == 3)
     assert train.classes == test.classes == tuple(sorted(p.name for p in (root / "train").iterdir()))
+
+
+# ---- own photographs
+
+
+def photograph(path, size=(90, 60), orientation=1, **options):
+    """A picture whose quarters have four colours, stored as a camera held in that orientation stores it."""
+    wide, high = size
+    image = Image.new("RGB", size)
+    for k, colour in enumerate(((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255))):
+        corner = (k % 2 * wide // 2, k // 2 * high // 2)
+        image.paste(colour, (*corner, corner[0] + (wide + 1) // 2, corner[1] + (high + 1) // 2))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, exif=exif, **options)
+
+
+def test_a_size_crops_the_middle_and_averages_down(tmp_path):
+    array = pixels(40, 64, 3)
+    save(tmp_path / "a" / "x.png", array)
+    save(tmp_path / "a" / "y.png", pixels(8, 100, 3))
+    images = load("folder", "train", tmp_path, size=8).images
+    assert images.shape == (2, 8, 8, 3)
+    middle = array[:, 12:52].reshape(8, 5, 8, 5, 3).mean((1, 3))  # one pixel in 25, taken without averaging, is far off
+    assert min(np.abs(image.astype(float) - middle).mean() for image in images) < 10
+    assert np.abs(array[2::5, 14:52:5].astype(float) - middle).mean() > 50
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("size", [(90, 60), (6000, 4000)], ids=["small", "24 megapixels"])
+def test_photographs_of_any_orientation_and_size(orientation, size, tmp_path):
+    if size[0] > 1000 and orientation not in (1, 6):
+        pytest.skip("two large ones are enough")
+    photograph(tmp_path / "x.jpg", size, orientation, quality=95)
+    images = load("folder", "train", tmp_path, size=16).images
+    with Image.open(tmp_path / "x.jpg") as image:
+        whole = ImageOps.fit(ImageOps.exif_transpose(image), (16, 16))
+    assert np.abs(images[0].astype(float) - np.asarray(whole)).mean() < 4
+
+
+def test_large_images_name_the_option(tmp_path, refuses):
+    photograph(tmp_path / "x.jpg", (6000, 4000))
+    refuses("folder", "train", tmp_path, r"1 to 16777216 pixels \(--size N takes larger images\), found 6000x4000")
+
+
+def test_a_large_jpeg_is_not_decoded_whole(tmp_path):
+    photograph(tmp_path / "x.jpg", (6000, 4000))
+    sizes = []
+    convert = Image.Image.convert
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Image.Image, "convert", lambda self, *a, **k: sizes.append(self.size) or convert(self, *a, **k))
+        load("folder", "train", tmp_path, size=32)
+    assert set(sizes) == {(750, 500)}
+
+
+def test_all_bad_files_are_named_at_once_or_left_out(tmp_path, refuses):
+    for k in range(6):
+        save(tmp_path / "ab"[k % 2] / f"{k}.png")
+    (tmp_path / "a" / "0.png").write_bytes(b"no image")
+    (tmp_path / "b" / "3.png").write_bytes(b"")
+    refuses("folder", "train", tmp_path, "2 of 6 files", r"a/0\.png \(Unid", r"b/3\.png", "--skip-bad leaves them out$")
+    dataset = load("folder", "train", tmp_path, skip_bad=True)
+    assert sorted(dataset.labels.tolist()) == [0, 0, 1, 1]
+    assert re.fullmatch(r"left out 2 of 6 .*: .*\.png \(.*\), .*\.png \(.*\)", dataset.notes[0])
+    for image, label in zip(dataset.images, dataset.labels, strict=True):  # labels still belong to their images
+        held = [decoded(path) for path in sorted((tmp_path / "ab"[label]).glob("[1245].png"))]
+        assert any(np.array_equal(image, other) for other in held)
+    for path in tmp_path.rglob("*.png"):
+        path.write_bytes(b"no image")
+    refuses("folder", "train", tmp_path, "6 of 6 files", skip_bad=True)
+
+
+def test_more_images_than_memory_holds_are_mapped_from_a_file(tmp_path, monkeypatch, refuses):
+    folder, cache = tmp_path / "images", tmp_path / "cache"
+    for k in range(5):
+        save(folder / "a" / f"{k}.png", pixels(6, 4) if k % 2 else None)
+    (folder / "a" / "9.png").write_bytes(b"no image")
+    plain = load("folder", "train", folder, skip_bad=True)
+    monkeypatch.setattr("dimref.training.memory.available", lambda: 100)
+    decode = decoding._decode
+    decodings = []
+    monkeypatch.setattr(decoding, "_decode", lambda *a: decodings.append(a) or decode(*a))
+    refuses("folder", "train", folder, "9.png", cache=cache)
+    for _ in range(2):  # what was decoded before the refusal is there
+        decodings.clear()
+        mapped = load("folder", "train", folder, skip_bad=True, cache=cache)
+        assert isinstance(mapped.images, np.memmap)
+        assert np.array_equal(mapped.images, plain.images)
+        assert np.array_equal(mapped.labels, plain.labels)
+        assert mapped.notes[1:] == plain.notes
+        assert len(decodings) <= 2  # to learn the size
+    save(folder / "a" / "0.png", other := pixels(6, 4, 3))
+    assert other.tobytes() in {
+        image.tobytes() for image in load("folder", "train", folder, skip_bad=True, cache=cache).images
+    }

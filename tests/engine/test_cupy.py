@@ -26,8 +26,8 @@ def test_cupy_that_is_not_installed(monkeypatch):
     with pytest.raises(BackendError) as caught:
         get_backend("cupy")
     message = str(caught.value)
-    assert message.startswith("backend cupy: CuPy is not installed; install it with pip install 'dimref[cuda12]'")
-    assert "'dimref[cuda13]'" in message
+    assert message.startswith("backend cupy: CuPy is not installed; install it with pip install '.[cuda12]'")
+    assert "'.[cuda13]'" in message
     assert message.endswith("None in sys.modules)")  # the reason that Python gives
     assert "\n" not in message
     assert caught.value.__suppress_context__

@@ -164,6 +164,6 @@ def test_obstacles_are_known_before_anything_is_computed(name, n, side, reason):
 def test_scikit_learn_is_missed_by_its_probes_alone(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
     for name in ("svm", "knn"):
-        assert "pip install 'dimref[eval]'" in module.obstacle(name, labelled(), encoder().layout)
+        assert "pip install '.[eval]'" in module.obstacle(name, labelled(), encoder().layout)
     for name in ("linear", "mlp", "mine"):
         assert module.obstacle(name, labelled(), encoder().layout) is None

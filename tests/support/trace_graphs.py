@@ -4,7 +4,7 @@ import numpy as np
 
 from dimref.audit.trace.graph import Graph
 from dimref.audit.trace.manifest import step_of
-from dimref.audit.trace.pieces import forward, state_after
+from dimref.audit.trace.step import forward, state_after
 
 
 def graph_of(found, theirs=None, cast=np.float64):

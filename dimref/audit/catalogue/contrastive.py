@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import autograd.numpy as anp
 import numpy as np
 
 from dimref import ops
@@ -15,6 +16,7 @@ from dimref.audit.answer import Inputs, Signature
 from dimref.audit.catalogue import infonce
 from dimref.audit.contract import Contract, Form, Sizes, Variant
 from dimref.audit.edits import Formula, Instead, Wrap, rewritten, variants
+from dimref.tape import stop_gradient
 from dimref.trees import Array, Tree
 
 CLIP, SIMCLR, MOCO = "arXiv 2103.00020, figure 3", "arXiv 2002.05709, eq. (1)", "arXiv 1911.05722, eq. (1)"
@@ -119,6 +121,11 @@ def _of_infonce(logits: Callable[[Inputs], Array], split: Split, without: str = 
     )
 
 
+def _smoothed(logits: Callable[[Inputs], Array], split: Split) -> tuple[Variant, ...]:
+    """What label smoothing mixes in."""
+    return (replace(infonce.UNIFORM, function=_loss(logits, split, _wrong(infonce.UNIFORM.function))),)  # type: ignore[arg-type]
+
+
 def _naive(logits: Callable[[Inputs], Array], split: Split) -> tuple[Variant, ...]:
     """The loss by exponentials that are not stabilised."""
     share = infonce.NUMERICAL[0]
@@ -213,6 +220,10 @@ def _sigmoid_pairs(inputs: Inputs) -> Tree:
     return {"value": ops.total(ops.softplus(-(logits * sign.astype(inputs["image"].dtype)))) * (1 / n)}
 
 
+def _sigmoid_mean(inputs: Inputs) -> Tree:
+    return {"value": _sigmoid_pairs(inputs)["value"] * (1 / len(inputs["image"]))}
+
+
 CLIP_FORM = Form(
     "features",
     Signature(("image", "text", "temperature"), differentiate=("image", "text")),
@@ -224,6 +235,11 @@ CLIP_FORM = Form(
         _v(
             "sigmoid", _sigmoid_pairs, "the sigmoid loss over all pairs", "each pair a decision of its own",
             "a softmax over each row and column", "arXiv 2303.15343 (SigLIP)",
+        ),
+        _v(
+            "sigmoid-mean", _sigmoid_mean, "a binary cross entropy, the mean over all N² pairs",
+            "each pair a decision of its own",
+            "a softmax over each row and column", "arXiv 2303.15343 (SigLIP), its sum over pairs divided by N",
         ),
         *_harmless(_clip_logits, _both_ways),
     ),
@@ -248,6 +264,7 @@ CLIP_FORM = Form(
     raised=_raised_two("image", "text"),
     range_to=1 / COLDEST,
     loss=True,
+    mixed=_smoothed(_clip_logits, _both_ways),
     **_edited(Formula(clip_logits, instead=NORMALIZED), _clip_logits, _both_ways),
 )  # fmt: skip
 
@@ -309,6 +326,13 @@ def _interleaved(inputs: Inputs) -> Array:
     return ops.gather(ops.reshape(logits, (size * size,)), index)
 
 
+def _self_subtracted(positives: Array, others: Array) -> Array:
+    """The sum over all rows less e^{1/τ}: at low temperatures the rest is lost in rounding."""
+    exponentials = anp.exp(others)
+    own = stop_gradient(exponentials)[-1]
+    return ops.mean(anp.log(ops.total(exponentials, axis=0) + anp.exp(positives) - own) - positives)
+
+
 NT_XENT_FORM = Form(
     "features",
     Signature(("a", "b", "temperature"), differentiate=("a", "b")),
@@ -320,6 +344,16 @@ NT_XENT_FORM = Form(
         _v(
             "across-views-only", _loss(_views, _across_only), "the loss with the other view's rows alone as candidates",
             "CLIP's symmetric loss: N candidates in place of 2N − 1", "take both views", CLIP,
+        ),
+        _v(
+            "across-views-one-way", _loss(_views, lambda s: _across_only(s)[1:]),
+            "InfoNCE from the first view to the second: N candidates, one direction", "N candidates in place of 2N − 1",
+            "take both views as anchors and as candidates", infonce.OORD,
+        ),
+        _v(
+            "across-views-other-way", _loss(_views, lambda s: _across_only(s)[:1]),
+            "InfoNCE from the second view to the first: N candidates, one direction", "N candidates in place of 2N − 1",
+            "take both views as anchors and as candidates", infonce.OORD,
         ),
         *_harmless(_views, _anchors),
     ),
@@ -349,7 +383,14 @@ NT_XENT_FORM = Form(
         ),
         *_of_infonce(_views, _anchors),
     ),
-    _naive(_views, _anchors),
+    (
+        *_naive(_views, _anchors),
+        _v(
+            "self-subtracted", _loss(_views, _self_included, _self_subtracted),
+            "e^{1/τ} subtracted from the sum for each row's product with itself: a difference of large numbers",
+            "", "mask the diagonal with −inf before the exponential",
+        ),
+    ),
     raised=_raised_two("a", "b"),
     range_to=1 / COLDEST,
     loss=True,
@@ -373,6 +414,13 @@ def _queue_logits(inputs: Inputs) -> Array:
 def _first_column(logits: Array) -> list[tuple[Array, Array]]:
     turned = ops.transpose(logits, (1, 0))
     return [(ops.reshape(ops.cut(turned, (slice(0, 1),)), turned.shape[1:]), ops.cut(turned, (slice(1, None),)))]
+
+
+def _second_column(logits: Array) -> list[tuple[Array, Array]]:
+    """The label 1: the first of the queue as the positive."""
+    first, others = _first_column(logits)[0]
+    second = ops.reshape(ops.cut(others, (slice(0, 1),)), first.shape)
+    return [(second, ops.concatenate([ops.reshape(first, (1, len(first))), ops.cut(others, (slice(1, None),))]))]
 
 
 def _with_batch(inputs: Inputs) -> Array:
@@ -421,6 +469,10 @@ MOCO_FORM = Form(
             "temperature-on-negatives-only", _loss(_scaled_negatives_only, _first_column),
             "MoCo's loss with the temperature on the negatives alone", "positives are on another scale",
             "divide all logits by τ", MOCO,
+        ),
+        _v(
+            "wrong-label", _loss(_queue_logits, _second_column), "MoCo's loss whose positive is the first key of the queue",
+            "the key of another image is the positive", "label 0: the key's own column comes first", MOCO,
         ),
         *_of_infonce(_queue_logits, _first_column, "masked-by-minus-10"),
     ),

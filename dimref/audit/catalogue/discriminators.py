@@ -269,33 +269,26 @@ LET_PASS = "let the gradient pass on both paths"
 
 
 def _head_mistakes(
-    make: Callable[[str, Callable[..., Array], str, str, str, str], Variant],
+    make: Callable[[str, Callable[..., Array], str, str, str], Variant],
     source: str,
-    said: tuple[int, ...],
     scorer: str = "the concat scorer",
 ) -> tuple[Variant, ...]:
-    """What goes wrong above the first layer, whatever the pairs are; `said`: by how many percent each is off."""
+    """What goes wrong above the first layer, whatever the pairs are."""
     return (
-        make("relu-on-score", partial(head, out=ops.relu), f"{scorer} with a ReLU on its final score",
-             f"off by {said[0]} %: no score is negative, and where it is 0 there is no gradient", SIGNS, source),
-        make("sigmoid-on-score", partial(head, out=ops.sigmoid), f"{scorer} with a sigmoid on its final score",
-             f"off by {said[1]} %: scores in (0, 1), so that no bound can exceed 1 nat", SIGNS, source),
-        make("tanh-on-score", partial(head, out=anp.tanh), f"{scorer} with a tanh on its final score",
-             f"off by {said[2]} %: scores in (−1, 1)", SIGNS, source),
+        make("relu-on-score", partial(head, out=ops.relu), f"{scorer} with a ReLU on its final score", SIGNS, source),
+        make("sigmoid-on-score", partial(head, out=ops.sigmoid), f"{scorer} with a sigmoid on its final score", SIGNS,
+             source),
+        make("tanh-on-score", partial(head, out=anp.tanh), f"{scorer} with a tanh on its final score", SIGNS, source),
         make("layer-bypassed", partial(head, bypass=True), f"{scorer} whose second layer is built but bypassed",
-             f"off by {said[3]} %, and the second layer has no gradient",
-             "call the layer: its output must go on to the score",
-             source),
+             "call the layer: its output must go on to the score", source),
         make("relu-missing", partial(head, activation=_same), f"{scorer} without its ReLUs",
-             f"off by {said[4]} %: T(f, y) = u(f) + v(y), which says nothing of the pair",
-             "put a ReLU after each hidden layer",
-             source),
+             "put a ReLU after each hidden layer", source),
         make("second-relu-missing", partial(head, inner=_same), f"{scorer} without its second ReLU",
-             f"off by {said[5]} %", "put a ReLU after each hidden layer", source),
-        make("leaky-relu", partial(head, activation=leaky), f"{scorer} with leaky ReLUs of slope 0.2",
-             f"off by {said[6]} %: another network, its weights cannot be loaded", "use ReLUs", source),
+             "put a ReLU after each hidden layer", source),
+        make("leaky-relu", partial(head, activation=leaky), f"{scorer} with leaky ReLUs of slope 0.2", "use ReLUs",
+             source),
         make("biases-left-out", partial(head, biases=False), f"{scorer} without the biases above its first layer",
-             f"off by {said[7]} %", "add them", source),
+             "add them", source),
     )  # fmt: skip
 
 
@@ -303,10 +296,9 @@ def _pair_mistakes(
     signature: Signature,
     function: Callable[..., Any],
     what: str,
-    said: tuple[int, ...],
     scorer: str = "the concat scorer",
 ) -> tuple[Variant, ...]:
-    """y or the features detached on one path or on both; `said`: by how many percent the gradient is off."""
+    """y or the features detached on one path or on both."""
     make = partial(variant, signature)
     stop, named = stop_gradient, what.replace("-", " ")
     ways: dict[str, tuple[str, dict[str, Any]]] = {
@@ -320,9 +312,9 @@ def _pair_mistakes(
         "product-detached": ("the product's scores detached", {"scored": stop}),
     }
     return tuple(
-        make(key, partial(function, **how), f"{scorer} with {title}",
-             f"the value is right; the gradient is off by {off} %", LET_PASS, HJELM)
-        for (key, (title, how)), off in zip(ways.items(), said, strict=True)
+        make(key, partial(function, **how), f"{scorer} with {title}", LET_PASS, HJELM,
+             consequence="the value is right, the gradient is not")
+        for key, (title, how) in ways.items()
     )  # fmt: skip
 
 
@@ -335,35 +327,30 @@ _PAIRS = Form(
     reference=reference(discriminators.concat_pairs, PAIRS),
     conventions=(
         _pairs("features-gathered", features_gathered, "the concat scorer with x, not y, moved by the index",
-               "as good a sample of the product: y_i meets x[index[i, l]]",
-               "gather y by the index; the features stay"),
+               "gather y by the index; the features stay",
+               consequence="as good a sample of the product: y_i meets x[index[i, l]]"),
         _pairs("index-inverted", partial(pairs, partner=inverse_index),
-               "the concat scorer with the index used the other way round",
-               "as good a sample of the product: y_i goes to x[index[i, l]]", "x_i meets y[index[i, l]]"),
+               "the concat scorer with the index used the other way round", "x_i meets y[index[i, l]]",
+               consequence="as good a sample of the product: y_i goes to x[index[i, l]]"),
         _pairs("index-of-first-location", partial(pairs, partner=index_of_first),
                "the concat scorer with the partner of the first location at every location",
-               "as good a sample of the product, but N pairs in place of N·L", "use index[i, l] at location l"),
+               "use index[i, l] at location l",
+               consequence="as good a sample of the product, but N pairs in place of N·L"),
     ),
     mistakes=(
-        *_head_mistakes(lambda key, above, *rest: _pairs(key, partial(pairs, above=above), *rest), CONCAT,
-                         (45, 93, 33, 100, 120, 56, 20, 68)),
-        *_pair_mistakes(PAIRS, pairs, "feature-map", (47, 78, 100, 65, 77, 100, 77, 77)),
+        *_head_mistakes(lambda key, above, *rest: _pairs(key, partial(pairs, above=above), *rest), CONCAT),
+        *_pair_mistakes(PAIRS, pairs, "feature-map"),
         _pairs("y-tiled", partial(pairs, tile=tiled),
                "the concat scorer whose y were tiled, the whole batch after itself, where each should be repeated",
-               "the joint's scores are off by 47 %: all but one in N of the joint pairs are strangers",
                "repeat each y L times in a row (repeat, not tile), or broadcast it", HJELM),
         _pairs("index-transposed", partial(pairs, partner=transposed_index),
                "the concat scorer with its index flattened location by location, where its features are by sample",
-               "the product's scores are off by 35 %, and positives hide among the negatives",
                "flatten both in one order: the index is (N, L)"),
         _pairs("index-reshaped", partial(pairs, partner=reshaped_index),
                "the concat scorer with its index flattened sample by sample, where its features are by location",
-               "the product's scores are off by 40 %, and positives hide among the negatives",
                "flatten both in one order: the index is (N, L)"),
         _pairs("index-ignored", partial(pairs, partner=own_partner),
-               "the concat scorer with each x meeting its own y in the product too",
-               "the product's scores are off by 50 %: they equal the joint's, and every bound is 0 or below",
-               "gather y by the index", HJELM),
+               "the concat scorer with each x meeting its own y in the product too", "gather y by the index", HJELM),
     ),
 )  # fmt: skip
 _GLOBAL = Form(
@@ -375,26 +362,22 @@ _GLOBAL = Form(
     conventions=(
         _global("flattened-channels-first", partial(global_pairs, axes=(0, 3, 1, 2)),
                 "the global scorer of a map flattened in the order (channel, row, column)",
-                "the same family of functions; trained weights must have their rows reordered before they fit",
                 "flatten in the order (row, column, channel), or reorder the rows of the first weight",
-                "x.flatten(1) of PyTorch's NCHW"),
+                "x.flatten(1) of PyTorch's NCHW",
+                consequence="the same family of functions; trained weights must have their rows reordered before they fit"),
     ),
     mistakes=(
         *_head_mistakes(lambda key, above, *rest: _global(key, partial(global_pairs, above=above), *rest), HJELM,
-                         (71, 120, 19, 170, 220, 100, 30, 63), "the global scorer"),
-        *_pair_mistakes(GLOBAL, global_pairs, "map", (63, 72, 100, 66, 71, 100, 71, 71), "the global scorer"),
+                         "the global scorer"),
+        *_pair_mistakes(GLOBAL, global_pairs, "map", "the global scorer"),
         _global("flattened-columns-first", partial(global_pairs, axes=(0, 2, 1, 3)),
                 "the global scorer of a map flattened in the order (column, row, channel)",
-                "off by 48 %: the map is reflected", "flatten in the order (row, column, channel)"),
+                "flatten in the order (row, column, channel)"),
         _global("index-ignored", partial(global_pairs, partner=own_partner),
-                "the global scorer with each x meeting its own y in the product too",
-                "the product's scores are off by 30 %: they equal the joint's, and every bound is 0 or below",
-                "gather y by the index", HJELM),
+                "the global scorer with each x meeting its own y in the product too", "gather y by the index", HJELM),
     ),
 )  # fmt: skip
-_TRANSPOSED = ("scores[j, i]: row = representation, column = image",
-               "the same numbers, the candidates along the other axis",
-               "scores[i, j] = T(x_i, y_j)")  # fmt: skip
+_TRANSPOSED = "scores[j, i]: row = representation, column = image", "scores[i, j] = T(x_i, y_j)"
 _SQUARE = Form(
     name="arrays",
     signature=SQUARE,
@@ -403,13 +386,11 @@ _SQUARE = Form(
     reference=reference(discriminators.concat_scores, SQUARE),
     conventions=(_square("transposed", partial(square, transposed=True), *_TRANSPOSED),),
     mistakes=(
-        *_head_mistakes(lambda key, above, *rest: _square(key, partial(square, above=above), *rest), CONCAT,
-                         (33, 83, 45, 95, 110, 46, 18, 56)),
-        _square("y-detached", partial(square, change_y=stop_gradient), "the concat scorer with y detached",
-                "the value is right; the gradient is off by 100 %", LET_PASS, HJELM),
+        *_head_mistakes(lambda key, above, *rest: _square(key, partial(square, above=above), *rest), CONCAT),
+        _square("y-detached", partial(square, change_y=stop_gradient), "the concat scorer with y detached", LET_PASS,
+                HJELM),
         _square("feature-map-detached", partial(square, change_f=stop_gradient),
-                "the concat scorer with the feature map detached", "the value is right; the gradient is off by 100 %",
-                LET_PASS, HJELM),
+                "the concat scorer with the feature map detached", LET_PASS, HJELM),
     ),
 )  # fmt: skip
 _DOT = Form(
@@ -419,48 +400,39 @@ _DOT = Form(
     draw=partial(_draw_square, discriminators.init_dot),
     reference=reference(discriminators.dot_scores, SQUARE),
     conventions=(
-        _square("not-scaled", partial(dot, power=0.0), "the dot scorer without the factor 1/√E",
-                "√E times as large: 45 times at E = 2048; the softmax starts saturated", "divide by √E",
+        _square("not-scaled", partial(dot, power=0.0), "the dot scorer without the factor 1/√E", "divide by √E",
                 "public code for arXiv 1808.06670"),
-        _square("scaled-by-e", partial(dot, power=1.0), "the dot scorer divided by E in place of √E",
-                "1/√E of it: 1/45 at E = 2048", "divide by √E"),
+        _square("scaled-by-e", partial(dot, power=1.0), "the dot scorer divided by E in place of √E", "divide by √E"),
         _square("transposed", partial(dot, transposed=True), *_TRANSPOSED),
         *(_square(f"epsilon-{epsilon:g}", partial(dot, epsilon=epsilon),
-                  f"the dot scorer whose layer norm has ε = {epsilon:g}", "about ε of the score at variance 1",
-                  "set ε to 1e-5") for epsilon in EPSILONS),
+                  f"the dot scorer whose layer norm has ε = {epsilon:g}", "set ε to 1e-5") for epsilon in EPSILONS),
         _square("not-scaled-epsilon-1e-6", partial(dot, power=0.0, epsilon=1e-6),
-                "the dot scorer without the factor 1/√E, its layer norm with ε = 1e-6", "√E times as large",
-                "divide by √E"),
+                "the dot scorer without the factor 1/√E, its layer norm with ε = 1e-6", "divide by √E",
+                consequence="√E times as large"),
     ),
     mistakes=(
         _square("relu-on-both-branches", partial(dot, branch=ops.relu),
                 "the dot scorer with a ReLU on both branches of its shortcut, before they are added",
-                "off by 97 %: the sum is never negative, and the linear shortcut is none", "add them first; no ReLU", DOT),
+                "add them first; no ReLU", DOT),
         _square("relu-on-sum", partial(dot, total=ops.relu), "the dot scorer with a ReLU on the sum of both branches",
-                "off by 61 %", "no ReLU before layer norm", DOT),
-        _square("relu-on-score", partial(dot, out=ops.relu), "the dot scorer with a ReLU on its scores",
-                "off by 70 %: no score is negative, and where it is 0 there is no gradient", SIGNS, DOT),
+                "no ReLU before layer norm", DOT),
+        _square("relu-on-score", partial(dot, out=ops.relu), "the dot scorer with a ReLU on its scores", SIGNS, DOT),
         _square("relu-after-norm", partial(dot, after=ops.relu),
-                "the dot scorer with a ReLU on both embeddings, after layer norm",
-                "off by 86 %: no score is negative", SIGNS, DOT),
+                "the dot scorer with a ReLU on both embeddings, after layer norm", SIGNS, DOT),
         _square("shortcut-left-out", partial(dot, shortcut=False), "the dot scorer without its shortcut",
-                "off by 130 %; the shortcut's weights have no gradient", "add the shortcut before layer norm", DOT),
+                "add the shortcut before layer norm", DOT),
         _square("norm-left-out", partial(dot, norm=False), "the dot scorer without layer norm",
-                "off by 81 %; gain and shift have no gradient", "normalize both embeddings", DOT),
-        _square("layer-bypassed", partial(dot, bypass=True), "the dot scorer whose second layer is built but bypassed",
-                "off by 99 %; the second layer has no gradient", "call the layer", DOT),
+                "normalize both embeddings", DOT),
+        _square("layer-bypassed", partial(dot, bypass=True),
+                "the dot scorer whose second layer is built but bypassed", "call the layer", DOT),
         _square("relu-missing", partial(dot, activation=_same), "the dot scorer without the ReLU between its layers",
-                "off by 69 %: both embeddings are linear", "put a ReLU after the first layer", DOT),
+                "put a ReLU after the first layer", DOT),
         _square("unbiased-variance", partial(dot, correction=1),
-                "the dot scorer whose layer norm has the unbiased variance",
-                "off by 16 % at E = 6", "divide by E, not by E − 1"),
-        _square("cosine", partial(dot, cosine=True), "the cosine of both embeddings",
-                "off by 70 %: scores in [−1, 1] whatever E is", "⟨a, b⟩/√E", DOT),
-        _square("y-detached", partial(dot, change_y=stop_gradient), "the dot scorer with y detached",
-                "the value is right; the gradient in y is off by 100 %", LET_PASS, HJELM),
+                "the dot scorer whose layer norm has the unbiased variance", "divide by E, not by E − 1"),
+        _square("cosine", partial(dot, cosine=True), "the cosine of both embeddings", "⟨a, b⟩/√E", DOT),
+        _square("y-detached", partial(dot, change_y=stop_gradient), "the dot scorer with y detached", LET_PASS, HJELM),
         _square("feature-map-detached", partial(dot, change_f=stop_gradient),
-                "the dot scorer with the feature map detached",
-                "the value is right; the gradient in the features is off by 100 %", LET_PASS, HJELM),
+                "the dot scorer with the feature map detached", LET_PASS, HJELM),
     ),
 )  # fmt: skip
 
@@ -472,23 +444,20 @@ _LOGITS = Form(
     draw=_draw_prior,
     reference=reference(discriminators.prior_logits, PRIOR),
     mistakes=(
-        _prior("relu-on-score", partial(logits, out=ops.relu), "d(y) with a ReLU on the final score",
-               "off by 81 %: D(y) is never below ½", SIGNS, HJELM),
-        _prior("probability", partial(logits, out=ops.sigmoid), "D(y) = σ(d(y)), the probability in place of the log odds",
-               "off by 220 %; losses of logits would take the sigmoid twice", "leave the sigmoid to the loss", HJELM),
+        _prior("relu-on-score", partial(logits, out=ops.relu), "d(y) with a ReLU on the final score", SIGNS, HJELM),
+        _prior("probability", partial(logits, out=ops.sigmoid),
+               "D(y) = σ(d(y)), the probability in place of the log odds", "leave the sigmoid to the loss", HJELM),
         _prior("sigmoid-before", partial(logits, before=ops.sigmoid), "d(σ(y)): a sigmoid on the input",
-               "off by 46 %; the draws of the prior would pass it too", "pass y through a sigmoid before, draws not",
-               HJELM),
+               "pass y through a sigmoid before, draws not", HJELM),
         _prior("relu-missing", partial(logits, activation=_same), "d(y) without ReLUs, a linear function",
-               "off by 240 %: only means of y and the prior can be told apart", "put a ReLU after each hidden layer",
-               HJELM),
+               "put a ReLU after each hidden layer", HJELM),
         _prior("second-relu-missing", partial(logits, inner=_same), "d(y) without its second ReLU",
-               "off by 130 %", "put a ReLU after each hidden layer", HJELM),
-        _prior("leaky-relu", partial(logits, activation=leaky), "d(y) with leaky ReLUs of slope 0.2",
-               "off by 33 %: another network, its weights cannot be loaded", "use ReLUs", HJELM),
-        _prior("biases-left-out", partial(logits, biases=False), "d(y) without biases", "off by 120 %", "add them", HJELM),
+               "put a ReLU after each hidden layer", HJELM),
+        _prior("leaky-relu", partial(logits, activation=leaky), "d(y) with leaky ReLUs of slope 0.2", "use ReLUs",
+               HJELM),
+        _prior("biases-left-out", partial(logits, biases=False), "d(y) without biases", "add them", HJELM),
         _prior("negated", partial(logits, out=lambda d: -d), "−d(y): the log odds of being a representation",
-               "off by 200 %: real and fake are exchanged", "label 1 for draws of the prior", HJELM),
+               "label 1 for draws of the prior", HJELM),
     ),
 )  # fmt: skip
 

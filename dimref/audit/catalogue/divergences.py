@@ -12,15 +12,14 @@ from functools import partial
 import numpy as np
 
 from dimref.audit.answer import Signature
-from dimref.audit.catalogue.forms import reference
+from dimref.audit.catalogue.forms import reference, variant
 from dimref.audit.catalogue.information import BITS, EPSILON, ZEROS
-from dimref.audit.catalogue.tables import COVER, LOG_2, at, over, p_log, quiet, softmax, two_tables, where_positive
+from dimref.audit.catalogue.tables import COVER, LOG_2, over, p_log, quiet, softmax, two_tables, where_positive
 from dimref.audit.contract import Contract, Form, Variant
 from dimref.theory import f_divergences, information
 from dimref.trees import Array
 
 PAIR = Signature(("p", "q"))
-EXAMPLES = {"p": np.array([6, 1, 1]) / 8, "q": np.array([3, 3, 2]) / 8}
 NOWOZIN = "arXiv 1606.00709, table 1"
 
 
@@ -216,7 +215,7 @@ def signed_difference(p: Array, q: Array) -> Array:
 
 # ---- what is asked
 
-_v = at(PAIR, "P = (6, 1, 1)/8, Q = (3, 3, 2)/8")
+_v = partial(variant, PAIR)
 
 
 def _form(
@@ -241,12 +240,12 @@ def _of(generator: str) -> Callable[..., float]:
 
 def _bits(function: Callable[[Array, Array], Array], title: str) -> Variant:
     key, unit, fix, source = BITS
-    return _v(key, over(1 / LOG_2, function), f"{title} {unit}", "1.4427 times the nats", fix, source)
+    return _v(key, over(1 / LOG_2, function), f"{title} {unit}", fix, source)
 
 
 def _epsilon(epsilon: float, function: Callable[[float, Array, Array], Array], title: str) -> Variant:
-    return _v(f"epsilon-{epsilon:g}", partial(function, epsilon), f"{title} with {epsilon:g} added inside the logarithms",
-              f"off by about {epsilon:g}, and finite where Q = 0 and P > 0: it should be ∞ there", EPSILON)  # fmt: skip
+    return _v(f"epsilon-{epsilon:g}", partial(function, epsilon),
+              f"{title} with {epsilon:g} added inside the logarithms", EPSILON)  # fmt: skip
 
 
 SWAP = "exchange the arguments"
@@ -258,27 +257,21 @@ CONTRACTS: tuple[Contract, ...] = (
             _epsilon(1e-12, cross_entropy_with_epsilon, "the cross entropy"),
         ),
         (
-            _v("exchanged", partial(exchanged, cross_entropy), "H(Q, P): the two distributions are exchanged",
-               "1.40753 in place of 1.03151", SWAP),
+            _v("exchanged", partial(exchanged, cross_entropy), "H(Q, P): the two distributions are exchanged", SWAP),
             _v("softmax-before", partial(of_logits, cross_entropy),
                "the cross entropy with softmax(q): a function that takes logits was given probabilities",
-               "1.07428 in place of 1.03151: never below log K − 1, however sure Q is",
                "give it logits, or −(p·log q).sum()", "torch.nn.functional.cross_entropy takes logits"),
-            _v("divergence", kl, "KL(P‖Q): the entropy of P is taken off", "0.29589 in place of 1.03151",
-               "add H(P), or sum −p log q alone"),
-            _v("binary", binary_cross_entropy, "the sum of K binary cross entropies",
-               "1.81199 in place of 1.03151", "leave (1 − p) log(1 − q) out",
+            _v("divergence", kl, "KL(P‖Q): the entropy of P is taken off", "add H(P), or sum −p log q alone"),
+            _v("binary", binary_cross_entropy, "the sum of K binary cross entropies", "leave (1 − p) log(1 − q) out",
                "torch.nn.functional.binary_cross_entropy"),
             _v("mean-for-sum", partial(mean_for_sum, cross_entropy), "the mean of −p log q over the outcomes",
-               "0.343837 in place of 1.03151: 1/K of it", "sum over the outcomes"),
-            _v("entropy", lambda p, q: -where_positive(p, p), "H(P): Q is not used", "0.735622 in place of 1.03151",
-               "take the logarithm of q"),
-            _v("sign", over(-1.0, cross_entropy), "Σ p log q, without the minus", "-1.03151 in place of 1.03151",
-               "negate it"),
+               "sum over the outcomes"),
+            _v("entropy", lambda p, q: -where_positive(p, p), "H(P): Q is not used", "take the logarithm of q"),
+            _v("sign", over(-1.0, cross_entropy), "Σ p log q, without the minus", "negate it"),
             _epsilon(1e-8, cross_entropy_with_epsilon, "the cross entropy"),
             _epsilon(1e-5, cross_entropy_with_epsilon, "the cross entropy"),
-            _v("zero-log-zero", naive_cross_entropy, "the cross entropy, but NaN where p = q = 0",
-               "NaN for P = Q = (½, ½, 0), whose H(P, Q) is log 2", ZEROS, f"{COVER}, section 2.3"),
+            _v("zero-log-zero", naive_cross_entropy, "the cross entropy, but NaN where p = q = 0", ZEROS,
+               f"{COVER}, section 2.3"),
         ),
     ), "Goodfellow, Bengio & Courville 2016, eq. (3.51)"),
     Contract("information", "kl_divergence", "the Kullback–Leibler divergence KL(P‖Q) in nats", _form(
@@ -286,40 +279,34 @@ CONTRACTS: tuple[Contract, ...] = (
         (
             _bits(kl, "the Kullback–Leibler divergence"),
             _epsilon(1e-12, kl_with_epsilon, "the Kullback–Leibler divergence"),
-            _v("zero-over-zero", kl_of_logarithms, "KL(P‖Q), but NaN where p = q = 0",
-               "NaN for P = Q = (1, 0), where it is 0", ZEROS, "torch.nn.functional.kl_div of log 0"),
+            _v("zero-over-zero", kl_of_logarithms, "KL(P‖Q), but NaN where p = q = 0", ZEROS,
+               "torch.nn.functional.kl_div of log 0"),
         ),
         (
-            _v("reversed", partial(exchanged, kl), "KL(Q‖P): the two distributions are exchanged",
-               "0.325336 in place of 0.29589",
-               SWAP, "torch.nn.functional.kl_div(log q, p) is KL(P‖Q): its first argument is the model"),
+            _v("reversed", partial(exchanged, kl), "KL(Q‖P): the two distributions are exchanged", SWAP,
+               "torch.nn.functional.kl_div(log q, p) is KL(P‖Q): its first argument is the model"),
             _v("infinite-skipped", kl_where_finite, "KL(P‖Q) without the terms where q = 0 and p > 0",
-               "finite where it is ∞: P beside a Q that rules out what P gives", "leave out terms of p = 0 alone"),
-            _v("symmetric", jeffreys, "KL(P‖Q) + KL(Q‖P)", "0.621227 in place of 0.29589", "take one direction",
-               "Jeffreys 1946"),
-            _v("symmetric-mean", over(0.5, jeffreys), "the mean of KL(P‖Q) and KL(Q‖P)", "0.310613 in place of 0.29589",
-               "take one direction"),
-            _v("cross-entropy", cross_entropy, "H(P, Q): the entropy of P is not taken off", "1.03151 in place of 0.29589",
+               "leave out terms of p = 0 alone"),
+            _v("symmetric", jeffreys, "KL(P‖Q) + KL(Q‖P)", "take one direction", "Jeffreys 1946"),
+            _v("symmetric-mean", over(0.5, jeffreys), "the mean of KL(P‖Q) and KL(Q‖P)", "take one direction"),
+            _v("cross-entropy", cross_entropy, "H(P, Q): the entropy of P is not taken off",
                "subtract H(P); as a loss in Q alone it is as good"),
             _v("mean-for-sum", partial(mean_for_sum, kl), "the mean of p log(p/q) over the outcomes",
-               "0.0986302 in place of 0.29589: 1/K of it", "sum over the outcomes",
-               "torch.nn.functional.kl_div(reduction='mean'), which warns of it"),
-            _v("unweighted", unweighted, "Σ log(p/q), without the weight p", "-1.09861 in place of 0.29589",
-               "weight each term by p"),
+               "sum over the outcomes", "torch.nn.functional.kl_div(reduction='mean'), which warns of it"),
+            _v("unweighted", unweighted, "Σ log(p/q), without the weight p", "weight each term by p"),
             _v("probabilities-for-logarithms", log_left_out, "Σ p (log p − q): q where log q belongs",
-               "-1.095 in place of 0.29589", "give log q: kl_div takes a logarithm first",
-               "torch.nn.functional.kl_div"),
+               "give log q: kl_div takes a logarithm first", "torch.nn.functional.kl_div"),
             _v("probabilities-and-reversed", partial(exchanged, log_left_out),
-               "Σ q (log q − p): p where log p belongs, and the two exchanged", "-1.44157 in place of 0.29589",
-               "kl_div(log q, p)", "torch.nn.functional.kl_div(p, q)"),
+               "Σ q (log q − p): p where log p belongs, and the two exchanged", "kl_div(log q, p)",
+               "torch.nn.functional.kl_div(p, q)"),
             _v("softmax-before", partial(of_logits, kl), "KL(P‖softmax(q)): q was taken for logits",
-               "0.33866 in place of 0.29589", "give it logits, or take no softmax"),
-            _v("sign", over(-1.0, kl), "−KL(P‖Q)", "-0.29589 in place of 0.29589", "p log(p/q), not p log(q/p)"),
-            _v("doubled", over(2.0, kl), "2 KL(P‖Q)", "0.591781 in place of 0.29589", "drop the factor"),
+               "give it logits, or take no softmax"),
+            _v("sign", over(-1.0, kl), "−KL(P‖Q)", "p log(p/q), not p log(q/p)"),
+            _v("doubled", over(2.0, kl), "2 KL(P‖Q)", "drop the factor"),
             _epsilon(1e-8, kl_with_epsilon, "the Kullback–Leibler divergence"),
             _epsilon(1e-5, kl_with_epsilon, "the Kullback–Leibler divergence"),
-            _v("zero-log-zero", naive_kl, "KL(P‖Q), but NaN where p = 0",
-               "NaN for P = (1, 0), Q = (½, ½), where it is log 2", ZEROS, f"{COVER}, section 2.3: 0 log 0/q = 0"),
+            _v("zero-log-zero", naive_kl, "KL(P‖Q), but NaN where p = 0", ZEROS,
+               f"{COVER}, section 2.3: 0 log 0/q = 0"),
         ),
     ), f"{COVER}, eq. (2.26)"),
     Contract("information", "jensen_shannon", "the Jensen–Shannon divergence in nats", _form(
@@ -327,105 +314,86 @@ CONTRACTS: tuple[Contract, ...] = (
         (
             _bits(jensen_shannon, "the Jensen–Shannon divergence"),
             _v("distance", root_of_jensen_shannon, "the Jensen–Shannon distance, the root of the divergence",
-               "0.274186 in place of 0.0751778", "square it",
-               "scipy.spatial.distance.jensenshannon; Endres & Schindelin 2003"),
+               "square it", "scipy.spatial.distance.jensenshannon; Endres & Schindelin 2003"),
         ),
         (
             _v("half-left-out", over(2.0, jensen_shannon), "KL(P‖M) + KL(Q‖M): the weights ½ are left out",
-               "0.150356 in place of 0.0751778: up to log 4",
                "halve it; the bound jsd and f-GAN's generator have this scale", NOWOZIN),
             _v("halved-again", over(0.5, jensen_shannon), "half of the divergence: divided by 2 twice",
-               "0.0375889 in place of 0.0751778", "½ KL(P‖M) + ½ KL(Q‖M)"),
+               "½ KL(P‖M) + ½ KL(Q‖M)"),
             _v("mixture-not-halved", unhalved_mixture, "the divergence from P + Q in place of (P + Q)/2",
-               "-0.617969 in place of 0.0751778: log 2 too little, and never above 0", "M = (P + Q)/2"),
-            _v("mixture-first", mixture_first, "½ KL(M‖P) + ½ KL(M‖Q): the mixture comes first",
-               "0.0801289 in place of 0.0751778: ∞ where one is 0", "KL(P‖M), KL(Q‖M)"),
-            _v("one-sided", one_sided, "KL(P‖M) alone", "0.078435 in place of 0.0751778", "add KL(Q‖M) and halve"),
+               "M = (P + Q)/2"),
+            _v("mixture-first", mixture_first, "½ KL(M‖P) + ½ KL(M‖Q): the mixture comes first", "KL(P‖M), KL(Q‖M)"),
+            _v("one-sided", one_sided, "KL(P‖M) alone", "add KL(Q‖M) and halve"),
             _v("jeffreys", over(0.5, jeffreys), "½ KL(P‖Q) + ½ KL(Q‖P): no mixture is made",
-               "0.310613 in place of 0.0751778",
                "compare each with M = (P + Q)/2"),
             _v("zero-log-zero", naive_jensen_shannon, "the Jensen–Shannon divergence, but NaN where p or q is 0",
-               "NaN for P = (1, 0), Q = (0, 1), where it is log 2", ZEROS, f"{COVER}, section 2.3"),
+               ZEROS, f"{COVER}, section 2.3"),
         ),
     ), "Lin 1991, eq. (4.1)"),
     Contract("information", "reverse_kl", "the reverse Kullback–Leibler divergence KL(Q‖P) in nats", _form(
         _of("reverse_kl"),
         (
             _bits(partial(exchanged, kl), "the reverse Kullback–Leibler divergence"),
-            _v("zero-over-zero", partial(exchanged, kl_of_logarithms), "KL(Q‖P), but NaN where p = q = 0",
-               "NaN for P = Q = (1, 0), where it is 0", ZEROS),
+            _v("zero-over-zero", partial(exchanged, kl_of_logarithms), "KL(Q‖P), but NaN where p = q = 0", ZEROS),
         ),
         (
-            _v("forward", kl, "KL(P‖Q): the forward divergence", "0.29589 in place of 0.325336",
-               "weight by q: Σ q log(q/p)", NOWOZIN),
-            _v("sign", lambda p, q: kl(q, p) * -1.0, "Σ q log(p/q), without the minus", "-0.325336 in place of 0.325336",
-               "negate it"),
+            _v("forward", kl, "KL(P‖Q): the forward divergence", "weight by q: Σ q log(q/p)", NOWOZIN),
+            _v("sign", lambda p, q: kl(q, p) * -1.0, "Σ q log(p/q), without the minus", "negate it"),
             _v("weighted-by-p", lambda p, q: -kl(p, q), "Σ p log(q/p), the negative of the forward divergence",
-               "-0.29589 in place of 0.325336", "weight by q"),
+               "weight by q"),
             _v("cross-entropy", partial(exchanged, cross_entropy), "H(Q, P): the entropy of Q is not taken off",
-               "1.40753 in place of 0.325336", "add Σ q log q"),
+               "add Σ q log q"),
             _v("mean-for-sum", partial(mean_for_sum, partial(exchanged, kl)), "the mean over the outcomes",
-               "0.108445 in place of 0.325336: 1/K of it", "sum over the outcomes"),
-            _v("zero-log-zero", partial(exchanged, naive_kl), "KL(Q‖P), but NaN where q = 0",
-               "NaN for P = (½, ½), Q = (1, 0), where it is log 2", ZEROS),
+               "sum over the outcomes"),
+            _v("zero-log-zero", partial(exchanged, naive_kl), "KL(Q‖P), but NaN where q = 0", ZEROS),
         ),
     ), NOWOZIN),
     Contract("information", "chi2", "Pearson's χ² divergence Σ (p − q)²/q", _form(
         _of("chi2"),
-        (_v("halved", over(0.5, chi2), "half of χ²", "0.302083 in place of 0.604167", "drop the ½",
-            "arXiv 1606.00709 has no ½"),),
+        (_v("halved", over(0.5, chi2), "half of χ²", "drop the ½", "arXiv 1606.00709 has no ½"),),
         (
-            _v("neyman", neyman, "Neyman's χ², Σ (p − q)²/p: divided by P", "0.8125 in place of 0.604167", "divide by q",
-               NOWOZIN),
-            _v("one-not-taken-off", second_moment, "Σ p²/q: the 1 is not taken off", "1.60417 in place of 0.604167",
-               "subtract 1: Σ p²/q − 1"),
-            _v("symmetric", symmetric_chi2, "Σ (p − q)²/(p + q)", "0.291667 in place of 0.604167", "divide by q"),
-            _v("symmetric-half", over(0.5, symmetric_chi2), "½ Σ (p − q)²/(p + q)", "0.145833 in place of 0.604167",
-               "divide by q, and drop the ½"),
-            _v("not-squared", unsquared_chi2, "Σ |p − q|/q", "2.16667 in place of 0.604167", "square p − q"),
-            _v("not-divided", squared_distance, "Σ (p − q)²", "0.21875 in place of 0.604167", "divide each term by q"),
-            _v("root", lambda p, q: np.sqrt(chi2(p, q)), "the root of χ²", "0.777282 in place of 0.604167", "square it"),
-            _v("mean-for-sum", partial(mean_for_sum, chi2), "the mean over the outcomes",
-               "0.201389 in place of 0.604167: 1/K of it", "sum over the outcomes"),
+            _v("neyman", neyman, "Neyman's χ², Σ (p − q)²/p: divided by P", "divide by q", NOWOZIN),
+            _v("one-not-taken-off", second_moment, "Σ p²/q: the 1 is not taken off", "subtract 1: Σ p²/q − 1"),
+            _v("symmetric", symmetric_chi2, "Σ (p − q)²/(p + q)", "divide by q"),
+            _v("symmetric-half", over(0.5, symmetric_chi2), "½ Σ (p − q)²/(p + q)", "divide by q, and drop the ½"),
+            _v("not-squared", unsquared_chi2, "Σ |p − q|/q", "square p − q"),
+            _v("not-divided", squared_distance, "Σ (p − q)²", "divide each term by q"),
+            _v("root", lambda p, q: np.sqrt(chi2(p, q)), "the root of χ²", "square it"),
+            _v("mean-for-sum", partial(mean_for_sum, chi2), "the mean over the outcomes", "sum over the outcomes"),
         ),
     ), NOWOZIN),
     Contract("information", "squared_hellinger", "the squared Hellinger distance Σ (√p − √q)²", _form(
         _of("squared_hellinger"),
-        (_v("halved", over(0.5, hellinger), "½ Σ (√p − √q)² = 1 − Σ √(p q), in [0, 1]", "0.0763869 in place of 0.152774",
+        (_v("halved", over(0.5, hellinger), "½ Σ (√p − √q)² = 1 − Σ √(p q), in [0, 1]",
             "double it: in [0, 2], as f-GAN's", "Hellinger's distance in statistics has the ½"),),
         (
-            _v("not-squared", root_of_hellinger, "√Σ (√p − √q)²: the distance, not its square",
-               "0.390863 in place of 0.152774",
-               "square it"),
+            _v("not-squared", root_of_hellinger, "√Σ (√p − √q)²: the distance, not its square", "square it"),
             _v("distance", hellinger_distance, "√(½ Σ (√p − √q)²): the distance in [0, 1], not its square",
-               "0.276382 in place of 0.152774", "square it and double it"),
-            _v("affinity", affinity, "Σ √(p q), Bhattacharyya's coefficient", "0.923613 in place of 0.152774",
-               "2 − 2 Σ √(p q)"),
-            _v("bhattacharyya", bhattacharyya, "−log Σ √(p q), Bhattacharyya's distance", "0.079462 in place of 0.152774",
-               "2 − 2 Σ √(p q)"),
-            _v("roots-left-out", squared_distance, "Σ (p − q)²: no roots are taken", "0.21875 in place of 0.152774",
+               "square it and double it"),
+            _v("affinity", affinity, "Σ √(p q), Bhattacharyya's coefficient", "2 − 2 Σ √(p q)"),
+            _v("bhattacharyya", bhattacharyya, "−log Σ √(p q), Bhattacharyya's distance", "2 − 2 Σ √(p q)"),
+            _v("roots-left-out", squared_distance, "Σ (p − q)²: no roots are taken",
                "take the roots of p and q before the difference"),
-            _v("absolute", lambda p, q: np.abs(np.sqrt(p) - np.sqrt(q)).sum(), "Σ |√p − √q|: the difference is not squared",
-               "0.658919 in place of 0.152774", "square the difference"),
+            _v("absolute", lambda p, q: np.abs(np.sqrt(p) - np.sqrt(q)).sum(),
+               "Σ |√p − √q|: the difference is not squared", "square the difference"),
             _v("mean-for-sum", partial(mean_for_sum, hellinger), "the mean over the outcomes",
-               "0.0509246 in place of 0.152774: 1/K of it", "sum over the outcomes"),
+               "sum over the outcomes"),
         ),
     ), NOWOZIN),
     Contract("information", "total_variation", "the total variation ½ Σ |p − q|", _form(
         _of("total_variation"),
-        (_v("doubled", over(2.0, total_variation), "Σ |p − q|, the L1 distance", "0.75 in place of 0.375",
-            "halve it: in [0, 1]",
+        (_v("doubled", over(2.0, total_variation), "Σ |p − q|, the L1 distance", "halve it: in [0, 1]",
             "some texts call the L1 distance total variation"),),
         (
             _v("largest-difference", largest_difference, "max |p − q| over single outcomes, not over events",
-               "0.375 in place of 0.375", "½ Σ |p − q| = max over events"),
-            _v("squared", half_squared, "½ Σ (p − q)²", "0.109375 in place of 0.375", "take absolute differences"),
-            _v("signed", signed_difference, "½ Σ (p − q), which is 0", "0 in place of 0.375", "take absolute differences"),
+               "½ Σ |p − q| = max over events"),
+            _v("squared", half_squared, "½ Σ (p − q)²", "take absolute differences"),
+            _v("signed", signed_difference, "½ Σ (p − q), which is 0", "take absolute differences"),
             _v("root", lambda p, q: np.sqrt(squared_distance(p, q)), "√Σ (p − q)², Euclid's distance",
-               "0.467707 in place of 0.375",
                "take absolute differences, and halve"),
             _v("mean-for-sum", partial(mean_for_sum, total_variation), "½ times the mean over the outcomes",
-               "0.125 in place of 0.375: 1/K of it", "sum over the outcomes"),
+               "sum over the outcomes"),
         ),
     ), NOWOZIN),
 )  # fmt: skip

@@ -42,7 +42,7 @@ def _squares(joint: Array, product: Array) -> tuple[Array, Array]:
 
 def _official(key: str, sign: float, title: str) -> Variant:
     return Variant(
-        key, title, lambda j, p: _squares(j, p)[0] + sign * _squares(j, p)[1],  # type: ignore[arg-type]
+        key, title, lambda j, p: _squares(j, p)[0] + sign * _squares(j, p)[1],  # type: ignore[arg-type, misc]
         "no bound on χ²: even in v, so a critic's sign is lost", "E_P[v] − E_Q[v + v²/4]", f"official code of {HJELM}",
     )  # fmt: skip
 
@@ -71,7 +71,7 @@ CONTRACTS = (
               (_of_minus_v("−½ log P/Q", lambda j, p: squared_hellinger(-j, -p), "T = 1 − e^{−v}"),),
               (Variant(
                   "no-activation", "squared Hellinger of v itself, f*(t) = t/(1 − t)",
-                  lambda j, p: ops.mean(j) - ops.mean(p / (1.0 - p)),  # type: ignore[arg-type]
+                  lambda j, p: ops.mean(j) - ops.mean(p / (1.0 - p)),  # type: ignore[arg-type, misc]
                   "right for v < 1 only: beyond, f* is infinite and t/(1 − t) is not", "T = 1 − e^{−v} keeps T < 1",
                   f"{NOWOZIN}, table 2",
               ),)), NOWOZIN,
@@ -80,7 +80,7 @@ CONTRACTS = (
         "bound", "total_variation", "the bound on total variation, E_P[½ tanh v] − E_Q[½ tanh v]",
         forms("total variation", total_variation, (Variant(
             "sum-of-differences", "Σ|p − q|, twice the total variation",
-            lambda j, p: 2 * total_variation(j, p), "twice the value", "T = ½ tanh v", NOWOZIN, True,  # type: ignore[arg-type]
+            lambda j, p: 2 * total_variation(j, p), "twice the value", "T = ½ tanh v", NOWOZIN, True,  # type: ignore[arg-type, misc]
         ),)), NOWOZIN,
     ),
     Contract(

@@ -53,9 +53,9 @@ def variant(
     key: str,
     function: Callable[..., Any],
     title: str,
-    consequence: str,
     fix: str,
     source: str = "",
+    consequence: str = "",
 ) -> Variant:
     """A function of positional arguments as a variant of a form with this signature."""
     return Variant(key, title, reference(function, signature), consequence, fix, source)

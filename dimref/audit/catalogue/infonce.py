@@ -114,6 +114,18 @@ MISTAKES = (
         "pass the raw scores", "torch.nn.functional.cross_entropy takes logits",
     ),
 )  # fmt: skip
+
+
+def _uniform(positives: Array, others: Array) -> Array:
+    """Every candidate is as much a positive as the others."""
+    mean = ops.add(positives, ops.total(others, axis=0)) * (1 / _count(others))
+    return math.log(_count(others)) + _mean_log_share(mean, _everything(positives, others))
+
+
+UNIFORM = _v(
+    "label-smoothing", _uniform, "with label smoothing α = {}", "", "labels of 0 and 1: its optimum is no log ratio",
+    "arXiv 1512.00567, section 7",
+)  # fmt: skip
 FORMULA = Formula(bounds.infonce_sampled, bounds._log_softmax_of_positive)
 NUMERICAL = (
     _v(
@@ -166,6 +178,13 @@ def _dv_off(scores: Array) -> Array:
     return bounds.dv(*negatives.all_pairs(scores))
 
 
+def _all_pairs_apart(scores: Array) -> Array:
+    """−mean over all pairs of the cross entropy with logits, label 1 on the diagonal."""
+    joint, product = negatives.all_pairs(scores)
+    n = scores.shape[0]
+    return -(ops.mean(ops.softplus(-joint)) + (n - 1) * ops.mean(ops.softplus(product))) * (1 / n)
+
+
 def _all_entries(scores: Array) -> Array:
     """log softmax over axis 0, averaged over all entries instead of the diagonal."""
     n = scores.shape[0]
@@ -208,6 +227,17 @@ SQUARE_CONVENTIONS = (
     ),
 )  # fmt: skip
 SQUARE_MISTAKES = (
+    _v(
+        "maximum-off-other-axis", lambda s: bounds.infonce(s - stop_gradient(s).max(axis=1, keepdims=True)),
+        "InfoNCE of scores whose maximum was subtracted along the other axis",
+        "another critic: the value is invariant to c(y), not to c(x)", "subtract the maximum along the candidates' axis",
+    ),
+    _v(
+        "binary-cross-entropy", _all_pairs_apart,
+        "a binary cross entropy over all N² pairs, each a decision of its own",
+        "JSD with weights 1/N and 1 − 1/N, no InfoNCE",
+        "a softmax over the candidates; as it is, audit it as jsd", "arXiv 1406.2661",
+    ),
     _v(
         "all-entries-averaged", _all_entries, "the mean of the log softmax over all pairs instead of the diagonal",
         "every pair counts as a positive", "take the diagonal",
@@ -264,6 +294,10 @@ def _square_form() -> Form:
         _wrap(NUMERICAL, _on_columns),
         (ORDER, CEILING, SHIFT, COLUMNS),
         range_of=("scores",),
+        mixed=(
+            *_wrap((UNIFORM,), _on_columns),
+            *_wrap((UNIFORM,), _on_rows),
+        ),
         **rewritten(
             (FORMULA, _on_columns, "InfoNCE"), (FORMULA, _on_rows, "InfoNCE over the other axis"),
             (FORMULA, _on_both, "InfoNCE averaged over both axes"),
@@ -347,6 +381,7 @@ LOGITS_FORM = Form(
     _wrap(NUMERICAL, _on_logits),
     (ceiling_law("ceiling", "InfoNCE ≤ log K", f"{OORD}, eq. (4)", _log_k("logits", 1, 0)),),
     range_of=("logits",),
+    mixed=_wrap((UNIFORM,), _on_logits),
     **rewritten((FORMULA, _on_logits, "InfoNCE")),
 )
 

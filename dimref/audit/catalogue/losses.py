@@ -13,10 +13,11 @@ import numpy as np
 from dimref import ops
 from dimref.audit.answer import Answer, Inputs, Signature
 from dimref.audit.catalogue import contrastive
-from dimref.audit.catalogue.contrastive import normalized, products
+from dimref.audit.catalogue.contrastive import _over_batch, _squared_length, normalized, products  # noqa: F401 (for edits)
 from dimref.audit.catalogue.forms import reference, variant
 from dimref.audit.catalogue.pieces import ORDER, roundoff, same_law, value_of
 from dimref.audit.contract import CORE, Contract, Form, Sizes, TargetLaw
+from dimref.audit.edits import Formula, rewritten
 from dimref.laws.law import Slack
 from dimref.trees import Array
 
@@ -43,6 +44,12 @@ def _law(key: str, statement: str, source: str, least: Callable[[Inputs], float]
     return TargetLaw(key, statement, source, measure)
 
 
+def _edited(function: Callable[..., Array], signature: Signature, title: str) -> dict[str, Any]:
+    """Edits of a loss: it has no constant to be wrong."""
+    formula = Formula(function, instead=contrastive.NORMALIZED)
+    return rewritten((formula, lambda edited: reference(edited, signature), title), without=("constant", "whole"))
+
+
 def _swap(one: str, other: str) -> Callable[[Inputs], Inputs]:
     return lambda inputs: {**inputs, one: inputs[other], other: inputs[one]}
 
@@ -67,12 +74,11 @@ def _signs(logits: Array) -> np.ndarray:
     return (2 * np.eye(logits.shape[0]) - 1).astype(logits.dtype)
 
 
-def _siglip(of_logits: Callable[[Array], Array], scale: Callable[[Array], Array] = anp.exp,
-            offset: float = 1.0) -> Callable[..., Array]:  # fmt: skip
-    """The loss with another last step, scale or share of the bias."""
+def _siglip(of_logits: Callable[[Array], Array]) -> Callable[..., Array]:
+    """The loss with another last step."""
 
     def loss(image: Array, text: Array, log_scale: Array, bias: Array) -> Array:
-        return of_logits(products(normalized(image), normalized(text)) * scale(log_scale) + offset * bias)
+        return of_logits(products(normalized(image), normalized(text)) * anp.exp(log_scale) + bias)
 
     return loss
 
@@ -93,10 +99,6 @@ def _softmax(logits: Array) -> Array:
     return ops.mean(ops.logsumexp(logits, axis=1)) - ops.total(
         logits * np.eye(logits.shape[0], dtype=logits.dtype)
     ) / len(logits)
-
-
-def _sum(logits: Array) -> Array:
-    return ops.total(_pairs(logits)) / logits.shape[0]
 
 
 def _draw_siglip(rng: np.random.Generator, sizes: Sizes) -> Inputs:
@@ -131,36 +133,22 @@ SIGLIP_FORM = Form(
     True,
     (
         _s("mean-over-pairs", _siglip(lambda z: ops.mean(_pairs(z))), "SigLIP's loss averaged over all N² pairs",
-           "1/N times the other: the step shrinks as the batch grows", "the sum over pairs divided by N",
-           ISSUES["siglip-mean"]),
+           "the sum over pairs divided by N", ISSUES["siglip-mean"],
+           consequence="1/N times the other: the step shrinks as the batch grows"),
     ),
     (
         _s("divided-by-n-cubed", _siglip(lambda z: ops.mean(_pairs(z)) / z.shape[0]),
-           "SigLIP's loss averaged over all N² pairs and divided by N again", "1/N² times the other",
-           "the sum over pairs divided by N", ISSUES["siglip-mean"]),
-        _s("scale-not-exponential", _siglip(_sum, lambda t: t), "SigLIP's loss with t in place of e^t",
-           "the scale may turn negative", "the learned number is log of the scale", SIGLIP),
-        _s("scale-inverted", _siglip(_sum, lambda t: anp.exp(-t)), "SigLIP's loss divided by e^t",
-           "cosines are nearly without effect", "multiply by e^t", SIGLIP),
-        _s("bias-ignored", _siglip(_sum, offset=0.0), "SigLIP's loss without its bias",
-           "the N² − N negatives outweigh the positives at the start", "add b before the sigmoid", SIGLIP),
-        _s("bias-subtracted", _siglip(_sum, offset=-1.0), "SigLIP's loss with the bias subtracted",
-           "a bias of −10 begins with every pair taken for a positive", "add b", SIGLIP),
-        _s("all-negative", _siglip(lambda z: ops.total(ops.softplus(z)) / z.shape[0]),
-           "SigLIP's loss with all pairs taken for negatives", "positives are pushed away", "z = 1 on the diagonal", SIGLIP),
-        _s("positives-alone", _siglip(lambda z: ops.total(_pairs(z) * np.eye(len(z), dtype=z.dtype)) / len(z)),
-           "SigLIP's loss of the positive pairs alone", "all features may become one", "sum over all pairs", SIGLIP),
+           "SigLIP's loss averaged over all N² pairs and divided by N again", "the sum over pairs divided by N",
+           ISSUES["siglip-mean"], consequence="1/N² times the other"),
         _s("balanced", _siglip(_balanced), "SigLIP's loss with positives and negatives averaged apart",
-           "a negative weighs 1/(N − 1) of what it should", "one sum over all pairs", SIGLIP),
+           "one sum over all pairs", SIGLIP, consequence="a negative weighs 1/(N − 1) of what it should"),
         _s("softmax", _siglip(_softmax), "CLIP's softmax over the texts of an image, of SigLIP's logits",
-           "the bias is without effect", "a sigmoid for each pair", SIGLIP),
-        _s("sigmoid-without-logarithm", _siglip(lambda z: -ops.total(ops.sigmoid(_signs(z) * z)) / len(z)),
-           "SigLIP's loss without its logarithm", "a pair that is wrong has hardly a gradient", "log σ", SIGLIP),
+           "a sigmoid for each pair", SIGLIP, consequence="the bias is without effect"),
     ),
     (
         _s("log-of-sigmoid", _siglip(lambda z: -ops.total(anp.log(1 / (1 + anp.exp(-(_signs(z) * z))))) / len(z)),
-           "the logarithm of a sigmoid written out", "inf, and a NaN gradient, where e^{−z} leaves the number range",
-           "logsigmoid, or softplus(−z)", SIGLIP),
+           "the logarithm of a sigmoid written out", "logsigmoid, or softplus(−z)", SIGLIP,
+           consequence="inf, and a NaN gradient, where e^{−z} leaves the number range"),
     ),
     (
         ORDER,
@@ -170,6 +158,7 @@ SIGLIP_FORM = Form(
     raised=_raised_siglip,
     range_to=200.0,
     loss=True,
+    **_edited(siglip, SIGLIP_SIGNATURE, "SigLIP's loss"),
 )  # fmt: skip
 
 
@@ -179,7 +168,8 @@ SIGLIP_FORM = Form(
 def dcl(a: Array, b: Array, temperature: float) -> Array:
     """−⟨z_i, z_p⟩/τ + log of the sum of e^{⟨z_i, z_k⟩/τ} over the 2N − 2 rows of other images; the mean over 2N anchors."""
     z = normalized(ops.concatenate([a, b]))
-    return _decoupled(*contrastive._anchors(products(z, z) / temperature)[0])
+    positives, others = contrastive._anchors(products(z, z) / temperature)[0]
+    return ops.mean(ops.logsumexp(others, axis=0) - positives)
 
 
 def _decoupled(positives: Array, others: Array) -> Array:
@@ -228,22 +218,21 @@ DCL_FORM = Form(
     True,
     (
         _d("one-view-anchors", _views(lambda s: _decoupled(*_split(s, True))),
-           "DCL's loss with the first view's anchors alone", "the other view's come with a second call",
-           "the mean of both calls", "github.com/raminnakhli/Decoupled-Contrastive-Learning, loss/dcl.py"),
+           "DCL's loss with the first view's anchors alone", "the mean of both calls",
+           "github.com/raminnakhli/Decoupled-Contrastive-Learning, loss/dcl.py",
+           consequence="the other view's come with a second call"),
         _d("across-views-only", _views(_across), "DCL's loss with the other view's rows alone as negatives",
-           "N − 1 negatives in place of 2N − 2", "take both views", DCL),
+           "take both views", DCL, consequence="N − 1 negatives in place of 2N − 2"),
     ),
     (
-        _d("positive-kept", _views(_kept), "NT-Xent: the positive is in the denominator", "the coupling that DCL removes",
-           "leave the positive out", DCL),
+        _d("positive-kept", _views(_kept), "NT-Xent: the positive is in the denominator", "leave the positive out",
+           DCL, consequence="the coupling that DCL removes"),
         _d("two-logarithms", _views(_two_sums), "DCL's loss with a logarithm for each view's negatives, added",
-           "a product of the two sums: negatives weigh twice", "one logarithm of the whole sum", ISSUES["dcl-two"]),
+           "one logarithm of the whole sum", ISSUES["dcl-two"],
+           consequence="a product of the two sums: negatives weigh twice"),
         _d("self-not-masked", _views(lambda s: _decoupled(*contrastive._self_included(s)[0])),
-           "DCL's loss with each row among its own negatives", "a constant e^{1/τ} in every denominator",
-           "mask the diagonal with −inf", DCL),
-        _d("averaged-negatives", _views(lambda s: ops.mean(ops.mean(_split(s)[1], axis=0) - _split(s)[0])),
-           "DCL's loss with the mean of the negative logits", "no negative weighs more than another",
-           "logsumexp over the negatives", DCL),
+           "DCL's loss with each row among its own negatives", "mask the diagonal with −inf", DCL,
+           consequence="a constant e^{1/τ} in every denominator"),
     ),
     laws=(
         ORDER,
@@ -254,6 +243,7 @@ DCL_FORM = Form(
     raised=contrastive._raised_two("a", "b"),
     range_to=1 / contrastive.COLDEST,
     loss=True,
+    **_edited(dcl, DCL_SIGNATURE, "DCL's loss"),
 )  # fmt: skip
 
 
@@ -346,29 +336,33 @@ SUPCON_FORM = Form(
     True,
     (
         _c("lone-anchors-count", _weighted(partial(_weights, over_all=True)),
-           "SupCon's loss, an anchor without a positive counted as 0", "the mean is over all rows",
-           "divide by the anchors that have a positive", ISSUES["supcon-lone"]),
+           "SupCon's loss, an anchor without a positive counted as 0", "divide by the anchors that have a positive",
+           ISSUES["supcon-lone"], consequence="the mean is over all rows"),
         _c("base-temperature", lambda f, y, t: supcon(f, y, t) * (t / BASE), "SupCon's loss times τ/0.07",
-           "the step does not grow as τ falls", "drop the factor, or set base_temperature = temperature",
-           ISSUES["supcon-base"]),
+           "drop the factor, or set base_temperature = temperature", ISSUES["supcon-base"],
+           consequence="the step does not grow as τ falls"),
         _c("base-temperature-lone-anchors-count",
            lambda f, y, t: _weighted(partial(_weights, over_all=True))(f, y, t) * (t / BASE),
-           "SupCon's loss times τ/0.07, an anchor without a positive counted as 0", "the step does not grow as τ falls",
-           "drop the factor, or set base_temperature = temperature", ISSUES["supcon-base"]),
+           "SupCon's loss times τ/0.07, an anchor without a positive counted as 0",
+           "drop the factor, or set base_temperature = temperature", ISSUES["supcon-base"],
+           consequence="the step does not grow as τ falls"),
     ),
     (
         _c("averaged-inside", _supcon(_inside), "SupCon's loss with the positives averaged inside the logarithm",
-           "the nearest positive takes nearly all of the gradient", "average the logarithms", "arXiv 2004.11362, eq. (3)"),
+           "average the logarithms", "arXiv 2004.11362, eq. (3)",
+           consequence="the nearest positive takes nearly all of the gradient"),
         _c("positives-left-out", _weighted(_weights, _negatives_alone),
-           "SupCon's loss with the other positives left out of the denominator", "not eq. (2)",
-           "the denominator has every row but the anchor", ISSUES["supcon-out"]),
+           "SupCon's loss with the other positives left out of the denominator",
+           "the denominator has every row but the anchor", ISSUES["supcon-out"], consequence="not eq. (2)"),
         _c("self-not-masked", _weighted(_weights, lambda s, y: ops.logsumexp(s, axis=1, keepdims=True)),
-           "SupCon's loss with each row among its own candidates", "a constant e^{1/τ} in every denominator",
-           "mask the diagonal with −inf", SUPCON),
-        _c("self-a-positive", _weighted(partial(_weights, own=True)), "SupCon's loss with each row among its own positives",
-           "the row itself takes a share of the positives", "mask the diagonal", SUPCON),
-        _c("mean-over-pairs", _weighted(_per_pair), "SupCon's loss averaged over positive pairs, not first for each anchor",
-           "large classes weigh more", "divide each anchor's sum by its |P(i)|", SUPCON),
+           "SupCon's loss with each row among its own candidates", "mask the diagonal with −inf", SUPCON,
+           consequence="a constant e^{1/τ} in every denominator"),
+        _c("self-a-positive", _weighted(partial(_weights, own=True)),
+           "SupCon's loss with each row among its own positives", "mask the diagonal", SUPCON,
+           consequence="the row itself takes a share of the positives"),
+        _c("mean-over-pairs", _weighted(_per_pair),
+           "SupCon's loss averaged over positive pairs, not first for each anchor",
+           "divide each anchor's sum by its |P(i)|", SUPCON, consequence="large classes weigh more"),
     ),
     laws=(
         ORDER,
@@ -377,6 +371,7 @@ SUPCON_FORM = Form(
         _law("floor", "the loss is ≥ the mean of log |P(i)|", SUPCON, _least),
     ),
     loss=True,
+    **_edited(supcon, SUPCON_SIGNATURE, "SupCon's loss"),
 )  # fmt: skip
 
 

@@ -14,14 +14,21 @@ import numpy as np
 from dimref import bounds, negatives, ops
 from dimref.audit.answer import Inputs, Signature
 from dimref.audit.catalogue import contrastive, mine
-from dimref.audit.catalogue.contrastive import normalized, products
+from dimref.audit.catalogue.contrastive import _over_batch, _squared_length, normalized, products  # noqa: F401 (for edits)
 from dimref.audit.catalogue.forms import reference, variant
 from dimref.audit.catalogue.pieces import OORD, ORDER, POOLE, draw_square, everything
 from dimref.audit.contract import Form, Sizes, Variant
+from dimref.audit.edits import Formula, rewritten
 from dimref.tape import stop_gradient
 from dimref.trees import Array, Tree
 
 CPC, PUBLIC = f"{OORD}, eq. (4)", "seen in public code"
+
+
+def _edited(function: Callable[..., Array], signature: Signature, title: str,
+            without: tuple[str, ...] = ("whole",)) -> dict[str, Any]:  # fmt: skip
+    formula = Formula(function, instead=contrastive.NORMALIZED)
+    return rewritten((formula, lambda edited: reference(edited, signature), title), without=without)
 
 
 # ---- InfoNCE of features
@@ -33,10 +40,11 @@ def infonce(queries: Array, keys: Array, temperature: float) -> Array:
     return bounds.infonce(ops.transpose(scores, (1, 0)))
 
 
-def _infonce(keys: Callable[[Array], Array] = lambda k: k, normalize: Callable[[Array], Array] = normalized,
-             scale: Callable[[Any], Any] = lambda t: 1 / t, turn: bool = True) -> Callable[..., Array]:  # fmt: skip
+def _infonce(
+    keys: Callable[[Array], Array] = lambda k: k, normalize: Callable[[Array], Array] = normalized, turn: bool = True
+) -> Callable[..., Array]:
     def bound(q: Array, k: Array, temperature: float) -> Array:
-        scores = products(normalize(q), normalize(keys(k))) * scale(temperature)
+        scores = products(normalize(q), normalize(keys(k))) / temperature
         return bounds.infonce(ops.transpose(scores, (1, 0)) if turn else scores)
 
     return bound
@@ -74,23 +82,15 @@ def _variants(signature: Signature) -> tuple[tuple[Variant, ...], tuple[Variant,
     for key, (function, title) in CONVENTIONS.items():
         what = "a bound of another critic, or in another direction" if key else "the loss: minimized, no estimate"
         if key:
-            conventions.append(of(key, function, title, what, "none is needed", CPC))
+            conventions.append(of(key, function, title, "none is needed", CPC, consequence=what))
         conventions.append(
-            of(f"cross-entropy{key and '-'}{key}", _loss(function), f"the cross entropy of {title}", what,
-               "log N − it is the bound", CPC)
+            of(f"cross-entropy{key and '-'}{key}", _loss(function), f"the cross entropy of {title}",
+               "log N − it is the bound", CPC, consequence=what)
         )  # fmt: skip
     mistakes = (
-        of("temperature-multiplied", _infonce(scale=lambda t: t), "InfoNCE with cosines multiplied by the temperature",
-           "for τ < 1 the softmax is nearly flat: hardly a gradient", "divide by τ", PUBLIC),
-        of("temperature-ignored", _infonce(scale=lambda t: 1.0), "InfoNCE without its temperature", "as τ = 1",
-           "divide the cosines by τ", PUBLIC),
-        of("temperature-exponential", _infonce(scale=anp.exp), "InfoNCE with cosines times e^τ: τ taken for a log scale",
-           "CLIP learns log(1/τ); a τ is not one", "divide by τ", PUBLIC),
-        of("normalized-over-batch", _infonce(normalize=contrastive._over_batch),
-           "InfoNCE of features normalized along the batch", "each column, not each sample, has length 1",
-           "normalize along the features (axis 1)", PUBLIC),
         of("positive-left-out", _left_out, "InfoNCE with the positive left out of the denominator",
-           "nothing bounds it; on purpose in DCL", "the positive is one of its candidates", f"{POOLE}, section 2.1"),
+           "the positive is one of its candidates", f"{POOLE}, section 2.1",
+           consequence="nothing bounds it; on purpose in DCL"),
     )  # fmt: skip
     return tuple(conventions), mistakes
 
@@ -113,6 +113,7 @@ def _infonce_forms() -> Iterator[Form]:
             _draw_learned if learned else partial(contrastive._draw_two, "queries", "keys"),
             reference(infonce, signature), True, conventions, mistakes, laws=(ORDER,),
             raised=None if learned else contrastive._raised_two("queries", "keys"), range_to=1 / contrastive.COLDEST,
+            **_edited(infonce, signature, "InfoNCE"),
         )  # fmt: skip
 
 
@@ -139,19 +140,9 @@ CLIP_FORM = Form(
     _draw_clip,
     reference(clip, CLIP_SIGNATURE),
     True,
-    (),
-    (
-        variant(CLIP_SIGNATURE, "scale-detached", lambda i, t, s: clip(i, t, stop_gradient(s)),
-                "CLIP's loss whose scale takes no gradient", "no temperature is learned", "keep the scale on the tape",
-                contrastive.CLIP),
-        variant(CLIP_SIGNATURE, "scale-not-exponential", lambda i, t, s: clip(i, t, anp.log(s)),
-                "CLIP's loss with t in place of e^t", "t = 4.6 is a scale of 4.6, not of 100", "the scale is e^t",
-                contrastive.CLIP),
-        variant(CLIP_SIGNATURE, "scale-inverted", lambda i, t, s: clip(i, t, -s), "CLIP's loss divided by e^t",
-                "cosines are nearly without effect", "multiply by e^t", contrastive.CLIP),
-    ),
     laws=(ORDER,),
     loss=True,
+    **_edited(clip, CLIP_SIGNATURE, "CLIP's loss", ("constant", "whole")),
 )  # fmt: skip
 
 
@@ -160,9 +151,8 @@ CLIP_FORM = Form(
 
 def tuba(scores: Array, log_a: Array) -> Array:
     """TUBA of the diagonal and the rest; log_a[j(, l)] is that of y_j."""
-    of_pair = ops.broadcast_to(ops.reshape(log_a, (1, *log_a.shape)), scores.shape)
-    (joint, product), (joint_log_a, product_log_a) = negatives.all_pairs(scores), negatives.all_pairs(of_pair)
-    return bounds.tuba(joint, product, joint_log_a, product_log_a)
+    joint, product = negatives.all_pairs(scores - ops.reshape(log_a, (1, *log_a.shape)))
+    return 1.0 + ops.mean(joint) - ops.mean(anp.exp(product))
 
 
 def _tuba_everything(scores: Array, log_a: Array) -> Array:
@@ -189,23 +179,15 @@ TUBA_FORM = Form(
     reference(tuba, TUBA_SIGNATURE),
     True,
     (
-        variant(TUBA_SIGNATURE, "baseline-of-x", _tuba_of_x, "TUBA with the baseline of the row's x", "a bound on I too",
-                "log_a[j] belongs to column j", f"{POOLE}, eq. (6)"),
+        variant(TUBA_SIGNATURE, "baseline-of-x", _tuba_of_x, "TUBA with the baseline of the row's x",
+                "log_a[j] belongs to column j", f"{POOLE}, eq. (6)", consequence="a bound on I too"),
         variant(TUBA_SIGNATURE, "diagonal-included", _tuba_everything,
-                "TUBA with the diagonal among the product's pairs (all N²)",
-                "the product is (1 − 1/N)·Q + P/N: a bound on a smaller divergence", "leave the diagonal out", PUBLIC),
-    ),
-    (
-        variant(TUBA_SIGNATURE, "baseline-detached", lambda s, a: tuba(s, stop_gradient(a)),
-                "TUBA whose baseline takes no gradient", "a learned baseline is not learned", "keep log a on the tape",
-                f"{POOLE}, eq. (6)"),
-        variant(TUBA_SIGNATURE, "baseline-ignored", lambda s, a: tuba(s, 0 * a), "TUBA without its baseline", "as a = 1",
-                "subtract log a from every score", f"{POOLE}, eq. (6)"),
-        variant(TUBA_SIGNATURE, "baseline-added", lambda s, a: tuba(s, -a), "TUBA with log a added to the scores",
-                "1/a in place of a", "subtract log a from every score", f"{POOLE}, eq. (6)"),
+                "TUBA with the diagonal among the product's pairs (all N²)", "leave the diagonal out", PUBLIC,
+                consequence="the product is (1 − 1/N)·Q + P/N: a bound on a smaller divergence"),
     ),
     laws=(ORDER,),
     range_of=("scores",),
+    **_edited(tuba, TUBA_SIGNATURE, "TUBA"),
 )  # fmt: skip
 
 

@@ -253,7 +253,7 @@ def _variants(
     signature: Signature, told: tuple[Words, ...], wrap: Callable[[Any], Callable[..., Array]]
 ) -> tuple[Variant, ...]:
     return tuple(
-        variant(signature, key, wrap(function), title, consequence, fix, BACHMAN)
+        variant(signature, key, wrap(function), title, fix, BACHMAN, consequence)
         for key, function, title, consequence, fix in told
     )
 

@@ -225,18 +225,9 @@ def _beside_a_constant(base: Inputs) -> dict[str, Callable[[float], Inputs]]:
             for sign, k in (("+", 1), ("−", -1))}  # fmt: skip
 
 
-def _epsilon(epsilon: float) -> tuple[str, str, str, str]:
-    """Key, title, consequence and mending of another ε."""
-    return (
-        f"epsilon-{epsilon:g}",
-        f"with ε = {epsilon:g} in place of 1e-5",
-        f"off by {50 * abs(epsilon - 1e-5):.1g} % at variance 1, by {_off(epsilon):.2g} % at variance 1e-4",
-        "set ε to 1e-5 (PyTorch's default)",
-    )
-
-
-def _off(epsilon: float, variance: float = 1e-4) -> float:
-    return 100 * abs(math.sqrt((variance + layers.EPSILON) / (variance + epsilon)) - 1)
+def _epsilon(epsilon: float) -> tuple[str, str, str]:
+    """Key, title and fix of another ε."""
+    return f"epsilon-{epsilon:g}", f"with ε = {epsilon:g} in place of 1e-5", "set ε to 1e-5 (PyTorch's default)"
 
 
 def _with_state(output: Callable[[Array, Array, Array], Array], **how: Any) -> Callable[..., tuple[Array, ...]]:
@@ -254,12 +245,10 @@ def _statistics_conventions() -> list[Variant]:
     found = [
         make("running-variance-biased", _with_state(normalized, biased=True),
              "batch norm with the biased variance in its running statistics",
-             "the running variance is (n − 1)/n of it: off by 50 % at n = 2, by 0.0031 % at n = 32,768",
              "multiply the batch's variance by n/(n − 1) for the running statistics (PyTorch)", KERAS),
         make("keras-defaults", _with_state(partial(normalized, epsilon=1e-3), biased=True, momentum=0.01),
-             "batch norm with Keras's defaults",
-             f"off by 0.05 % at variance 1, by {_off(1e-3):.2g} % at variance 1e-4; the statistics move slowly",
-             "epsilon=1e-5, momentum=0.9, and the unbiased running variance", KERAS),
+             "batch norm with Keras's defaults", "epsilon=1e-5, momentum=0.9, and the unbiased running variance",
+             KERAS),
     ]  # fmt: skip
     for biased in (False, True):
         suffix, words = ("-biased", ", and the biased running variance") if biased else ("", "")
@@ -267,52 +256,44 @@ def _statistics_conventions() -> list[Variant]:
             found.append(
                 make(f"momentum-{momentum:g}{suffix}", _with_state(normalized, momentum=momentum, biased=biased),
                      f"batch norm with the weight {momentum:g} for the newest batch in the running statistics{words}",
-                     f"after 10 batches of constant statistics {100 * (1 - momentum) ** 10:.2g} % of the start remain, "
-                     "in place of 35 %",
                      f"give the newest batch the weight 0.1 ({why})"))  # fmt: skip
         for epsilon in EPSILONS:
-            key, title, consequence, fix = _epsilon(epsilon)
+            key, title, fix = _epsilon(epsilon)
             found.append(
                 make(key + suffix, _with_state(partial(normalized, epsilon=epsilon), biased=biased),
-                     f"batch norm {title}{words}", consequence, fix))  # fmt: skip
+                     f"batch norm {title}{words}", fix))  # fmt: skip
     return found
 
 
-OUTSIDE = f"off by 0.0005 % at variance 1, by {100 * (math.sqrt(1.1) / (1 + 1e-3) - 1):.2g} % at variance 1e-4"
-# key, function of (x, gain, shift), title, consequence, mending: of the output of batch norm in training
-_OUTPUT_MISTAKES: tuple[tuple[str, Callable[..., Array], str, str, str], ...] = (
+# key, function of (x, gain, shift), title, fix: of the output of batch norm in training
+_OUTPUT_MISTAKES: tuple[tuple[str, Callable[..., Array], str, str], ...] = (
     ("unbiased-variance", partial(normalized, correction=1), "batch norm with the unbiased variance",
-     "off by 0.21 % on random images: the output is √((n − 1)/n) of it", "divide by n, not by n − 1"),
+     "divide by n, not by n − 1"),
     ("epsilon-outside-root", partial(normalized, outside=True), "batch norm divided by σ + ε, with ε outside the root",
-     f"{OUTSIDE}; the gradient is NaN at variance 0",
      "divide by √(σ² + ε)"),
-    ("epsilon-left-out", partial(normalized, epsilon=0.0), "batch norm without ε",
-     "NaN in a channel that is constant over the batch (off by 0.0005 % at variance 1)", "divide by √(σ² + 1e-5)"),
-    ("no-root", divided_by_variance, "batch norm divided by the variance, without the root",
-     "off by 4.4 % on random images; at σ = 30 the output is 1/30 of it", "divide by √(σ² + ε)"),
+    ("epsilon-left-out", partial(normalized, epsilon=0.0), "batch norm without ε", "divide by √(σ² + 1e-5)"),
+    ("no-root", divided_by_variance, "batch norm divided by the variance, without the root", "divide by √(σ² + ε)"),
     ("gain-and-shift-left-out", unscaled, "batch norm without gain and shift",
-     "off by 130 % on random images; both parameters have no gradient", "multiply by the gain and add the shift"),
-    ("shift-before-gain", shifted_before_gain, "batch norm whose shift is added before the gain",
-     "off by 91 % on random images: the shift is multiplied by the gain", "gain·x̂ + shift"),
+     "multiply by the gain and add the shift"),
+    ("shift-before-gain", shifted_before_gain, "batch norm whose shift is added before the gain", "gain·x̂ + shift"),
     ("statistics-detached", detached_statistics, "batch norm whose statistics are constants to the gradient",
-     "the gradient in x is off by 10 %: it is not orthogonal to 1 and x̂", "differentiate through mean and variance",),
+     "differentiate through mean and variance"),
     ("by-image", by_image, "instance norm: each image is normalized on its own",
-     "off by 14 % on random images; differences of brightness and contrast between images are lost",
      "take mean and variance over batch, rows and columns"),
     ("by-place", by_place, "batch norm over the batch alone: each pixel has statistics of its own",
-     "off by 40 % on random images", "take mean and variance over batch, rows and columns"),
+     "take mean and variance over batch, rows and columns"),
     ("by-pixel", by_row, "layer norm: each pixel is normalized over its channels",
-     "off by 72 % on random images", "take mean and variance over batch, rows and columns, for each channel"),
+     "take mean and variance over batch, rows and columns, for each channel"),
     ("over-everything", over_everything, "batch norm with one mean and one variance for all channels",
-     "off by 50 % on random images", "keep the channels' axis"),
+     "keep the channels' axis"),
 )  # fmt: skip
 IOFFE = "arXiv 1502.03167, algorithm 1"
 
 
 def _output_mistakes(signature: Signature, stateful: bool) -> list[Variant]:
     return [
-        variant(signature, key, _with_state(function) if stateful else function, title, consequence, fix, IOFFE)
-        for key, function, title, consequence, fix in _OUTPUT_MISTAKES
+        variant(signature, key, _with_state(function) if stateful else function, title, fix, IOFFE)
+        for key, function, title, fix in _OUTPUT_MISTAKES
     ]
 
 
@@ -329,27 +310,24 @@ BATCH_NORM_LAST = Form(
         *_output_mistakes(TRAINED, stateful=True),
         _trained("running-statistics-in-training", running_in_training,
                  "batch norm that normalizes with the running statistics while training",
-                 "off by 140 % on random images: the batch is not normalized",
                  "normalize with the batch's own statistics; the running ones are for inference", IOFFE),
         _trained("moved-statistics-in-training", moved_in_training,
                  "batch norm that moves its running statistics, then normalizes with them while training",
-                 "off by 130 % on random images: the batch is hardly normalized",
                  "normalize with the batch's own statistics; the running ones are for inference", IOFFE),
-        _trained("running-statistics-not-moved", lambda x, gain, shift, mean, variance: (
-                     normalized(x, gain, shift), mean, variance),
+        _trained("running-statistics-not-moved",
+                 lambda x, gain, shift, mean, variance: (normalized(x, gain, shift), mean, variance),
                  "batch norm whose running statistics never move",
-                 "the running mean is off by 21 % after one batch, and inference uses the initial 0 and 1",
                  "move them by 0.1 toward the batch's at every training step"),
-        _trained("running-deviation", lambda x, gain, shift, mean, variance: (
+        _trained("running-deviation",
+                 lambda x, gain, shift, mean, variance: (
                      normalized(x, gain, shift), moved(x, mean, variance)[0],
                      0.9 * variance + 0.1 * stop_gradient(x).reshape(-1, x.shape[-1]).std(axis=0, ddof=1)),
-                 "batch norm whose running variance is moved toward the standard deviation",
-                 "the running variance is off by 0.41 % after one batch of random images", "move it toward σ²"),
-        _trained("running-sum", lambda x, gain, shift, mean, variance: (
-                     normalized(x, gain, shift), *(m + b for m, b in zip((mean, variance), moved(
-                         x, 0 * mean, 0 * variance), strict=True))),
+                 "batch norm whose running variance is moved toward the standard deviation", "move it toward σ²"),
+        _trained("running-sum",
+                 lambda x, gain, shift, mean, variance: (
+                     normalized(x, gain, shift),
+                     *(m + b for m, b in zip((mean, variance), moved(x, 0 * mean, 0 * variance), strict=True))),
                  "batch norm whose running statistics add the newest batch without letting go of the old",
-                 "the running mean is off by 12 % after one batch, and grows without limit",
                  "new = 0.9·old + 0.1·batch"),
     ),
 )  # fmt: skip
@@ -361,9 +339,9 @@ OUTPUT_LAST = Form(
     reference=reference(batch_norm_output, OUTPUT),
     raised=_beside_a_constant,
     conventions=tuple(
-        _output(key, partial(normalized, epsilon=epsilon), f"batch norm {title}", consequence, fix)
+        _output(key, partial(normalized, epsilon=epsilon), f"batch norm {title}", fix)
         for epsilon in EPSILONS
-        for key, title, consequence, fix in (_epsilon(epsilon),)
+        for key, title, fix in (_epsilon(epsilon),)
     ),
     mistakes=tuple(_output_mistakes(OUTPUT, stateful=False)),
 )
@@ -374,33 +352,28 @@ INFERENCE_LAST = Form(
     draw=partial(_draw_norm, INFERRED.arguments),
     reference=reference(batch_norm_inference, INFERRED),
     conventions=tuple(
-        _inferred(key, partial(inference, epsilon=epsilon), f"batch norm {title}", consequence, fix)
+        _inferred(key, partial(inference, epsilon=epsilon), f"batch norm {title}", fix)
         for epsilon in EPSILONS
-        for key, title, consequence, fix in (_epsilon(epsilon),)
+        for key, title, fix in (_epsilon(epsilon),)
     ),
     mistakes=(
         _inferred("batch-statistics", lambda x, gain, shift, mean, variance: normalized(x, gain, shift),
                   "batch norm that uses the batch's statistics at test time",
-                  "off by 76 % on random images: an image's result depends on the others in its batch",
                   "use the running statistics (model.eval() in PyTorch, training=False in Keras)", IOFFE),
         _inferred("moved-on-test-images", moved_first,
                   "batch norm whose running statistics move by the test images before they are used",
-                  "off by 8.4 % on random images: the test set is trained on, and its order changes the result",
                   "warm the statistics on training images, and leave them as they are at test time", IOFFE),
         _inferred("no-root", partial(inference, power=1.0),
-                  "batch norm that divides by the running variance, without the root",
-                  "off by 15 % on random images", "divide by √(variance + ε)"),
+                  "batch norm that divides by the running variance, without the root", "divide by √(variance + ε)"),
         _inferred("epsilon-outside-root", partial(inference, outside=True),
-                  "batch norm that divides by √variance + ε, with ε outside the root",
-                  OUTSIDE,
-                  "divide by √(variance + ε)"),
-        _inferred("gain-and-shift-left-out", lambda x, gain, shift, mean, variance: inference(
-                      x, stop_gradient(gain) * 0 + 1, stop_gradient(shift) * 0, mean, variance),
-                  "batch norm in inference without gain and shift",
-                  "off by 130 % on random images", "multiply by the gain and add the shift"),
-        _inferred("mean-left-out", lambda x, gain, shift, mean, variance: inference(x, gain, shift, 0 * mean, variance),
-                  "batch norm in inference that takes no mean off",
-                  "off by 37 % on random images", "subtract the running mean"),
+                  "batch norm that divides by √variance + ε, with ε outside the root", "divide by √(variance + ε)"),
+        _inferred("gain-and-shift-left-out",
+                  lambda x, gain, shift, mean, variance:
+                      inference( x, stop_gradient(gain) * 0 + 1, stop_gradient(shift) * 0, mean, variance),
+                  "batch norm in inference without gain and shift", "multiply by the gain and add the shift"),
+        _inferred("mean-left-out",
+                  lambda x, gain, shift, mean, variance: inference(x, gain, shift, 0 * mean, variance),
+                  "batch norm in inference that takes no mean off", "subtract the running mean"),
     ),
 )  # fmt: skip
 
@@ -413,40 +386,35 @@ LAYER_NORM = Form(
     reference=reference(layer_norm, OUTPUT),
     raised=_beside_a_constant,
     conventions=tuple(
-        _rows(key, partial(by_row, epsilon=epsilon), f"layer norm {title}", consequence, fix, where)
+        _rows(key, partial(by_row, epsilon=epsilon), f"layer norm {title}", fix, where)
         for epsilon, where in zip(EPSILONS, ("Keras", "", "TensorFlow 1, many transformers", "", "BERT"), strict=True)
-        for key, title, consequence, fix in (_epsilon(epsilon),)
+        for key, title, fix in (_epsilon(epsilon),)
     ),
     mistakes=(
         _rows("annotated-transformer", partial(by_row, epsilon=1e-6, correction=1, outside=True),
               "layer norm by the unbiased deviation plus 1e-6, (x − μ)/(s + ε)",
-              "off by 6.4 % on random rows of 6: the output is √((F − 1)/F) of it",
               "divide by √(σ² + ε) with the biased variance: x.std() of PyTorch is unbiased",
               "The Annotated Transformer, class LayerNorm"),
         _rows("unbiased-variance", partial(by_row, correction=1), "layer norm with the unbiased variance",
-              "off by 6.4 % on random rows of 6: the output is √((F − 1)/F) of it", "divide by F, not by F − 1"),
+              "divide by F, not by F − 1"),
         _rows("unbiased-epsilon-outside", partial(by_row, correction=1, outside=True),
               "layer norm by the unbiased deviation plus ε, with ε outside the root",
-              "off by 6.4 % on random rows of 6: the output is √((F − 1)/F) of it",
               "divide by √(σ² + ε) with the biased variance"),
-        _rows("epsilon-outside-root", partial(by_row, outside=True), "layer norm divided by σ + ε, with ε outside the root",
-              OUTSIDE,
-              "divide by √(σ² + ε)"),
-        _rows("epsilon-left-out", partial(by_row, epsilon=0.0), "layer norm without ε",
-              "NaN in a row of equal numbers (off by 0.0005 % at variance 1)", "divide by √(σ² + 1e-5)"),
+        _rows("epsilon-outside-root", partial(by_row, outside=True),
+              "layer norm divided by σ + ε, with ε outside the root", "divide by √(σ² + ε)"),
+        _rows("epsilon-left-out", partial(by_row, epsilon=0.0), "layer norm without ε", "divide by √(σ² + 1e-5)"),
         _rows("root-mean-square", root_mean_square, "RMS norm: the mean is not taken off",
-              "off by 29 % on random rows", "subtract the mean of each row first", "arXiv 1910.07467"),
+              "subtract the mean of each row first", "arXiv 1910.07467"),
         _rows("over-batch", normalized, "batch norm: each feature is normalized over the batch",
-              "off by 48 % on random rows; a row's result depends on the others", "normalize over the last axis"),
+              "normalize over the last axis"),
         _rows("over-everything", over_everything, "layer norm with one mean and one variance for all rows",
-              "off by 35 % on random rows; a row's result depends on the others", "normalize over the last axis alone"),
+              "normalize over the last axis alone"),
         _rows("not-divided", centred_rows, "layer norm that is centred but not divided by the deviation",
-              "off by 29 % on random rows; at σ = 30 it is 30 times as large", "divide by √(σ² + ε)"),
+              "divide by √(σ² + ε)"),
         _rows("gain-and-shift-left-out", unscaled_rows, "layer norm without gain and shift",
-              "off by 130 % on random rows; both parameters have no gradient", "multiply by the gain and add the shift"),
-        _rows("statistics-detached", detached_row_statistics, "layer norm whose statistics are constants to the gradient",
-              "the gradient in x is off by 59 %: it is not orthogonal to 1 and x̂",
-              "differentiate through mean and variance"),
+              "multiply by the gain and add the shift"),
+        _rows("statistics-detached", detached_row_statistics,
+              "layer norm whose statistics are constants to the gradient", "differentiate through mean and variance"),
     ),
 )  # fmt: skip
 

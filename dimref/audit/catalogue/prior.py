@@ -192,14 +192,12 @@ _DISCRIMINATOR = Form(
     objective=True,
     loss=True,
     mistakes=(
-        _d("hinge", hinge, "the hinge loss", "another game: no gradient beyond a margin of 1",
-           "take the log odds through a softplus", "arXiv 1705.02894"),
-        _d("label-smoothing", smoothed, "the loss with the label 0.9 for the prior",
-           "the optimum of d moves", "label 1", "arXiv 1606.03498"),
+        _d("hinge", hinge, "the hinge loss", "take the log odds through a softplus", "arXiv 1705.02894"),
+        _d("label-smoothing", smoothed, "the loss with the label 0.9 for the prior", "label 1", "arXiv 1606.03498",
+           consequence="the optimum of d moves"),
     ),
     numerical=(
-        _d("naive-log-sigmoid", naive_discriminator_loss, "log σ and log(1 − σ) written out",
-           "∞ at d(y) = 37 in float64 and at 17 in float32, where the loss is 37 and 17", STABLE),
+        _d("naive-log-sigmoid", naive_discriminator_loss, "log σ and log(1 − σ) written out", STABLE),
     ),
     range_of=("real", "fake"),
     **rewritten((Formula(discriminator_loss), lambda f: reference(f, LOGITS), "the discriminator's loss")),
@@ -214,29 +212,29 @@ def _encoder(name: str, right: Callable[[Array], Array], naive: Callable[[Array]
         meaning="f(fake (B,)) -> loss of the encoder",
         draw=_draw_fake,
         reference=reference(right, FAKE),
+        objective=True,
+        loss=True,
+        sign=1,
         conventions=(
             *conventions,
-            _e("halved", partial(times, 0.5, right), f"half of the encoder's {name} loss",
-               "the weight γ counts half", HALF_DOUBLE),
+            _e("halved", partial(times, 0.5, right), f"half of the encoder's {name} loss", HALF_DOUBLE,
+               consequence="the weight γ counts half"),
         ),
         numerical=(
-            _e("naive-log-sigmoid", naive, "log σ or log(1 − σ) written out",
-               "infinite from |d| = 37 on in float64 (or 710), from 17 (or 89) in float32", STABLE),
+            _e("naive-log-sigmoid", naive, "log σ or log(1 − σ) written out", STABLE),
         ),
         range_of=("fake",),
         **rewritten((Formula(right), lambda f: reference(f, FAKE), f"the encoder's {name} loss"), without=()),
     )  # fmt: skip
 
 
-_SATURATES = "at d = −5: a gradient of −0.0067 in place of −0.99 to start with"
 _ENCODER = _encoder("minimax", minimax, naive_minimax, (
     _e("non-saturating", non_saturating, "the encoder's non-saturating loss, −E[log D(y)]",
-       "the same fixed point; at d = −5 its gradient is 0.99 in size, in place of 0.0067",
        "E[log(1 − D(y))], or --prior-loss non-saturating", GOODFELLOW),
 ))  # fmt: skip
 _NON_SATURATING = _encoder("non-saturating", non_saturating, naive_non_saturating, (
-    _e("minimax", minimax, "the encoder's minimax loss, E[log(1 − D(y))]",
-       f"the same fixed point; {_SATURATES}", "−E[log D(y)]", HJELM),
+    _e("minimax", minimax, "the encoder's minimax loss, E[log(1 − D(y))]", "−E[log D(y)]", HJELM,
+       consequence="the same fixed point; it hardly moves where D is sure"),
 ))  # fmt: skip
 
 
@@ -253,22 +251,22 @@ def _game(uniform: bool) -> Form:
 
     def make(key: str, title: str, consequence: str, fix: str, source: str = "", **how: Any) -> Variant:
         how = {"transform": transform, **how}
-        return _g(key, lambda parameters, y, z: game(parameters, y, z, **how), title, consequence, fix, source)
+        return _g(key, lambda parameters, y, z: game(parameters, y, z, **how), title, fix, source, consequence)
 
     transforms: tuple[Variant, ...]
     if uniform:
         transforms = (
             make("sigmoid-missing", "the game without a sigmoid before a uniform prior",
-                 "the discriminator's loss is off by 5.8 % on random y: y is not confined to [0, 1], and no encoder wins",
+                 "y is not confined to [0, 1], and no encoder wins",
                  "pass y through a sigmoid", HJELM, transform=_identity),
             make("tanh-for-sigmoid", "the game with tanh(y), in (−1, 1), against a prior on [0, 1]",
-                 "the discriminator's loss is off by 4.2 % on random y", "use a sigmoid, or a prior on [−1, 1]",
+                 "y and the prior differ whatever the encoder does", "use a sigmoid, or a prior on [−1, 1]",
                  transform=anp.tanh),
         )  # fmt: skip
     else:
         transforms = (
             make("sigmoid-added", "the game with a sigmoid before a Gaussian prior",
-                 "the discriminator's loss is off by 5.3 % on random y: y never leaves (0, 1)",
+                 "y never leaves (0, 1)",
                  "compare y itself with the Gaussian", HJELM, transform=ops.sigmoid),
         )  # fmt: skip
     free = "the encoder's loss also has a gradient in the discriminator's parameters"
@@ -296,13 +294,13 @@ def _game(uniform: bool) -> Form:
         mistakes=(
             *transforms,
             make("y-not-stopped", "the game with y not stopped in the discriminator's loss",
-                 f"the gradient in y is off by {79 if uniform else 110} %: the encoder also learns to be told apart",
+                 "the encoder also learns to be told apart",
                  "detach y in the discriminator's loss", stop_y=False),
             make("y-not-stopped-non-saturating", "the non-saturating game with y not stopped in the discriminator's loss",
                  "the gradient in y has a second term: the encoder also learns to be told from the prior",
                  "detach y in the discriminator's loss", stop_y=False, encoder=non_saturating),
             make("nothing-stopped", "the game with neither y nor the parameters stopped",
-                 f"the gradients in the parameters are off by {260 if uniform else 160} %: each undoes the other",
+                 "each player undoes the other",
                  "detach y in the discriminator's loss and the parameters in the encoder's", stop_y=False,
                  stop_parameters=False),
             make("encoder-sign", "the game with the encoder's sign flipped",
@@ -312,10 +310,10 @@ def _game(uniform: bool) -> Form:
                  "its gradient in y is −1 times the right one: the encoder helps the discriminator",
                  "the encoder minimizes −E[log D(y)]", GOODFELLOW, encoder=_negative(non_saturating)),
             make("encoder-detached", "the game with y stopped in the encoder's loss too",
-                 "the gradient in y is off by 100 %: it is 0, and the prior does nothing", "let the gradient pass to y",
+                 "its gradient in y is 0, and the prior does nothing", "let the gradient pass to y",
                  stop_encoder=True),
             make("exchanged", "the game with real and fake exchanged in the discriminator's loss",
-                 f"the gradients in the parameters are off by {71 if uniform else 130} %", "label 1 for draws of the prior",
+                 "trained so, D calls every draw of the prior fake", "label 1 for draws of the prior",
                  discriminator=lambda real, fake: discriminator_loss(fake, real)),
         ),
     )  # fmt: skip
@@ -329,29 +327,26 @@ _PENALTY = Form(
     reference=reference(discriminators.gradient_penalty, PENALTY),
     conventions=(
         _p("half-left-out", lambda parameters, z: _squares(parameters, z).mean(), "E‖∇ d(z)‖², without the ½",
-           "twice as large: the penalty's weight counts double", "halve it, or halve the weight", MESCHEDER),
+           "halve it, or halve the weight", MESCHEDER,
+           consequence="twice as large: the penalty's weight counts double"),
     ),
     mistakes=(
-        _p("one-row", lambda parameters, z: 0.5 * _squares(parameters, z)[0],
-           "the penalty of one row of the batch", "off by 100 % on random z: B − 1 draws go unseen",
+        _p("one-row", lambda parameters, z: 0.5 * _squares(parameters, z)[0], "the penalty of one row of the batch",
            "take the gradient of the sum of all logits, then the mean of the rows' squares", MESCHEDER),
         _p("not-squared", lambda parameters, z: 0.5 * np.sqrt(_squares(parameters, z)).mean(),
-           "½ E‖∇ d(z)‖, not squared", "off by 190 % on random z", "square the norm", MESCHEDER),
+           "½ E‖∇ d(z)‖, not squared", "square the norm", MESCHEDER),
         _p("of-the-batch", penalty_of_batch, "half of one norm of the whole batch's gradient",
-           "off by 690 % on random z, and it grows with √B", "a square for each row, then the mean"),
+           "a square for each row, then the mean"),
         _p("sum-for-mean", lambda parameters, z: 0.5 * _squares(parameters, z).sum(),
-           "the penalty summed over the batch", "off by 500 % at B = 6: B times as large", "take the mean over rows"),
+           "the penalty summed over the batch", "take the mean over rows"),
         _p("of-mean-logit", penalty_of_mean, "the penalty of the gradient of the batch's mean logit",
-           "off by 97 % at B = 6: 1/B² of it, next to nothing", "differentiate the sum of the logits: rows do not mix",
-           MESCHEDER),
+           "differentiate the sum of the logits: rows do not mix", MESCHEDER),
         _p("over-features", lambda parameters, z: 0.5 * (_squares(parameters, z) / z.shape[1]).mean(),
-           "½ of the mean over rows and features of (∂d/∂z)²", "off by 80 % at D = 5: 1/D of it",
-           "sum over the features, take the mean over rows"),
+           "½ of the mean over rows and features of (∂d/∂z)²", "sum over the features, take the mean over rows"),
         _p("one-centred", lambda parameters, z: ((np.sqrt(_squares(parameters, z)) - 1) ** 2).mean(),
-           "E(‖∇ d(z)‖ − 1)², the penalty of WGAN-GP", "off by 1700 % on random z: it pulls slopes to 1, not to 0",
-           "½ E‖∇ d(z)‖²", "arXiv 1704.00028"),
+           "E(‖∇ d(z)‖ − 1)², the penalty of WGAN-GP", "½ E‖∇ d(z)‖²", "arXiv 1704.00028"),
         _p("of-probability", penalty_of_probability, "½ E‖∇ D(z)‖²: of the probability, not of the logit",
-           "off by 94 % on random z: it vanishes where D is sure", "differentiate d, before the sigmoid", MESCHEDER),
+           "differentiate d, before the sigmoid", MESCHEDER),
     ),
 )  # fmt: skip
 

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from dimref.audit.answer import Inputs, Signature
-from dimref.audit.catalogue.forms import variant
-from dimref.audit.contract import CORE, Sizes, Variant
+from dimref.audit.answer import Inputs
+from dimref.audit.contract import CORE, Sizes
 from dimref.trees import Array
 
 GRID = 128  # entries are multiples of 1/GRID: exact in float32, so that a table sums to 1 in either precision
@@ -82,15 +81,3 @@ def softmax(p: Array) -> Array:
     """Probabilities taken for logits."""
     weights = np.exp(p)
     return weights / weights.sum()
-
-
-def at(signature: Signature, example: str) -> Callable[..., Variant]:
-    """`forms.variant` whose consequence, where it is a number, is the one at an example."""
-
-    def make(
-        key: str, function: Callable[..., Any], title: str, consequence: str, fix: str, source: str = ""
-    ) -> Variant:
-        told = f"at {example}: {consequence}" if "in place of" in consequence else consequence
-        return variant(signature, key, function, title, told, fix, source)
-
-    return make

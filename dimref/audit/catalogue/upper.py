@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import autograd.numpy as anp
 import numpy as np
 
-from dimref import bounds, ops
+from dimref import bounds, negatives, ops
 from dimref.audit.answer import Inputs, Signature
 from dimref.audit.catalogue.pieces import (
     ORDER,
@@ -25,6 +24,7 @@ from dimref.audit.catalogue.pieces import (
     sum_law,
 )
 from dimref.audit.contract import Contract, Form, Sizes, Variant
+from dimref.audit.edits import Formula, rewritten
 from dimref.trees import Array, Tree
 
 CLUB, CLUB_CODE = "arXiv 2006.12013, theorem 3.1", "github.com/Linear95/CLUB, mi_estimators.py"
@@ -32,9 +32,11 @@ LEAVE_ONE_OUT = f"{POOLE}, section 2 (leave one out upper bound)"
 INTERPOLATED = f"{POOLE}, section 2 (nonlinearly interpolated lower bounds)"
 
 
-def _columns(function: Callable[[Array, Array], Array]) -> Callable[[Array], Array]:
-    """A function of each column's positive, (N, L), and the N − 1 others, (N, N − 1, L), as one of a score matrix."""
-    return lambda scores: function(*bounds._positives_and_others("audit", scores))
+def _columns(scores: Array) -> tuple[Array, Array]:
+    """The positive of each column, (N, L), and its N − 1 others, (N − 1, N, L)."""
+    joint, product = negatives.all_pairs(_turned(scores))
+    n = joint.shape[0]
+    return ops.reshape(joint, (n, -1)), ops.transpose(ops.reshape(product, (n, n - 1, -1)), (1, 0, 2))
 
 
 def _turned(scores: Array) -> Array:
@@ -49,10 +51,11 @@ def _shifted(*names: str) -> Callable[[Inputs], Inputs]:
 # ---- leave one out
 
 
-def _masked(positive: Array, others: Array) -> Array:
+def _masked(scores: Array) -> Array:
     """The positive lowered by 20 in place of left out."""
-    every = anp.logaddexp(ops.logsumexp(others, axis=1), positive - 20.0)
-    return ops.mean(positive - every) + math.log(others.shape[1])
+    positive, others = _columns(scores)
+    every = anp.logaddexp(ops.logsumexp(others, axis=0), positive - 20.0)
+    return ops.mean(positive - every) + math.log(others.shape[0])
 
 
 def _mask_broadcast(scores: Array) -> Array:
@@ -86,16 +89,7 @@ LEAVE_ONE_OUT_FORM = Form(
             "a lower bound on I, at most log N", "leave the positive out", LEAVE_ONE_OUT,
         ),
         _v(
-            "missing-log-count", on_square(_columns(lambda p, o: ops.mean(p - ops.logsumexp(o, axis=1)))),
-            "leave-one-out without log(N − 1)", "low by log(N − 1): below I", "add log(N − 1)", LEAVE_ONE_OUT, True,
-        ),
-        _v(
-            "log-n", on_square(lambda s: bounds.leave_one_out(s) + math.log(s.shape[0] / (s.shape[0] - 1))),
-            "leave-one-out with log N in place of log(N − 1)", "high by log(N/(N − 1))", "there are N − 1 others",
-            LEAVE_ONE_OUT, True,
-        ),
-        _v(
-            "positive-lowered-by-20", on_square(_columns(_masked)),
+            "positive-lowered-by-20", on_square(_masked),
             "leave-one-out whose positive is lowered by 20, not left out",
             "from 20 nats above the others on it counts again: the value ends at log(N − 1) + 20", "mask it with −inf",
             CLUB_CODE,
@@ -112,6 +106,7 @@ LEAVE_ONE_OUT_FORM = Form(
         sum_law("columns", "each column of the gradient sums to 0", LEAVE_ONE_OUT, lambda g: g["scores"].sum(axis=0)),
     ),
     range_of=("scores",),
+    **rewritten((Formula(bounds.leave_one_out), on_square, "leave-one-out")),
 )  # fmt: skip
 
 
@@ -119,25 +114,13 @@ LEAVE_ONE_OUT_FORM = Form(
 
 
 def _club_forms() -> tuple[Form, ...]:
-    mistakes: tuple[tuple[str, Callable[..., Array], tuple[str, str, str, str]], ...] = (
-        ("log-mean-exp", bounds.dv, ("DV: the logarithm of E_Q[e^T]", "a lower bound on I", "E_Q[T]", CLUB)),
-        (
-            "exponential", lambda j, p: ops.mean(j) - ops.mean(anp.exp(p)),
-            ("E_P[T] − E_Q[e^T]", "the plug-in without its 1", "E_Q[T]", CLUB),
-        ),
-        ("positive-alone", lambda j, p: ops.mean(j), ("E_P[T] alone", "no bound", "subtract E_Q[T]", CLUB)),
-        ("sum-of-both", lambda j, p: ops.mean(j) + ops.mean(p), ("E_P[T] + E_Q[T]", "no bound", "subtract E_Q[T]", CLUB)),
-    )  # fmt: skip
-
-    def variants(wrap: Callable[..., Any]) -> tuple[Variant, ...]:
-        return tuple(_v(key, wrap(function), *words) for key, function, words in mistakes)
-
+    formula, others = Formula(bounds.club), (("DV", bounds.dv), ("the plug-in", bounds.plug_in))
     shift = same_law("shift", "CLUB(T + c) = CLUB(T)", CLUB, _shifted("joint", "product"))
     pairs = Form(
         "pairs", Signature(("joint", "product"), differentiate=("joint", "product")),
         "joint (N,) or (N, L), product (P,) or (P, L): log q(y|x) of pairs; no bound on I unless q is p(y|x)",
-        draw_pairs, on_pairs(bounds.club), True, mistakes=variants(on_pairs), laws=(ORDER, shift),
-        range_of=("joint", "product"),
+        draw_pairs, on_pairs(bounds.club), True, laws=(ORDER, shift), range_of=("joint", "product"),
+        **rewritten((formula, on_pairs, "CLUB"), others=others),
     )  # fmt: skip
     matrix = Form(
         "matrix", Signature(("scores",), differentiate=("scores",)),
@@ -151,8 +134,8 @@ def _club_forms() -> tuple[Form, ...]:
                 "leave the diagonal out of the product", CLUB_CODE,
             ),
         ),
-        variants(on_split), laws=(ORDER, same_law("shift", "CLUB(T + c) = CLUB(T)", CLUB, _shifted("scores"))),
-        range_of=("scores",),
+        laws=(ORDER, same_law("shift", "CLUB(T + c) = CLUB(T)", CLUB, _shifted("scores"))),
+        range_of=("scores",), **rewritten((formula, on_split, "CLUB"), others=others),
     )  # fmt: skip
     return pairs, matrix
 
@@ -177,13 +160,12 @@ def _one_average(which: str) -> Callable[[Array, float, float], Array]:
     """One m for both terms: over all N candidates, or over the N − 1 negatives."""
 
     def function(scores: Array, log_a: float, alpha: float) -> Array:
-        positive, others = bounds._positives_and_others("audit", scores)
-        negatives = ops.logsumexp(others, axis=1, keepdims=True)
-        count = others.shape[1] + (which == "all")
-        own = ops.reshape(positive, negatives.shape)
-        log_m = (anp.logaddexp(negatives, own) if which == "all" else negatives) - math.log(count)
-        log_b = _b(log_m, log_a, alpha)
-        return 1.0 + ops.mean(own - log_b) - ops.mean(anp.exp(others - log_b))
+        positive, others = _columns(scores)
+        log_sum, count = ops.logsumexp(others, axis=0), others.shape[0]
+        if which == "all":
+            log_sum, count = anp.logaddexp(log_sum, positive), count + 1
+        log_b = _b(log_sum - math.log(count), log_a, alpha)
+        return 1.0 + ops.mean(positive - log_b) - ops.mean(anp.exp(others - log_b))
 
     return function
 
@@ -221,14 +203,11 @@ INTERPOLATED_FORM = Form(
             "the interpolated bound whose m has the positive in no term",
             "at α = 1 it is leave-one-out, an upper bound at R", "m has the positive where T_pos is", INTERPOLATED,
         ),
-        _v(
-            "one-missing", _interpolated(lambda s, a, w: bounds.infonce_interpolated(s, a, w) - 1),
-            "the interpolated bound without its 1", "low by 1", "add 1", INTERPOLATED, True,
-        ),
     ),
     laws=(ORDER, same_law("shift", "the bound of (T + c, log a + c) is that of (T, log a)", INTERPOLATED,
                           _shifted("scores", "log_a"))),
     range_of=("scores",),
+    **rewritten((Formula(bounds.infonce_interpolated), _interpolated, "the interpolated bound")),
 )  # fmt: skip
 
 

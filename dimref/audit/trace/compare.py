@@ -18,9 +18,9 @@ import numpy as np
 from dimref.audit.trace import manifest
 from dimref.audit.trace.graph import Graph
 from dimref.audit.trace.layouts import LAYOUTS, recipe
-from dimref.audit.trace.pieces import forward, state_after
 from dimref.audit.trace.relations import Finding
 from dimref.audit.trace.search import diagnose
+from dimref.audit.trace.step import forward, state_after
 from dimref.audit.trace.tolerance import LOOSE, Tolerance
 from dimref.data.dataset import fault
 from dimref.data.files import MOST_UNPACKED

@@ -20,7 +20,8 @@ from autograd.extend import defvjp
 from dimref import encoders
 from dimref.audit.trace import manifest
 from dimref.audit.trace.layouts import recipe
-from dimref.audit.trace.pieces import Piece, evaluate, forward
+from dimref.audit.trace.pieces import Piece, evaluate
+from dimref.audit.trace.step import forward
 from dimref.optim import adam_step
 from dimref.tape import primitive, stop_gradient, value_and_gradients
 from dimref.training import loop

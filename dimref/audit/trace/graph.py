@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,15 @@ from dimref.tape import value_and_gradients
 Arrays = Mapping[str, np.ndarray]
 Function = Callable[..., Any]
 Cut = tuple[str, str]  # (array, piece): the gradient that this user of the array does not hand back
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A wrong piece: the id and the words of a diagnosis, and what it computes."""
+
+    id: str
+    text: str
+    function: Function
 
 
 class Graph:

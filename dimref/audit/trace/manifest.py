@@ -11,7 +11,8 @@ import numpy as np
 from dimref import __version__, amdim
 from dimref.amdim import encoder as amdim_encoder
 from dimref.audit.trace.layouts import LAYOUTS, parameter_layout, recipe
-from dimref.audit.trace.pieces import Piece, forward, state_after
+from dimref.audit.trace.pieces import Piece
+from dimref.audit.trace.step import forward, state_after
 from dimref.errors import DimrefError, named
 from dimref.training import config as configs
 from dimref.training import machine

@@ -8,10 +8,9 @@ from functools import partial
 import autograd.numpy as anp
 
 from dimref import amdim, ops
-from dimref.audit.trace.graph import Function, Graph
+from dimref.audit.trace.graph import Function, Graph, Variant
 from dimref.audit.trace.multiview import anchored, scored
 from dimref.audit.trace.pieces import Piece
-from dimref.audit.trace.variants import Variant
 from dimref.trees import Array
 
 OTHER_CLIPS = (10.0, 20.0, 1.0, 5.0, 15.0, 25.0, 30.0, 50.0, 100.0)

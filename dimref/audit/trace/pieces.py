@@ -11,12 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from dimref import amdim, discriminators, encoders, layers, ops
-from dimref.amdim import encoder as amdim_encoder
+from dimref import discriminators, encoders, layers, ops
 from dimref.encoders import KERNEL, PADDING, STRIDE, Layout
 from dimref.objectives import Objective
 from dimref.tape import stop_gradient
-from dimref.training.method import AnyLayout, AnyObjective
 from dimref.trees import Array
 
 
@@ -44,22 +42,6 @@ class Piece:
 def evaluate(piece: Piece, values: Mapping[str, Array]) -> Array:
     """The piece's array. The one input that may be missing is MINE's moving average, before the first step."""
     return piece.function(*(values.get(name) for name in piece.inputs))
-
-
-def forward(objective: AnyObjective, layout: AnyLayout) -> list[Piece]:
-    """From the scaled batch to the loss, in the order of computation."""
-    from dimref.audit.trace import multiview, scorers  # they need Piece
-
-    if isinstance(objective, amdim.Objective):
-        assert isinstance(layout, amdim_encoder.Layout)
-        return multiview.forward(objective, layout)
-    assert isinstance(layout, Layout)
-    found = encoder(layout)
-    for term in terms(objective):
-        found += scorers.pieces(term, objective, layout)
-    if objective.prior_weight:
-        found += prior(objective)
-    return [*found, loss(objective)]
 
 
 def terms(objective: Objective) -> list[str]:
@@ -139,26 +121,6 @@ def batch_norm(name: str, norm: str, x: str, layout: str, before: str = "before 
     weights = f"parameters/encoder/{norm}"
     meaning = f"gain·(x − μ)/√(σ² + 1e-5) + shift, μ and biased σ² of the batch per channel, {before}"
     return Piece(name, (x, f"{weights}/gain", f"{weights}/shift"), _norm, meaning, layout, "batch norm")
-
-
-def state_after(objective: AnyObjective, layout: AnyLayout) -> list[Piece]:
-    """The model state after the step: running statistics, and MINE's moving averages."""
-    from dimref.audit.trace import multiview, scorers
-
-    if isinstance(objective, amdim.Objective):
-        assert isinstance(layout, amdim_encoder.Layout)
-        return multiview.state_after(objective, layout)
-    assert isinstance(layout, Layout)
-    found = []
-    below = {f"norm{k}": f"encoder/conv{k}" for k in range(1, layout.depth + 1)} | {"norm_fc": "encoder/fc"}
-    for norm, x in below.items():
-        for which, toward in (("mean", "μ"), ("variance", "unbiased n/(n−1)·σ²")):
-            before = f"state/encoder/{norm}/{which}"
-            meaning = f"running {which} after the step: 0.9·before + 0.1·{toward} of the batch"
-            found.append(Piece(f"after/{before}", (x, before), running(which), meaning, kind=f"running {which}"))
-    if objective.bound == "mine":
-        found += [scorers.average(term, objective) for term in terms(objective)]
-    return found
 
 
 # ---- prior and loss

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,24 +16,14 @@ import numpy as np
 
 from dimref import encoders, layers, ops
 from dimref.audit.catalogue.norms import normalized, standardized
-from dimref.audit.trace.graph import Function, Graph
+from dimref.audit.trace import multiview_variants
+from dimref.audit.trace.graph import Function, Graph, Variant
 from dimref.audit.trace.pieces import Piece
 from dimref.trees import Array
 
 
-@dataclass(frozen=True)
-class Variant:
-    """A wrong piece: the id and the words of a diagnosis, and what it computes."""
-
-    id: str
-    text: str
-    function: Function
-
-
 def of(piece: Piece, graph: Graph) -> Iterator[Variant]:
     """The variants of a piece, likeliest first."""
-    from dimref.audit.trace import multiview_variants  # it needs Variant
-
     yield from multiview_variants.of(piece, graph)
     if piece.kind in VARIANTS:
         yield from VARIANTS[piece.kind]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,11 +10,24 @@ from typing import Any
 
 import numpy as np
 
-from dimref import ops
+from dimref import THEORY, ops
 from dimref.tape import value_and_gradients
 from dimref.trees import Tree, leaves, map_tree
 
 GRID = 1024  # inputs are multiples of 1/GRID
+ANY = np.random.default_rng(0)  # for the shapes of parameters alone: their numbers are drawn by `Draw`
+HOMES = {  # the modules of functions whose published names are shorter
+    "amdim": "amdim.objective",
+    "augment": "amdim.augmentation",
+    "multiscale": "amdim.encoder",
+    "encoders.fold": "engine.folded",
+    "encoders.encode_folded": "engine.folded",
+    **{name: f"theory.{name}" for name in THEORY},
+}
+RENAMED = {  # published names stay
+    "discriminators.concat_square": "discriminators.concat_scores",
+    "discriminators.dot_square": "discriminators.dot_scores",
+}
 
 
 @dataclass(frozen=True)
@@ -24,21 +38,54 @@ class Case:
         function: "bounds.dv": module and name.
         name: of the case, unique for the function.
         inputs: arrays by name, nested where the function takes nested parameters.
-        run: inputs → outputs by name, which may be nested.
         options: what else the function is called with: numbers and words.
         differentiate: inputs whose gradient is stored: that of the output `of`, or, if it is no scalar, of the sum of its
             products with the input "weight".
+        outputs: names of what is returned: of one thing, of a tuple's, or of attributes; none for a dict.
         float32: whether the same is stored in float32: where the number range or the rounding matters.
+        call: the keywords of the call where they are not `options`.
+        run: inputs → outputs by name, where it is not the function of the inputs in their order.
     """
 
     function: str
     name: str
     inputs: Tree
-    run: Callable[[Tree], Tree]
     options: dict[str, Any] = field(default_factory=dict)
     differentiate: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ("value",)
     of: str = "value"
     float32: bool = False
+    call: dict[str, Any] | None = None
+    run: Callable[[Tree], Tree] | None = None
+
+    def __call__(self, inputs: Tree) -> Tree:
+        """Outputs by name."""
+        if self.run is not None:
+            return self.run(inputs)
+        home, _, name = home_of(self.function).rpartition(".")
+        arguments = [array for key, array in inputs.items() if key != "weight"]
+        keywords = self.options if self.call is None else self.call
+        if home == "ops":  # a VJP takes its arguments by position alone
+            arguments, keywords = [*arguments, *keywords.values()], {}
+        found = getattr(importlib.import_module(f"dimref.{home}"), name)(*arguments, **keywords)
+        return named(found, self.outputs)
+
+
+def named(found: Any, names: tuple[str, ...]) -> Tree:
+    """What a function returned, by name."""
+    if not names:
+        return found
+    if len(names) == 1:
+        return {names[0]: found}
+    if type(found) is tuple:
+        return dict(zip(names, found, strict=True))
+    return {name: getattr(found, name) for name in names}
+
+
+def home_of(function: str) -> str:
+    """Where a function of a published name is defined: "theory.information.entropy" for information.entropy."""
+    module, _, name = RENAMED.get(function, function).partition(".")
+    return f"{HOMES.get(function, HOMES.get(module, module))}.{name}"
 
 
 class Draw:
@@ -66,19 +113,18 @@ class Draw:
 def compute(case: Case, dtype: str = "float64") -> tuple[Tree, Tree]:
     """Outputs, and gradients by the names in `differentiate`, of a case."""
     inputs = map_tree(lambda leaf: leaf.astype(dtype) if leaf.dtype.kind == "f" else leaf.copy(), case.inputs)
-    if not case.differentiate:
-        with np.errstate(all="ignore"):
-            return map_tree(np.asarray, case.run(inputs)), {}
 
     def scalar(parameters: Tree) -> tuple[Any, Tree]:
-        outputs = case.run({**inputs, **parameters})
+        outputs = case({**inputs, **parameters})
         value = dict(leaves(outputs))[case.of]
         if value.shape != ():
             value = ops.total(ops.multiply(value, inputs["weight"]))
         return value, outputs
 
-    with np.errstate(all="ignore"):
-        _, gradients, outputs = value_and_gradients(scalar, {name: inputs[name] for name in case.differentiate})
     parameters = {name: inputs[name] for name in case.differentiate}
+    with np.errstate(all="ignore"):
+        if not parameters:
+            return map_tree(np.asarray, case(inputs)), {}
+        _, gradients, outputs = value_and_gradients(scalar, parameters)
     gradients = map_tree(lambda g, leaf: np.zeros_like(leaf) if g is None else g, gradients, parameters)
     return map_tree(np.asarray, outputs), gradients

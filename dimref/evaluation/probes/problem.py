@@ -10,7 +10,7 @@ import numpy as np
 from dimref.errors import DimrefError
 
 FEWEST = 10  # training samples that a probe is fitted to
-MISSING = "expected scikit-learn, found it not installed; install it with pip install 'dimref[eval]'"
+MISSING = "expected scikit-learn, found it not installed; install it with pip install '.[eval]'"
 Pairs = tuple[np.ndarray, np.ndarray]  # features (N, P) float32, labels (N,) int64
 
 

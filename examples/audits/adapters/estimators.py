@@ -112,6 +112,7 @@ def mist_mine_loss(joint: Any, product: Any, average: Any, rate: float) -> Any:
 def _bmi(name: str, scores: Any) -> Any:
     import jax.numpy as jnp
 
+    (_, _) = scores.shape  # a critic of points has one score a pair
     backend = alone("bmi.estimators.neural._backend_linear_memory")
     points = jnp.arange(len(scores))
     return getattr(backend, name)(lambda x, y: scores[x, y], points, points)

@@ -4,14 +4,13 @@ import math
 
 import numpy as np
 import pytest
-from catalogue_checks import PLAIN, SIZES, answered, apart, drawn, forms, off, percent, refuse_two_alike, same, variants
+from catalogue_checks import SIZES, answered, drawn, forms, same
 
 from dimref.audit.catalogue.discriminators import CONTRACTS
 from dimref.audit.contract import Sizes
 from dimref.trees import leaves, map_tree
 
 FORMS = {name.rpartition("-")[0]: form for name, form in forms(CONTRACTS)}
-KNOWN = variants(CONTRACTS)
 
 
 def torch_functions():
@@ -79,21 +78,6 @@ def test_pytorch_conforms(name, dtype):
         answer = {name: each.detach().numpy() for name, each in outputs.items()}
         answer.update({f"∂{path}": leaf.grad.numpy() for path, leaf in leaves(wanted)})
         same(answer, answered(form.reference, form, inputs), 1e-8 if dtype == "float64" else 2e-3)
-
-
-@pytest.mark.parametrize(("form", "variant"), [each[1:] for each in KNOWN], ids=[each[0] for each in KNOWN])
-def test_a_variant_departs_as_much_as_it_says(form, variant):
-    assert apart(form, form.reference, variant.function)
-    said = percent(variant.consequence)
-    if said is None:
-        return
-    size = off(form, variant, Sizes(**PLAIN))
-    assert said == pytest.approx(size, rel=0.1)
-
-
-@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-def test_variants_differ_from_each_other(form):
-    refuse_two_alike(form)
 
 
 @pytest.mark.parametrize("name", ["concat_pairs", "global_pairs"])

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from catalogue_checks import SIZES, drawn, forms, refuse_another_number, refuse_two_alike, variants
+from catalogue_checks import SIZES, drawn, forms, variants
 
-from dimref.audit.catalogue.divergences import CONTRACTS, EXAMPLES
+from dimref.audit.catalogue.divergences import CONTRACTS
 from dimref.audit.contract import Sizes
 
 FORMS = {name.rpartition("-")[0]: form for name, form in forms(CONTRACTS)}
@@ -55,13 +55,3 @@ def test_scipy_and_pytorch_conform():
     for (p, q), expected in cases(FORMS["jensen_shannon"], "float64"):
         assert distance.jensenshannon(p, q) == pytest.approx(np.sqrt(expected), abs=1e-7)
         assert float(root.function({"p": p, "q": q})["value"]) == pytest.approx(np.sqrt(expected), abs=1e-7)
-
-
-@pytest.mark.parametrize(("form", "variant"), [each[1:] for each in KNOWN], ids=[each[0] for each in KNOWN])
-def test_a_variant_gives_the_number_that_it_says(form, variant):
-    refuse_another_number(form, variant, EXAMPLES)
-
-
-@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-def test_variants_differ_from_each_other(form):
-    refuse_two_alike(form)

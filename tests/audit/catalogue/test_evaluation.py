@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from catalogue_checks import SIZES, apart, drawn, refuse_two_alike
+from catalogue_checks import SIZES, drawn
 
 from dimref.audit.catalogue.evaluation import FORM
 
@@ -23,12 +23,6 @@ def test_by_hand():
     assert known.keys() == BY_HAND.keys()
     for key, function in known.items():
         assert function(EXAMPLE)["value"] == pytest.approx(BY_HAND[key]), key
-
-
-def test_variants_differ_from_each_other_and_from_the_reference():
-    refuse_two_alike(FORM)
-    for variant in (*FORM.conventions, *FORM.mistakes):
-        assert apart(FORM, FORM.reference, variant.function), variant.key
 
 
 def test_what_is_drawn():

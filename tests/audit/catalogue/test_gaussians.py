@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from catalogue_checks import SIZES, drawn, forms, refuse_another_number, refuse_two_alike, variants
+from catalogue_checks import SIZES, drawn, forms
 
-from dimref.audit.catalogue.gaussians import CONTRACTS, EXAMPLES
+from dimref.audit.catalogue.gaussians import CONTRACTS
 from dimref.audit.contract import Sizes
 
 FORMS = {name.rpartition("-")[0]: form for name, form in forms(CONTRACTS)}
-KNOWN = variants(CONTRACTS)
 
 
 def cases(form, dtype):
@@ -51,13 +50,3 @@ def test_scipy_and_pytorch_conform():
         mean_p, cov_p, mean_q, cov_q = (torch.tensor(each) for each in arguments)
         found = torch.distributions.kl_divergence(normal(mean_p, cov_p), normal(mean_q, cov_q))
         assert float(found) == pytest.approx(expected, abs=1e-11, rel=1e-11)
-
-
-@pytest.mark.parametrize(("form", "variant"), [each[1:] for each in KNOWN], ids=[each[0] for each in KNOWN])
-def test_a_variant_gives_the_number_that_it_says(form, variant):
-    refuse_another_number(form, variant, EXAMPLES)
-
-
-@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-def test_variants_differ_from_each_other(form):
-    refuse_two_alike(form)

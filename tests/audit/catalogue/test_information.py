@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from catalogue_checks import PLAIN, SIZES, drawn, forms, refuse_another_number, refuse_two_alike, variants
+from catalogue_checks import PLAIN, SIZES, drawn, forms
 
-from dimref.audit.catalogue.information import CONTRACTS, EXAMPLES
+from dimref.audit.catalogue.information import CONTRACTS
 from dimref.audit.contract import CORE, Sizes
 
 FORMS = {name.rpartition("-")[0]: form for name, form in forms(CONTRACTS)}
-KNOWN = variants(CONTRACTS)
 
 
 def cases(form, dtype):
@@ -79,13 +78,3 @@ def test_tables_are_distributions_in_both_precisions():
             assert np.all(p.sum(axis=-1) == 1 if form.name == "channel" else p.sum() == 1)
             assert (p > 0).all() or sizes.regime not in CORE
     assert not (drawn(FORMS["entropy"], Sizes(**{**PLAIN, "regime": "large"}), 1)["p_x"] > 0).all()
-
-
-@pytest.mark.parametrize(("form", "variant"), [each[1:] for each in KNOWN], ids=[each[0] for each in KNOWN])
-def test_a_variant_gives_the_number_that_it_says(form, variant):
-    refuse_another_number(form, variant, EXAMPLES)
-
-
-@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-def test_variants_differ_from_each_other(form):
-    refuse_two_alike(form)

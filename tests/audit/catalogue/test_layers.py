@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from catalogue_checks import PLAIN, SIZES, answered, drawn, forms, off, percent, refuse_two_alike, same, variants
+from catalogue_checks import SIZES, answered, drawn, forms, same
 
 from dimref.audit.catalogue.layers import CONTRACTS
 from dimref.audit.contract import Sizes
 
 FORMS = dict(forms(CONTRACTS))
-KNOWN = variants(CONTRACTS)
 
 
 def torch_functions():
@@ -56,17 +55,3 @@ def test_a_convolution_is_that_of_a_naive_loop():
         for n, p, q, o in np.ndindex(*value.shape):
             window = padded[n, p * stride : p * stride + side, q * stride : q * stride + side]
             assert np.isclose(value[n, p, q, o], (window * w[..., o]).sum() + b[o], rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("name", "form", "variant"), variants(CONTRACTS), ids=lambda each: each if isinstance(each, str) else ""
-)
-def test_a_variant_departs_as_much_as_it_says(name, form, variant):
-    size = off(form, variant, Sizes(**PLAIN))
-    assert size > 1e-4
-    assert percent(variant.consequence) == pytest.approx(size, rel=0.1)
-
-
-@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-def test_variants_differ_from_each_other(form):
-    refuse_two_alike(form)

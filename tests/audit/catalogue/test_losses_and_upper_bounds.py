@@ -318,12 +318,12 @@ NAMES = [
     ("infonce", "features", info_nce_bound, "conforms", ""),
     ("infonce", "features", info_nce, "another valid convention", "cross-entropy"),
     ("infonce", "features", info_nce_fixed, "another valid convention", "cross-entropy-keys-fixed"),
-    ("infonce", "features", info_nce_times, "mistake", "temperature-multiplied"),
+    ("infonce", "features", info_nce_times, "mistake", "temperature-inverted"),
     ("infonce", "features-learned", info_nce, "another valid convention", "cross-entropy"),
     ("clip", "features-learned", clip, "conforms", ""),
-    ("clip", "features-learned", clip_fixed_scale, "mistake", "scale-detached"),
+    ("clip", "features-learned", clip_fixed_scale, "mistake", "log_scale-detached"),
     ("tuba", "matrix", tuba, "conforms", ""),
-    ("tuba", "matrix", tuba_fixed, "mistake", "baseline-detached"),
+    ("tuba", "matrix", tuba_fixed, "mistake", "log_a-detached"),
     ("mine", "matrix", mine, "conforms", ""),
     ("mine", "matrix", mine_unmoved, "mistake", "average-not-fed-back"),
 ]
@@ -335,7 +335,13 @@ NAMES = [
 def test_what_people_write_is_named(name, form, function, verdict, key):
     report = audit(function, "bound", name, form, framework="torch", cases=48)
     assert (report.verdict, report.judgement.key) == (verdict, key), text(report)
+    if report.named is not None:  # against what is named, not against the reference
+        assert max(report.named) < 1e-4, text(report)
+        beyond_the_core = key == "lone-anchors-count"
+        assert (max(report.value, report.gradient) > 1e-4) != beyond_the_core, text(report)
+        assert f"  as named      worst relative error {report.named[0]:.1e} of the value" in text(report)
     if verdict == "conforms":
+        assert report.named is None
         assert all(law.holds for law in report.laws), text(report)
 
 

@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
-from catalogue_checks import PLAIN, SIZES, answered, apart, drawn, forms, off, percent, refuse_two_alike, same, variants
+from catalogue_checks import SIZES, answered, drawn, forms
 
 from dimref.audit.catalogue import measures
 from dimref.audit.catalogue.measures import CONTRACTS
 from dimref.audit.contract import CORE, Sizes
 
 FORMS = {name.rpartition("-")[0]: form for name, form in forms(CONTRACTS)}
-KNOWN = variants(CONTRACTS)
 OPTIONS = {"data_range": 1, "channel_axis": 2}
 
 
@@ -63,25 +62,6 @@ def test_convolutions_of_pytorch_conform(dtype):
         found = (light * contrast).mean((1, 2, 3)).reshape(inputs["a"].shape[0], -1).mean(1).numpy()
         expected = FORMS["ssim"].reference(inputs)["value"]
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 if dtype == "float64" else 1.5e-5)
-
-
-def test_this_way_of_writing_it_conforms():
-    for inputs in cases(FORMS["ssim"]):
-        same({"value": measures.ssim(measures.plain, **inputs)}, FORMS["ssim"].reference(inputs), 1e-11)
-    for inputs in cases(FORMS["ms_ssim"]):
-        same({"value": measures.ms_ssim(**inputs)}, FORMS["ms_ssim"].reference(inputs), 1e-11, floor=1)
-
-
-@pytest.mark.parametrize(("form", "variant"), [each[1:] for each in KNOWN], ids=[each[0] for each in KNOWN])
-def test_a_variant_departs_as_much_as_it_says(form, variant):
-    assert apart(form, form.reference, variant.function)
-    if "waves" in variant.consequence:
-        assert percent(variant.consequence) == pytest.approx(off(form, variant, Sizes(**PLAIN)), rel=0.1)
-
-
-@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-def test_variants_differ_from_each_other(form):
-    refuse_two_alike(form)
 
 
 def test_inverted_images_are_drawn_beyond_the_core_alone():

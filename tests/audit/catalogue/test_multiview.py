@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from catalogue_checks import SIZES, drawn, forms, refuse_two_alike, same
+from catalogue_checks import SIZES, drawn, forms, same
 
 from dimref.amdim import objective as amdim_objective
 from dimref.audit.answering import evaluate
@@ -55,11 +55,6 @@ def test_it_is_trainings_own_with_its_gradients(sizes):
     )
     found = evaluate(form.reference, form.signature, inputs)
     same({"value": found.value["value"], **found.gradients}, {"value": value, **gradients}, 1e-9, floor=1e-6)
-
-
-@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-def test_variants_differ_from_each_other(form):
-    refuse_two_alike(form)
 
 
 def test_no_hard_coded_clip_is_right_by_luck():

@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
-from catalogue_checks import PLAIN, SIZES, answered, apart, drawn, forms, percent, refuse_two_alike, same, variants
+from catalogue_checks import SIZES, answered, drawn, forms, same
 
 from dimref.audit.catalogue.prior import CONTRACTS
 from dimref.audit.contract import Sizes
 from dimref.trees import leaves, map_tree
 
 FORMS = {name.rpartition("-")[0]: form for name, form in forms(CONTRACTS)}
-KNOWN = variants(CONTRACTS) + [(f"{n}-{v.key}", form, v) for n, form in FORMS.items() for v in form.numerical]
 
 
 def torch_functions():
@@ -68,54 +67,6 @@ def test_pytorch_conforms(name, dtype):
         answer = {name: each.detach().numpy() for name, each in outputs.items()}
         answer.update({f"∂{path}": leaf.grad.numpy() for path, leaf in leaves(wanted)})
         same(answer, answered(form.reference, form, inputs), 1e-8 if dtype == "float64" else 1e-4, floor=1e-3)
-
-
-@pytest.mark.parametrize(("form", "variant"), [each[1:] for each in KNOWN], ids=[each[0] for each in KNOWN])
-def test_a_variant_differs_from_the_reference(form, variant):
-    assert apart(form, form.reference, variant.function)
-
-
-@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-def test_variants_differ_from_each_other(form):
-    refuse_two_alike(form)
-
-
-@pytest.mark.parametrize("key", [v.key for v in FORMS["discriminator_loss"].mistakes])
-def test_the_loss_of_a_discriminator_is_what_is_said(key):
-    form = FORMS["discriminator_loss"]
-    (variant,) = (each for each in form.mistakes if each.key == key)
-    if " in place of " not in variant.consequence:
-        return
-    at = {"real": np.array([2.0]), "fake": np.array([-2.0])}
-    if key == "averaged-before-softplus":
-        at = {"real": np.array([2.0, -2.0]), "fake": np.array([2.0, -2.0])}
-    said = variant.consequence.split(": ")[1].split(" in place of ")
-    found, right = (float(function(at)["value"]) for function in (variant.function, form.reference))
-    assert found == pytest.approx(float(said[0]), abs=1e-5)
-    assert right == pytest.approx(float(said[1].split(";")[0].split(",")[0].split(" ")[0]), abs=1e-5)
-
-
-def test_what_gradients_lose_is_what_is_said():
-    for name in ("game_uniform", "game_gaussian", "gradient_penalty"):
-        form = FORMS[name]
-        for variant in form.mistakes:
-            said = percent(variant.consequence)
-            if said is None:
-                continue
-            part = {
-                "gradient in y": "∂y",
-                "gradients in the par": "∂parameters",
-                "discriminator's loss": "discriminator",
-            }
-            key = next((value for words, value in part.items() if words in variant.consequence), "value")
-            errors, sizes = 0.0, 0.0
-            for seed in range(8):
-                inputs = drawn(form, Sizes(**PLAIN), seed)
-                right, found = (answered(f, form, inputs) for f in (form.reference, variant.function))
-                names = [each for each in right if each.startswith(key)]
-                errors += sum(float(((right[each] - found[each]) ** 2).sum()) for each in names)
-                sizes += sum(float((right[each] ** 2).sum()) for each in names)
-            assert said == pytest.approx(np.sqrt(errors / sizes), rel=0.1), variant.key
 
 
 def test_where_naive_logarithms_end():

@@ -27,50 +27,13 @@ def scores_plain(scores, clip, penalty):
     return nce(tanh_clip(scores, clip)) + penalty * (scores**2).mean()
 
 
-def scores_cross_entropy(scores, clip, penalty):
-    """A row of logits for each positive, the label in front."""
-    t = tanh_clip(scores, clip)
-    n, _, places = t.shape
-    rows = []
-    for j in range(n):
-        others = torch.cat([t[i, j] for i in range(n) if i != j])
-        for place in range(places):
-            rows.append(torch.cat([t[j, j, place][None], others]))
-    logits = torch.stack(rows)
-    return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long)) + penalty * scores.pow(2).mean()
-
-
-def scores_masked_twice(scores, clip, penalty):
-    """Public code's way: masked to −c for the maximum, and masked once more in the sum."""
-    n, _, places = scores.shape
-    raw = scores.permute(1, 0, 2)
-    reg = penalty * (raw**2.0).mean()
-    t = clip * torch.tanh((1.0 / clip) * raw)
-    pos = torch.eye(n, dtype=t.dtype)[:, :, None]
-    neg = 1 - pos
-    flat = (t * neg - clip * pos).reshape(n, -1)
-    top = flat.max(dim=1, keepdim=True)[0]
-    neg_sum = (neg.expand(n, n, places).reshape(n, -1) * torch.exp(flat - top)).sum(dim=1, keepdim=True)
-    positives = (t * pos).sum(dim=1)
-    all_lse = torch.log(torch.exp(positives - top) + neg_sum)
-    return -((positives - top) - all_lse).mean() + reg
-
-
 def scores_as_bound(scores, clip, penalty):
     n, _, places = scores.shape
     return math.log(1 + (n - 1) * places) - scores_plain(scores, clip, penalty)
 
 
-def scores_unclipped(scores, clip, penalty):
-    return nce(scores) + penalty * (scores**2).mean()
-
-
 def scores_hardtanh(scores, clip, penalty):
     return nce(torch.clamp(scores, -clip, clip)) + penalty * (scores**2).mean()
-
-
-def scores_default_clip(scores, clip, penalty, tclip=10.0):
-    return nce(tanh_clip(scores, tclip)) + penalty * (scores**2).mean()
 
 
 def scores_paper_clip(scores, clip, penalty):
@@ -88,21 +51,8 @@ def scores_log_softmax_clipped(scores, clip, penalty):
     return total / (n * places) + penalty * (scores**2).mean()
 
 
-def scores_penalty_of_clipped(scores, clip, penalty):
-    t = tanh_clip(scores, clip)
-    return nce(t) + penalty * (t**2).mean()
-
-
 def scores_no_penalty(scores, clip, penalty):
     return nce(tanh_clip(scores, clip))
-
-
-def scores_own_in_denominator(scores, clip, penalty):
-    """Softmax over everything."""
-    t = tanh_clip(scores, clip).permute(1, 0, 2)
-    n = len(t)
-    logits = F.log_softmax(t.reshape(n, -1), dim=1).reshape(t.shape)
-    return -torch.stack([logits[j, j] for j in range(n)]).mean() + penalty * (scores**2).mean()
 
 
 def scores_positives_left_in(scores, clip, penalty):
@@ -126,24 +76,6 @@ def scores_sum_over_places(scores, clip, penalty):
     return nce(tanh_clip(scores, clip)) * scores.shape[2] + penalty * (scores**2).mean()
 
 
-def scores_summed(scores, clip, penalty):
-    n, _, places = scores.shape
-    return nce(tanh_clip(scores, clip)) * n * places + penalty * (scores**2).mean()
-
-
-def scores_over_anchors(scores, clip, penalty):
-    """A cross entropy over the anchors, location by location."""
-    t = tanh_clip(scores, clip)
-    target = torch.arange(len(t))[:, None].expand(-1, t.shape[2])
-    return F.cross_entropy(t, target) + penalty * (scores**2).mean()
-
-
-def scores_same_place(scores, clip, penalty):
-    t = tanh_clip(scores, clip).transpose(0, 1)
-    target = torch.arange(len(t))[:, None].expand(-1, t.shape[2])
-    return F.cross_entropy(t, target) + penalty * (scores**2).mean()
-
-
 def rows_of(scores, clip):
     """The own image's scores and the others', anchor by anchor."""
     t = tanh_clip(scores, clip)
@@ -151,24 +83,9 @@ def rows_of(scores, clip):
         yield t[j, j], torch.cat([t[i, j] for i in range(len(t)) if i != j])
 
 
-def scores_no_positive(scores, clip, penalty):
-    terms = [(torch.logsumexp(others, 0) - own).mean() for own, others in rows_of(scores, clip)]
-    return torch.stack(terms).mean() + penalty * (scores**2).mean()
-
-
-def scores_penalty_of_positives(scores, clip, penalty):
-    own = torch.stack([scores[j, j] for j in range(len(scores))])
-    return nce(tanh_clip(scores, clip)) + penalty * (own**2).mean()
-
-
 def scores_mean_positive(scores, clip, penalty):
     """The own image's locations are averaged to one positive."""
     terms = [F.softplus(torch.logsumexp(others, 0) - own.mean()) for own, others in rows_of(scores, clip)]
-    return torch.stack(terms).mean() + penalty * (scores**2).mean()
-
-
-def scores_mean_of_others(scores, clip, penalty):
-    terms = [F.softplus(others.logsumexp(0) - math.log(len(own)) - own).mean() for own, others in rows_of(scores, clip)]
     return torch.stack(terms).mean() + penalty * (scores**2).mean()
 
 
@@ -183,16 +100,6 @@ def direction(candidates, anchors, clip, penalty):
     return scores_plain(square(candidates, anchors) / anchors.shape[1] ** 0.5, clip, penalty)
 
 
-def direction_bmm(candidates, anchors, clip, penalty):
-    n, places, units = candidates.shape
-    raw = torch.mm(candidates.reshape(-1, units), anchors.t()).reshape(n, places, n).permute(0, 2, 1)
-    return scores_masked_twice(raw / math.sqrt(units), clip, penalty)
-
-
-def direction_no_root(candidates, anchors, clip, penalty):
-    return scores_plain(square(candidates, anchors), clip, penalty)
-
-
 def direction_divided_by_units(candidates, anchors, clip, penalty):
     return scores_plain(square(candidates, anchors) / anchors.shape[1], clip, penalty)
 
@@ -202,19 +109,11 @@ def direction_penalty_before_root(candidates, anchors, clip, penalty):
     return nce(tanh_clip(raw / math.sqrt(anchors.shape[1]), clip)) + penalty * (raw**2).mean()
 
 
-def direction_unclipped(candidates, anchors, clip, penalty):
-    return scores_unclipped(square(candidates, anchors) / anchors.shape[1] ** 0.5, clip, penalty)
-
-
 # ---- both directions
 
 
 def pair(f_1, y_1, f_2, y_2, clip, penalty):
     return 0.5 * (direction(f_2, y_1, clip, penalty) + direction(f_1, y_2, clip, penalty))
-
-
-def pair_stacked(f_1, y_1, f_2, y_2, clip, penalty):
-    return torch.stack([direction(f, y, clip, penalty) for f, y in ((f_2, y_1), (f_1, y_2))]).mean()
 
 
 def pair_summed(f_1, y_1, f_2, y_2, clip, penalty):
@@ -225,10 +124,6 @@ def pair_first(f_1, y_1, f_2, y_2, clip, penalty):
     return direction(f_2, y_1, clip, penalty)
 
 
-def pair_half_first(f_1, y_1, f_2, y_2, clip, penalty):
-    return direction(f_2, y_1, clip, penalty) / 2
-
-
 def pair_same_view(f_1, y_1, f_2, y_2, clip, penalty):
     return 0.5 * (direction(f_1, y_1, clip, penalty) + direction(f_2, y_2, clip, penalty))
 
@@ -237,94 +132,6 @@ def pair_penalties_added(f_1, y_1, f_2, y_2, clip, penalty):
     scores = [square(f, y) / y.shape[1] ** 0.5 for f, y in ((f_2, y_1), (f_1, y_2))]
     entropy = sum(nce(tanh_clip(s, clip)) for s in scores) / 2
     return entropy + penalty * sum((s**2).mean() for s in scores)
-
-
-def pair_own_locations(f_1, y_1, f_2, y_2, clip, penalty):
-    scores = [square(f, y) / y.shape[1] ** 0.5 for f, y in ((f_2, y_1), (f_1, y_2))]
-    return sum(scores_own_in_denominator(s, clip, penalty) for s in scores) / 2
-
-
-def there_and_back(loss, f_1, y_1, f_2, y_2, clip, penalty):
-    root = y_1.shape[1] ** 0.5
-    return (loss(square(f_2, y_1) / root, clip, penalty) + loss(square(f_1, y_2) / root, clip, penalty)) / 2
-
-
-def pair_divided_by_units(f_1, y_1, f_2, y_2, clip, penalty):
-    there = scores_plain(square(f_2, y_1) / y_1.shape[1], clip, penalty)
-    return (there + scores_plain(square(f_1, y_2) / y_2.shape[1], clip, penalty)) / 2
-
-
-def pair_penalty_before_root(f_1, y_1, f_2, y_2, clip, penalty):
-    both = ((f_2, y_1), (f_1, y_2))
-    return sum(direction_penalty_before_root(f, y, clip, penalty) for f, y in both) / 2
-
-
-def pair_unclipped(*views_and_options):
-    return there_and_back(scores_unclipped, *views_and_options)
-
-
-def pair_hardtanh(*views_and_options):
-    return there_and_back(scores_hardtanh, *views_and_options)
-
-
-def pair_default_clip(*views_and_options):
-    return there_and_back(scores_default_clip, *views_and_options)
-
-
-def pair_paper_clip(*views_and_options):
-    return there_and_back(scores_paper_clip, *views_and_options)
-
-
-def pair_log_softmax_clipped(*views_and_options):
-    return there_and_back(scores_log_softmax_clipped, *views_and_options)
-
-
-def pair_penalty_of_clipped(*views_and_options):
-    return there_and_back(scores_penalty_of_clipped, *views_and_options)
-
-
-def pair_no_penalty(*views_and_options):
-    return there_and_back(scores_no_penalty, *views_and_options)
-
-
-def pair_positives_left_in(*views_and_options):
-    return there_and_back(scores_positives_left_in, *views_and_options)
-
-
-def pair_masked_once(*views_and_options):
-    return there_and_back(scores_masked_once, *views_and_options)
-
-
-def pair_sum_over_places(*views_and_options):
-    return there_and_back(scores_sum_over_places, *views_and_options)
-
-
-def pair_everything_summed(*views_and_options):
-    return there_and_back(scores_summed, *views_and_options)
-
-
-def pair_over_anchors(*views_and_options):
-    return there_and_back(scores_over_anchors, *views_and_options)
-
-
-def pair_same_place(*views_and_options):
-    return there_and_back(scores_same_place, *views_and_options)
-
-
-def pair_no_positive(*views_and_options):
-    return there_and_back(scores_no_positive, *views_and_options)
-
-
-def pair_penalty_of_positives(*views_and_options):
-    return there_and_back(scores_penalty_of_positives, *views_and_options)
-
-
-def pair_mean_positive(*views_and_options):
-    return there_and_back(scores_mean_positive, *views_and_options)
-
-
-def pair_mean_of_others(*views_and_options):
-    return there_and_back(scores_mean_of_others, *views_and_options)
 
 
 # ---- evaluations
@@ -341,18 +148,6 @@ def accuracy(logits, labels, batch_size):
         right += (x.argmax(1) == y).sum().item()
         total += len(y)
     return torch.tensor(right / total)
-
-
-def accuracy_drop_last(logits, labels, batch_size):
-    right = total = 0
-    for x, y in loader(logits, labels, batch_size, drop_last=True):
-        right += (x.argmax(1) == y).sum().item()
-        total += len(y)
-    return torch.tensor(right / total)
-
-
-def accuracy_mean_of_batches(logits, labels, batch_size):
-    return torch.stack([(x.argmax(1) == y).double().mean() for x, y in loader(logits, labels, batch_size)]).mean()
 
 
 def accuracy_drop_last_over_dataset(logits, labels, batch_size):

@@ -1,7 +1,5 @@
 """CLIP's, SimCLR's and MoCo's losses as PyTorch repositories write them."""
 
-import math
-
 import torch
 import torch.nn.functional as F
 
@@ -14,17 +12,6 @@ def clip(image_features, text_features, temperature):
     logits_per_image = image_features @ text_features.t() / temperature
     labels = torch.arange(len(logits_per_image))
     return (F.cross_entropy(logits_per_image, labels) + F.cross_entropy(logits_per_image.t(), labels)) / 2
-
-
-def clip_logit_scale(image_features, text_features, temperature):
-    """With the scale as its exponential, as it is learned."""
-    log_scale = math.log(1 / temperature)
-    image_features = F.normalize(image_features, dim=-1)
-    text_features = F.normalize(text_features, dim=-1)
-    logits = math.exp(log_scale) * torch.einsum("id,td->it", image_features, text_features)
-    i = -F.log_softmax(logits, dim=1).diag().mean()
-    t = -F.log_softmax(logits, dim=0).diag().mean()
-    return 0.5 * i + 0.5 * t
 
 
 def clip_sum_of_both(image_features, text_features, temperature):
@@ -42,14 +29,6 @@ def clip_one_direction(image_features, text_features, temperature):
     return F.cross_entropy(logits, torch.arange(logits.shape[0]))
 
 
-def clip_transposed_once_too_often(image_features, text_features, temperature):
-    """Both cross-entropies over the same axis: logits_per_text was made of text features in the wrong order."""
-    logits = F.normalize(image_features) @ F.normalize(text_features).T / temperature
-    labels = torch.arange(logits.shape[0])
-    logits_per_text = logits
-    return (F.cross_entropy(logits, labels) + F.cross_entropy(logits_per_text, labels)) / 2
-
-
 def clip_not_normalized(image_features, text_features, temperature):
     logits = image_features @ text_features.T / temperature
     labels = torch.arange(logits.shape[0])
@@ -64,13 +43,6 @@ def clip_times_temperature(image_features, text_features, temperature):
 
 def clip_no_temperature(image_features, text_features, temperature):
     logits = F.normalize(image_features) @ F.normalize(text_features).T
-    labels = torch.arange(logits.shape[0])
-    return (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
-
-
-def clip_normalized_over_batch(image_features, text_features, temperature):
-    """dim=0: every feature is normalized over the batch."""
-    logits = F.normalize(image_features, dim=0) @ F.normalize(text_features, dim=0).T / temperature
     labels = torch.arange(logits.shape[0])
     return (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
 
@@ -96,22 +68,6 @@ def nt_xent(z_i, z_j, temperature):
     return F.cross_entropy(similarity, labels)
 
 
-def nt_xent_info_nce_loss(z_i, z_j, temperature):
-    """The diagonal thrown away by a mask and a view, positives put in front."""
-    n = z_i.shape[0]
-    features = F.normalize(torch.cat([z_i, z_j]), dim=1)
-    labels = torch.cat([torch.arange(n), torch.arange(n)])
-    labels = (labels.unsqueeze(0) == labels.unsqueeze(1)).to(features.dtype)
-    similarity = features @ features.T
-    mask = torch.eye(2 * n, dtype=torch.bool)
-    labels = labels[~mask].view(2 * n, -1)
-    similarity = similarity[~mask].view(2 * n, -1)
-    positives = similarity[labels.bool()].view(2 * n, -1)
-    negatives = similarity[~labels.bool()].view(2 * n, -1)
-    logits = torch.cat([positives, negatives], dim=1) / temperature
-    return F.cross_entropy(logits, torch.zeros(2 * n, dtype=torch.long))
-
-
 # ---- NT-Xent, mistakes
 
 
@@ -123,13 +79,6 @@ def nt_xent_exponentials(z_i, z_j, temperature):
     total = (e * (1 - torch.eye(2 * n, dtype=z.dtype))).sum(1)
     positive = (z[:n] * z[n:]).sum(1) / temperature
     return -(torch.cat([positive, positive]) - torch.log(total)).mean()
-
-
-def nt_xent_self_not_masked(z_i, z_j, temperature):
-    n = z_i.shape[0]
-    z = F.normalize(torch.cat([z_i, z_j]), dim=1)
-    labels = (torch.arange(2 * n) + n) % (2 * n)
-    return F.cross_entropy(z @ z.t() / temperature, labels)
 
 
 def nt_xent_self_set_to_zero(z_i, z_j, temperature):
@@ -146,30 +95,11 @@ def nt_xent_one_view(z_i, z_j, temperature):
     return F.cross_entropy(logits, torch.arange(len(logits)))
 
 
-def nt_xent_not_normalized(z_i, z_j, temperature):
-    n = z_i.shape[0]
-    z = torch.cat([z_i, z_j])
-    similarity = (z @ z.t() / temperature).masked_fill(torch.eye(2 * n, dtype=torch.bool), float("-inf"))
-    return F.cross_entropy(similarity, (torch.arange(2 * n) + n) % (2 * n))
-
-
 def nt_xent_times_temperature(z_i, z_j, temperature):
     n = z_i.shape[0]
     z = F.normalize(torch.cat([z_i, z_j]), dim=1)
     similarity = (z @ z.t() * temperature).masked_fill(torch.eye(2 * n, dtype=torch.bool), float("-inf"))
     return F.cross_entropy(similarity, (torch.arange(2 * n) + n) % (2 * n))
-
-
-def nt_xent_positive_excluded(z_i, z_j, temperature):
-    """Decoupled: the positive is left out of the denominator."""
-    n = z_i.shape[0]
-    z = F.normalize(torch.cat([z_i, z_j]), dim=1)
-    similarity = z @ z.t() / temperature
-    here = torch.arange(2 * n)
-    positive = similarity[here, (here + n) % (2 * n)]
-    hidden = similarity.masked_fill(torch.eye(2 * n, dtype=torch.bool), float("-inf"))
-    hidden[here, (here + n) % (2 * n)] = float("-inf")
-    return (torch.logsumexp(hidden, 1) - positive).mean()
 
 
 def nt_xent_wrong_positive(z_i, z_j, temperature):
@@ -191,13 +121,6 @@ def moco(q, k, queue, temperature):
     return F.cross_entropy(logits, torch.zeros(logits.shape[0], dtype=torch.long))
 
 
-def moco_logaddexp(q, k, queue, temperature):
-    q, k, queue = F.normalize(q), F.normalize(k), F.normalize(queue)
-    positive = (q * k).sum(1) / temperature
-    rest = torch.logsumexp(q @ queue.T / temperature, 1)
-    return F.softplus(rest - positive).mean()
-
-
 # ---- MoCo, mistakes
 
 
@@ -208,30 +131,7 @@ def moco_wrong_label(q, k, queue, temperature):
     return F.cross_entropy(logits, torch.arange(len(q)) % logits.shape[1])
 
 
-def moco_positive_excluded(q, k, queue, temperature):
-    q, k, queue = F.normalize(q), F.normalize(k), F.normalize(queue)
-    positive = (q * k).sum(1) / temperature
-    return (torch.logsumexp(q @ queue.T / temperature, 1) - positive).mean()
-
-
 def moco_temperature_on_negatives_only(q, k, queue, temperature):
     q, k, queue = F.normalize(q), F.normalize(k), F.normalize(queue)
     logits = torch.cat([(q * k).sum(1, keepdim=True), q @ queue.T / temperature], dim=1)
     return F.cross_entropy(logits, torch.zeros(len(q), dtype=torch.long))
-
-
-def moco_not_normalized(q, k, queue, temperature):
-    logits = torch.cat([(q * k).sum(1, keepdim=True), q @ queue.T], dim=1) / temperature
-    return F.cross_entropy(logits, torch.zeros(len(q), dtype=torch.long))
-
-
-def moco_no_temperature(q, k, queue, temperature):
-    q, k, queue = F.normalize(q), F.normalize(k), F.normalize(queue)
-    logits = torch.cat([(q * k).sum(1, keepdim=True), q @ queue.T], dim=1)
-    return F.cross_entropy(logits, torch.zeros(len(q), dtype=torch.long))
-
-
-def moco_in_batch(q, k, queue, temperature):
-    """The other keys of the batch in place of the queue."""
-    q, k = F.normalize(q), F.normalize(k)
-    return F.cross_entropy(q @ k.T / temperature, torch.arange(len(q)))

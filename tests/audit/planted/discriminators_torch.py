@@ -32,19 +32,6 @@ def concat_pairs(parameters, features, y, index):
     return joint, product
 
 
-def concat_pairs_convolved(parameters, features, y, index):
-    """1×1 convolutions on channels first, as the local discriminator is usually written."""
-
-    def score(y_map):
-        x = torch.cat([features, y_map], dim=2).transpose(1, 2)
-        first = torch.cat([parameters["feature"]["w"], parameters["representation"]["w"]], dim=0).t()
-        h = F.relu(F.conv1d(x, first.unsqueeze(-1), parameters["feature"]["b"]))
-        h = F.relu(F.conv1d(h, parameters["hidden"]["w"].t().unsqueeze(-1), parameters["hidden"]["b"]))
-        return F.conv1d(h, parameters["score"]["w"].t().unsqueeze(-1), parameters["score"]["b"])[:, 0]
-
-    return score(expand(y, features.shape[1])), score(y[index])
-
-
 def concat_square(parameters, features, y):
     n, locations, f = features.shape
     left = features.unsqueeze(1).expand(n, n, locations, f)
@@ -61,20 +48,6 @@ def global_pairs(parameters, last_map, y, index):
 
 
 # ---- concat, mistakes
-
-
-def concat_pairs_relu_score(parameters, features, y, index):
-    """The last layer is in the same loop as the others: it has its ReLU too."""
-    joint, product = concat_pairs(parameters, features, y, index)
-    return F.relu(joint), F.relu(product)
-
-
-def concat_pairs_y_detached(parameters, features, y, index):
-    """The product's y is detached: "negatives need no gradient"."""
-    locations = features.shape[1]
-    joint = mlp_score(parameters, torch.cat([features, expand(y, locations)], dim=-1))
-    product = mlp_score(parameters, torch.cat([features, y.detach()[index]], dim=-1))
-    return joint, product
 
 
 def concat_pairs_features_detached(parameters, features, y, index):
@@ -125,14 +98,6 @@ def concat_pairs_first_location(parameters, features, y, index):
     return joint, product
 
 
-def concat_square_transposed(parameters, features, y):
-    return concat_square(parameters, features, y).transpose(0, 1)
-
-
-def concat_square_relu_score(parameters, features, y):
-    return torch.relu(concat_square(parameters, features, y))
-
-
 def global_pairs_channels_first(parameters, last_map, y, index):
     """Flattened in PyTorch's order: (C, M, M)."""
     flat = last_map.permute(0, 3, 1, 2).flatten(1)
@@ -140,11 +105,6 @@ def global_pairs_channels_first(parameters, last_map, y, index):
         mlp_score(parameters, torch.cat([flat, y], dim=1)),
         mlp_score(parameters, torch.cat([flat, y[index]], dim=1)),
     )
-
-
-def global_pairs_relu_score(parameters, last_map, y, index):
-    joint, product = global_pairs(parameters, last_map, y, index)
-    return F.relu(joint), F.relu(product)
 
 
 # ---- encode-and-dot-product, right
@@ -170,36 +130,10 @@ def dot_square(parameters, features, y):
     return torch.einsum("ile,je->ijl", a, b) / math.sqrt(b.shape[-1])
 
 
-def dot_square_matmul(parameters, features, y):
-    a, b = embed(parameters["feature"], features), embed(parameters["representation"], y)
-    n, locations, units = a.shape
-    u = torch.matmul(a.reshape(-1, units), b.t()) * units**-0.5
-    return u.reshape(n, locations, n).transpose(1, 2)
-
-
 # ---- dot, convention
 
 
-def dot_square_unscaled(parameters, features, y):
-    """Without 1/√E."""
-    a, b = embed(parameters["feature"], features), embed(parameters["representation"], y)
-    return torch.einsum("ile,je->ijl", a, b)
-
-
 # ---- dot, mistakes
-
-
-def dot_square_relu_on_both_branches(parameters, features, y):
-    a = embed(parameters["feature"], features, activation_on_shortcut=True)
-    b = embed(parameters["representation"], y, activation_on_shortcut=True)
-    return torch.einsum("ile,je->ijl", a, b) / math.sqrt(b.shape[-1])
-
-
-def dot_square_bypassed(parameters, features, y):
-    """The block is built, but only its shortcut is used."""
-    a = embed(parameters["feature"], features, bypass=True)
-    b = embed(parameters["representation"], y, bypass=True)
-    return torch.einsum("ile,je->ijl", a, b) / math.sqrt(b.shape[-1])
 
 
 def dot_square_no_norm(parameters, features, y):
@@ -219,10 +153,6 @@ def dot_square_divided_by_e(parameters, features, y):
     return torch.einsum("ile,je->ijl", a, b) / b.shape[-1]
 
 
-def dot_square_transposed(parameters, features, y):
-    return dot_square(parameters, features, y).permute(1, 0, 2)
-
-
 def dot_square_y_detached(parameters, features, y):
     return dot_square(parameters, features, y.detach())
 
@@ -238,19 +168,3 @@ def prior_logits(parameters, y):
     h = F.relu(linear(parameters["first"], y))
     h = F.relu(linear(parameters["second"], h))
     return linear(parameters["score"], h).squeeze(1)
-
-
-def prior_logits_sigmoid(parameters, y):
-    """Probabilities where logits are wanted."""
-    return torch.sigmoid(prior_logits(parameters, y))
-
-
-def prior_logits_relu(parameters, y):
-    return F.relu(prior_logits(parameters, y))
-
-
-def prior_logits_bypassed(parameters, y):
-    """200 units are taken of the first layer's 1000: the second layer is skipped."""
-    h = F.relu(linear(parameters["first"], y))
-    width = parameters["score"]["w"].shape[0]
-    return linear(parameters["score"], h[:, :width]).squeeze(1)

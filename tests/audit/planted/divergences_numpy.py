@@ -64,11 +64,6 @@ def hellinger_both_exponential(v_real, v_fake):
     return np.mean(1 - np.exp(v_real)) - np.mean(np.exp(v_fake) - 1)
 
 
-def hellinger_one_left_out(v_real, v_fake):
-    """T = −e^{−v}."""
-    return np.mean(-np.exp(-v_real)) - np.mean(np.expm1(v_fake))
-
-
 def hellinger_constants_left_out(v_real, v_fake):
     return -np.exp(-v_real).mean() - np.exp(v_fake).mean()
 
@@ -79,10 +74,6 @@ def hellinger_rectified(v_real, v_fake):
 
 
 # ---- total variation
-
-
-def total_variation_two_activations(v_real, v_fake):
-    return np.mean(1 / (1 + np.exp(-v_real))) - np.mean(0.5 * np.tanh(v_fake))
 
 
 def total_variation_rectified(v_real, v_fake):
@@ -106,7 +97,3 @@ def gan_exchanged(v_real, v_fake):
     label = np.concatenate([np.zeros(v_real.size), np.ones(v_fake.size)])
     weight = np.concatenate([np.full(v_real.size, 1 / v_real.size), np.full(v_fake.size, 1 / v_fake.size)])
     return -np.sum(weight * (softplus(v) - label * v))
-
-
-def gan_rectified(v_real, v_fake):
-    return -np.mean(softplus(-relu(v_real))) - np.mean(softplus(relu(v_fake)))

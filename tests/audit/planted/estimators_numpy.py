@@ -38,11 +38,6 @@ def tuba_division(joint, product, joint_log_a, product_log_a):
     return np.mean(joint) - np.mean(joint_log_a) - np.mean(np.exp(product - product_log_a)) + 1
 
 
-def tuba_a_for_log_a(joint, product, joint_log_a, product_log_a):
-    """The product's baseline forgotten."""
-    return 1 + np.mean(joint - joint_log_a) - np.mean(np.exp(product)) + 0.0 * np.sum(product_log_a)
-
-
 # ---- MINE's moving average
 
 
@@ -106,11 +101,6 @@ def reverse_kl_short(v_real, v_fake):
     return 1 - np.mean(np.exp(-v_real)) - np.mean(v_fake)
 
 
-def total_variation_sigmoid(v_real, v_fake):
-    """½·tanh v = σ(2v) − ½."""
-    return np.mean(1 / (1 + np.exp(-2 * v_real))) - np.mean(1 / (1 + np.exp(-2 * v_fake)))
-
-
 def squared_hellinger(v_real, v_fake):
     return -np.mean(np.expm1(-v_real)) - np.mean(np.expm1(v_fake))
 
@@ -140,11 +130,6 @@ def hellinger_raw(v_real, v_fake):
     return v_real.mean() - (v_fake / (1 - v_fake)).mean()
 
 
-def total_variation_unbounded(v_real, v_fake):
-    """No activation: a Wasserstein critic without its constraint."""
-    return v_real.mean() - v_fake.mean()
-
-
 def total_variation_tanh(v_real, v_fake):
     """tanh without the ½: bounded by 2."""
     return np.mean(np.tanh(v_real)) - np.mean(np.tanh(v_fake))
@@ -153,8 +138,3 @@ def total_variation_tanh(v_real, v_fake):
 def reverse_kl_sign(v_real, v_fake):
     """E_Q[v + 1]: −1 − log(−T) with its sign lost."""
     return -np.mean(np.exp(-v_real)) - np.mean(v_fake + 1)
-
-
-def hellinger_same_sign(v_real, v_fake):
-    """e^{−v} in both."""
-    return np.mean(1 - np.exp(-v_real)) - np.mean(np.exp(-v_fake) - 1)

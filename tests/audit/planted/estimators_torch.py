@@ -25,21 +25,11 @@ def smile(joint, product, tau):
     return joint.mean() - (torch.logsumexp(clipped, 0) - math.log(clipped.size(0))).mean()
 
 
-def smile_clips_joint(joint, product, tau):
-    """The joint scores are clipped too."""
-    joint, product = torch.clamp(joint, -tau, tau), torch.clamp(product, -tau, tau)
-    return joint.mean() - (torch.logsumexp(product, 0) - math.log(product.size(0))).mean()
-
-
 # ---- TUBA
 
 
 def tuba(joint, product, joint_log_a, product_log_a):
     return 1 + (joint - joint_log_a).mean() - torch.exp(product - product_log_a).mean()
-
-
-def tuba_no_one(joint, product, joint_log_a, product_log_a):
-    return (joint - joint_log_a).mean() - torch.exp(product - product_log_a).mean()
 
 
 # ---- MINE's moving average
@@ -49,24 +39,6 @@ def mine(joint, product, average, rate):
     """A detached denominator in the loss, DV as the value: surrogate plus what is missing."""
     e = torch.exp(product)
     new = (1 - rate) * average + rate * e.mean().detach()
-    surrogate = joint.mean() - e.mean() / new
-    value = joint.mean() - torch.log(e.mean())
-    return surrogate + (value - surrogate).detach(), new
-
-
-def mine_not_fed_back(joint, product, average, rate):
-    """The average is used, and then forgotten: the next batch starts from the old one."""
-    e = torch.exp(product)
-    new = (1 - rate) * average + rate * e.mean().detach()
-    surrogate = joint.mean() - e.mean() / new
-    value = joint.mean() - torch.log(e.mean())
-    return surrogate + (value - surrogate).detach(), average
-
-
-def mine_not_detached(joint, product, average, rate):
-    """The gradient flows through the average."""
-    e = torch.exp(product)
-    new = (1 - rate) * average + rate * e.mean()
     surrogate = joint.mean() - e.mean() / new
     value = joint.mean() - torch.log(e.mean())
     return surrogate + (value - surrogate).detach(), new
@@ -87,12 +59,6 @@ def mine_uncorrected(joint, product, average, rate):
 
 
 # ---- f-divergences, right
-
-
-def reverse_kl(v_real, v_fake):
-    """T = −exp(−v), f*(T) = −1 − log(−T)."""
-    t_real, t_fake = -torch.exp(-v_real), -torch.exp(-v_fake)
-    return t_real.mean() - (-1 - torch.log(-t_fake)).mean()
 
 
 def squared_hellinger(v_real, v_fake):
@@ -123,14 +89,5 @@ def reverse_kl_official(v_real, v_fake):
     return -torch.exp(-v_fake).mean() - (v_real - 1).mean()
 
 
-def reverse_kl_exp(v_real, v_fake):
-    """The activation's sign lost: e^v for e^−v."""
-    return -torch.exp(v_real).mean() - (v_fake - 1).mean()
-
-
 def hellinger_exchanged(v_real, v_fake):
     return (1 - torch.exp(v_real)).mean() - (torch.exp(-v_fake) - 1).mean()
-
-
-def gan_naive(v_real, v_fake):
-    return torch.log(torch.sigmoid(v_real)).mean() + torch.log(1 - torch.sigmoid(v_fake)).mean()

@@ -8,15 +8,6 @@ import torch.nn.functional as F
 # ---- right
 
 
-def entropy(p):
-    return torch.special.entr(p).sum()
-
-
-def mutual_information(p):
-    independent = p.sum(1, keepdim=True) * p.sum(0, keepdim=True)
-    return (torch.xlogy(p, p) - torch.xlogy(p, independent)).sum()
-
-
 def kl_divergence(p, q):
     return F.kl_div(q.log(), p, reduction="sum")
 
@@ -41,23 +32,9 @@ def gaussian_mutual_information(cov, dim_x):
 # ---- mistakes
 
 
-def kl_divergence_arguments_exchanged(p, q):
-    """F.kl_div takes (log q, p): given the other way round."""
-    return F.kl_div(p.log(), q, reduction="sum")
-
-
 def kl_divergence_mean(p, q):
     """F.kl_div's default reduction."""
     return (torch.xlogy(p, p) - torch.xlogy(p, q)).mean()
-
-
-def jensen_shannon_without_halves(p, q):
-    log_m = ((p + q) / 2).log()
-    return F.kl_div(log_m, p, reduction="sum") + F.kl_div(log_m, q, reduction="sum")
-
-
-def total_variation_l1(p, q):
-    return (p - q).abs().sum()
 
 
 def ssim(a, b, scale=1.0):
@@ -77,10 +54,6 @@ def ssim(a, b, scale=1.0):
     c1, c2 = (0.01 * scale) ** 2, (0.03 * scale) ** 2
     ssim_map = ((2 * mu_a * mu_b + c1) * (2 * cov + c2)) / ((mu_a**2 + mu_b**2 + c1) * (var_a + var_b + c2))
     return ssim_map.mean(dim=(1, 2, 3))
-
-
-def ssim_range_255(a, b):
-    return ssim(a, b, scale=255.0)
 
 
 def ssim_padded(a, b):

@@ -1,4 +1,4 @@
-"""What the audit must say of every planted function: file → "kind name form" → verdict and key → functions.
+"""What the audit must say of every planted function: file → "kind name form" → "verdict and key: functions; …".
 
 A verdict is "conforms", "convention KEY" or "mistake KEY"; the key is the catalogue's, or one of the audit's own:
 "scaled", "sum-for-mean", "constant", "gradient", "locations", "clamped", "not-stabilised", "unknown" (a mistake that the
@@ -7,1583 +7,593 @@ catalogue does not know).
 
 from __future__ import annotations
 
-MANIFEST: dict[str, dict[str, dict[str, str]]] = {
+MANIFEST: dict[str, dict[str, str]] = {
     "pairs_torch": {
-        "bound jsd pairs": {
-            "conforms": """jsd_expectations jsd_bce jsd_logsigmoid jsd_double_inside jsd_one_bce_call jsd_logaddexp
-                jsd_loss_signed""",
-            "convention log-2-dropped-twice": "jsd_loss",
-            "convention bits": "jsd_bits",
-            "convention js-itself": "jsd_gan_half jsd_halved",
-            "mistake log-2-dropped-twice": "jsd_no_constant",
-            "mistake log-2-dropped-once": "jsd_one_log2",
-            "mistake logits-averaged-by-location": "jsd_averaged_negatives",
-            "mistake all-logits-averaged": "jsd_averaged_both",
-            "mistake maximum-subtracted-both": "jsd_max_subtracted",
-            "mistake naive-softplus": "jsd_naive",
-            "mistake naive-log-sigmoid": "jsd_naive_sigmoid",
-            "mistake epsilon-1e-8": "jsd_naive_sigmoid_eps",
-            "mistake roles-swapped": "jsd_signs_swapped",
-            "mistake product-detached": "jsd_detached_negatives",
-            "mistake both-summed": "jsd_summed",
-            "mistake relu-on-scores": "jsd_relu_scores",
-        },
-        "bound dv pairs": {
-            "conforms": "dv_logsumexp dv_shifted dv_softmax_trick dv_loss",
-            "convention locations-pooled": "dv_pooled",
-            "mistake sum-in-log": "dv_without_count",
-            "mistake naive-exp-mean-log": "dv_naive",
-            "mistake no-log": "dv_without_log",
-            "mistake mean-of-scores": "dv_averaged_negatives dv_mean_of_logs",
-            "mistake product-detached": "dv_detached_negatives",
-            "mistake joint-summed": "dv_summed",
-        },
-        "bound nwj pairs": {
-            "conforms": "nwj_plain nwj_divided_by_e nwj_f_gan nwj_loss",
-            "convention bits": "nwj_bits",
-            "convention critic-less-one": "nwj_one_outside",
-            "mistake no-minus-one": "nwj_without_minus_one",
-            "mistake logarithm-kept": "nwj_via_logsumexp",
-            "mistake product-summed": "nwj_summed",
-            "mistake scores-averaged-by-location": "nwj_averaged_negatives",
-        },
+        "bound jsd pairs": """
+            convention bits: jsd_bits; mistake logits-averaged-by-location: jsd_averaged_negatives; mistake
+            maximum-subtracted-both: jsd_max_subtracted; mistake epsilon-1e-8: jsd_naive_sigmoid_eps; mistake
+            both-summed: jsd_summed""",
+        "bound dv pairs": "convention locations-pooled: dv_pooled; mistake joint-summed: dv_summed",
+        "bound nwj pairs": """
+            convention bits: nwj_bits; mistake logarithm-kept: nwj_via_logsumexp; mistake product-summed: nwj_summed""",
     },
     "pairs_numpy": {
-        "bound jsd pairs": {
-            "conforms": "jsd jsd_by_halves jsd_loop jsd_tanh",
-            "convention log-2-dropped-twice": "jsd_negated_sum_of_means",
-            "convention js-itself": "jsd_one_half",
-            "mistake scaled": "jsd_tenfold",
-            "mistake log-2-dropped-twice": "jsd_nearly_dropped",
-            "mistake log-2-dropped-once": "jsd_only_once",
-            "mistake logits-averaged-by-location": "jsd_mean_first",
-            "mistake naive-softplus": "jsd_log_one_plus_exp",
-            "mistake naive-log-sigmoid": "jsd_probabilities",
-            "mistake maximum-subtracted-both": "jsd_stabilised",
-            "mistake roles-swapped": "jsd_other_way_round",
-            "mistake product-detached": "jsd_stopped",
-            "mistake both-summed": "jsd_sum",
-            "mistake relu-on-scores": "jsd_rectified",
-        },
-        "bound dv pairs": {
-            "conforms": "dv dv_scipy dv_loop_over_locations",
-            "convention bits": "dv_bits",
-            "mistake naive-exp-mean-log": "dv_exp_mean_log",
-            "mistake no-log": "dv_no_log",
-            "mistake mean-of-scores": "dv_jensen",
-        },
-        "bound nwj pairs": {
-            "conforms": "nwj nwj_einsum nwj_negated",
-            "convention critic-less-one": "nwj_shifted",
-            "mistake no-minus-one": "nwj_kl",
-            "mistake scores-averaged-by-location": "nwj_mean_in_exponent",
-        },
+        "bound jsd pairs": """
+            conforms: jsd; convention js-itself: jsd_one_half; mistake scaled: jsd_tenfold; mistake
+            logits-averaged-by-location: jsd_mean_first; mistake naive-log-sigmoid: jsd_probabilities; mistake
+            maximum-subtracted-both: jsd_stabilised; mistake roles-swapped: jsd_other_way_round; mistake both-summed:
+            jsd_sum""",
+        "bound dv pairs": "convention bits: dv_bits; mistake naive-exp-mean-log: dv_exp_mean_log",
+        "bound nwj pairs": """
+            within: nwj; convention critic-less-one: nwj_shifted; mistake scores-averaged-by-location:
+            nwj_mean_in_exponent""",
     },
     "square_torch": {
-        "bound infonce matrix": {
-            "conforms": """infonce_cross_entropy infonce_log_softmax infonce_logsumexp infonce_masked infonce_nll_double
-                infonce_mean_exp""",
-            "convention other-axis": "infonce_other_axis",
-            "convention missing-log-k": "infonce_loss infonce_other_axis_loss",
-            "convention bits": "infonce_bits",
-            "convention both-axes": "infonce_symmetric",
-            "mistake missing-log-k": "infonce_no_log_k",
-            "mistake log-k-minus-1": "infonce_log_n_minus_1",
-            "mistake positive-excluded": "infonce_positive_excluded",
-            "mistake masked-by-minus-10": "infonce_masked_by_minus_ten",
-            "mistake softmax-first": "infonce_softmax_before_ce",
-            "mistake naive-softmax": "infonce_naive",
-            "mistake sum-for-mean": "infonce_summed",
-            "mistake divided-again": "infonce_divided_twice",
-            "mistake mask-multiplied": "infonce_mask_multiplied",
-            "mistake logits-averaged-to-one": "infonce_logits_averaged",
-            "mistake denominator-detached": "infonce_detached",
-            "mistake unknown": "infonce_temperature",
-            "mistake dv-over-all-pairs": "infonce_wrong_axis_diagonal",
-        },
-        "bound dv matrix": {
-            "conforms": "dv_square dv_square_masked",
-            "convention diagonal-included": "dv_square_all",
-            "mistake naive-exp-mean-log": "dv_square_naive",
-            "mistake masked-by-minus-10": "dv_square_masked_by_minus_ten",
-        },
-        "bound nwj matrix": {
-            "conforms": "nwj_square",
-            "convention diagonal-included": "nwj_square_all",
-        },
-        "bound jsd matrix": {
-            "conforms": "jsd_square jsd_square_labels",
-            "convention js-itself": "jsd_square_halved",
-            "convention diagonal-included": "jsd_square_all",
-            "mistake masked-mean": "jsd_square_divided_by_all",
-            "mistake constant": "jsd_square_masked_logits",
-            "mistake logits-averaged-by-location": "jsd_square_averaged",
-        },
+        "bound infonce matrix": """
+            mistake maximum-off-other-axis: infonce_maximum_of_rows;
+            convention bits: infonce_bits; mistake sum-for-mean: infonce_summed; mistake divided-again:
+            infonce_divided_twice; mistake mask-multiplied: infonce_mask_multiplied""",
+        "bound dv matrix": "mistake masked-by-minus-10: dv_square_masked_by_minus_ten",
     },
     "square_numpy": {
-        "bound infonce matrix": {
-            "conforms": "infonce infonce_loop infonce_of_differences infonce_softmax",
-            "convention other-axis": "infonce_rows infonce_rows_bits",
-            "convention missing-log-k": "infonce_negative_log_likelihood",
-            "convention both-axes": "infonce_both_ways",
-            "mistake missing-log-k": "infonce_without_log_k",
-            "mistake log-k-minus-1": "infonce_negatives_counted",
-            "mistake positive-excluded": "infonce_only_negatives infonce_leave_one_out",
-            "mistake masked-by-minus-10": "infonce_minus_ten",
-            "mistake naive-softmax": "infonce_overflows",
-            "mistake sum-for-mean": "infonce_total",
-            "mistake divided-again": "infonce_twice_divided",
-            "mistake softmax-first": "infonce_softmax_twice",
-            "mistake dv-over-all-pairs": "infonce_everything",
-            "mistake denominator-detached": "infonce_stopped",
-        },
-        "bound infonce sampled": {
-            "conforms": "sampled sampled_logaddexp",
-            "mistake positive-excluded": "sampled_positive_missing",
-            "mistake log-k-minus-1": "sampled_log_of_negatives",
-            "mistake missing-log-k": "sampled_no_log",
-        },
-        "bound infonce logits": {
-            "conforms": "logits_first_column",
-            "mistake positive-excluded": "logits_positive_missing",
-        },
-        "bound infonce_all_locations matrix": {
-            "conforms": "all_locations",
-            "mistake constant": "all_locations_log_n",
-            "convention own-locations-too": "all_locations_own",
-        },
-        "bound infonce_certified matrix": {"conforms": "certified", "mistake all-locations": "certified_unaveraged"},
-        "bound dv matrix": {
-            "conforms": "dv_square",
-            "convention diagonal-included": "dv_square_with_diagonal",
-        },
-        "bound nwj matrix": {
-            "mistake not-stabilised": "nwj_square",
-            "convention diagonal-included": "nwj_square_with_diagonal",
-            "mistake no-minus-one": "nwj_square_no_shift",
-        },
-        "bound jsd matrix": {
-            "conforms": "jsd_square",
-            "convention diagonal-included": "jsd_square_with_diagonal",
-            "mistake masked-mean": "jsd_square_over_n_squared",
-            "mistake unknown": "jsd_square_first_only",
-        },
+        "bound infonce matrix": """
+            convention other-axis: infonce_rows; convention both-axes: infonce_both_ways; mistake positive-excluded:
+            infonce_only_negatives; mistake masked-by-minus-10: infonce_minus_ten; mistake naive-softmax:
+            infonce_overflows; mistake sum-for-mean: infonce_total; mistake divided-again: infonce_twice_divided;
+            mistake softmax-first: infonce_softmax_twice; mistake dv-over-all-pairs: infonce_everything""",
+        "bound infonce_all_locations matrix": """
+            conforms: all_locations; convention own-locations-too: all_locations_own""",
+        "bound infonce_certified matrix": "conforms: certified; mistake all-locations: certified_unaveraged",
+        "bound dv matrix": "convention diagonal-included: dv_square_with_diagonal",
+        "bound nwj matrix": "convention diagonal-included: nwj_square_with_diagonal",
+        "bound jsd matrix": """
+            convention diagonal-included: jsd_square_with_diagonal; mistake masked-mean: jsd_square_over_n_squared""",
     },
     "layers_torch": {
-        "layer linear torch": {"conforms": "linear", "mistake bias-left-out": "linear_no_bias"},
-        "layer conv2d channels-first": {
-            "conforms": "conv2d conv2d_unfold",
-            "mistake bias-left-out": "conv2d_no_bias",
-            "mistake kernel-flipped": "conv2d_flipped",
-            "mistake kernel-transposed": "conv2d_kernel_transposed",
-            "mistake padding-behind": "conv2d_padded_behind",
-            "mistake padding-replicated": "conv2d_reflected",
-        },
-        "layer conv_transpose2d channels-first": {
-            "conforms": "conv_transpose2d",
-            "mistake bias-left-out": "conv_transpose2d_no_bias",
-            "mistake kernel-flipped": "conv_transpose2d_flipped",
-        },
-        "layer batch_norm channels-first": {
-            "conforms": "batch_norm",
-            "convention momentum-0.9": "batch_norm_swapped_momentum",
-            "convention running-variance-biased": "batch_norm_biased_running",
-            "mistake running-statistics-not-moved": "batch_norm_not_moved",
-        },
-        "layer batch_norm output-first": {
-            "conforms": "batch_norm_output",
-            "convention epsilon-0.001": "batch_norm_output_keras_eps",
-            "mistake by-image": "batch_norm_output_test_statistics",
-            "mistake unbiased-variance": "batch_norm_output_unbiased",
-            "mistake epsilon-outside-root": "batch_norm_output_eps_outside",
-            "mistake statistics-detached": "batch_norm_output_statistics_detached",
-            "mistake gain-and-shift-left-out": "batch_norm_output_no_gain",
-        },
-        "layer batch_norm output-last": {"conforms": "batch_norm_output_last"},
-        "layer batch_norm_inference channels-first": {
-            "conforms": "batch_norm_inference",
-            "mistake batch-statistics": "batch_norm_inference_batch_statistics",
-            "mistake no-root": "batch_norm_inference_no_root",
-        },
-        "layer layer_norm rows": {
-            "conforms": "layer_norm",
-            "mistake unbiased-variance": "layer_norm_unbiased",
-            "mistake annotated-transformer": "layer_norm_std_plus_eps",
-            "mistake epsilon-outside-root": "layer_norm_eps_outside",
-            "mistake over-batch": "layer_norm_over_batch",
-            "mistake gain-and-shift-left-out": "layer_norm_no_gain",
-            "mistake root-mean-square": "layer_norm_no_centre",
-        },
+        "layer linear torch": "conforms: linear",
+        "layer conv2d channels-first": """
+            mistake kernel-transposed: conv2d_kernel_transposed; mistake padding-replicated: conv2d_reflected""",
+        "layer conv_transpose2d channels-first": """
+            conforms: conv_transpose2d; mistake bias-left-out: conv_transpose2d_no_bias; mistake kernel-flipped:
+            conv_transpose2d_flipped""",
+        "layer batch_norm channels-first": "mistake running-statistics-not-moved: batch_norm_not_moved",
+        "layer batch_norm output-first": """
+            convention epsilon-0.001: batch_norm_output_keras_eps; mistake gain-and-shift-left-out:
+            batch_norm_output_no_gain""",
+        "layer batch_norm_inference channels-first": "mistake no-root: batch_norm_inference_no_root",
+        "layer layer_norm rows": """
+            conforms: layer_norm; mistake annotated-transformer: layer_norm_std_plus_eps; mistake epsilon-outside-root:
+            layer_norm_eps_outside; mistake gain-and-shift-left-out: layer_norm_no_gain; mistake root-mean-square:
+            layer_norm_no_centre""",
     },
     "layers_numpy": {
-        "layer linear rows": {
-            "conforms": "linear",
-            "mistake bias-left-out": "linear_bias_forgotten",
-            "mistake unknown": "linear_bias_twice",
-        },
-        "layer conv2d channels-last": {
-            "conforms": "conv2d conv2d_windows",
-            "mistake bias-left-out": "conv2d_bias_forgotten",
-            "mistake kernel-flipped": "conv2d_mathematical",
-            "mistake padding-in-front": "conv2d_padding_in_front",
-            "mistake padding-behind": "conv2d_padding_behind",
-        },
-        "layer batch_norm channels-last": {
-            "conforms": "batch_norm",
-            "convention momentum-0.9": "batch_norm_momentum_the_other_way",
-            "convention running-variance-biased": "batch_norm_running_biased",
-        },
-        "layer batch_norm output-last": {
-            "conforms": "batch_norm_output",
-            "mistake by-image": "batch_norm_output_per_image",
-            "mistake unbiased-variance": "batch_norm_output_ddof",
-            "mistake epsilon-outside-root": "batch_norm_output_sigma_plus_eps",
-            "mistake statistics-detached": "batch_norm_output_stopped",
-        },
-        "layer batch_norm_inference channels-last": {
-            "conforms": "batch_norm_inference",
-            "mistake batch-statistics": "batch_norm_inference_of_batch",
-        },
-        "layer layer_norm rows": {
-            "conforms": "layer_norm",
-            "mistake unbiased-variance": "layer_norm_ddof",
-            "mistake over-batch": "layer_norm_columns",
-        },
+        "layer linear rows": """
+            conforms: linear; mistake bias-left-out: linear_bias_forgotten; mistake unknown: linear_bias_twice""",
+        "layer conv2d channels-last": """
+            conforms: conv2d conv2d_windows; mistake bias-left-out: conv2d_bias_forgotten; mistake kernel-flipped:
+            conv2d_mathematical; mistake padding-in-front: conv2d_padding_in_front; mistake padding-behind:
+            conv2d_padding_behind""",
+        "layer batch_norm channels-last": """
+            conforms: batch_norm; convention momentum-0.9: batch_norm_momentum_the_other_way; convention
+            running-variance-biased: batch_norm_running_biased""",
+        "layer batch_norm output-last": """
+            conforms: batch_norm_output; mistake by-image: batch_norm_output_per_image; mistake unbiased-variance:
+            batch_norm_output_ddof; mistake epsilon-outside-root: batch_norm_output_sigma_plus_eps; mistake
+            statistics-detached: batch_norm_output_stopped""",
+        "layer batch_norm_inference channels-last": """
+            conforms: batch_norm_inference; mistake batch-statistics: batch_norm_inference_of_batch""",
+        "layer layer_norm rows": """
+            conforms: layer_norm; mistake unbiased-variance: layer_norm_ddof; mistake over-batch: layer_norm_columns""",
     },
     "estimators_torch": {
-        "bound plug_in pairs": {"conforms": "plug_in", "mistake read-by-nwj": "plug_in_through_nwj"},
-        "bound smile pairs": {"conforms": "smile", "mistake joint-clipped-too": "smile_clips_joint"},
-        "bound tuba pairs": {"conforms": "tuba", "mistake no-constant": "tuba_no_one"},
-        "bound mine pairs": {
-            "conforms": "mine",
-            "mistake average-not-fed-back": "mine_not_fed_back",
-            "mistake average-attached": "mine_not_detached",
-            "convention surrogate-value": "mine_average_in_value",
-            "mistake no-correction": "mine_uncorrected",
-        },
-        "bound reverse_kl pairs": {
-            "mistake not-stabilised": "reverse_kl",
-            "mistake joint-sign": "reverse_kl_exp",
-            "mistake roles-swapped": "reverse_kl_official",
-        },
-        "bound squared_hellinger pairs": {
-            "conforms": "squared_hellinger",
-            "convention sign-turned": "hellinger_exchanged",
-        },
-        "bound total_variation pairs": {"conforms": "total_variation"},
-        "bound gan pairs": {"conforms": "gan", "mistake not-stabilised": "gan_naive"},
-        "bound chi2 pairs": {"mistake squared-scores-negative": "chi2_official"},
+        "bound plug_in pairs": "conforms: plug_in; mistake read-by-nwj: plug_in_through_nwj",
+        "bound smile pairs": "conforms: smile",
+        "bound tuba pairs": "conforms: tuba",
+        "bound mine pairs": """
+            mistake not-stabilised: mine; convention surrogate-value: mine_average_in_value; mistake no-correction: mine_uncorrected""",
+        "bound reverse_kl pairs": "mistake roles-swapped: reverse_kl_official",
+        "bound squared_hellinger pairs": "conforms: squared_hellinger; convention sign-turned: hellinger_exchanged",
+        "bound total_variation pairs": "conforms: total_variation",
+        "bound gan pairs": "conforms: gan",
+        "bound chi2 pairs": "mistake squared-scores-negative: chi2_official",
     },
     "estimators_numpy": {
-        "bound plug_in pairs": {"conforms": "plug_in_expm1", "mistake joint-mean-alone": "plug_in_joint_only"},
-        "bound smile pairs": {"conforms": "smile_clipped_scores", "mistake not-stabilised": "smile_of_exponentials"},
-        "bound tuba pairs": {"conforms": "tuba_division", "mistake unknown": "tuba_a_for_log_a"},
-        "bound mine pairs": {
-            "conforms": "mine_autograd",
-            "mistake average-not-fed-back": "mine_not_fed_back_numpy",
-            "mistake average-attached": "mine_not_detached_numpy",
-            "mistake average-in-value-detached": "mine_log_of_average",
-            "mistake rate-swapped": "mine_rate_swapped",
-        },
-        "bound chi2 pairs": {
-            "conforms": "chi2 chi2_square_completed",
-            "mistake half-for-quarter": "chi2_half",
-            "mistake linear-term-missing": "chi2_no_linear",
-        },
-        "bound reverse_kl pairs": {
-            "conforms": "reverse_kl reverse_kl_short",
-            "mistake constant-sign": "reverse_kl_sign",
-        },
-        "bound squared_hellinger pairs": {
-            "conforms": "squared_hellinger",
-            "mistake not-stabilised": "squared_hellinger_conjugate",
-            "mistake exponential-on-joint": "hellinger_same_sign",
-            "mistake no-activation": "hellinger_raw",
-        },
-        "bound total_variation pairs": {
-            "conforms": "total_variation",
-            "mistake not-stabilised": "total_variation_sigmoid",
-            "mistake no-activation": "total_variation_unbounded",
-            "convention sum-of-differences": "total_variation_tanh",
-        },
-        "bound gan pairs": {"conforms": "gan_discriminator_loss"},
+        "bound plug_in pairs": "conforms: plug_in_expm1; mistake joint-mean-alone: plug_in_joint_only",
+        "bound smile pairs": "conforms: smile_clipped_scores; mistake not-stabilised: smile_of_exponentials",
+        "bound tuba pairs": "conforms: tuba_division",
+        "bound mine pairs": """
+            within: mine_autograd; mistake average-not-fed-back: mine_not_fed_back_numpy; mistake average-attached:
+            mine_not_detached_numpy; mistake average-in-value-detached: mine_log_of_average; mistake rate-swapped:
+            mine_rate_swapped""",
+        "bound chi2 pairs": """
+            conforms: chi2 chi2_square_completed; mistake half-for-quarter: chi2_half; mistake linear-term-missing:
+            chi2_no_linear""",
+        "bound reverse_kl pairs": "conforms: reverse_kl reverse_kl_short; mistake constant-sign: reverse_kl_sign",
+        "bound squared_hellinger pairs": """
+            conforms: squared_hellinger; mistake not-stabilised: squared_hellinger_conjugate; mistake no-activation:
+            hellinger_raw""",
+        "bound total_variation pairs": "conforms: total_variation; convention sum-of-differences: total_variation_tanh",
+        "bound gan pairs": "conforms: gan_discriminator_loss",
     },
     "contrastive_torch": {
-        "bound clip features": {
-            "conforms": "clip clip_logit_scale",
-            "convention scaled-loss": "clip_sum_of_both",
-            "mistake image-to-text-only": "clip_one_direction clip_transposed_once_too_often",
-            "mistake not-normalized": "clip_not_normalized",
-            "mistake temperature-multiplied": "clip_times_temperature",
-            "mistake temperature-ignored": "clip_no_temperature",
-            "mistake normalized-over-batch": "clip_normalized_over_batch",
-            "mistake softmax-first": "clip_softmax_first",
-        },
-        "bound nt_xent features": {
-            "conforms": "nt_xent nt_xent_info_nce_loss",
-            "mistake naive-softmax": "nt_xent_exponentials",
-            "mistake self-not-masked": "nt_xent_self_not_masked",
-            "mistake mask-multiplied": "nt_xent_self_set_to_zero",
-            "mistake unknown": "nt_xent_one_view",
-            "mistake not-normalized": "nt_xent_not_normalized",
-            "mistake temperature-multiplied": "nt_xent_times_temperature",
-            "mistake positive-excluded": "nt_xent_positive_excluded",
-            "mistake wrong-pairs": "nt_xent_wrong_positive",
-        },
-        "bound moco features": {
-            "conforms": "moco moco_logaddexp",
-            "mistake unknown": "moco_wrong_label moco_in_batch",
-            "mistake positive-excluded": "moco_positive_excluded",
-            "mistake temperature-on-negatives-only": "moco_temperature_on_negatives_only",
-            "mistake not-normalized": "moco_not_normalized",
-            "mistake temperature-ignored": "moco_no_temperature",
-        },
+        "bound clip features": """
+            conforms: clip; convention scaled-loss: clip_sum_of_both; mistake image-to-text-only: clip_one_direction;
+            mistake not-normalized: clip_not_normalized; mistake temperature-multiplied: clip_times_temperature; mistake
+            temperature-ignored: clip_no_temperature; mistake softmax-first: clip_softmax_first""",
+        "bound nt_xent features": """
+            conforms: nt_xent; mistake naive-softmax: nt_xent_exponentials; mistake mask-multiplied:
+            nt_xent_self_set_to_zero; mistake unknown: nt_xent_one_view; mistake temperature-multiplied:
+            nt_xent_times_temperature; mistake wrong-pairs: nt_xent_wrong_positive""",
+        "bound moco features": """
+            conforms: moco; mistake wrong-label: moco_wrong_label; mistake temperature-on-negatives-only:
+            moco_temperature_on_negatives_only""",
     },
     "contrastive_numpy": {
-        "bound clip features": {
-            "conforms": "clip",
-            "mistake text-to-image-only": "clip_text_only",
-            "mistake not-normalized": "clip_raw",
-            "mistake temperature-multiplied": "clip_multiplied",
-        },
-        "bound nt_xent features": {
-            "conforms": "nt_xent",
-            "mistake self-not-masked": "nt_xent_with_self",
-            "mistake not-normalized": "nt_xent_raw",
-            "mistake positive-excluded": "nt_xent_no_positive",
-        },
-        "bound moco features": {
-            "conforms": "moco",
-            "mistake positive-excluded": "moco_without_positive",
-            "mistake not-normalized": "moco_raw",
-        },
+        "bound clip features": """
+            conforms: clip; mistake text-to-image-only: clip_text_only; mistake not-normalized: clip_raw; mistake
+            temperature-multiplied: clip_multiplied""",
+        "bound nt_xent features": """
+            conforms: nt_xent; mistake self-not-masked: nt_xent_with_self; mistake not-normalized: nt_xent_raw; mistake
+            positive-excluded: nt_xent_no_positive""",
+        "bound moco features": """
+            conforms: moco; mistake positive-excluded: moco_without_positive; mistake not-normalized: moco_raw""",
     },
     "negatives_torch": {
-        "negatives all_pairs matrix": {
-            "conforms": "all_pairs",
-            "mistake diagonal-included": "all_pairs_with_diagonal",
-            "mistake mask-multiplied": "all_pairs_zeroed",
-        },
-        "negatives mask count": {
-            "conforms": "mask",
-            "convention true-is-joint": "mask_inverted",
-            "mistake nothing-masked": "mask_ones",
-            "mistake upper-triangle": "mask_upper_torch",
-        },
-        "negatives masked_logsumexp matrix": {
-            "conforms": "masked_logsumexp masked_logsumexp_gathered",
-            "convention other-axis": "masked_wrong_axis",
-            "mistake masked-by-minus-10": "masked_by_minus_ten",
-            "mistake mask-multiplied": "masked_to_zero",
-            "mistake diagonal-included": "masked_not_at_all",
-            "mistake naive-exp-sum-log": "masked_naive",
-            "mistake ten-subtracted": "masked_by_minus_ten_added",
-        },
-        "negatives roll index": {"conforms": "roll_torch", "convention other-direction": "roll_backwards"},
-        "negatives derangements index": {
-            "conforms": "derangements_torch",
-            "mistake fixed-points": "shuffles_with_fixed_points_torch",
-        },
-        "negatives distinct_shifts index": {
-            "conforms": "distinct_shifts_torch",
-            "mistake repeated": "shifts_with_replacement_torch",
-        },
+        "negatives all_pairs matrix": "conforms: all_pairs; mistake mask-multiplied: all_pairs_zeroed",
+        "negatives masked_logsumexp matrix": """
+            conforms: masked_logsumexp masked_logsumexp_gathered; convention other-axis: masked_wrong_axis; mistake
+            masked-by-minus-10: masked_by_minus_ten; mistake mask-multiplied: masked_to_zero; mistake diagonal-included:
+            masked_not_at_all; mistake naive-exp-sum-log: masked_naive; mistake ten-subtracted:
+            masked_by_minus_ten_added""",
+        "negatives roll index": "conforms: roll_torch; convention other-direction: roll_backwards",
+        "negatives distinct_shifts index": "conforms: distinct_shifts_torch",
     },
     "negatives_numpy": {
-        "negatives all_pairs matrix": {
-            "conforms": "all_pairs_upper_then_lower",
-            "mistake diagonal-included": "all_pairs_with_diagonal_numpy",
-            "mistake upper-triangle": "all_pairs_upper_only",
-            "mistake unknown": "all_pairs_wrong_axes",
-        },
-        "negatives mask count": {
-            "conforms": "mask_boolean mask_loop",
-            "convention true-is-joint": "mask_inverted_numpy",
-            "mistake nothing-masked": "mask_ones_numpy",
-            "mistake upper-triangle": "mask_upper",
-            "mistake unknown": "mask_off_by_one mask_first_row",
-        },
-        "negatives roll index": {
-            "conforms": "roll",
-            "mistake rolled-by-zero": "roll_ignores_shift roll_by_zero",
-        },
-        "negatives derangements index": {
-            "conforms": "derangements one_shuffle_for_all_locations rolled_at_every_location",
-            "convention repeated": "others_with_replacement",
-            "mistake fixed-points": "shuffles_with_fixed_points drawn_with_replacement",
-        },
-        "negatives distinct_shifts index": {
-            "conforms": "distinct_shifts",
-            "mistake repeated": "shifts_with_replacement",
-            "mistake shift-of-zero": "shifts_with_zero",
-        },
-        "negatives candidates index": {
-            "conforms": "candidates",
-            "mistake fixed-points": "candidates_with_own",
-            "mistake repeated": "candidates_repeated",
-        },
+        "negatives all_pairs matrix": """
+            conforms: all_pairs_upper_then_lower; mistake diagonal-included: all_pairs_with_diagonal_numpy; mistake
+            upper-triangle: all_pairs_upper_only; mistake unknown: all_pairs_wrong_axes""",
+        "negatives mask count": """
+            conforms: mask_boolean mask_loop; convention true-is-joint: mask_inverted_numpy; mistake nothing-masked:
+            mask_ones_numpy; mistake upper-triangle: mask_upper; mistake unknown: mask_off_by_one""",
+        "negatives roll index": "conforms: roll; mistake rolled-by-zero: roll_ignores_shift",
+        "negatives derangements index": """
+            conforms: derangements one_shuffle_for_all_locations; convention repeated: others_with_replacement; mistake
+            fixed-points: shuffles_with_fixed_points""",
+        "negatives distinct_shifts index": """
+            conforms: distinct_shifts; mistake repeated: shifts_with_replacement; mistake shift-of-zero:
+            shifts_with_zero""",
+        "negatives candidates index": """
+            conforms: candidates; mistake fixed-points: candidates_with_own; mistake repeated: candidates_repeated""",
     },
     "priors_torch": {
-        "prior discriminator_loss logits": {
-            "conforms": "discriminator_loss discriminator_loss_softplus discriminator_value",
-            "convention scaled-loss": "discriminator_loss_halved",
-            "mistake naive-log-sigmoid": "discriminator_loss_naive",
-            "mistake exchanged": "discriminator_loss_labels_exchanged",
-            "mistake averaged-before-softplus": "discriminator_loss_averaged",
-        },
-        "prior encoder_loss logits": {
-            "conforms": "encoder_loss encoder_loss_bce",
-            "convention non-saturating": "encoder_loss_non_saturating",
-            "mistake sign-flipped": "encoder_loss_sign_flipped",
-            "mistake non-saturating-sign": "encoder_loss_ns_sign_flipped",
-            "mistake naive-log-sigmoid": "encoder_loss_naive",
-        },
-        "prior game_uniform arrays": {
-            "conforms": "game_uniform",
-            "mistake sigmoid-missing": "game_uniform_no_sigmoid",
-            "mistake encoder-sign": "game_uniform_sign_flipped",
-            "mistake y-not-stopped": "game_uniform_y_not_stopped",
-            "mistake exchanged": "game_uniform_exchanged",
-        },
-        "prior game_gaussian arrays": {
-            "conforms": "game_gaussian",
-            "convention non-saturating": "game_gaussian_non_saturating",
-            "convention parameters-not-stopped": "game_gaussian_parameters_not_stopped",
-            "mistake encoder-sign": "game_gaussian_sign_flipped",
-            "mistake sigmoid-added": "game_gaussian_with_sigmoid",
-        },
-        "prior gradient_penalty arrays": {
-            "conforms": "gradient_penalty",
-            "convention half-left-out": "gradient_penalty_no_half",
-            "mistake of-mean-logit": "gradient_penalty_mean_of_outputs",
-            "mistake not-squared": "gradient_penalty_not_squared",
-            "mistake one-centred": "gradient_penalty_wgan",
-            "mistake unknown": "gradient_penalty_one_row",
-        },
+        "prior discriminator_loss logits": """
+            conforms: discriminator_loss; convention scaled-loss: discriminator_loss_halved; mistake exchanged:
+            discriminator_loss_labels_exchanged; mistake averaged-before-softplus: discriminator_loss_averaged""",
+        "prior encoder_loss logits": """
+            conforms: encoder_loss; convention non-saturating: encoder_loss_non_saturating; mistake non-saturating-sign:
+            encoder_loss_ns_sign_flipped""",
+        "prior game_uniform arrays": "conforms: game_uniform",
+        "prior game_gaussian arrays": """
+            conforms: game_gaussian; convention parameters-not-stopped: game_gaussian_parameters_not_stopped; mistake
+            sigmoid-added: game_gaussian_with_sigmoid""",
+        "prior gradient_penalty arrays": """
+            conforms: gradient_penalty; convention half-left-out: gradient_penalty_no_half; mistake of-mean-logit:
+            gradient_penalty_mean_of_outputs; mistake not-squared: gradient_penalty_not_squared; mistake one-centred:
+            gradient_penalty_wgan; mistake unknown: gradient_penalty_one_row""",
     },
     "priors_numpy": {
-        "prior discriminator_loss logits": {
-            "conforms": "discriminator_loss",
-            "mistake naive-log-sigmoid": "discriminator_loss_probabilities",
-        },
-        "prior encoder_loss logits": {"conforms": "encoder_loss", "mistake sign-flipped": "encoder_loss_wrong_sign"},
-        "prior encoder_loss_non_saturating logits": {
-            "conforms": "encoder_loss_non_saturating",
-            "mistake sign-flipped": "encoder_loss_ns_wrong_sign",
-        },
-        "prior game_uniform arrays": {
-            "conforms": "game_uniform",
-            "mistake sigmoid-missing": "game_uniform_raw",
-            "mistake encoder-sign": "game_uniform_wrong_sign",
-        },
-        "prior game_gaussian arrays": {"conforms": "game_gaussian", "mistake y-not-stopped": "game_gaussian_y_flows"},
-        "prior gradient_penalty arrays": {
-            "conforms": "gradient_penalty",
-            "mistake one-row": "gradient_penalty_first_row",
-        },
+        "prior discriminator_loss logits": """
+            conforms: discriminator_loss; mistake naive-log-sigmoid: discriminator_loss_probabilities""",
+        "prior encoder_loss logits": "conforms: encoder_loss; mistake sign-flipped: encoder_loss_wrong_sign",
+        "prior encoder_loss_non_saturating logits": "conforms: encoder_loss_non_saturating",
+        "prior game_uniform arrays": """
+            within: game_uniform; mistake sigmoid-missing: game_uniform_raw; mistake encoder-sign:
+            game_uniform_wrong_sign""",
+        "prior game_gaussian arrays": "conforms: game_gaussian; mistake y-not-stopped: game_gaussian_y_flows",
+        "prior gradient_penalty arrays": "conforms: gradient_penalty; mistake one-row: gradient_penalty_first_row",
     },
     "information_torch": {
-        "measure ssim images": {
-            "conforms": "ssim",
-            "mistake range-255": "ssim_range_255",
-            "mistake padded-zeros": "ssim_padded",
-        },
-        "information entropy table": {"conforms": "entropy"},
-        "information mutual_information table": {"conforms": "mutual_information"},
-        "information kl_divergence table": {
-            "convention zero-over-zero": "kl_divergence",
-            "mistake reversed": "kl_divergence_arguments_exchanged",
-            "mistake mean-for-sum": "kl_divergence_mean",
-        },
-        "information jensen_shannon table": {
-            "mistake zero-log-zero": "jensen_shannon",
-            "mistake half-left-out": "jensen_shannon_without_halves",
-        },
-        "information total_variation table": {
-            "conforms": "total_variation",
-            "convention doubled": "total_variation_l1",
-        },
-        "information squared_hellinger table": {"conforms": "squared_hellinger"},
-        "information gaussian_entropy covariance": {
-            "conforms": "gaussian_entropy",
-            "convention bits": "gaussian_entropy_bits",
-        },
-        "information gaussian_mutual_information covariance": {"conforms": "gaussian_mutual_information"},
+        "measure ssim images": "conforms: ssim; mistake padded-zeros: ssim_padded",
+        "information kl_divergence table": """
+            convention zero-over-zero: kl_divergence; mistake mean-for-sum: kl_divergence_mean""",
+        "information jensen_shannon table": "mistake zero-log-zero: jensen_shannon",
+        "information total_variation table": "conforms: total_variation",
+        "information squared_hellinger table": "conforms: squared_hellinger",
+        "information gaussian_entropy covariance": "conforms: gaussian_entropy; convention bits: gaussian_entropy_bits",
+        "information gaussian_mutual_information covariance": "conforms: gaussian_mutual_information",
     },
     "information_numpy": {
-        "measure ssim images": {
-            "conforms": "ssim",
-            "convention window-11": "ssim_uniform_window",
-            "convention window-7-unbiased": "ssim_uniform_seven",
-            "convention dissimilarity": "ssim_loss",
-            "mistake range-255": "ssim_for_bytes",
-            "mistake range-2": "ssim_symmetric_range",
-            "mistake luminance-left-out": "ssim_structure_only",
-            "mistake constants-not-squared": "ssim_constants_not_squared",
-            "mistake batch-mean": "ssim_over_batch",
-        },
-        "measure ms_ssim images": {
-            "conforms": "ms_ssim",
-            "mistake range-255": "ms_ssim_for_bytes",
-            "mistake weights-not-normalized": "ms_ssim_weights_not_normalized",
-        },
-        "information entropy table": {
-            "conforms": "entropy entropy_masked",
-            "convention bits": "entropy_bits",
-            "mistake sign": "entropy_sign",
-            "mistake zero-log-zero": "entropy_nan_at_zero",
-            "mistake epsilon-0.001": "entropy_with_epsilon",
-        },
-        "information joint_entropy table": {
-            "conforms": "joint_entropy",
-            "mistake sum-of-marginals": "joint_entropy_of_marginals",
-        },
-        "information conditional_entropy table": {
-            "conforms": "conditional_entropy conditional_entropy_chain",
-            "mistake other-condition": "conditional_entropy_other_way",
-        },
-        "information mutual_information table": {
-            "conforms": "mutual_information mutual_information_sum",
-            "convention bits": "mutual_information_bits",
-            "mistake reversed": "mutual_information_outer",
-            "mistake unweighted": "mutual_information_unweighted",
-            "mistake unknown": "mutual_information_of_entropies",
-        },
-        "information conditional_mutual_information table": {
-            "conforms": "conditional_mutual_information",
-            "mistake unconditioned": "conditional_mutual_information_unconditional",
-        },
-        "information capacity channel": {"conforms": "capacity", "mistake uniform-input": "capacity_at_uniform"},
-        "information cross_entropy table": {
-            "conforms": "cross_entropy",
-            "mistake exchanged": "cross_entropy_reversed",
-        },
-        "information kl_divergence table": {
-            "conforms": "kl_divergence",
-            "convention bits": "kl_divergence_bits",
-            "mistake reversed": "kl_divergence_reversed",
-            "mistake cross-entropy": "kl_divergence_cross_entropy",
-            "mistake infinite-skipped": "kl_divergence_skips_zeros",
-        },
-        "information jensen_shannon table": {
-            "conforms": "jensen_shannon jensen_shannon_entropies",
-            "convention distance": "jensen_shannon_distance",
-            "mistake half-left-out": "jensen_shannon_sum",
-            "mistake jeffreys": "jensen_shannon_symmetrised_kl",
-        },
-        "information reverse_kl table": {"conforms": "reverse_kl"},
-        "information chi2 table": {
-            "conforms": "chi2",
-            "mistake neyman": "chi2_neyman",
-            "mistake symmetric": "chi2_symmetric",
-        },
-        "information squared_hellinger table": {
-            "conforms": "squared_hellinger",
-            "convention halved": "squared_hellinger_half",
-            "mistake distance": "squared_hellinger_root",
-        },
-        "information total_variation table": {
-            "conforms": "total_variation",
-            "convention doubled": "total_variation_unhalved",
-        },
-        "information gaussian_entropy covariance": {
-            "conforms": "gaussian_entropy",
-            "mistake e-left-out": "gaussian_entropy_no_e",
-            "mistake half-left-out": "gaussian_entropy_unhalved",
-        },
-        "information gaussian_kl moments": {
-            "conforms": "gaussian_kl",
-            "mistake reversed": "gaussian_kl_reversed",
-            "mistake half-left-out": "gaussian_kl_unhalved",
-        },
-        "information gaussian_mutual_information covariance": {
-            "conforms": "gaussian_mutual_information",
-            "mistake half-left-out": "gaussian_mutual_information_unhalved",
-        },
+        "measure ssim images": """
+            conforms: ssim; convention window-11: ssim_uniform_window; convention window-7-unbiased: ssim_uniform_seven;
+            convention dissimilarity: ssim_loss; mistake range-255: ssim_for_bytes; mistake range-2:
+            ssim_symmetric_range; mistake luminance-left-out: ssim_structure_only; mistake constants-not-squared:
+            ssim_constants_not_squared; mistake batch-mean: ssim_over_batch""",
+        "measure ms_ssim images": """
+            conforms: ms_ssim; mistake range-255: ms_ssim_for_bytes; mistake weights-not-normalized:
+            ms_ssim_weights_not_normalized""",
+        "information entropy table": """
+            conforms: entropy entropy_masked; convention bits: entropy_bits; mistake sign: entropy_sign; mistake
+            zero-log-zero: entropy_nan_at_zero; mistake epsilon-0.001: entropy_with_epsilon""",
+        "information joint_entropy table": """
+            conforms: joint_entropy; mistake sum-of-marginals: joint_entropy_of_marginals""",
+        "information conditional_entropy table": """
+            conforms: conditional_entropy conditional_entropy_chain; mistake other-condition:
+            conditional_entropy_other_way""",
+        "information mutual_information table": """
+            conforms: mutual_information mutual_information_sum; convention bits: mutual_information_bits; mistake
+            reversed: mutual_information_outer; mistake unweighted: mutual_information_unweighted; mistake unknown:
+            mutual_information_of_entropies""",
+        "information conditional_mutual_information table": """
+            conforms: conditional_mutual_information; mistake unconditioned:
+            conditional_mutual_information_unconditional""",
+        "information capacity channel": "conforms: capacity; mistake uniform-input: capacity_at_uniform",
+        "information cross_entropy table": "conforms: cross_entropy; mistake exchanged: cross_entropy_reversed",
+        "information kl_divergence table": """
+            conforms: kl_divergence; convention bits: kl_divergence_bits; mistake reversed: kl_divergence_reversed;
+            mistake cross-entropy: kl_divergence_cross_entropy; mistake infinite-skipped: kl_divergence_skips_zeros""",
+        "information jensen_shannon table": """
+            conforms: jensen_shannon jensen_shannon_entropies; convention distance: jensen_shannon_distance; mistake
+            half-left-out: jensen_shannon_sum; mistake jeffreys: jensen_shannon_symmetrised_kl""",
+        "information reverse_kl table": "conforms: reverse_kl",
+        "information chi2 table": "conforms: chi2; mistake neyman: chi2_neyman; mistake symmetric: chi2_symmetric",
+        "information squared_hellinger table": """
+            conforms: squared_hellinger; convention halved: squared_hellinger_half; mistake distance:
+            squared_hellinger_root""",
+        "information total_variation table": "conforms: total_variation; convention doubled: total_variation_unhalved",
+        "information gaussian_entropy covariance": """
+            conforms: gaussian_entropy; mistake e-left-out: gaussian_entropy_no_e; mistake half-left-out:
+            gaussian_entropy_unhalved""",
+        "information gaussian_kl moments": """
+            conforms: gaussian_kl; mistake reversed: gaussian_kl_reversed; mistake half-left-out: gaussian_kl_unhalved""",
+        "information gaussian_mutual_information covariance": """
+            conforms: gaussian_mutual_information; mistake half-left-out: gaussian_mutual_information_unhalved""",
     },
     "discriminators_torch": {
-        "discriminator concat_pairs arrays": {
-            "conforms": "concat_pairs concat_pairs_convolved",
-            "convention index-of-first-location": "concat_pairs_first_location",
-            "mistake relu-on-score": "concat_pairs_relu_score",
-            "mistake sigmoid-on-score": "concat_pairs_sigmoid",
-            "mistake y-detached-product": "concat_pairs_y_detached",
-            "mistake feature-map-detached-product": "concat_pairs_features_detached",
-            "mistake layer-bypassed": "concat_pairs_hidden_bypassed",
-            "mistake index-ignored": "concat_pairs_same_partner",
-            "mistake unknown": "concat_pairs_no_first_relu",
-        },
-        "discriminator concat_square arrays": {
-            "conforms": "concat_square",
-            "convention transposed": "concat_square_transposed",
-            "mistake relu-on-score": "concat_square_relu_score",
-        },
-        "discriminator global_pairs arrays": {
-            "conforms": "global_pairs",
-            "convention flattened-channels-first": "global_pairs_channels_first",
-            "mistake relu-on-score": "global_pairs_relu_score",
-        },
-        "discriminator dot_square arrays": {
-            "conforms": "dot_square dot_square_matmul",
-            "convention not-scaled": "dot_square_unscaled",
-            "convention scaled-by-e": "dot_square_divided_by_e",
-            "convention transposed": "dot_square_transposed",
-            "mistake relu-on-both-branches": "dot_square_relu_on_both_branches",
-            "mistake unknown": "dot_square_bypassed",
-            "mistake norm-left-out": "dot_square_no_norm",
-            "mistake cosine": "dot_square_cosine",
-            "mistake y-detached": "dot_square_y_detached",
-            "mistake feature-map-detached": "dot_square_features_detached",
-        },
-        "discriminator prior_logits arrays": {
-            "conforms": "prior_logits",
-            "mistake probability": "prior_logits_sigmoid",
-            "mistake relu-on-score": "prior_logits_relu",
-            "mistake unknown": "prior_logits_bypassed",
-        },
+        "discriminator concat_pairs arrays": """
+            conforms: concat_pairs; convention index-of-first-location: concat_pairs_first_location; mistake
+            sigmoid-on-score: concat_pairs_sigmoid; mistake feature-map-detached-product:
+            concat_pairs_features_detached; mistake layer-bypassed: concat_pairs_hidden_bypassed; mistake index-ignored:
+            concat_pairs_same_partner; mistake unknown: concat_pairs_no_first_relu""",
+        "discriminator concat_square arrays": "conforms: concat_square",
+        "discriminator global_pairs arrays": """
+            conforms: global_pairs; convention flattened-channels-first: global_pairs_channels_first""",
+        "discriminator dot_square arrays": """
+            conforms: dot_square; convention scaled-by-e: dot_square_divided_by_e; mistake norm-left-out:
+            dot_square_no_norm; mistake cosine: dot_square_cosine; mistake y-detached: dot_square_y_detached; mistake
+            feature-map-detached: dot_square_features_detached""",
+        "discriminator prior_logits arrays": "conforms: prior_logits",
     },
     "discriminators_numpy": {
-        "discriminator concat_pairs arrays": {
-            "conforms": "concat_pairs",
-            "convention features-gathered": "concat_pairs_inverse_index",
-            "mistake relu-on-score": "concat_pairs_rectified",
-            "mistake y-detached-product": "concat_pairs_y_stopped",
-            "mistake feature-map-detached-joint": "concat_pairs_features_stopped",
-        },
-        "discriminator concat_square arrays": {
-            "conforms": "concat_square",
-            "convention transposed": "concat_square_other_way",
-        },
-        "discriminator global_pairs arrays": {"conforms": "global_pairs"},
-        "discriminator dot_square arrays": {
-            "conforms": "dot_square",
-            "convention not-scaled": "dot_square_raw",
-            "mistake relu-on-both-branches": "dot_square_both_rectified",
-            "mistake unknown": "dot_square_shortcut_alone",
-        },
-        "discriminator prior_logits arrays": {
-            "conforms": "prior_logits",
-            "mistake probability": "prior_logits_probabilities",
-        },
+        "discriminator concat_pairs arrays": """
+            conforms: concat_pairs; convention features-gathered: concat_pairs_inverse_index; mistake relu-on-score:
+            concat_pairs_rectified; mistake y-detached-product: concat_pairs_y_stopped; mistake
+            feature-map-detached-joint: concat_pairs_features_stopped""",
+        "discriminator concat_square arrays": "conforms: concat_square; convention transposed: concat_square_other_way",
+        "discriminator global_pairs arrays": "conforms: global_pairs",
+        "discriminator dot_square arrays": """
+            conforms: dot_square; convention not-scaled: dot_square_raw; mistake relu-on-both-branches:
+            dot_square_both_rectified; mistake unknown: dot_square_shortcut_alone""",
+        "discriminator prior_logits arrays": "conforms: prior_logits; mistake probability: prior_logits_probabilities",
     },
     "devious_torch": {
-        "bound jsd pairs": {
-            "mistake logits-averaged-by-location": "jsd_two_mistakes",
-            "mistake no-gradient": "jsd_through_item",
-            "mistake gradient": "jsd_double_gradient",
-            "mistake unknown": "jsd_half_precision",
-        },
-        "bound infonce matrix": {
-            "conforms": "infonce_sorted infonce_pairwise_sigmoids",
-            "mistake missing-log-k": "infonce_two_mistakes",
-            "mistake unknown": "infonce_wrong_from_four",
-        },
-        "bound dv pairs": {
-            "conforms": "dv_unusual_but_right",
-            "mistake constant": "dv_small_sample_corrected",
-        },
-        "bound nwj pairs": {"conforms": "nwj_single_precision"},
+        "bound jsd pairs": """
+            mistake logits-averaged-by-location: jsd_two_mistakes; mistake no-gradient: jsd_through_item; mistake
+            gradient: jsd_double_gradient; mistake unknown: jsd_half_precision""",
+        "bound infonce matrix": """
+            conforms: infonce_sorted infonce_pairwise_sigmoids; mistake missing-log-k: infonce_two_mistakes; mistake
+            unknown: infonce_wrong_from_four""",
+        "bound dv pairs": "conforms: dv_unusual_but_right; mistake constant: dv_small_sample_corrected",
+        "bound nwj pairs": "conforms: nwj_single_precision",
     },
     "more_negatives_numpy": {
-        "negatives all_pairs matrix": {
-            "mistake masked-by-minus-10": "all_pairs_minus_ten",
-            "mistake wrong-diagonal": "all_pairs_anti_diagonal",
-        },
-        "negatives mask count": {
-            "mistake triangle-with-diagonal": "mask_triu",
-            "mistake other-diagonal": "mask_flipped",
-        },
-        "negatives masked_logsumexp matrix": {"mistake mean-for-sum": "masked_log_mean_exp"},
-        "negatives roll index": {"mistake not-wrapped": "roll_clipped", "mistake reversed": "roll_reversed"},
-        "negatives derangements index": {
-            "mistake index-shape": "derangements_flat",
-            "mistake outside": "derangements_from_one",
-        },
-        "negatives distinct_shifts index": {
-            "mistake index-shape": "distinct_shifts_all",
-            "mistake outside": "distinct_shifts_negative",
-        },
-        "negatives candidates index": {
-            "mistake index-shape": "candidates_by_row",
-            "mistake outside": "candidates_not_wrapped",
-        },
+        "negatives all_pairs matrix": """
+            mistake masked-by-minus-10: all_pairs_minus_ten; mistake wrong-diagonal: all_pairs_anti_diagonal""",
+        "negatives mask count": "mistake triangle-with-diagonal: mask_triu; mistake other-diagonal: mask_flipped",
+        "negatives masked_logsumexp matrix": "mistake mean-for-sum: masked_log_mean_exp",
+        "negatives roll index": "mistake not-wrapped: roll_clipped; mistake reversed: roll_reversed",
+        "negatives derangements index": """
+            mistake index-shape: derangements_flat; mistake outside: derangements_from_one""",
+        "negatives distinct_shifts index": """
+            mistake index-shape: distinct_shifts_all; mistake outside: distinct_shifts_negative""",
+        "negatives candidates index": "mistake index-shape: candidates_by_row; mistake outside: candidates_not_wrapped",
     },
     "more_discriminators_numpy": {
-        "discriminator concat_pairs arrays": {
-            "mistake tanh-on-score": "concat_pairs_tanh",
-            "mistake relu-missing": "concat_pairs_linear",
-            "mistake second-relu-missing": "concat_pairs_one_relu",
-            "mistake leaky-relu": "concat_pairs_leaky",
-            "mistake biases-left-out": "concat_pairs_no_bias",
-            "mistake y-tiled": "concat_pairs_tiled",
-            "mistake index-transposed": "concat_pairs_index_by_location",
-            "mistake index-reshaped": "concat_pairs_features_by_location",
-        },
-        "discriminator global_pairs arrays": {
-            "mistake sigmoid-on-score": "global_pairs_squashed",
-            "mistake layer-bypassed": "global_pairs_skip",
-            "mistake leaky-relu": "global_pairs_leaky",
-            "mistake relu-missing": "global_pairs_linear",
-            "mistake biases-left-out": "global_pairs_unbiased",
-            "mistake flattened-columns-first": "global_pairs_transposed_map",
-            "mistake index-ignored": "global_pairs_unshuffled",
-            "mistake map-detached": "global_pairs_map_constant",
-        },
-        "discriminator concat_square arrays": {
-            "mistake tanh-on-score": "concat_square_tanh",
-            "mistake relu-missing": "concat_square_linear",
-            "mistake second-relu-missing": "concat_square_one_relu",
-            "mistake biases-left-out": "concat_square_unbiased",
-            "mistake layer-bypassed": "concat_square_skip",
-        },
-        "discriminator dot_square arrays": {
-            "mistake relu-on-sum": "dot_square_rectified_sum",
-            "mistake unbiased-variance": "dot_square_ddof",
-            "mistake relu-missing": "dot_square_linear",
-            "mistake shortcut-left-out": "dot_square_no_shortcut",
-        },
-        "discriminator prior_logits arrays": {
-            "mistake sigmoid-before": "prior_logits_of_sigmoid",
-            "mistake relu-missing": "prior_logits_linear",
-            "mistake second-relu-missing": "prior_logits_one_relu",
-            "mistake leaky-relu": "prior_logits_leaky",
-            "mistake biases-left-out": "prior_logits_no_bias",
-            "mistake negated": "prior_logits_fake_is_one",
-        },
+        "discriminator concat_pairs arrays": """
+            mistake tanh-on-score: concat_pairs_tanh; mistake relu-missing: concat_pairs_linear; mistake
+            second-relu-missing: concat_pairs_one_relu; mistake leaky-relu: concat_pairs_leaky; mistake biases-left-out:
+            concat_pairs_no_bias; mistake y-tiled: concat_pairs_tiled; mistake index-transposed:
+            concat_pairs_index_by_location; mistake index-reshaped: concat_pairs_features_by_location""",
+        "discriminator global_pairs arrays": """
+            mistake flattened-columns-first: global_pairs_transposed_map; mistake map-detached:
+            global_pairs_map_constant""",
+        "discriminator dot_square arrays": """
+            mistake relu-on-sum: dot_square_rectified_sum; mistake unbiased-variance: dot_square_ddof; mistake
+            shortcut-left-out: dot_square_no_shortcut""",
+        "discriminator prior_logits arrays": """
+            mistake sigmoid-before: prior_logits_of_sigmoid; mistake negated: prior_logits_fake_is_one""",
     },
     "more_discriminators_torch": {
-        "discriminator concat_pairs arrays": {
-            "mistake y-detached-joint": "concat_pairs_y_detached_joint",
-            "mistake y-detached": "concat_pairs_y_detached_both",
-            "mistake feature-map-detached": "concat_pairs_map_detached_both",
-            "mistake product-detached": "concat_pairs_negatives_without_grad",
-            "mistake product-inputs-detached": "concat_pairs_negatives_of_constants",
-        },
-        "discriminator global_pairs arrays": {
-            "mistake y-detached-joint": "global_pairs_y_detached_joint",
-            "mistake y-detached-product": "global_pairs_y_detached_product",
-            "mistake y-detached": "global_pairs_y_detached_both",
-            "mistake map-detached-joint": "global_pairs_map_detached_joint",
-            "mistake map-detached-product": "global_pairs_map_detached_product",
-            "mistake product-detached": "global_pairs_negatives_without_grad",
-            "mistake product-inputs-detached": "global_pairs_negatives_of_constants",
-            "mistake tanh-on-score": "global_pairs_tanh",
-            "mistake second-relu-missing": "global_pairs_one_relu",
-        },
-        "discriminator concat_square arrays": {
-            "mistake y-detached": "concat_square_y_detached",
-            "mistake feature-map-detached": "concat_square_map_detached",
-            "mistake sigmoid-on-score": "concat_square_sigmoid",
-            "mistake leaky-relu": "concat_square_leaky",
-        },
-        "discriminator dot_square arrays": {
-            "mistake relu-on-score": "dot_square_positive_scores",
-            "mistake relu-after-norm": "dot_square_positive_embeddings",
-            "mistake layer-bypassed": "dot_square_one_layer",
-        },
+        "discriminator concat_pairs arrays": """
+            mistake y-detached-joint: concat_pairs_y_detached_joint; mistake product-detached:
+            concat_pairs_negatives_without_grad; mistake product-inputs-detached: concat_pairs_negatives_of_constants""",
+        "discriminator global_pairs arrays": """
+            mistake map-detached-joint: global_pairs_map_detached_joint; mistake map-detached-product:
+            global_pairs_map_detached_product""",
+        "discriminator dot_square arrays": "mistake relu-after-norm: dot_square_positive_embeddings",
     },
     "more_layers_numpy": {
-        "layer linear torch": {"mistake weight-reshaped": "linear_reshaped"},
-        "layer linear rows": {
-            "mistake relu-on-output": "linear_rectified",
-            "mistake gradient-per-batch": "linear_backward_by_hand",
-        },
-        "layer conv2d channels-last": {"mistake relu-on-output": "conv2d_rectified"},
-        "layer conv2d channels-first": {
-            "mistake weight-reshaped": "conv2d_weight_reshaped",
-            "mistake image-reshaped": "conv2d_image_reshaped",
-        },
-        "layer conv_transpose2d channels-last": {
-            "mistake cropped-behind": "conv_transpose2d_cropped_behind",
-            "mistake cropped-in-front": "conv_transpose2d_cropped_in_front",
-            "mistake kernel-transposed": "conv_transpose2d_rows_for_columns",
-        },
-        "layer batch_norm output-last": {
-            "mistake epsilon-left-out": "batch_norm_output_no_epsilon",
-            "mistake no-root": "batch_norm_output_by_variance",
-            "mistake shift-before-gain": "batch_norm_output_shift_first",
-            "mistake by-place": "batch_norm_output_axis_zero",
-            "mistake over-everything": "batch_norm_output_all_axes",
-        },
-        "layer batch_norm output-first": {"mistake by-pixel": "batch_norm_output_last_axis"},
-        "layer batch_norm channels-last": {
-            "mistake running-statistics-in-training": "batch_norm_by_old_running",
-            "mistake moved-statistics-in-training": "batch_norm_by_running",
-            "mistake running-deviation": "batch_norm_running_std",
-            "mistake running-sum": "batch_norm_running_added",
-        },
-        "layer batch_norm_inference channels-last": {
-            "mistake epsilon-outside-root": "batch_norm_inference_eps_outside",
-            "mistake gain-and-shift-left-out": "batch_norm_inference_plain",
-            "mistake mean-left-out": "batch_norm_inference_uncentred",
-        },
-        "layer layer_norm rows": {
-            "mistake epsilon-left-out": "layer_norm_no_epsilon",
-            "mistake over-everything": "layer_norm_whole_batch",
-            "mistake not-divided": "layer_norm_centred",
-            "mistake statistics-detached": "layer_norm_constants",
-        },
+        "layer linear torch": "mistake weight-reshaped: linear_reshaped",
+        "layer linear rows": """
+            mistake relu-on-output: linear_rectified; mistake gradient-per-batch: linear_backward_by_hand""",
+        "layer conv2d channels-last": "mistake relu-on-output: conv2d_rectified",
+        "layer conv2d channels-first": """
+            mistake weight-reshaped: conv2d_weight_reshaped; mistake image-reshaped: conv2d_image_reshaped""",
+        "layer conv_transpose2d channels-last": """
+            mistake cropped-behind: conv_transpose2d_cropped_behind; mistake cropped-in-front:
+            conv_transpose2d_cropped_in_front; mistake kernel-transposed: conv_transpose2d_rows_for_columns""",
+        "layer batch_norm output-last": """
+            mistake epsilon-left-out: batch_norm_output_no_epsilon; mistake no-root: batch_norm_output_by_variance;
+            mistake shift-before-gain: batch_norm_output_shift_first; mistake by-place: batch_norm_output_axis_zero;
+            mistake over-everything: batch_norm_output_all_axes""",
+        "layer batch_norm output-first": "mistake by-pixel: batch_norm_output_last_axis",
+        "layer batch_norm channels-last": """
+            mistake running-statistics-in-training: batch_norm_by_old_running; mistake moved-statistics-in-training:
+            batch_norm_by_running; mistake running-deviation: batch_norm_running_std; mistake running-sum:
+            batch_norm_running_added""",
+        "layer batch_norm_inference channels-last": """
+            mistake epsilon-outside-root: batch_norm_inference_eps_outside; mistake gain-and-shift-left-out:
+            batch_norm_inference_plain; mistake mean-left-out: batch_norm_inference_uncentred""",
+        "layer layer_norm rows": """
+            mistake epsilon-left-out: layer_norm_no_epsilon; mistake over-everything: layer_norm_whole_batch; mistake
+            not-divided: layer_norm_centred; mistake statistics-detached: layer_norm_constants""",
     },
     "more_layers_torch": {
-        "layer conv2d channels-first": {"mistake gradient-per-batch": "conv2d_backward_by_hand"},
-        "layer conv_transpose2d channels-first": {"mistake overlaps-overwritten": "conv_transpose2d_assigned"},
-        "layer batch_norm output-first": {"mistake by-image": "batch_norm_output_instance"},
-        "layer layer_norm rows": {"mistake unbiased-epsilon-outside": "layer_norm_std"},
+        "layer conv2d channels-first": "mistake gradient-per-batch: conv2d_backward_by_hand",
+        "layer conv_transpose2d channels-first": "mistake overlaps-overwritten: conv_transpose2d_assigned",
+        "layer layer_norm rows": "mistake unbiased-epsilon-outside: layer_norm_std",
     },
     "more_priors_numpy": {
-        "prior discriminator_loss logits": {
-            "mistake fake-left-out": "discriminator_loss_real_only",
-            "mistake real-left-out": "discriminator_loss_fake_only",
-            "mistake both-real": "discriminator_loss_all_ones",
-            "mistake label-smoothing": "discriminator_loss_smoothed",
-            "mistake epsilon-1e-8": "discriminator_loss_guarded",
-        },
-        "prior encoder_loss logits": {
-            "mistake sum-for-mean": "encoder_loss_total",
-            "mistake averaged-before-softplus": "encoder_loss_of_mean_logit",
-            "mistake detached": "encoder_loss_stopped",
-        },
-        "prior encoder_loss_non_saturating logits": {
-            "mistake sum-for-mean": "encoder_loss_ns_total",
-            "mistake averaged-before-softplus": "encoder_loss_ns_of_mean_logit",
-            "mistake wasserstein": "encoder_loss_ns_critic",
-            "mistake minimax-sign": "encoder_loss_ns_minimax_sign",
-            "mistake naive-log-sigmoid": "encoder_loss_ns_logarithm",
-        },
-        "prior game_uniform arrays": {
-            "mistake tanh-for-sigmoid": "game_uniform_tanh",
-            "mistake nothing-stopped": "game_uniform_nothing_stopped",
-            "mistake encoder-detached": "game_uniform_both_stopped",
-        },
-        "prior game_gaussian arrays": {
-            "mistake encoder-sign-non-saturating": "game_gaussian_non_saturating_sign",
-            "mistake exchanged": "game_gaussian_swapped_labels",
-        },
-        "prior gradient_penalty arrays": {
-            "mistake of-the-batch": "gradient_penalty_one_norm",
-            "mistake sum-for-mean": "gradient_penalty_total",
-            "mistake over-features": "gradient_penalty_all_mean",
-            "mistake of-probability": "gradient_penalty_of_probability",
-        },
+        "prior discriminator_loss logits": """
+            mistake fake-left-out: discriminator_loss_real_only; mistake real-left-out: discriminator_loss_fake_only;
+            mistake both-real: discriminator_loss_all_ones; mistake label-smoothing: discriminator_loss_smoothed;
+            mistake epsilon-1e-8: discriminator_loss_guarded""",
+        "prior encoder_loss logits": "mistake sum-for-mean: encoder_loss_total; mistake detached: encoder_loss_stopped",
+        "prior encoder_loss_non_saturating logits": """
+            mistake sum-for-mean: encoder_loss_ns_total; mistake wasserstein: encoder_loss_ns_critic; mistake
+            minimax-sign: encoder_loss_ns_minimax_sign""",
+        "prior game_uniform arrays": """
+            mistake tanh-for-sigmoid: game_uniform_tanh; mistake nothing-stopped: game_uniform_nothing_stopped; mistake
+            encoder-detached: game_uniform_both_stopped""",
+        "prior game_gaussian arrays": "mistake encoder-sign-non-saturating: game_gaussian_non_saturating_sign",
+        "prior gradient_penalty arrays": """
+            mistake of-the-batch: gradient_penalty_one_norm; mistake over-features: gradient_penalty_all_mean; mistake
+            of-probability: gradient_penalty_of_probability""",
     },
     "more_priors_torch": {
-        "prior discriminator_loss logits": {
-            "mistake sigmoid-twice": "discriminator_loss_bce_of_probabilities",
-            "mistake wasserstein": "discriminator_loss_critic",
-            "mistake hinge": "discriminator_loss_hinge",
-        },
-        "prior encoder_loss logits": {
-            "mistake sigmoid-twice": "encoder_loss_bce_of_probabilities",
-            "mistake wasserstein": "encoder_loss_critic",
-            "mistake detached": "encoder_loss_detached",
-        },
-        "prior encoder_loss_non_saturating logits": {
-            "mistake sigmoid-twice": "encoder_loss_ns_bce_of_probabilities",
-            "mistake detached": "encoder_loss_ns_detached",
-        },
-        "prior game_uniform arrays": {
-            "mistake y-not-stopped-non-saturating": "game_uniform_ns_y_not_stopped",
-            "mistake encoder-sign-non-saturating": "game_uniform_ns_sign",
-        },
-        "prior game_gaussian arrays": {
-            "mistake y-not-stopped-non-saturating": "game_gaussian_ns_y_not_stopped",
-            "mistake nothing-stopped": "game_gaussian_nothing_stopped",
-            "mistake encoder-detached": "game_gaussian_encoder_detached",
-        },
+        "prior discriminator_loss logits": """
+            mistake sigmoid-twice: discriminator_loss_bce_of_probabilities; mistake hinge: discriminator_loss_hinge""",
+        "prior game_uniform arrays": "mistake y-not-stopped-non-saturating: game_uniform_ns_y_not_stopped",
     },
     "more_measures_numpy": {
-        "measure ssim images": {
-            "mistake range-of-data": "ssim_data_range",
-            "mistake constants-left-out": "ssim_without_constants",
-            "mistake constants-exchanged": "ssim_k_swapped",
-            "mistake one-constant": "ssim_one_constant",
-            "mistake unbiased-variances": "ssim_sample_covariance",
-            "mistake padded-symmetric": "ssim_mirrored",
-            "mistake padded-reflected": "ssim_reflected",
-            "mistake sigma-squared": "ssim_narrow_window",
-            "mistake no-windows": "ssim_global",
-            "mistake means-multiplied": "ssim_product_of_means",
-            "mistake grey": "ssim_grey",
-        },
-        "measure ms_ssim images": {
-            "mistake luminance-at-every-scale": "ms_ssim_of_ssims",
-            "mistake luminance-left-out": "ms_ssim_no_luminance",
-            "mistake equal-weights": "ms_ssim_equal_weights",
-            "mistake weights-backwards": "ms_ssim_weights_reversed",
-            "mistake sum-of-scales": "ms_ssim_weighted_sum",
-            "mistake every-second-pixel": "ms_ssim_strided",
-            "mistake largest-pixel": "ms_ssim_max_pooled",
-            "mistake padded-zeros": "ms_ssim_same_size",
-            "mistake powers-of-windows": "ms_ssim_powers_first",
-            "mistake absolute-values": "ms_ssim_absolute",
-            "mistake not-clipped": "ms_ssim_raw_powers",
-        },
+        "measure ssim images": """
+            mistake range-of-data: ssim_data_range; mistake constants-left-out: ssim_without_constants; mistake
+            constants-exchanged: ssim_k_swapped; mistake one-constant: ssim_one_constant; mistake unbiased-variances:
+            ssim_sample_covariance; mistake padded-symmetric: ssim_mirrored; mistake padded-reflected: ssim_reflected;
+            mistake sigma-squared: ssim_narrow_window; mistake no-windows: ssim_global; mistake means-multiplied:
+            ssim_product_of_means; mistake grey: ssim_grey""",
+        "measure ms_ssim images": """
+            mistake luminance-at-every-scale: ms_ssim_of_ssims; mistake luminance-left-out: ms_ssim_no_luminance;
+            mistake equal-weights: ms_ssim_equal_weights; mistake weights-backwards: ms_ssim_weights_reversed; mistake
+            sum-of-scales: ms_ssim_weighted_sum; mistake every-second-pixel: ms_ssim_strided; mistake largest-pixel:
+            ms_ssim_max_pooled; mistake padded-zeros: ms_ssim_same_size; mistake powers-of-windows:
+            ms_ssim_powers_first; mistake absolute-values: ms_ssim_absolute; mistake not-clipped: ms_ssim_raw_powers""",
     },
     "more_pairs_numpy": {
-        "bound dv pairs": {
-            "mistake both-exponential": "dv_both_log_mean_exp",
-            "mistake maximum-kept": "dv_maximum_forgotten",
-            "mistake epsilon-1e-12": "dv_epsilon_12",
-            "mistake epsilon-1e-8": "dv_epsilon_8",
-            "mistake epsilon-1e-7": "dv_epsilon_7",
-            "mistake epsilon-1e-5": "dv_epsilon_5",
-            "mistake roles-swapped": "dv_exchanged",
-            "mistake relu-on-scores": "dv_of_rectified",
-            "mistake no-gradient": "dv_values_only",
-        },
-        "bound nwj pairs": {
-            "mistake minus-one-on-both": "nwj_both_shifted",
-            "mistake plus-one": "nwj_times_e",
-            "mistake scores-averaged": "nwj_of_mean_score",
-            "mistake both-summed": "nwj_sums",
-            "mistake softplus-for-exp": "nwj_softplus",
-            "mistake roles-swapped": "nwj_exchanged",
-            "mistake relu-on-scores": "nwj_of_rectified",
-        },
-        "bound jsd pairs": {
-            "mistake log-2-wrong-sign": "jsd_constant_subtracted",
-            "mistake logits-averaged": "jsd_of_mean_negative",
-            "mistake maximum-subtracted": "jsd_maximum_of_product",
-            "mistake maximum-subtracted-each": "jsd_maximum_of_each",
-            "mistake same-sign": "jsd_negative_as_positive",
-            "mistake product-summed": "jsd_negatives_summed",
-            "mistake negatives-alone": "jsd_without_positives",
-            "mistake positives-alone": "jsd_without_negatives",
-            "mistake product-exponential": "jsd_exponential",
-            "mistake epsilon-1e-12": "jsd_epsilon_12",
-            "mistake epsilon-1e-7": "jsd_epsilon_7",
-            "mistake epsilon-1e-6": "jsd_epsilon_6",
-        },
-        "bound plug_in pairs": {
-            "mistake no-constant": "plug_in_without_one",
-            "mistake logarithm-kept": "plug_in_through_dv",
-            "mistake product-summed": "plug_in_summed",
-            "mistake roles-swapped": "plug_in_exchanged",
-            "mistake relu-on-scores": "plug_in_of_rectified",
-        },
-        "bound smile pairs": {
-            "mistake clipped-above-only": "smile_minimum",
-            "mistake logarithm-clipped": "smile_of_the_logarithm",
-            "mistake not-clipped": "smile_tau_unused",
-            "mistake clipped-without-exponential": "smile_of_clipped_ratio",
-        },
-        "bound tuba pairs": {
-            "mistake baseline-on-joint-missing": "tuba_joint_raw",
-            "mistake baseline-ignored": "tuba_without_baseline",
-            "mistake baseline-multiplied": "tuba_times_a",
-        },
+        "bound dv pairs": "mistake maximum-kept: dv_maximum_forgotten",
+        "bound nwj pairs": "mistake softplus-for-exp: nwj_softplus",
+        "bound jsd pairs": """
+            mistake maximum-subtracted: jsd_maximum_of_product; mistake positives-alone: jsd_without_negatives""",
+        "bound plug_in pairs": "mistake logarithm-kept: plug_in_through_dv",
+        "bound smile pairs": "mistake clipped-without-exponential: smile_of_clipped_ratio",
+        "bound tuba pairs": "mistake baseline-ignored: tuba_without_baseline",
     },
     "more_pairs_torch": {
-        "bound dv pairs": {
-            "mistake epsilon-1e-10": "dv_epsilon_10",
-            "mistake epsilon-1e-6": "dv_epsilon_6",
-            "mistake joint-detached": "dv_joint_detached",
-            "mistake clamped": "dv_clamped",
-            "mistake maximum-kept": "dv_maximum_not_returned",
-        },
-        "bound nwj pairs": {
-            "mistake product-detached": "nwj_negatives_detached",
-            "mistake joint-detached": "nwj_positives_detached",
-            "mistake no-gradient": "nwj_without_graph",
-        },
-        "bound jsd pairs": {
-            "mistake softplus-squashed": "jsd_of_probabilities",
-            "mistake clamped": "jsd_clamped jsd_clamped_probabilities",
-            "mistake locations": "jsd_location_mean",
-            "mistake naive-cross-entropy-clamped": "jsd_bce_clamped",
-            "mistake epsilon-1e-10": "jsd_epsilon_10",
-            "mistake epsilon-1e-5": "jsd_epsilon_5",
-            "mistake joint-detached": "jsd_joint_detached",
-        },
-        "bound plug_in pairs": {
-            "mistake product-detached": "plug_in_negatives_detached",
-            "mistake joint-detached": "plug_in_positives_detached",
-            "mistake no-gradient": "plug_in_for_the_log",
-        },
-        "bound tuba pairs": {"mistake baseline-detached": "tuba_baseline_detached"},
+        "bound dv pairs": "mistake clamped: dv_clamped",
+        "bound jsd pairs": """
+            mistake clamped: jsd_clamped; mistake locations: jsd_location_mean; mistake naive-cross-entropy-clamped:
+            jsd_bce_clamped""",
+        "bound tuba pairs": "mistake baseline-detached: tuba_baseline_detached",
     },
     "masks_numpy": {
-        "bound dv matrix": {
-            "mistake mask-multiplied": "dv_masked_to_zero",
-            "mistake masked-mean": "dv_over_n_squared",
-        },
-        "bound nwj matrix": {
-            "mistake mask-multiplied": "nwj_masked_to_zero",
-            "mistake masked-by-minus-10": "nwj_minus_ten",
-            "mistake masked-mean": "nwj_over_n_squared",
-        },
-        "bound jsd matrix": {
-            "mistake mask-multiplied": "jsd_masked_to_zero",
-            "mistake masked-by-minus-10": "jsd_minus_ten",
-        },
-        "bound plug_in matrix": {
-            "convention diagonal-included": "plug_in_of_all",
-            "mistake mask-multiplied": "plug_in_masked_to_zero",
-            "mistake masked-by-minus-10": "plug_in_minus_ten",
-            "mistake masked-mean": "plug_in_over_n_squared",
-        },
-        "bound smile matrix": {"convention diagonal-included": "smile_of_all"},
-        "bound chi2 matrix": {
-            "convention diagonal-included": "chi2_of_all",
-            "mistake mask-multiplied": "chi2_masked_to_zero",
-            "mistake masked-by-minus-10": "chi2_minus_ten",
-        },
-        "bound reverse_kl matrix": {
-            "convention diagonal-included": "reverse_kl_of_all",
-            "mistake mask-multiplied": "reverse_kl_masked_to_zero",
-            "mistake masked-by-minus-10": "reverse_kl_minus_ten",
-        },
-        "bound squared_hellinger matrix": {
-            "convention diagonal-included": "squared_hellinger_of_all",
-            "mistake mask-multiplied": "squared_hellinger_masked_to_zero",
-            "mistake masked-by-minus-10": "squared_hellinger_minus_ten",
-        },
-        "bound total_variation matrix": {
-            "convention diagonal-included": "total_variation_of_all",
-            "mistake mask-multiplied": "total_variation_masked_to_zero",
-            "mistake masked-by-minus-10": "total_variation_minus_ten",
-        },
-        "bound gan matrix": {
-            "convention diagonal-included": "gan_of_all",
-            "mistake mask-multiplied": "gan_masked_to_zero",
-            "mistake masked-by-minus-10": "gan_minus_ten",
-        },
+        "bound dv matrix": "mistake mask-multiplied: dv_masked_to_zero; mistake masked-mean: dv_over_n_squared",
+        "bound nwj matrix": """
+            mistake mask-multiplied: nwj_masked_to_zero; mistake masked-by-minus-10: nwj_minus_ten; mistake masked-mean:
+            nwj_over_n_squared""",
+        "bound jsd matrix": "mistake mask-multiplied: jsd_masked_to_zero; mistake masked-by-minus-10: jsd_minus_ten",
+        "bound plug_in matrix": """
+            convention diagonal-included: plug_in_of_all; mistake mask-multiplied: plug_in_masked_to_zero; mistake
+            masked-by-minus-10: plug_in_minus_ten; mistake masked-mean: plug_in_over_n_squared""",
+        "bound smile matrix": "convention diagonal-included: smile_of_all",
+        "bound chi2 matrix": """
+            convention diagonal-included: chi2_of_all; mistake mask-multiplied: chi2_masked_to_zero; mistake
+            masked-by-minus-10: chi2_minus_ten""",
+        "bound reverse_kl matrix": """
+            convention diagonal-included: reverse_kl_of_all; mistake mask-multiplied: reverse_kl_masked_to_zero; mistake
+            masked-by-minus-10: reverse_kl_minus_ten""",
+        "bound squared_hellinger matrix": """
+            convention diagonal-included: squared_hellinger_of_all; mistake mask-multiplied:
+            squared_hellinger_masked_to_zero; mistake masked-by-minus-10: squared_hellinger_minus_ten""",
+        "bound total_variation matrix": """
+            convention diagonal-included: total_variation_of_all; mistake mask-multiplied: total_variation_masked_to_zero;
+            mistake masked-by-minus-10: total_variation_minus_ten""",
+        "bound gan matrix": """
+            convention diagonal-included: gan_of_all; mistake mask-multiplied: gan_masked_to_zero; mistake
+            masked-by-minus-10: gan_minus_ten""",
     },
     "divergences_numpy": {
-        "bound chi2 pairs": {
-            "mistake squared-scores": "chi2_even",
-            "mistake quarter-missing": "chi2_whole_square",
-            "mistake linear-term-sign": "chi2_minus_v",
-            "mistake roles-swapped": "chi2_exchanged",
-            "mistake relu-on-scores": "chi2_rectified",
-        },
-        "bound reverse_kl pairs": {
-            "mistake constant": "reverse_kl_no_constant",
-            "mistake product-sign": "reverse_kl_minus_v",
-            "mistake forward-kl": "reverse_kl_forward",
-            "mistake relu-on-scores": "reverse_kl_rectified",
-        },
-        "bound squared_hellinger pairs": {
-            "mistake joint-sign": "hellinger_both_exponential",
-            "mistake constant": "hellinger_one_left_out",
-            "mistake constants": "hellinger_constants_left_out",
-            "mistake relu-on-scores": "hellinger_rectified",
-        },
-        "bound total_variation pairs": {
-            "mistake sigmoid-for-tanh": "total_variation_two_activations",
-            "mistake relu-on-scores": "total_variation_rectified",
-        },
-        "bound gan pairs": {
-            "mistake same-sign": "gan_same_sign",
-            "mistake product-alone": "gan_fake_alone",
-            "mistake roles-swapped": "gan_exchanged",
-            "mistake relu-on-scores": "gan_rectified",
-        },
+        "bound chi2 pairs": """
+            mistake squared-scores: chi2_even; mistake quarter-missing: chi2_whole_square; mistake linear-term-sign:
+            chi2_minus_v; mistake roles-swapped: chi2_exchanged; mistake relu-on-scores: chi2_rectified""",
+        "bound reverse_kl pairs": """
+            mistake constant: reverse_kl_no_constant; mistake product-sign: reverse_kl_minus_v; mistake forward-kl:
+            reverse_kl_forward; mistake relu-on-scores: reverse_kl_rectified""",
+        "bound squared_hellinger pairs": """
+            mistake joint-sign: hellinger_both_exponential; mistake constants: hellinger_constants_left_out; mistake
+            relu-on-scores: hellinger_rectified""",
+        "bound total_variation pairs": "mistake relu-on-scores: total_variation_rectified",
+        "bound gan pairs": """
+            mistake same-sign: gan_same_sign; mistake product-alone: gan_fake_alone; mistake roles-swapped:
+            gan_exchanged""",
     },
     "divergences_torch": {
-        "bound chi2 pairs": {
-            "mistake product-detached": "chi2_fake_detached",
-            "mistake joint-detached": "chi2_real_detached",
-            "mistake no-gradient": "chi2_without_graph",
-        },
-        "bound reverse_kl pairs": {
-            "mistake product-detached": "reverse_kl_fake_detached",
-            "mistake joint-detached": "reverse_kl_real_detached",
-            "mistake no-gradient": "reverse_kl_without_graph",
-        },
-        "bound squared_hellinger pairs": {
-            "mistake product-detached": "hellinger_fake_detached",
-            "mistake joint-detached": "hellinger_real_detached",
-            "mistake no-gradient": "hellinger_without_graph",
-        },
-        "bound total_variation pairs": {
-            "mistake product-detached": "total_variation_fake_detached",
-            "mistake joint-detached": "total_variation_real_detached",
-            "mistake no-gradient": "total_variation_without_graph",
-        },
-        "bound gan pairs": {
-            "mistake product-detached": "gan_fake_detached",
-            "mistake joint-detached": "gan_real_detached",
-            "mistake no-gradient": "gan_without_graph",
-        },
+        "bound chi2 pairs": "mistake product-detached: chi2_fake_detached; mistake joint-detached: chi2_real_detached",
     },
     "more_square_numpy": {
-        "bound infonce matrix": {
-            "mistake log-k-subtracted": "infonce_log_k_subtracted",
-            "mistake ten-subtracted": "infonce_ten_off_the_diagonal",
-            "mistake positive-twice": "infonce_positive_and_all",
-            "mistake negatives-averaged": "infonce_mean_of_negatives",
-            "mistake logits-averaged": "infonce_mean_logit",
-            "mistake share-averaged": "infonce_log_of_mean_share",
-            "mistake no-logarithm": "infonce_accuracy_like",
-            "mistake naive-exp-sum-log": "infonce_exp_sum_log",
-            "mistake all-entries-averaged": "infonce_every_pair_positive",
-            "mistake candidates-along-locations": "infonce_of_own_locations",
-            "mistake locations-averaged-first": "infonce_of_mean_location",
-            "mistake off-diagonal-dv": "infonce_one_denominator",
-            "mistake epsilon-1e-10": "infonce_epsilon_10",
-            "mistake epsilon-1e-7": "infonce_epsilon_7",
-            "mistake denominator-epsilon-1e-12": "infonce_denominator_epsilon_12",
-            "mistake denominator-epsilon-1e-6": "infonce_denominator_epsilon_6",
-        },
-        "bound infonce sampled": {
-            "mistake epsilon-1e-6": "sampled_epsilon_6",
-            "mistake denominator-epsilon-1e-7": "sampled_denominator_epsilon_7",
-        },
-        "bound infonce logits": {
-            "mistake epsilon-1e-12": "logits_epsilon_12",
-            "mistake candidates-along-batch": "logits_softmax_of_batch",
-            "mistake naive-exp-sum-log": "logits_exp_sum_log",
-            "mistake denominator-epsilon-1e-10": "logits_denominator_epsilon_10",
-        },
-    },
-    "more_square_torch": {
-        "bound infonce matrix": {
-            "conforms": "infonce_pair_by_pair",
-            "mistake negatives-detached": "infonce_negatives_detached",
-            "mistake joint-detached": "infonce_positives_detached",
-            "mistake numerator-detached": "infonce_numerator_detached",
-            "mistake no-gradient": "infonce_for_the_log",
-            "mistake epsilon-1e-8": "infonce_epsilon_8",
-            "mistake denominator-epsilon-1e-8": "infonce_denominator_epsilon_8",
-        },
-        "bound infonce logits": {
-            "mistake epsilon-1e-5": "logits_epsilon_5",
-            "mistake denominator-epsilon-1e-5": "logits_denominator_epsilon_5",
-        },
-        "bound infonce_all_locations matrix": {"mistake numerator-detached": "all_locations_numerator_detached"},
-        "bound clip features": {"mistake numerator-detached": "clip_numerator_detached"},
-        "bound nt_xent features": {"mistake numerator-detached": "nt_xent_numerator_detached"},
-        "bound moco features": {"mistake numerator-detached": "moco_numerator_detached"},
+        "bound infonce matrix": """
+            mistake naive-exp-sum-log: infonce_exp_sum_log; mistake all-entries-averaged: infonce_every_pair_positive;
+            mistake candidates-along-locations: infonce_of_own_locations; mistake locations-averaged-first:
+            infonce_of_mean_location; mistake off-diagonal-dv: infonce_one_denominator""",
+        "bound infonce logits": "mistake candidates-along-batch: logits_softmax_of_batch",
     },
     "more_information_numpy": {
-        "information entropy table": {
-            "mistake epsilon-1e-05": "entropy_smoothed",
-            "mistake epsilon-1e-06": "entropy_smoothed_less",
-            "mistake epsilon-1e-08": "entropy_tiny_offset",
-            "mistake mean-for-sum": "entropy_mean",
-            "mistake evenness": "entropy_relative",
-            "mistake softmax-before": "entropy_after_softmax",
-            "mistake binary-terms": "entropy_of_coins",
-        },
-        "information joint_entropy table": {
-            "mistake epsilon-1e-08": "joint_entropy_tiny_offset",
-            "mistake mean-for-sum": "joint_entropy_mean",
-            "mistake one-marginal": "joint_entropy_of_rows",
-            "mistake zero-log-zero": "joint_entropy_nan",
-        },
-        "information conditional_entropy table": {
-            "mistake joint": "conditional_entropy_is_joint",
-            "mistake unweighted": "conditional_entropy_plain_mean",
-            "mistake marginal": "conditional_entropy_unconditioned",
-            "mistake information": "conditional_entropy_is_information",
-            "mistake epsilon-1e-08": "conditional_entropy_tiny_offset",
-            "mistake zero-log-zero": "conditional_entropy_nan",
-        },
-        "information mutual_information table": {
-            "mistake joint-added": "information_plus_joint",
-            "mistake joint-left-out": "information_without_joint",
-            "mistake other-condition": "information_wrong_condition",
-            "mistake averaged-marginals": "information_mean_marginals",
-            "mistake rows-normalized": "information_of_conditional",
-            "mistake normalized-arithmetic": "information_normalized",
-            "mistake normalized-geometric": "information_normalized_root",
-            "mistake normalized-min": "information_normalized_smaller",
-            "mistake normalized-max": "information_normalized_larger",
-            "mistake normalized-joint": "information_normalized_joint",
-            "mistake epsilon-1e-08": "information_tiny_offset",
-            "mistake zero-log-zero": "information_nan",
-        },
-        "information conditional_mutual_information table": {
-            "mistake condition-on-first": "conditional_information_first",
-            "mistake condition-on-second": "conditional_information_second",
-            "mistake unweighted": "conditional_information_plain_mean",
-            "mistake ratio-without-z": "conditional_information_no_p_z",
-            "mistake with-condition": "conditional_information_of_pair",
-            "mistake zero-log-zero": "conditional_information_nan",
-        },
-        "information capacity channel": {
-            "mistake upper-end": "capacity_first_bound",
-            "mistake columns-as-inputs": "capacity_of_columns",
-            "mistake symmetric-formula": "capacity_symmetric",
-        },
-        "information cross_entropy table": {
-            "mistake softmax-before": "cross_entropy_after_softmax",
-            "mistake divergence": "cross_entropy_less_entropy",
-            "mistake binary": "cross_entropy_of_coins",
-            "mistake mean-for-sum": "cross_entropy_mean",
-            "mistake entropy": "cross_entropy_of_p_alone",
-            "mistake sign": "cross_entropy_unnegated",
-            "mistake epsilon-1e-08": "cross_entropy_tiny_offset",
-            "mistake epsilon-1e-05": "cross_entropy_offset",
-            "mistake zero-log-zero": "cross_entropy_nan",
-        },
-        "information kl_divergence table": {
-            "mistake symmetric": "kl_both_ways",
-            "mistake symmetric-mean": "kl_both_ways_mean",
-            "mistake unweighted": "kl_log_ratios",
-            "mistake softmax-before": "kl_of_softmax",
-            "mistake sign": "kl_ratio_upside_down",
-            "mistake doubled": "kl_doubled",
-            "mistake epsilon-1e-08": "kl_tiny_offset",
-            "mistake epsilon-1e-05": "kl_offset",
-            "mistake zero-log-zero": "kl_nan",
-        },
-        "information jensen_shannon table": {
-            "mistake halved-again": "jensen_shannon_halved_again",
-            "mistake mixture-not-halved": "jensen_shannon_of_sum",
-            "mistake mixture-first": "jensen_shannon_from_mixture",
-            "mistake one-sided": "jensen_shannon_one_side",
-        },
-        "information reverse_kl table": {
-            "mistake forward": "reverse_kl_forward",
-            "mistake sign": "reverse_kl_unnegated",
-            "mistake weighted-by-p": "reverse_kl_weighted_by_p",
-            "mistake cross-entropy": "reverse_kl_cross_entropy",
-            "mistake mean-for-sum": "reverse_kl_mean",
-            "mistake zero-log-zero": "reverse_kl_nan",
-        },
-        "information chi2 table": {
-            "mistake one-not-taken-off": "chi2_plus_one",
-            "mistake symmetric-half": "chi2_histogram_half",
-            "mistake not-squared": "chi2_absolute",
-            "mistake not-divided": "chi2_undivided",
-            "mistake root": "chi2_root",
-            "mistake mean-for-sum": "chi2_mean",
-        },
-        "information squared_hellinger table": {
-            "mistake not-squared": "hellinger_norm",
-            "mistake affinity": "hellinger_affinity",
-            "mistake bhattacharyya": "hellinger_bhattacharyya",
-            "mistake roots-left-out": "hellinger_no_roots",
-            "mistake absolute": "hellinger_absolute",
-            "mistake mean-for-sum": "hellinger_mean",
-        },
-        "information total_variation table": {
-            "mistake largest-difference": "variation_of_one_outcome",
-            "mistake squared": "variation_squared",
-            "mistake signed": "variation_signed",
-            "mistake root": "variation_euclidean",
-            "mistake mean-for-sum": "variation_mean",
-        },
-        "information gaussian_entropy covariance": {
-            "mistake dimension-left-out": "gaussian_entropy_one_dimension",
-            "mistake diagonal": "gaussian_entropy_of_coordinates",
-            "mistake deviations": "gaussian_entropy_deviations",
-            "mistake variances-squared": "gaussian_entropy_half_twice",
-            "mistake constant-left-out": "gaussian_entropy_no_constant",
-        },
-        "information gaussian_mutual_information covariance": {
-            "mistake sign": "gaussian_information_negative",
-            "mistake total-correlation": "gaussian_information_total_correlation",
-            "mistake correlation-not-squared": "gaussian_information_unsquared",
-            "mistake first-canonical": "gaussian_information_first_canonical",
-            "mistake small-correlations": "gaussian_information_first_order",
-        },
-        "information gaussian_kl moments": {
-            "mistake dimension-left-out": "gaussian_kl_no_dimension",
-            "mistake one-for-dimension": "gaussian_kl_minus_one",
-            "mistake determinants-exchanged": "gaussian_kl_log_ratio_inverted",
-            "mistake means-by-p": "gaussian_kl_gap_by_p",
-            "mistake means-euclidean": "gaussian_kl_gap_euclidean",
-            "mistake means-left-out": "gaussian_kl_no_means",
-            "mistake diagonal": "gaussian_kl_of_coordinates",
-            "mistake trace-inverted": "gaussian_kl_trace_inverted",
-        },
+        "information entropy table": """
+            mistake mean-for-sum: entropy_mean; mistake evenness: entropy_relative; mistake softmax-before:
+            entropy_after_softmax; mistake binary-terms: entropy_of_coins""",
+        "information joint_entropy table": """
+            mistake epsilon-1e-08: joint_entropy_tiny_offset; mistake mean-for-sum: joint_entropy_mean; mistake
+            one-marginal: joint_entropy_of_rows; mistake zero-log-zero: joint_entropy_nan""",
+        "information conditional_entropy table": """
+            mistake joint: conditional_entropy_is_joint; mistake unweighted: conditional_entropy_plain_mean; mistake
+            marginal: conditional_entropy_unconditioned; mistake information: conditional_entropy_is_information;
+            mistake epsilon-1e-08: conditional_entropy_tiny_offset; mistake zero-log-zero: conditional_entropy_nan""",
+        "information mutual_information table": """
+            mistake joint-added: information_plus_joint; mistake joint-left-out: information_without_joint; mistake
+            other-condition: information_wrong_condition; mistake averaged-marginals: information_mean_marginals;
+            mistake rows-normalized: information_of_conditional; mistake normalized-arithmetic: information_normalized;
+            mistake normalized-geometric: information_normalized_root; mistake normalized-min:
+            information_normalized_smaller; mistake normalized-max: information_normalized_larger; mistake
+            normalized-joint: information_normalized_joint; mistake epsilon-1e-08: information_tiny_offset; mistake
+            zero-log-zero: information_nan""",
+        "information conditional_mutual_information table": """
+            mistake condition-on-first: conditional_information_first; mistake condition-on-second:
+            conditional_information_second; mistake unweighted: conditional_information_plain_mean; mistake
+            ratio-without-z: conditional_information_no_p_z; mistake with-condition: conditional_information_of_pair;
+            mistake zero-log-zero: conditional_information_nan""",
+        "information capacity channel": """
+            mistake upper-end: capacity_first_bound; mistake columns-as-inputs: capacity_of_columns; mistake
+            symmetric-formula: capacity_symmetric""",
+        "information cross_entropy table": """
+            mistake softmax-before: cross_entropy_after_softmax; mistake divergence: cross_entropy_less_entropy; mistake
+            binary: cross_entropy_of_coins; mistake mean-for-sum: cross_entropy_mean; mistake entropy:
+            cross_entropy_of_p_alone; mistake sign: cross_entropy_unnegated; mistake epsilon-1e-08:
+            cross_entropy_tiny_offset; mistake zero-log-zero: cross_entropy_nan""",
+        "information kl_divergence table": """
+            mistake symmetric: kl_both_ways; mistake symmetric-mean: kl_both_ways_mean; mistake unweighted:
+            kl_log_ratios; mistake softmax-before: kl_of_softmax; mistake sign: kl_ratio_upside_down; mistake doubled:
+            kl_doubled; mistake epsilon-1e-08: kl_tiny_offset; mistake zero-log-zero: kl_nan""",
+        "information jensen_shannon table": """
+            mistake halved-again: jensen_shannon_halved_again; mistake mixture-not-halved: jensen_shannon_of_sum;
+            mistake mixture-first: jensen_shannon_from_mixture; mistake one-sided: jensen_shannon_one_side""",
+        "information reverse_kl table": """
+            mistake forward: reverse_kl_forward; mistake sign: reverse_kl_unnegated; mistake weighted-by-p:
+            reverse_kl_weighted_by_p; mistake cross-entropy: reverse_kl_cross_entropy; mistake mean-for-sum:
+            reverse_kl_mean; mistake zero-log-zero: reverse_kl_nan""",
+        "information chi2 table": """
+            mistake one-not-taken-off: chi2_plus_one; mistake symmetric-half: chi2_histogram_half; mistake not-squared:
+            chi2_absolute; mistake not-divided: chi2_undivided; mistake root: chi2_root; mistake mean-for-sum: chi2_mean""",
+        "information squared_hellinger table": """
+            mistake not-squared: hellinger_norm; mistake affinity: hellinger_affinity; mistake bhattacharyya:
+            hellinger_bhattacharyya; mistake roots-left-out: hellinger_no_roots; mistake absolute: hellinger_absolute;
+            mistake mean-for-sum: hellinger_mean""",
+        "information total_variation table": """
+            mistake largest-difference: variation_of_one_outcome; mistake squared: variation_squared; mistake signed:
+            variation_signed; mistake root: variation_euclidean; mistake mean-for-sum: variation_mean""",
+        "information gaussian_entropy covariance": """
+            mistake dimension-left-out: gaussian_entropy_one_dimension; mistake diagonal:
+            gaussian_entropy_of_coordinates; mistake deviations: gaussian_entropy_deviations; mistake variances-squared:
+            gaussian_entropy_half_twice; mistake constant-left-out: gaussian_entropy_no_constant""",
+        "information gaussian_mutual_information covariance": """
+            mistake sign: gaussian_information_negative; mistake total-correlation:
+            gaussian_information_total_correlation; mistake correlation-not-squared: gaussian_information_unsquared;
+            mistake first-canonical: gaussian_information_first_canonical; mistake small-correlations:
+            gaussian_information_first_order""",
+        "information gaussian_kl moments": """
+            mistake dimension-left-out: gaussian_kl_no_dimension; mistake one-for-dimension: gaussian_kl_minus_one;
+            mistake determinants-exchanged: gaussian_kl_log_ratio_inverted; mistake means-by-p: gaussian_kl_gap_by_p;
+            mistake means-euclidean: gaussian_kl_gap_euclidean; mistake means-left-out: gaussian_kl_no_means; mistake
+            diagonal: gaussian_kl_of_coordinates; mistake trace-inverted: gaussian_kl_trace_inverted""",
     },
     "more_information_torch": {
-        "information entropy table": {
-            "mistake softmax-before": "entropy_of_logits",
-            "mistake binary-terms": "entropy_bernoulli",
-            "mistake epsilon-1e-06": "entropy_eps",
-            "mistake mean-for-sum": "entropy_one_hot_mean",
-        },
-        "information joint_entropy table": {"mistake epsilon-1e-08": "joint_entropy_eps"},
-        "information conditional_entropy table": {"mistake entropies-epsilon-1e-08": "conditional_entropy_eps"},
-        "information mutual_information table": {
-            "mistake ratio-epsilon-1e-08": "information_eps",
-            "mistake entropies-epsilon-1e-08": "information_of_entropies_eps",
-        },
-        "information cross_entropy table": {
-            "mistake softmax-before": "cross_entropy_of_probabilities",
-            "mistake binary": "cross_entropy_binary",
-            "mistake mean-for-sum": "cross_entropy_reduced",
-            "mistake divergence": "cross_entropy_kl_div",
-            "mistake epsilon-1e-08": "cross_entropy_log_eps",
-        },
-        "information kl_divergence table": {
-            "mistake probabilities-for-logarithms": "kl_div_of_probabilities",
-            "mistake probabilities-and-reversed": "kl_div_of_probabilities_exchanged",
-            "mistake softmax-before": "kl_div_log_softmax",
-            "mistake epsilon-1e-08": "kl_log_eps",
-            "mistake sign": "kl_negative",
-        },
-        "information reverse_kl table": {"mistake forward": "reverse_kl_div_forward"},
-        "information gaussian_entropy covariance": {
-            "mistake diagonal": "gaussian_entropy_factorized",
-            "mistake deviations": "gaussian_entropy_scale",
-        },
-        "information gaussian_kl moments": {
-            "mistake diagonal": "gaussian_kl_factorized",
-            "mistake means-left-out": "gaussian_kl_centred",
-        },
+        "information conditional_entropy table": "mistake entropies-epsilon-1e-08: conditional_entropy_eps",
+        "information mutual_information table": """
+            mistake ratio-epsilon-1e-08: information_eps; mistake entropies-epsilon-1e-08: information_of_entropies_eps""",
+        "information kl_divergence table": """
+            mistake probabilities-for-logarithms: kl_div_of_probabilities; mistake probabilities-and-reversed:
+            kl_div_of_probabilities_exchanged""",
     },
     "amdim_torch": {
-        "bound amdim_direction scores": {
-            "conforms": "scores_plain scores_cross_entropy scores_masked_twice",
-            "convention constant": "scores_as_bound",
-            "mistake not-clipped": "scores_unclipped",
-            "mistake clipped-hard": "scores_hardtanh",
-            "mistake clip-10": "scores_default_clip",
-            "mistake clip-20": "scores_paper_clip",
-            "mistake clipped-after-softmax": "scores_log_softmax_clipped",
-            "mistake penalty-clipped": "scores_penalty_of_clipped",
-            "mistake penalty-left-out": "scores_no_penalty",
-            "mistake own-locations-too": "scores_own_in_denominator",
-            "mistake own-image-among-negatives": "scores_positives_left_in",
-            "mistake masked-by-minus-c": "scores_masked_once",
-            "mistake locations-summed": "scores_sum_over_places",
-            "mistake positives-averaged": "scores_mean_positive",
-            "convention certified": "scores_mean_of_others",
-            "mistake all-summed": "scores_summed",
-            "mistake over-anchors": "scores_over_anchors",
-            "mistake same-location": "scores_same_place",
-            "mistake positive-excluded": "scores_no_positive",
-            "mistake penalty-of-positives": "scores_penalty_of_positives",
-        },
-        "bound amdim_direction embeddings": {
-            "conforms": "direction direction_bmm",
-            "mistake not-scaled": "direction_no_root",
-            "mistake scaled-by-e": "direction_divided_by_units",
-            "mistake penalty-without-root": "direction_penalty_before_root",
-            "mistake not-clipped": "direction_unclipped",
-        },
-        "bound amdim_pair embeddings": {
-            "conforms": "pair pair_stacked",
-            "convention directions-summed": "pair_summed",
-            "mistake first-direction": "pair_first pair_half_first",
-            "mistake within-a-view": "pair_same_view",
-            "mistake penalties-summed": "pair_penalties_added",
-            "mistake own-locations-too": "pair_own_locations",
-            "convention certified": "pair_mean_of_others",
-            "mistake scaled-by-e": "pair_divided_by_units",
-            "mistake penalty-without-root": "pair_penalty_before_root",
-            "mistake not-clipped": "pair_unclipped",
-            "mistake clipped-hard": "pair_hardtanh",
-            "mistake clip-10": "pair_default_clip",
-            "mistake clip-20": "pair_paper_clip",
-            "mistake clipped-after-softmax": "pair_log_softmax_clipped",
-            "mistake penalty-clipped": "pair_penalty_of_clipped",
-            "mistake penalty-left-out": "pair_no_penalty",
-            "mistake penalty-of-positives": "pair_penalty_of_positives",
-            "mistake own-image-among-negatives": "pair_positives_left_in",
-            "mistake masked-by-minus-c": "pair_masked_once",
-            "mistake locations-summed": "pair_sum_over_places",
-            "mistake all-summed": "pair_everything_summed",
-            "mistake over-anchors": "pair_over_anchors",
-            "mistake same-location": "pair_same_place",
-            "mistake positive-excluded": "pair_no_positive",
-            "mistake positives-averaged": "pair_mean_positive",
-        },
-        "measure accuracy_over_batches logits": {
-            "conforms": "accuracy",
-            "convention percent": "top1_percent",
-            "convention error-percent": "top1_error_percent",
-            "mistake first-batch": "accuracy_break",
-            "mistake partial-batch-dropped": "accuracy_drop_last",
-            "mistake batch-means-averaged": "accuracy_mean_of_batches",
-            "mistake dropped-and-counted": "accuracy_drop_last_over_dataset",
-            "mistake divided-by-full-batches": "accuracy_over_len_of_loader",
-        },
-        "layer batch_norm_inference channels-first": {
-            "conforms": "norm_eval",
-            "mistake moved-on-test-images": "norm_warmed_on_test",
-        },
+        "bound amdim_direction scores": """
+            convention constant: scores_as_bound; mistake clipped-hard: scores_hardtanh; mistake clip-20:
+            scores_paper_clip; mistake clipped-after-softmax: scores_log_softmax_clipped; mistake penalty-left-out:
+            scores_no_penalty; mistake own-image-among-negatives: scores_positives_left_in; mistake masked-by-minus-c:
+            scores_masked_once; mistake locations-summed: scores_sum_over_places; mistake positives-averaged:
+            scores_mean_positive""",
+        "bound amdim_direction embeddings": """
+            mistake scaled-by-e: direction_divided_by_units; mistake penalty-without-root: direction_penalty_before_root""",
+        "bound amdim_pair embeddings": """
+            conforms: pair; convention directions-summed: pair_summed; mistake first-direction: pair_first; mistake
+            within-a-view: pair_same_view; mistake penalties-summed: pair_penalties_added""",
+        "measure accuracy_over_batches logits": """
+            conforms: accuracy; convention percent: top1_percent; convention error-percent: top1_error_percent; mistake
+            first-batch: accuracy_break; mistake dropped-and-counted: accuracy_drop_last_over_dataset; mistake
+            divided-by-full-batches: accuracy_over_len_of_loader""",
+        "layer batch_norm_inference channels-first": """
+            conforms: norm_eval; mistake moved-on-test-images: norm_warmed_on_test""",
     },
     "amdim_numpy": {
-        "bound amdim_direction scores": {
-            "conforms": "loss_loops loss_exponentials",
-            "convention certified": "loss_of_averaged_negatives",
-            "mistake all-summed": "loss_total",
-            "mistake clip-10": "loss_clip_of_ten",
-            "mistake not-clipped": "loss_without_clip",
-            "mistake penalty-clipped": "loss_regularized_after",
-            "mistake penalty-of-positives": "loss_regularized_positives",
-            "mistake positive-excluded": "loss_without_positive",
-            "mistake same-location": "loss_of_one_location",
-            "mistake over-anchors": "loss_softmax_over_anchors",
-            "mistake own-locations-too": "loss_every_location",
-        },
-        "bound amdim_pair embeddings": {
-            "conforms": "of_views",
-            "mistake not-scaled": "of_views_without_root",
-            "mistake second-direction": "of_second_view",
-        },
-        "measure accuracy_over_batches logits": {
-            "conforms": "accuracy_counted",
-            "convention error": "error_rate",
-            "mistake partial-batch-dropped": "accuracy_of_full_batches",
-            "mistake batch-means-averaged": "accuracy_averaged",
-            "mistake last-batch": "accuracy_overwritten",
-        },
+        "bound amdim_direction scores": """
+            conforms: loss_loops loss_exponentials; convention certified: loss_of_averaged_negatives; mistake
+            all-summed: loss_total; mistake clip-10: loss_clip_of_ten; mistake not-clipped: loss_without_clip; mistake
+            penalty-clipped: loss_regularized_after; mistake penalty-of-positives: loss_regularized_positives; mistake
+            positive-excluded: loss_without_positive; mistake same-location: loss_of_one_location; mistake over-anchors:
+            loss_softmax_over_anchors; mistake own-locations-too: loss_every_location""",
+        "bound amdim_pair embeddings": """
+            conforms: of_views; mistake not-scaled: of_views_without_root; mistake second-direction: of_second_view""",
+        "measure accuracy_over_batches logits": """
+            conforms: accuracy_counted; convention error: error_rate; mistake partial-batch-dropped:
+            accuracy_of_full_batches; mistake batch-means-averaged: accuracy_averaged; mistake last-batch:
+            accuracy_overwritten""",
     },
     "more_contrastive_numpy": {
-        "bound infonce_all_locations matrix": {
-            "mistake missing-log-k": "all_without_log",
-            "mistake log-k-minus-1": "all_log_of_negatives",
-            "mistake log-k-subtracted": "all_log_the_wrong_way",
-            "mistake positive-excluded": "all_only_negatives",
-            "mistake masked-by-minus-10": "all_own_at_minus_ten",
-            "mistake ten-subtracted": "all_less_ten all_less_ten_besides",
-            "mistake mask-multiplied": "all_own_zeroed",
-            "mistake positive-twice": "all_own_unmasked",
-            "mistake negatives-averaged": "all_mean_of_exponentials",
-            "mistake logits-averaged": "all_mean_logit_many_times",
-            "mistake logits-averaged-to-one": "all_mean_logit",
-            "mistake softmax-first": "all_softmax_twice",
-            "mistake share-averaged": "all_log_of_mean_share",
-            "mistake no-logarithm": "all_mean_share",
-            "mistake epsilon-1e-12": "all_log_share_1e_12",
-            "mistake epsilon-1e-10": "all_log_share_1e_10",
-            "mistake epsilon-1e-8": "all_log_share_1e_8",
-            "mistake epsilon-1e-7": "all_log_ratio_1e_7",
-            "mistake epsilon-1e-6": "all_log_ratio_1e_6",
-            "mistake epsilon-1e-5": "all_log_ratio_1e_5",
-            "mistake denominator-epsilon-1e-12": "all_guarded_sum_1e_12",
-            "mistake denominator-epsilon-1e-10": "all_guarded_sum_1e_10",
-            "mistake denominator-epsilon-1e-8": "all_guarded_sum_1e_8",
-            "mistake denominator-epsilon-1e-7": "all_guarded_ratio_1e_7",
-            "mistake denominator-epsilon-1e-6": "all_guarded_ratio_1e_6",
-            "mistake denominator-epsilon-1e-5": "all_guarded_ratio_1e_5",
-            "mistake naive-softmax": "all_ratio",
-            "mistake naive-exp-sum-log": "all_log_of_sum",
-        },
-        "bound infonce_certified matrix": {
-            "mistake missing-log-k": "certified_without_log",
-            "mistake log-k-of-all-locations": "certified_all_counted",
-        },
-        "bound clip features": {
-            "mistake one-denominator": "clip_one_softmax",
-            "mistake text-not-normalized": "clip_text_raw",
-            "mistake image-not-normalized": "clip_image_raw",
-            "mistake temperature-twice": "clip_divided_twice",
-            "mistake temperature-root": "clip_root",
-            "mistake temperature-exponential": "clip_exponential",
-            "mistake squared-length": "clip_squared_length",
-            "mistake positive-excluded": "clip_positive_missing",
-            "mistake naive-softmax": "clip_naive",
-            "mistake masked-by-minus-10": "clip_minus_ten",
-            "mistake ten-subtracted": "clip_less_ten",
-            "mistake mask-multiplied": "clip_diagonal_zeroed",
-            "mistake positive-twice": "clip_positive_twice",
-            "mistake negatives-averaged": "clip_mean_of_exponentials",
-            "mistake logits-averaged": "clip_mean_logit_many_times",
-            "mistake logits-averaged-to-one": "clip_mean_logit",
-            "mistake share-averaged": "clip_log_of_mean_share",
-            "mistake no-logarithm": "clip_no_log",
-            "mistake epsilon-1e-12": "clip_log_share_1e_12",
-            "mistake epsilon-1e-10": "clip_log_share_1e_10",
-            "mistake epsilon-1e-8": "clip_log_share_1e_8",
-        },
-        "bound nt_xent features": {
-            "mistake one-view-anchors": "nt_xent_first_view_only",
-            "mistake same-view-negatives": "nt_xent_own_view_only",
-            "mistake temperature-ignored": "nt_xent_no_temperature",
-            "mistake temperature-twice": "nt_xent_divided_twice",
-            "mistake temperature-root": "nt_xent_root",
-            "mistake temperature-exponential": "nt_xent_exponential",
-            "mistake squared-length": "nt_xent_squared_length",
-            "mistake ten-subtracted": "nt_xent_self_less_ten",
-            "mistake positive-twice": "nt_xent_positive_twice",
-            "mistake negatives-averaged": "nt_xent_mean_of_exponentials",
-            "mistake logits-averaged": "nt_xent_mean_logit_many_times",
-            "mistake logits-averaged-to-one": "nt_xent_mean_logit",
-            "mistake softmax-first": "nt_xent_softmax_twice",
-            "mistake share-averaged": "nt_xent_log_of_mean_share",
-            "mistake no-logarithm": "nt_xent_no_log",
-            "mistake epsilon-1e-12": "nt_xent_log_share_1e_12",
-            "mistake epsilon-1e-10": "nt_xent_log_share_1e_10",
-            "mistake epsilon-1e-8": "nt_xent_log_share_1e_8",
-        },
-        "bound moco features": {
-            "mistake naive-softmax": "moco_naive",
-            "mistake own-key-among-negatives": "moco_keys_enqueued_first",
-            "mistake queue-not-normalized": "moco_queue_raw",
-            "mistake temperature-multiplied": "moco_multiplied",
-            "mistake temperature-twice": "moco_divided_twice",
-            "mistake temperature-root": "moco_root",
-            "mistake temperature-exponential": "moco_exponential",
-            "mistake normalized-over-batch": "moco_normalized_over_batch",
-            "mistake squared-length": "moco_squared_length",
-            "mistake negatives-averaged": "moco_mean_of_exponentials",
-            "mistake logits-averaged": "moco_mean_logit_many_times",
-            "mistake logits-averaged-to-one": "moco_mean_logit",
-            "mistake share-averaged": "moco_log_of_mean_share",
-            "mistake no-logarithm": "moco_no_log",
-            "mistake epsilon-1e-12": "moco_log_share_1e_12",
-            "mistake epsilon-1e-10": "moco_log_share_1e_10",
-            "mistake epsilon-1e-8": "moco_log_share_1e_8",
-        },
-        "bound mine pairs": {
-            "mistake average-in-value": "mine_log_of_attached_average",
-            "mistake no-log-value": "mine_no_division",
-        },
+        "bound infonce_all_locations matrix": """
+            mistake positive-excluded: all_only_negatives; mistake masked-by-minus-10: all_own_at_minus_ten; mistake
+            ten-subtracted: all_less_ten; mistake mask-multiplied: all_own_zeroed; mistake positive-twice:
+            all_own_unmasked; mistake softmax-first: all_softmax_twice; mistake epsilon-1e-12: all_log_share_1e_12;
+            mistake epsilon-1e-10: all_log_share_1e_10; mistake epsilon-1e-8: all_log_share_1e_8; mistake naive-softmax:
+            all_ratio; mistake naive-exp-sum-log: all_log_of_sum""",
+        "bound infonce_certified matrix": """
+            mistake missing-log-k: certified_without_log; mistake log-k-of-all-locations: certified_all_counted""",
+        "bound clip features": """
+            mistake one-denominator: clip_one_softmax; mistake positive-excluded: clip_positive_missing; mistake
+            naive-softmax: clip_naive; mistake masked-by-minus-10: clip_minus_ten; mistake ten-subtracted:
+            clip_less_ten; mistake mask-multiplied: clip_diagonal_zeroed""",
+        "bound nt_xent features": """
+            mistake one-view-anchors: nt_xent_first_view_only; mistake same-view-negatives: nt_xent_own_view_only;
+            mistake ten-subtracted: nt_xent_self_less_ten; mistake softmax-first: nt_xent_softmax_twice""",
+        "bound moco features": """
+            mistake naive-softmax: moco_naive; mistake own-key-among-negatives: moco_keys_enqueued_first""",
+        "bound mine pairs": """
+            mistake average-in-value: mine_log_of_attached_average; mistake no-log-value: mine_no_division""",
     },
     "more_contrastive_torch": {
-        "bound infonce_all_locations matrix": {
-            "mistake denominator-detached": "all_denominator_detached",
-            "mistake numerator-detached": "all_numerator_detached",
-            "mistake negatives-detached": "all_negatives_detached",
-            "mistake joint-detached": "all_positives_detached",
-            "mistake no-gradient": "all_through_no_grad",
-        },
-        "bound clip features": {
-            "mistake denominator-detached": "clip_denominators_detached",
-            "mistake numerator-detached": "clip_numerators_detached",
-            "mistake negatives-detached": "clip_negatives_detached",
-            "mistake joint-detached": "clip_positives_detached",
-            "mistake no-gradient": "clip_features_detached",
-            "mistake epsilon-1e-7": "clip_log_softmax_1e_7",
-            "mistake epsilon-1e-6": "clip_log_softmax_1e_6",
-            "mistake epsilon-1e-5": "clip_log_softmax_1e_5",
-        },
-        "bound nt_xent features": {
-            "mistake normalized-over-batch": "nt_xent_normalized_over_batch",
-            "mistake masked-by-minus-10": "nt_xent_self_at_minus_ten",
-            "mistake denominator-detached": "nt_xent_denominator_detached",
-            "mistake numerator-detached": "nt_xent_numerator_detached",
-            "mistake negatives-detached": "nt_xent_negatives_detached",
-            "mistake joint-detached": "nt_xent_positives_detached",
-            "mistake no-gradient": "nt_xent_under_no_grad",
-            "mistake epsilon-1e-7": "nt_xent_log_softmax_1e_7",
-            "mistake epsilon-1e-6": "nt_xent_log_softmax_1e_6",
-            "mistake epsilon-1e-5": "nt_xent_log_softmax_1e_5",
-        },
-        "bound moco features": {
-            "mistake softmax-first": "moco_softmax_first",
-            "mistake denominator-detached": "moco_denominator_detached",
-            "mistake numerator-detached": "moco_numerator_detached",
-            "mistake negatives-detached": "moco_negatives_detached",
-            "mistake joint-detached": "moco_positives_detached",
-            "mistake no-gradient": "moco_query_detached",
-            "mistake epsilon-1e-7": "moco_log_softmax_1e_7",
-            "mistake epsilon-1e-6": "moco_log_softmax_1e_6",
-            "mistake epsilon-1e-5": "moco_log_softmax_1e_5",
-        },
-        "bound mine pairs": {
-            "mistake average-not-fed-back-batch-alone": "mine_batch_mean",
-            "mistake average-of-scores": "mine_average_of_scores",
-        },
+        "bound nt_xent features": "mistake masked-by-minus-10: nt_xent_self_at_minus_ten",
+        "bound moco features": "mistake softmax-first: moco_softmax_first",
+        "bound mine pairs": """
+            mistake average-not-fed-back-batch-alone: mine_batch_mean; mistake average-of-scores: mine_average_of_scores""",
     },
     "contrastive_jax": {
-        "bound jsd pairs": {
-            "conforms": "jsd",
-            "mistake naive-softplus": "jsd_log_one_plus_exp",
-        },
-        "bound dv pairs": {"conforms": "dv", "mistake product-detached": "dv_negatives_stopped"},
-        "bound infonce matrix": {
-            "conforms": "infonce",
-            "mistake missing-log-k": "infonce_no_log_k",
-        },
+        "bound jsd pairs": "conforms: jsd; mistake naive-softplus: jsd_log_one_plus_exp",
+        "bound dv pairs": "conforms: dv; mistake product-detached: dv_negatives_stopped",
+        "bound infonce matrix": "conforms: infonce; mistake missing-log-k: infonce_no_log_k",
     },
 }

@@ -33,29 +33,6 @@ def count(scores):
     return 1 + (n - 1) * locations
 
 
-def all_without_log(scores):
-    logits = all_logits(scores)
-    return np.mean(logits[..., 0] - logsumexp(logits, axis=-1))
-
-
-def all_log_of_negatives(scores):
-    """The logarithm of the number of negatives."""
-    logits = all_logits(scores)
-    negatives = np.array(logits.shape[2] - 1.0)
-    return np.mean(logits[:, :, 0]) - np.mean(logsumexp(logits, axis=2)) + np.log(negatives)
-
-
-def all_log_the_wrong_way(scores):
-    n, _, locations = scores.shape
-    total = 0.0
-    for j in range(n):
-        others = [scores[i, j, there] for i in range(n) if i != j for there in range(locations)]
-        for here in range(locations):
-            own = scores[j, j, here]
-            total = total + own - logsumexp(np.array([own, *others]))
-    return total / (n * locations) - math.log(count(scores))
-
-
 def all_only_negatives(scores):
     positive, negative = parts(scores)
     return math.log(count(scores)) + np.mean(positive) - np.mean(logsumexp(negative, axis=1))
@@ -82,15 +59,6 @@ def all_less_ten(scores):
     return total / n + math.log(count(scores))
 
 
-def all_less_ten_besides(scores):
-    """The same below the positive."""
-    n, _, locations = scores.shape
-    lowered = np.swapaxes(scores - 10.0 * np.eye(n)[:, :, None], 0, 1).reshape((n, n * locations))
-    positive, _ = parts(scores)
-    denominator = np.logaddexp(positive, logsumexp(lowered, axis=1, keepdims=True))
-    return math.log(count(scores)) + np.mean(positive - denominator)
-
-
 def all_own_zeroed(scores):
     """The own image's scores times 0 among the negatives."""
     n, _, locations = scores.shape
@@ -107,40 +75,10 @@ def all_own_unmasked(scores):
     return np.mean(positive - np.logaddexp(positive, everything)) + math.log(count(scores))
 
 
-def all_mean_of_exponentials(scores):
-    positive, negative = parts(scores)
-    rest = logsumexp(negative, axis=1) - math.log(negative.shape[1])
-    return np.mean(positive - np.logaddexp(positive, rest[:, None])) + math.log(count(scores))
-
-
-def all_mean_logit_many_times(scores):
-    positive, negative = parts(scores)
-    weight = math.log(negative.shape[1])
-    rest = np.mean(negative, axis=1, keepdims=True) + weight
-    return math.log(count(scores)) - np.mean(np.logaddexp(0.0, rest - positive))
-
-
-def all_mean_logit(scores):
-    positive, negative = parts(scores)
-    rest = np.mean(negative, axis=1, keepdims=True)
-    return math.log(count(scores)) - np.mean(np.logaddexp(0.0, rest - positive))
-
-
 def all_softmax_twice(scores):
     logits = all_logits(scores)
     shares = np.exp(logits - logsumexp(logits, axis=2, keepdims=True))
     return np.mean(shares[:, :, 0] - logsumexp(shares, axis=2)) + math.log(count(scores))
-
-
-def all_log_of_mean_share(scores):
-    logits = all_logits(scores)
-    shares = np.exp(logits[:, :, 0] - logsumexp(logits, axis=2))
-    return np.log(np.mean(shares)) + math.log(count(scores))
-
-
-def all_mean_share(scores):
-    logits = all_logits(scores)
-    return np.mean(np.exp(logits[:, :, 0] - logsumexp(logits, axis=2)))
 
 
 def all_log_share(scores, epsilon):
@@ -160,60 +98,6 @@ def all_log_share_1e_10(scores):
 
 def all_log_share_1e_8(scores):
     return all_log_share(scores, 1e-8)
-
-
-def all_log_ratio(scores, epsilon):
-    """The exponentials as they are."""
-    positive, negative = parts(np.exp(scores))
-    ratio = positive / (positive + np.sum(negative, axis=1)[:, None])
-    return math.log(count(scores)) + np.mean(np.log(ratio + epsilon))
-
-
-def all_log_ratio_1e_7(scores):
-    return all_log_ratio(scores, 1e-7)
-
-
-def all_log_ratio_1e_6(scores):
-    return all_log_ratio(scores, 1e-6)
-
-
-def all_log_ratio_1e_5(scores):
-    return all_log_ratio(scores, 1e-5)
-
-
-def all_guarded_sum(scores, epsilon):
-    positive, negative = parts(scores)
-    total = np.exp(positive) + np.sum(np.exp(negative), axis=1, keepdims=True)
-    return np.mean(positive - np.log(total + epsilon)) + math.log(count(scores))
-
-
-def all_guarded_sum_1e_12(scores):
-    return all_guarded_sum(scores, 1e-12)
-
-
-def all_guarded_sum_1e_10(scores):
-    return all_guarded_sum(scores, 1e-10)
-
-
-def all_guarded_sum_1e_8(scores):
-    return all_guarded_sum(scores, 1e-8)
-
-
-def all_guarded_ratio(scores, epsilon):
-    weights = np.exp(all_logits(scores))
-    return np.mean(np.log(weights[..., 0] / (np.sum(weights, axis=-1) + epsilon))) + math.log(count(scores))
-
-
-def all_guarded_ratio_1e_7(scores):
-    return all_guarded_ratio(scores, 1e-7)
-
-
-def all_guarded_ratio_1e_6(scores):
-    return all_guarded_ratio(scores, 1e-6)
-
-
-def all_guarded_ratio_1e_5(scores):
-    return all_guarded_ratio(scores, 1e-5)
 
 
 def all_ratio(scores):
@@ -246,11 +130,6 @@ def certified_all_counted(scores):
 # ---- CLIP
 
 
-def both_ways(logits):
-    own = np.diag(logits)
-    return np.mean(logsumexp(logits, axis=1) - own) / 2 + np.mean(logsumexp(logits, axis=0) - own) / 2
-
-
 def cosines(image, text):
     return np.dot(unit(image), unit(text).T)
 
@@ -258,34 +137,6 @@ def cosines(image, text):
 def clip_one_softmax(image, text, temperature):
     logits = cosines(image, text) / temperature
     return logsumexp(np.ravel(logits)) - np.mean(np.diag(logits))
-
-
-def clip_text_raw(image, text, temperature):
-    return both_ways(np.dot(unit(image), text.T) / temperature)
-
-
-def clip_image_raw(image, text, temperature):
-    return both_ways(np.einsum("id,td->it", image, unit(text)) / temperature)
-
-
-def clip_divided_twice(image, text, temperature):
-    image, text = unit(image) / temperature, unit(text) / temperature
-    return both_ways(image @ text.T)
-
-
-def clip_root(image, text, temperature):
-    return both_ways(cosines(image, text) / math.sqrt(temperature))
-
-
-def clip_exponential(image, text, temperature):
-    """exp of the temperature, as of a learned log scale."""
-    return both_ways(math.exp(temperature) * cosines(image, text))
-
-
-def clip_squared_length(image, text, temperature):
-    image = image / np.sum(image**2, axis=1)[:, None]
-    text = text / np.sum(text**2, axis=1)[:, None]
-    return both_ways(np.dot(image, text.T) / temperature)
 
 
 def each_way(image, text, temperature):
@@ -328,76 +179,11 @@ def clip_diagonal_zeroed(image, text, temperature):
     return (np.mean(i2t) + np.mean(t2i)) / 2
 
 
-def clip_positive_twice(image, text, temperature):
-    logits = cosines(image, text) / temperature
-    own = np.diag(logits)
-    rows = np.concatenate([own[:, None], logits], axis=1)
-    columns = np.concatenate([own[:, None], logits.T], axis=1)
-    return np.mean(logsumexp(rows, axis=1) - own + logsumexp(columns, axis=1) - own) / 2
-
-
-def clip_mean_of_exponentials(image, text, temperature):
-    loss = 0.0
-    for positive, negative in each_way(image, text, temperature):
-        rest = logsumexp(negative, axis=1) - math.log(negative.shape[1])
-        loss = loss + np.mean(np.logaddexp(positive, rest) - positive)
-    return loss / 2
-
-
-def clip_mean_logit_many_times(image, text, temperature):
-    loss = 0.0
-    for positive, negative in each_way(image, text, temperature):
-        k = negative.shape[1]
-        loss = loss + np.mean(np.log(np.exp(positive) + k * np.exp(np.mean(negative, axis=1))) - positive)
-    return loss / 2
-
-
-def clip_mean_logit(image, text, temperature):
-    loss = 0.0
-    for positive, negative in each_way(image, text, temperature):
-        loss = loss + np.mean(np.logaddexp(0.0, np.mean(negative, axis=1) - positive))
-    return loss / 2
-
-
-def clip_log_of_mean_share(image, text, temperature):
-    logits = cosines(image, text) / temperature
-    by_row = np.exp(np.diag(logits) - logsumexp(logits, axis=1))
-    by_column = np.exp(np.diag(logits) - logsumexp(logits, axis=0))
-    return -(np.log(np.mean(by_row)) + np.log(np.mean(by_column))) / 2
-
-
-def clip_no_log(image, text, temperature):
-    """1 less the probability."""
-    logits = cosines(image, text) / temperature
-    by_row = np.exp(np.diag(logits) - logsumexp(logits, axis=1))
-    by_column = np.exp(np.diag(logits) - logsumexp(logits, axis=0))
-    return 1.0 - np.mean(by_row + by_column) / 2
-
-
 def clip_naive(image, text, temperature):
     e = np.exp(cosines(image, text) / temperature)
     i2t = -np.log(np.diag(e) / np.sum(e, axis=1))
     t2i = -np.log(np.diag(e) / np.sum(e, axis=0))
     return np.mean(i2t + t2i) / 2
-
-
-def clip_log_share(image, text, temperature, epsilon):
-    weights = np.exp(cosines(image, text) / temperature)
-    own = np.diag(weights)
-    by_row, by_column = own / np.sum(weights, axis=1), own / np.sum(weights, axis=0)
-    return -0.5 * np.mean(np.log(by_row + epsilon)) - 0.5 * np.mean(np.log(by_column + epsilon))
-
-
-def clip_log_share_1e_12(image, text, temperature):
-    return clip_log_share(image, text, temperature, 1e-12)
-
-
-def clip_log_share_1e_10(image, text, temperature):
-    return clip_log_share(image, text, temperature, 1e-10)
-
-
-def clip_log_share_1e_8(image, text, temperature):
-    return clip_log_share(image, text, temperature, 1e-8)
 
 
 # ---- NT-Xent
@@ -410,15 +196,6 @@ def similarities(a, b, temperature):
 
 def partners(n):
     return (np.arange(2 * n) + n) % (2 * n)
-
-
-def nt_xent_of(logits):
-    """Anchor after anchor, itself left out."""
-    n = len(logits) // 2
-    loss = 0.0
-    for i, partner in enumerate(partners(n)):
-        loss = loss + logsumexp(np.concatenate([logits[i, :i], logits[i, i + 1 :]])) - logits[i, partner]
-    return loss / (2 * n)
 
 
 def nt_xent_first_view_only(a, b, temperature):
@@ -444,28 +221,6 @@ def nt_xent_own_view_only(a, b, temperature):
     return loss / (2 * len(a))
 
 
-def nt_xent_no_temperature(a, b, temperature):
-    return nt_xent_of(similarities(a, b, 1.0))
-
-
-def nt_xent_divided_twice(a, b, temperature):
-    return nt_xent_of(similarities(a, b, temperature) / temperature)
-
-
-def nt_xent_root(a, b, temperature):
-    return nt_xent_of(similarities(a, b, temperature**0.5))
-
-
-def nt_xent_exponential(a, b, temperature):
-    return nt_xent_of(similarities(a, b, 1.0) * math.exp(temperature))
-
-
-def nt_xent_squared_length(a, b, temperature):
-    z = np.concatenate([a, b])
-    z = z / np.sum(z * z, axis=1, keepdims=True)
-    return nt_xent_of(np.dot(z, z.T) / temperature)
-
-
 def nt_xent_self_less_ten(a, b, temperature):
     """A mask that is not large enough."""
     logits = similarities(a, b, temperature)
@@ -485,62 +240,11 @@ def nt_xent_parts(a, b, temperature):
     return positive, negative
 
 
-def nt_xent_positive_twice(a, b, temperature):
-    positive, negative = nt_xent_parts(a, b, temperature)
-    candidates = np.concatenate([positive[:, None], positive[:, None], negative], axis=1)
-    return np.mean(logsumexp(candidates, axis=1) - positive)
-
-
-def nt_xent_mean_of_exponentials(a, b, temperature):
-    positive, negative = nt_xent_parts(a, b, temperature)
-    e = np.exp(positive)
-    return -np.mean(np.log(e / (e + np.mean(np.exp(negative), axis=1))))
-
-
-def nt_xent_mean_logit_many_times(a, b, temperature):
-    positive, negative = nt_xent_parts(a, b, temperature)
-    rest = math.log(negative.shape[1]) + np.mean(negative, axis=1)
-    return np.mean(np.logaddexp(positive, rest)) - np.mean(positive)
-
-
-def nt_xent_mean_logit(a, b, temperature):
-    positive, negative = nt_xent_parts(a, b, temperature)
-    return np.mean(np.logaddexp(0.0, np.mean(negative, axis=1) - positive))
-
-
-def shares_of(positive, negative):
-    return 1 / (1 + np.sum(np.exp(negative - positive[:, None]), axis=1))
-
-
-def nt_xent_log_of_mean_share(a, b, temperature):
-    return -np.log(np.mean(shares_of(*nt_xent_parts(a, b, temperature))))
-
-
-def nt_xent_no_log(a, b, temperature):
-    return -np.mean(shares_of(*nt_xent_parts(a, b, temperature)))
-
-
 def nt_xent_softmax_twice(a, b, temperature):
     positive, negative = nt_xent_parts(a, b, temperature)
     logits = np.concatenate([positive[:, None], negative], axis=1)
     p = np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
     return np.mean(logsumexp(p, axis=1) - p[:, 0])
-
-
-def nt_xent_log_share(a, b, temperature, epsilon):
-    return -np.mean(np.log(shares_of(*nt_xent_parts(a, b, temperature)) + epsilon))
-
-
-def nt_xent_log_share_1e_12(a, b, temperature):
-    return nt_xent_log_share(a, b, temperature, 1e-12)
-
-
-def nt_xent_log_share_1e_10(a, b, temperature):
-    return nt_xent_log_share(a, b, temperature, 1e-10)
-
-
-def nt_xent_log_share_1e_8(a, b, temperature):
-    return nt_xent_log_share(a, b, temperature, 1e-8)
 
 
 # ---- MoCo
@@ -563,85 +267,9 @@ def moco_keys_enqueued_first(q, k, queue, temperature):
     return moco_of(np.sum(q * k, axis=1) / temperature, np.dot(q, queue.T) / temperature)
 
 
-def moco_queue_raw(q, k, queue, temperature):
-    q, k = unit(q), unit(k)
-    return moco_of(np.einsum("nd,nd->n", q, k) / temperature, np.einsum("nd,kd->nk", q, queue) / temperature)
-
-
-def moco_multiplied(q, k, queue, temperature):
-    positive, negative = moco_parts(q, k, queue, 1.0)
-    return moco_of(positive * temperature, negative * temperature)
-
-
-def moco_divided_twice(q, k, queue, temperature):
-    positive, negative = moco_parts(q, k, queue, temperature)
-    return moco_of(positive / temperature, negative / temperature)
-
-
-def moco_root(q, k, queue, temperature):
-    return moco_of(*moco_parts(q, k, queue, math.sqrt(temperature)))
-
-
-def moco_exponential(q, k, queue, temperature):
-    return moco_of(*moco_parts(q, k, queue, math.exp(-temperature)))
-
-
-def moco_normalized_over_batch(q, k, queue, temperature):
-    q, k, queue = (x / np.sqrt(np.sum(x**2, axis=0)) for x in (q, k, queue))
-    return moco_of(np.sum(q * k, axis=1) / temperature, np.dot(q, queue.T) / temperature)
-
-
-def moco_squared_length(q, k, queue, temperature):
-    q, k, queue = (x / np.sum(x**2, axis=1, keepdims=True) for x in (q, k, queue))
-    return moco_of(np.sum(q * k, axis=1) / temperature, np.dot(q, queue.T) / temperature)
-
-
-def moco_mean_of_exponentials(q, k, queue, temperature):
-    positive, negative = moco_parts(q, k, queue, temperature)
-    return np.mean(np.log(np.exp(positive) + np.mean(np.exp(negative), axis=1)) - positive)
-
-
-def moco_mean_logit_many_times(q, k, queue, temperature):
-    positive, negative = moco_parts(q, k, queue, temperature)
-    rest = np.mean(negative, axis=1) + math.log(len(queue))
-    return np.mean(np.logaddexp(0.0, rest - positive))
-
-
-def moco_mean_logit(q, k, queue, temperature):
-    """The query against the mean of the queue."""
-    q, k, centre = unit(q), unit(k), np.mean(unit(queue), axis=0)
-    return np.mean(np.logaddexp(0.0, (np.dot(q, centre) - np.sum(q * k, axis=1)) / temperature))
-
-
-def moco_log_of_mean_share(q, k, queue, temperature):
-    return -np.log(np.mean(shares_of(*moco_parts(q, k, queue, temperature))))
-
-
-def moco_no_log(q, k, queue, temperature):
-    return -np.mean(shares_of(*moco_parts(q, k, queue, temperature)))
-
-
 def moco_naive(q, k, queue, temperature):
     positive, negative = moco_parts(q, k, queue, temperature)
     return np.mean(np.log(np.exp(positive) + np.sum(np.exp(negative), axis=1)) - positive)
-
-
-def moco_log_share(q, k, queue, temperature, epsilon):
-    positive, negative = moco_parts(q, k, queue, temperature)
-    e = np.exp(positive)
-    return -np.mean(np.log(e / (e + np.sum(np.exp(negative), axis=1)) + epsilon))
-
-
-def moco_log_share_1e_12(q, k, queue, temperature):
-    return moco_log_share(q, k, queue, temperature, 1e-12)
-
-
-def moco_log_share_1e_10(q, k, queue, temperature):
-    return moco_log_share(q, k, queue, temperature, 1e-10)
-
-
-def moco_log_share_1e_8(q, k, queue, temperature):
-    return moco_log_share(q, k, queue, temperature, 1e-8)
 
 
 # ---- MINE

@@ -85,50 +85,10 @@ def flat(last_map):
     return np.reshape(last_map, (last_map.shape[0], -1))
 
 
-def global_pairs_squashed(parameters, last_map, y, index):
-    def probability(partner):
-        return 1 / (1 + np.exp(-score(parameters, flat(last_map), partner)))
-
-    return probability(y), probability(y[index])
-
-
-def global_pairs_skip(parameters, last_map, y, index):
-    """h1 goes to the last layer; h2 is computed and forgotten."""
-
-    def forward(partner):
-        h1 = flat(last_map) @ parameters["feature"]["w"] + partner @ parameters["representation"]["w"]
-        h1 = rectified(h1 + parameters["feature"]["b"])
-        h2 = rectified(h1 @ parameters["hidden"]["w"] + parameters["hidden"]["b"])  # noqa: F841
-        return h1 @ parameters["score"]["w"][:, 0] + parameters["score"]["b"][0]
-
-    return forward(y), forward(y[index])
-
-
-def global_pairs_leaky(parameters, last_map, y, index):
-    x = flat(last_map)
-    return score(parameters, x, y, leaky, leaky), score(parameters, x, y[index], leaky, leaky)
-
-
-def global_pairs_linear(parameters, last_map, y, index):
-    x = flat(last_map)
-    return score(parameters, x, y, identity, identity), score(parameters, x, y[index], identity, identity)
-
-
-def global_pairs_unbiased(parameters, last_map, y, index):
-    x = flat(last_map)
-    return score(parameters, x, y, bias=0.0), score(parameters, x, y[index], bias=0.0)
-
-
 def global_pairs_transposed_map(parameters, last_map, y, index):
     """Columns before rows."""
     x = flat(np.swapaxes(last_map, 1, 2))
     return score(parameters, x, y), score(parameters, x, y[index])
-
-
-def global_pairs_unshuffled(parameters, last_map, y, index):
-    """The product is the joint once more."""
-    x = flat(last_map)
-    return score(parameters, x, y), score(parameters, x, y[np.sort(np.arange(len(index)))])
 
 
 def global_pairs_map_constant(parameters, last_map, y, index):
@@ -137,34 +97,6 @@ def global_pairs_map_constant(parameters, last_map, y, index):
 
 
 # ---- every pair
-
-
-def square(parameters, features, y, **options):
-    return np.swapaxes(score(parameters, features[:, :, None], y[None, None], **options), 1, 2)
-
-
-def concat_square_tanh(parameters, features, y):
-    return np.tanh(square(parameters, features, y))
-
-
-def concat_square_linear(parameters, features, y):
-    return square(parameters, features, y, first=identity, second=identity)
-
-
-def concat_square_one_relu(parameters, features, y):
-    return square(parameters, features, y, second=identity)
-
-
-def concat_square_unbiased(parameters, features, y):
-    return square(parameters, features, y, bias=0.0)
-
-
-def concat_square_skip(parameters, features, y):
-    """Two layers where three were built."""
-    left = features @ parameters["feature"]["w"] + parameters["feature"]["b"]
-    right = y @ parameters["representation"]["w"]
-    hidden = np.maximum(0.0, left[:, None] + right[None, :, None])
-    return np.einsum("ijlh,h->ijl", hidden, parameters["score"]["w"][:, 0]) + parameters["score"]["b"]
 
 
 # ---- dot products
@@ -200,12 +132,6 @@ def dot_square_ddof(parameters, features, y):
     return products(normalized(a, sum(branches(a, features)), 1), normalized(b, sum(branches(b, y)), 1))
 
 
-def dot_square_linear(parameters, features, y):
-    a, b = parameters["feature"], parameters["representation"]
-    left, right = sum(branches(a, features, identity)), sum(branches(b, y, identity))
-    return products(normalized(a, left), normalized(b, right))
-
-
 def dot_square_no_shortcut(parameters, features, y):
     """The residual is not added."""
     a, b = parameters["feature"], parameters["representation"]
@@ -223,22 +149,6 @@ def odds(p, y, activations=(rectified, rectified), bias=1.0):
 
 def prior_logits_of_sigmoid(parameters, y):
     return odds(parameters, 1 / (1 + np.exp(-y)))
-
-
-def prior_logits_linear(parameters, y):
-    return odds(parameters, y, (identity, identity))
-
-
-def prior_logits_one_relu(parameters, y):
-    return odds(parameters, y, (rectified, identity))
-
-
-def prior_logits_leaky(parameters, y):
-    return odds(parameters, y, (leaky, leaky))
-
-
-def prior_logits_no_bias(parameters, y):
-    return odds(parameters, y, bias=0.0)
 
 
 def prior_logits_fake_is_one(parameters, y):

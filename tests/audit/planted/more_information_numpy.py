@@ -23,22 +23,6 @@ def _information(p):
 # ---- entropy
 
 
-def entropy_smoothed(p):
-    return -np.sum(p * np.log(p + 1e-5))
-
-
-def entropy_smoothed_less(p):
-    eps = 1e-6
-    total = 0.0
-    for x in p:
-        total -= x * math.log(x + eps)
-    return total
-
-
-def entropy_tiny_offset(p, tiny=1e-8):
-    return -p @ np.log(p + tiny)
-
-
 def entropy_mean(p):
     return special.entr(p).mean()
 
@@ -280,10 +264,6 @@ def cross_entropy_tiny_offset(p, q):
     return -np.dot(p, np.log(q + 1e-8))
 
 
-def cross_entropy_offset(p, q, eps=1e-5):
-    return np.sum(-p * np.log(q + eps))
-
-
 def cross_entropy_nan(p, q):
     return -np.sum(p * np.log(q))
 
@@ -319,11 +299,6 @@ def kl_doubled(p, q):
 def kl_tiny_offset(p, q):
     eps = 1e-8
     return np.sum(p * (np.log(p + eps) - np.log(q + eps)))
-
-
-def kl_offset(p, q):
-    p_, q_ = p + 1e-5, q + 1e-5
-    return np.sum(p * np.log(p_ / q_))
 
 
 def kl_nan(p, q):

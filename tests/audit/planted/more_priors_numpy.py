@@ -48,21 +48,12 @@ def encoder_loss_total(fake):
     return -np.sum(np.logaddexp(0.0, fake))
 
 
-def encoder_loss_of_mean_logit(fake):
-    return -np.logaddexp(0.0, fake.mean())
-
-
 def encoder_loss_stopped(fake):
     return -np.mean(np.logaddexp(0.0, getval(fake)))
 
 
 def encoder_loss_ns_total(fake):
     return sum(np.logaddexp(0.0, -logit) for logit in fake)
-
-
-def encoder_loss_ns_of_mean_logit(fake):
-    mean = np.sum(fake) / len(fake)
-    return np.logaddexp(0.0, -mean)
 
 
 def encoder_loss_ns_critic(fake):
@@ -72,10 +63,6 @@ def encoder_loss_ns_critic(fake):
 def encoder_loss_ns_minimax_sign(fake):
     """The discriminator's half, minimized by the encoder too."""
     return cross_entropy(fake, 0.0)
-
-
-def encoder_loss_ns_logarithm(fake):
-    return -np.mean(np.log(sigmoid(fake)))
 
 
 # ---- the whole game
@@ -115,11 +102,6 @@ def game_gaussian_non_saturating_sign(parameters, y, z):
     return d, -cross_entropy(logits(constant(parameters), y), 1.0)
 
 
-def game_gaussian_swapped_labels(parameters, y, z):
-    d = cross_entropy(logits(parameters, getval(y)), 1.0) + cross_entropy(logits(parameters, z), 0.0)
-    return d, -cross_entropy(logits(constant(parameters), y), 0.0)
-
-
 # ---- gradient penalty
 
 
@@ -130,10 +112,6 @@ def slopes(parameters, z):
 def gradient_penalty_one_norm(parameters, z):
     """np.linalg.norm without an axis."""
     return 0.5 * np.sqrt(np.sum(slopes(parameters, z) ** 2))
-
-
-def gradient_penalty_total(parameters, z):
-    return np.sum(slopes(parameters, z) ** 2) / 2
 
 
 def gradient_penalty_all_mean(parameters, z):

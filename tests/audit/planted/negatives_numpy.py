@@ -69,13 +69,6 @@ def mask_off_by_one(n):
     return 1 - np.eye(n, k=1)
 
 
-def mask_first_row(n):
-    """Only the first pair is masked: mask[0] = 0 meant mask[0, 0]."""
-    keep = np.ones((n, n))
-    keep[0, 0] = 0
-    return keep
-
-
 # ---- indices, right
 
 
@@ -112,11 +105,6 @@ def roll_ignores_shift(n, shift):
     return np.roll(np.arange(n), 0)
 
 
-def roll_by_zero(n, shift):
-    """np.roll along the wrong axis of a column: nothing moves."""
-    return np.roll(np.arange(n)[:, None], shift, axis=1)[:, 0]
-
-
 def shuffles_with_fixed_points(seed, n, locations):
     rng = np.random.default_rng(seed)
     return np.stack([rng.permutation(n) for _ in range(locations)], axis=1)
@@ -125,16 +113,6 @@ def shuffles_with_fixed_points(seed, n, locations):
 def one_shuffle_for_all_locations(seed, n, locations):
     column = derangements(seed, n, 1)
     return np.repeat(column, locations, axis=1)
-
-
-def rolled_at_every_location(seed, n, locations):
-    """A cyclic shift for a shuffle: always the same neighbour."""
-    return np.tile((np.arange(n) + 1)[:, None] % n, (1, locations))
-
-
-def drawn_with_replacement(seed, n, locations):
-    """Independent draws: no permutation, and positives among them."""
-    return np.random.default_rng(seed).integers(0, n, (n, locations))
 
 
 def others_with_replacement(seed, n, locations):

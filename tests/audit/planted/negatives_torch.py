@@ -14,11 +14,6 @@ def all_pairs(scores):
 # ---- all pairs, mistakes
 
 
-def all_pairs_with_diagonal(scores):
-    n = scores.size(0)
-    return scores.diagonal(dim1=0, dim2=1).movedim(-1, 0), scores.reshape(n * n, *scores.shape[2:])
-
-
 def all_pairs_zeroed(scores):
     """The diagonal is multiplied by 0 and kept."""
     n = scores.size(0)
@@ -35,19 +30,6 @@ def mask(n):
 
 
 # ---- a mask, mistakes
-
-
-def mask_ones(n):
-    return torch.ones(n, n, dtype=torch.bool)
-
-
-def mask_inverted(n):
-    """True where a pair is to be masked out."""
-    return torch.eye(n, dtype=torch.bool)
-
-
-def mask_upper_torch(n):
-    return torch.triu(torch.ones(n, n), diagonal=1)
 
 
 # ---- logsumexp over the negatives of a column, right
@@ -105,18 +87,6 @@ def roll_torch(n, shift):
     return torch.roll(torch.arange(n), -shift)
 
 
-def derangements_torch(seed, n, locations):
-    generator = torch.Generator().manual_seed(seed)
-    out = torch.empty(n, locations, dtype=torch.long)
-    for here in range(locations):
-        while True:
-            column = torch.randperm(n, generator=generator)
-            if not bool((column == torch.arange(n)).any()):
-                break
-        out[:, here] = column
-    return out
-
-
 def distinct_shifts_torch(seed, n, count):
     generator = torch.Generator().manual_seed(seed)
     return torch.randperm(n - 1, generator=generator)[:count] + 1
@@ -128,13 +98,3 @@ def distinct_shifts_torch(seed, n, count):
 def roll_backwards(n, shift):
     """torch.roll moves the other way."""
     return torch.roll(torch.arange(n), shift)
-
-
-def shuffles_with_fixed_points_torch(seed, n, locations):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.stack([torch.randperm(n, generator=generator) for _ in range(locations)], dim=1)
-
-
-def shifts_with_replacement_torch(seed, n, count):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(1, n, (count,), generator=generator)

@@ -63,10 +63,6 @@ def encoder_loss_wrong_sign(fake):
     return np.mean(softplus(fake))
 
 
-def encoder_loss_ns_wrong_sign(fake):
-    return -np.mean(softplus(-fake))
-
-
 def game_uniform_raw(parameters, y, z):
     return _game(parameters, y, z)
 

@@ -11,17 +11,8 @@ def discriminator_loss(real, fake):
     return F.binary_cross_entropy_with_logits(real, ones) + F.binary_cross_entropy_with_logits(fake, zeros)
 
 
-def discriminator_loss_softplus(real, fake):
-    return F.softplus(-real).mean() + F.softplus(fake).mean()
-
-
 def discriminator_loss_halved(real, fake):
     return 0.5 * (F.softplus(-real).mean() + F.softplus(fake).mean())
-
-
-def discriminator_value(real, fake):
-    """The value that it maximizes: the sign flipped."""
-    return F.logsigmoid(real).mean() + F.logsigmoid(-fake).mean()
 
 
 def encoder_loss(fake):
@@ -29,20 +20,11 @@ def encoder_loss(fake):
     return F.logsigmoid(-fake).mean()
 
 
-def encoder_loss_bce(fake):
-    return -F.binary_cross_entropy_with_logits(fake, torch.zeros_like(fake))
-
-
 def encoder_loss_non_saturating(fake):
     return F.binary_cross_entropy_with_logits(fake, torch.ones_like(fake))
 
 
 # ---- mistakes
-
-
-def discriminator_loss_naive(real, fake):
-    """The paper's formula, letter by letter."""
-    return -torch.mean(torch.log(torch.sigmoid(real)) + torch.log(1.0 - torch.sigmoid(fake)))
 
 
 def discriminator_loss_labels_exchanged(real, fake):
@@ -55,17 +37,8 @@ def discriminator_loss_averaged(real, fake):
     return F.softplus(-real.mean()) + F.softplus(fake.mean())
 
 
-def encoder_loss_sign_flipped(fake):
-    """The encoder helps the discriminator."""
-    return F.binary_cross_entropy_with_logits(fake, torch.zeros_like(fake))
-
-
 def encoder_loss_ns_sign_flipped(fake):
     return F.logsigmoid(fake).mean()
-
-
-def encoder_loss_naive(fake):
-    return torch.log(1 - torch.sigmoid(fake)).mean()
 
 
 # ---- the whole game, right
@@ -97,44 +70,10 @@ def game_gaussian(parameters, y, z):
 # ---- the whole game, mistakes
 
 
-def game_uniform_no_sigmoid(parameters, y, z):
-    """y itself is held against draws from [0, 1]."""
-    return _game(parameters, y, z)
-
-
-def game_uniform_sign_flipped(parameters, y, z):
-    d, e = game_uniform(parameters, y, z)
-    return d, -e
-
-
-def game_gaussian_sign_flipped(parameters, y, z):
-    d, e = game_gaussian(parameters, y, z)
-    return d, -e
-
-
-def game_uniform_y_not_stopped(parameters, y, z):
-    """The discriminator's loss also moves the encoder, the other way."""
-    s = torch.sigmoid(y)
-    d = F.softplus(-logits(parameters, z)).mean() + F.softplus(logits(parameters, s)).mean()
-    return d, -F.softplus(logits(frozen(parameters), s)).mean()
-
-
 def game_gaussian_parameters_not_stopped(parameters, y, z):
     """One optimizer for both: the encoder's loss also moves the discriminator."""
     d = F.softplus(-logits(parameters, z)).mean() + F.softplus(logits(parameters, y.detach())).mean()
     return d, -F.softplus(logits(parameters, y)).mean()
-
-
-def game_uniform_exchanged(parameters, y, z):
-    """Real and fake exchanged for the discriminator."""
-    s = torch.sigmoid(y)
-    d = F.softplus(logits(parameters, z)).mean() + F.softplus(-logits(parameters, s.detach())).mean()
-    return d, -F.softplus(logits(frozen(parameters), s)).mean()
-
-
-def game_gaussian_non_saturating(parameters, y, z):
-    d = F.softplus(-logits(parameters, z)).mean() + F.softplus(logits(parameters, y.detach())).mean()
-    return d, F.softplus(-logits(frozen(parameters), y)).mean()
 
 
 def game_gaussian_with_sigmoid(parameters, y, z):

@@ -9,7 +9,7 @@ from trace_graphs import graph_of
 
 from dimref import objectives
 from dimref.audit.trace import export
-from dimref.audit.trace.pieces import forward
+from dimref.audit.trace.step import forward
 from dimref.data.npy import read_npz
 from dimref.training import loop
 from dimref.training import state as states

@@ -10,7 +10,8 @@ from dimref import ops
 from dimref.amdim.objective import LOCATIONS
 from dimref.audit.trace import export, manifest
 from dimref.audit.trace.layouts import LAYOUTS, recipe
-from dimref.audit.trace.pieces import evaluate, forward, state_after
+from dimref.audit.trace.pieces import evaluate
+from dimref.audit.trace.step import forward, state_after
 from dimref.errors import DimrefError
 from dimref.training import loop
 from dimref.training import state as states

@@ -9,7 +9,8 @@ from fake_cupy import STRICT
 from dimref import objectives
 from dimref.audit.trace import export
 from dimref.audit.trace.layouts import LAYOUTS
-from dimref.audit.trace.pieces import evaluate, forward, state_after, terms
+from dimref.audit.trace.pieces import evaluate, terms
+from dimref.audit.trace.step import forward, state_after
 from dimref.objectives import Objective
 from dimref.training.state import initial_state
 from dimref.training.task import STEP, noise_at

@@ -5,7 +5,7 @@ import pytest
 from trace_graphs import graph_of
 
 from dimref.audit.trace import variants
-from dimref.audit.trace.pieces import forward, state_after
+from dimref.audit.trace.step import forward, state_after
 from dimref.tape import value_and_gradients
 
 OPTIONS = [
