@@ -25,7 +25,7 @@ import numpy as np
 
 from dimref import negatives, ops, ranks
 from dimref.tape import stop_gradient
-from dimref.trees import Array
+from dimref.trees import Array, need_arrays
 
 LOG_4 = math.log(4)
 
@@ -116,6 +116,7 @@ def tuba(joint: Array, product: Array, joint_log_a: Array, product_log_a: Array)
     Source: arXiv 1905.06922, eq. (6).
     """
     _check_pairs("tuba", joint, product)
+    need_arrays("tuba", joint_log_a=joint_log_a, product_log_a=product_log_a)
     for argument, log_a, scores in (("joint", joint_log_a, joint), ("product", product_log_a, product)):
         if log_a.shape != scores.shape:
             raise ValueError(f"tuba: {argument}_log_a must be {scores.shape}, was {log_a.shape}")
@@ -145,6 +146,7 @@ def club(joint: Array, product: Array) -> Array:
 
 
 def _check_pairs(name: str, joint: Array, product: Array) -> None:
+    need_arrays(name, joint=joint, product=product)
     if joint.ndim not in (1, 2) or 0 in joint.shape:
         raise ValueError(f"{name}: joint must be (N,) or (N, L) and not empty, was {joint.shape}")
     if product.ndim != joint.ndim or product.shape[1:] != joint.shape[1:] or 0 in product.shape:
@@ -227,6 +229,7 @@ def infonce_sampled(positives: Array, negatives: Array) -> Array:
     (K−1, N, L); else ValueError.
     Source: arXiv 1807.03748, eq. (4); arXiv 1808.06670, eq. (5).
     """
+    need_arrays("infonce_sampled", positives=positives, negatives=negatives)
     if positives.ndim not in (1, 2) or 0 in positives.shape:
         raise ValueError(f"infonce_sampled: positives must be (N,) or (N, L) and not empty, was {positives.shape}")
     if negatives.shape[1:] != positives.shape or 0 in negatives.shape:

@@ -11,7 +11,7 @@ import numpy as np
 
 from dimref import layers, negatives, ops, ranks
 from dimref.tape import region, value_and_gradients
-from dimref.trees import Array, Tree
+from dimref.trees import Array, Tree, need_arrays
 
 # ---- concat-and-convolve: T(f, y) = MLP([f, y]), by 1×1 convolutions
 
@@ -137,6 +137,7 @@ def embed(parameters: Tree, x: Array) -> Array:
 
 def check(name: str, features: Array, y: Array) -> None:
     """Raise ValueError unless features are (N, L, F) and y (N, D)."""
+    need_arrays(f"{name} critic", features=features, y=y)
     if features.ndim != 3:
         raise ValueError(f"{name} critic: features must be (N, L, F), was {features.shape}")
     if y.ndim != 2 or y.shape[0] != features.shape[0]:
@@ -159,6 +160,7 @@ def prior_logits(parameters: Tree, y: Array) -> Array:
     """d(y), the log odds that y came from the prior: (B, D) → (B,). D(y) = σ(d(y)).
     Source: arXiv 1808.06670, section 3.3 and appendix A.2.
     """
+    need_arrays("prior_logits", y=y)
     if y.ndim != 2:
         raise ValueError(f"prior_logits: y must be (B, D), was {y.shape}")
     hidden = layers.linear(parameters["first"], y, relu=True)

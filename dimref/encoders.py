@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dimref import layers, ops
-from dimref.trees import Array, Tree
+from dimref.trees import Array, Tree, need_arrays
 
 KERNEL, STRIDE, PADDING = 4, 2, 1
 
@@ -119,6 +119,7 @@ def check_size(size: int, channels: int) -> None:
 
 def check_images(images: Array, layout: Any) -> None:
     """Raise ValueError unless images are (B, H, W, C) of the padded size of a layout, this one or AMDIM's."""
+    need_arrays("encode", images=images)
     expected = (layout.padded, layout.padded, layout.channels)
     if images.ndim != 4 or images.shape[1:] != expected:
         raise ValueError(f"encode: images must be (B, {', '.join(map(str, expected))}), were {images.shape}")
@@ -137,6 +138,7 @@ def by_location(feature_map: Array) -> Array:
 
 def scale(images: Array, layout: Any) -> Array:
     """uint8 images (B, H, W, C) of a layout's size → float32 in [−1, 1], padded with black."""
+    need_arrays("scale", images=images)
     expected = (layout.size, layout.size, layout.channels)
     if images.dtype != np.uint8 or images.shape[1:] != expected:
         sizes = ", ".join(map(str, expected))

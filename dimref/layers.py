@@ -15,7 +15,7 @@ import numpy as np
 from dimref import ops, ranks
 from dimref.ops import Pair
 from dimref.tape import region, stop_gradient
-from dimref.trees import Array, Tree
+from dimref.trees import Array, Tree, need_arrays
 
 Size = int | Pair  # along height and width; one number for both
 
@@ -37,6 +37,7 @@ def init_linear(rng: np.random.Generator, n_in: int, n_out: int, bias: bool = Tr
 
 def linear(parameters: Tree, x: Array, relu: bool = False) -> Array:
     """x·w + b over the last axis: (..., n_in) → (..., n_out). Without "b" in the parameters: x·w."""
+    need_arrays("linear", x=x)
     n_in, n_out = parameters["w"].shape
     if x.shape[-1] != n_in:
         raise ValueError(f"linear: x must have {n_in} features on its last axis, was {x.shape}")
@@ -125,6 +126,7 @@ def _pair(value: Size) -> Pair:
 
 
 def _geometry(name: str, x: Array, kernel: Size, stride: Size, padding: Size) -> tuple[Pair, ...]:
+    need_arrays(name, x=x)
     if x.ndim != 4:
         raise ValueError(f"{name}: x must be (B, H, W, C), was {x.shape}")
     kernel, stride, padding = _pair(kernel), _pair(stride), _pair(padding)

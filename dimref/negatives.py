@@ -9,7 +9,7 @@ import numpy as np
 
 from dimref import ops, ranks
 from dimref.tape import stop_gradient
-from dimref.trees import Array
+from dimref.trees import Array, need_arrays
 
 
 def all_pairs(scores: Array) -> tuple[Array, Array]:
@@ -49,6 +49,7 @@ def without_positives(scores: Array) -> Array:
 
 def check_scores(name: str, scores: Array) -> None:
     """Raise ValueError unless scores is a score matrix, of at least one location, with negative pairs."""
+    need_arrays(name, scores=scores)
     n, columns = (*scores.shape, 0, 0)[:2]
     if scores.ndim not in (2, 3) or ranks.now().of_batch(n) != columns or columns < 2 or 0 in scores.shape:
         raise ValueError(f"{name}: scores must be (N, N) or (N, N, L) with N ≥ 2, was {scores.shape}")

@@ -21,3 +21,10 @@ def leaves(tree: Tree, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from leaves(tree[key], f"{path}/{key}" if path else key)
     else:
         yield path, tree
+
+
+def need_arrays(function: str, **arguments: Array) -> None:
+    """Raise TypeError that names the first argument that is no array; a list has no shape that could be checked."""
+    for name, value in arguments.items():
+        if not hasattr(value, "shape"):
+            raise TypeError(f"{function}: {name} must be an array, was {type(value).__name__}")

@@ -213,7 +213,7 @@ def _departed(
     function = judgement.candidate.function(form)
     first = min(departures, key=lambda d: d.magnitude)
     where = f"{first.found} at {first.magnitude:.3g}{form.unit} in {first.dtype}"
-    if not form.objective or all(numerical.ends(form, function, d.inputs) for d in departures):
+    if not (form.objective or form.numerical) or all(numerical.ends(form, function, d.inputs) for d in departures):
         if not judgement.good:
             return judgement
         return verdict.within(
@@ -398,8 +398,9 @@ def _by_laws(contract: Contract, form: Form, target: Target, seen: list[Observat
     first = broken[0]
     if first.mistake in known:
         outcome, variant = known[first.mistake]
-        words = (variant.key, variant.title, variant.consequence, variant.fix, variant.source)
-        judgement = Judgement(outcome, *words)
+        by = -next(r for r in laws if r.key == first.key).slack.value
+        measured = f"violated by {by:.3g}: {first.statement}"
+        judgement = Judgement(outcome, variant.key, variant.title, measured, variant.fix, variant.source)
         if outcome == CONVENTION:
             laws = tuple(r if r.holds else replace(r, why_not=NOT_OBEYED) for r in laws)
     else:

@@ -148,7 +148,7 @@ class Form:
     @property
     def unit(self) -> str:
         """Of the magnitude that is raised, with its space."""
-        return " nats" if self.objective else ""
+        return " nats" if self.objective or self.range_of else ""
 
 
 @dataclass(frozen=True)

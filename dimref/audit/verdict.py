@@ -22,6 +22,7 @@ from dimref.trees import Tree, leaves
 CONFORMS, CONVENTION, MISTAKE, FAILED = "conforms", "another valid convention", "mistake", "could not run"
 VALUES = "its values"  # what is right where a gradient is due and there is none
 WITHIN = "conforms within"  # what it computes is known and right, but not everywhere where it is due
+ORDINARY = 100.0  # numbers below this are, of whatever quantity
 BITS = 1 / math.log(2)
 FEW = 6  # core cases on which a candidate is tried first
 
@@ -384,13 +385,18 @@ def limited(form: Form, judgement: Judgement, cases: list[Observation]) -> Judge
              for case, answer in zip(best.fit.departed, answers, strict=True)]  # fmt: skip
     worst.sort(key=lambda pair: (math.isinf(pair[1].expected), matching.largest(pair[0].inputs)))
     zeros = _zeros(form, [case for case, _ in worst], cases)
+    known = {variant.key: variant for variant in form.mistakes}.get("zero-log-zero")
     for case, entry in worst:
-        if zeros or not math.isfinite(entry.found):
-            where = zeros or _constant(case.inputs) or f"at numbers of {matching.largest(case.inputs):.3g}"
+        reach = matching.largest(case.inputs)
+        if zeros or (not math.isfinite(entry.found) and reach < ORDINARY):
+            named = known if zeros and all(math.isnan(e.found) for _, e in worst) else None
+            key, fix, source = (
+                (named.key, named.fix, named.source) if named else ("zeros" if zeros else "not-finite", "", "")
+            )
+            where = zeros or _constant(case.inputs) or f"at numbers of {reach:.3g}"
+            words = f"{judgement.diagnosis}, but {where} {entry}"
             return replace(
-                judgement, verdict=MISTAKE, key="zeros" if zeros else "not-finite",
-                diagnosis=f"{judgement.diagnosis}, but {where} {entry}", fix="", source="", lowered=True,
-                consequence="the inputs are ordinary ones: the quantity is a finite number there",
+                judgement, verdict=MISTAKE, key=key, diagnosis=words, fix=fix, source=source, lowered=True
             )  # fmt: skip
     if worst:
         case, entry = worst[0]
@@ -404,9 +410,7 @@ def limited(form: Form, judgement: Judgement, cases: list[Observation]) -> Judge
 def within(judgement: Judgement, limits: str, why: str) -> Judgement:
     """The fourth verdict."""
     words = f"{judgement.diagnosis}; {why}"
-    return replace(
-        judgement, verdict=WITHIN, within=limits, key=judgement.key or "within", diagnosis=words, lowered=True
-    )
+    return replace(judgement, verdict=WITHIN, within=limits, diagnosis=words, lowered=True)
 
 
 def _zeros(form: Form, departed: list[Observation], cases: list[Observation]) -> str:

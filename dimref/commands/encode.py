@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from dimref.commands.options import other_data, refuse_unwritable, say, set_threads
+from dimref.commands.options import folder_options, other_data, refuse_unwritable, say, set_threads
 from dimref.errors import DimrefError
 from dimref.training import choices
 
@@ -18,6 +18,7 @@ from dimref.training import choices
 @click.option("--data", type=click.Choice(choices.DATA), help="The dataset.  [default: the run's]")
 @click.option("--data-dir", metavar="PATH", help="Where its files lie.  [default: the run's, for its dataset]")
 @click.option("--noise", type=float, help="Pixel noise of shapes.  [default: the run's]")
+@folder_options
 @click.option("--split", type=click.Choice(("train", "test")), default="train", help="Which part.  [default: train]")
 @click.option("--limit", type=int, metavar="N", help="At most N images.  [default: all, whatever the run's limit]")
 @click.option(
@@ -31,7 +32,8 @@ from dimref.training import choices
 @click.option("--backend", type=click.Choice(choices.BACKENDS), default="numpy", help="CPU or GPU.  [default: numpy]")
 @click.option("--threads", type=click.IntRange(min=1), help="BLAS threads.  [default: all cores]")
 def encode(
-    run: Path, data: str | None, data_dir: str | None, noise: float | None, split: str, limit: int | None, kind: str,
+    run: Path, data: str | None, data_dir: str | None, noise: float | None, size: int | None, skip_bad: bool | None,
+    split: str, limit: int | None, kind: str,
     out: Path | None, checkpoint: str, backend: str, threads: int | None,
 ) -> None:  # fmt: skip
     """Write what the encoder of RUN makes of every image of a dataset: float32 (N, features), in the dataset's order.
@@ -43,6 +45,7 @@ def encode(
     from dimref import data as readers
     from dimref.backend import get_backend
     from dimref.export import features, inference
+    from dimref.training.run_directory import CACHE
 
     out = out or run / f"{split}-{kind}.npy"
     if out.suffix != ".npy":
@@ -52,8 +55,8 @@ def encode(
         refuse_unwritable("--out", file)
     if kind not in encoder.kinds:
         raise DimrefError(f"--features {kind}: the encoder of {run} has {', '.join(encoder.kinds)} alone")
-    config = other_data(saved.config, data, data_dir, noise, None)  # not the run's limit
-    images = readers.load(config.data, split, config.data_dir, limit, config.noise)
+    config = other_data(saved.config, data, None, data_dir=data_dir, noise=noise, size=size, skip_bad=skip_bad)
+    images = readers.load(config.data, split, config.data_dir, limit, **config.reading, cache=run.parent / CACHE)
     start = time.perf_counter()
     hidden = sys.stderr is None or not sys.stderr.isatty()
     with click.progressbar(length=len(images.images), label="encoding", file=sys.stderr, hidden=hidden) as bar:
@@ -61,5 +64,7 @@ def encode(
     seconds = time.perf_counter() - start
     say(f"encoder   {run / checkpoint}.npz, step {saved.step}")
     say(f"data      {images.source}")
+    for note in images.notes:
+        say(f"note      {note}")
     say(f"features  {out}: {kind} of {len(images.images)} images, {len(images.images) / seconds:.0f} images/s")
     say(f"labels    {labels}")

@@ -38,13 +38,27 @@ def set_threads(count: int | None) -> None:
         os.environ[name] = str(count)
 
 
-def other_data(
-    config: Config, data: str | None, data_dir: str | None, noise: float | None, limit: int | None
-) -> Config:
-    """The run's configuration with the requested data; the rest is the run's, unless it is of another dataset."""
+def folder_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """How a folder of images is read."""
+    for option in (
+        click.option("--skip-bad", is_flag=True, default=None, help="Folders: leave out files that cannot be read."),
+        click.option("--size", type=int, metavar="N",
+                     help="Folders: the shorter side of each image to N, then its centre, N×N."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def other_data(config: Config, data: str | None, limit: int | None, **requested: Any) -> Config:
+    """The run's configuration with the requested data; the rest is the run's, unless it is of another dataset.
+
+    Args:
+        requested: data_dir, and the options of `Config.reading`; None where one was not typed.
+    """
     if data not in (None, config.data):
-        return dataclasses.replace(config, data=data, data_dir=data_dir, noise=noise, limit=limit)
-    changes: dict[str, Any] = {"data_dir": data_dir, "noise": noise, "limit": limit}
+        requested["skip_bad"] = bool(requested["skip_bad"])
+        return dataclasses.replace(config, data=data, limit=limit, **requested)
+    changes: dict[str, Any] = {**requested, "limit": limit}
     return dataclasses.replace(config, **{name: value for name, value in changes.items() if value is not None})
 
 

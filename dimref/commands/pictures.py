@@ -95,6 +95,6 @@ def some_images(config: Config) -> Dataset:
     """The first test images of a configuration's data, or training images where there are no others."""
     name = LABELLED.get(config.data, config.data)
     try:
-        return data.load(name, "test", config.data_dir, IMAGES, config.noise)
+        return data.load(name, "test", config.data_dir, IMAGES, **config.reading)
     except MissingSplit:
-        return data.load(name, "train", config.data_dir, IMAGES, config.noise)
+        return data.load(name, "train", config.data_dir, IMAGES, **config.reading)

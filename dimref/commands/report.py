@@ -15,6 +15,7 @@ from dimref.commands.options import say
 from dimref.data import DataError
 from dimref.errors import DimrefError
 from dimref.evaluation import report
+from dimref.training import run_directory
 from dimref.training.checkpoint import Checkpoint
 from dimref.training.config import Config
 from dimref.training.state import State, machine_of
@@ -25,6 +26,8 @@ def opening(task: Task, run: Path, checkpoint: Checkpoint | None) -> None:
     """Print what is about to be trained on what."""
     config = task.config
     _row("data", f"{task.source}; {len(task.images)} to train on, {len(task.held_out)} held out")
+    for note in task.notes:
+        _row("note", note)
     if isinstance(task.layout, amdim_encoder.Layout):
         _amdim(config, task.layout)
     else:
@@ -76,6 +79,12 @@ def closing(task: Task, run: Path, state: State, plot: bool | None, quiet: bool)
             for name, text in pictures.of_encoder(run, report.encoder_of(task, state), task.config, state.step):
                 _row(name, text)
     _row("run", str(run))
+    size = run_directory.finish(run, task.config.keep)
+    if not quiet:
+        _row("size", size)
+    if task.config.keep == "best":
+        _row("next", f"dimref encode {shlex.quote(str(run))} --checkpoint best")
+        return
     _row("next", f"dimref train --resume {shlex.quote(str(run))} {_twice_as_long(task, state)}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shlex
 import sys
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from dimref.commands.options import set_threads
+from dimref.commands.options import folder_options, set_threads
+from dimref.distributed import launch, session
 from dimref.errors import DimrefError
 from dimref.training import choices
 from dimref.training import config as configs
@@ -23,12 +25,24 @@ from dimref.training.config import PRESETS, Config
 from dimref.training.signals import Stopped, handled
 
 if TYPE_CHECKING:
+    from dimref.distributed.mpi import World
     from dimref.training.checkpoint import Checkpoint
     from dimref.training.loop import Progress
     from dimref.training.task import Task
 
 # What may change when a run is resumed: how long it goes on, and how it is watched. Everything else is the run.
-RESUMABLE = ("epochs", "steps", "threads", "backend", "graph", "tf32", "data_dir", "log_every", "checkpoint_every")
+RESUMABLE = (
+    "epochs",
+    "steps",
+    "threads",
+    "backend",
+    "graph",
+    "tf32",
+    "data_dir",
+    "log_every",
+    "checkpoint_every",
+    "keep",
+)
 
 UNSHOWN = ("prior", "penalty", "loss")  # in progress, where there is room for what is maximized
 
@@ -44,6 +58,7 @@ def choice(name: str, values: tuple[str, ...], text: str) -> Callable[..., Any]:
 @click.option("--data-dir", metavar="PATH", help="Where the dataset's files lie (not for shapes).")
 @click.option("--limit", type=int, metavar="N", help="Train on at most N images.")
 @click.option("--noise", type=float, help="Pixel noise of shapes, as a standard deviation in [0, 1].  [default: 0.25]")
+@folder_options
 @choice("--backend", choices.BACKENDS, "CPU or CUDA GPU.  [default: numpy]")
 @click.option("--graph/--no-graph", default=True, help="On a GPU: replay the step as one CUDA graph.  [default: graph]")
 @click.option("--tf32", is_flag=True, help="On a GPU: matrix products of float32 rounded to TF32.")
@@ -76,6 +91,8 @@ def choice(name: str, values: tuple[str, ...], text: str) -> Callable[..., Any]:
 @click.option(
     "--checkpoint-every", type=int, metavar="STEPS", help="Steps between checkpoints.  [default: 200; on a GPU 5000]"
 )
+@click.option("--ranks", type=click.IntRange(min=1), metavar="W", help="Share each batch among W processes, by MPI.")
+@choice("--keep", choices.KEPT, "The checkpoints at the end; best: without newest, no --resume.  [default: both]")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="Options from a run's config.json.")
 @click.option("--out", type=click.Path(path_type=Path), help="The run directory.  [default: runs/NAME-NNN]")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Continue a run that was stopped.")
@@ -84,7 +101,7 @@ def choice(name: str, values: tuple[str, ...], text: str) -> Callable[..., Any]:
 @click.pass_context
 def train(
     context: click.Context, preset: str | None, config_file: Path | None, out: Path | None, resume: Path | None,
-    plot: bool | None, quiet: bool, **options: Any,
+    plot: bool | None, quiet: bool, ranks: int | None, **options: Any,
 ) -> None:  # fmt: skip
     """Learn a representation of images by Deep InfoMax or its successor, and report what was learned.
 
@@ -92,6 +109,30 @@ def train(
     images drawn from known factors.
     """
     typed = {name: options[name] for name in options if context.get_parameter_source(name) != ParameterSource.DEFAULT}
+    if ranks is not None and ranks > 1 and launch.started() == 1:
+        context.exit(launch.run(["train", *_written(context)], ranks))
+    with session.session():
+        if launch.rank() > 0:
+            plot, quiet = False, True
+        _train(preset, config_file, out, resume, plot, quiet, typed)
+
+
+def _written(context: click.Context) -> list[str]:
+    """The command's options as they would be typed, without --ranks."""
+    words = []
+    for option in context.command.params:
+        if option.name != "ranks" and context.get_parameter_source(option.name or "") == ParameterSource.COMMANDLINE:
+            value = context.params[option.name or ""]
+            flag = isinstance(option, click.Option) and option.is_flag
+            name = option.opts[0] if not flag or value else (option.secondary_opts or [""])[0]
+            words += [name] if flag else [name, str(value)]
+    return words
+
+
+def _train(
+    preset: str | None, config_file: Path | None, out: Path | None, resume: Path | None,
+    plot: bool | None, quiet: bool, typed: dict[str, Any],
+) -> None:  # fmt: skip
     if resume is not None:
         if preset or config_file or out:
             raise DimrefError(
@@ -101,10 +142,12 @@ def train(
     else:
         stored = configs.read(config_file) if config_file else {}
         if typed.get("data") != stored.get("data") and "data" in typed:  # these belong to the other dataset
-            stored = {name: value for name, value in stored.items() if name not in ("data_dir", "noise")}
+            stored = {
+                name: value for name, value in stored.items() if name not in ("data_dir", "noise", "size", "skip_bad")
+            }
         config = Config(**{**PRESETS[preset or "dim-local"], **stored, **typed})
         _refuse_idle_options(config, typed)
-        set_threads(config.threads)
+        set_threads(config.threads or launch.threads())
         _start(config, out, plot, quiet)
 
 
@@ -119,6 +162,7 @@ def _refuse_idle_options(config: Config, typed: dict[str, Any]) -> None:
         "graph": config.backend == "numpy" and "--backend is numpy",
         "tf32": config.backend == "numpy" and "--backend is numpy",
         "noise": config.data != "shapes" and f"--data is {config.data}: only shapes are drawn with noise",
+        **dict.fromkeys(("size", "skip_bad"), config.data != "folder" and f"--data is {config.data}, not folder"),
         **dict.fromkeys(others, f"the method is {config.method}"),
     }
     for name, reason in idle.items():
@@ -128,15 +172,33 @@ def _refuse_idle_options(config: Config, typed: dict[str, Any]) -> None:
 
 
 def _start(config: Config, out: Path | None, plot: bool | None, quiet: bool) -> None:
+    from dimref.distributed import mpi
     from dimref.training import run_directory
     from dimref.training.task import prepare
 
-    task = prepare(config)
-    _refuse_too_large(task)
-    _refuse_missing_matplotlib(plot)
-    run = out or run_directory.make_next(Path("runs"), f"{_name(config)}-{config.data}")
-    with run_directory.create(run, config):
+    world = mpi.world()
+    with mpi.agreed(world):
+        task = prepare(config, cache=(out.parent if out else Path("runs")) / run_directory.CACHE, world=world)
+        _refuse_too_large(task)
+        _refuse_missing_matplotlib(plot)
+    _need_same(world, task, config)
+    with contextlib.ExitStack() as stack:
+        run = out or Path("runs")  # of the other ranks, which write nothing
+        with mpi.agreed(world):
+            if world is None or world.rank == 0:
+                run = out or run_directory.make_next(Path("runs"), f"{_name(config)}-{config.data}")
+                stack.enter_context(run_directory.create(run, config))
         _go(task, run, None, plot, quiet)
+
+
+def _need_same(world: World | None, task: Task, config: Config) -> None:
+    """Ranks that were given other options, files or versions would compute another thing, or wait for each other."""
+    if world is not None:
+        from dimref.training.state import machine_of
+
+        options = configs.write(dataclasses.replace(config, data_dir=None, threads=None))
+        versions = {name: machine_of(task)[name] for name in ("dimref", "numpy", "autograd", "python", "backend")}
+        world.need_same({"options": options, "images": task.fingerprint, **versions})
 
 
 def _name(config: Config) -> str:
@@ -150,30 +212,41 @@ def _name(config: Config) -> str:
 
 def _continue(run: Path, typed: dict[str, Any], plot: bool | None, quiet: bool) -> None:
     started_with = Config(**configs.read(run / "config.json"))
-    set_threads(typed.get("threads", started_with.threads))
+    set_threads(typed.get("threads", started_with.threads) or launch.threads())
+    from dimref.distributed import mpi
     from dimref.training import checkpoint as checkpoints
     from dimref.training import metrics
     from dimref.training.files import replace
-    from dimref.training.run_directory import CONFIG, METRICS, NEWEST, locked
+    from dimref.training.run_directory import CACHE, CONFIG, METRICS, NEWEST, locked
     from dimref.training.state import restore
     from dimref.training.task import prepare
 
-    with locked(run):
-        checkpoint = checkpoints.newest(run)
-        _refuse_other_run(run, typed, started_with, "; start a new run for another configuration")
-        config = dataclasses.replace(started_with, **typed)
-        task = prepare(config)
-        if checkpoint is not None:  # one that does not fit must not touch the run
-            of_checkpoint = dataclasses.asdict(checkpoint.config)
-            _refuse_other_run(run, of_checkpoint, started_with, "; the checkpoint is another run's")
-            restore(task, run / NEWEST, checkpoint)
-            _refuse_earlier_end(task, run, checkpoint)
-        _refuse_missing_matplotlib(plot)
-        if checkpoint is None:
-            replace(run / METRICS, b"")
-        else:
-            metrics.cut(run / METRICS, checkpoint.step)
-        replace(run / CONFIG, configs.write(config).encode())
+    world = mpi.world()
+    with contextlib.ExitStack() as stack:
+        with mpi.agreed(world):
+            if world is None or world.rank == 0:
+                stack.enter_context(locked(run))
+        with mpi.agreed(world):
+            checkpoint = checkpoints.newest(run)
+            _refuse_other_run(run, typed, started_with, "; start a new run for another configuration")
+            config = dataclasses.replace(started_with, **typed)
+            task = prepare(config, cache=run.parent / CACHE, world=world)
+            if checkpoint is not None:  # one that does not fit must not touch the run
+                of_checkpoint = dataclasses.asdict(checkpoint.config)
+                _refuse_other_run(run, of_checkpoint, started_with, "; the checkpoint is another run's")
+                restore(task, run / NEWEST, checkpoint)
+                _refuse_earlier_end(task, run, checkpoint)
+            _refuse_missing_matplotlib(plot)
+        _need_same(world, task, config)
+
+        def write() -> None:
+            if checkpoint is None:
+                replace(run / METRICS, b"")
+            else:
+                metrics.cut(run / METRICS, checkpoint.step)
+            replace(run / CONFIG, configs.write(config).encode())
+
+        task.once(write)
         _go(task, run, checkpoint, plot, quiet)
 
 
@@ -225,6 +298,8 @@ def _go(task: Task, run: Path, checkpoint: Checkpoint | None, plot: bool | None,
         report.opening(task, run, checkpoint)
     with _signals() as stopped, _progress(task, quiet) as watch:
         state = loop.train(task, run, watch, stopped, checkpoint, lambda line: click.echo(line, err=True))
+    if task.world is not None and task.world.rank > 0:
+        return
     try:
         report.closing(task, run, state, plot, quiet)
     except KeyboardInterrupt:

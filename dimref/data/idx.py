@@ -31,8 +31,9 @@ def read(name: str, split: str, data_dir: Path, limit: int | None) -> Dataset:
         count = _read_shape(stream, path, 3)[0]
     labels = _read_array(labels_path, 1, count, f"{count} labels, one for each image of {path.name}")
     images = _read_array(path, 3, count, f"{count} images", limit)
+    notes = ("EMNIST stores its images transposed: rows are columns here",) if "emnist" in path.name.lower() else ()
     classes = tuple(str(k) for k in range(max(10, int(labels.max()) + 1)))
-    return make(name, split, images[..., None], labels[: len(images)].astype(np.int64), classes, f"from {path}")
+    return make(name, split, images[..., None], labels[: len(images)].astype(np.int64), classes, f"from {path}", notes)
 
 
 def _find_images(folder: Path, split: str) -> Path:

@@ -30,9 +30,7 @@ def ksg(x: np.ndarray, y: np.ndarray, transform: str = "rank", neighbours: int =
     try:
         from sklearn.neighbors import KDTree, NearestNeighbors
     except ImportError:
-        raise DimrefError(
-            "KSG: expected scikit-learn, found none; install it with pip install '.[eval]'"
-        ) from None
+        raise DimrefError("KSG: expected scikit-learn, found none; install it with pip install '.[eval]'") from None
     rng = np.random.default_rng(seed)
     if len(x) > MOST:
         rows = rng.choice(len(x), MOST, replace=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dimref import data
-from dimref.data import DataError, MissingSplit
+from dimref.data import DataError, Dataset, MissingSplit
 from dimref.evaluation.probes.problem import FEWEST
 from dimref.training.config import Config
 
@@ -56,13 +56,11 @@ def labelled_images(config: Config, limit: int | None = None) -> Labelled:
         DataError: the data cannot be read, or the test images are of another size.
     """
     name = LABELLED.get(config.data, config.data)
-    train = data.load(name, "train", config.data_dir, limit or min(LIMIT, config.limit or LIMIT), config.noise)
+    train = data.load(name, "train", config.data_dir, limit or min(LIMIT, config.limit or LIMIT), **config.reading)
     try:
-        test = data.load(name, "test", config.data_dir, limit or LIMIT, config.noise)
+        test = data.load(name, "test", config.data_dir, limit or LIMIT, **config.reading)
     except MissingSplit:
-        cut = np.random.default_rng(0).permutation(len(train.labels))
-        fifth, rest = cut[: len(cut) // 5], cut[len(cut) // 5 :]
-        pairs = [(train.images[i], train.labels[i]) for i in (rest, fifth)]
+        pairs = _cut(train)
         origin = "a fifth of the training images, since there is no test split; the encoder has seen them"
         return Labelled(pairs[0], pairs[1], origin, train.source)
     if test.images.shape[1:] != train.images.shape[1:]:
@@ -70,4 +68,15 @@ def labelled_images(config: Config, limit: int | None = None) -> Labelled:
         raise DataError(
             f"{test.source}: expected test images of the training images' size {sizes[0]}, found {sizes[1]}"
         )
+    if train.labels.max() < 0 <= test.labels.min():
+        pairs = _cut(test)
+        origin = "a fifth of the test images; the classifier has the others, since the training images have no labels"
+        return Labelled(pairs[0], pairs[1], origin, test.source)
     return Labelled((train.images, train.labels), (test.images, test.labels), "test split", train.source)
+
+
+def _cut(dataset: Dataset) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Images and labels in two parts at random: four fifths, and one."""
+    cut = np.random.default_rng(0).permutation(len(dataset.labels))
+    fifth, rest = cut[: len(cut) // 5], cut[len(cut) // 5 :]
+    return [(dataset.images[i], dataset.labels[i]) for i in (rest, fifth)]

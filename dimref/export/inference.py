@@ -80,6 +80,12 @@ class Encoder:
         return {kind: np.concatenate([part.pop(kind) for part in parts]) for kind in kinds}
 
 
+def layout_of(saved: Checkpoint) -> AnyLayout:
+    """The layout of the encoder in a checkpoint."""
+    sizes = {name: operator.index(n) for name, n in saved.meta["layout"].items()}
+    return METHODS[saved.config.method].layout(**sizes)
+
+
 def load(run: Path, backend: Backend, checkpoint: str = NEWEST) -> tuple[Encoder, Checkpoint]:
     """The encoder in a run's newest.npz or best.npz, on the backend, and the checkpoint that it came from.
 
@@ -91,8 +97,7 @@ def load(run: Path, backend: Backend, checkpoint: str = NEWEST) -> tuple[Encoder
     trees = [saved.trees.get(part, {}).get("encoder", {}) for part in ("parameters", "state")]
     count = sum(np.size(array) for _, array in leaves(trees[0]))
     try:
-        method = METHODS[saved.config.method]
-        layout = method.layout(**{name: operator.index(n) for name, n in saved.meta["layout"].items()})
+        method, layout = METHODS[saved.config.method], layout_of(saved)
         if layout.parameter_count > 2 * count:  # it would take memory that its arrays do not
             raise ValueError(f"one of {layout.parameter_count:,} numbers beside arrays of {count:,}")
         expected = method.init_encoder(np.random.default_rng(0), layout)

@@ -25,9 +25,7 @@ from dimref.training.files import replace, writing
 from dimref.training.method import AnyLayout, method_of
 from dimref.trees import Tree, leaves
 
-MISSING = (
-    "--format safetensors: expected the package safetensors, found none; install it with pip install '.[export]'"
-)
+MISSING = "--format safetensors: expected the package safetensors, found none; install it with pip install '.[export]'"
 
 
 def write_weights(run: Path, checkpoint: str, form: str, out: Path, critics: bool = False) -> Named:

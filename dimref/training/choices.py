@@ -15,6 +15,7 @@ FEATURES = ("conv", "fc", "y")  # the last map flattened, the layer above it, th
 PROBES = ("linear", "mlp", "svm", "knn")
 MEASURES = ("mine", "ndm", "ms-ssim")  # of the representation
 CHECKPOINTS = ("newest", "best")
+KEPT = ("both", *CHECKPOINTS)  # at the end of a run
 WEIGHT_FORMATS = ("safetensors", "torch-layout-npz")
 ESTIMATED = ("infonce", "jsd", "dv", "nwj", "smile")  # what estimates are read from
 CRITICS = ("separable", "concat")

@@ -48,6 +48,8 @@ class Config:
     data_dir: str | None = None
     limit: int | None = None
     noise: float | None = None  # that of the dataset: 0.25 for shapes
+    size: int | None = None  # that of the images of a folder
+    skip_bad: bool = False  # of a folder
     backend: str = "numpy"
     method: str = "dim"
     bound: str = "jsd"
@@ -75,6 +77,7 @@ class Config:
     threads: int | None = None
     log_every: int = 20
     checkpoint_every: int | None = None
+    keep: str = "both"
     graph: bool = True  # on a GPU
     tf32: bool = False  # on a GPU
 
@@ -93,6 +96,11 @@ class Config:
     def checkpoint_steps(self) -> int:
         """Steps between checkpoints: as chosen; else about a minute's on a CPU, and a few seconds' on a GPU."""
         return self.checkpoint_every or (200 if self.backend == "numpy" else 5000)
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """The options that say how the dataset is read."""
+        return {"noise": self.noise, "size": self.size, "skip_bad": self.skip_bad}
 
     @property
     def samples_candidates(self) -> bool:
@@ -140,6 +148,7 @@ def _check_values(config: Config) -> None:
         "bound": choices_module.BOUNDS,
         "local_scorer": (None, *choices_module.LOCAL_CRITICS),
         "negatives": (None, *choices_module.NEGATIVES),
+        "keep": choices_module.KEPT,
         "prior": choices_module.PRIORS,
         "prior_loss": choices_module.PRIOR_LOSSES,
         "method": choices_module.METHODS,
@@ -150,7 +159,7 @@ def _check_values(config: Config) -> None:
             listed = ", ".join(str(a) for a in allowed if a)
             raise DimrefError(f"{_option(name)}: expected one of {listed}, found {getattr(config, name)!r}")
     smallest = {
-        "limit": 1, "noise": 0, "candidates": 2, "global_weight": 0, "local_weight": 0, "prior_weight": 0,
+        "limit": 1, "noise": 0, "size": 4, "candidates": 2, "global_weight": 0, "local_weight": 0, "prior_weight": 0,
         "gradient_penalty": 0, "epochs": 1, "steps": 1, "batch_size": 2, "seed": 0, "threads": 1, "log_every": 1,
         "checkpoint_every": 1, "ndf": 1, "ndepth": 1, "nrkhs": 1, "clip": 0, "score_penalty": 0,
     }  # fmt: skip

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dimref import encoders, engine, step
+from dimref import encoders, engine, ranks, step
 from dimref.engine import malloc
 from dimref.errors import DimrefError
 from dimref.training import metrics
@@ -62,21 +62,24 @@ def train_step(task: Task, state: State) -> tuple[State, dict[str, Any]]:
     """
     images = batch_at(task, state.step)
     noise = noise_at(task, STEP, state.step, len(images))
-    batch = task.backend.to_device(encoders.scale(images, task.layout))
+    now = task.ranks(len(images))
+    batch = task.backend.to_device(encoders.scale(now.own(images), task.layout))
     numbers: dict[str, Any] = {"images": images}
 
     def check(value: Array, gradients: Tree, report: dict[str, Any]) -> None:
         squares = {path: (g * g).sum() for path, g in leaves(gradients) if g is not None}
         terms = _numbers(task, report["terms"])
-        total = _numbers(task, {"squares": sum(squares.values()), "loss": value})
+        total = _numbers(task, {"squares": sum(squares.values()), "loss": value * now.size})
         if not all(map(math.isfinite, total.values())):
             raise diverged(state.step, {**terms, "loss": total["loss"]}, _numbers(task, squares))
         numbers.update(terms=terms, gradient_norm=math.sqrt(total["squares"]))
 
-    parameters, model, adam, report = step.train_step(
-        task.loss, state.parameters, state.model, state.adam, batch, noise, task.config.lr, check=check
-    )
-    numbers |= {"saturated": _numbers(task, report["saturated"]), "y": task.backend.to_host(report["y"])}
+    with ranks.among(now):
+        parameters, model, adam, report = step.train_step(
+            task.loss, state.parameters, state.model, state.adam, batch, noise, task.config.lr, check=check
+        )
+        y = now.all_gather(report["y"])
+    numbers |= {"saturated": _numbers(task, report["saturated"]), "y": task.backend.to_host(y)}
     return State(state.step + 1, parameters, model, adam, state.best), numbers
 
 
@@ -90,9 +93,12 @@ def held_out_terms(task: Task, state: State) -> dict[str, float]:
     sums: dict[str, float] = {}
     count = len(task.held_out) // n
     for k in range(count):
-        batch = task.backend.to_device(encoders.scale(task.held_out[k * n : (k + 1) * n], task.layout))
+        now = task.ranks(n)
+        images = now.own(task.held_out[k * n : (k + 1) * n])
+        batch = task.backend.to_device(encoders.scale(images, task.layout))
         noise = noise_at(task, HELD, k, n)
-        _, report = task.loss(state.parameters, state.model, batch, noise, training=False)
+        with ranks.among(now):
+            _, report = task.loss(state.parameters, state.model, batch, noise, training=False)
         for name, value in _numbers(task, report["terms"]).items():
             sums[name] = sums.get(name, 0.0) + value / count
     return sums
@@ -127,8 +133,8 @@ class HostSteps:
 
 @contextlib.contextmanager
 def _steps(task: Task, state: State, report: Callable[[str], None]) -> Iterator[HostSteps | DeviceSteps]:
-    """Step by step on the host, rows shared among threads; on a device, in its queue."""
-    if task.backend.queue is None:
+    """Step by step on the host and among ranks, rows shared among threads; on one device, in its queue."""
+    if task.backend.queue is None or task.world is not None:
         with engine.sharing():
             yield HostSteps(task)
         return
@@ -172,7 +178,7 @@ def train(
     malloc.keep_freed_memory()
     state = initial_state(task) if resume is None else restore(task, run / NEWEST, resume)
     if resume is None:
-        save(task, run / NEWEST, state)
+        task.once(save, task, run / NEWEST, state)
     first = saved = state.step
     total, size, start = task.total_steps, task.config.batch_size, time.perf_counter()
     if first == total:
@@ -184,7 +190,7 @@ def train(
             last = state.step == total
             speed = images_per_second((state.step - first) * size, start)
             if state.step % task.config.log_every == 0 or last:
-                metrics.append(run / METRICS, _step_line(state.step, epoch, steps.read(), speed))
+                task.once(metrics.append, run / METRICS, _step_line(state.step, epoch, steps.read(), speed))
             held_out = None
             if state.step % task.steps_per_epoch == 0 or last:
                 steps.read()  # nothing is evaluated or saved that was not checked
@@ -193,13 +199,13 @@ def train(
                 saved = state.step
             elif state.step % task.config.checkpoint_steps == 0:
                 steps.read()
-                save(task, run / NEWEST, state)
+                task.once(save, task, run / NEWEST, state)
                 saved = state.step
             watch(Progress(state.step, total, epoch, steps.terms, speed, (total - state.step) * size, held_out))
-            if stopped():
+            if task.any(stopped()):
                 if saved != state.step:
                     steps.read()
-                    save(task, run / NEWEST, state)
+                    task.once(save, task, run / NEWEST, state)
                 raise Interrupted(
                     f"stopped after step {state.step} of {total}; go on with: "
                     f"dimref train --resume {shlex.quote(str(run))}"
@@ -226,7 +232,12 @@ def _end_epoch(task: Task, run: Path, state: State, epoch: int, held_out: dict[s
     better = value > state.best
     state.best = value if better else state.best
     line = {"step": state.step, "epoch": epoch, "held_out_nats": held_out, "bound": value, "best": better}
-    metrics.append(run / METRICS, {"kind": "epoch", **line})
-    save(task, run / (BEST if better else NEWEST), state)
-    if better:
-        copy(run / BEST, run / NEWEST)
+    kept = better and task.config.keep != "newest"
+
+    def write() -> None:
+        metrics.append(run / METRICS, {"kind": "epoch", **line})
+        save(task, run / (BEST if kept else NEWEST), state)
+        if kept:
+            copy(run / BEST, run / NEWEST)
+
+    task.once(write)

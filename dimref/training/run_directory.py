@@ -14,6 +14,7 @@ from dimref.training.config import Config
 from dimref.training.files import RunError, fcntl, locked_directories, os_errors, remove_temporaries, replace
 
 CONFIG, METRICS, NEWEST, BEST, CURVES = "config.json", "metrics.jsonl", "newest.npz", "best.npz", "curves.png"
+CACHE = "images"  # beside the run: decoded images, where memory would not hold them
 
 
 def make_next(root: Path, stem: str) -> Path:
@@ -29,12 +30,24 @@ def make_next(root: Path, stem: str) -> Path:
             return path
 
 
+def finish(path: Path, keep: str) -> str:
+    """Remove what is not to be kept of a run that has ended; what then lies there, in words.
+
+    `newest.npz` goes with `keep` "best": then there is nothing to go on from.
+    """
+    if keep == "best" and (path / BEST).exists():
+        (path / NEWEST).unlink(missing_ok=True)
+    sizes = {entry.name: entry.stat().st_size / 1e6 for entry in path.iterdir() if entry.is_file()}
+    checkpoints = " and ".join(f"{name} {sizes[name]:.1f}" for name in (NEWEST, BEST) if name in sizes)
+    return f"{sum(sizes.values()):.1f} MB, of these {checkpoints}"
+
+
 @contextlib.contextmanager
 def create(path: Path, config: Config) -> Iterator[None]:
     """Make the run directory, hold it as `locked` does, and write its configuration.
 
     Raises:
-        RunError: a run is there already, or the directory cannot be written.
+        RunError: a run or anything else is there already, or the directory cannot be written.
     """
     with os_errors(path):
         path.mkdir(parents=True, exist_ok=True)
@@ -42,6 +55,12 @@ def create(path: Path, config: Config) -> Iterator[None]:
         if any((path / name).exists() for name in (CONFIG, METRICS, NEWEST, BEST)):
             raise RunError(
                 f"{path}: expected a new run directory, found a run; continue it with --resume {shlex.quote(str(path))}"
+            )
+        if foreign := sorted(entry.name for entry in path.iterdir() if not entry.name.startswith(".")):
+            listed = ", ".join([*foreign[:4], *["…"] * (len(foreign) > 4)])
+            raise RunError(
+                f"{path}: expected a new or an empty directory, found {listed} in it; name one inside: "
+                f"--out {shlex.quote(str(path / 'run'))}"
             )
         replace(path / CONFIG, configs.write(config).encode())
         replace(path / METRICS, b"")

@@ -7,8 +7,10 @@ resumed run needs no generator's state, and both backends see the same draws.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +18,36 @@ import numpy as np
 from dimref import data
 from dimref.backend import Backend, get_backend
 from dimref.data import Dataset
+from dimref.distributed.mpi import World
+from dimref.distributed.ranks import Ranks
 from dimref.errors import DimrefError
+from dimref.ranks import OneRank
 from dimref.training.config import Config
 from dimref.training.method import METHODS, AnyLayout, AnyObjective, Method
 from dimref.trees import Array, Tree
 
 HELD_OUT = 512  # images held out of training for the held-out bound, at most a tenth
+CHUNK = 4096  # images of which the checksum is computed at once
 INIT, ORDER, STEP, HELD = range(4)  # streams of randomness
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some images of a mapped file, which are read where they are used: (n, H, W, C) uint8."""
+
+    images: np.ndarray
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, places: Any) -> np.ndarray:
+        return np.asarray(self.images[self.rows[places]])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As of an array that has these images alone."""
+        return (len(self.rows), *self.images.shape[1:])
 
 
 @dataclass(frozen=True)
@@ -34,8 +59,10 @@ class Task:
     layout: AnyLayout
     backend: Backend
     source: str
-    images: np.ndarray  # (n, H, W, C) uint8, to train on
+    images: np.ndarray | Rows  # (n, H, W, C) uint8, to train on
     held_out: np.ndarray  # (h, H, W, C) uint8, for the held-out bound
+    notes: tuple[str, ...] = ()  # on the data, for people
+    world: World | None = None  # the ranks of mpiexec, None for one process
 
     @property
     def method(self) -> Method:
@@ -47,6 +74,23 @@ class Task:
     ) -> tuple[Array, dict[str, Any]]:
         """What a step minimizes: the method's loss with the task's objective and layout."""
         return self.method.loss(parameters, state, images, noise, self.objective, self.layout, training)
+
+    def ranks(self, n: int) -> OneRank:
+        """Those that share a batch of n images."""
+        return OneRank() if self.world is None else Ranks(self.world, n)
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is true on any rank."""
+        return flag if self.world is None else self.world.any(flag)
+
+    def once(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Call a function that writes, on one rank alone; its error is every rank's."""
+        if self.world is None:
+            function(*arguments)
+        else:
+            with self.world.agreed():
+                if self.world.rank == 0:
+                    function(*arguments)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -62,7 +106,10 @@ class Task:
     @cached_property
     def fingerprint(self) -> str:
         """Identifies the images: their count, size and checksum."""
-        total = zlib.crc32(self.held_out.data, zlib.crc32(self.images.data))
+        total = 0
+        for images in (self.images, self.held_out):
+            for start in range(0, len(images), CHUNK):
+                total = zlib.crc32(np.ascontiguousarray(images[start : start + CHUNK]).data, total)
         return f"{len(self.images)} of {'×'.join(map(str, self.images.shape[1:]))}, CRC {total:08x}"
 
     @property
@@ -76,15 +123,20 @@ class Task:
         return min(self.config.batch_size, len(self.held_out))
 
 
-def prepare(config: Config) -> Task:
+def prepare(
+    config: Config, dataset: Dataset | None = None, cache: Path | None = None, world: World | None = None
+) -> Task:
     """Load the data and work out the sizes.
 
+    Args:
+        dataset: the images, where they are not to be read. cache: as in `data.load`.
     Raises:
         DimrefError: the backend, the data or their combination with the configuration cannot work.
     """
     backend = get_backend(config.backend, config.tf32)
     most = None if config.limit is None else config.limit + HELD_OUT
-    dataset = data.load(config.data, "train", config.data_dir, most, config.noise)
+    if dataset is None:
+        dataset = data.load(config.data, "train", config.data_dir, most, **config.reading, cache=cache)
     layout = layout_of(dataset, config)
     images, source = dataset.images, dataset.source
     held_out = _held_out_indices(len(images))
@@ -96,7 +148,14 @@ def prepare(config: Config) -> Task:
             f"{source}: expected at least one batch of {config.batch_size} images beside the {len(held_out)} held out, "
             f"found {len(training)}; use a smaller --batch-size or more images"
         )
-    return Task(config, config.objective(), layout, backend, source, images[training], images[held_out])
+    most_ranks = min(config.batch_size, len(held_out))
+    if world is not None and world.size > most_ranks:
+        raise DimrefError(
+            f"--ranks: expected at most {most_ranks}, an image of each batch for every rank ({config.batch_size} in a "
+            f"batch, {len(held_out)} held out), found {world.size}"
+        )
+    chosen = Rows(images, training) if isinstance(images, np.memmap) else images[training]
+    return Task(config, config.objective(), layout, backend, source, chosen, images[held_out], dataset.notes, world)
 
 
 def layout_of(dataset: Dataset, config: Config) -> AnyLayout:
@@ -108,7 +167,9 @@ def layout_of(dataset: Dataset, config: Config) -> AnyLayout:
     _, high, wide, channels = dataset.images.shape
     method = METHODS[config.method]
     if high != wide:
-        raise DimrefError(f"{dataset.source}: expected square images, found {high}×{wide}; crop or resize them first")
+        raise DimrefError(
+            f"{dataset.source}: expected square images, found {high}×{wide}; use --size N for a folder, or crop them"
+        )
     try:
         return method.layout(high, channels, *(getattr(config, name) for name in method.widths))
     except ValueError as error:

@@ -31,7 +31,12 @@ PLANTED = Path(__file__).parent / "planted"
 CASES = {"information": 48}  # tables are cheap, and rarely 0 where it matters
 OTHERWISE = 18
 SEARCHED = 8
-WORDS = {"conforms": "conforms", "another valid convention": "convention", "mistake": "mistake"}
+WORDS = {
+    "conforms": "conforms",
+    "another valid convention": "convention",
+    "mistake": "mistake",
+    "conforms within": "within",
+}
 
 
 @dataclass(frozen=True)

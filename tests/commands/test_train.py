@@ -665,3 +665,15 @@ def test_a_matplotlib_that_cannot_be_loaded_costs_the_pictures_alone(images, tmp
     assert child.returncode == 0
     assert "pictures      none: pictures: expected matplotlib to load, found ValueError: " in child.stdout_text
     assert checkpoints.load(tmp_path / "run" / "newest.npz").step == 3
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("both", 2), ("newest", 1), ("best", 1)])
+def test_checkpoints_that_are_not_to_be_kept_are_gone_at_the_end(keep, kept, tmp_path):
+    path = tiny_runs.write_npz(tmp_path / "images.npz")
+    done = tiny_runs.invoke(*tiny_runs.small(path, "--out", tmp_path / "run", "--keep", keep, "--no-plot"))
+    assert done.exit_code == 0, done.output
+    names = sorted(file.name for file in (tmp_path / "run").glob("*.npz"))
+    assert names == (["best.npz", "newest.npz"] if kept == 2 else [f"{keep}.npz"])
+    assert ("--resume" in done.output) == (keep != "best")
+    total = sum(file.stat().st_size for file in (tmp_path / "run").iterdir()) / 1e6
+    assert f"size          {total:.1f} MB, of these {names[-1]}" in done.output or kept == 2

@@ -42,6 +42,7 @@ def test_layout(stem, packed, tmp_path):
     few = load("idx", "test", tmp_path, limit=3)
     assert np.array_equal(few.images, PIXELS[:3, ..., None])
     assert few.labels.tolist() == [7, 0, 9]
+    assert bool(dataset.notes) == (stem != "t10k")  # EMNIST's rows are columns
     assert few.source.startswith("idx test: 3 images 3x5x1 from ")
 
 

@@ -67,21 +67,34 @@ def test_missing_split_and_missing_arrays(tmp_path, refuses):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"images": COLOUR / 255}, r"array 'images': expected uint8 pixels from 0 to 255 \(convert .*, found float64"),
-        ({"images": COLOUR.astype(np.int64)}, "found int64"),
+        (
+            {"images": COLOUR.astype(np.float32)},
+            r"array 'images': expected floats from 0 to 1, or uint8 .*, found 0 to 2",
+        ),
+        ({"images": COLOUR / 255 - 0.1}, "expected floats from 0 to 1, or uint8 .*, found -0"),
+        ({"images": np.full((5, 4, 4), np.nan)}, "found nan to nan"),
+        (
+            {"images": COLOUR.transpose(0, 3, 1, 2)[..., :2]},
+            r"expected channels last: .*transpose\(0, 2, 3, 1\), found .*first",
+        ),
+        (
+            {"images": COLOUR.astype(np.int64)},
+            "expected uint8 pixels from 0 to 255, or floats from 0 to 1, found int64",
+        ),
         ({"images": COLOUR.astype(object)}, "found object"),
         ({"images": COLOUR[0, 0]}, r"expected shape \(N, H, W\) or \(N, H, W, C\).*, found \(3, 3\)"),
         ({"images": np.uint8(3)}, r"found \(\)"),
-        ({"images": COLOUR[:, :, :2].transpose(0, 3, 1, 2)}, r"C = 1 or 3 and last, found \(5, 3, 4, 2\)"),
+        ({"images": COLOUR[:, :, :2].transpose(0, 3, 1, 2)}, r"found channels first, \(5, 3, 4, 2\)"),
         ({"images": COLOUR[..., :2]}, r"found \(5, 4, 3, 2\)"),
         ({"images": COLOUR[:0]}, r"found \(0, 4, 3, 3\)"),
         ({"labels": LABELS[:3]}, "expected 5 labels, one for each of 'images', found 3 in 'labels'"),
-        ({"labels": LABELS / 2}, "array 'labels': expected integer labels of shape .N,., found float64"),
-        ({"labels": LABELS.astype(object)}, "array 'labels': expected integer labels .*, found object"),
+        ({"labels": LABELS / 2}, "array 'labels': expected integer labels, or names, of shape .N,., found float64"),
+        ({"labels": LABELS.astype(object)}, "array 'labels': expected integer labels, .*, found object"),
         ({"labels": np.eye(5, dtype=int)}, r"found int64 \(5, 5\)"),
         ({"labels": LABELS - 1}, "labels from -1 to 65535, found -2 to 2"),
         ({"labels": abs(LABELS) * 30_000}, "labels from -1 to 65535, found 0 to 90000"),
         ({"test_images": GREY, "test_labels": LABELS}, "expected 2 labels, one for each of 'test_images', found 5"),
+        ({"test_images": GREY, "test_labels": np.array(["a", "b"])}, "labels of both splits as numbers, or as names"),
         ({"test_images": GREY, "test_labels": LABELS[:2] / 2}, "array 'test_labels': expected integer labels"),
     ],
 )
@@ -149,4 +162,20 @@ def test_more_labels_than_any_dataset_has_are_not_read(tmp_path, refuses, monkey
     np.savez(tmp_path / "a.npz", images=COLOUR, labels=LABELS)
     monkeypatch.setattr("dimref.data.npy.read_exactly", None)
     monkeypatch.setattr("dimref.data.npz.MOST_IMAGES", 4)
-    refuses("npz", "train", tmp_path, r"expected integer labels of shape \(N,\), found int64 \(5,\)")
+    refuses("npz", "train", tmp_path, r"expected integer labels, or names, of shape \(N,\), found int64 \(5,\)")
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_floats_from_0_to_1_are_rounded_to_bytes_and_said_to_be(dtype, tmp_path):
+    np.savez(tmp_path / "a.npz", images=(COLOUR / 255).astype(dtype))
+    dataset = load("npz", "train", tmp_path)
+    assert np.array_equal(dataset.images, COLOUR)
+    assert dataset.notes[0].startswith(f"{np.dtype(dtype)} pixels in [")
+
+
+def test_texts_are_classes_that_both_splits_share(tmp_path):
+    arrays = {"labels": np.array(list("cabba")), "test_images": GREY, "test_labels": np.array(["c", "deer"])}
+    np.savez(tmp_path / "a.npz", images=COLOUR, **arrays)
+    train, test = (load("npz", split, tmp_path) for split in ("train", "test"))
+    assert train.classes == test.classes == ("a", "b", "c", "deer")
+    assert (train.labels.tolist(), test.labels.tolist()) == ([2, 0, 1, 1, 0], [2, 3])

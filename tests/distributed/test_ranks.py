@@ -7,7 +7,8 @@ import pytest
 
 from dimref import amdim, discriminators, encoders, engine, objectives, optim, ranks
 from dimref.amdim import encoder as amdim_encoder
-from dimref.distributed import Ranks, lockstep, shares
+from dimref.distributed.ranks import Ranks, shares
+from dimref.distributed.threads import lockstep
 from dimref.objectives import Objective
 from dimref.step import train_step
 from dimref.tape import plain_forms

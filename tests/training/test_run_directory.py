@@ -109,3 +109,11 @@ def test_half_a_file_is_taken_away_once_nobody_writes_it(tmp_path):
         assert not left.exists()
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
     assert (tmp_path / "curves.png").read_bytes() == b"whole"
+
+
+def test_a_directory_with_other_files_is_left_alone(tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(b"?")
+    (tmp_path / ".hidden").write_bytes(b"?")
+    line = run_error(run_directory.create(tmp_path, Config()).__enter__)
+    assert line.startswith(f"{tmp_path}: expected a new or an empty directory, found photo.jpg in it; name one inside")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", "photo.jpg"]

@@ -115,3 +115,15 @@ def test_draws_depend_on_seed_stream_and_step_alone_and_are_those_of_every_backe
 def test_the_random_streams_are_apart():
     streams = (tasks.INIT, tasks.ORDER, tasks.STEP, tasks.HELD)
     assert len(set(streams)) == 4
+
+
+def test_images_of_a_mapped_file_are_trained_on_without_being_copied(prepare, tmp_path):
+    plain = prepare()
+    np.save(tmp_path / "images.npy", data.load("npz", "train", plain.config.data_dir).images)
+    images = np.load(tmp_path / "images.npy", mmap_mode="r")
+    dataset = dataclasses.replace(data.load("npz", "train", plain.config.data_dir), images=images)
+    mapped = tasks.prepare(plain.config, dataset)
+    assert not isinstance(mapped.images, np.ndarray)
+    assert mapped.fingerprint == plain.fingerprint
+    for step in range(20):
+        np.testing.assert_array_equal(tasks.batch_at(mapped, step), tasks.batch_at(plain, step))

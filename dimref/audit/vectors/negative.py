@@ -8,16 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from dimref.audit import wording
 from dimref.audit.answer import Inputs
 from dimref.audit.answering import evaluate
 from dimref.audit.contract import Form, Variant, contracts
 from dimref.audit.vectors.case import Case
 from dimref.trees import Tree, leaves
 
-KNOWN = {
-    key for keys in wording.KNOWN.values() for key in keys.values()
-}  # of the edits of a reference, those with a name
 VISIBLE, SAME = 1e-6, 1e-9  # relative differences: of a mistake from what is right, and of two that are told apart
 
 Arrays = dict[tuple[str, str], np.ndarray]  # by ("outputs" or "gradients", the array's name in the case)
@@ -42,7 +38,7 @@ def of_case(case: Case, outputs: Tree, gradients: Tree) -> list[Negative]:
         reference = _arrays(case, form, form.reference, inputs)
         if not reference or not all(key in right and _close(a, right[key], VISIBLE) for key, a in reference.items()):
             continue  # another quantity, or another layout
-        for mistake in (*form.mistakes, *form.numerical, *(edit for edit in form.edits() if edit.key in KNOWN)):
+        for mistake in (*form.mistakes, *form.numerical, *form.edits()):
             arrays = _arrays(case, form, mistake.function, inputs)
             if not all(_close(array, reference[key], VISIBLE) for key, array in arrays.items()):
                 _add(found, mistake, arrays)
@@ -81,11 +77,11 @@ def _inputs(case: Case, form: Form) -> Inputs | None:
 def _arrays(case: Case, form: Form, function: Callable[[Inputs], Tree], inputs: Inputs) -> Arrays:
     """The outputs of a function, or its main one, and its gradients, by role and by their names in the case.
 
-    Empty for a mistake that needs other shapes.
+    Empty for a mistake that cannot be evaluated there, as one that needs other shapes.
     """
     try:
         answer = evaluate(function, form.signature, inputs)
-    except (ValueError, IndexError):
+    except Exception:  # an edit of a formula can fail in any way
         return {}
     main = form.signature.of or case.of
     outputs = {name: array for name, array in answer.value.items() if name in case.outputs}

@@ -165,18 +165,17 @@ def club_l1out(scores: Any) -> Any:
 
 
 def _gaussian(name: str, scores: Any) -> Any:
-    """y_j the unit vectors and coordinates 0, whose variances make log q(y_j | x_i) = scores[i, j]."""
+    """y_j = 10⁴·e_j and a coordinate 0, whose variance makes log q(y_j | x_i) = scores[i, j] + a constant; in float64."""
     import torch
 
     cpu_for_cuda()
     model = getattr(clone("Linear95/CLUB", "mi_estimators"), name)(1, 1, 2)
-    n, more = len(scores), 1024
-    zero = scores.new_zeros(n, more)
-    squares = (1 + (scores**2).sum(1, keepdim=True)).expand(n, more) / more
-    variance = torch.cat([scores.new_zeros(n, n), -squares], dim=1)
-    model.get_mu_logvar = lambda x: (torch.cat([scores, zero], dim=1), variance)
-    points = torch.cat([one_hot(scores), zero], dim=1)
-    return model(points, points)
+    means, far = scores.double() / 1e4, 1e4 * one_hot(scores.double())
+    zero = means.new_zeros(len(means), 1)
+    variance = torch.cat([torch.zeros_like(means), -(means**2).sum(1, keepdim=True)], dim=1)
+    model.get_mu_logvar = lambda x: (torch.cat([means, zero], dim=1), variance)
+    points = torch.cat([far, zero], dim=1)
+    return model(points, points).to(scores.dtype)
 
 
 # ---- MINE

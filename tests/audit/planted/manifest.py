@@ -25,7 +25,7 @@ MANIFEST: dict[str, dict[str, str]] = {
             jsd_sum""",
         "bound dv pairs": "convention bits: dv_bits; mistake naive-exp-mean-log: dv_exp_mean_log",
         "bound nwj pairs": """
-            conforms: nwj; convention critic-less-one: nwj_shifted; mistake scores-averaged-by-location:
+            within: nwj; convention critic-less-one: nwj_shifted; mistake scores-averaged-by-location:
             nwj_mean_in_exponent""",
     },
     "square_torch": {
@@ -90,7 +90,8 @@ MANIFEST: dict[str, dict[str, str]] = {
         "bound smile pairs": "conforms: smile",
         "bound tuba pairs": "conforms: tuba",
         "bound mine pairs": """
-            conforms: mine; convention surrogate-value: mine_average_in_value; mistake no-correction: mine_uncorrected""",
+            mistake not-stabilised: mine; convention surrogate-value: mine_average_in_value; mistake no-correction:
+            mine_uncorrected""",
         "bound reverse_kl pairs": "mistake roles-swapped: reverse_kl_official",
         "bound squared_hellinger pairs": "conforms: squared_hellinger; convention sign-turned: hellinger_exchanged",
         "bound total_variation pairs": "conforms: total_variation",
@@ -102,7 +103,7 @@ MANIFEST: dict[str, dict[str, str]] = {
         "bound smile pairs": "conforms: smile_clipped_scores; mistake not-stabilised: smile_of_exponentials",
         "bound tuba pairs": "conforms: tuba_division",
         "bound mine pairs": """
-            conforms: mine_autograd; mistake average-not-fed-back: mine_not_fed_back_numpy; mistake average-attached:
+            within: mine_autograd; mistake average-not-fed-back: mine_not_fed_back_numpy; mistake average-attached:
             mine_not_detached_numpy; mistake average-in-value-detached: mine_log_of_average; mistake rate-swapped:
             mine_rate_swapped""",
         "bound chi2 pairs": """
@@ -187,7 +188,7 @@ MANIFEST: dict[str, dict[str, str]] = {
         "prior encoder_loss logits": "conforms: encoder_loss; mistake sign-flipped: encoder_loss_wrong_sign",
         "prior encoder_loss_non_saturating logits": "conforms: encoder_loss_non_saturating",
         "prior game_uniform arrays": """
-            conforms: game_uniform; mistake sigmoid-missing: game_uniform_raw; mistake encoder-sign:
+            within: game_uniform; mistake sigmoid-missing: game_uniform_raw; mistake encoder-sign:
             game_uniform_wrong_sign""",
         "prior game_gaussian arrays": "conforms: game_gaussian; mistake y-not-stopped: game_gaussian_y_flows",
         "prior gradient_penalty arrays": "conforms: gradient_penalty; mistake one-row: gradient_penalty_first_row",
