@@ -102,7 +102,7 @@ def candidates(form: Form, cases: list[Observation], single: bool = False, pairs
         edits = form.pairs() if pairs else form.edits()
         found += _fitting(form, cases, [("mistake", v, v.function) for v in edits], single)
     # what agrees to single precision alone, other things in double: after the mistakes that agree in every digit
-    found.sort(key=lambda c: ((_rank(c) or 0) + 3.5 * (c.fit.single and not single), -c.fit.wide))
+    found.sort(key=lambda c: ((_rank(c) or 0) + 3.5 * (c.fit.single and not single), -c.fit.wide, c.fit.factor < 0))
     if found and found[0].variant is not None:  # what is documented under the same name has a source to show
         same = [
             c for c in found if c.variant is not None and c.variant.key == found[0].variant.key and not c.variant.lines
@@ -124,7 +124,7 @@ Named = tuple[str, Variant | None, Callable[[Inputs], Tree]]
 
 def _fitting(form: Form, cases: list[Observation], named: Sequence[Named], single: bool) -> list[Candidate]:
     core = [case for case in cases if case.core and not case.found.problem]
-    few = core[:FEW]
+    few = core[: FEW if any(case.found.gradients for case in core) else 3 * FEW]  # values alone say less
     first = max(core, key=_telling, default=None)  # the same of every subset, so that its answers are at hand
     found = []
     for role, variant, function in named:
@@ -283,7 +283,8 @@ def _calm(form: Form, title: str, cases: list[Observation]) -> Judgement | None:
     near = [case for case in cases if not case.core or (case.sizes.regime != "separated" and _finite(form, case))]
     double = [case for case in near if not case.core or case.sizes.dtype != "float32"]
     for calm, where in ((near, "where one score stands out by a few nats"), (double, "in single precision")):
-        if len(calm) == len(cases) or not any(case.core and not case.found.problem for case in calm):
+        shapes = [{case.sizes.flat for case in some if case.core and not case.found.problem} for some in (calm, cases)]
+        if len(calm) == len(cases) or not shapes[0] or shapes[0] != shapes[1]:
             continue
         found = candidates(form, calm)
         if not found or found[0].fit.constant == "varies":

@@ -38,6 +38,7 @@ _KNOWN = {  # by formula, edit=name; an edit that is its own name is one of two 
         logmeanexp-of-joint=both-exponential logmeanexp-product-maximum-kept=maximum-kept logmeanexp-epsilon=epsilon""",
     "bounds.infonce_sampled": """
         positives-not-counted=positive-excluded log-1-negatives-shape-0-left-out=missing-log-k
+        log-1-negatives-shape-0-negated=log-k-subtracted
         1-left-out=log-k-minus-1 mean-positives-logaddexp-positives-logsumexp-negatives-sign=log-k-subtracted
         candidate-0=mask-multiplied candidate-twice=positive-twice
         logmeanexp-for-logsumexp-of-negatives=negatives-averaged negatives-averaged-first=logits-averaged

@@ -80,6 +80,10 @@ def _softmax_first(positives: Array, others: Array) -> Array:
     return math.log(_count(others)) + _mean_log_share(p, _everything(p, rest))
 
 
+def _shares_themselves(positives: Array, others: Array) -> Array:
+    return ops.mean(anp.exp(positives - _everything(positives, others)))
+
+
 def _naive(positives: Array, others: Array) -> Array:
     total = anp.exp(positives) + ops.total(anp.exp(others), axis=0)
     return math.log(_count(others)) + ops.mean(anp.log(anp.exp(positives) / total))
@@ -112,6 +116,10 @@ MISTAKES = (
         "softmax-first", _softmax_first, "a softmax before a cross entropy that takes logits",
         "the second softmax sees numbers in [0, 1]: at most log K − log(1 + (K−1)/e), small gradients",
         "pass the raw scores", "torch.nn.functional.cross_entropy takes logits",
+    ),
+    _v(
+        "no-logarithm", _shares_themselves, "the mean probability of the positive, without a logarithm",
+        "no bound on I, in [0, 1]", "take its logarithm",
     ),
 )  # fmt: skip
 
