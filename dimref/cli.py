@@ -11,7 +11,7 @@ import click
 
 from dimref import __version__
 from dimref.commands.audit import audit
-from dimref.commands.bench import bench, scale
+from dimref.commands.bench import bench
 from dimref.commands.check import check
 from dimref.commands.encode import encode
 from dimref.commands.equations import equations
@@ -81,5 +81,5 @@ def main() -> None:
     """The reference implementation of Deep InfoMax (arXiv 1808.06670)."""
 
 
-for command in (train, evaluate, estimate, encode, export, plot, audit, check, equations, bench, scale, hardware, info):
+for command in (train, evaluate, estimate, encode, export, plot, audit, check, equations, bench, hardware, info):
     main.add_command(command)

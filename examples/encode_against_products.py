@@ -12,7 +12,7 @@ import numpy as np
 
 from dimref import encoders
 from dimref.backend import NUMPY
-from dimref.bench import products, work
+from dimref.bench import products
 from dimref.export import inference
 
 
@@ -22,7 +22,7 @@ def main(count: int = 10_000) -> None:
     encoder = inference.Encoder(layout, NUMPY, *encoders.init_encoder(rng, layout))
     images = rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
     batch = min(inference.BATCH, count)
-    shapes = products.product_shapes(work.make("encode", batch))
+    shapes = products.product_shapes("encode", batch, layout)
     multiply = products.bare_products(shapes, NUMPY.to_device)
     seconds: dict[str, list[float]] = {"products": [], "encoding": []}
     encoded = encoder.batches(images)

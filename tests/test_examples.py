@@ -156,6 +156,14 @@ def test_encode_against_products_prints_the_ratio():
     assert re.search(r"ratio \d+\.\d\d", run("encode_against_products.py", 3))
 
 
+def test_cost_against_size_prints_three_ladders_and_the_power(tmp_path):
+    printed = run("cost_against_size.py", 256, 64, 64, *[tmp_path / "cost.png"] * DRAWS)
+    sizes = [line.split()[0] for line in printed.splitlines() if re.fullmatch(r" +[\d,]+ +[\d.]+ +(\d+|nan)", line)]
+    assert sizes == ["64", "128", "256", "64", "64"]
+    assert re.search(r"grows as N to the power -?\d\.\d\d; 2 is expected", printed)
+    assert not DRAWS or min(size(tmp_path / "cost.png")) > 100
+
+
 @pytest.mark.parametrize("script", ["picture_of_the_method.py", "picture_of_a_result.py"])
 def test_pictures_are_drawn(script, tmp_path):
     run(script, tmp_path / "picture.png")

@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import os
 import queue
 import re
 import secrets
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -195,15 +193,8 @@ class _Process:
             ),
         }
         self.mark = secrets.token_hex(8).encode()  # of its answers
-        self._output = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `end`)
-        self._process = subprocess.Popen(
-            processes.command("dimref.audit.worker"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._output,
-            env=env,
-            start_new_session=True,  # it can be ended with all that it started
-        )
+        self._child = processes.Child("dimref.audit.worker", env=env)
+        self._process = self._child.process
         self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
         threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True).start()
 
@@ -223,7 +214,7 @@ class _Process:
             _Lost: there was none.
         """
         assert self._process.stdin is not None
-        self._forget_printed()
+        self._child.forget_printed()
         try:
             wire.send(self._process.stdin, request)
         except OSError:
@@ -246,7 +237,7 @@ class _Process:
             raise _Lost(self._death())
         if processes.resident(self._process.pid) > memory_limit * MIB:
             raise _Lost(f"used more than {memory_limit:g} MiB of memory")
-        if os.fstat(self._output.fileno()).st_size > MOST_PRINTED:
+        if self._child.printed_bytes() > MOST_PRINTED:
             raise _Lost(f"printed more than {MOST_PRINTED // MIB} MiB")
         if time.monotonic() >= until:
             raise _Lost(f"gave no answer within {time_limit:g} s")
@@ -264,7 +255,7 @@ class _Process:
 
     def _place(self) -> str:
         """The innermost line of the target's own, from what Python's fault handler wrote."""
-        frames = re.findall(r'File "([^"]+)", line (\d+) in (\S+)', self._read(1 << 16))
+        frames = re.findall(r'File "([^"]+)", line (\d+) in (\S+)', self._child.printed())
         own = [
             frame
             for frame in frames
@@ -274,20 +265,9 @@ class _Process:
 
     def printed(self) -> str:
         """The first line that was printed since the last request, cut to 200 characters."""
-        lines = [line for line in self._read(4096).splitlines() if line.strip()]
+        lines = [line for line in self._child.printed(4096).splitlines() if line.strip()]
         return "" if not lines or lines[0].startswith("Fatal Python error") else lines[0].strip()[:200]
-
-    def _read(self, most: int) -> str:
-        self._output.seek(0)
-        return self._output.read(most).decode(errors="replace")
-
-    def _forget_printed(self) -> None:
-        self._output.seek(0)  # the place is shared with the process, which goes on from here
-        self._output.truncate()
 
     def end(self) -> None:
         """Kill the process and what it started."""
-        processes.end(self._process)
-        for stream in (self._process.stdin, self._process.stdout, self._output):
-            with contextlib.suppress(OSError):
-                stream.close()  # type: ignore[union-attr]
+        self._child.end()

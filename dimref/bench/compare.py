@@ -27,7 +27,7 @@ class Options:
     against: str  # "torch" or "none"
     compiled: bool
     backend: str
-    threads: int
+    threads: Sequence[int]
     rounds: int
     seconds: float  # of one turn
     seed: int = 0
@@ -37,14 +37,14 @@ class Options:
         default_factory=lambda: {method: {"size": 32, "channels": 3} for method in BENCH_METHODS.values()}
     )
 
-    def opening(self, preset: str, batch: int) -> dict[str, Any]:
+    def opening(self, preset: str, batch: int, threads: int) -> dict[str, Any]:
         """What a worker needs to know to build its side."""
         return {
             "preset": preset,
             "batch": batch,
             "seed": self.seed,
             "backend": self.backend,
-            "threads": self.threads,
+            "threads": threads,
             "layout": self.layouts[BENCH_METHODS[preset]],
             "graph": self.graph,
             "tf32": self.tf32,
@@ -54,7 +54,7 @@ class Options:
 def compare(
     options: Options, announce: Announce, start: Start, watch: Callable[[dict[str, Any]], None]
 ) -> dict[str, Any]:
-    """Every preset at every batch size; plain data, as --json writes it.
+    """Every preset at every batch size and number of threads; plain data, as --json writes it.
 
     Args:
         announce: called with each measurement's name. start: starts a worker with that many threads.
@@ -65,60 +65,73 @@ def compare(
     """
     torch = options.against == "torch"
     sides = [side for side in SIDES if side == "dimref" or (torch and (side == "eager" or options.compiled))]
-    with ExitStack() as stack:
-        workers = {side: stack.enter_context(start(options.threads)) for side in sides}
-        known = {"backend": options.backend, "threads": options.threads, "tf32": options.tf32}
-        result: dict[str, Any] = {
-            "version": __version__,
-            "machine": workers["dimref"].ask("describe", **known, torch=False),
-            "torch": workers["eager"].ask("describe", **known, torch=True) if torch else None,
-            "options": asdict(options),
-            "presets": [],
-        }
-        watch(result)
-        for preset in options.presets:
-            for batch in options.batch_sizes:
-                measured = _Preset(options, preset, batch, dict(workers), announce).measure()
-                measured["peak_bytes"] = _peaks(options, preset, batch, announce, start)
-                result["presets"].append(measured)
+    result: dict[str, Any] = {}
+    for threads in options.threads:
+        with ExitStack() as stack:
+            workers = {side: stack.enter_context(start(threads)) for side in sides}
+            if not result:
+                known = {"backend": options.backend, "threads": threads, "tf32": options.tf32}
+                result = {
+                    "version": __version__,
+                    "machine": workers["dimref"].ask("describe", **known, torch=False),
+                    "torch": workers["eager"].ask("describe", **known, torch=True) if torch else None,
+                    "options": asdict(options),
+                    "presets": [],
+                }
                 watch(result)
+            for preset in options.presets:
+                for batch in options.batch_sizes:
+                    row = _Preset(options, preset, batch, threads, dict(workers), start, announce)
+                    result["presets"].append(row.measure())
+                    watch(result)
     return result
 
 
 @dataclass
 class _Preset:
-    """One preset at one batch size."""
+    """One preset at one batch size and number of threads."""
 
     options: Options
     preset: str
     batch: int
+    threads: int
     workers: dict[str, Worker]
+    start: Start
     announce: Announce
 
     def measure(self) -> dict[str, Any]:
-        opened, agreement, failed = self._open()
-        turns, settled = self._turns()
-        self.announce(f"{self.preset}, batch {self.batch}: profile")
+        opening, ours = self.options.opening(self.preset, self.batch, self.threads), self.workers["dimref"]
+        text = ours.ask("open", side="dimref", **opening)
+        agreement, failed = self._twins(opening)
+        gflop = ours.ask("products")
+        if "eager" in self.workers:
+            self.workers["eager"].ask("products")
+        turns, unsettled = self._turns()
+        self._say("profile")
         return {
             "preset": self.preset,
-            "text": opened["text"],
+            "text": text,
             "batch": self.batch,
-            "gflop": opened["gflop"],
+            "threads": self.threads,
+            "gflop": gflop,
             "agreement": agreement,
             "failed": failed,
-            "sides": summary(turns, self.batch, opened["gflop"]),
-            "unsettled_turns": settled,
-            "graph": self.workers["dimref"].ask("graph"),
-            "profile": self.workers["dimref"].ask("profile"),
+            "sides": summary(turns, self.batch, gflop),
+            "unsettled_turns": unsettled,
+            "graph": ours.ask("graph"),
+            "profile": ours.ask("profile") if self.options.backend == "numpy" else None,
+            "peak_bytes": self._peaks(opening),
         }
 
-    def _open(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:
-        """Build every side, and prove that the twins are dimref's; a compiler that fails takes its side out."""
-        opening, agreement, failed = self.options.opening(self.preset, self.batch), {}, {}
-        opened = self.workers["dimref"].ask("open", side="dimref", **opening)
+    def _say(self, what: str) -> None:
+        self.announce(f"{self.preset}, batch {self.batch}: {what}")
+
+    def _twins(self, opening: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+        """Build the twins, and prove that they are dimref's; a compiler that fails takes its side out."""
+        agreement, failed = {}, {}
         for side in [side for side in self.workers if side != "dimref"]:
             compiles = side == "compiled"
-            self.announce(f"{self.preset}, batch {self.batch}: {'torch.compile, ' if compiles else ''}proof")
+            self._say(f"{'torch.compile, ' if compiles else ''}proof")
             try:
                 self.workers[side].ask("open", side=side, **opening)
                 agreement[side] = self.workers[side].ask("prove", backend=self.options.backend, tf32=self.options.tf32)
@@ -127,7 +140,7 @@ class _Preset:
                     raise
                 failed[side] = str(error)
                 del self.workers[side]
-        return opened, agreement, failed
+        return agreement, failed
 
     def _turns(self) -> tuple[dict[str, dict[str, list[float]]], int]:
         """Median seconds of each turn, by side and call; how many turns ended with threads that would not rest.
@@ -138,7 +151,7 @@ class _Preset:
         turns: dict[str, dict[str, list[float]]] = {side: {} for side in self.workers}
         unsettled = 0
         for number in range(self.options.rounds):
-            self.announce(f"{self.preset}, batch {self.batch}: round {number + 1} of {self.options.rounds}")
+            self._say(f"round {number + 1} of {self.options.rounds}")
             for side, call in calls:
                 measured = self.workers[side].ask("turn", what=call, seconds=self.options.seconds)
                 turns[side].setdefault(call, []).append(statistics.median(measured["seconds"]))
@@ -146,6 +159,18 @@ class _Preset:
         if "compiled" in turns:
             turns["compiled"]["products"] = turns["eager"]["products"]
         return turns, unsettled
+
+    def _peaks(self, opening: dict[str, Any]) -> dict[str, int | None]:
+        """Peak memory of a few steps of each side, each in a process of its own.
+
+        Not of torch.compile, whose peak is that of its compiler.
+        """
+        peaks: dict[str, int | None] = {}
+        for side in ("dimref", "eager") if self.options.against == "torch" else ("dimref",):
+            self._say(f"memory of {side}")
+            with self.start(self.threads) as fresh:
+                peaks[side] = fresh.ask("peak", side=side, **opening)
+        return peaks
 
 
 def summary(turns: dict[str, dict[str, list[float]]], batch: int, gflop: float) -> dict[str, Any]:
@@ -165,16 +190,3 @@ def summary(turns: dict[str, dict[str, list[float]]], batch: int, gflop: float) 
             "turns": calls,
         }
     return result
-
-
-def _peaks(options: Options, preset: str, batch: int, announce: Announce, start: Start) -> dict[str, int | None]:
-    """Peak memory of a few steps of each side, each in a process of its own.
-
-    Not of torch.compile, whose peak is that of its compiler.
-    """
-    peaks: dict[str, int | None] = {}
-    for side in ("dimref", "eager") if options.against == "torch" else ("dimref",):
-        announce(f"{preset}, batch {batch}: memory of {side}")
-        with start(options.threads) as fresh:
-            peaks[side] = fresh.ask("peak", side=side, **options.opening(preset, batch))
-    return peaks

@@ -5,6 +5,8 @@ Both sides start from it, so that a step of the one is a step of the other.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +15,7 @@ from dimref import encoders
 from dimref.training.choices import BENCH_METHODS, BENCH_PRESETS
 from dimref.training.config import Config
 from dimref.training.method import METHODS, AnyLayout, AnyObjective, method_of
-from dimref.trees import Tree
+from dimref.trees import Tree, map_tree
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,10 @@ def describe(preset: str) -> str:
     """What a preset computes, in words."""
     return {
         "local-jsd": "DIM(L), concat critic, JSD, shuffled negatives, no prior",
-        "local-infonce": "DIM(L), dot critic, InfoNCE over all pairs of a location, no prior",
+        "local-infonce": "DIM(L), dot critic, InfoNCE over a location's pairs, no prior",
         "global": "DIM(G), concat critic, JSD, shuffled negatives, no prior",
-        "mixed": "0.5 × DIM(G) + DIM(L), concat critics, JSD, + 0.1 × the prior's game",
-        "amdim": "AMDIM, the small encoder: two drawn views, scores of 1→5, 1→7, 5→5, clipped",
+        "mixed": "0.5 × DIM(G) + DIM(L), concat critics, JSD, 0.1 × the prior's game",
+        "amdim": "AMDIM, small encoder: two drawn views, clipped scores of 1→5, 1→7, 5→5",
         "encode": "images to representations, batch norm in inference mode, no gradient",
     }[preset]
 
@@ -90,6 +92,25 @@ def make(preset: str, batch: int, seed: int = 0, layout: AnyLayout | None = None
     images = colours + rng.integers(0, 64, (batch, layout.size, layout.size, layout.channels), dtype=np.uint8)
     noise = method_of(layout).draw_noise(rng, objective, layout, batch)
     return Work(preset, objective, layout, parameters, state, encoders.scale(images, layout), noise)
+
+
+def distance(found: np.ndarray, expected: np.ndarray, floor: float = 0.0) -> float:
+    """‖a − b‖ / max(‖b‖, floor); inf where shapes differ or a number is not finite."""
+    if found.shape != expected.shape:
+        return math.inf
+    a, b = found.astype(np.float64), expected.astype(np.float64)
+    value = float(np.linalg.norm(a - b)) / max(float(np.linalg.norm(b)), floor, np.finfo(np.float64).tiny)
+    return value if math.isfinite(value) else math.inf
+
+
+def norm_of_all(arrays: Iterable[np.ndarray]) -> float:
+    """√Σ‖a‖²: a gradient that is 0 in theory is rounding errors alone, and is compared with the size of the others."""
+    return math.sqrt(sum(float((a.astype(np.float64) ** 2).sum()) for a in arrays))
+
+
+def in_float64(tree: Tree) -> Tree:
+    """The same tree with every float32 array in float64."""
+    return map_tree(lambda a: a.astype(np.float64) if a.dtype == np.float32 else a, tree)
 
 
 def _away_from_the_start(rng: np.random.Generator, tree: Tree, name: str = "") -> Tree:

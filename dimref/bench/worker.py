@@ -15,10 +15,9 @@ from collections.abc import Callable
 from typing import Any
 
 from dimref.backend import get_backend
-from dimref.bench import products, queued, scale, timing
+from dimref.bench import products, reference, timing
 from dimref.bench import profile as profiles
 from dimref.bench import work as works
-from dimref.bench.reference import Reference
 from dimref.bench.work import Work
 from dimref.errors import DimrefError
 from dimref.training import machine, memory
@@ -31,10 +30,8 @@ class Server:
 
     def __init__(self) -> None:
         self.work: Work | None = None
-        self.twin: Any = None
-        self.reference: Reference | None = None
+        self.side: Any = None  # a Reference or a Twin
         self.calls: dict[str, Callable[[], None]] = {}
-        self.synchronize: Callable[[], None] = lambda: None
 
     def describe(self, backend: str, threads: int, torch: bool, tf32: bool = False) -> dict[str, str]:
         """The machine as this process sees it."""
@@ -53,39 +50,40 @@ class Server:
         layout: dict[str, int],
         graph: bool = True,
         tf32: bool = False,
-    ) -> dict[str, Any]:
-        """Build one side of a workload, "dimref", "eager" or "compiled", to be called in turns."""
+    ) -> str:
+        """Build one side of a workload, "dimref", "eager" or "compiled", to be called in turns; what it is, in words."""
         self.work = works.make(preset, batch, seed, works.layout_of(preset, layout))
-        shapes = products.product_shapes(self.work)
         if side == "dimref":
-            device = get_backend(backend, tf32)
-            self.reference = queued.reference(self.work, device, graph)
-            self.calls, self.synchronize = {"step": self.reference.step}, self.reference.synchronize
-            self.calls["products"] = queued.bare_products(shapes, device, graph)
+            self.side = reference.start(self.work, get_backend(backend, tf32), graph)
         else:
-            self.twin = _twin(self.work, backend, threads, side == "compiled", tf32)
-            self.calls, self.synchronize = {"step": self.twin.step}, self.twin.synchronize
-            self.calls["products"] = products.bare_products(shapes, self.twin.tensor)
-        return {"gflop": products.gflop(shapes), "text": works.describe(preset)}
+            torch_machine(backend, threads)
+            from dimref.bench.oracle.twin import Twin
+
+            self.side = Twin(self.work, DEVICES[backend], side == "compiled", tf32)
+        self.calls = {"step": self.side.step}
+        return works.describe(preset)
+
+    def products(self) -> float:
+        """Have the open workload's bare products to be called in turns, by this side's library; their GFLOP."""
+        assert self.work is not None
+        shapes = products.product_shapes(self.work.preset, len(self.work.images), self.work.layout)
+        self.calls["products"] = self.side.bare_products(shapes)
+        return products.gflop(shapes)
 
     def graph(self) -> str:
         """How dimref's step was queued, in words; empty on the host."""
-        if not isinstance(self.reference, queued.Queued):
-            return ""
-        if self.reference.captured:
-            return "one CUDA graph a step"
-        return self.reference.why_no_graph or "kernel by kernel, without a graph"
+        return self.side.graph()
 
     def prove(self, backend: str, tf32: bool = False) -> dict[str, Any]:
         """That the step of the twin that is open is dimref's."""
-        from dimref.bench import proof
+        from dimref.bench.oracle import proof
 
         assert self.work is not None
-        return dataclasses.asdict(proof.prove(self.work, get_backend(backend, tf32), self.twin))
+        return dataclasses.asdict(proof.prove(self.work, get_backend(backend, tf32), self.side))
 
     def turn(self, what: str, seconds: float) -> dict[str, Any]:
         """Seconds of each call, and whether the threads came to rest after them."""
-        taken = timing.turn(self.calls[what], self.synchronize, seconds)
+        taken = timing.turn(self.calls[what], self.side.synchronize, seconds)
         return {"seconds": taken, "settled": timing.settle()}
 
     def peak(self, steps: int = 3, **opening: Any) -> int | None:
@@ -96,34 +94,20 @@ class Server:
         """
         if opening["side"] != "dimref":
             torch_machine(opening["backend"], opening["threads"])
-            from dimref.bench import twin  # noqa: F401 (the last of the imports)
+            from dimref.bench.oracle import twin  # noqa: F401 (the last of the imports)
         in_use = _memory_in_use(opening["side"], opening["backend"])
         before = in_use()
         self.open(**opening)
         self.work = None  # each side has its own copy
         for _ in range(steps):
             self.calls["step"]()
-        self.synchronize()
+        self.side.synchronize()
         after = in_use()
         return None if before is None or after is None else after - before
 
     def profile(self) -> dict[str, Any]:
-        """Where the time of dimref's step goes."""
-        # The parts of a replayed graph cannot be distinguished.
-        step = self.reference.step_by_step if isinstance(self.reference, queued.Queued) else self.calls["step"]
-        return dataclasses.asdict(profiles.profile(step, self.synchronize))
-
-    def infonce(self, **arguments: Any) -> dict[str, Any]:
-        """See `scale.infonce`."""
-        return scale.infonce(**arguments)
-
-    def train(self, **arguments: Any) -> dict[str, Any]:
-        """See `scale.train`."""
-        return scale.train(**arguments)
-
-    def encode(self, **arguments: Any) -> dict[str, Any]:
-        """See `scale.encode`."""
-        return scale.encode(**arguments)
+        """Where the time of dimref's step goes on the host."""
+        return profiles.profile(self.calls["step"])
 
 
 def torch_machine(backend: str, threads: int) -> dict[str, str]:
@@ -166,13 +150,6 @@ def _memory_in_use(side: str, backend: str) -> Callable[[], int | None]:
         return int(total - free)
 
     return in_use
-
-
-def _twin(work: Work, backend: str, threads: int, compiled: bool, tf32: bool) -> Any:
-    torch_machine(backend, threads)
-    from dimref.bench.twin import Twin
-
-    return Twin(work, DEVICES[backend], compiled, tf32)
 
 
 def answer(server: Server, line: str) -> dict[str, Any]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import subprocess
-import tempfile
 from types import TracebackType
 from typing import Any
 
 from dimref.errors import DimrefError
 from dimref.training.choices import THREAD_VARIABLES
-from dimref.training.processes import command, end, environment
+from dimref.training.processes import Child, environment
 
 
 class WorkerFailed(DimrefError):
@@ -33,16 +30,8 @@ class Worker:
     """A process that answers one request at a time (`worker.Server`), with `threads` threads in every library."""
 
     def __init__(self, threads: int) -> None:
-        self.printed = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `close`)
-        self.process = subprocess.Popen(
-            command("dimref.bench.worker"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.printed,
-            text=True,
-            encoding="utf-8",
-            env=environment(**dict.fromkeys(THREAD_VARIABLES, str(threads))),
-        )
+        env = environment(**dict.fromkeys(THREAD_VARIABLES, str(threads)))
+        self.child = Child("dimref.bench.worker", env=env)
 
     def ask(self, do: str, **arguments: Any) -> Any:
         """The answer to a request.
@@ -51,39 +40,19 @@ class Worker:
             DimrefError: what the request was refused with, and its exit code.
             WorkerFailed: it failed in another way, or the process ended.
         """
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
+        requests, answers = self.child.process.stdin, self.child.process.stdout
+        assert requests is not None
+        assert answers is not None
         try:
-            self.process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
-            self.process.stdin.flush()
-            line = self.process.stdout.readline()
+            requests.write(json.dumps({"do": do, **arguments}).encode() + b"\n")
+            requests.flush()
+            line = answers.readline()
         except BrokenPipeError:
-            line = ""
+            line = b""
         if not line:
-            raise WorkerFailed(f"{do}: expected an answer, found that the process ended: {self._end()}")
+            how = self.child.how_it_ended()
+            raise WorkerFailed(f"{do}: expected an answer, found that the process ended: {how}")
         return unpack(do, json.loads(line))
-
-    def _end(self) -> str:
-        """How the process ended: its signal, or its exit code and the last line that it printed."""
-        code = self.process.wait()
-        if code < 0:
-            return f"signal {-code}" + (" (out of memory?)" if code == -9 else "")
-        self.printed.seek(0)
-        lines = self.printed.read().decode(errors="replace").strip().splitlines()
-        return f"exit code {code}" + (f", {lines[-1]}" if lines else "")
-
-    def close(self) -> None:
-        """End the process: it does so by itself when nobody can ask it any more."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.close()
-        try:
-            self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            end(self.process)
-        self.process.stdout.close()
-        self.printed.close()
 
     def __enter__(self) -> Worker:
         return self
@@ -91,4 +60,4 @@ class Worker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self.child.end()

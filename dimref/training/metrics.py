@@ -19,7 +19,7 @@ MOST_BYTES, LONGEST_LINE = 1 << 30, 1 << 16  # a million lines and more; a line 
 def append(path: Path, line: dict[str, Any]) -> None:
     """Add one line; numbers that JSON has no name for are written as "inf", "-inf" and "nan"."""
     with _appending(path) as file:
-        file.write(json.dumps(_finite(line)) + "\n")
+        file.write(json.dumps(finite(line)) + "\n")
 
 
 def flush(path: Path) -> None:
@@ -35,9 +35,12 @@ def _appending(path: Path) -> Iterator[TextIO]:
         yield file
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """The same data for JSON, which has no name for some numbers: as the texts "inf", "-inf" and "nan"."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -14,6 +14,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,51 @@ def end(process: subprocess.Popen[Any]) -> None:
     with contextlib.suppress(OSError):
         process.kill()
     process.wait()
+
+
+class Child:
+    """A module's `main` in a process of its own: pipes to talk over, a file for what it prints; `end` leaves nothing behind.
+
+    It has a session of its own, so a Ctrl-C of the terminal reaches the one that started it alone.
+    """
+
+    def __init__(self, module: str, *words: str, env: dict[str, str]) -> None:
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `end`)
+        self.process = subprocess.Popen(
+            command(module, *words),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._output,
+            env=env,
+            start_new_session=True,  # it can be ended with all that it started
+        )
+
+    def printed(self, most: int = 1 << 16) -> str:
+        """What it printed on its error stream since it was last forgotten, from the beginning."""
+        self._output.seek(0)
+        return self._output.read(most).decode(errors="replace")
+
+    def printed_bytes(self) -> int:
+        """How much that is."""
+        return os.fstat(self._output.fileno()).st_size
+
+    def forget_printed(self) -> None:
+        """Begin anew with what it prints."""
+        self._output.seek(0)  # the place is shared with the process, which goes on from here
+        self._output.truncate()
+
+    def how_it_ended(self) -> str:
+        """Its signal, or its exit code, and the last line that it printed; waits for its end."""
+        code = self.process.wait()
+        how = f"exit code {code}" if code >= 0 else f"signal {-code}{' (out of memory?)' if code == -9 else ''}"
+        return f"{how}: {(self.printed().strip().splitlines() or ['nothing was printed'])[-1][:200]}"
+
+    def end(self) -> None:
+        """End it and what it started."""
+        end(self.process)
+        for stream in (self.process.stdin, self.process.stdout, self._output):
+            with contextlib.suppress(OSError):
+                stream.close()  # type: ignore[union-attr]
 
 
 def family(root: int) -> dict[int, int]:

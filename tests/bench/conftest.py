@@ -18,13 +18,13 @@ class Local(workers.Worker):
     """A worker without a process: the same requests and answers, as the same JSON."""
 
     def __init__(self, threads):
-        self.threads, self.server = threads, worker.Server()
+        self.server = worker.Server()
 
     def ask(self, do, **arguments):
         text = json.dumps(worker.answer(self.server, json.dumps({"do": do, **arguments})), allow_nan=False)
         return workers.unpack(do, json.loads(text))
 
-    def close(self):
+    def __exit__(self, *error):
         pass
 
 

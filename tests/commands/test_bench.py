@@ -1,4 +1,4 @@
-"""`dimref bench` and `dimref scale`: their options, screens, files and refusals."""
+"""`dimref bench`: its options, screens, files and refusals."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ class Local(workers.Worker):
     def ask(self, do, **arguments):
         return workers.unpack(do, worker.answer(self.server, json.dumps({"do": do, **arguments})))
 
-    def close(self):
+    def __exit__(self, *error):
         pass
 
 
@@ -31,23 +31,6 @@ def local(monkeypatch, narrow):
 
 
 QUICK = ("--rounds", 1, "--seconds", 0, "--batch-size", 2, "--threads", 1)
-SMALL = (
-    "--candidates",
-    64,
-    "--train-images",
-    8,
-    "--encode-images",
-    8,
-    "--batch-size",
-    4,
-    "--seconds",
-    0,
-    "--threads",
-    1,
-)
-
-
-# ---- bench
 
 
 def test_every_preset_has_its_table(local, tmp_path):
@@ -55,9 +38,8 @@ def test_every_preset_has_its_table(local, tmp_path):
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert max(map(len, lines)) <= 100
-    assert [line.split(",")[0] for line in lines if ", batch 2: " in line] == list(BENCH_PRESETS)
+    assert [line.split(",")[0] for line in lines if ", batch 2, 1 thread: " in line] == list(BENCH_PRESETS)
     assert lines[0].startswith("machine ")
-    assert lines[0].endswith("1 thread on both sides")
     assert sum(line.startswith("  where dimref's step goes") for line in lines) == len(BENCH_PRESETS)
     written = json.loads((tmp_path / "b.json").read_text())
     assert list(written) == ["version", "machine", "torch", "options", "presets"]
@@ -80,7 +62,7 @@ def test_a_process_for_each_side_as_users_have_it(tmp_path):
 
 def test_options_that_are_given_twice_count_once(local):
     result = tiny_runs.invoke("bench", "--against", "none", *QUICK, *("--batch-size", 3, "--batch-size", 2) * 2)
-    assert [line.split(":")[0] for line in result.stdout.splitlines() if "local-jsd, batch" in line] == [
+    assert [line.split(", 1 thread")[0] for line in result.stdout.splitlines() if "local-jsd, batch" in line] == [
         "local-jsd, batch 2",
         "local-jsd, batch 3",
     ]
@@ -106,73 +88,46 @@ def test_pytorch_that_was_asked_for_and_is_not_there_is_one_line(local, monkeypa
 
 def test_a_gpu_that_is_not_there_is_one_line(local, monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
-    for command in (("bench", "--against", "none", *QUICK), ("scale", *SMALL)):
-        assert "CuPy is not installed" in tiny_runs.refused(*command, "--backend", "cupy")
+    assert "CuPy is not installed" in tiny_runs.refused("bench", "--against", "none", *QUICK, "--backend", "cupy")
 
 
-@pytest.mark.parametrize("command", ["bench", "scale"])
 @pytest.mark.parametrize("seconds", ["-1", "nan", "inf", "3601"])
-def test_wrong_lengths_are_refused(local, command, seconds):
-    line = tiny_runs.refused(command, "--seconds", seconds)
+def test_wrong_lengths_are_refused(local, seconds):
+    line = tiny_runs.refused("bench", "--seconds", seconds)
     assert line.endswith(f"--seconds: expected a number from 0 to 3600, found {seconds}")
 
 
-@pytest.mark.parametrize("command", ["bench", "scale"])
-def test_a_file_that_cannot_be_written_is_told_first(local, monkeypatch, tmp_path, command):
+@pytest.mark.parametrize("option", ["--json", "--write"])
+def test_a_file_that_cannot_be_written_is_refused_first(local, monkeypatch, tmp_path, option):
     monkeypatch.setattr(workers, "Worker", None)  # nothing is measured
-    for path in (tmp_path / "missing" / "b.json", tmp_path):
-        assert f"--json {path}: expected a file in a directory" in tiny_runs.refused(command, "--json", path)
+    for path in (tmp_path / "missing" / "b", tmp_path):
+        assert f"{option} {path}: expected a file in a directory" in tiny_runs.refused("bench", option, path)
+    (tmp_path / "page.md").write_bytes(b"\xff")
+    line = tiny_runs.refused("bench", "--write", tmp_path / "page.md")
+    assert line.endswith("page.md: expected a page of Markdown in UTF-8, found other bytes")
+
+
+def test_the_table_is_written_into_the_page(local, tmp_path):
+    page = tmp_path / "RESULTS.md"
+    page.write_text("# Measurements\n", encoding="utf-8")
+    for batch in (2, 3):
+        options = ("--against", "none", "--preset", "encode", *QUICK[:4], "--threads", 2, "--threads", 1)
+        assert tiny_runs.invoke("bench", *options, "--batch-size", batch, "--write", page).exit_code == 0
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("# Measurements\n\n## ")
+    rows = [line.split("|")[1:4] for line in text.splitlines() if line.startswith("| encode")]
+    assert rows == [[" encode ", " 3 ", " 2 "], [" encode ", " 3 ", " 1 "]]
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("bench", "--preset", "x"), ("bench", "--batch-size", "1"), ("bench", "--threads", "0"), ("bench", "--rounds", "0"),
-        ("bench", "--against", "jax"), ("scale", "--candidates", "1"), ("scale", "--batch-size", "many"),
+        ("--preset", "x"), ("--batch-size", "1"), ("--batch-size", "many"), ("--threads", "0"), ("--rounds", "0"),
+        ("--against", "jax"),
     ],
 )  # fmt: skip
 def test_wrong_choices_and_numbers_are_refused(local, arguments):
-    assert tiny_runs.invoke(*arguments).exit_code == 2
-
-
-# ---- scale
-
-
-def test_scale_has_three_tables_and_a_picture(local, monkeypatch, tmp_path):
-    pytest.importorskip("matplotlib")
-    monkeypatch.chdir(tmp_path)
-    result = tiny_runs.invoke("scale", *SMALL, "--json", "s.json")
-    assert result.exit_code == 0, result.output
-    lines = result.stdout.splitlines()
-    assert max(map(len, lines)) <= 100
-    assert lines[-1] == "picture   runs/scale.png"
-    assert (tmp_path / "runs" / "scale.png").read_bytes().startswith(b"\x89PNG")
-    written = json.loads((tmp_path / "s.json").read_text())
-    assert list(written) == ["version", "machine", "options", "infonce", "train", "encode"]
-    assert [row["n"] for row in written["train"]["rows"]] == [8]
-
-
-def test_scale_without_a_picture_leaves_nothing(local, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    result = tiny_runs.invoke("scale", *SMALL, "--no-plot")
-    assert result.exit_code == 0, result.output
-    assert "picture" not in result.stdout
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_picture_without_matplotlib(local, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    assert tiny_runs.refused("scale", *SMALL, "--plot").startswith("dimref: pictures: expected matplotlib, found none;")
-    assert "picture" not in tiny_runs.invoke("scale", *SMALL).stdout
-
-
-def test_a_dataset_smaller_than_its_batch_is_refused(local):
-    line = tiny_runs.refused("scale", "--train-images", 8, "--batch-size", 16)
-    assert line.endswith("--train-images: expected at least one batch of 16 images, found 8")
-
-
-# ---- start-up
+    assert tiny_runs.invoke("bench", *arguments).exit_code == 2
 
 
 def test_the_command_line_loads_no_numpy():
@@ -189,11 +144,3 @@ def test_options_of_a_device_are_refused_on_the_host(option):
     assert tiny_runs.refused("bench", "--against", "none", option) == (
         f"dimref: {option}: has no effect, since --backend is numpy; leave it out"
     )
-
-
-@pytest.mark.parametrize("option", ["--candidates", "--train-images", "--encode-images"])
-def test_sizes_beyond_any_memory_are_refused(option):
-    result = tiny_runs.invoke("scale", option, 10**29)
-    assert result.exit_code == 2
-    assert f"Invalid value for '{option}'" in result.stderr
-    assert "is not in the range 2<=x<=1000000000" in result.stderr

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from dimref import __version__
-from dimref.training.processes import command, end, environment
+from dimref.training.processes import Child, environment
 
 PARTS = {
     "products": "cuBLAS's products, in every layout, against NumPy's in float64",
@@ -42,20 +42,13 @@ def report(device: str, parts: dict[str, Found]) -> dict[str, Any]:
 
 def in_a_process(name: str, quick: bool, backend: str = "cupy", patience: float = PATIENCE) -> Found:
     """A part in a process of its own."""
-    part = command("dimref.bench.hardware.parts", name, backend, "quick" if quick else "full")
-    with subprocess.Popen(
-        part, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
-    ) as process:
-        try:
-            output, errors = process.communicate(timeout=patience)
-        except subprocess.TimeoutExpired:
-            return {"ok": False, "said": f"expected an end within {patience:g} s, found none"}
-        finally:
-            end(process)
-    printed = output.strip().splitlines()
+    child = Child("dimref.bench.hardware.parts", name, backend, "quick" if quick else "full", env=environment())
     try:
-        return json.loads(printed[-1])
+        output, _ = child.process.communicate(timeout=patience)
+        return json.loads(output.decode().strip().splitlines()[-1])
+    except subprocess.TimeoutExpired:
+        return {"ok": False, "said": f"expected an end within {patience:g} s, found none"}
     except (IndexError, ValueError):
-        how = f"signal {-process.returncode}" if process.returncode < 0 else f"exit code {process.returncode}"
-        last = (errors.strip().splitlines() or ["nothing was printed"])[-1]
-        return {"ok": False, "said": f"expected a result, found {how}: {last[:200]}"}
+        return {"ok": False, "said": f"expected a result, found {child.how_it_ended()}"}
+    finally:
+        child.end()

@@ -18,17 +18,19 @@ from dimref import encoders, laws, ops, optim
 from dimref.amdim import encoder as amdim_encoder
 from dimref.backend import NUMPY, Backend, get_backend
 from dimref.bench.hardware import Found
+from dimref.bench.work import distance, in_float64, norm_of_all
 from dimref.encoders import Layout
 from dimref.engine import kernels
 from dimref.engine.products import product as multiplied
-from dimref.errors import DimrefError
+from dimref.errors import DimrefError, first_line
 from dimref.tape import value_and_gradients
 from dimref.training.config import PRESETS, Config
 from dimref.training.device_steps import DeviceSteps
 from dimref.training.method import METHODS, AnyLayout
+from dimref.training.metrics import finite
 from dimref.training.state import initial_state
 from dimref.training.task import Task
-from dimref.trees import Array, Tree, leaves, map_tree
+from dimref.trees import Array, Tree, leaves
 
 FLOAT64, FLOAT32 = 1e-9, 5e-2  # admitted distances of gradients: near a ReLU's kink float32 switches units on and off
 SHAPES = ((4096, 512, 512), (64, 4096, 1024), (37, 19, 53), (1, 7, 5), (8, 1, 3), (200, 300, 1))  # of products
@@ -76,36 +78,33 @@ def fused(backend: Backend, quick: bool) -> Found:
     rng = np.random.default_rng(0)
     x, g = (rng.standard_normal((64 if quick else 4096, 512), dtype=np.float32) for _ in range(2))
     x = 3 * x + 1
-    distances = {
-        "sigmoid": _both(backend, ops.sigmoid, x * 10),
-        "relu": _both(backend, _gradient(ops.relu), x, g),
-        "softplus": _both(backend, _gradient(ops.softplus), x, g),
-        "standardize, axis 0": _standardized(backend, x, g, 0),
-        "standardize, axis -1": _standardized(backend, x, g, -1),
-        "adam": _both(backend, _three_steps, x, g),
-        "sums of squares": _both(backend, _squares, x),
+
+    def gradient(function: Callable[[Array], Array]) -> Callable[[Array, Array], Array]:
+        return lambda x, g: value_and_gradients(lambda x: (ops.total(ops.multiply(function(x), g)), {}), x)[1]
+
+    checked: dict[str, tuple[Callable[..., Array], tuple[np.ndarray, ...]]] = {
+        "sigmoid": (ops.sigmoid, (10 * x,)),
+        "relu": (gradient(ops.relu), (x, g)),
+        "softplus": (gradient(ops.softplus), (x, g)),
+        "adam": (_three_steps, (x, g)),
+        "sums of squares": (_squares, (x,)),
     }
+    for axis in (0, -1):
+
+        def standardize(x: Array, axis: int = axis) -> Array:
+            return ops.standardize(x, axis, 1e-5)
+
+        checked[f"standardize, axis {axis}"] = (standardize, (x,))
+        checked[f"standardize, axis {axis}, gradient"] = (gradient(standardize), (x, g))
+    distances = {}
+    for name, (function, arrays) in checked.items():
+        expected = function(*(np.array(a) for a in arrays))
+        found = backend.to_host(function(*(backend.to_device(np.array(a)) for a in arrays)))
+        distances[name] = distance(found, expected)
     worst = max(distances, key=lambda name: distances[name])
-    by = "plain" if _kernels(backend) is None else "fused"
+    by = "plain" if kernels.of(backend.to_device(x[:1])) is None else "fused"
     said = f"largest distance {distances[worst]:.1e}: {worst} ({by})"
     return _found(distances[worst] <= 1e-4, said, distances=distances, by=by)
-
-
-def _kernels(backend: Backend) -> kernels.Kernels | None:
-    return kernels.of(backend.to_device(np.zeros(1, np.float32)))
-
-
-def _gradient(function: Callable[[Array], Array]) -> Callable[[Array, Array], Array]:
-    return lambda x, g: value_and_gradients(lambda x: (ops.total(ops.multiply(function(x), g)), {}), x)[1]
-
-
-def _standardized(backend: Backend, x: np.ndarray, g: np.ndarray, axis: int) -> float:
-    """The larger distance of the value's and the gradient's."""
-
-    def standardize(x: Array) -> Array:
-        return ops.standardize(x, axis, 1e-5)
-
-    return max(_both(backend, standardize, x), _both(backend, _gradient(standardize), x, g))
 
 
 def _three_steps(x: Array, g: Array) -> Array:
@@ -120,13 +119,6 @@ def _three_steps(x: Array, g: Array) -> Array:
 def _squares(x: Array) -> Array:
     found = kernels.sums_of_squares([x, x[0], x[:3]])
     return found[0] if len(found) == 1 else np.stack(found)
-
-
-def _both(backend: Backend, function: Callable[..., Array], *arrays: np.ndarray) -> float:
-    """The distance of a function's results on the device and on the host."""
-    expected = function(*(np.array(a) for a in arrays))
-    found = backend.to_host(function(*(backend.to_device(np.array(a)) for a in arrays)))
-    return distance(found, expected, 0.0)
 
 
 def gradients(backend: Backend, quick: bool) -> Found:
@@ -154,20 +146,18 @@ def _distances(backend: Backend, name: str, dtype: type, batch: int) -> Iterator
         rng.integers(0, 256, (batch, layout.size, layout.size, layout.channels), dtype=np.uint8), layout
     )
     noise = method.draw_noise(rng, objective, layout, batch)
-    trees = [_as(dtype, tree) for tree in (parameters, state, images, noise)]
+    trees: list[Any] = [parameters, state, images, noise]
+    if dtype == np.float64:
+        trees = [in_float64(tree) for tree in trees]
     sides = []
     for side in (backend, NUMPY):
         value, found, _ = value_and_gradients(
             method.loss, *(side.tree_to_device(tree) for tree in trees), objective, layout
         )
         sides.append({"loss": side.to_host(value), **{p: side.to_host(g) for p, g in leaves(found) if g is not None}})
-    floor = math.sqrt(sum(float((a.astype(np.float64) ** 2).sum()) for a in sides[1].values())) / 1000
+    floor = norm_of_all(sides[1].values()) / 1000
     for path, expected in sides[1].items():
         yield path, distance(sides[0][path], expected, floor)
-
-
-def _as(dtype: type, tree: Tree) -> Tree:
-    return map_tree(lambda a: a.astype(dtype) if a.dtype == np.float32 else a, tree)
 
 
 def _layout(config: Config) -> AnyLayout:
@@ -179,27 +169,24 @@ def _layout(config: Config) -> AnyLayout:
 
 def graph(backend: Backend, quick: bool) -> Found:
     """The largest distance of parameters after some steps with and without a graph, and the time of a step of each."""
-    steps, results, ok, said = (8 if quick else 60), {}, True, []
+    steps, results = (8 if quick else 60), dict[str, dict[str, Any]]()
     for name, options in OBJECTIVES.items():
-        sides = {wanted: _steps(backend, options, wanted, steps) for wanted in (True, False)}
-        pairs = zip(leaves(sides[True]["parameters"]), leaves(sides[False]["parameters"]), strict=True)
-        far = max(distance(a, b, 0.0) for (_, a), (_, b) in pairs)
-        results[name] = {
-            "distance": far,
-            "refused": sides[True]["told"],
-            "graph_ms": sides[True]["ms"],
-            "no_graph_ms": sides[False]["ms"],
-        }
-        ok &= far <= 1e-5 and not sides[True]["told"]
-        said += sides[True]["told"]
+        (ours, ms, refused), (theirs, plain_ms, _) = (
+            _steps(backend, options, wanted, steps) for wanted in (True, False)
+        )
+        far = max(distance(a, b) for (_, a), (_, b) in zip(leaves(ours), leaves(theirs), strict=True))
+        results[name] = {"distance": far, "refused": refused, "graph_ms": ms, "no_graph_ms": plain_ms}
+    refusals = [line for row in results.values() for line in row["refused"]]
     worst = max(results, key=lambda name: results[name]["distance"])
-    first = results[next(iter(results))]
-    numbers = f"largest distance {results[worst]['distance']:.1e} after {steps} steps ({worst})"
-    times = f"{first['graph_ms']:.2f} ms a step against {first['no_graph_ms']:.2f} (dim-local)"
-    return _found(ok, said[0] if said else f"{numbers}; {times}", objectives=results)
+    first, far = results[next(iter(results))], results[worst]["distance"]
+    said = (
+        f"largest distance {far:.1e} after {steps} steps ({worst}); {first['graph_ms']:.2f} ms a step against "
+        f"{first['no_graph_ms']:.2f} (dim-local)"
+    )
+    return _found(far <= 1e-5 and not refusals, refusals[0] if refusals else said, objectives=results)
 
 
-def _steps(backend: Backend, options: dict[str, Any], wanted: bool, steps: int) -> dict[str, Any]:
+def _steps(backend: Backend, options: dict[str, Any], wanted: bool, steps: int) -> tuple[Tree, float, list[str]]:
     """Steps on random images: parameters on the host, ms a step once warm, and the reported lines."""
     assert backend.queue is not None
     batch = 4 if steps <= 8 else 64
@@ -208,11 +195,11 @@ def _steps(backend: Backend, options: dict[str, Any], wanted: bool, steps: int) 
     shape = (4 * batch, layout.size, layout.size, layout.channels)
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     task = Task(config, config.objective(), layout, backend, "random images", images, images[:batch])
-    told: list[str] = []
+    refused: list[str] = []
     queue, warm = backend.queue(), min(10, steps // 2)
     state = initial_state(task)
     with queue.running():
-        run = DeviceSteps(task, state, queue, told.append)
+        run = DeviceSteps(task, state, queue, refused.append)
         for k in range(steps):
             if k == warm:
                 queue.wait()
@@ -221,7 +208,7 @@ def _steps(backend: Backend, options: dict[str, Any], wanted: bool, steps: int) 
         queue.wait()
         ms = 1e3 * (time.perf_counter() - start) / (steps - warm)
         run.read()
-        return {"parameters": backend.tree_to_host(state.parameters), "ms": ms, "told": told}
+        return backend.tree_to_host(state.parameters), ms, refused
 
 
 def all_laws(backend: Backend, quick: bool) -> Found:
@@ -277,14 +264,13 @@ def bench(backend: Backend, quick: bool, tf32: bool = False) -> Found:
     Without torch.compile, which takes a minute for each preset and size: `dimref bench` has it.
     """
     against = "torch" if _torch_has_cuda() else "none"
-    presets = ("local-jsd", "encode") if quick else ("all",)
-    sizes, turns = ((64,), ("1", "0.1")) if quick else ((64, 256), ("5", "0.5"))
-    command = [
-        sys.executable, "-m", "dimref", "bench", "--backend", backend.name, "--against", against, "--no-compile",
-        *(word for preset in presets for word in ("--preset", preset)),
-        *(word for size in sizes for word in ("--batch-size", str(size))),
-        "--rounds", turns[0], "--seconds", turns[1], *(["--tf32"] if tf32 else []), "--json",
-    ]  # fmt: skip
+    choice = (
+        "--preset local-jsd --preset encode --batch-size 64 --rounds 1 --seconds 0.1"
+        if quick
+        else "--preset all --batch-size 64 --batch-size 256 --rounds 5 --seconds 0.5"
+    )
+    fixed = f"-m dimref bench --backend {backend.name} --against {against} --no-compile --json {choice}"
+    command = [sys.executable, *fixed.split(), *(["--tf32"] if tf32 else [])]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         return _found(False, (done.stderr.strip().splitlines() or ["nothing was printed"])[-1])
@@ -304,15 +290,6 @@ def _torch_has_cuda() -> bool:
     except ImportError:
         return False
     return bool(torch.cuda.is_available())
-
-
-def distance(found: np.ndarray, expected: np.ndarray, floor: float) -> float:
-    """‖a − b‖ / max(‖b‖, floor); inf where shapes differ or a number is not finite."""
-    if found.shape != expected.shape:
-        return math.inf
-    a, b = found.astype(np.float64), expected.astype(np.float64)
-    value = float(np.linalg.norm(a - b)) / max(float(np.linalg.norm(b)), floor, np.finfo(np.float64).tiny)
-    return value if math.isfinite(value) else math.inf
 
 
 def _found(ok: bool, said: str, **numbers: Any) -> Found:
@@ -337,20 +314,8 @@ def main(name: str, backend: str, how: str) -> None:
         with np.errstate(all="ignore"):
             found = FUNCTIONS[name](get_backend(backend), how == "quick")
     except Exception as error:  # whatever it is, it is this part's result
-        first = (str(error).strip().splitlines() or [""])[0]
-        found = {"ok": False, "said": f"{type(error).__name__}: {first}"}
-    sys.stdout.write("\n" + json.dumps(_finite(found), allow_nan=False) + "\n")
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no infinities: they become texts."""
-    if isinstance(value, dict):
-        return {key: _finite(v) for key, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value
+        found = _found(False, f"{type(error).__name__}: {first_line(error)}")
+    sys.stdout.write("\n" + json.dumps(finite(found), allow_nan=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -213,11 +213,11 @@ def test_a_right_side_conforms_whatever_it_saves(options, sides, traced):
 def test_the_twin_in_pytorch_conforms(traced, sides):
     """Loss, gradients and running statistics of the module that the benchmark times, saved in PyTorch's layout."""
     torch = pytest.importorskip("torch")
-    from dimref.bench import twin_amdim
+    from dimref.bench.oracle import amdim
 
     found = traced(after=1)
     _, objective, layout = manifest.step_of(found.manifest, "x")
-    model = twin_amdim.Model(layout, objective)
+    model = amdim.Model(layout, objective)
     given = export.in_pytorch(found)
     leaf = {
         "w": "weight",

@@ -1,7 +1,7 @@
-"""AMDIM in PyTorch as a good PyTorch user writes it: views, the residual encoder, the objective on whole squares of scores.
+"""AMDIM in PyTorch as a good PyTorch user writes it: views, the residual encoder, the objective on whole score matrices.
 
-Modules carry the names of `layouts.torch_multiscale`. The view is read by one `grid_sample`, a window's mean is an average
-pool, a direction's N²·L scores are computed at once and saved for the backward pass. Imports PyTorch, as `twin` does.
+Modules carry the names of `torch_layout.torch_names`. The view is read by one `grid_sample`, a window's mean is an average
+pool, a direction's N²·L scores are computed at once and saved for the backward pass. Imports PyTorch, as `dim` does.
 """
 
 from __future__ import annotations
@@ -76,7 +76,10 @@ def _each(values: Tensor) -> Tensor:
 
 
 class Residual(nn.Module):
-    """out·ReLU(conv(x)) + the mean of x over each window, with zeros for the channels that x lacks."""
+    """out·ReLU(conv(x)) + the mean of x over each window, with zeros for the channels that x lacks.
+
+    (B, C_in, H, W) → (B, C_out, H', W').
+    """
 
     def __init__(self, layer: Layer) -> None:
         super().__init__()
@@ -85,13 +88,12 @@ class Residual(nn.Module):
         self.out = nn.Conv2d(layer.c_out, layer.c_out, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C_in, H, W) → (B, C_out, H', W')."""
         mean = functional.avg_pool2d(x, self.kernel, self.stride) if self.kernel > 1 else x
         return self.out(torch.relu(self.conv(x))) + functional.pad(mean, (0, 0, 0, 0, 0, self.more))
 
 
 class Embedding(nn.Module):
-    """out·ReLU(hidden·x) + shortcut·x at each location."""
+    """out·ReLU(hidden·x) + shortcut·x at each location: (B, C, H, W) → (B, E, H, W)."""
 
     def __init__(self, channels: int, units: int) -> None:
         super().__init__()
@@ -99,12 +101,11 @@ class Embedding(nn.Module):
         self.shortcut = nn.Conv2d(channels, units, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) → (B, E, H, W)."""
         return self.out(torch.relu(self.hidden(x))) + self.shortcut(x)
 
 
 class Encoder(nn.Module):
-    """Views (B, C, H, W) → embeddings (B, 49, E), (B, 25, E), (B, E) of the 7×7, the 5×5 and the 1×1 map."""
+    """Views (B, C, H, W) → embeddings (B, 49, E), (B, 25, E), (B, E), by the side of the map."""
 
     def __init__(self, layout: Layout) -> None:
         super().__init__()
@@ -119,7 +120,6 @@ class Encoder(nn.Module):
             self.add_module(f"norm{side}", nn.BatchNorm2d(layout.nrkhs, EPSILON, MOMENTUM))
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """By the side of the map."""
         x = torch.relu(self.first(x))
         features = {}
         for side, names in self.stages.items():
