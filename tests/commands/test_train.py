@@ -675,6 +675,13 @@ def test_checkpoints_that_are_not_to_be_kept_are_gone_at_the_end(keep, kept, tmp
     names = sorted(file.name for file in (tmp_path / "run").glob("*.npz"))
     assert names == (["best.npz", "newest.npz"] if kept == 2 else [f"{keep}.npz"])
     assert ("--resume" in done.output) == (keep != "best")
+    if keep == "best":
+        for typed in (("train", "--resume"), ("encode",)):
+            line = tiny_runs.refused(*typed, tmp_path / "run")
+            assert line.endswith(
+                "newest.npz: expected a checkpoint, found no such file; the run kept its best one alone: --checkpoint best"
+            )
+        assert tiny_runs.invoke("encode", tmp_path / "run", "--checkpoint", "best").exit_code == 0
     total = sum(file.stat().st_size for file in (tmp_path / "run").iterdir()) / 1e6
     assert f"size          {total:.1f} MB, of these {names[-1]}" in done.output or kept == 2
 
