@@ -122,6 +122,21 @@ def test_the_python_step_runs():
     assert re.fullmatch(r"0 -?0\.\d+ nats of at most 1\.386\d+\n", printed.getvalue())
 
 
+def test_the_python_encoder_runs(narrow):
+    pytest.importorskip("sklearn")
+    (code,) = fenced(section("An encoder in Python"), "python")
+    assert len([line for line in code.splitlines() if line.strip()]) <= 10
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(
+            code.replace('"train")', '"train", limit=99)')
+            .replace('"test")', '"test", limit=20)')
+            .replace("epochs=2", "steps=1"),
+            {},
+        )
+    assert re.fullmatch(r"[01]\.\d+ accuracy; -?\d\.\d+ nats\n", printed.getvalue())
+
+
 def test_the_reference_has_the_lines_that_the_readme_says():
     named = set(re.findall(r"`dimref/(\w+\.py)`", section("Reading order")))
     files = {path.name for path in (ROOT / "dimref").glob("*.py")}

@@ -17,7 +17,7 @@ import click
 from click.core import ParameterSource
 
 from dimref.commands.options import folder_options, set_threads
-from dimref.distributed import launch
+from dimref.distributed import launch, session
 from dimref.errors import DimrefError
 from dimref.training import choices
 from dimref.training import config as configs
@@ -111,7 +111,7 @@ def train(
     typed = {name: options[name] for name in options if context.get_parameter_source(name) != ParameterSource.DEFAULT}
     if ranks is not None and ranks > 1 and launch.started() == 1:
         context.exit(launch.run(["train", *_written(context)], ranks))
-    with launch.session():
+    with session.session():
         if launch.rank() > 0:
             plot, quiet = False, True
         _train(preset, config_file, out, resume, plot, quiet, typed)

@@ -1,17 +1,15 @@
-"""What a process among ranks knows without NumPy: how many were started, how many threads it has, how it ends.
+"""What a process among ranks knows without NumPy: how many were started, how many threads it has, how W of it are started.
 
 NumPy reads the number of threads when it is loaded.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from dimref.errors import DimrefError
@@ -50,40 +48,6 @@ def threads() -> int | None:
     ranks = _number(ON_THIS_MACHINE, started())
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // ranks) if ranks > 1 else None
-
-
-@contextlib.contextmanager
-def session() -> Iterator[None]:
-    """End all ranks where one ends early: in one line, and with one exit code."""
-    if started() == 1:
-        yield
-        return
-    try:
-        yield
-    except DimrefError as error:
-        _report_once(error)
-    except BaseException:
-        from dimref.distributed import mpi
-
-        world = mpi.world()
-        if world is not None:
-            world.abort(130 if isinstance(sys.exc_info()[1], KeyboardInterrupt) else 2)
-        raise
-
-
-def _report_once(error: DimrefError) -> None:
-    """Raise it on rank 0; elsewhere end with its exit code."""
-    if not isinstance(error, Agreed):
-        from dimref.distributed import mpi
-
-        try:
-            with mpi.agreed(mpi.world()):
-                raise error
-        except DimrefError as of_all:
-            error = of_all
-    if rank() == 0:
-        raise error
-    sys.exit(error.exit_code)
 
 
 def run(arguments: list[str], count: int) -> int:

@@ -11,8 +11,13 @@ from typing import Any
 
 LONGEST = 160  # characters of a smallest case in the list
 
-WORDS = {"conforms": "conform", "another valid convention": "follow another valid convention", "mistake": "are mistakes",
-         "conforms within": "conform within limits", "could not run": "could not run"}
+WORDS = {
+    "conforms": "conform",
+    "another valid convention": "follow another valid convention",
+    "mistake": "are mistakes",
+    "conforms within": "conform within limits",
+    "could not run": "could not run",
+}
 
 HEAD = """# Public implementations held against dimref
 

@@ -17,9 +17,17 @@ from dimref.trees import leaves
 pytest.importorskip("mpi4py", reason="mpi4py is not installed")
 
 
+ENDLESS = ("--quiet", "--no-plot", "--steps", 100000, "--epochs", 10000, "--out", "run", "--ranks", 2)
+
+
 def dimref(*args, cwd, **environment):
     done = subprocess.run(
-        [*DIMREF, *map(str, args)], cwd=cwd, capture_output=True, text=True, timeout=300, env={**os.environ, **environment}
+        [*DIMREF, *map(str, args)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, **environment},
     )
     assert "Traceback" not in done.stderr
     return done
@@ -91,7 +99,8 @@ seed = os.environ["PMI_RANK"]
 sys.argv = ["dimref", *{[str(a) for a in small(tmp_path / "images.npz", "--quiet")]!r}, "--seed", seed]
 main()"""
     mpiexec = os.path.join(os.path.dirname(sys.executable), "mpiexec")
-    done = subprocess.run([mpiexec, "-n", "2", sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    command = [mpiexec, "-n", "2", sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     own = [line for line in done.stderr.splitlines() if line.startswith("dimref:")]
     assert len(own) == 1
     assert own[0].startswith("dimref: options: expected the same on every rank")
@@ -101,12 +110,13 @@ main()"""
 
 def test_a_killed_rank_ends_all_within_seconds_and_its_checkpoint_stands(tmp_path):
     write_npz(tmp_path / "images.npz")
-    args = small(tmp_path / "images.npz", "--quiet", "--no-plot", "--steps", 100000, "--epochs", 10000, "--out", "run", "--ranks", 2)
+    args = small(tmp_path / "images.npz", *ENDLESS)
     with subprocess.Popen([*DIMREF, *map(str, args)], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         run, ranks = tmp_path / "run", []
         while len(ranks) < 2 or not (run / "metrics.jsonl").exists() or not lines(run):
             time.sleep(0.2)
-            found = subprocess.run(["pgrep", "-f", f"dimref train.*{tmp_path}"], capture_output=True, text=True).stdout.split()
+            listed = subprocess.run(["pgrep", "-f", f"dimref train.*{tmp_path}"], capture_output=True, text=True)
+            found = listed.stdout.split()
             ranks = [int(pid) for pid in found if int(pid) != process.pid and "PMI_RANK" in _environment(int(pid))]
         os.kill(ranks[-1], signal.SIGKILL)
         _, errors = process.communicate(timeout=60)
@@ -127,7 +137,7 @@ def _environment(pid):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_the_launcher_saves_and_ends(tmp_path, number):
     write_npz(tmp_path / "images.npz")
-    args = small(tmp_path / "images.npz", "--quiet", "--no-plot", "--steps", 100000, "--epochs", 10000, "--out", "run", "--ranks", 2)
+    args = small(tmp_path / "images.npz", *ENDLESS)
     code = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
     command = [sys.executable, "-c", code, *DIMREF, *map(str, args)]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:

@@ -1,8 +1,6 @@
 """What the tests of the catalogue share: a form's reference and variants on drawn inputs, values and gradients."""
 
 import itertools
-import math
-import re
 
 import numpy as np
 

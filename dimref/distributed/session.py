@@ -1,0 +1,44 @@
+"""How a command among ranks ends: all of them, in one line and with one exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+from dimref.distributed.launch import Agreed, rank, started
+from dimref.errors import DimrefError
+
+
+@contextlib.contextmanager
+def session() -> Iterator[None]:
+    """End all ranks where one ends early: in one line, and with one exit code."""
+    if started() == 1:
+        yield
+        return
+    try:
+        yield
+    except DimrefError as error:
+        _report_once(error)
+    except BaseException:
+        from dimref.distributed import mpi
+
+        world = mpi.world()
+        if world is not None:
+            world.abort(130 if isinstance(sys.exc_info()[1], KeyboardInterrupt) else 2)
+        raise
+
+
+def _report_once(error: DimrefError) -> None:
+    """Raise it on rank 0; elsewhere end with its exit code."""
+    if not isinstance(error, Agreed):
+        from dimref.distributed import mpi
+
+        try:
+            with mpi.agreed(mpi.world()):
+                raise error
+        except DimrefError as of_all:
+            error = of_all
+    if rank() == 0:
+        raise error
+    sys.exit(error.exit_code)
