@@ -23,7 +23,9 @@ Around it:
 Whatever is named here is loaded when it is first used. On the command line: dimref --help.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 __version__ = "0.1.0"
@@ -53,3 +55,25 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*_PLACES, *THEORY, *_MODULES])
+
+
+class _Package(ModuleType):
+    """Where the import system binds each module once it is loaded; from then on its `dir` is what it defines itself."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, ModuleType) and value.__name__ == f"dimref.{name}":
+            value.__dict__.setdefault("__dir__", lambda: _defined_in(value))
+        super().__setattr__(name, value)
+
+
+def _defined_in(module: ModuleType) -> list[str]:
+    """Its `__all__`, or its public names without what it imports; a primitive is where its plain form is."""
+    homes = {
+        name: getattr(getattr(value, "plain", value), "__module__", module.__name__)
+        for name, value in vars(module).items()
+        if not name.startswith("_") and not isinstance(value, ModuleType)
+    }
+    return sorted(getattr(module, "__all__", [name for name, home in homes.items() if home == module.__name__]))
+
+
+sys.modules[__name__].__class__ = _Package

@@ -100,7 +100,7 @@ def named(form: Form, title: str, cases: list[Observation]) -> Iterator[list[Nam
 def _found(form: Form, family: Family, what: str, function: Function, names: tuple[str, ...],
            pairs: list[tuple[Observation, Observation]]) -> Iterator[Named]:  # fmt: skip
     number = _best(form, pairs, partial(_at, family.change, names, function), family.grid)
-    if number is not None:
+    if number is not None and number != 1:  # without its temperature: an edit, with the line
         changed = partial(_changed, family.change, names, function, number)
         which = "scores" if names == form.range_of else f"the scores of the {names[0]}" if names else ""
         parts = (f"{number:.6g}",) if family.title.count("{}") == 1 else (which, f"{number:.6g}")

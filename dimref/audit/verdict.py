@@ -216,7 +216,7 @@ def _of_halves(form: Form, title: str, cases: list[Observation]) -> Judgement | 
     if rounded is not None:
         return Judgement(MISTAKE, rounded.key, rounded.title, "", rounded.fix)
     double = [case for case in cases if case.sizes.dtype == "float64"]
-    found = form.objective and (candidates(form, double) or candidates(form, double, single=True))
+    found = form.objective and not _flat(form, title, cases) and (candidates(form, double) or candidates(form, double, single=True))
     if found and any(case.core for case in double):
         judgement = _judged(form, title, double, [_over_all(form, cases, c) for c in found])
         words = "in single precision it loses its digits at ordinary scores: a difference of large numbers"

@@ -30,7 +30,6 @@ class Options:
     threads: Sequence[int]
     rounds: int
     seconds: float  # of one turn
-    seed: int = 0
     graph: bool = True  # on a device
     tf32: bool = False  # on a device, on both sides
     layouts: dict[str, dict[str, int]] = field(  # of each method's encoder
@@ -39,16 +38,9 @@ class Options:
 
     def opening(self, preset: str, batch: int, threads: int) -> dict[str, Any]:
         """What a worker needs to know to build its side."""
-        return {
-            "preset": preset,
-            "batch": batch,
-            "seed": self.seed,
-            "backend": self.backend,
-            "threads": threads,
-            "layout": self.layouts[BENCH_METHODS[preset]],
-            "graph": self.graph,
-            "tf32": self.tf32,
-        }
+        layout = self.layouts[BENCH_METHODS[preset]]
+        known = {"backend": self.backend, "threads": threads, "graph": self.graph, "tf32": self.tf32}
+        return {"preset": preset, "batch": batch, "layout": layout, **known}
 
 
 def compare(
@@ -118,8 +110,7 @@ class _Preset:
             "failed": failed,
             "sides": summary(turns, self.batch, gflop),
             "unsettled_turns": unsettled,
-            "graph": ours.ask("graph"),
-            "profile": ours.ask("profile") if self.options.backend == "numpy" else None,
+            **ours.ask("profile"),
             "peak_bytes": self._peaks(opening),
         }
 

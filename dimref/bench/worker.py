@@ -19,7 +19,7 @@ from dimref.bench import products, reference, timing
 from dimref.bench import profile as profiles
 from dimref.bench import work as works
 from dimref.bench.work import Work
-from dimref.errors import DimrefError
+from dimref.errors import DimrefError, first_line
 from dimref.training import machine, memory
 
 DEVICES = {"numpy": "cpu", "cupy": "cuda"}  # PyTorch's name for where a backend computes
@@ -44,7 +44,6 @@ class Server:
         side: str,
         preset: str,
         batch: int,
-        seed: int,
         backend: str,
         threads: int,
         layout: dict[str, int],
@@ -52,7 +51,7 @@ class Server:
         tf32: bool = False,
     ) -> str:
         """Build one side of a workload, "dimref", "eager" or "compiled", to be called in turns; what it is, in words."""
-        self.work = works.make(preset, batch, seed, works.layout_of(preset, layout))
+        self.work = works.make(preset, batch, layout=works.layout_of(preset, layout))
         if side == "dimref":
             self.side = reference.start(self.work, get_backend(backend, tf32), graph)
         else:
@@ -69,10 +68,6 @@ class Server:
         shapes = products.product_shapes(self.work.preset, len(self.work.images), self.work.layout)
         self.calls["products"] = self.side.bare_products(shapes)
         return products.gflop(shapes)
-
-    def graph(self) -> str:
-        """How dimref's step was queued, in words; empty on the host."""
-        return self.side.graph()
 
     def prove(self, backend: str, tf32: bool = False) -> dict[str, Any]:
         """That the step of the twin that is open is dimref's."""
@@ -106,8 +101,9 @@ class Server:
         return None if before is None or after is None else after - before
 
     def profile(self) -> dict[str, Any]:
-        """Where the time of dimref's step goes on the host."""
-        return profiles.profile(self.calls["step"])
+        """How dimref's step was queued on a device, in words; or where its time goes on the host."""
+        graph = self.side.graph()
+        return {"graph": graph, "profile": None if graph else profiles.profile(self.calls["step"])}
 
 
 def torch_machine(backend: str, threads: int) -> dict[str, str]:
@@ -162,8 +158,7 @@ def answer(server: Server, line: str) -> dict[str, Any]:
     except MemoryError:
         return {"failed": "no memory left"}
     except Exception as error:
-        first = (str(error).strip().splitlines() or [""])[0]
-        return {"failed": f"{type(error).__name__}: {first}"}
+        return {"failed": f"{type(error).__name__}: {first_line(error)}"}
 
 
 def main() -> None:

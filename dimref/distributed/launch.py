@@ -10,7 +10,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import IO, TextIO
 
 from dimref.errors import DimrefError
 
@@ -66,19 +68,28 @@ def run(arguments: list[str], count: int) -> int:
     command = [program, "-n", str(count), sys.executable, "-m", "dimref", *arguments]
     ends_with_this = _ends_with_its_parent if sys.platform == "linux" else None
     with subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, errors="replace", preexec_fn=ends_with_this
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        preexec_fn=ends_with_this,
+        start_new_session=True,
     ) as launched:
-        assert launched.stderr is not None
+        streams = ((launched.stdout, sys.stdout), (launched.stderr, sys.stderr))
+        passing = [threading.Thread(target=_pass_on, args=pair) for pair in streams]
+        for thread in passing:
+            thread.start()
         while True:
             try:
-                for line in launched.stderr:
-                    if not _of_launcher(line):
-                        sys.stderr.write(line)
-                        sys.stderr.flush()
                 code = launched.wait()
                 break
-            except KeyboardInterrupt:  # Ctrl-C reaches mpiexec too, which sends it on to every rank
-                continue
+            except (
+                KeyboardInterrupt
+            ):  # Ctrl-C, SIGTERM or SIGHUP, of this process alone: the others have another session
+                launched.terminate()  # mpiexec sends it on to every rank
+        for thread in passing:
+            thread.join()
     if code < 0 or code > 128 or code == 9:
         number = -code if code < 0 else code % 128
         if number not in (2, 15) and code != 130:
@@ -102,6 +113,22 @@ def _installed(package: str) -> bool:
     return find_spec(package) is not None
 
 
+def _pass_on(stream: IO[str], to: TextIO) -> None:
+    for line in stream:
+        if not _of_launcher(line):
+            to.write(line)
+            to.flush()
+
+
 def _of_launcher(line: str) -> bool:
     """Whether it is mpiexec's own, about processes that dimref has reported on."""
-    return line.startswith(("=", "YOUR APPLICATION", "[mpiexec@", "[proxy:", "Abort(", "This typically refers"))
+    own = (
+        "=",
+        "YOUR APPLICATION",
+        "[mpiexec@",
+        "[proxy:",
+        "Abort(",
+        "This typically refers",
+        "Please see the FAQ page",
+    )
+    return line.startswith(own)

@@ -76,7 +76,9 @@ def load(path: Path) -> Checkpoint:
     """
     need_file(path)
     if not path.exists():
-        raise RunError(f"{path}: expected a checkpoint, found no such file; start the run again")
+        other = path.name == NEWEST and (path.parent / BEST).exists()
+        advice = "the run kept its best one alone: --checkpoint best" if other else "start the run again"
+        raise RunError(f"{path}: expected a checkpoint, found no such file; {advice}")
     try:
         with open_npz(path) as archive:
             names = _check_members(path, archive)

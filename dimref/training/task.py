@@ -27,7 +27,7 @@ from dimref.training.method import METHODS, AnyLayout, AnyObjective, Method
 from dimref.trees import Array, Tree
 
 HELD_OUT = 512  # images held out of training for the held-out bound, at most a tenth
-CHUNK = 4096  # images of which the checksum is computed at once
+CHUNK = 256  # images of which the checksum is computed at once
 INIT, ORDER, STEP, HELD = range(4)  # streams of randomness
 
 

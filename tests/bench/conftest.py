@@ -1,10 +1,9 @@
-"""Small pieces of work, and workers that answer in this process."""
-
-import json
+"""Small pieces of work."""
 
 import pytest
+from local_workers import LocalWorker
 
-from dimref.bench import work, worker, workers
+from dimref.bench import work, worker
 from dimref.training.choices import BENCH_METHODS
 from dimref.training.method import METHODS
 
@@ -14,25 +13,11 @@ TINY = {
 }
 
 
-class Local(workers.Worker):
-    """A worker without a process: the same requests and answers, as the same JSON."""
-
-    def __init__(self, threads):
-        self.server = worker.Server()
-
-    def ask(self, do, **arguments):
-        text = json.dumps(worker.answer(self.server, json.dumps({"do": do, **arguments})), allow_nan=False)
-        return workers.unpack(do, json.loads(text))
-
-    def __exit__(self, *error):
-        pass
-
-
 @pytest.fixture
 def local(monkeypatch, narrow):
-    """The class of those workers, and no wait for the threads of this process to rest."""
+    """The class of workers in this process, and no wait for the threads of this process to rest."""
     monkeypatch.setattr(worker.timing, "settle", lambda: True)
-    return Local
+    return LocalWorker
 
 
 @pytest.fixture

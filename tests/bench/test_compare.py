@@ -86,6 +86,7 @@ def test_a_wrong_twin_is_refused_before_anything_is_timed(options, local, monkey
     assert "turn" not in asked
 
 
+ROWS = [{"name": f"f{k}", "seconds": 0.1} for k in range(20)]
 SECONDS = {"dimref": 2.0, "eager": 3.0, "compiled": 1.0}
 
 
@@ -103,7 +104,6 @@ class Scripted:
             raise workers.WorkerFailed("prove: expected an answer, found RuntimeError: no compiler")
         step = SECONDS.get(self.side, 0.0)
         return {
-            "graph": "",
             "describe": dict.fromkeys(("processor", "numpy", "blas", "torch"), "abacus") | {"device": "cpu"},
             "open": "words",
             "products": 6.0,
@@ -112,7 +112,7 @@ class Scripted:
                 "seconds": [9.0, step, step] if arguments.get("what") == "step" else [1.0],
                 "settled": self.side != "eager",
             },
-            "profile": {"total": 2.0, "rows": [{"name": f"f{k}", "seconds": 0.1} for k in range(20)]},
+            "profile": {"graph": "", "profile": {"total": 2.0, "rows": ROWS}},
             "peak": 7,
         }[do]
 

@@ -6,27 +6,15 @@ import sys
 
 import pytest
 import tiny_runs
+from local_workers import LocalWorker
 
-from dimref.bench import timing, worker, workers
+from dimref.bench import timing, workers
 from dimref.training.choices import BENCH_PRESETS
-
-
-class Local(workers.Worker):
-    """A worker that answers in this process."""
-
-    def __init__(self, threads):
-        self.server = worker.Server()
-
-    def ask(self, do, **arguments):
-        return workers.unpack(do, worker.answer(self.server, json.dumps({"do": do, **arguments})))
-
-    def __exit__(self, *error):
-        pass
 
 
 @pytest.fixture
 def local(monkeypatch, narrow):
-    monkeypatch.setattr(workers, "Worker", Local)
+    monkeypatch.setattr(workers, "Worker", LocalWorker)
     monkeypatch.setattr(timing, "settle", lambda: True)
 
 

@@ -675,5 +675,40 @@ def test_checkpoints_that_are_not_to_be_kept_are_gone_at_the_end(keep, kept, tmp
     names = sorted(file.name for file in (tmp_path / "run").glob("*.npz"))
     assert names == (["best.npz", "newest.npz"] if kept == 2 else [f"{keep}.npz"])
     assert ("--resume" in done.output) == (keep != "best")
+    if keep == "best":
+        for typed in (("train", "--resume"), ("encode",)):
+            line = tiny_runs.refused(*typed, tmp_path / "run")
+            assert line.endswith(
+                "newest.npz: expected a checkpoint, found no such file; the run kept its best one alone: --checkpoint best"
+            )
+        assert tiny_runs.invoke("encode", tmp_path / "run", "--checkpoint", "best").exit_code == 0
     total = sum(file.stat().st_size for file in (tmp_path / "run").iterdir()) / 1e6
     assert f"size          {total:.1f} MB, of these {names[-1]}" in done.output or kept == 2
+
+
+def test_a_folder_of_photographs(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    rng, photos = np.random.default_rng(0), tmp_path / "photos" / "2019"
+    photos.mkdir(parents=True)
+    for k in range(30):
+        high, wide = rng.integers(20, 60, 2)
+        image.fromarray(rng.integers(0, 256, (high, wide, 3), dtype=np.uint8)).save(
+            photos.parent / "2019"[: k % 2 * 4] / f"{k}.jpg"
+        )
+    (photos / "broken.jpg").write_bytes(b"no image")
+    typed = ("train", "--data", "folder", "--data-dir", photos.parent, "--batch-size", 4, "--steps", 2, "--no-plot")
+    typed = (*typed, "--out", tmp_path / "run")
+    assert "--size N makes all images N×N" in tiny_runs.refused(*typed)
+    assert "broken.jpg: expected a sound image" in (line := tiny_runs.refused(*typed, "--size", 16))
+    assert line.endswith("; --skip-bad leaves it out")
+    assert not (tmp_path / "run").exists()
+    done = tiny_runs.invoke(*typed, "--size", 16, "--skip-bad")
+    assert done.exit_code == 0, done.output
+    assert "30 images 16x16x3 of 31" in done.stdout
+    assert "note          left out 1 of 31 files that cannot be read: 2019/broken.jpg (" in done.stdout
+    assert "probe         none: the images have no labels" in done.stdout
+    done = tiny_runs.invoke("encode", tmp_path / "run", "--out", tmp_path / "y.npy")
+    assert "left out 1 of 31" in done.stdout
+    assert np.load(tmp_path / "y.npy").shape[0] == 30
+    line = tiny_runs.refused("train", "--size", 16, "--no-plot", "--out", tmp_path / "other")
+    assert line == "dimref: --size: has no effect, since --data is shapes, not folder; leave it out"

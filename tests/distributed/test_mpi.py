@@ -113,7 +113,7 @@ def test_a_killed_rank_ends_all_within_seconds_and_its_checkpoint_stands(tmp_pat
     args = small(tmp_path / "images.npz", *ENDLESS)
     with subprocess.Popen([*DIMREF, *map(str, args)], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         run, ranks = tmp_path / "run", []
-        while len(ranks) < 2 or not (run / "metrics.jsonl").exists() or not lines(run):
+        while len(ranks) < 2 or not (run / "best.npz").exists():
             time.sleep(0.2)
             listed = subprocess.run(["pgrep", "-f", f"dimref train.*{tmp_path}"], capture_output=True, text=True)
             found = listed.stdout.split()

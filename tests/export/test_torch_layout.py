@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from dimref import discriminators, encoders, layers, objectives
+from dimref import encoders, layers, objectives
 from dimref.encoders import Layout
 from dimref.export import torch_layout
 from dimref.objectives import Objective
@@ -117,7 +117,7 @@ def test_without_a_state_there_are_no_statistics_and_modules_that_are_not_there_
     assert all(name.startswith("encoder.") for name in named)
 
 
-# ---- PyTorch computes the same
+# ---- PyTorch computes the same (the critics: tests/bench/oracle, which load them by these names)
 
 
 def test_pytorchs_transposed_convolution_agrees():
@@ -154,36 +154,3 @@ def test_pytorchs_encoder_agrees():
     np.testing.assert_allclose(here.y, y.numpy(), rtol=1e-9, atol=1e-9)
     flat = torch_layout.flat_channels_first(encoders.flatten(here.last_map), LAYOUT.last[0])
     np.testing.assert_allclose(flat, x.flatten(1).numpy(), rtol=1e-9, atol=1e-9)
-
-
-def test_pytorchs_global_concat_scorer_agrees():
-    torch = pytest.importorskip("torch")
-    f = torch.nn.functional
-    parameters, state = everything()
-    t = {k: torch.tensor(v) for k, v in torch_layout.torch_names(parameters, LAYOUT, state).items()}
-    maps, y = draw(4, 3, 4, 4, 8), draw(5, 3, 5)
-    x = torch.cat([torch.tensor(torch_layout.channels_first(maps)).flatten(1), torch.tensor(y)], dim=1)
-    for name in ("concat", "hidden", "score"):
-        x = f.linear(x, t[f"global.{name}.weight"], t[f"global.{name}.bias"])
-        x = x if name == "score" else torch.relu(x)
-    square = discriminators.concat_scores(parameters["global"], maps.reshape(3, 1, -1), y)
-    np.testing.assert_allclose(np.diagonal(square[:, :, 0]), x.numpy()[:, 0], rtol=1e-9)
-
-
-def test_pytorchs_dot_scorer_agrees():
-    torch = pytest.importorskip("torch")
-    f = torch.nn.functional
-    parameters, state = everything(bound="infonce", **DOT)
-    t = {k: torch.tensor(v) for k, v in torch_layout.torch_names(parameters, LAYOUT, state).items()}
-    features, y = draw(4, 3, 2, 4), draw(5, 3, 5)
-
-    def embed(x, side):
-        w = {k.removeprefix(f"local.{side}."): v for k, v in t.items() if k.startswith(f"local.{side}.")}
-        hidden = torch.relu(f.linear(x, w["hidden.weight"], w["hidden.bias"]))
-        out = f.linear(hidden, w["out.weight"], w["out.bias"]) + f.linear(x, w["shortcut.weight"])
-        return f.layer_norm(out, (16,), w["norm.weight"], w["norm.bias"])
-
-    a, b = embed(torch.tensor(features), "feature"), embed(torch.tensor(y), "representation")
-    there = torch.einsum("ile,je->ijl", a, b) / 16**0.5
-    here = discriminators.dot_scores(parameters["local"], features, y)
-    np.testing.assert_allclose(here, there.numpy(), rtol=1e-7, atol=1e-7)

@@ -326,6 +326,13 @@ def _interleaved(inputs: Inputs) -> Array:
     return ops.gather(ops.reshape(logits, (size * size,)), index)
 
 
+def _self_masked(positives: Array, others: Array) -> Array:
+    """Each row's product with itself multiplied by 0 after the exponential: 0 · ∞ is NaN."""
+    last = np.ones((len(others), 1), stop_gradient(others).dtype)
+    last[-1] = 0
+    return ops.mean(anp.log(ops.total(anp.exp(others) * last, axis=0) + anp.exp(positives)) - positives)
+
+
 def _self_subtracted(positives: Array, others: Array) -> Array:
     """The sum over all rows less e^{1/τ}: at low temperatures the rest is lost in rounding."""
     exponentials = anp.exp(others)
@@ -385,6 +392,7 @@ NT_XENT_FORM = Form(
     ),
     (
         *_naive(_views, _anchors),
+        replace(_naive(_views, _anchors)[0], function=_loss(_views, _self_included, _self_masked)),
         _v(
             "self-subtracted", _loss(_views, _self_included, _self_subtracted),
             "e^{1/τ} subtracted from the sum for each row's product with itself: a difference of large numbers",

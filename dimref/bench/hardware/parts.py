@@ -17,15 +17,19 @@ import numpy as np
 from dimref import encoders, laws, ops, optim
 from dimref.amdim import encoder as amdim_encoder
 from dimref.backend import NUMPY, Backend, get_backend
+from dimref.bench import compare
 from dimref.bench.hardware import Found
 from dimref.bench.work import distance, in_float64, norm_of_all
+from dimref.bench.workers import Worker
 from dimref.encoders import Layout
 from dimref.engine import kernels
 from dimref.engine.products import product as multiplied
 from dimref.errors import DimrefError, first_line
 from dimref.tape import value_and_gradients
+from dimref.training.choices import BENCH_PRESETS
 from dimref.training.config import PRESETS, Config
 from dimref.training.device_steps import DeviceSteps
+from dimref.training.machine import available_cores
 from dimref.training.method import METHODS, AnyLayout
 from dimref.training.metrics import finite
 from dimref.training.state import initial_state
@@ -264,22 +268,23 @@ def bench(backend: Backend, quick: bool, tf32: bool = False) -> Found:
     Without torch.compile, which takes a minute for each preset and size: `dimref bench` has it.
     """
     against = "torch" if _torch_has_cuda() else "none"
-    choice = (
-        "--preset local-jsd --preset encode --batch-size 64 --rounds 1 --seconds 0.1"
-        if quick
-        else "--preset all --batch-size 64 --batch-size 256 --rounds 5 --seconds 0.5"
+    options = compare.Options(
+        presets=("local-jsd", "encode") if quick else BENCH_PRESETS,
+        batch_sizes=(64,) if quick else (64, 256),
+        against=against,
+        compiled=False,
+        backend=backend.name,
+        threads=(available_cores(),),
+        rounds=1 if quick else 5,
+        seconds=0.1 if quick else 0.5,
+        tf32=tf32,
     )
-    fixed = f"-m dimref bench --backend {backend.name} --against {against} --no-compile --json {choice}"
-    command = [sys.executable, *fixed.split(), *(["--tf32"] if tf32 else [])]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        return _found(False, (done.stderr.strip().splitlines() or ["nothing was printed"])[-1])
-    result = json.loads(done.stdout)
-    rows = {f"{p['preset']}, {p['batch']}": p for p in result["presets"]}
+    result = compare.compare(options, lambda text: None, Worker, lambda result: None)
     said = []
-    for name, row in rows.items():
+    for row in result["presets"]:
         ratio = row["sides"].get("eager", {}).get("ratio")
-        said.append(f"{name}: {row['sides']['dimref']['step_ms']:.2f} ms" + (f" ({ratio:.2f}×)" if ratio else ""))
+        times = f" ({ratio:.2f}×)" if ratio else ""
+        said.append(f"{row['preset']}, {row['batch']}: {row['sides']['dimref']['step_ms']:.2f} ms{times}")
     beside = "PyTorch eager's time / dimref's" if against == "torch" else "no PyTorch with CUDA"
     return _found(True, f"{'; '.join(said)}; × = {beside}", result=result)
 
@@ -313,6 +318,8 @@ def main(name: str, backend: str, how: str) -> None:
     try:
         with np.errstate(all="ignore"):
             found = FUNCTIONS[name](get_backend(backend), how == "quick")
+    except DimrefError as error:
+        found = _found(False, str(error))
     except Exception as error:  # whatever it is, it is this part's result
         found = _found(False, f"{type(error).__name__}: {first_line(error)}")
     sys.stdout.write("\n" + json.dumps(finite(found), allow_nan=False) + "\n")

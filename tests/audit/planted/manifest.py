@@ -124,7 +124,7 @@ MANIFEST: dict[str, dict[str, str]] = {
         "bound nt_xent features": """
             mistake self-subtracted: nt_xent_self_subtracted;
             conforms: nt_xent; mistake naive-softmax: nt_xent_exponentials; mistake mask-multiplied:
-            nt_xent_self_set_to_zero; mistake unknown: nt_xent_one_view; mistake temperature-multiplied:
+            nt_xent_self_set_to_zero; convention across-views-one-way: nt_xent_one_view; mistake temperature-multiplied:
             nt_xent_times_temperature; mistake wrong-pairs: nt_xent_wrong_positive""",
         "bound moco features": """
             conforms: moco; mistake wrong-label: moco_wrong_label; mistake temperature-on-negatives-only:

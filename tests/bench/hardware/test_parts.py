@@ -14,6 +14,8 @@ from dimref.backend import NUMPY
 from dimref.bench import hardware
 from dimref.bench.hardware import parts
 from dimref.engine import cuda_graph, kernels
+from dimref.errors import DimrefError
+from dimref.training.choices import BENCH_PRESETS
 
 
 @pytest.fixture
@@ -122,41 +124,35 @@ def test_a_training_that_fails_says_so(tmp_path):
         parts._dimref(str(tmp_path), "--lr", "0")
 
 
-def test_bench_reads_what_the_command_writes(monkeypatch):
-    result = {
-        "presets": [
-            {"preset": "global", "batch": 64, "sides": {"dimref": {"step_ms": 2.0}, "eager": {"ratio": 1.5}}},
-            {"preset": "encode", "batch": 64, "sides": {"dimref": {"step_ms": 1.0}}},
-        ]
-    }
-    commands = []
-
-    class Done:
-        returncode, stdout, stderr = 0, json.dumps(result), ""
-
-    def run(command, **options):
-        commands.append(command)
-        return Done
-
-    monkeypatch.setattr(parts.subprocess, "run", run)
+def test_bench_is_the_comparison(monkeypatch):
+    rows = [
+        {"preset": "global", "batch": 64, "sides": {"dimref": {"step_ms": 2.0}, "eager": {"ratio": 1.5}}},
+        {"preset": "encode", "batch": 64, "sides": {"dimref": {"step_ms": 1.0}}},
+    ]
+    seen = []
+    monkeypatch.setattr(parts.compare, "compare", lambda options, *rest: seen.append(options) or {"presets": rows})
     monkeypatch.setattr(parts, "_torch_has_cuda", lambda: True)
     found = parts.FUNCTIONS["bench-tf32"](NUMPY, True)
     assert found["said"] == "global, 64: 2.00 ms (1.50×); encode, 64: 1.00 ms; × = PyTorch eager's time / dimref's"
-    assert "--tf32" in commands[0]
-    assert commands[0][commands[0].index("--against") + 1] == "torch"
-    Done.returncode, Done.stderr = 1, "one\ndimref: twin: no"
-    assert parts.FUNCTIONS["bench"](NUMPY, True) == {"ok": False, "said": "dimref: twin: no"}
-    assert "--tf32" not in commands[1]
+    parts.FUNCTIONS["bench"](NUMPY, False)
+    assert [(options.against, options.tf32) for options in seen] == [("torch", True), ("torch", False)]
+    assert seen[1].presets == BENCH_PRESETS
 
 
 def test_a_part_prints_one_line_of_json_whatever_happens(monkeypatch, capsys):
     monkeypatch.setattr(parts, "get_backend", lambda name: NUMPY)
+
+    def refused(place):
+        raise DimrefError("dimref train : no")
+
+    monkeypatch.setattr(parts, "_dimref", refused)
     for value, expected in {
         lambda backend, quick: {"ok": quick, "said": "well", "n": [math.inf, (1.0,)]}: {
             "ok": True,
             "said": "well",
             "n": ["inf", [1.0]],
         },
+        lambda backend, quick: parts._dimref("."): {"ok": False, "said": "dimref train : no"},
         lambda backend, quick: 1 / 0: {"ok": False, "said": "ZeroDivisionError: division by zero"},
     }.items():
         monkeypatch.setattr(parts, "FUNCTIONS", {"products": value})
