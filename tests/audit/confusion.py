@@ -168,12 +168,15 @@ def assert_named_rightly(plant: Plant) -> None:
 
 
 ALIKE = ("discriminator", "prior")  # kinds whose quantities share their mistakes
+OF_INFONCE = ("infonce", "infonce_all_locations", "clip", "nt_xent", "moco")
 NUMBER = re.compile(r"-(1e-\d+|0\.0*1)$")
 
 
 def kind_of(contract: str, key: str) -> str:
     """A mistake, without the ε in it and with what shares it: one fault stands for all of a kind."""
     kind, name = contract.split()[:2]
+    if name in OF_INFONCE and key in ("positive-excluded", "masked-by-minus-10", "softmax-first", "no-logarithm"):
+        return f"InfoNCE {key}"
     shared = kind if kind in ALIKE else "amdim" if name.startswith("amdim") else f"{kind} {name}"
     return f"{shared} {NUMBER.sub('', key)}"
 

@@ -424,11 +424,13 @@ def _first_column(logits: Array) -> list[tuple[Array, Array]]:
     return [(ops.reshape(ops.cut(turned, (slice(0, 1),)), turned.shape[1:]), ops.cut(turned, (slice(1, None),)))]
 
 
-def _second_column(logits: Array) -> list[tuple[Array, Array]]:
-    """The label 1: the first of the queue as the positive."""
-    first, others = _first_column(logits)[0]
-    second = ops.reshape(ops.cut(others, (slice(0, 1),)), first.shape)
-    return [(second, ops.concatenate([ops.reshape(first, (1, len(first))), ops.cut(others, (slice(1, None),))]))]
+def _counted_labels(logits: Array) -> list[tuple[Array, Array]]:
+    """The labels of an in-batch loss, 0 … N − 1, where a queue's are all 0."""
+    n, k = logits.shape
+    label = np.arange(n) % k
+    rest = np.array([[j for j in range(k) if j != label[i]] for i in range(n)])
+    flat, start = ops.reshape(logits, (n * k,)), np.arange(n) * k
+    return [(ops.gather(flat, start + label), ops.gather(flat, (start[:, None] + rest).T))]
 
 
 def _with_batch(inputs: Inputs) -> Array:
@@ -479,8 +481,8 @@ MOCO_FORM = Form(
             "divide all logits by τ", MOCO,
         ),
         _v(
-            "wrong-label", _loss(_queue_logits, _second_column), "MoCo's loss whose positive is the first key of the queue",
-            "the key of another image is the positive", "label 0: the key's own column comes first", MOCO,
+            "wrong-label", _loss(_queue_logits, _counted_labels), "MoCo's loss with the labels 0 … N − 1 of an in-batch loss",
+            "keys of the queue are the positives", "label 0: the key's own column comes first", MOCO,
         ),
         *_of_infonce(_queue_logits, _first_column, "masked-by-minus-10"),
     ),

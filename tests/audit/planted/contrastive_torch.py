@@ -1,5 +1,7 @@
 """CLIP's, SimCLR's and MoCo's losses as PyTorch repositories write them."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 
@@ -135,3 +137,12 @@ def moco_temperature_on_negatives_only(q, k, queue, temperature):
     q, k, queue = F.normalize(q), F.normalize(k), F.normalize(queue)
     logits = torch.cat([(q * k).sum(1, keepdim=True), q @ queue.T / temperature], dim=1)
     return F.cross_entropy(logits, torch.zeros(len(q), dtype=torch.long))
+
+
+def nt_xent_self_subtracted(a, b, temperature):
+    """e^{1/τ} taken off for the pair of a row with itself."""
+    z = F.normalize(torch.cat([a, b]), dim=1)
+    e = torch.exp(z @ z.T / temperature)
+    n = len(a)
+    positive = torch.cat([torch.diagonal(e, n), torch.diagonal(e, -n)])
+    return -torch.log(positive / (e.sum(1) - math.exp(1 / temperature))).mean()

@@ -30,7 +30,7 @@ MANIFEST: dict[str, dict[str, str]] = {
     },
     "square_torch": {
         "bound infonce matrix": """
-            mistake maximum-off-other-axis: infonce_maximum_of_rows;
+            mistake maximum-off-other-axis: infonce_maximum_of_rows; mistake binary-cross-entropy: infonce_binary;
             convention bits: infonce_bits; mistake sum-for-mean: infonce_summed; mistake divided-again:
             infonce_divided_twice; mistake mask-multiplied: infonce_mask_multiplied""",
         "bound dv matrix": "mistake masked-by-minus-10: dv_square_masked_by_minus_ten",
@@ -122,6 +122,7 @@ MANIFEST: dict[str, dict[str, str]] = {
             mistake not-normalized: clip_not_normalized; mistake temperature-multiplied: clip_times_temperature; mistake
             temperature-ignored: clip_no_temperature; mistake softmax-first: clip_softmax_first""",
         "bound nt_xent features": """
+            mistake self-subtracted: nt_xent_self_subtracted;
             conforms: nt_xent; mistake naive-softmax: nt_xent_exponentials; mistake mask-multiplied:
             nt_xent_self_set_to_zero; convention across-views-one-way: nt_xent_one_view; mistake temperature-multiplied:
             nt_xent_times_temperature; mistake wrong-pairs: nt_xent_wrong_positive""",
@@ -451,6 +452,7 @@ MANIFEST: dict[str, dict[str, str]] = {
     },
     "more_square_numpy": {
         "bound infonce matrix": """
+            mistake no-logarithm: infonce_accuracy_like;
             mistake naive-exp-sum-log: infonce_exp_sum_log; mistake all-entries-averaged: infonce_every_pair_positive;
             mistake candidates-along-locations: infonce_of_own_locations; mistake locations-averaged-first:
             infonce_of_mean_location; mistake off-diagonal-dv: infonce_one_denominator""",

@@ -67,3 +67,11 @@ def logits_softmax_of_batch(logits):
 
 
 # ---- ε inside the logarithm, and in the denominator
+
+
+def infonce_accuracy_like(scores):
+    """The mean probability given to the positive."""
+    square = scores if scores.ndim == 3 else scores[:, :, None]
+    e = np.exp(square - np.max(square, axis=0))
+    share = e / np.sum(e, axis=0)
+    return np.einsum("iil->", share) / (len(share) * share.shape[2])

@@ -73,3 +73,10 @@ def infonce_maximum_of_rows(u):
             / torch.diagonal(weight.sum(0, keepdim=True).expand_as(weight), dim1=0, dim2=1)
         ).mean()
     )
+
+
+def infonce_binary(u):
+    """Each pair a decision of its own."""
+    label = torch.eye(len(u), dtype=u.dtype)
+    label = label if u.ndim == 2 else label[:, :, None].expand_as(u)
+    return -F.binary_cross_entropy_with_logits(u, label)
