@@ -321,7 +321,8 @@ def _numbers(form: Form, core: list[tuple[Observation, Answer]], eps: float) -> 
 
 
 def _objective(form: Form, core: list[tuple[Observation, Answer]], eps: float) -> Fit | None:
-    if any(np.size(case.found.value[form.signature.main]) != 1 for case, _ in core):
+    of = form.signature.main
+    if any(np.size(answer.value[of]) != 1 for case, expected in core for answer in (case.found, expected)):
         return None
     ratios = _ratios(core) or _value_ratios(core)
     if not ratios:

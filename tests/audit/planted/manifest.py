@@ -256,7 +256,7 @@ MANIFEST: dict[str, dict[str, dict[str, str]]] = {
         "bound smile pairs": {"conforms": "smile", "mistake joint-clipped-too": "smile_clips_joint"},
         "bound tuba pairs": {"conforms": "tuba", "mistake no-constant": "tuba_no_one"},
         "bound mine pairs": {
-            "mistake not-stabilised": "mine",
+            "within": "mine",
             "mistake average-not-fed-back": "mine_not_fed_back",
             "mistake average-attached": "mine_not_detached",
             "convention surrogate-value": "mine_average_in_value",
