@@ -213,7 +213,7 @@ def _departed(
     function = judgement.candidate.function(form)
     first = min(departures, key=lambda d: d.magnitude)
     where = f"{first.found} at {first.magnitude:.3g}{form.unit} in {first.dtype}"
-    if not (form.objective or form.numerical) or all(numerical.ends(form, function, d.inputs) for d in departures):
+    if not (form.objective or form.numerical) or numerical.ends(form, function, first.inputs):
         if not judgement.good:
             return judgement
         return verdict.within(

@@ -90,7 +90,7 @@ MANIFEST: dict[str, dict[str, str]] = {
         "bound smile pairs": "conforms: smile",
         "bound tuba pairs": "conforms: tuba",
         "bound mine pairs": """
-            mistake not-stabilised: mine; convention surrogate-value: mine_average_in_value; mistake no-correction:
+            within: mine; convention surrogate-value: mine_average_in_value; mistake no-correction:
             mine_uncorrected""",
         "bound reverse_kl pairs": "mistake roles-swapped: reverse_kl_official",
         "bound squared_hellinger pairs": "conforms: squared_hellinger; convention sign-turned: hellinger_exchanged",
