@@ -52,6 +52,9 @@ class Observation:
     inputs: Inputs
     found: Answer
     known: dict[Callable[[Inputs], Tree], Answer] = field(default_factory=dict, compare=False, repr=False)
+    judged: dict[Any, Any] = field(
+        default_factory=dict, compare=False, repr=False
+    )  # verdicts on sets that begin with it
 
     @property
     def core(self) -> bool:

@@ -163,7 +163,20 @@ def _rank(candidate: Candidate) -> int | None:
 
 
 def evaluate(form: Form, title: str, cases: list[Observation], pairs: bool = True) -> Judgement:
-    """The verdict on a target from its answers; `title` names the reference. Two edits at once are tried if `pairs`."""
+    """The verdict on a target from its answers; `title` names the reference. Two edits at once are tried if `pairs`.
+
+    The same cases are judged once: what fits in part is asked for by several ways.
+    """
+    if not cases:
+        return _evaluate(form, title, cases, pairs)
+    key = title, form.sign, pairs, tuple(map(id, cases))
+    if key not in cases[0].judged:
+        cases[0].judged[key] = _evaluate(form, title, cases, pairs), tuple(cases)
+    judgement: Judgement = cases[0].judged[key][0]
+    return judgement
+
+
+def _evaluate(form: Form, title: str, cases: list[Observation], pairs: bool) -> Judgement:
     cases = matching.due(form, cases)
     usable = [case for case in cases if case.core and not case.found.problem]
     if not usable:

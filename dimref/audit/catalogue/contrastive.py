@@ -481,7 +481,8 @@ MOCO_FORM = Form(
             "divide all logits by τ", MOCO,
         ),
         _v(
-            "wrong-label", _loss(_queue_logits, _counted_labels), "MoCo's loss with the labels 0 … N − 1 of an in-batch loss",
+            "wrong-label", _loss(_queue_logits, _counted_labels),
+            "MoCo's loss with the labels 0 … N − 1 of an in-batch loss",
             "keys of the queue are the positives", "label 0: the key's own column comes first", MOCO,
         ),
         *_of_infonce(_queue_logits, _first_column, "masked-by-minus-10"),
