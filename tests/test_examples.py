@@ -302,7 +302,7 @@ def test_wrong_losses_are_named():
         "infonce_positive_excluded": "InfoNCE with the positive left out of the denominator",
         "infonce_masked_by_ten": "a candidate masked by the number −10 instead of removed",
         "jsd_naive": "log(1 + e^t) written out",
-        "dv_without_log": "DV without the logarithm",
+        "dv_without_log": "DV with logmeanexp(product, axis=0) without its logarithm",
         "nt_xent_self_included": "NT-Xent with each row among its own candidates",
     }
     found = [part.splitlines() for part in run("audit_five_mistakes.py").strip().split("\n\n")]

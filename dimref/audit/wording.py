@@ -33,7 +33,7 @@ KINDS: dict[str, tuple[str, str, bool]] = {
 }
 _KNOWN = {  # by formula, edit=name; an edit that is its own name is one of two that are tried at once
     "bounds.dv": """
-        masked-mean-of-product=masked-mean mean-exp-of-logmeanexp-product=no-log no-log-of-product=no-log
+        masked-mean-of-product=masked-mean no-log-of-product=no-log
         logsumexp-for-logmeanexp-of-product=sum-in-log mean-for-logmeanexp-of-product=mean-of-scores
         logmeanexp-of-joint=both-exponential logmeanexp-product-maximum-kept=maximum-kept logmeanexp-epsilon=epsilon""",
     "bounds.infonce_sampled": """
