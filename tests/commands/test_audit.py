@@ -240,7 +240,6 @@ def test_the_list_names_every_mistake_and_its_mend():
     assert len({mistake["key"] for mistake in mistakes}) >= 30
     for mistake in mistakes:
         assert mistake["title"]
-        assert mistake["consequence"], mistake["key"]
         assert mistake["mend"], mistake["key"]
         assert mistake["key"] in done.stdout
     only = json.loads(tiny_runs.invoke("audit", "list", "--kind", "layer", "--json").stdout)

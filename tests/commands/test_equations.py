@@ -13,7 +13,7 @@ from dimref.laws import equations
 
 # What states no equation of a paper: initial values, draws of indices, shapes, and the step from a term to its function.
 WITHOUT_SOURCE = {
-    "negatives": {"check_scores", "roll", "derangements", "sampled"},
+    "negatives": {"check_scores", "derangements", "inverse", "positives", "roll", "sampled", "without_positives"},
     "discriminators": {
         "check",
         "concat_head",

@@ -85,7 +85,7 @@ def test_without_safetensors_one_line_says_what_to_install(run, tmp_path, monkey
         return real(name, *args, **options)
 
     monkeypatch.setattr(builtins, "__import__", missing)
-    with pytest.raises(DimrefError, match=r"pip install 'dimref\[export\]'"):
+    with pytest.raises(DimrefError, match=r"pip install '\.\[export\]'"):
         weights.write_weights(run, "newest.npz", "safetensors", tmp_path / "w.safetensors")
     assert not list(tmp_path.iterdir())
 

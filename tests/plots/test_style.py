@@ -102,5 +102,5 @@ def test_without_matplotlib_one_line_says_what_to_install(monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", missing)
     assert not plots.available()
-    with pytest.raises(DimrefError, match=r"pip install 'dimref\[plot\]'"):
+    with pytest.raises(DimrefError, match=r"pip install '\.\[plot\]'"):
         style.new_figure(1, 1)

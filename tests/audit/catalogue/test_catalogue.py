@@ -21,7 +21,7 @@ def test_entries_have_words_and_differ(name):
     for v in (*form.conventions, *form.mistakes, *form.numerical):
         assert all((v.title, v.fix, len(v.title) < 160)), v.key
     for v in (*form.conventions, *form.mistakes):
-        assert apart(form, form.reference, v.function, seeds=range(2)), v.key
+        assert apart(form, form.reference, v.function, seeds=range(8)), v.key
     if len(form.mistakes) < 8:
         refuse_two_alike(form)
 

@@ -324,7 +324,7 @@ NAMES = [
     ("clip", "features-learned", clip_fixed_scale, "mistake", "log_scale-detached"),
     ("tuba", "matrix", tuba, "conforms", ""),
     ("tuba", "matrix", tuba_fixed, "mistake", "log_a-detached"),
-    ("mine", "matrix", mine, "conforms", ""),
+    ("mine", "matrix", mine, "conforms within", ""),
     ("mine", "matrix", mine_unmoved, "mistake", "average-not-fed-back"),
 ]
 

@@ -80,7 +80,7 @@ def test_a_class_so_rare_that_the_fitted_part_may_lack_it_is_no_trouble(name, fe
 def test_without_scikit_learn_one_line_says_what_to_install(name, monkeypatch):
     for module in ("sklearn", "sklearn.svm", "sklearn.neighbors"):
         monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(DimrefError, match=rf"--probe {name}: .*pip install 'dimref\[eval\]'"):
+    with pytest.raises(DimrefError, match=rf"--probe {name}: .*pip install '\.\[eval\]'"):
         PROBES[name](BLOBS, 0, NUMPY)
 
 
