@@ -247,11 +247,13 @@ def test_a_clamp_is_named(function, words):
     assert words in report.judgement.diagnosis
 
 
+@pytest.mark.exhaustive
 def test_a_maximum_on_the_tape_is_named_by_its_value():
     report = audit(lambda j, p: anp.mean(j) - (_lse(p) - anp.log(p.size) - anp.max(p)), "bound", "dv", cases=48)
     assert report.judgement.key == "maximum-kept"
 
 
+@pytest.mark.exhaustive
 def test_scores_averaged_over_locations_are_a_mistake():
     flat = lambda t: anp.mean(t, axis=1) if t.ndim == 2 else t  # noqa: E731
     right, wrong = RIGHT["jsd by logaddexp"][0], WRONG["log-2-dropped-once"][0]
@@ -261,7 +263,8 @@ def test_scores_averaged_over_locations_are_a_mistake():
         assert "of scores that are averaged over locations first" in report.judgement.diagnosis
 
 
-@pytest.mark.parametrize("half", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("half", [pytest.param(0.0, marks=pytest.mark.exhaustive), 0.5,
+                                  pytest.param(1.0, marks=pytest.mark.exhaustive)])  # fmt: skip
 def test_the_derivative_at_a_kink_is_the_frameworks_choice(half):
     def softplus_of_difference(d):
         return anp.where(d > 0, d, half * (d == 0) * d) + anp.log1p(anp.exp(-anp.abs(d)))
@@ -310,7 +313,7 @@ def test_no_answer_at_all():
     assert "it hung" in str(report)
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("value", [math.nan, pytest.param(math.inf, marks=pytest.mark.exhaustive)])
 def test_not_a_number(value):
     report = audit(Always(Answer({"value": np.asarray(value)})), "bound", "jsd", cases=48)
     assert (report.verdict, report.judgement.key) == ("mistake", "not-finite")
@@ -318,7 +321,7 @@ def test_not_a_number(value):
 
 
 def test_a_constant():
-    report = audit(Always(Answer({"value": np.asarray(1.0)})), "bound", "jsd", cases=48)
+    report = audit(Always(Answer({"value": np.asarray(1.0)})), "bound", "jsd", cases=16)
     assert report.verdict == "mistake"
 
 

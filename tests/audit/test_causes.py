@@ -184,7 +184,10 @@ MEASURED = {
 }
 
 
-@pytest.mark.parametrize("name", TARGETS)
+SLOW = ("smoothed, CLIP", "self subtracted", "log 0 masked", "clamp below, one term", "float16", "bfloat16")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.exhaustive) if n in SLOW else n for n in TARGETS])
 def test_the_true_cause_is_named_and_its_consequence_measured(name):
     function, quantity, verdict, key, words = TARGETS[name]
     report = audit(function, *quantity.split(), cases=32, framework="torch")
@@ -196,6 +199,7 @@ def test_the_true_cause_is_named_and_its_consequence_measured(name):
         assert wrong not in report.judgement.diagnosis + " ".join(report.judgement.also)
 
 
+@pytest.mark.exhaustive
 def test_two_equal_rows_are_no_fault():
     """The value log 2 and the gradient 0 are right, however low the temperature."""
     report = audit(lambda a, b, tau: clip(a, b, tau, label_smoothing=0.1), "bound", "clip", cases=32, framework="torch")

@@ -148,7 +148,10 @@ SPELLED = {
 }
 
 
-@pytest.mark.parametrize("name", SPELLED)
+SLOW = ("subtracted", "two at once", "JSD, two at once")  # edits in pairs
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.exhaustive) if n in SLOW else n for n in SPELLED])
 def test_a_mistake_is_named_in_another_spelling(name):
     function, contract, key = SPELLED[name]
     report = audit(function, "bound", *contract.split(), cases=48, framework="autograd")
@@ -161,6 +164,7 @@ def judged(function, name, form):
     return verdict.evaluate(of, "the bound", seen), seen
 
 
+@pytest.mark.exhaustive
 def test_what_fits_in_part_is_said():
     def half(joint, product):
         value, gradient = nwj(joint, product), jsd(joint, product)

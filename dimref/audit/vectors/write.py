@@ -75,6 +75,7 @@ def write(folder: Path) -> tuple[int, int]:
     Raises:
         OSError, RunError: a file cannot be written.
     """
+    folder.mkdir(parents=True, exist_ok=True)  # first: a place that cannot be written to is refused before the work
     files: dict[str, dict[str, np.ndarray]] = {}
     texts: dict[str, dict[str, Any]] = {}
     functions, entries = {}, []
@@ -85,7 +86,6 @@ def write(folder: Path) -> tuple[int, int]:
         entries.append(_add(case, arrays, files.setdefault(f"{module}.npz", {})))
         head = {"$schema": SCHEMA_FILE, "suite": SUITE, "module": module, "how_to_read": HOW_TO_READ_JSON}
         _add_text(case, arrays, texts.setdefault(f"{module}.json", {**head, "mistakes": {}, "cases": []}))
-    folder.mkdir(parents=True, exist_ok=True)
     for name, file in files.items():
         stream = io.BytesIO()
         np.savez(stream, **file)  # type: ignore[arg-type]

@@ -249,6 +249,7 @@ def test_the_reader_in_javascript_names_its_own_mistake(written):
     assert len(lines) < 6
 
 
+@pytest.mark.exhaustive
 def test_the_files_are_the_same_bytes_each_time(written, tmp_path):
     write.write(tmp_path)
     for path in sorted(written[0].iterdir()):
