@@ -92,12 +92,12 @@ def test_ranks_compute_what_one_process_computes(name, n, size, fast):
         with plain_forms():
             (one,), many = run(name, n, 1), run(name, n, size)
     for step, expected in enumerate(one):
-        # Adam turns a gradient that is 0 but for rounding into a step of up to lr·(rounding/ε): from then on 1e-9.
-        tolerance = 1e-12 if step == 0 else 1e-9
+        # Adam turns a gradient that is 0 but for rounding into a step of up to lr·(rounding/ε): from then on 1e-8.
+        tolerance = 1e-12 if step == 0 else 1e-8
         for rank in many:
             for part in ("terms", "saturated", "gradients", "state"):
                 assert_equal(rank[step][part], expected[part], tolerance)
-            assert_equal(rank[step]["parameters"], expected["parameters"], 1e-9)
+            assert_equal(rank[step]["parameters"], expected["parameters"], 1e-8)
             assert_equal(rank[step]["parameters"], many[0][step]["parameters"], 0)  # the same bits on every rank
         assert_equal({"loss": sum(rank[step]["share"]["loss"] for rank in many)}, expected["share"], tolerance)
 
