@@ -17,7 +17,6 @@ ROOT = Path(__file__).parents[1]
 AUDITS = ROOT / "examples" / "audits"
 MANIFEST = tomllib.loads((AUDITS / "manifest.toml").read_text(encoding="utf-8"))
 ENTRIES = MANIFEST["entry"]
-HERE = ("torch", "scipy", "scikit-learn")  # of the test environment
 
 
 def name(entry):
@@ -179,11 +178,16 @@ def installed(entry):
         return False
 
 
+# Two by default, four more with the exhaustive tests; all of them are the example's own business.
+SAMPLE = {"scipy_jensenshannon": (), "torch_infonce": ()}
+SAMPLE |= dict.fromkeys(
+    ("torch_conv2d", "torch_layer_norm", "sklearn_mutual_info", "torch_cross_entropy"), pytest.mark.exhaustive
+)
+
+
 @pytest.mark.parametrize(
-    "entry",
-    [pytest.param(e, id=name(e), marks=() if name(e) in ("scipy_jensenshannon", "torch_infonce") else pytest.mark.exhaustive)
-     for e in ENTRIES if e["of"] in HERE],
-)  # fmt: skip
+    "entry", [pytest.param(e, id=name(e), marks=SAMPLE[name(e)]) for e in ENTRIES if name(e) in SAMPLE]
+)
 def test_entries_of_this_environment(entry, tmp_path):
     if not installed(entry):
         pytest.skip(f"{MANIFEST['packages'][entry['of']]} is not installed: python examples/audits/run.py installs it")

@@ -83,7 +83,7 @@ CLAMPS = (
 
 def named(form: Form, title: str, cases: list[Observation]) -> Iterator[list[Named]]:
     """Candidates for a target that no known function fits as it is, by the number that fits best, in groups."""
-    pairs = _pairs(cases)
+    pairs = _pairs(form, cases)
     if not pairs or form.reference is None or not form.objective:
         return
     known = [(title, form.reference), *((v.title, v.function) for v in form.conventions)]
@@ -119,9 +119,10 @@ def _changed(change: Change, names: tuple[str, ...], function: Function, c: floa
 # ---- what the number is fitted to: gradients, and differences of values, which no constant enters
 
 
-def _pairs(cases: list[Observation]) -> list[tuple[Observation, Observation]]:
-    """Pairs of cases of one shape and options, in double precision."""
-    usable = [c for c in cases if c.core and not c.found.problem and c.sizes.dtype == "float64"]
+def _pairs(form: Form, cases: list[Observation]) -> list[tuple[Observation, Observation]]:
+    """Pairs of cases of one shape and options, in double precision, that the target answered with a number."""
+    answered = (c for c in cases if c.core and not c.found.problem and c.sizes.dtype == "float64")
+    usable = [c for c in answered if np.size(c.found.value[form.signature.main]) == 1]
     first: dict[Any, Observation] = {}
     pairs = []
     for case in sorted(usable, key=lambda c: (c.sizes.regime not in ("mild", "separated"), -c.sizes.n)):
@@ -231,7 +232,7 @@ def _mixed(one: Function, two: Function, share: float, inputs: Inputs) -> Tree:
 
 def half(form: Form, title: str, cases: list[Observation]) -> Variant | None:
     """The target is a known function of inputs that were rounded to half precision: its values are, to single precision."""
-    pairs = _pairs(cases)
+    pairs = _pairs(form, cases)
     if not pairs or form.reference is None or not form.objective:
         return None
     target = np.array([_value(form, a.found) - _value(form, b.found) for a, b in pairs])

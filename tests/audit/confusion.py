@@ -79,7 +79,8 @@ def load(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     if name.endswith("_torch"):
-        module.torch.set_num_threads(1)  # tensors of a few numbers: more threads would only wait for each other
+        # Tensors of a few numbers: more threads would only wait for each other.
+        importlib.import_module("torch").set_num_threads(1)
     return module
 
 

@@ -100,7 +100,7 @@ MANIFEST: dict[str, dict[str, str]] = {
     },
     "estimators_numpy": {
         "bound plug_in pairs": "conforms: plug_in_expm1; mistake joint-mean-alone: plug_in_joint_only",
-        "bound smile pairs": "conforms: smile_clipped_scores; mistake not-stabilised: smile_of_exponentials",
+        "bound smile pairs": "conforms: smile_clipped_scores; mistake masked-infinity: smile_of_exponentials",
         "bound tuba pairs": "conforms: tuba_division",
         "bound mine pairs": """
             within: mine_autograd; mistake average-not-fed-back: mine_not_fed_back_numpy; mistake average-attached:
