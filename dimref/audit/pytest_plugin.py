@@ -96,7 +96,8 @@ def dimref_check(request: pytest.FixtureRequest) -> Callable[[Any], None]:
     """Call it with the target: a function, or "module:function" as a text, which runs in a process of its own."""
     plan = getattr(request, "param", None)
     if not isinstance(plan, Plan):
-        pytest.fail("dimref_check: expected @pytest.mark.conforms(KIND, NAME) on the test, found none", pytrace=False)
+        line = "dimref_check: expected @pytest.mark.conforms(KIND, NAME) on the test, found none"
+        raise pytest.fail.Exception(line, pytrace=False)
 
     def check(target: Any) -> None:
         __tracebackhide__ = True
