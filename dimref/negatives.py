@@ -27,8 +27,10 @@ def all_pairs(scores: Array) -> tuple[Array, Array]:
     start, end = ranks.now().first, ranks.now().first + (n - 1) * (columns + 1) + 1
     rows = ops.reshape(ops.cut(flat, (slice(start + 1, end),)), (n - 1, columns + 1, *tail))
     between = ops.reshape(ops.cut(rows, (slice(None), slice(None, -1))), ((n - 1) * columns, *tail))
+    if ranks.now().size == 1:  # nothing is before the first, or after the last
+        return positives(scores), between
     around = [ops.cut(flat, (slice(0, start),)), between, ops.cut(flat, (slice(end, None),))]
-    return positives(scores), ops.concatenate(around) if ranks.now().size > 1 else between
+    return positives(scores), ops.concatenate(around)
 
 
 def positives(scores: Array) -> Array:

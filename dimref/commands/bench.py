@@ -106,6 +106,6 @@ def _torch_installed() -> bool:
 
 
 def _cores() -> int:
-    from dimref.training.machine import available_cores
+    from dimref.distributed.launch import available_cores
 
     return available_cores()

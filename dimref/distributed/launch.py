@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TextIO
 
@@ -48,8 +49,12 @@ def rank() -> int:
 def threads() -> int | None:
     """BLAS threads of one of several ranks: its part of this machine's cores; None, all of them, of one process."""
     ranks = _number(ON_THIS_MACHINE, started())
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // ranks) if ranks > 1 else None
+    return max(1, available_cores() // ranks) if ranks > 1 else None
+
+
+def available_cores() -> int:
+    """Cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run(arguments: list[str], count: int) -> int:
@@ -60,7 +65,7 @@ def run(arguments: list[str], count: int) -> int:
     """
     beside = Path(sys.executable).with_name("mpiexec")
     program = str(beside) if beside.exists() else shutil.which("mpiexec")
-    if program is None or not _installed("mpi4py"):
+    if program is None or find_spec("mpi4py") is None:
         missing = "mpi4py" if program else "mpiexec"
         raise DimrefError(
             f"--ranks: expected mpiexec and mpi4py, found no {missing}; install them with: pip install '.[mpi]'"
@@ -84,10 +89,10 @@ def run(arguments: list[str], count: int) -> int:
             try:
                 code = launched.wait()
                 break
-            except (
-                KeyboardInterrupt
-            ):  # Ctrl-C, SIGTERM or SIGHUP, of this process alone: the others have another session
-                launched.terminate()  # mpiexec sends it on to every rank
+            except KeyboardInterrupt:
+                # Ctrl-C, SIGTERM or SIGHUP, of this process alone, since the others have another session: mpiexec sends
+                # it on to every rank.
+                launched.terminate()
         for thread in passing:
             thread.join()
     if code < 0 or code > 128 or code == 9:
@@ -105,12 +110,6 @@ def _ends_with_its_parent() -> None:
     import ctypes
 
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def _installed(package: str) -> bool:
-    from importlib.util import find_spec
-
-    return find_spec(package) is not None
 
 
 def _pass_on(stream: IO[str], to: TextIO) -> None:

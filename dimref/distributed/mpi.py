@@ -59,14 +59,13 @@ class World:
 
     def __init__(self, communicator: Any) -> None:
         self._mpi, self.rank, self.size = communicator, communicator.rank, communicator.size
-        self.bytes = 0  # that this rank has sent
 
     def gather(self, x: Array, counts: tuple[int, ...]) -> Array:
         row = int(np.prod(x.shape[1:], dtype=np.int64))
         sent = self._sent(x)
         out = np.empty_like(sent, shape=(sum(counts), *x.shape[1:]))
         self._mpi.Allgatherv(sent, [out, [n * row for n in counts]])
-        return self._received(out, x)
+        return np.asarray(out, like=x)
 
     def sum(self, x: Array) -> Array:
         x = np.asarray(x) if np.isscalar(x) else x
@@ -80,18 +79,13 @@ class World:
         self._mpi.Reduce_scatter(sent, part, counts)
         out = np.empty_like(sent)
         self._mpi.Allgatherv(part, [out, counts])
-        self.bytes += part.nbytes
-        return self._received(out.reshape(x.shape), x)
+        return np.asarray(out.reshape(x.shape), like=x)
 
     def _sent(self, x: Array) -> Array:
         """x in one piece, in host memory unless this MPI reads the device's."""
-        self.bytes += x.nbytes
         if isinstance(x, np.ndarray) or takes_device_arrays():
             return x if x.flags.c_contiguous else x.copy()
         return x.get()  # through pinned memory, where CuPy's allocator has some
-
-    def _received(self, out: Array, like: Array) -> Array:
-        return out if type(out) is type(like) or not isinstance(out, np.ndarray) else np.asarray(out, like=like)
 
     def texts(self, text: str) -> list[str]:
         """Every rank's text, in the order of the ranks."""

@@ -20,12 +20,12 @@ def session() -> Iterator[None]:
         yield
     except DimrefError as error:
         _report_once(error)
-    except BaseException:
+    except BaseException as error:
         from dimref.distributed import mpi
 
         world = mpi.world()
         if world is not None:
-            world.abort(130 if isinstance(sys.exc_info()[1], KeyboardInterrupt) else 2)
+            world.abort(130 if isinstance(error, KeyboardInterrupt) else 2)
         raise
 
 

@@ -33,12 +33,11 @@ class _Round:
 
 
 class LockstepRank:
-    """A `Carrier` among threads. `bytes`: how many this rank has brought."""
+    """A `Carrier` among threads."""
 
     def __init__(self, shared: _Round, rank: int, size: int) -> None:
         self._shared, self.rank, self.size = shared, rank, size
         self._collectives = 0
-        self.bytes = 0
 
     def gather(self, x: Array, counts: tuple[int, ...]) -> Array:
         parts = self.exchange(x)
@@ -57,7 +56,6 @@ class LockstepRank:
         brought = self._shared.brought[self._collectives % 2]
         brought[self.rank] = x
         self._collectives += 1
-        self.bytes += np.asarray(x).nbytes
         depth = trace_stack.top  # autograd counts a process's nested traces: each rank has a count of its own
         self._pass_turn()
         self._wait()

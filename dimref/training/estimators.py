@@ -29,7 +29,7 @@ from dimref.training import checkpoint as checkpoints
 from dimref.training import config as configs
 from dimref.training import loop, run_directory
 from dimref.training.checkpoint import Checkpoint
-from dimref.training.config import Config
+from dimref.training.config import PRESETS, Config
 from dimref.training.files import replace
 from dimref.training.loop import Progress
 from dimref.training.state import restore
@@ -49,19 +49,19 @@ class _Estimator:
 
     method: ClassVar[str]
 
-    epochs: int = 2
-    steps: int | None = None
-    batch_size: int = 64
-    lr: float = 1e-4
-    seed: int = 0
-    backend: str = "numpy"
-    graph: bool = True
-    tf32: bool = False
-    size: int | None = None
-    skip_bad: bool = False
+    epochs: int = Config.epochs
+    steps: int | None = Config.steps
+    batch_size: int = Config.batch_size
+    lr: float = Config.lr
+    seed: int = Config.seed
+    backend: str = Config.backend
+    graph: bool = Config.graph
+    tf32: bool = Config.tf32
+    size: int | None = Config.size
+    skip_bad: bool = Config.skip_bad
     feature: str = "y"
-    log_every: int = 20
-    checkpoint_every: int | None = None
+    log_every: int = Config.log_every
+    checkpoint_every: int | None = Config.checkpoint_every
     run: str | Path | None = None
     progress: Callable[[Progress], None] | None = None
 
@@ -274,16 +274,16 @@ class DeepInfoMax(_Estimator):
 
     method: ClassVar[str] = "dim"
 
-    bound: str = "jsd"
-    local_scorer: str | None = None
-    negatives: str | None = None
-    candidates: int = 8
-    global_weight: float = 0.0
-    local_weight: float = 1.0
-    prior_weight: float = 0.1
-    prior: str = "uniform"
-    prior_loss: str = "minimax"
-    gradient_penalty: float = 0.0
+    bound: str = Config.bound
+    local_scorer: str | None = Config.local_scorer
+    negatives: str | None = Config.negatives
+    candidates: int = Config.candidates
+    global_weight: float = Config.global_weight
+    local_weight: float = Config.local_weight
+    prior_weight: float = Config.prior_weight
+    prior: str = Config.prior
+    prior_loss: str = Config.prior_loss
+    gradient_penalty: float = Config.gradient_penalty
 
 
 @dataclass(eq=False, kw_only=True, repr=False)
@@ -296,14 +296,14 @@ class AMDIM(_Estimator):
 
     method: ClassVar[str] = "amdim"
 
-    lr: float = 2e-4
-    ndf: int = 32
-    ndepth: int = 1
-    nrkhs: int = 256
+    lr: float = PRESETS["amdim"]["lr"]
+    ndf: int = Config.ndf
+    ndepth: int = Config.ndepth
+    nrkhs: int = Config.nrkhs
     scales: str = Config.scales
-    clip: float = 20.0
-    score_penalty: float = 0.05
-    augmentation: str | None = None
+    clip: float = Config.clip
+    score_penalty: float = Config.score_penalty
+    augmentation: str | None = Config.augmentation
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from importlib import metadata
 
 import numpy as np
 
+from dimref.distributed.launch import available_cores
 from dimref.training.choices import THREAD_VARIABLES
 
 
@@ -37,11 +38,6 @@ def threads() -> str:
         if os.environ.get(name):
             return f"{os.environ[name]} ({name})"
     return f"{available_cores()} (all cores)"
-
-
-def available_cores() -> int:
-    """Cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processor() -> str:

@@ -1,6 +1,7 @@
 """What the tests of the laws share: cases without Hypothesis, and the question which laws a broken function breaks."""
 
 import numpy as np
+import pytest
 
 from dimref.backend import NUMPY
 from dimref.laws.law import Law, Sizes
@@ -46,3 +47,19 @@ def is_caught(law, cases=30):
         except Exception:
             return True
     return False
+
+
+def broken_functions_break(laws, broken_functions):
+    """The test that each (module, name, mistake, broken) breaks the laws that it is known to break."""
+
+    @pytest.mark.parametrize(
+        ("module", "name", "mistake", "broken"),
+        broken_functions,
+        ids=[f"{b[1]}-{k}" for k, b in enumerate(broken_functions)],
+    )
+    def test(monkeypatch, module, name, mistake, broken):
+        monkeypatch.setattr(module, name, mistake(getattr(module, name)))
+        for law in broken:
+            assert is_caught(laws[law]), law
+
+    return test

@@ -21,6 +21,7 @@ from dimref.bench import compare
 from dimref.bench.hardware import Found
 from dimref.bench.work import distance, in_float64, norm_of_all
 from dimref.bench.workers import Worker
+from dimref.distributed.launch import available_cores
 from dimref.encoders import Layout
 from dimref.engine import kernels
 from dimref.engine.products import product as multiplied
@@ -29,7 +30,6 @@ from dimref.tape import value_and_gradients
 from dimref.training.choices import BENCH_PRESETS
 from dimref.training.config import PRESETS, Config
 from dimref.training.device_steps import DeviceSteps
-from dimref.training.machine import available_cores
 from dimref.training.method import METHODS, AnyLayout
 from dimref.training.metrics import finite
 from dimref.training.state import initial_state
