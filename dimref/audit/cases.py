@@ -52,9 +52,8 @@ class Observation:
     inputs: Inputs
     found: Answer
     known: dict[Callable[[Inputs], Tree], Answer] = field(default_factory=dict, compare=False, repr=False)
-    judged: dict[Any, Any] = field(
-        default_factory=dict, compare=False, repr=False
-    )  # verdicts on sets that begin with it
+    # Of sets that begin with it: verdicts, and numbers that were fitted to them.
+    judged: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def core(self) -> bool:

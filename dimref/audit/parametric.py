@@ -99,7 +99,19 @@ def named(form: Form, title: str, cases: list[Observation]) -> Iterator[list[Nam
 
 def _found(form: Form, family: Family, what: str, function: Function, names: tuple[str, ...],
            pairs: list[tuple[Observation, Observation]]) -> Iterator[Named]:  # fmt: skip
-    number = _best(form, pairs, partial(_at, family.change, names, function), family.grid)
+    key = (
+        form.name,
+        form.sign,
+        family.key,
+        family.title,
+        what,
+        names,
+        tuple(id(case) for pair in pairs for case in pair),
+    )
+    worked_out = pairs[0][0].judged
+    if key not in worked_out:  # verdicts on parts of the cases ask about the same pairs again
+        worked_out[key] = _best(form, pairs, partial(_at, family.change, names, function), family.grid), pairs
+    number = worked_out[key][0]
     if number is not None and number != 1:  # without its temperature: an edit, with the line
         changed = partial(_changed, family.change, names, function, number)
         which = "scores" if names == form.range_of else f"the scores of the {names[0]}" if names else ""
