@@ -346,6 +346,7 @@ def test_initial_norm():
 @pytest.mark.parametrize("kind", ["linear", "conv2d", "conv_transpose2d"])
 def test_initial_limits_are_those_of_pytorch(kind):
     torch = pytest.importorskip("torch")
+    torch.manual_seed(6)  # of a hundred draws the largest is not always near the limit
     rng = np.random.default_rng(6)
     if kind == "linear":
         ours, theirs = layers.init_linear(rng, 300, 200), torch.nn.Linear(300, 200)
