@@ -36,6 +36,7 @@ class Ranks(OneRank):
 
     Raises:
         ValueError: a rank would have no image.
+    Source: arXiv 2006.15704, section 3.2, where gradients are averaged: that needs W times this share.
     """
 
     def __init__(self, carrier: Carrier, n: int) -> None:
