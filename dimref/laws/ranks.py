@@ -177,7 +177,7 @@ def _training(rng: np.random.Generator, sizes: Sizes) -> Case:
 
 
 @law("identity", "loss, gradients, state and parameters of five steps on W ranks are one process's", _training,
-     f"{HJELM}, eq. (8); {AMDIM}, eq. (1)", weight=25)  # fmt: skip
+     f"{HJELM}, eq. (8); {AMDIM}, eq. (1)", weight=50)  # fmt: skip
 def five_steps_are_one_process(case: Case, backend: Backend) -> Slack:
     """Whatever is over the batch is over all ranks, and every rank adds its share, L/W, to the gradient.
 
