@@ -57,7 +57,7 @@ class Group(click.Group):
         name, command, rest = super().resolve_command(ctx, args)
         if launch.started() > 1 and name not in SHARED:
             raise DimrefError(
-                f"mpiexec: expected one of {', '.join(SHARED)}, which share their work among its {launch.started()} processes, "
+                f"mpiexec: expected one of {', '.join(SHARED)}, which share work among {launch.started()} processes, "
                 f"found {name}; start it without mpiexec"
             )
         return name, command, rest

@@ -134,7 +134,7 @@ def test_an_evaluation_shares_the_features(tmp_path):
         (
             ("info",),
             {},
-            "dimref: mpiexec: expected one of train, encode, evaluate, which share their work among its 2",
+            "dimref: mpiexec: expected one of train, encode, evaluate, which share work among 2 processes",
         ),
         (("encode", "run", "--ranks", 3), {}, "dimref: --ranks: expected 2, as many as mpiexec started, found 3"),
         (
