@@ -167,6 +167,7 @@ def test_cost_against_size_prints_three_ladders_and_the_power(tmp_path):
 @pytest.mark.exhaustive
 @pytest.mark.skipif(importlib.util.find_spec("mpi4py") is None, reason="needs mpi4py")
 def test_scaling_of_ranks_counts_what_the_formula_says(example, monkeypatch, capsys):
+    """scaling_of_ranks.py, on two of its objectives."""
     scaling = example("scaling_of_ranks")
     monkeypatch.setattr(scaling, "OPTIONS", {name: scaling.OPTIONS[name] for name in ("DV, concat critic", "AMDIM")})
     scaling.main(1, 4, 2)
