@@ -16,7 +16,7 @@ import itertools
 import math
 import textwrap
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import autograd.numpy as anp
@@ -52,7 +52,7 @@ class Rule:
         kind: of change, one of `wording.KINDS`.
         key, words: of the change.
         code: what takes the place.
-        group: "key: words" of the same change in every place that has this group.
+        group: "key: words" of the same change in every place that has this group; with "=key" also of the only one.
     """
 
     kind: str
@@ -118,9 +118,11 @@ def fields(node: ast.AST) -> dict[str, str]:
             more["clip"] = ", ".join(map(text, inner.args[1:]))
         if isinstance(node.func, ast.Attribute):
             parts["of"] = node.func.value
-    code = {name: text(part) for name, part in parts.items()}
-    words = {f"_{name}": plain(source) for name, source in code.items()}
-    return {**code, **words, **{name.upper(): slug(source) for name, source in code.items()}, **more}
+    source = {name: text(part) for name, part in parts.items()}
+    code = {name: f"({source[name]})" if isinstance(part, (ast.BinOp, ast.UnaryOp)) else source[name]
+            for name, part in parts.items()}  # fmt: skip
+    words = {f"_{name}": plain(each) for name, each in source.items()}
+    return {**code, **words, **{name.upper(): slug(each) for name, each in source.items()}, **more}
 
 
 # ---- rules
@@ -224,18 +226,16 @@ CLIPPED = (
 EXCHANGED_CLIP = Rule("inside", "{F}-clipped", "{_it} clipped, not what is in it", "anp.clip({f}({u}{axis}), {clip})")
 WHOLE = (
     Rule("constant", "plus-1", "1 added", "({it}) + 1.0"), Rule("constant", "minus-1", "1 subtracted", "({it}) - 1.0"),
-    Rule("whole", "negated", "its sign turned", "-({it})"), Rule("whole", "halved", "its value halved", "0.5 * ({it})"),
+    Rule("whole", "sign", "its sign turned", "-({it})"), Rule("whole", "halved", "its value halved", "0.5 * ({it})"),
     Rule("whole", "doubled", "its value doubled", "2.0 * ({it})"),
 )  # fmt: skip
 ARGUMENT = (
     Rule("detach", "{X}-detached", "{_x} detached", "stop_gradient({x})"),
     Rule("drop", "{X}-ignored", "{_x} ignored", "(0.0 * {x})"),
-    *(Rule("squash", f"{f}-of-{{X}}", f"{f}({{_x}}) for {{_x}}", f"ops.{f}({{x}})") for f in SQUASHES),
     Rule("maximum", "maximum-off-{X}", "the maximum of {_x} subtracted", "({x} - top({x}))"),
 )
 ARGUMENTS = (
     Rule("detach", "no-gradient", "everything detached", "stop_gradient({x})"),
-    *(Rule("squash", f"{f}-on-scores", f"{f} of every score", f"ops.{f}({{x}})") for f in SQUASHES),
     Rule("maximum", "maximum-subtracted-each", "the maximum of each of its arguments subtracted", "({x} - top({x}))"),
     Rule("maximum", "maximum-subtracted-both", "the largest of all its numbers subtracted", "({x} - top(ALL))"),
 )
@@ -259,15 +259,20 @@ class Formula:
         function: straight-line code that ends in a return.
         helpers: functions that it calls and whose single expression is written in their place.
         instead: by the name of a function that it calls, what may stand in its place: key, template and words.
+        whole: more that may be done to its value.
+        squashes: what may be done to an argument, by name.
+        scope: what edited source may call by name, beside what the function may.
     """
 
     def __init__(
-        self, function: Callable[..., Any], *helpers: Callable[..., Any], instead: Instead | None = None
-    ) -> None:
+        self, function: Callable[..., Any], *helpers: Callable[..., Any], instead: Instead | None = None,
+        whole: tuple[Rule, ...] = (), squashes: tuple[str, ...] = SQUASHES, scope: dict[str, Any] | None = None,
+    ) -> None:  # fmt: skip
         module = function.__module__.removeprefix("dimref.").removeprefix("audit.catalogue.")
         self.name = f"{module}.{function.__name__}"
-        self.instead = instead or {}
+        self.instead, self.whole, self.squashes = instead or {}, (*WHOLE, *whole), squashes
         mine = {"ops": ops, "anp": anp, "math": math, "stop_gradient": stop_gradient}
+        mine |= {**{name: getattr(ops, name) for name in SQUASHES}, **(scope or {})}
         self.namespace = {**mine, "top": top, "summed": summed, "share": share}
         for each in (*helpers, function):
             self.namespace = {**self.namespace, **each.__globals__}
@@ -334,9 +339,11 @@ class Formula:
             key, _, words = group.partition(": ")
             if len(members) > 1:
                 sites = tuple(site for member in members for site in member.sites)
-                found.append(Edit(members[0].kind, key, f"{words}, in every place", sites))
+                found.append(Edit(members[0].kind, key.removeprefix("="), f"{words}, in every place", sites))
+            elif key.startswith("="):
+                found[found.index(members[0])] = replace(members[0], key=key[1:])
         value = next(at for at, node in enumerate(places) if node is self.tree.body[-1].value)
-        found += [Edit(rule.kind, rule.key, rule.words, ((value, rule.code),)) for rule in WHOLE]
+        found += [Edit(rule.kind, rule.key, rule.words, ((value, rule.code),)) for rule in self.whole]
         return tuple({edit.key: edit for edit in reversed(found)}.values())[::-1]
 
     def _of_arguments(self, places: list[ast.AST]) -> Iterator[Edit]:
@@ -355,9 +362,12 @@ class Formula:
             return Edit(rule.kind, rule.key.format(**named), rule.words.format(**named), sites)
 
         arrays = self.arguments
-        yield from (edit(rule, *arrays) for rule in ARGUMENTS)
+        both = [f for f in self.squashes if f in SQUASHES]
+        squash = [Rule("squash", f"{f}-on-scores", f"{f} of every score", f"{f}({{x}})") for f in both]
+        yield from (edit(rule, *arrays) for rule in (*ARGUMENTS, *squash))
+        squash = [Rule("squash", f"{f}-of-{{X}}", f"{f}({{_x}}) for {{_x}}", f"{f}({{x}})") for f in self.squashes]
         for name in arrays:
-            yield from (edit(rule, name) for rule in ARGUMENT)
+            yield from (edit(rule, name) for rule in (*ARGUMENT, *squash))
             for number, at in enumerate(where.get(name, []) if len(where.get(name, [])) > 1 else [], 1):
                 yield Edit("detach", f"{name}-detached-at-{number}", f"{name} detached in place {number}",
                            ((at, "stop_gradient({x})"),))  # fmt: skip
@@ -391,7 +401,7 @@ class Formula:
         }
 
     def _rules(self, node: ast.AST) -> Iterator[Rule]:
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and node is not self.tree.body[-1].value:
             yield Rule("sign", "{X}-sign", "{_x} for its negative", "({x})")
         elif isinstance(node, ast.BinOp):
             constants = tuple(side for side in ("left", "right") if not self._array(getattr(node, side)))
@@ -409,19 +419,25 @@ class Formula:
         if isinstance(node.func, ast.Attribute) and self._array(node.func.value):
             if name in ("sum", "mean"):
                 other = {"sum": "mean", "mean": "sum"}[name]
+                key = f"{other}-of-{{OF}}" if node.args or node.keywords else f"{other}-for-{name}"
                 yield Rule(
                     "sum",
-                    f"{other}-of-{{OF}}",
+                    key,
                     f"the {other} of {{_of}} for its {name}",
                     f"{{of}}.{other}({{arguments}})",
+                    f"{other}-for-{name}-everywhere: {other} for {name}",
                 )
+                if node.args and text(inner) in ("0", "1"):
+                    turned = f"{{of}}.{name}({1 - int(text(inner))})"
+                    yield Rule("axis", "{IT}-other-axis", "{_it} over the other axis", turned)
             return
         if not node.args or not self._array(inner):
             return
         within = text(inner.func).rpartition(".")[2] if isinstance(inner, ast.Call) else ""
         yield Rule("detach", "{IT}-detached", "{_it} detached", "stop_gradient({it})")
         for key, code, words in self.instead.get(name, ()):
-            yield Rule("call", f"{{X}}-{key}", f"{{_x}} {words}", code.replace("{}", "{x}"), f"{key}: {words}")
+            kind = "epsilon" if "1e-" in key else "call"
+            yield Rule(kind, f"{{X}}-{key}", words, code, f"={key}: {words.removeprefix('{_x} ')}")
         if name in ELEMENTWISE:
             yield from _elementwise(name)
         if name == "softplus":
@@ -446,7 +462,8 @@ class Formula:
 
 
 def _shape(node: ast.AST) -> bool:
-    return isinstance(node, ast.Attribute) and node.attr in ("shape", "ndim", "size")
+    length = isinstance(node, ast.Call) and text(node.func) == "len"
+    return length or (isinstance(node, ast.Attribute) and node.attr in ("shape", "ndim", "size"))
 
 
 # ---- what edited source may call

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -59,6 +59,14 @@ def variant(
 ) -> Variant:
     """A function of positional arguments as a variant of a form with this signature."""
     return Variant(key, title, reference(function, signature), consequence, fix, source)
+
+
+Row = tuple[Any, ...]  # key, function, title, fix, and perhaps source and consequence
+
+
+def variants(signature: Signature, rows: Iterable[Row]) -> tuple[Variant, ...]:
+    """Rows of a table as variants."""
+    return tuple(variant(signature, *row) for row in rows)
 
 
 def transposed(name: str, form: Form, meaning: str, to: Mapping[str, tuple[int, ...]]) -> Form:

@@ -14,7 +14,7 @@ import numpy as np
 from dimref import bounds, negatives, ops
 from dimref.audit.answer import Inputs, Signature
 from dimref.audit.catalogue import contrastive, mine
-from dimref.audit.catalogue.contrastive import _over_batch, _squared_length, normalized, products  # noqa: F401 (for edits)
+from dimref.audit.catalogue.contrastive import normalized, products
 from dimref.audit.catalogue.forms import reference, variant
 from dimref.audit.catalogue.pieces import OORD, ORDER, POOLE, draw_square, everything
 from dimref.audit.contract import Form, Sizes, Variant
@@ -27,7 +27,7 @@ CPC, PUBLIC = f"{OORD}, eq. (4)", "seen in public code"
 
 def _edited(function: Callable[..., Array], signature: Signature, title: str,
             without: tuple[str, ...] = ("whole",)) -> dict[str, Any]:  # fmt: skip
-    formula = Formula(function, instead=contrastive.NORMALIZED)
+    formula = Formula(function, instead=contrastive.NORMALIZED, scope=vars(contrastive))
     return rewritten((formula, lambda edited: reference(edited, signature), title), without=without)
 
 

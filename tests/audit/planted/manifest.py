@@ -58,7 +58,7 @@ MANIFEST: dict[str, dict[str, str]] = {
             conv_transpose2d_flipped""",
         "layer batch_norm channels-first": "mistake running-statistics-not-moved: batch_norm_not_moved",
         "layer batch_norm output-first": """
-            convention epsilon-0.001: batch_norm_output_keras_eps; mistake gain-and-shift-left-out:
+            convention epsilon-1e-3: batch_norm_output_keras_eps; mistake gain-and-shift-left-out:
             batch_norm_output_no_gain""",
         "layer batch_norm_inference channels-first": "mistake no-root: batch_norm_inference_no_root",
         "layer layer_norm rows": """
@@ -215,7 +215,7 @@ MANIFEST: dict[str, dict[str, str]] = {
             ms_ssim_weights_not_normalized""",
         "information entropy table": """
             conforms: entropy entropy_masked; convention bits: entropy_bits; mistake sign: entropy_sign; mistake
-            zero-log-zero: entropy_nan_at_zero; mistake epsilon-0.001: entropy_with_epsilon""",
+            zero-log-zero: entropy_nan_at_zero; mistake epsilon-1e-3: entropy_with_epsilon""",
         "information joint_entropy table": """
             conforms: joint_entropy; mistake sum-of-marginals: joint_entropy_of_marginals""",
         "information conditional_entropy table": """
@@ -223,7 +223,7 @@ MANIFEST: dict[str, dict[str, str]] = {
             conditional_entropy_other_way""",
         "information mutual_information table": """
             conforms: mutual_information mutual_information_sum; convention bits: mutual_information_bits; mistake
-            reversed: mutual_information_outer; mistake unweighted: mutual_information_unweighted; mistake unknown:
+            reversed: mutual_information_outer; mistake unweighted: mutual_information_unweighted; mistake marginal-left-out:
             mutual_information_of_entropies""",
         "information conditional_mutual_information table": """
             conforms: conditional_mutual_information; mistake unconditioned:
@@ -463,19 +463,19 @@ MANIFEST: dict[str, dict[str, str]] = {
             mistake mean-for-sum: entropy_mean; mistake evenness: entropy_relative; mistake softmax-before:
             entropy_after_softmax; mistake binary-terms: entropy_of_coins""",
         "information joint_entropy table": """
-            mistake epsilon-1e-08: joint_entropy_tiny_offset; mistake mean-for-sum: joint_entropy_mean; mistake
+            mistake epsilon-1e-8: joint_entropy_tiny_offset; mistake mean-for-sum: joint_entropy_mean; mistake
             one-marginal: joint_entropy_of_rows; mistake zero-log-zero: joint_entropy_nan""",
         "information conditional_entropy table": """
             mistake joint: conditional_entropy_is_joint; mistake unweighted: conditional_entropy_plain_mean; mistake
             marginal: conditional_entropy_unconditioned; mistake information: conditional_entropy_is_information;
-            mistake epsilon-1e-08: conditional_entropy_tiny_offset; mistake zero-log-zero: conditional_entropy_nan""",
+            mistake epsilon-1e-8: conditional_entropy_tiny_offset; mistake zero-log-zero: conditional_entropy_nan""",
         "information mutual_information table": """
             mistake joint-added: information_plus_joint; mistake joint-left-out: information_without_joint; mistake
             other-condition: information_wrong_condition; mistake averaged-marginals: information_mean_marginals;
             mistake rows-normalized: information_of_conditional; mistake normalized-arithmetic: information_normalized;
             mistake normalized-geometric: information_normalized_root; mistake normalized-min:
             information_normalized_smaller; mistake normalized-max: information_normalized_larger; mistake
-            normalized-joint: information_normalized_joint; mistake epsilon-1e-08: information_tiny_offset; mistake
+            normalized-joint: information_normalized_joint; mistake epsilon-1e-8: information_tiny_offset; mistake
             zero-log-zero: information_nan""",
         "information conditional_mutual_information table": """
             mistake condition-on-first: conditional_information_first; mistake condition-on-second:
@@ -488,12 +488,12 @@ MANIFEST: dict[str, dict[str, str]] = {
         "information cross_entropy table": """
             mistake softmax-before: cross_entropy_after_softmax; mistake divergence: cross_entropy_less_entropy; mistake
             binary: cross_entropy_of_coins; mistake mean-for-sum: cross_entropy_mean; mistake entropy:
-            cross_entropy_of_p_alone; mistake sign: cross_entropy_unnegated; mistake epsilon-1e-08:
+            cross_entropy_of_p_alone; mistake sign: cross_entropy_unnegated; mistake epsilon-1e-8:
             cross_entropy_tiny_offset; mistake zero-log-zero: cross_entropy_nan""",
         "information kl_divergence table": """
             mistake symmetric: kl_both_ways; mistake symmetric-mean: kl_both_ways_mean; mistake unweighted:
             kl_log_ratios; mistake softmax-before: kl_of_softmax; mistake sign: kl_ratio_upside_down; mistake doubled:
-            kl_doubled; mistake epsilon-1e-08: kl_tiny_offset; mistake zero-log-zero: kl_nan""",
+            kl_doubled; mistake epsilon-1e-8: kl_tiny_offset; mistake zero-log-zero: kl_nan""",
         "information jensen_shannon table": """
             mistake halved-again: jensen_shannon_halved_again; mistake mixture-not-halved: jensen_shannon_of_sum;
             mistake mixture-first: jensen_shannon_from_mixture; mistake one-sided: jensen_shannon_one_side""",
@@ -527,9 +527,9 @@ MANIFEST: dict[str, dict[str, str]] = {
             diagonal: gaussian_kl_of_coordinates; mistake trace-inverted: gaussian_kl_trace_inverted""",
     },
     "more_information_torch": {
-        "information conditional_entropy table": "mistake entropies-epsilon-1e-08: conditional_entropy_eps",
+        "information conditional_entropy table": "mistake entropies-epsilon-1e-8: conditional_entropy_eps",
         "information mutual_information table": """
-            mistake ratio-epsilon-1e-08: information_eps; mistake entropies-epsilon-1e-08: information_of_entropies_eps""",
+            mistake ratio-epsilon-1e-8: information_eps; mistake entropies-epsilon-1e-8: information_of_entropies_eps""",
         "information kl_divergence table": """
             mistake probabilities-for-logarithms: kl_div_of_probabilities; mistake probabilities-and-reversed:
             kl_div_of_probabilities_exchanged""",
