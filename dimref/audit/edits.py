@@ -26,6 +26,7 @@ from dimref.audit import wording
 from dimref.audit.contract import Variant
 from dimref.tape import stop_gradient
 
+ONE_PLACE, EVERY_PLACE = ", in one place", ", in every place"
 EPSILONS = (1e-12, 1e-10, 1e-8, 1e-7, 1e-6, 1e-5, 1e-3)
 ELEMENTWISE = ("softplus", "exp", "sigmoid", "tanh", "relu", "log", "sqrt", "abs")
 REDUCTIONS = ("mean", "total", "logsumexp", "logmeanexp")
@@ -161,21 +162,28 @@ def _elementwise(name: str) -> Iterator[Rule]:
         if other != name:
             code = f"{'anp' if other == 'exp' else 'ops'}.{other}({{x}})"
             yield Rule("call", f"{other}-for-{name}-of-{{X}}", f"{other} for {{_it}}", code,
-                       f"{other}-for-{name}: {other} for {name}")  # fmt: skip
-    yield Rule("call", f"{name}-left-out-of-{{X}}", "{_x} for {_it}", "({x})", f"{name}-left-out: {name} left out")
+                       f"{other}-for-{name}: {other} for {name}{EVERY_PLACE}")  # fmt: skip
     yield Rule(
-        "sign", "{X}-negated", f"{name}(−…) for {{_it}}", "{f}(-({x}))", f"{name}-sign: the sign inside {name} turned"
+        "call", f"{name}-left-out-of-{{X}}", "{_x} for {_it}", "({x})", f"{name}-left-out: {name} left out{EVERY_PLACE}"
+    )
+    yield Rule(
+        "sign",
+        "{X}-negated",
+        f"{name}(−…) for {{_it}}",
+        "{f}(-({x}))",
+        f"{name}-sign: the sign inside {name} turned{EVERY_PLACE}",
     )
 
 
 def _epsilons(key: str, code: str, group: str = "") -> Iterator[Rule]:
     for e in EPSILONS:
         yield Rule("epsilon", f"{key}-{power(e)}", f"{e:g} added inside its logarithm", code.replace("EPSILON", repr(e)),
-                   group and f"{group}-{power(e)}: {e:g} added inside the logarithm")  # fmt: skip
+                   group and f"{group}-{power(e)}: {e:g} added inside the logarithm{EVERY_PLACE}")  # fmt: skip
 
 
 MEAN = (
-    Rule("sum", "{X}-summed", "the sum of {_x} for its mean", "summed({x}{axis})", "both-summed: sums for means"),
+    Rule("sum", "{X}-summed", "the sum of {_x} for its mean", "summed({x}{axis})",
+         f"both-summed: sums for means{EVERY_PLACE}"),
     Rule("call", "logmeanexp-of-{X}", "log mean exp of {_x} for its mean", "ops.mean(ops.logmeanexp({x}, axis=0))"),
     Rule("inside", "{X}-averaged-in-its-logarithm", "the logarithm of the mean of exp({_x})", "ops.logmeanexp({x})"),
     Rule("call", "mean-exp-of-{X}", "the mean of exp of {_x}", "ops.mean(anp.exp({x}){axis})"),
@@ -184,9 +192,10 @@ MEAN = (
 )  # fmt: skip
 MEAN_OF_ELEMENTS = (
     Rule("inside", "mean-inside-{X}", "{_u} averaged before {_g}", "ops.mean({g}(ops.mean({u})))",
-         "averaged-first: averaged before the nonlinearity"),
+         f"averaged-first: averaged before the nonlinearity{EVERY_PLACE}"),
     Rule("inside", "mean-inside-{X}-by-location", "{_u} averaged before {_g} at each location",
-         "ops.mean({g}(ops.mean({u}, axis=0)))", "averaged-first-by-location: averaged at each location before it"),
+         "ops.mean({g}(ops.mean({u}, axis=0)))",
+         f"averaged-first-by-location: averaged at each location before it{EVERY_PLACE}"),
 )  # fmt: skip
 MEAN_OF_REDUCTION = (
     Rule("pooled", "{X}-pooled", "{_g} over everything at once", "{g}({u})"),
@@ -262,15 +271,17 @@ class Formula:
         whole: more that may be done to its value.
         squashes: what may be done to an argument, by name.
         scope: what edited source may call by name, beside what the function may.
+        given: arguments that are left as they are.
     """
 
     def __init__(
         self, function: Callable[..., Any], *helpers: Callable[..., Any], instead: Instead | None = None,
         whole: tuple[Rule, ...] = (), squashes: tuple[str, ...] = SQUASHES, scope: dict[str, Any] | None = None,
+        given: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
         module = function.__module__.removeprefix("dimref.").removeprefix("audit.catalogue.")
         self.name = f"{module}.{function.__name__}"
-        self.instead, self.whole, self.squashes = instead or {}, (*WHOLE, *whole), squashes
+        self.instead, self.whole, self.squashes, self.given = instead or {}, (*WHOLE, *whole), squashes, given
         mine = {"ops": ops, "anp": anp, "math": math, "stop_gradient": stop_gradient}
         mine |= {**{name: getattr(ops, name) for name in SQUASHES}, **(scope or {})}
         self.namespace = {**mine, "top": top, "summed": summed, "share": share}
@@ -339,11 +350,13 @@ class Formula:
             key, _, words = group.partition(": ")
             if len(members) > 1:
                 sites = tuple(site for member in members for site in member.sites)
-                found.append(Edit(members[0].kind, key.removeprefix("="), f"{words}, in every place", sites))
+                found.append(Edit(members[0].kind, key.removeprefix("="), words, sites))
             elif key.startswith("="):
-                found[found.index(members[0])] = replace(members[0], key=key[1:])
+                words = members[0].words.removesuffix(ONE_PLACE)
+                found[found.index(members[0])] = replace(members[0], key=key[1:], words=words)
         value = next(at for at, node in enumerate(places) if node is self.tree.body[-1].value)
-        found += [Edit(rule.kind, rule.key, rule.words, ((value, rule.code),)) for rule in self.whole]
+        whole = () if isinstance(places[value], ast.Tuple) else self.whole
+        found += [Edit(rule.kind, rule.key, rule.words, ((value, rule.code),)) for rule in whole]
         return tuple({edit.key: edit for edit in reversed(found)}.values())[::-1]
 
     def _of_arguments(self, places: list[ast.AST]) -> Iterator[Edit]:
@@ -361,7 +374,7 @@ class Formula:
             sites = tuple((at, code) for name in names for at in where.get(name, ()))
             return Edit(rule.kind, rule.key.format(**named), rule.words.format(**named), sites)
 
-        arrays = self.arguments
+        arrays = [name for name in self.arguments if name not in self.given]
         both = [f for f in self.squashes if f in SQUASHES]
         squash = [Rule("squash", f"{f}-on-scores", f"{f} of every score", f"{f}({{x}})") for f in both]
         yield from (edit(rule, *arrays) for rule in (*ARGUMENTS, *squash))
@@ -369,8 +382,10 @@ class Formula:
         for name in arrays:
             yield from (edit(rule, name) for rule in (*ARGUMENT, *squash))
             for number, at in enumerate(where.get(name, []) if len(where.get(name, [])) > 1 else [], 1):
-                yield Edit("detach", f"{name}-detached-at-{number}", f"{name} detached in place {number}",
-                           ((at, "stop_gradient({x})"),))  # fmt: skip
+                of = self._target(places[at])
+                key, words = (f"in-{of}", f"in its {of}") if of else (f"at-{number}", f"in place {number}")
+                site = at, "stop_gradient({x})"
+                yield Edit("detach", f"{name}-detached-{key}", f"{name} detached {words}", (site,))
         for one, other in itertools.combinations(arrays, 2):
             key = "roles-swapped" if len(arrays) == 2 else f"{one}-{other}-exchanged"
             yield Edit("swap", key, f"{one} and {other} exchanged", (), (one, other))
@@ -381,6 +396,13 @@ class Formula:
                     yield edit(Rule("squash", "{X}-clipped-too", "{_x} clipped too", code), name)
         for name in sorted(self.scalars):
             yield from (edit(rule, name) for rule in NUMBER)
+
+    def _target(self, node: ast.AST) -> str:
+        """The name that is assigned what a node is part of."""
+        for statement in self.tree.body:
+            if isinstance(statement, ast.Assign) and any(each is node for each in ast.walk(statement.value)):
+                return text(statement.targets[0])
+        return ""
 
     def _array(self, node: ast.AST) -> bool:
         """Whether an expression depends on the numbers of an argument, not on shapes alone."""
@@ -437,7 +459,9 @@ class Formula:
         yield Rule("detach", "{IT}-detached", "{_it} detached", "stop_gradient({it})")
         for key, code, words in self.instead.get(name, ()):
             kind = "epsilon" if "1e-" in key else "call"
-            yield Rule(kind, f"{{X}}-{key}", words, code, f"={key}: {words.removeprefix('{_x} ')}")
+            named = "{_" in words
+            group = words.removeprefix("{_x} ") + EVERY_PLACE if named else words
+            yield Rule(kind, f"{{X}}-{key}", words if named else words + ONE_PLACE, code, f"={key}: {group}")
         if name in ELEMENTWISE:
             yield from _elementwise(name)
         if name == "softplus":

@@ -76,11 +76,26 @@ _KNOWN = {  # by formula, edit=name; an edit that is its own name is one of two 
     "contrastive.clip_logits": """
         temperature-inverted=temperature-multiplied temperature-squared=temperature-twice""",
     "contrastive.moco_logits": """
-        q-detached=no-gradient q-detached-at-1=joint-detached q-detached-at-2=negatives-detached
+        q-detached=no-gradient q-detached-in-positive=joint-detached q-detached-at-2=negatives-detached
         temperature-inverted=temperature-multiplied temperature-squared=temperature-twice""",
     "contrastive.nt_xent_logits": """
         temperature-inverted=temperature-multiplied temperature-squared=temperature-twice
         """,
+    "discriminators.concat_pairs": """
+        features-detached=feature-map-detached features-detached-in-joint=feature-map-detached-joint
+        features-detached-in-product=feature-map-detached-product y-detached-in-joint=y-detached-joint
+        y-detached-in-product=y-detached-product
+        feature-map-detached-product+y-detached-product=product-inputs-detached
+        head-parameters-first-parameters-features-gather-y-index-detached=product-detached""",
+    "discriminators.dot": "features-detached=feature-map-detached",
+    "discriminators.global_pairs": """
+        last_map-detached=map-detached last_map-detached-in-joint=map-detached-joint
+        last_map-detached-in-product=map-detached-product""",
+    "discriminators.logits": """
+        relu-left-out=relu-missing
+        relu-left-out-of-layers-linear-parameters-second-hidden=second-relu-missing
+        sigmoid-on-scores=sigmoid-before sign=negated""",
+    "discriminators.square": "features-detached=feature-map-detached",
     "divergences.chi2": "q-factor-left-out=not-divided",
     "divergences.cross_entropy": "roles-swapped=exchanged",
     "divergences.jensen_shannon": "halved=halved-again arguments-exchanged=mixture-first",
@@ -117,6 +132,10 @@ _KNOWN = {  # by formula, edit=name; an edit that is its own name is one of two 
     "information.mutual_information": """
         weight-left-out=unweighted mean-for-sum-everywhere=averaged-marginals
         p_xy-sum-0-factor-left-out=marginal-left-out""",
+    "layers.conv2d": "b-left-out=bias-left-out",
+    "layers.conv_transpose2d": "b-left-out=bias-left-out",
+    "layers.linear": "b-left-out=bias-left-out",
+    "norms.batch_norm_inference": "mean-ignored=mean-left-out",
     "prior.discriminator_loss": """
         roles-swapped=exchanged averaged-first=averaged-before-softplus sigmoid-on-scores=sigmoid-twice
         mean-softplus-fake-left-out=fake-left-out mean-softplus-real-left-out=real-left-out fake-negated=both-real

@@ -10,7 +10,7 @@ import pytest
 from dimref import bounds
 from dimref.audit import audit, cases, edits, matching, verdict, wording
 from dimref.audit.calling import InProcess
-from dimref.audit.contract import contracts, find
+from dimref.audit.contract import Sizes, contracts, find
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 RNG = np.random.default_rng(0)
@@ -75,6 +75,22 @@ def test_known_names_belong_to_edits():
     assert wording.KNOWN.keys() <= edited().keys()
     for name, known in wording.KNOWN.items():
         assert {new for old, new in known.items() if "+" not in old} <= edited()[name], name
+
+
+EDITED = {f"{c.kind} {c.name} {f.name}": f for c in contracts() for f in c.forms if f.edits()}
+
+
+@pytest.mark.parametrize("name", EDITED)
+def test_what_is_edited_is_the_reference(name):
+    """An edit that leaves the value, or doubles it, has the value of the reference, or twice that."""
+    form = EDITED[name]
+    found, times = next((v, k) for key, k in (("no-gradient", 1), ("doubled", 2), ("half-left-out", 2))
+                        for v in form.edits() if v.key == key)  # fmt: skip
+    for seed in range(3):
+        inputs = form.draw(np.random.default_rng(seed), Sizes(n=4, m=3, locations=2))
+        expected, value = form.reference(inputs), found.function(inputs)
+        for output, right in expected.items():
+            np.testing.assert_allclose(value[output], times * np.asarray(right), rtol=1e-9, atol=1e-12)
 
 
 def test_keys_are_unique():

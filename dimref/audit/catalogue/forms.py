@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -98,4 +99,6 @@ def transposed(name: str, form: Form, meaning: str, to: Mapping[str, tuple[int, 
         reference=outside(form.reference),
         conventions=tuple(replace(each, function=outside(each.function)) for each in form.conventions),
         mistakes=tuple(replace(each, function=outside(each.function)) for each in form.mistakes),
+        edits=functools.cache(lambda: tuple(replace(each, function=outside(each.function)) for each in form.edits())),
+        pairs=tuple,
     )

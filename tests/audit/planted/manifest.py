@@ -255,7 +255,7 @@ MANIFEST: dict[str, dict[str, str]] = {
             conforms: concat_pairs; convention index-of-first-location: concat_pairs_first_location; mistake
             sigmoid-on-score: concat_pairs_sigmoid; mistake feature-map-detached-product:
             concat_pairs_features_detached; mistake layer-bypassed: concat_pairs_hidden_bypassed; mistake index-ignored:
-            concat_pairs_same_partner; mistake unknown: concat_pairs_no_first_relu""",
+            concat_pairs_same_partner; mistake first-relu-missing: concat_pairs_no_first_relu""",
         "discriminator concat_square arrays": "conforms: concat_square",
         "discriminator global_pairs arrays": """
             conforms: global_pairs; convention flattened-channels-first: global_pairs_channels_first""",
