@@ -175,15 +175,15 @@ def quantity(
     edited = [v for f in functions for v in edits.variants(formula(f), wrap, title, ("detach", "maximum"))]
     zeros = [replace(v, title=f"{title}, but NaN where a probability is 0", fix=ZEROS, source=f"{COVER}, section 2.1",
                      key="zero-log-zero") for v in edited if v.key.endswith("zero-log-zero") and nats][:1]  # fmt: skip
-    harmless = [v for v in edited if v.key.endswith(HARMLESS) and not v.key.startswith("ratio")]
+    harmless = {v.key: v for v in reversed(edited) if v.key.endswith(HARMLESS) and not v.key.startswith("ratio")}
     return Contract("information", name, f"{title} in nats" if nats else title, (Form(
         name_of_form, signature, meaning, draw, reference(right, signature),
         conventions=(
             *variants(signature, ((key, over(1 / math.log(base), right), f"{title} in {key}",
                                    f"multiply by log {base} to have nats", where) for key, base, where in units)),
-            *harmless,
+            *harmless.values(),
             *variants(signature, conventions),
         ),
         mistakes=(*variants(signature, mistakes), *zeros),
-        edits=lambda: tuple(v for v in edited if v not in harmless),
+        edits=lambda: tuple(v for v in edited if v.key not in harmless),
     ),), source)  # fmt: skip
