@@ -135,6 +135,7 @@ _KNOWN = {  # by formula, edit=name; an edit that is its own name is one of two 
     "layers.conv2d": "b-left-out=bias-left-out",
     "layers.conv_transpose2d": "b-left-out=bias-left-out",
     "layers.linear": "b-left-out=bias-left-out",
+    "multiview.loss": "penalty-squares-scores-left-out=penalty-left-out",
     "negatives.log_sum": "logmeanexp-for-logsumexp-of-split-scores-1=mean-for-sum",
     "norms.batch_norm_inference": "mean-ignored=mean-left-out",
     "prior.discriminator_loss": """
