@@ -191,8 +191,9 @@ TUBA_FORM = Form(
 )  # fmt: skip
 
 
-def _of_matrix(function: Callable[[Inputs], Tree]) -> Callable[[Inputs], Tree]:
+def _of_matrix(function: Callable[[Inputs], Tree] | None) -> Callable[[Inputs], Tree]:
     def call(inputs: Inputs) -> Tree:
+        assert function is not None
         joint, product = negatives.all_pairs(inputs["scores"])
         return function({**inputs, "joint": joint, "product": product})
 
@@ -210,10 +211,10 @@ MINE_FORM = Form(
     "scores (N, N): the diagonal is the joint, the rest the product; average: of E_Q[e^T], one number; rate; returns "
     "(value, new average)",
     _draw_mine,
-    _of_matrix(mine.reference),
+    _of_matrix(mine.FORM.reference),
     True,
-    tuple(replace(each, function=_of_matrix(each.function)) for each in mine.CONVENTIONS),
-    tuple(replace(each, function=_of_matrix(each.function)) for each in mine.MISTAKES),
+    tuple(replace(each, function=_of_matrix(each.function)) for each in mine.FORM.conventions),
+    tuple(replace(each, function=_of_matrix(each.function)) for each in mine.FORM.mistakes),
 )
 
 FORMS: dict[str, tuple[Form, ...]] = {
