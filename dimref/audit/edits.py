@@ -294,23 +294,22 @@ class Formula:
             argument.annotation = None
 
     def edited(self, edit: Edit) -> Formula:
-        """The formula with an edit made."""
+        """The formula with an edit made; what is not above a changed place is shared."""
         other = copy.copy(self)
-        other.tree = copy.deepcopy(self.tree)
-        nodes = list(ast.walk(other.tree))
-        at = {id(nodes[place]): code for place, code in edit.sites}
-
-        class Change(ast.NodeTransformer):
-            def visit(self, node: ast.AST) -> Any:
-                code = at.get(id(node))
-                self.generic_visit(node)
-                return node if code is None else ast.parse(code.format(**fields(node)), mode="eval").body
-
-        other.tree = Change().visit(other.tree)
-        names = dict(zip(edit.exchanged, edit.exchanged[::-1], strict=True))
-        for argument in other.tree.args.args:
-            argument.arg = names.get(argument.arg, argument.arg)
+        at = {id(self._places[place]): code for place, code in edit.sites}
+        other.tree = _changed(self.tree, at)
+        other.__dict__.pop("_places", None)
+        if edit.exchanged:
+            names = dict(zip(edit.exchanged, edit.exchanged[::-1], strict=True))
+            other.tree = copy.copy(other.tree)
+            other.tree.args = copy.deepcopy(other.tree.args)
+            for argument in other.tree.args.args:
+                argument.arg = names.get(argument.arg, argument.arg)
         return other
+
+    @functools.cached_property
+    def _places(self) -> list[ast.AST]:
+        return list(ast.walk(self.tree))
 
     def function(self) -> Callable[..., Any]:
         """The formula, compiled when it is first called."""
@@ -337,7 +336,7 @@ class Formula:
 
     def edits(self) -> tuple[Edit, ...]:
         """Every single edit: of arguments, of one place, of all places of a kind. No two have the same key."""
-        places = list(ast.walk(self.tree))
+        places = self._places
         found, groups = list(self._of_arguments(places)), dict[str, list[Edit]]()
         for at, node in enumerate(places):
             for rule in self._rules(node):
@@ -509,7 +508,23 @@ def summed(x: Any, axis: int | None = None) -> Any:
     return ops.total(x) / math.prod(x.shape[1:]) if axis is None else ops.total(x, axis)
 
 
-# ---- reading source
+# ---- reading and changing source
+
+
+def _changed(node: Any, at: dict[int, str]) -> Any:
+    """A tree in which templates of code, by the `id` of the node that they replace, are filled in."""
+    if isinstance(node, list):
+        parts = [_changed(part, at) for part in node]
+        return parts if any(new is not old for new, old in zip(parts, node, strict=True)) else node
+    if not isinstance(node, ast.AST):
+        return node
+    code, changed = at.get(id(node)), node
+    for name, old in ast.iter_fields(node):
+        new = _changed(old, at)
+        if new is not old:
+            changed = copy.copy(changed) if changed is node else changed
+            setattr(changed, name, new)
+    return changed if code is None else ast.parse(code.format(**fields(changed)), mode="eval").body
 
 
 def _parsed(function: Callable[..., Any]) -> ast.FunctionDef:
