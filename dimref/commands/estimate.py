@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dimref.estimation import Estimate, MutualInformation
 
 TEXT = (".csv", ".tsv", ".txt")
-MISSING = "KSG: of numbers, and without --given"
+MISSING = "KSG: for independent rows of numbers, without --given"
 QUIET = 10  # seconds between two lines of progress where there is no terminal
 TRAINED = ("infonce", "jsd", "dv", "nwj")  # what "all" trains; SMILE is read from JSD's critics
 
@@ -229,7 +229,7 @@ def _of_archive(
         names = npz_names(archive)
         wanted = [key for of_side in keys.values() for key in of_side]
         if not set(wanted) <= set(names) or len(wanted) > len(keys):
-            raise fault(path, f"arrays {' and '.join(wanted)}, one for each side", ", ".join(names) or "none")
+            raise fault(path, f"arrays {' and '.join(wanted)}", ", ".join(names) or "none")
         headers = {key: npz_header(path, archive, key) for key in wanted}
         rows = [(*shape, 0)[0] for shape, _ in headers.values()]
         if rows[0] != rows[1]:
@@ -255,14 +255,14 @@ def _refuse_picture(picture: Path | None) -> None:
 
 
 def _ksg(parts: dict[str, np.ndarray], fit: MutualInformation) -> float:
-    """The nearest-neighbour estimate in nats, of different rows; NaN where it says nothing, given z or of categories."""
+    """The nearest-neighbour estimate in nats, of different rows; NaN where it is not for these samples."""
     import numpy as np
 
     from dimref.estimation.dependence import copies
     from dimref.estimation.ksg import NEIGHBOURS, ksg
 
     x, y = parts["x"], parts["y"]
-    if "given" in parts or fit.categorical:
+    if "given" in parts or fit.categorical or fit.blocks:
         return math.nan
     rows = np.arange(len(x)) if (same := copies(x, y)) is None else np.unique(same)
     return ksg(x[rows], y[rows], fit.transform, seed=fit.seed) if len(rows) > NEIGHBOURS else math.nan

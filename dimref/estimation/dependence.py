@@ -30,7 +30,7 @@ def first_equal(rows: np.ndarray) -> np.ndarray:
 def copies(x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
     """`first_equal` of the pairs (x, y), where rows repeat that are no values of discrete variables; None elsewhere.
 
-    Both sides repeat together: half of the equal pairs of rows of the side that has fewer of them, or more.
+    Both sides repeat together: so do nine in ten of the equal pairs of rows of the side that has fewer of them, or more.
     """
     both = first_equal(np.hstack([x, y]))
     if len(np.unique(both)) == len(both):
@@ -38,7 +38,7 @@ def copies(x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
     of_sides = first_equal(x), first_equal(y)
     if all(_discrete(part, first) for part, first in zip((x, y), of_sides, strict=True)):
         return None
-    return both if 2 * _equal_pairs(both) >= min(map(_equal_pairs, of_sides)) else None
+    return both if 10 * _equal_pairs(both) >= 9 * min(map(_equal_pairs, of_sides)) else None
 
 
 def units(x: np.ndarray, y: np.ndarray, blocks: int | None, folds: int) -> tuple[np.ndarray, tuple[str, ...]]:

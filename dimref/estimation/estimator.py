@@ -237,7 +237,7 @@ class MutualInformation:
         settings, backend = self._settings(), get_backend(self.backend)
         names, rng = ESTIMATES[self.bound], np.random.default_rng(self.seed)
         result = _CrossFit((), (), {name: [] for name in names}, False)
-        for split in splits(rng, self.units_, self.folds, self.validation):
+        for split in splits(rng, self.units_, self.folds, self.validation, self.blocks is not None):
             log_ratio, history = training.train(x, y, split, settings, rng, backend)
             held_out = log_ratio.estimates(x[split.test], y[split.test], names, self.units_[split.test])
             preparation = log_ratio.critics.preparation

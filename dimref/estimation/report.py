@@ -65,13 +65,13 @@ def closing(fits: list[MutualInformation], neighbours: float, seconds: float) ->
     lines = [""]
     for note in fits[0].notes_:
         lines += _wrapped("warning" if note.startswith(ALIKE) else "note", note)
-    lines.append(f"{'':<18}{base:>8}   {'95 % interval':<20}{'at most':>8}")
+    table: list[tuple[str, str, str, str, str]] = [("", base, "95 % interval", "at most", "")]
     notes: list[str] = []
     for fit in fits:
         for term, of_term in {**fit.terms_, "": fit.estimates_}.items():
             for estimate in of_term.values():
                 name = label(fit.bound, estimate.reading)
-                lines.append(_row(f"{term} {name}" if term else name, estimate, unit, bool(term)))
+                table.append(_row(f"{term}, {name}" if term else name, estimate, unit, bool(term)))
                 if not term:
                     notes += [line for note in estimate.notes for line in _wrapped("note", f"{name}: {note}")]
         if fit.p_value_ is not None:
@@ -81,7 +81,9 @@ def closing(fits: list[MutualInformation], neighbours: float, seconds: float) ->
     rows = [("KSG", neighbours, f"{NEIGHBOURS} neighbours")] if math.isfinite(neighbours) else []
     if fits[0].table_ is not None:
         rows += zip(("table", "table, corrected"), fits[0].table_, ("shares of counts", "Miller–Madow"), strict=True)
-    lines += [f"{name:<18}{_number(nats / unit):>8}   {how:<20}{'none':>8}   no bound" for name, nats, how in rows]
+    table += [(name, _number(nats / unit), how, "none", "no bound") for name, nats, how in rows]
+    width = max(18, 2 + max(len(name) for name, *_ in table))
+    lines += [f"{name:<{width}}{nats:>8}   {how:<20}{top:>8}   {of}".rstrip() for name, nats, how, top, of in table]
     return [*lines, "", *notes, CLOSING, f"time          {seconds:.1f} s"]
 
 
@@ -97,11 +99,11 @@ def kind(estimate: Estimate) -> str:
     return {"jsd": "bound on 2·JS"}.get(estimate.reading, "lower bound on I") if estimate.is_bound else "no bound"
 
 
-def _row(name: str, estimate: Estimate, unit: float, of_term: bool) -> str:
+def _row(name: str, estimate: Estimate, unit: float, of_term: bool) -> tuple[str, str, str, str, str]:
     interval = f"{_number(estimate.interval[0] / unit)} … {_number(estimate.interval[1] / unit)}"
     top = _number(estimate.ceiling / unit) if math.isfinite(estimate.ceiling) else "none"
     of = "lower bound on it" if of_term and estimate.is_bound else kind(estimate)
-    return f"{name:<18}{_number(estimate.nats / unit):>8}   {interval:<20}{top:>8}   {of}"
+    return name, _number(estimate.nats / unit), interval, top, of
 
 
 def _number(value: float) -> str:
