@@ -106,7 +106,7 @@ def sample_factors(rng: np.random.Generator, count: int, shared: Sequence[str] =
     reach = size * EXTENT + 0.1  # keeps the whole copy, tilted as it may be, inside its quarter
     left, top = SIDE / 2 * (np.arange(COPIES) % 2), SIDE / 2 * (np.arange(COPIES) // 2)
     knots = (count, KNOTS**2)
-    places = {
+    places: dict[str, dict[str, np.ndarray]] = {
         "texture": {
             "angle": math.pi / 5 * (texture % 5) + rng.normal(0, 0.04, each),
             "cycles": np.where(texture < 5, 4, 7) * rng.uniform(0.95, 1.05, each),

@@ -190,7 +190,15 @@ MEASURED = {
 }
 
 
-SLOW = ("smoothed, CLIP", "clamp far out, one term", "self subtracted", "log 0 masked", "clamp below, one term", "float16", "bfloat16")
+SLOW = (
+    "smoothed, CLIP",
+    "clamp far out, one term",
+    "self subtracted",
+    "log 0 masked",
+    "clamp below, one term",
+    "float16",
+    "bfloat16",
+)
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.exhaustive) if n in SLOW else n for n in TARGETS])
