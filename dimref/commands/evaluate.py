@@ -57,6 +57,7 @@ def _words(allowed: tuple[str, ...], empty: bool = True) -> Callable[..., tuple[
 @click.option("--data", type=click.Choice(choices.DATA), help="The dataset.  [default: the run's]")
 @click.option("--data-dir", metavar="PATH", help="Where its files lie.  [default: the run's, for its dataset]")
 @click.option("--noise", type=float, help="Pixel noise of shapes.  [default: the run's]")
+@click.option("--shared", metavar="FACTOR,…", help="What shapes share in the whole image.  [default: the run's]")
 @folder_options
 @click.option("--limit", type=int, metavar="N",
               help="At most N training and N test images.  [default: 10000, and the run's limit]")  # fmt: skip
@@ -76,8 +77,8 @@ def _words(allowed: tuple[str, ...], empty: bool = True) -> Callable[..., tuple[
 @json_option
 @shared_among_ranks
 def evaluate(
-    run: Path, data: str | None, data_dir: str | None, noise: float | None, size: int | None, skip_bad: bool | None,
-    limit: int | None,
+    run: Path, data: str | None, data_dir: str | None, noise: float | None, shared: str | None,
+    size: int | None, skip_bad: bool | None, limit: int | None,
     features: tuple[str, ...] | None, probes: tuple[str, ...] | None, measures: tuple[str, ...] | None, seeds: int,
     checkpoint: str, backend: str, threads: int | None, json_file: Path | None,
 ) -> None:  # fmt: skip
@@ -100,7 +101,9 @@ def evaluate(
     with mpi.agreed(world):
         encoder, saved = inference.load(run, get_backend(backend), path.name, world)
         refuse_unwritable("RUN", run / EVALUATION)
-        config = other_data(saved.config, data, limit, data_dir=data_dir, noise=noise, size=size, skip_bad=skip_bad)
+        config = other_data(
+            saved.config, data, limit, data_dir=data_dir, noise=noise, shared=shared, size=size, skip_bad=skip_bad
+        )
         images = labelled_images(config, limit)
         encoder.refuse_other_images(images.train[0], images.source)
         requested, left_out = _requested(images, encoder, features, probes, measures)

@@ -21,7 +21,7 @@ from dimref.distributed import launch
 from dimref.errors import DimrefError
 from dimref.training import choices
 from dimref.training import config as configs
-from dimref.training.config import PRESETS, Config
+from dimref.training.config import PRESETS, READING, Config
 from dimref.training.signals import Stopped, handled
 
 if TYPE_CHECKING:
@@ -57,7 +57,12 @@ def choice(name: str, values: tuple[str, ...], text: str) -> Callable[..., Any]:
 @choice("--data", choices.DATA, "The dataset.  [default: shapes]")
 @click.option("--data-dir", metavar="PATH", help="Where the dataset's files lie (not for shapes).")
 @click.option("--limit", type=int, metavar="N", help="Train on at most N images.")
-@click.option("--noise", type=float, help="Pixel noise of shapes, as a standard deviation in [0, 1].  [default: 0.25]")
+@click.option("--noise", type=float, help="Pixel noise of shapes, as a standard deviation in [0, 1].  [default: 0.06]")
+@click.option(
+    "--shared",
+    metavar="FACTOR,…",
+    help="Shapes: what the whole image shares: texture, shape, colour.  [default: texture]",
+)
 @folder_options
 @choice("--backend", choices.BACKENDS, "CPU or CUDA GPU.  [default: numpy]")
 @click.option("--graph/--no-graph", default=True, help="On a GPU: replay the step as one CUDA graph.  [default: graph]")
@@ -127,9 +132,7 @@ def _train(
     else:
         stored = configs.read(config_file) if config_file else {}
         if typed.get("data") != stored.get("data") and "data" in typed:  # these belong to the other dataset
-            stored = {
-                name: value for name, value in stored.items() if name not in ("data_dir", "noise", "size", "skip_bad")
-            }
+            stored = {name: value for name, value in stored.items() if name not in ("data_dir", *READING)}
         config = Config(**{**PRESETS[preset or "dim-local"], **stored, **typed})
         _refuse_idle_options(config, typed)
         set_threads(config.threads or launch.threads())
@@ -146,7 +149,7 @@ def _refuse_idle_options(config: Config, typed: dict[str, Any]) -> None:
         "candidates": not config.samples_candidates and "the negatives are not sampled",
         "graph": config.backend == "numpy" and "--backend is numpy",
         "tf32": config.backend == "numpy" and "--backend is numpy",
-        "noise": config.data != "shapes" and f"--data is {config.data}: only shapes are drawn with noise",
+        **dict.fromkeys(("noise", "shared"), config.data != "shapes" and f"--data is {config.data}, not shapes"),
         **dict.fromkeys(("size", "skip_bad"), config.data != "folder" and f"--data is {config.data}, not folder"),
         **dict.fromkeys(others, f"the method is {config.method}"),
     }
@@ -171,7 +174,7 @@ def _start(config: Config, out: Path | None, plot: bool | None, quiet: bool) -> 
         run = out or Path("runs")  # of the other ranks, which write nothing
         with mpi.agreed(world):
             if world is None or world.rank == 0:
-                run = out or run_directory.make_next(Path("runs"), f"{_name(config)}-{config.data}")
+                run = out or run_directory.make_next(Path("runs"), f"{config.preset}-{config.data}")
                 stack.enter_context(run_directory.create(run, config))
         _go(task, run, None, plot, quiet)
 
@@ -185,15 +188,6 @@ def _need_same(world: World | None, task: Task, config: Config) -> None:
         options = {f"--{name.replace('_', '-')}": value for name, value in options.items()}
         versions = {name: machine_of(task)[name] for name in ("dimref", "numpy", "autograd", "python", "backend")}
         world.need_same({**options, "images": task.fingerprint, **versions})
-
-
-def _name(config: Config) -> str:
-    """The preset that has the same terms switched on."""
-    if config.method == "amdim":
-        return "amdim"
-    if config.local_weight == 0:
-        return "dim-global"
-    return "dim-mixed" if config.global_weight else "dim-local"
 
 
 def _continue(run: Path, typed: dict[str, Any], plot: bool | None, quiet: bool) -> None:
