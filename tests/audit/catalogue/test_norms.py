@@ -13,7 +13,7 @@ FORMS = dict(forms(CONTRACTS))
 @pytest.mark.parametrize("name", ["batch_norm-output-last", "layer_norm-rows"])
 def test_without_epsilon_a_constant_gives_nan(name):
     form = FORMS[name]
-    (without,) = (each for each in form.mistakes if each.key == "epsilon-left-out")
+    (without,) = (each for each in form.edits() if each.key == "epsilon-left-out")
     inputs = drawn(form, Sizes(**{**PLAIN, "regime": "shifted"}))
     assert np.isnan(answered(without.function, form, inputs)["out"]).any()
     assert np.isfinite(form.reference(inputs)["out"]).all()

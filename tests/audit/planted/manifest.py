@@ -77,7 +77,8 @@ MANIFEST: dict[str, dict[str, str]] = {
             conforms: concat_pairs; convention index-of-first-location: concat_pairs_first_location; mistake
             sigmoid-on-score: concat_pairs_sigmoid; mistake feature-map-detached-product:
             concat_pairs_features_detached; mistake layer-bypassed: concat_pairs_hidden_bypassed; mistake
-            index-ignored: concat_pairs_same_partner; mistake unknown: concat_pairs_no_first_relu""",
+            index-ignored: concat_pairs_same_partner; mistake first-relu-missing:
+            concat_pairs_no_first_relu""",
         "discriminator concat_square arrays": "conforms: concat_square",
         "discriminator global_pairs arrays": """
             conforms: global_pairs; convention flattened-channels-first: global_pairs_channels_first""",
@@ -125,7 +126,8 @@ MANIFEST: dict[str, dict[str, str]] = {
             conditional_entropy_is_joint""",
         "information mutual_information table": """
             conforms: mutual_information; mistake reversed: mutual_information_outer; mistake unweighted:
-            mutual_information_unweighted; mistake unknown: mutual_information_of_entropies""",
+            mutual_information_unweighted; mistake marginal-left-out:
+            mutual_information_of_entropies""",
         "information conditional_mutual_information table": """
             conforms: conditional_mutual_information; mistake unconditioned:
             conditional_mutual_information_unconditional; mistake condition-on-first: conditional_information_first""",
@@ -187,7 +189,7 @@ MANIFEST: dict[str, dict[str, str]] = {
             conv_transpose2d_flipped""",
         "layer batch_norm channels-first": "mistake running-statistics-not-moved: batch_norm_not_moved",
         "layer batch_norm output-first": """
-            convention epsilon-0.001: batch_norm_output_keras_eps; mistake gain-and-shift-left-out:
+            convention epsilon-1e-3: batch_norm_output_keras_eps; mistake gain-and-shift-left-out:
             batch_norm_output_no_gain""",
         "layer batch_norm_inference channels-first": "mistake no-root: batch_norm_inference_no_root",
         "layer layer_norm rows": """
