@@ -178,10 +178,11 @@ def installed(entry):
         return False
 
 
-# Two by default, four more with the exhaustive tests; all of them are the example's own business.
-SAMPLE = {"scipy_jensenshannon": (), "torch_infonce": ()}
+# One by default, five more with the exhaustive tests; all of them are the example's own business.
+SAMPLE = {"scipy_jensenshannon": ()}
 SAMPLE |= dict.fromkeys(
-    ("torch_conv2d", "torch_layer_norm", "sklearn_mutual_info", "torch_cross_entropy"), pytest.mark.exhaustive
+    ("torch_infonce", "torch_conv2d", "torch_layer_norm", "sklearn_mutual_info", "torch_cross_entropy"),
+    pytest.mark.exhaustive,
 )
 
 
