@@ -103,9 +103,10 @@ def evaluate(
         _refuse_non_finite(name, {**train, **{f"{kind} of test images": x for kind, x in test.items()}})
         for measure in requested.measures:
             pairs = (images.train[0], train["y"]), (images.test[0], test["y"])
-            one = partial(MEASURES[measure], *pairs, encoder)
             if measure == "sandwich":
                 one = partial(_sandwich, test["y"], requested.sigma)
+            else:
+                one = partial(MEASURES[measure], *pairs, encoder)
             yield _cell(("measure", measure, name, "y"), one, requested.seeds, watch)
         if requested.probes:
             for kind in requested.features:

@@ -25,9 +25,9 @@ def walks(n, seed=0):
 
 
 def test_fifty_independent_pairs_repeated_four_times_have_no_information():
-    """A fold that sees copies of its rows in training finds 1.8 nats here."""
+    """A fold that sees copies of its rows in training finds 0.2 nats here, 1.8 with more steps."""
     x, y = normal(0, 2, 50)
-    found = MutualInformation(folds=5, steps=60).fit(np.tile(x, 4), np.tile(y, 4))
+    found = MutualInformation(folds=5, steps=150, batch_size=64).fit(np.tile(x, 4), np.tile(y, 4))
     assert found.interval_[0] < 0.02
     assert abs(found.nats_) < 0.1
     assert found.notes_[0].startswith("150 of 200 rows repeat an earlier one: copies stay in one fold")
