@@ -28,6 +28,8 @@ KNOTS = 5  # a side: where colours are drawn, to be interpolated between
 CLASS_COUNT = 10  # of each factor
 BLOCK = 250  # a multiple of that: each block holds every class equally often
 
+_FIRST = {"texture": 0, "shape": 0, "colour": KNOTS + 1}  # of a factor's places, the middle of the upper left quarter
+
 Factors = Mapping[str, np.ndarray]
 Field = np.ndarray  # one number per pixel, (N, SIDE, SIDE)
 
@@ -106,7 +108,7 @@ def sample_factors(rng: np.random.Generator, count: int, shared: Sequence[str] =
     reach = size * EXTENT + 0.1  # keeps the whole copy, tilted as it may be, inside its quarter
     left, top = SIDE / 2 * (np.arange(COPIES) % 2), SIDE / 2 * (np.arange(COPIES) // 2)
     knots = (count, KNOTS**2)
-    places = {
+    places: dict[str, dict[str, np.ndarray]] = {
         "texture": {
             "angle": math.pi / 5 * (texture % 5) + rng.normal(0, 0.04, each),
             "cycles": np.where(texture < 5, 4, 7) * rng.uniform(0.95, 1.05, each),
@@ -131,9 +133,6 @@ def sample_factors(rng: np.random.Generator, count: int, shared: Sequence[str] =
         "rotation": rng.uniform(-0.2, 0.2, each),
         "lift": rng.choice([-0.15, 0.15], each),
     }
-
-
-_FIRST = {"texture": 0, "shape": 0, "colour": KNOTS + 1}  # the place in the middle of the upper left quarter
 
 
 def render(factors: Factors) -> np.ndarray:
