@@ -272,6 +272,7 @@ def test_global_and_local_have_a_row_each_and_are_drawn(tmp_path):
     assert size(tmp_path / "x.png")[0] > 800
 
 
+@pytest.mark.exhaustive
 @NEEDS_MATPLOTLIB
 def test_both_runs_of_what_is_shared_are_printed_and_drawn(tmp_path):
     printed = run("what_is_shared.py", *SHORT, "--picture", tmp_path / "x.png")
