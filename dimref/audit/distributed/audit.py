@@ -1,0 +1,366 @@
+"""The audit of a loss that W ranks compute together: ask, compare with one process, and name what is done instead.
+
+from dimref.audit import audit_distributed
+
+print(audit_distributed("mine.py:clip_loss", "clip"))
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from dimref.audit.answer import Inputs, Target
+from dimref.audit.calling import InProcess
+from dimref.audit.contract import AuditError
+from dimref.audit.distributed import ranked
+from dimref.audit.distributed.catalogue import OFFSET_ALONE, Named, of_uneven, ways
+from dimref.audit.distributed.quantities import QUANTITIES, Counts, Quantity, Way, simulate
+from dimref.audit.sandbox import TIME_LIMIT, Sandbox, digest, opened
+from dimref.audit.verdict import CONFORMS, CONVENTION, FAILED, MISTAKE, WITHIN, Judgement
+from dimref.distributed.ranks import shares
+from dimref.trees import Tree, leaves, map_tree
+
+REDUCTIONS = ("mean", "sum")
+FEWEST, MOST = 2, 4  # ranks
+ROWS, CASES, UNEVEN_CASES = 3, 3, 2
+ALONE = Way(False, lambda w: (1, 1))  # of one rank with all rows: one process
+BEYOND = re.compile(r"out of (bounds|range)|IndexError")
+EXACT, SINGLE = 1e-6, 1e-4  # relative differences that count as none, in double and in single precision
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A target's numbers beside one process's, over cases of as many rows on each rank.
+
+    Attributes:
+        loss, norm, cosine: ratio of the losses, ratio of the gradients' norms, cosine between these.
+        losses: each rank's loss in the first case; `due`: that of one process.
+        problem: why there is no answer; the rest is then NaN.
+    """
+
+    counts: Counts
+    loss: float = np.nan
+    norm: float = np.nan
+    cosine: float = np.nan
+    losses: tuple[float, ...] = ()
+    due: float = np.nan
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of an audit on ranks."""
+
+    name: str
+    quantity: Quantity
+    target: Target
+    reduction: str
+    judgement: Judgement
+    even: Measured
+    uneven: Measured | None = None
+    uneven_as: str = ""
+    notes: tuple[str, ...] = field(default=())
+
+    def passes(self, strict: bool = False) -> bool:
+        """Whether it conforms, or (unless strict) is another valid convention."""
+        return self.judgement.verdict == CONFORMS or (self.judgement.verdict == CONVENTION and not strict)
+
+    def __str__(self) -> str:
+        from dimref.audit.distributed.report import text
+
+        return text(self)
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What was asked and answered: each rank's loss, and the gradients where they were left, summed over ranks."""
+
+    inputs: Inputs
+    counts: Counts
+    losses: np.ndarray
+    gradients: np.ndarray
+    single: bool
+
+
+def audit_distributed(target: str | Target | Callable[..., Any], name: str, ranks: int = MOST, rows: int = 0,
+                      reduction: str = "", seed: int = 0, time_limit: float = TIME_LIMIT, **how: Any) -> Report:  # fmt: skip
+    """Hold a function that W ranks call together against one process on all rows.
+
+    Args:
+        target: as of `callables.audit`: a text runs in a process of its own, a function in this one, or in forks of it.
+        name: of `quantities.QUANTITIES`.
+        ranks: W. rows: of the whole batch; by default 3 for each rank.
+        reduction: what the framework does with the ranks' gradients: "mean", as DistributedDataParallel, or "sum"; by
+            default a mean for PyTorch and a sum elsewhere, and what is right for the other is another valid convention.
+        how: framework, adapter, call, memory_limit, as `sandbox.opened` takes them.
+    Raises:
+        AuditError: there is no such quantity, or it cannot be asked so.
+        LoadError: the target cannot be loaded.
+    """
+    if name not in QUANTITIES:
+        raise AuditError(f"audit distributed: NAME must be one of {', '.join(QUANTITIES)}, was {name!r}")
+    quantity, rows = QUANTITIES[name], rows or ROWS * ranks
+    if not FEWEST <= ranks <= MOST:
+        raise AuditError(f"--ranks {ranks}: expected {FEWEST} to {MOST}")
+    if rows < ranks:
+        raise AuditError(f"--ranks {ranks}: expected at most one for each row of the batch, found --rows {rows}")
+    if quantity.reduction and reduction not in ("", quantity.reduction):
+        raise AuditError(
+            f"--reduction {reduction}: expected none for {name}, of whose outputs the audit itself forms a loss: a "
+            f"{quantity.reduction} is due"
+        )
+    with opened(target, time_limit=time_limit, **how) as there:
+        return _Audit(name, quantity, there, reduction, ranks, rows, seed, time_limit).run()
+
+
+class _Audit:
+    def __init__(self, name: str, quantity: Quantity, target: Target, reduction: str, ranks: int, rows: int, seed: int,
+                 limit: float) -> None:  # fmt: skip
+        self.name, self.quantity, self.target, self.seed, self.limit = name, quantity, target, seed, limit
+        self.typed = reduction
+        self.even = shares(rows - rows % ranks, ranks)
+        self.uneven = shares(rows if rows % ranks else rows - 1, ranks) if rows > ranks else None
+        self.dtype, self.notes = "float64", dict[str, None]()
+        self.formula, self.times = quantity.formulas[""], 1.0
+
+    @property
+    def reduction(self) -> str:
+        return self.typed or self.quantity.reduction or ("mean" if self.target.framework == "torch" else "sum")
+
+    def run(self) -> Report:
+        even, problem = self._observe(self.even, CASES)
+        if problem and not even and self.dtype == "float64":
+            self.dtype = "float32"
+            even, again = self._observe(self.even, CASES)
+            self.dtype, problem = ("float32", problem) if not again else ("float64", problem)
+            if not again:
+                self.notes[f"takes float32 alone, with float64 it {problem}"] = None
+                problem = ""
+        if problem and not BEYOND.search(problem):
+            return self._report(Judgement(FAILED, "", problem), Measured(self.even, problem=problem))
+        alone, why_not = self._observe((sum(self.even),), CASES)
+        if problem:
+            return self._report(_beyond(problem, bool(alone)), Measured(self.even, problem=problem))
+        same = self._as_one_process(alone)
+        named, times = self._named(even)
+        judgement = self._judge(even, named, times)
+        if not same:
+            words = f"on one rank it {why_not}" if why_not else f"on one rank with all rows it is not {self.quantity.title}"
+            self.notes[f"{words}: see dimref audit"] = None
+        uneven, words = None, ""
+        if self.uneven is not None:
+            cases, problem = self._observe(self.uneven, UNEVEN_CASES)
+            uneven = Measured(self.uneven, problem=problem) if problem else self._measured(cases)
+            if not problem and judgement.verdict in (CONFORMS, CONVENTION) and not self._right(cases, self._held(judgement)):
+                judgement, words = self._lowered(judgement, cases, named, times)
+        return self._report(judgement, self._measured(even), uneven, words)
+
+    def _report(self, judgement: Judgement, even: Measured, uneven: Measured | None = None, words: str = "") -> Report:
+        return Report(self.name, self.quantity, self.target, self.reduction, judgement, even, uneven, words, tuple(self.notes))
+
+    # ---- asking
+
+    def _observe(self, counts: Counts, cases: int) -> tuple[list[_Case], str]:
+        """The target's answers on ranks with so many rows each, and what kept it from answering."""
+        found = []
+        for k in range(cases):
+            inputs = self.quantity.draw(np.random.default_rng([self.seed, k, len(counts)]), sum(counts))
+            inputs = map_tree(lambda x: x.astype(self.dtype) if isinstance(x, np.ndarray) else x, inputs)
+            answers, problem = self._ask(inputs, counts)
+            if problem:
+                return found, problem
+            found.append(self._case(inputs, counts, answers))
+        return found, ""
+
+    def _ask(self, inputs: Inputs, counts: Counts) -> tuple[list[dict[str, Any]], str]:
+        ends = np.cumsum(counts)
+        split = {
+            str(rank): {k: v[end - n : end] if k in self.quantity.rows else v for k, v in inputs.items()}
+            for rank, (n, end) in enumerate(zip(counts, ends, strict=True))
+        }
+        signature = self.quantity.signature
+        request = {"signature": dataclasses.astuple(signature), "ranks": split, "limit": self.limit}
+        if isinstance(self.target, Sandbox):
+            # The ranks end in time by themselves; the sandbox's own limit is for what they cannot help.
+            found, problem, printed = self.target.ask(digest(signature, split), request, self.limit + 2 * ranked.GRACE)
+            if printed:
+                self.notes[f"it prints: {printed}"] = None
+        else:
+            assert isinstance(self.target, InProcess)
+            found, problem = ranked.answer(self.target, request), ""
+        problem = problem or found["problem"]
+        answers = found.get("answers", [])
+        self.notes.update(dict.fromkeys(remark for answer in answers for remark in answer["remarks"]))
+        return answers, problem
+
+    def _case(self, inputs: Inputs, counts: Counts, answers: list[dict[str, Any]]) -> _Case:
+        """Losses of ranks, and gradients in the order of the rows of one process."""
+        weight = inputs.get("weight")
+        ends = np.cumsum(counts)
+        losses = []
+        for n, end, answer in zip(counts, ends, answers, strict=True):
+            own = weight[end - n : end] if isinstance(weight, np.ndarray) else weight
+            value = {k: np.asarray(v, np.float64) for k, v in answer["value"].items()}
+            terms = value.values() if own is None else [(value[k] * (own[k] if isinstance(own, dict) else own)) for k in value]
+            losses.append(sum(float(np.sum(term)) for term in terms))
+        gradients = {
+            name: np.concatenate(parts) if name in self.quantity.rows else sum(parts[1:], parts[0])
+            for name in self.quantity.signature.differentiate
+            for parts in [[np.asarray(answer["gradients"][name], np.float64) for answer in answers]]
+        }
+        dtypes = {v.dtype.itemsize for answer in answers for v in answer["value"].values()}
+        return _Case(inputs, counts, np.array(losses), _flat(gradients), min(dtypes) < 8)
+
+    # ---- comparing
+
+    def _due(self, case: _Case) -> tuple[float, np.ndarray]:
+        """Loss and gradient of one process on all rows, in the units of the target's own on one rank."""
+        losses, gradients = simulate(self.quantity, self.formula, ALONE, case.inputs, (sum(case.counts),))
+        return float(losses[0]) * self.times, _flat(gradients) * self.times
+
+    def _as_one_process(self, alone: list[_Case]) -> bool:
+        """Find which formula it is on one rank, and times which factor."""
+        for words, formula in self.quantity.formulas.items() if alone else ():
+            times = _fit([(c, *_flattened(simulate(self.quantity, formula, ALONE, c.inputs, c.counts))) for c in alone])
+            if times is not None:
+                self.formula, self.times = formula, times
+                factor = "" if np.isclose(times, 1) else f", times {times:.6g}"
+                if words or factor:
+                    self.notes[f"on one rank it is {self.quantity.title}{words and ' '}{words}{factor}"] = None
+                return True
+        return False
+
+    def _fitted(self, cases: list[_Case], some: Iterator[Named]) -> Iterator[tuple[Named, float]]:
+        for named in some:
+            told = [simulate(self.quantity, self.formula, named.way, c.inputs, c.counts) for c in cases[:1]]
+            if _fit([(c, *_flattened(each)) for c, each in zip(cases, told, strict=False)]) is None:
+                continue
+            told += [simulate(self.quantity, self.formula, named.way, c.inputs, c.counts) for c in cases[1:]]
+            times = _fit([(c, *_flattened(each)) for c, each in zip(cases, told, strict=True)])
+            if times is not None:
+                yield named, times / self.times
+
+    def _named(self, cases: list[_Case]) -> tuple[Named | None, float]:
+        """The known way that gives the target's numbers, and times which factor: 1 first, then W and 1/W."""
+        w = len(cases[0].counts)
+        found = list(self._fitted(cases, ways(self.name, self.quantity)))
+        found.sort(key=lambda pair: (not np.isclose(pair[1], 1), not (np.isclose(pair[1], w) or np.isclose(pair[1], 1 / w))))
+        return found[0] if found else (None, 1.0)
+
+    def _right(self, cases: list[_Case], reduction: str) -> bool:
+        """Whether the gradient that this reduction applies is one process's."""
+        return all(_close(case.gradients * _part(reduction, case), self._due(case)[1], case) for case in cases)
+
+    def _measured(self, cases: list[_Case]) -> Measured:
+        due = [self._due(case) for case in cases]
+        loss = np.mean([c.losses.sum() * _part(self.reduction, c) / d[0] for c, d in zip(cases, due, strict=True)])
+        applied = np.concatenate([case.gradients * _part(self.reduction, case) for case in cases])
+        wanted = np.concatenate([gradient for _, gradient in due])
+        norm, whole = np.linalg.norm(applied), np.linalg.norm(wanted)
+        cosine = applied @ wanted / (norm * whole) if norm * whole > 0 else np.nan
+        return Measured(cases[0].counts, float(loss), float(norm / whole), float(cosine),
+                        tuple(map(float, cases[0].losses)), due[0][0])  # fmt: skip
+
+    # ---- judging
+
+    def _judge(self, cases: list[_Case], named: Named | None, times: float) -> Judgement:
+        other = {"mean": "sum", "sum": "mean"}[self.reduction]
+        title = self.quantity.title
+        known = named.title if named else "not by a way that is known"
+        w = len(cases[0].counts)
+        if not np.isclose(times, 1):
+            known += ", × W" if np.isclose(times, w) else ", divided by W" if np.isclose(times, 1 / w) else f", times {times:.6g}"
+        if self._right(cases, self.reduction):
+            losses = [(case, self._due(case)[0]) for case in cases]
+            shown = all(_close(np.array([c.losses.sum() * _part(self.reduction, c)]), np.array([due]), c) for c, due in losses)
+            whole = all(_close(c.losses, np.full(w, due), c) for c, due in losses)
+            if named is not None and not named.key and (shown or whole) and not (whole and not shown):
+                return Judgement(CONFORMS, "", f"{title}: {known}")
+            off = "" if shown or whole else "; the losses that the ranks report are not the whole batch's"
+            key = "own-slice-times-w" if named is not None and named.key == "own-slice" and times > 1 else (named.key if named else "surrogate")
+            words = f"{title} with the right gradient where gradients are {_done(self.reduction)}: {known}{off}"
+            return Judgement(CONVENTION, key, words, "", named.fix if named and named.key else "", named.source if named else "")
+        if self._right(cases, other):
+            words = f"{title}: {known}; right where gradients are {_done(other)}, {_factor(other)} where they are {_done(self.reduction)}"
+            if named is not None and not named.key and not self.typed:
+                fix = f"--reduction {other}" + (", or W times the loss for DistributedDataParallel" if other == "sum" else "")
+                return Judgement(CONVENTION, f"needs-{other}", words, "", fix)
+            key = named.key if named and named.key else f"needs-{other}"
+            consequence = f"the gradient is {_factor(other)} what it should be, in the right direction"
+            fix = named.fix if named and named.key else f"{'W times' if other == 'sum' else '1/W of'} the loss"
+            return Judgement(MISTAKE, key, words, consequence, fix, named.source if named else "")
+        if named is None:
+            return Judgement(MISTAKE, "unknown", f"not {title} of the whole batch, and no way that is known", "", "", "")
+        key = named.key or "scaled"
+        return Judgement(MISTAKE, key, f"{title}: {known}", named.consequence, named.fix, named.source)
+
+    def _held(self, judgement: Judgement) -> str:
+        """The reduction for which the gradient is right."""
+        return judgement.key.removeprefix("needs-") if judgement.key.startswith("needs-") else self.reduction
+
+    def _lowered(self, judgement: Judgement, cases: list[_Case], named: Named | None, times: float) -> tuple[Judgement, str]:
+        """Right for equal shares alone."""
+        counts = ", ".join(map(str, cases[0].counts))
+        found = next(self._fitted(cases, of_uneven(self.quantity, named)), None) if named else None
+        words = found[0].title if found else "wrong, in a way that is not known"
+        key, consequence, fix, source = (
+            (found[0].key, found[0].consequence, found[0].fix, found[0].source) if found else ("uneven-batch", "", "", "")
+        )
+        diagnosis = f"{judgement.diagnosis}; of a batch of {counts} rows: {words}"
+        return replace(
+            judgement, verdict=WITHIN, within="equal shares", key=key, diagnosis=diagnosis, consequence=consequence, fix=fix,
+            source=source,
+        ), words  # fmt: skip
+
+
+def _beyond(problem: str, alone: bool) -> Judgement:
+    """What raises on W ranks because a label is beyond the columns that there are, if one rank with all rows does not."""
+    if not alone:
+        return Judgement(FAILED, "", problem)
+    known = OFFSET_ALONE
+    return Judgement(MISTAKE, known.key, f"{known.title}: {problem}", "the step ends in an error", known.fix, known.source)
+
+
+def _part(reduction: str, case: _Case) -> float:
+    return 1 / len(case.counts) if reduction == "mean" else 1.0
+
+
+def _done(reduction: str) -> str:
+    return {"mean": "averaged over ranks", "sum": "summed over ranks"}[reduction]
+
+
+def _factor(other: str) -> str:
+    return {"sum": "1/W of", "mean": "W times"}[other]
+
+
+def _flat(gradients: Tree) -> np.ndarray:
+    return np.concatenate([np.ravel(leaf) for _, leaf in leaves(gradients)])
+
+
+def _flattened(told: tuple[np.ndarray, Tree]) -> tuple[np.ndarray, np.ndarray]:
+    return told[0], _flat(told[1])
+
+
+def _tolerance(case: _Case) -> float:
+    return SINGLE if case.single else EXACT
+
+
+def _close(found: np.ndarray, due: np.ndarray, case: _Case) -> bool:
+    return bool(np.abs(found - due).max() <= _tolerance(case) * max(np.abs(due).max(), 1e-3))
+
+
+def _fit(told: list[tuple[_Case, np.ndarray, np.ndarray]]) -> float | None:
+    """The one factor by which losses and gradients are those that are told; None if there is none."""
+    found = np.concatenate([case.losses for case, _, _ in told])
+    losses = np.concatenate([losses for _, losses, _ in told])
+    times = float(found @ losses / (losses @ losses))
+    for case, losses, gradients in told:
+        if not (_close(case.losses, times * losses, case) and _close(case.gradients, times * gradients, case)):
+            return None
+    return times
