@@ -48,7 +48,7 @@ class InProcess:
         self.target, self.call_text = function, call
         self._arguments: tuple[str, ...] = ()  # those for which `call` is compiled
         self.function = function if adapter is None else functools.partial(adapter, function)
-        self._framework, self._dtype = framework, dtype
+        self.asked, self._dtype = framework, dtype
         self._candidates = [framework] if framework else frameworks.candidates(self.function)
         self._frameworks: dict[str, Framework] = {}
         self._answered = False
@@ -85,7 +85,7 @@ class InProcess:
 
     def _more(self) -> list[str]:
         """The frameworks to try; those that a call has loaded too, as long as none has answered."""
-        loaded = [] if self._framework or self._answered else [n for n in frameworks.FOREIGN if n in sys.modules]
+        loaded = [] if self.asked or self._answered else [n for n in frameworks.FOREIGN if n in sys.modules]
         return [*self._candidates, *loaded]
 
     def _in(self, name: str, signature: Signature, inputs: Inputs) -> Answer:
@@ -151,7 +151,7 @@ class InProcess:
             except LoadError as error:
                 return str(error)
             self.function, self._arguments = eval(code, scope(self.target, self.name)), signature.arguments
-            if not self._framework:
+            if not self.asked:
                 self._candidates = frameworks.candidates(functools.partial(self.function, self.target))
         return ""
 

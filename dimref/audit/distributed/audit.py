@@ -59,7 +59,8 @@ class Report:
 
     name: str
     quantity: Quantity
-    target: Target
+    target: str
+    framework: str
     reduction: str
     judgement: Judgement
     even: Measured
@@ -123,7 +124,7 @@ class _Audit:
     def __init__(self, name: str, quantity: Quantity, target: Target, reduction: str, ranks: int, rows: int, seed: int,
                  limit: float) -> None:  # fmt: skip
         self.name, self.quantity, self.target, self.seed, self.limit = name, quantity, target, seed, limit
-        self.typed = reduction
+        self.typed, self.framework = reduction, target.framework
         self.even = shares(rows - rows % ranks, ranks)
         self.uneven = shares(rows if rows % ranks else rows - 1, ranks) if rows > ranks else None
         self.dtype, self.notes = "float64", dict[str, None]()
@@ -131,7 +132,7 @@ class _Audit:
 
     @property
     def reduction(self) -> str:
-        return self.typed or self.quantity.reduction or ("mean" if self.target.framework == "torch" else "sum")
+        return self.typed or self.quantity.reduction or ("mean" if self.framework == "torch" else "sum")
 
     def run(self) -> Report:
         even, problem = self._observe(self.even, CASES)
@@ -162,42 +163,38 @@ class _Audit:
         return self._report(judgement, self._measured(even), uneven, words)
 
     def _report(self, judgement: Judgement, even: Measured, uneven: Measured | None = None, words: str = "") -> Report:
-        return Report(self.name, self.quantity, self.target, self.reduction, judgement, even, uneven, words, tuple(self.notes))
+        return Report(self.name, self.quantity, self.target.name, self.framework, self.reduction, judgement, even, uneven, words, tuple(self.notes))
 
     # ---- asking
 
     def _observe(self, counts: Counts, cases: int) -> tuple[list[_Case], str]:
         """The target's answers on ranks with so many rows each, and what kept it from answering."""
-        found = []
+        ends, drawn = np.cumsum(counts), []
         for k in range(cases):
             inputs = self.quantity.draw(np.random.default_rng([self.seed, k, len(counts)]), sum(counts))
-            inputs = map_tree(lambda x: x.astype(self.dtype) if isinstance(x, np.ndarray) else x, inputs)
-            answers, problem = self._ask(inputs, counts)
-            if problem:
-                return found, problem
-            found.append(self._case(inputs, counts, answers))
-        return found, ""
+            drawn.append(map_tree(lambda x: x.astype(self.dtype) if isinstance(x, np.ndarray) else x, inputs))
 
-    def _ask(self, inputs: Inputs, counts: Counts) -> tuple[list[dict[str, Any]], str]:
-        ends = np.cumsum(counts)
-        split = {
-            str(rank): {k: v[end - n : end] if k in self.quantity.rows else v for k, v in inputs.items()}
-            for rank, (n, end) in enumerate(zip(counts, ends, strict=True))
-        }
+        def share(inputs: Inputs, rank: int) -> Inputs:
+            rows = slice(ends[rank] - counts[rank], ends[rank])
+            return {name: each[rows] if name in self.quantity.rows else each for name, each in inputs.items()}
+
+        split = {str(r): {str(k): share(inputs, r) for k, inputs in enumerate(drawn)} for r in range(len(counts))}
         signature = self.quantity.signature
         request = {"signature": dataclasses.astuple(signature), "ranks": split, "limit": self.limit}
         if isinstance(self.target, Sandbox):
             # The ranks end in time by themselves; the sandbox's own limit is for what they cannot help.
             found, problem, printed = self.target.ask(digest(signature, split), request, self.limit + 2 * ranked.GRACE)
-            if printed:
+            if printed and not problem and not found["problem"]:
                 self.notes[f"it prints: {printed}"] = None
         else:
             assert isinstance(self.target, InProcess)
             found, problem = ranked.answer(self.target, request), ""
-        problem = problem or found["problem"]
-        answers = found.get("answers", [])
-        self.notes.update(dict.fromkeys(remark for answer in answers for remark in answer["remarks"]))
-        return answers, problem
+        if problem or found["problem"]:
+            return [], problem or found["problem"]
+        self.framework = found["framework"]
+        answers = found["answers"]  # by rank and case
+        self.notes.update(dict.fromkeys(remark for rank in answers for answer in rank for remark in answer["remarks"]))
+        return [self._case(inputs, counts, [rank[k] for rank in answers]) for k, inputs in enumerate(drawn)], ""
 
     def _case(self, inputs: Inputs, counts: Counts, answers: list[dict[str, Any]]) -> _Case:
         """Losses of ranks, and gradients in the order of the rows of one process."""
@@ -283,7 +280,7 @@ class _Audit:
             if named is not None and not named.key and (shown or whole) and not (whole and not shown):
                 return Judgement(CONFORMS, "", f"{title}: {known}")
             off = "" if shown or whole else "; the losses that the ranks report are not the whole batch's"
-            key = "own-slice-times-w" if named is not None and named.key == "own-slice" and times > 1 else (named.key if named else "surrogate")
+            key = "own-slice-times-w" if named is not None and named.key == "own-slice" and np.isclose(times, w) else (named.key if named else "surrogate")
             words = f"{title} with the right gradient where gradients are {_done(self.reduction)}: {known}{off}"
             return Judgement(CONVENTION, key, words, "", named.fix if named and named.key else "", named.source if named else "")
         if self._right(cases, other):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import faulthandler
 import inspect
 import io
 import os
@@ -17,6 +18,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -31,26 +33,38 @@ from dimref.distributed.threads import LockstepRank, lockstep
 from dimref.errors import DimrefError
 
 OFFERED = ("rank", "world_size", "rows", "ranks")  # what a target may take by these names, or --call may write
-GRACE = 3.0  # seconds that other ranks have once one has failed
+GRACE = 1.0  # seconds that other ranks have once one has failed
 WITHIN_LIMIT = 0.8  # of the time limit, after which a collective raises: the rank that it waits for is then the silent one
 Found = dict[str, Any]
 
 
 def answer(hosted: InProcess, request: dict[str, Any]) -> Found:
-    """What each rank answers, or the one problem; and the framework in which they were called."""
+    """What each rank answers in each case, or the one problem; and the framework in which they were called.
+
+    Args:
+        request: with "ranks": for each rank its inputs in every case, all of as many rows.
+    """
     arguments, outputs, differentiate, of = request["signature"]
     signature = Signature(tuple(arguments), tuple(outputs), tuple(differentiate), of)
-    shares = list(request["ranks"].values())
-    rows = [len(next(iter(share.values()))) for share in shares]
-    found: Found = {"problem": "", "answers": [], "framework": hosted.framework}
+    shares = [list(cases.values()) for cases in request["ranks"].values()]
+    rows = [len(next(iter(cases[0].values()))) for cases in shares]
+    framework = _framework(hosted)
+    found: Found = {"problem": "", "answers": [], "framework": framework}
     try:
-        if hosted.framework not in ("torch", "numpy", "autograd"):
-            raise Unusable(f"is written in {hosted.framework}; expected PyTorch, NumPy or autograd for ranks")
-        run = _on_processes if hosted.framework == "torch" else _on_threads
+        if framework not in ("torch", "numpy", "autograd"):
+            raise Unusable(f"is written in {framework}; expected PyTorch, NumPy or autograd for ranks")
+        run = _on_processes if framework == "torch" else _on_threads
         found["answers"] = run(hosted, signature, shares, rows, float(request["limit"]))
     except (Unusable, DimrefError) as error:
         found["problem"] = str(error)
     return found
+
+
+def _framework(hosted: InProcess) -> str:
+    """PyTorch for what is written with methods alone, in a file that imports it."""
+    if hosted.asked or hosted.framework != "numpy" or reach.roots(hosted.function):
+        return hosted.framework
+    return "torch" if any("torch" in names for names in reach.namespaces(hosted.function)) else "numpy"
 
 
 def _function(hosted: InProcess, signature: Signature, offered: dict[str, Any]) -> Callable[..., Any]:
@@ -68,7 +82,9 @@ def _function(hosted: InProcess, signature: Signature, offered: dict[str, Any]) 
         return lambda *arguments: made(*arguments, *offered.values())
     with contextlib.suppress(TypeError, ValueError):  # it has no signature that one can read
         taken = inspect.signature(function).parameters
-        if not isinstance(function, type):
+        if isinstance(function, type):  # the hint names what a class takes of what is offered
+            signature = replace(signature, arguments=(*signature.arguments, *OFFERED))
+        else:
             function = partial(function, **{name: each for name, each in offered.items() if name in taken})
     problem = hosted.mismatch(signature, function)
     if problem:
@@ -79,10 +95,11 @@ def _function(hosted: InProcess, signature: Signature, offered: dict[str, Any]) 
 # ---- threads
 
 
-def _on_threads(hosted: InProcess, signature: Signature, shares: list[Inputs], rows: list[int], limit: float) -> list[Found]:
+def _on_threads(hosted: InProcess, signature: Signature, shares: list[list[Inputs]], rows: list[int],
+                limit: float) -> list[list[Found]]:  # fmt: skip
     framework = frameworks.get("autograd", hosted.function)
 
-    def program(carrier: LockstepRank) -> Found:
+    def program(carrier: LockstepRank) -> list[Found]:
         here = Ranks(carrier, sum(rows))
         offered = dict(zip(OFFERED, (carrier.rank, carrier.size, rows[carrier.rank], here), strict=True))
         with ranks.among(here):
@@ -96,28 +113,31 @@ def _on_threads(hosted: InProcess, signature: Signature, shares: list[Inputs], r
 
 
 def _evaluated(hosted: InProcess, framework: frameworks.Framework, signature: Signature, offered: dict[str, Any],
-               inputs: Inputs) -> Found:  # fmt: skip
+               cases: list[Inputs]) -> list[Found]:  # fmt: skip
+    """What one rank answers in each case."""
     function = _function(hosted, signature, offered)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = evaluate(framework, function, signature, inputs)
+            found = [evaluate(framework, function, signature, inputs) for inputs in cases]
     except Unusable as error:
         raise Unusable(f"rank {offered['rank']} {error}") from None
     except (Exception, SystemExit) as error:
         if "a collective that rank" in str(error):
             raise  # lockstep's own
         raise Unusable(f"rank {offered['rank']} {error_of(error, hosted.place)}") from None
-    if not found.gradients:
-        why = found.remarks[0] if found.remarks else f"no gradient: {' and '.join(signature.outputs)} cannot be differentiated"
-        raise Unusable(f"rank {offered['rank']}: {why}")
-    return {"value": found.value, "gradients": found.gradients, "remarks": list(found.remarks)}
+    for each in found:
+        if not each.gradients:
+            why = each.remarks[0] if each.remarks else f"no gradient: {' and '.join(signature.outputs)} cannot be differentiated"
+            raise Unusable(f"rank {offered['rank']}: {why}")
+    return [{"value": each.value, "gradients": each.gradients, "remarks": list(each.remarks)} for each in found]
 
 
 # ---- processes
 
 
-def _on_processes(hosted: InProcess, signature: Signature, shares: list[Inputs], rows: list[int], limit: float) -> list[Found]:
+def _on_processes(hosted: InProcess, signature: Signature, shares: list[list[Inputs]], rows: list[int],
+                  limit: float) -> list[list[Found]]:  # fmt: skip
     framework = frameworks.get("torch", hosted.function)
     import torch.distributed
 
@@ -129,9 +149,9 @@ def _on_processes(hosted: InProcess, signature: Signature, shares: list[Inputs],
     with tempfile.TemporaryDirectory() as folder:
         children: list[tuple[int, int]] = []
         try:
-            for rank, inputs in enumerate(shares):
+            for rank, cases in enumerate(shares):
                 offered = dict(zip(OFFERED, (rank, len(shares), rows[rank], None), strict=True))
-                work = partial(_evaluated, hosted, framework, signature, offered, inputs)
+                work = partial(_evaluated, hosted, framework, signature, offered, cases)
                 children.append(_fork(partial(_joined, work, rank, len(shares), os.path.join(folder, "store"), limit)))
             written = _read([end for _, end in children], limit)
         finally:
@@ -139,7 +159,7 @@ def _on_processes(hosted: InProcess, signature: Signature, shares: list[Inputs],
     return _agreed(written, codes, limit)
 
 
-def _joined(work: Callable[[], Found], rank: int, size: int, store: str, limit: float) -> Found:
+def _joined(work: Callable[[], list[Found]], rank: int, size: int, store: str, limit: float) -> list[Found]:
     """Do the work as one of the process group's ranks."""
     import torch.distributed
 
@@ -154,7 +174,7 @@ def _joined(work: Callable[[], Found], rank: int, size: int, store: str, limit: 
     return work()
 
 
-def _fork(work: Callable[[], Found]) -> tuple[int, int]:
+def _fork(work: Callable[[], list[Found]]) -> tuple[int, int]:
     """A process that does the work, and where it writes the answer; it stays until it is killed, its group's peers with it."""
     parent, (read, write) = os.getpid(), os.pipe()
     with warnings.catch_warnings():
@@ -164,8 +184,9 @@ def _fork(work: Callable[[], Found]) -> tuple[int, int]:
         os.close(write)
         return pid, read
     try:
+        faulthandler.disable()  # gloo aborts where shapes differ: a line tells that
         try:
-            message = work()
+            message: Any = {"answers": work()}
         except BaseException as error:
             message = {"problem": str(error) if isinstance(error, Unusable) else error_of(error)}
         with os.fdopen(write, "wb") as stream:
@@ -205,7 +226,7 @@ def _ended(pid: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def _agreed(written: list[bytes | None], codes: list[int], limit: float) -> list[Found]:
+def _agreed(written: list[bytes | None], codes: list[int], limit: float) -> list[list[Found]]:
     """The answers of all ranks.
 
     Raises:
@@ -215,6 +236,7 @@ def _agreed(written: list[bytes | None], codes: list[int], limit: float) -> list
     if died:
         code = codes[died[0]]
         how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+        how += " (gloo does so where ranks bring arrays of other shapes)" if -code == signal.SIGABRT else ""
         raise Unusable(f"rank {died[0]} ended its process with {how}")
     found = {rank: wire.receive(io.BytesIO(words)) for rank, words in enumerate(written) if words}
     problems = {rank: each["problem"] for rank, each in found.items() if "problem" in each}
@@ -230,4 +252,4 @@ def _agreed(written: list[bytes | None], codes: list[int], limit: float) -> list
         rank = min([*silent, *waiting])
         why = f"rank {answered[0]} ended without" if answered else f"fails: {problems[rank]}"
         raise Unusable(f"rank {rank} waits in a collective that {why}")
-    return [found[rank] for rank in range(len(written))]
+    return [found[rank]["answers"] for rank in range(len(written))]

@@ -14,14 +14,14 @@ def text(report: Report) -> str:
     """What is printed."""
     judgement = report.judgement
     head = f"{judgement.verdict.upper()} {judgement.within}".strip()
-    lines = [f"{head}  distributed {report.name}  {report.target.name}", *row("", judgement.diagnosis)]
+    lines = [f"{head}  distributed {report.name}  {report.target}", *row("", judgement.diagnosis)]
     for title, words in (("consequence", judgement.consequence), ("fix", judgement.fix), ("source", judgement.source)):
         lines += row(title, words) if words else []
     if judgement.verdict != FAILED:
-        of = "gloo processes" if report.target.framework == "torch" else "threads in lock step"
+        of = "gloo processes" if report.framework == "torch" else "threads in lock step"
         applied = {"mean": "averaged, as DistributedDataParallel does", "sum": "summed"}[report.reduction]
         lines += ["", *row("called as", report.quantity.meaning)]
-        lines += row("ranks", f"{len(report.even.counts)} {of} in {report.target.framework}; gradients are {applied}")
+        lines += row("ranks", f"{len(report.even.counts)} {of} in {report.framework}; gradients are {applied}")
         lines += _measured("equal shares", report.even, report.reduction)
     if report.uneven is not None:
         lines += _measured("last batch", report.uneven, report.reduction)
@@ -50,8 +50,8 @@ def as_json(report: Report) -> dict[str, Any]:
         "within": judgement.within,
         "kind": "distributed",
         "name": report.name,
-        "target": report.target.name,
-        "framework": report.target.framework,
+        "target": report.target,
+        "framework": report.framework,
         "key": judgement.key,
         "diagnosis": judgement.diagnosis,
         "consequence": judgement.consequence,

@@ -25,6 +25,11 @@ def infonce_bound(queries, keys, temperature, ranks):
     return np.log(ranks.n) / ranks.size - infonce_share(queries, keys, temperature, ranks)
 
 
+def infonce_whole(queries, keys, temperature, ranks):
+    """The whole loss on every rank."""
+    return ranks.all_sum(infonce_share(queries, keys, temperature, ranks))
+
+
 def infonce_mean_of_means(queries, keys, temperature, ranks):
     return infonce_share(queries, keys, temperature, ranks) * ranks.n / len(queries)
 

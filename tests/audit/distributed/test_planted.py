@@ -4,7 +4,7 @@ import json
 import re
 
 import numpy as np
-import planted_numpy as numpy_
+from audit.distributed import planted_numpy as numpy_
 import pytest
 from click.testing import CliRunner
 
@@ -18,7 +18,7 @@ from dimref.cli import main
 from dimref.trees import leaves
 
 try:
-    import planted_torch as torch_
+    from audit.distributed import planted_torch as torch_
 except ImportError:
     torch_ = None
 
@@ -28,7 +28,8 @@ BY_NUMPY = [
     ("infonce", numpy_.infonce_share, {}, CONFORMS, ""),
     ("infonce", numpy_.infonce_share, {"reduction": "mean"}, MISTAKE, "needs-sum"),
     ("infonce", numpy_.infonce_bound, {}, CONFORMS, ""),
-    ("infonce", numpy_.infonce_mean_of_means, {}, CONVENTION, "needs-mean"),
+    ("infonce", numpy_.infonce_whole, {}, CONVENTION, "needs-mean"),
+    ("infonce", numpy_.infonce_whole, {"reduction": "mean"}, CONFORMS, ""),
     ("infonce", numpy_.infonce_mean_of_means, {"reduction": "mean"}, WITHIN, "uneven-batch"),
     ("infonce", numpy_.infonce_stopped, {}, MISTAKE, "gather-without-gradient"),
     ("infonce", numpy_.infonce_no_offset, {"ranks": 3}, MISTAKE, "no-offset"),
@@ -51,7 +52,7 @@ def by_torch():
         ("clip", t.clip_local(t.alive, offset=False), {}, MISTAKE, "no-offset"),
         ("clip", t.clip_global(t.alive), {}, CONFORMS, ""),
         ("clip", t.clip_global(t.alive), {"reduction": "sum"}, MISTAKE, "needs-mean"),
-        ("clip", t.clip_global(t.OwnTimesW.apply), {}, CONVENTION, "own-slice-times-w"),
+        ("clip", t.clip_global(t.OwnTimesW.apply), {}, CONFORMS, ""),  # equal losses: it is their sum's gradient
         ("clip", t.clip_local(t.OwnTimesW.apply), {}, MISTAKE, "own-slice-times-w"),
         ("clip", t.clip_global(t.own_slice), {"reduction": "sum"}, CONVENTION, "own-slice"),
         ("clip", t.clip_times_w, {}, CONVENTION, "own-slice-times-w"),
