@@ -14,4 +14,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'dimref.audit' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module("dimref.audit." + ("distributed.audit" if "distributed" in name else "callables")), name)
+    return getattr(
+        import_module("dimref.audit." + ("distributed.audit" if "distributed" in name else "callables")), name
+    )

@@ -142,9 +142,7 @@ def expression(text: str, arguments: tuple[str, ...], offered: tuple[str, ...] =
     whole = f"lambda made: made({rest}) if callable(made) else made"
     try:
         compile(inner.strip(), "--call", "eval")
-        return compile(
-            f"lambda {', '.join(f'_{each}' for each in every)}: ({whole})(\n{inner}\n)", "--call", "eval"
-        )
+        return compile(f"lambda {', '.join(f'_{each}' for each in every)}: ({whole})(\n{inner}\n)", "--call", "eval")
     except SyntaxError as error:
         raise LoadError(f"--call {text}: expected a Python expression, found {error.msg}") from None
 

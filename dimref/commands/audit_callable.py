@@ -49,8 +49,8 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of the inputs.  [default: 0]"),
         click.option("--strict", is_flag=True, help="Another valid convention is exit code 1 too."),
         click.option("--call", default="", metavar="PYTHON",
-                     help="Instead: an expression with {ARGUMENT} in it, as 'Loss(tau={temperature})'; if what comes out can "
-                     "be called, it is, with the other arguments."),
+                     help="Instead: an expression with {ARGUMENT} in it, as 'Loss(tau={temperature})'; if what comes out "
+                     "can be called, it is, with the other arguments."),
         click.option("--adapter", default="", metavar="FILE.py:FUNCTION", help="Calls TARGET as it wants to be called."),
         click.option("--framework", type=click.Choice(choices.FRAMEWORKS), default=None,
                      help="Its framework.  [default: detected]"),

@@ -25,18 +25,26 @@ class _Command(click.Command):
 @click.argument("name")
 @click.argument("target")
 @click.option("--ranks", type=int, default=4, metavar="W", help="How many ranks, 2 to 4.  [default: 4]")
-@click.option("--rows", type=click.IntRange(min=1), default=None, metavar="N", help="Of the whole batch.  [default: 3·W]")
-@click.option("--reduction", type=click.Choice(["mean", "sum"]), default=None,
-              help="Of the ranks' gradients; mean is DistributedDataParallel's.  [default: mean for PyTorch, else sum]")  # fmt: skip
+@click.option(
+    "--rows", type=click.IntRange(min=1), default=None, metavar="N", help="Of the whole batch.  [default: 3·W]"
+)
+@click.option(
+    "--reduction",
+    type=click.Choice(["mean", "sum"]),
+    default=None,
+    help="Of the ranks' gradients; mean is DistributedDataParallel's.  [default: mean in PyTorch, else sum]",
+)
 @target_options
 @json_option
 @click.pass_context
-def distributed(context: click.Context, name: str, target: str, strict: bool, json_file: Path | None, **how: Any) -> None:
+def distributed(
+    context: click.Context, name: str, target: str, strict: bool, json_file: Path | None, **how: Any
+) -> None:
     """Hold the losses and the gradient of W ranks against one process on all rows.
 
-    TARGET is as in the other audits. In PyTorch it runs in W processes whose torch.distributed is gloo's; in NumPy or autograd
-    in W threads, and takes a last argument named ranks with ranks.all_gather(x) and ranks.all_sum(x). {rank}, {world_size},
-    {rows} (this rank's) and {ranks} may stand in --call; arguments of these names are passed too.
+    TARGET is as in the other audits. In PyTorch it runs in W processes whose torch.distributed is gloo's; in NumPy or
+    autograd in W threads, and takes an argument named ranks, with ranks.all_gather(x) and ranks.all_sum(x). {rank},
+    {world_size}, {rows} (this rank's) and {ranks} may stand in --call; arguments of these names are passed too.
 
     Exit code 0: it conforms, or follows another valid convention. 1: it does not. 2: it could not be run.
     """

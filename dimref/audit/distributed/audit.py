@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,9 @@ from dimref.trees import Tree, leaves, map_tree
 REDUCTIONS = ("mean", "sum")
 FEWEST, MOST = 2, 4  # ranks
 ROWS, CASES, UNEVEN_CASES = 3, 3, 2
+DONE = {"mean": "averaged over ranks", "sum": "summed over ranks"}
 ALONE = Way(False, lambda w: (1, 1))  # of one rank with all rows: one process
-BEYOND = re.compile(r"out of (bounds|range)|IndexError")
+BEYOND = re.compile(r"Target \d+ is out of bounds")  # PyTorch's cross entropy
 EXACT, SINGLE = 1e-6, 1e-4  # relative differences that count as none, in double and in single precision
 
 
@@ -65,8 +66,7 @@ class Report:
     judgement: Judgement
     even: Measured
     uneven: Measured | None = None
-    uneven_as: str = ""
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
     def passes(self, strict: bool = False) -> bool:
         """Whether it conforms, or (unless strict) is another valid convention."""
@@ -116,7 +116,7 @@ def audit_distributed(target: str | Target | Callable[..., Any], name: str, rank
             f"--reduction {reduction}: expected none for {name}, of whose outputs the audit itself forms a loss: a "
             f"{quantity.reduction} is due"
         )
-    with opened(target, time_limit=time_limit, **how) as there:
+    with opened(target, time_limit=time_limit, **how) as there, np.errstate(all="ignore"):
         return _Audit(name, quantity, there, reduction, ranks, rows, seed, time_limit).run()
 
 
@@ -152,18 +152,20 @@ class _Audit:
         named, times = self._named(even)
         judgement = self._judge(even, named, times)
         if not same:
-            words = f"on one rank it {why_not}" if why_not else f"on one rank with all rows it is not {self.quantity.title}"
+            words = (
+                f"on one rank it {why_not}" if why_not else f"on one rank with all rows it is not {self.quantity.title}"
+            )
             self.notes[f"{words}: see dimref audit"] = None
-        uneven, words = None, ""
+        uneven = None
         if self.uneven is not None:
             cases, problem = self._observe(self.uneven, UNEVEN_CASES)
             uneven = Measured(self.uneven, problem=problem) if problem else self._measured(cases)
-            if not problem and judgement.verdict in (CONFORMS, CONVENTION) and not self._right(cases, self._held(judgement)):
-                judgement, words = self._lowered(judgement, cases, named, times)
-        return self._report(judgement, self._measured(even), uneven, words)
+            judgement = judgement if problem else self._lowered(judgement, cases, named)
+        return self._report(judgement, self._measured(even), uneven)
 
-    def _report(self, judgement: Judgement, even: Measured, uneven: Measured | None = None, words: str = "") -> Report:
-        return Report(self.name, self.quantity, self.target.name, self.framework, self.reduction, judgement, even, uneven, words, tuple(self.notes))
+    def _report(self, judgement: Judgement, even: Measured, uneven: Measured | None = None) -> Report:
+        name, quantity, notes = self.name, self.quantity, tuple(self.notes)
+        return Report(name, quantity, self.target.name, self.framework, self.reduction, judgement, even, uneven, notes)
 
     # ---- asking
 
@@ -182,8 +184,9 @@ class _Audit:
         signature = self.quantity.signature
         request = {"signature": dataclasses.astuple(signature), "ranks": split, "limit": self.limit}
         if isinstance(self.target, Sandbox):
-            # The ranks end in time by themselves; the sandbox's own limit is for what they cannot help.
-            found, problem, printed = self.target.ask(digest(signature, split), request, self.limit + 2 * ranked.GRACE)
+            # Processes end in time by themselves; the sandbox's own limit is for threads, and for what those cannot help.
+            limit = self.limit + 2 * ranked.GRACE * (self.framework == "torch")
+            found, problem, printed = self.target.ask(digest(signature, split), request, limit)
             if printed and not problem and not found["problem"]:
                 self.notes[f"it prints: {printed}"] = None
         else:
@@ -203,9 +206,8 @@ class _Audit:
         losses = []
         for n, end, answer in zip(counts, ends, answers, strict=True):
             own = weight[end - n : end] if isinstance(weight, np.ndarray) else weight
-            value = {k: np.asarray(v, np.float64) for k, v in answer["value"].items()}
-            terms = value.values() if own is None else [(value[k] * (own[k] if isinstance(own, dict) else own)) for k in value]
-            losses.append(sum(float(np.sum(term)) for term in terms))
+            weights = own if isinstance(own, dict) else dict.fromkeys(answer["value"], 1.0 if own is None else own)
+            losses.append(sum(float(np.sum(value * weights[k], dtype=float)) for k, value in answer["value"].items()))
         gradients = {
             name: np.concatenate(parts) if name in self.quantity.rows else sum(parts[1:], parts[0])
             for name in self.quantity.signature.differentiate
@@ -247,8 +249,12 @@ class _Audit:
         """The known way that gives the target's numbers, and times which factor: 1 first, then W and 1/W."""
         w = len(cases[0].counts)
         found = list(self._fitted(cases, ways(self.name, self.quantity)))
-        found.sort(key=lambda pair: (not np.isclose(pair[1], 1), not (np.isclose(pair[1], w) or np.isclose(pair[1], 1 / w))))
-        return found[0] if found else (None, 1.0)
+        if not found:
+            return None, 1.0
+        named, times = min(found, key=lambda pair: len(_times(pair[1], w)))
+        if named.key == "own-slice" and named.way.everything and np.isclose(times, w):
+            named = replace(named, key="own-slice-times-w")
+        return named, times
 
     def _right(self, cases: list[_Case], reduction: str) -> bool:
         """Whether the gradient that this reduction applies is one process's."""
@@ -267,73 +273,59 @@ class _Audit:
     # ---- judging
 
     def _judge(self, cases: list[_Case], named: Named | None, times: float) -> Judgement:
-        other = {"mean": "sum", "sum": "mean"}[self.reduction]
-        title = self.quantity.title
-        known = named.title if named else "not by a way that is known"
-        w = len(cases[0].counts)
-        if not np.isclose(times, 1):
-            known += ", × W" if np.isclose(times, w) else ", divided by W" if np.isclose(times, 1 / w) else f", times {times:.6g}"
-        if self._right(cases, self.reduction):
-            losses = [(case, self._due(case)[0]) for case in cases]
-            shown = all(_close(np.array([c.losses.sum() * _part(self.reduction, c)]), np.array([due]), c) for c, due in losses)
-            whole = all(_close(c.losses, np.full(w, due), c) for c, due in losses)
-            if named is not None and not named.key and (shown or whole) and not (whole and not shown):
-                return Judgement(CONFORMS, "", f"{title}: {known}")
-            off = "" if shown or whole else "; the losses that the ranks report are not the whole batch's"
-            key = "own-slice-times-w" if named is not None and named.key == "own-slice" and np.isclose(times, w) else (named.key if named else "surrogate")
-            words = f"{title} with the right gradient where gradients are {_done(self.reduction)}: {known}{off}"
-            return Judgement(CONVENTION, key, words, "", named.fix if named and named.key else "", named.source if named else "")
+        """The verdict on equal shares: the gradient decides, and then what the ranks report as their losses."""
+        title, key = self.quantity.title, named.key if named else "unknown"
+        known = f"{title}: {named.title if named else 'in no way that is known'}{_times(times, len(cases[0].counts))}"
+        told = (named.consequence, named.fix, named.source) if named and key else ("", "", "")
+        ours, other = self.reduction, {"mean": "sum", "sum": "mean"}[self.reduction]
+        if self._right(cases, ours):
+            losses = [(case, np.array(self._due(case)[0])) for case in cases]
+            if not key and all(_close(c.losses.sum() * _part(ours, c), due, c) for c, due in losses):
+                return Judgement(CONFORMS, "", known)
+            whole = all(_close(c.losses, due, c) for c, due in losses)
+            off = "" if whole else "; the losses that the ranks report are not the whole batch's"
+            return Judgement(CONVENTION, key, f"{known}; right where gradients are {DONE[ours]}{off}", "", *told[1:])
         if self._right(cases, other):
-            words = f"{title}: {known}; right where gradients are {_done(other)}, {_factor(other)} where they are {_done(self.reduction)}"
-            if named is not None and not named.key and not self.typed:
-                fix = f"--reduction {other}" + (", or W times the loss for DistributedDataParallel" if other == "sum" else "")
-                return Judgement(CONVENTION, f"needs-{other}", words, "", fix)
-            key = named.key if named and named.key else f"needs-{other}"
-            consequence = f"the gradient is {_factor(other)} what it should be, in the right direction"
-            fix = named.fix if named and named.key else f"{'W times' if other == 'sum' else '1/W of'} the loss"
-            return Judgement(MISTAKE, key, words, consequence, fix, named.source if named else "")
-        if named is None:
-            return Judgement(MISTAKE, "unknown", f"not {title} of the whole batch, and no way that is known", "", "", "")
-        key = named.key or "scaled"
-        return Judgement(MISTAKE, key, f"{title}: {known}", named.consequence, named.fix, named.source)
+            factor = "1/W of" if other == "sum" else "W times"
+            words = f"{known}; right where gradients are {DONE[other]}, not {DONE[ours]}"
+            if not key and not self.typed:
+                return Judgement(CONVENTION, f"needs-{other}", words, "", f"--reduction {other}")
+            consequence = f"the gradient is {factor} what it should be, in the right direction"
+            fix = told[1] or ("W times the loss" if other == "sum" else "1/W of the loss")
+            return Judgement(MISTAKE, key or f"needs-{other}", words, consequence, fix, told[2])
+        return Judgement(MISTAKE, key or "scaled", known, *told)
 
-    def _held(self, judgement: Judgement) -> str:
-        """The reduction for which the gradient is right."""
-        return judgement.key.removeprefix("needs-") if judgement.key.startswith("needs-") else self.reduction
-
-    def _lowered(self, judgement: Judgement, cases: list[_Case], named: Named | None, times: float) -> tuple[Judgement, str]:
-        """Right for equal shares alone."""
-        counts = ", ".join(map(str, cases[0].counts))
+    def _lowered(self, judgement: Judgement, cases: list[_Case], named: Named | None) -> Judgement:
+        """Lowered where it is right for equal shares alone."""
+        held = judgement.key.removeprefix("needs-") if judgement.key.startswith("needs-") else self.reduction
+        if judgement.verdict == MISTAKE or self._right(cases, held):
+            return judgement
         found = next(self._fitted(cases, of_uneven(self.quantity, named)), None) if named else None
-        words = found[0].title if found else "wrong, in a way that is not known"
-        key, consequence, fix, source = (
-            (found[0].key, found[0].consequence, found[0].fix, found[0].source) if found else ("uneven-batch", "", "", "")
-        )
-        diagnosis = f"{judgement.diagnosis}; of a batch of {counts} rows: {words}"
-        return replace(
-            judgement, verdict=WITHIN, within="equal shares", key=key, diagnosis=diagnosis, consequence=consequence, fix=fix,
-            source=source,
-        ), words  # fmt: skip
+        why = found[0] if found else Named("uneven-batch", "wrong, in no way that is known", ALONE)
+        counts = ", ".join(map(str, cases[0].counts))
+        return Judgement(
+            WITHIN, why.key, f"{judgement.diagnosis}; of {counts} rows: {why.title}", why.consequence, why.fix, why.source,
+            within="equal shares",
+        )  # fmt: skip
 
 
 def _beyond(problem: str, alone: bool) -> Judgement:
     """What raises on W ranks because a label is beyond the columns that there are, if one rank with all rows does not."""
     if not alone:
         return Judgement(FAILED, "", problem)
-    known = OFFSET_ALONE
-    return Judgement(MISTAKE, known.key, f"{known.title}: {problem}", "the step ends in an error", known.fix, known.source)
+    known, words = OFFSET_ALONE, f"{OFFSET_ALONE.title}, by its error: {problem}"
+    return Judgement(MISTAKE, known.key, words, "the step ends in an error", known.fix, known.source)
 
 
 def _part(reduction: str, case: _Case) -> float:
     return 1 / len(case.counts) if reduction == "mean" else 1.0
 
 
-def _done(reduction: str) -> str:
-    return {"mean": "averaged over ranks", "sum": "summed over ranks"}[reduction]
-
-
-def _factor(other: str) -> str:
-    return {"sum": "1/W of", "mean": "W times"}[other]
+def _times(times: float, w: int) -> str:
+    for factor, words in ((1, ""), (w, ", × W"), (1 / w, ", divided by W")):
+        if np.isclose(times, factor):
+            return words
+    return f", times {times:.6g}"
 
 
 def _flat(gradients: Tree) -> np.ndarray:

@@ -103,13 +103,18 @@ OFFSET_ALONE = Named(
 LOCAL = Named(
     "local-negatives", "nothing is gathered: each rank has its own rows as negatives", Way(False, None),
     "another objective, of fewer negatives: its gradient is none of the whole batch's", GATHER,
-    "github.com/Lightning-Universe/lightning-bolts issue 179; lightly-ai/lightly, gather_distributed=False",
+    "github.com/Lightning-Universe/lightning-bolts issue 179; HobbitLong/SupContrast issue 26",
 )  # fmt: skip
 NOT_SYNCHRONIZED = replace(
     LOCAL, key="not-synchronized", title="statistics of each rank's own rows, not synchronized",
-    consequence="another function of each row, which depends on W", fix=REDUCE, source="github.com/pytorch/pytorch issue 2584",
+    consequence="another function of each row, which depends on W", fix=REDUCE,
+    source="github.com/pytorch/pytorch issue 2584",
 )  # fmt: skip
 UNEQUAL = "sum n, Σx and Σ(x − mean)² over ranks, and divide once"
+VARIANCES = Named(
+    "variances-averaged", "the ranks' variances averaged, without the spread of their means", Way(False, None),
+    "too small by the variance of the ranks' means", UNEQUAL, "github.com/PaddlePaddle/Paddle issue 32464",
+)  # fmt: skip
 
 # ---- what a last, uneven batch shows
 
@@ -120,7 +125,8 @@ MEAN_OF_MEANS = Named(
 )  # fmt: skip
 EQUAL_COUNTS = Named(
     "unequal-counts", "the ranks' moments averaged as if all had as many rows", Way(False, None, statistics="equal"),
-    "a row of a rank with fewer rows weighs more", UNEQUAL, "github.com/PaddlePaddle/Paddle issue 32464; pytorch/pytorch issue 22192",
+    "a row of a rank with fewer rows weighs more", UNEQUAL,
+    "github.com/PaddlePaddle/Paddle issue 32464; pytorch/pytorch issue 22192",
 )  # fmt: skip
 OFFSET_OF_OWN = Named(
     "uneven-offset", "the offset as rank times the own number of rows",
@@ -139,12 +145,13 @@ def ways(name: str, quantity: Quantity) -> Iterator[Named]:
                 way = replace(gather.way, statistics=statistics)
                 yield Named(key, title, way, consequence, fix or (key and REDUCE), source)
         for gather in GATHERS[:3]:
-            yield Named("variances-averaged", "the ranks' variances averaged, without the spread of their means",
-                        replace(gather.way, statistics="variances"), "too small by the variance of the ranks' means", UNEQUAL,
-                        "github.com/PaddlePaddle/Paddle issue 32464")  # fmt: skip
+            yield replace(VARIANCES, way=replace(gather.way, statistics="variances"))
         yield NOT_SYNCHRONIZED
         return
-    for everything, scope in ((False, "each rank has the loss of its own rows"), (True, "every rank has the whole loss")):
+    for everything, scope in (
+        (False, "each rank has the loss of its own rows"),
+        (True, "every rank has the whole loss"),
+    ):
         for gather in GATHERS:
             way = replace(gather.way, everything=everything)
             yield replace(gather, title=f"{scope}, {gather.title}", way=way)

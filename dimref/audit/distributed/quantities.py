@@ -1,9 +1,9 @@
 """What W ranks should compute together, and what they compute instead: one plain formula for each quantity.
 
-A formula gives the loss of one rank from a `View`: the rows that are its anchors, the rows that it sees, and where among them
-each anchor's positive is. One process is the view of everything. What public code does on W ranks differs from that in which
-rows are anchors, which rows take a gradient (`Gather`), and where labels point (`Fault`): `simulate` runs all ranks in one
-process and differentiates the sum of their losses, which is what every rank's backward pass leaves at its own rows.
+A formula gives the loss of one rank from a `View`: its anchors, the rows that it sees, and where among them each anchor's
+positive is. One process is the view of everything. What public code does on W ranks differs in a `Way`: which rows are
+anchors, which take a gradient, where labels point. `simulate` runs all ranks in one process and differentiates the sum of
+their losses: that is what every rank's backward pass leaves at its own rows.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class View:
 
     Attributes:
         own, seen: rows of anchors and of candidates, by argument.
-        positive, itself: for each anchor the row in `seen` that the rank takes for its positive, and for itself; −1 for none.
+        positive, itself: for each anchor the row in `seen` that is taken for its positive, and for itself; −1 for none.
         views: the same of two views stacked, (2N,), where it is another.
         counts: rows of each rank in `seen`.
         statistics: "" of all rows; "two passes", other ranks' squares being constants; "variances", the ranks' own averaged;
@@ -189,26 +189,29 @@ def _loss(title: str, formula: Callable[..., Array], rows: tuple[str, str], more
           also: dict[str, Any] | None = None, draw: Callable[..., Inputs] | None = None) -> Quantity:  # fmt: skip
     signature = Signature((*rows, *more), differentiate=(*rows, *(more if len(more) > 1 else ())))
     formulas = {"": formula, "of dot products": partial(formula, cosine=False), **(also or {})}
-    meaning = f"f({', '.join(signature.arguments)}) -> the rank's loss; {' and '.join(rows)} have the rank's rows alone, (n, D)"
+    meaning = f"f({', '.join(signature.arguments)}) -> the rank's loss; {' and '.join(rows)}: the rank's rows, (n, D)"
     return Quantity(title, meaning, signature, rows, formulas, draw or partial(_pair, *rows))
 
 
 QUANTITIES = {
     "infonce": _loss(
         "InfoNCE's cross entropy", infonce, ("queries", "keys"),
-        also={"as a bound": partial(infonce, bound=True), "of dot products, as a bound": partial(infonce, bound=True, cosine=False)},
+        also={"as a bound": partial(infonce, bound=True),
+              "of dot products, as a bound": partial(infonce, bound=True, cosine=False)},
     ),
     "clip": _loss("CLIP's symmetric loss", clip, ("image", "text")),
     "nt_xent": _loss("NT-Xent", nt_xent, ("a", "b")),
     "siglip": _loss("SigLIP's loss", siglip, ("image", "text"), ("log_scale", "bias"), draw=_draw_siglip),
     "dcl": _loss("DCL's loss", dcl, ("a", "b")),
     "batch_norm": Quantity(
-        "batch norm in training", "f(x, gain, shift) -> the rank's rows, normalized with the whole batch's statistics; x (n, C)",
+        "batch norm in training",
+        "f(x, gain, shift) -> the rank's rows, normalized with the whole batch's statistics; x (n, C)",
         Signature(("x", "gain", "shift"), ("out",), ("x", "gain", "shift"), "out"), ("x", "weight"), {"": batch_norm},
         _draw_batch_norm, "sum",
     ),
     "moments": Quantity(
-        "mean and variance over the batch", "f(x) -> (mean, variance) of each channel over the whole batch, biased; x (n, C)",
+        "mean and variance over the batch",
+        "f(x) -> (mean, variance) of each channel over the whole batch, biased; x (n, C)",
         Signature(("x",), ("mean", "variance"), ("x",), ""), ("x",), {"": moments}, _draw_moments, "mean",
     ),
 }  # fmt: skip

@@ -34,7 +34,9 @@ from dimref.errors import DimrefError
 
 OFFERED = ("rank", "world_size", "rows", "ranks")  # what a target may take by these names, or --call may write
 GRACE = 1.0  # seconds that other ranks have once one has failed
-WITHIN_LIMIT = 0.8  # of the time limit, after which a collective raises: the rank that it waits for is then the silent one
+WITHIN_LIMIT = (
+    0.8  # of the time limit, after which a collective raises: the rank that it waits for is then the silent one
+)
 Found = dict[str, Any]
 
 
@@ -128,7 +130,7 @@ def _evaluated(hosted: InProcess, framework: frameworks.Framework, signature: Si
         raise Unusable(f"rank {offered['rank']} {error_of(error, hosted.place)}") from None
     for each in found:
         if not each.gradients:
-            why = each.remarks[0] if each.remarks else f"no gradient: {' and '.join(signature.outputs)} cannot be differentiated"
+            why = each.remarks[0] if each.remarks else "no gradient: what it returns cannot be differentiated"
             raise Unusable(f"rank {offered['rank']}: {why}")
     return [{"value": each.value, "gradients": each.gradients, "remarks": list(each.remarks)} for each in found]
 
@@ -145,7 +147,7 @@ def _on_processes(hosted: InProcess, signature: Signature, shares: list[list[Inp
         raise Unusable("expected a PyTorch that has torch.distributed with gloo, found one without")
     if not hasattr(os, "fork"):
         raise Unusable("expected a system that can fork processes, found one that cannot")
-    framework.use_cpu()  # type: ignore[attr-defined]
+    framework.use_cpu()
     with tempfile.TemporaryDirectory() as folder:
         children: list[tuple[int, int]] = []
         try:
@@ -175,7 +177,7 @@ def _joined(work: Callable[[], list[Found]], rank: int, size: int, store: str, l
 
 
 def _fork(work: Callable[[], list[Found]]) -> tuple[int, int]:
-    """A process that does the work, and where it writes the answer; it stays until it is killed, its group's peers with it."""
+    """A process that does the work, and where it writes the answer; it stays until it is killed: its peers may need it."""
     parent, (read, write) = os.getpid(), os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # this process has threads, which wait and hold no lock
@@ -198,7 +200,7 @@ def _fork(work: Callable[[], list[Found]]) -> tuple[int, int]:
 
 
 def _read(ends: list[int], limit: float) -> list[bytes | None]:
-    """What each wrote until it closed its end; None for those that did not within the limit, or long after another failed."""
+    """What each wrote until it closed its end; None where that took beyond the limit, or long after another failed."""
     done: list[bytes | None] = [None] * len(ends)
     so_far = {end: b"" for end in ends}
     until = time.monotonic() + limit
@@ -230,7 +232,7 @@ def _agreed(written: list[bytes | None], codes: list[int], limit: float) -> list
     """The answers of all ranks.
 
     Raises:
-        Unusable: there are not all of them: first who died, then who raised, then who was silent, then who waited for another.
+        Unusable: there are not all: first is named who died, then who raised, who was silent, who waited for another.
     """
     died = [rank for rank, words in enumerate(written) if words == b""]
     if died:

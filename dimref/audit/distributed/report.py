@@ -34,10 +34,10 @@ def _measured(title: str, found: Measured, reduction: str) -> list[str]:
     rows = ", ".join(map(str, found.counts))
     if found.problem:
         return row(title, f"of {rows} rows: {found.problem}")
-    losses = ", ".join(f"{loss:.5g}" for loss in found.losses)
+    losses = f"{', '.join(f'{loss:.5g}' for loss in found.losses)} where {found.due:.5g} is due"
     return [
         *row(title, f"of {rows} rows, beside one process on all {sum(found.counts)}"),
-        *row("", f"loss      {found.loss:.4g} of what is due ({reduction} over ranks); one case: {losses} where {found.due:.5g} is due"),
+        *row("", f"loss      {found.loss:.4g} of what is due ({reduction} over ranks); one case: {losses}"),
         *row("", f"gradient  norm {found.norm:.4g} of what is due, cosine {found.cosine:.4g}"),
     ]  # fmt: skip
 
@@ -60,7 +60,6 @@ def as_json(report: Report) -> dict[str, Any]:
         "reduction": report.reduction,
         "even": _as_json(report.even),
         "uneven": None if report.uneven is None else _as_json(report.uneven),
-        "uneven_as": report.uneven_as,
         "notes": list(report.notes),
     }
 
