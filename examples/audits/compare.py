@@ -145,6 +145,8 @@ def _averaged(target: Any, inputs: dict[str, Any], rows: list[str]) -> tuple[lis
     import inspect
     import os
     import tempfile
+    import traceback
+    import warnings
     from pathlib import Path
 
     import torch
@@ -159,6 +161,7 @@ def _averaged(target: Any, inputs: dict[str, Any], rows: list[str]) -> tuple[lis
                 children.append(child)
                 continue
             try:
+                warnings.simplefilter("ignore")
                 torch.distributed.init_process_group(
                     "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=RANKS
                 )
@@ -175,6 +178,8 @@ def _averaged(target: Any, inputs: dict[str, Any], rows: list[str]) -> tuple[lis
                     if isinstance(x, torch.Tensor)
                 }
                 np.savez(Path(folder, f"{rank}.npz"), loss=loss.item(), **arrays)
+            except BaseException:
+                traceback.print_exc()
             finally:
                 os._exit(0)
         for child in children:

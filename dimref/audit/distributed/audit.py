@@ -21,6 +21,7 @@ from dimref.audit.contract import AuditError
 from dimref.audit.distributed import ranked
 from dimref.audit.distributed.catalogue import OFFSET_ALONE, Named, of_uneven, ways
 from dimref.audit.distributed.quantities import QUANTITIES, Counts, Quantity, Way, simulate
+from dimref.audit.distributed.report import Measured, Report
 from dimref.audit.sandbox import TIME_LIMIT, Sandbox, digest, opened
 from dimref.audit.verdict import CONFORMS, CONVENTION, FAILED, MISTAKE, WITHIN, Judgement
 from dimref.distributed.ranks import shares
@@ -33,49 +34,6 @@ DONE = {"mean": "averaged over ranks", "sum": "summed over ranks"}
 ALONE = Way(False, lambda w: (1, 1))  # of one rank with all rows: one process
 BEYOND = re.compile(r"Target \d+ is out of bounds")  # PyTorch's cross entropy
 EXACT, SINGLE = 1e-6, 1e-4  # relative differences that count as none, in double and in single precision
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A target's numbers beside one process's, over cases of as many rows on each rank.
-
-    Attributes:
-        loss, norm, cosine: ratio of the losses, ratio of the gradients' norms, cosine between these.
-        losses: each rank's loss in the first case; `due`: that of one process.
-        problem: why there is no answer; the rest is then NaN.
-    """
-
-    counts: Counts
-    loss: float = np.nan
-    norm: float = np.nan
-    cosine: float = np.nan
-    losses: tuple[float, ...] = ()
-    due: float = np.nan
-    problem: str = ""
-
-
-@dataclass(frozen=True)
-class Report:
-    """What became of an audit on ranks."""
-
-    name: str
-    quantity: Quantity
-    target: str
-    framework: str
-    reduction: str
-    judgement: Judgement
-    even: Measured
-    uneven: Measured | None = None
-    notes: tuple[str, ...] = ()
-
-    def passes(self, strict: bool = False) -> bool:
-        """Whether it conforms, or (unless strict) is another valid convention."""
-        return self.judgement.verdict == CONFORMS or (self.judgement.verdict == CONVENTION and not strict)
-
-    def __str__(self) -> str:
-        from dimref.audit.distributed.report import text
-
-        return text(self)
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,53 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
-from dimref.audit.distributed.audit import Measured, Report
+from dimref.audit.distributed.quantities import Counts, Quantity
 from dimref.audit.report import row
-from dimref.audit.verdict import FAILED
+from dimref.audit.verdict import CONFORMS, CONVENTION, FAILED, Judgement
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A target's numbers beside one process's, over cases of as many rows on each rank.
+
+    Attributes:
+        loss, norm, cosine: ratio of the losses, ratio of the gradients' norms, cosine between these.
+        losses: each rank's loss in the first case; `due`: that of one process.
+        problem: why there is no answer; the rest is then NaN.
+    """
+
+    counts: Counts
+    loss: float = math.nan
+    norm: float = math.nan
+    cosine: float = math.nan
+    losses: tuple[float, ...] = ()
+    due: float = math.nan
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of an audit on ranks."""
+
+    name: str
+    quantity: Quantity
+    target: str
+    framework: str
+    reduction: str
+    judgement: Judgement
+    even: Measured
+    uneven: Measured | None = None
+    notes: tuple[str, ...] = ()
+
+    def passes(self, strict: bool = False) -> bool:
+        """Whether it conforms, or (unless strict) is another valid convention."""
+        return self.judgement.verdict == CONFORMS or (self.judgement.verdict == CONVENTION and not strict)
+
+    def __str__(self) -> str:
+        return text(self)
 
 
 def text(report: Report) -> str:
