@@ -94,13 +94,13 @@ class _Audit:
 
     def run(self) -> Report:
         even, problem = self._observe(self.even, CASES)
-        if problem and not even and self.dtype == "float64":
+        if "raised" in problem:
             self.dtype = "float32"
             even, again = self._observe(self.even, CASES)
-            self.dtype, problem = ("float32", problem) if not again else ("float64", problem)
-            if not again:
-                self.notes[f"takes float32 alone, with float64 it {problem}"] = None
-                problem = ""
+            if again:
+                self.dtype = "float64"
+            else:
+                self.notes[f"takes float32 alone, with float64 it {problem}"], problem = None, ""
         if problem and not BEYOND.search(problem):
             return self._report(Judgement(FAILED, "", problem), Measured(self.even, problem=problem))
         alone, why_not = self._observe((sum(self.even),), CASES)
@@ -110,10 +110,8 @@ class _Audit:
         named, times = self._named(even)
         judgement = self._judge(even, named, times)
         if not same:
-            words = (
-                f"on one rank it {why_not}" if why_not else f"on one rank with all rows it is not {self.quantity.title}"
-            )
-            self.notes[f"{words}: see dimref audit"] = None
+            what = why_not or f"is not {self.quantity.title}"
+            self.notes[f"on one rank with all rows it {what}: see dimref audit"] = None
         uneven = None
         if self.uneven is not None:
             cases, problem = self._observe(self.uneven, UNEVEN_CASES)
@@ -184,7 +182,8 @@ class _Audit:
     def _as_one_process(self, alone: list[_Case]) -> bool:
         """Find which formula it is on one rank, and times which factor."""
         for words, formula in self.quantity.formulas.items() if alone else ():
-            times = _fit([(c, *_flattened(simulate(self.quantity, formula, ALONE, c.inputs, c.counts))) for c in alone])
+            told = [(case, *simulate(self.quantity, formula, ALONE, case.inputs, case.counts)) for case in alone]
+            times = _fit([(case, losses, _flat(gradients)) for case, losses, gradients in told])
             if times is not None:
                 self.formula, self.times = formula, times
                 factor = "" if np.isclose(times, 1) else f", times {times:.6g}"
@@ -195,13 +194,14 @@ class _Audit:
 
     def _fitted(self, cases: list[_Case], some: Iterator[Named]) -> Iterator[tuple[Named, float]]:
         for named in some:
-            told = [simulate(self.quantity, self.formula, named.way, c.inputs, c.counts) for c in cases[:1]]
-            if _fit([(c, *_flattened(each)) for c, each in zip(cases, told, strict=False)]) is None:
-                continue
-            told += [simulate(self.quantity, self.formula, named.way, c.inputs, c.counts) for c in cases[1:]]
-            times = _fit([(c, *_flattened(each)) for c, each in zip(cases, told, strict=True)])
-            if times is not None:
-                yield named, times / self.times
+            told: list[tuple[_Case, np.ndarray, np.ndarray]] = []
+            for case in cases:
+                losses, gradients = simulate(self.quantity, self.formula, named.way, case.inputs, case.counts)
+                told.append((case, losses, _flat(gradients)))
+                if _fit(told) is None:
+                    break
+            else:
+                yield named, (_fit(told) or 0.0) / self.times
 
     def _named(self, cases: list[_Case]) -> tuple[Named | None, float]:
         """The known way that gives the target's numbers, and times which factor: 1 first, then W and 1/W."""
@@ -290,16 +290,8 @@ def _flat(gradients: Tree) -> np.ndarray:
     return np.concatenate([np.ravel(leaf) for _, leaf in leaves(gradients)])
 
 
-def _flattened(told: tuple[np.ndarray, Tree]) -> tuple[np.ndarray, np.ndarray]:
-    return told[0], _flat(told[1])
-
-
-def _tolerance(case: _Case) -> float:
-    return SINGLE if case.single else EXACT
-
-
 def _close(found: np.ndarray, due: np.ndarray, case: _Case) -> bool:
-    return bool(np.abs(found - due).max() <= _tolerance(case) * max(np.abs(due).max(), 1e-3))
+    return bool(np.abs(found - due).max() <= (SINGLE if case.single else EXACT) * max(np.abs(due).max(), 1e-3))
 
 
 def _fit(told: list[tuple[_Case, np.ndarray, np.ndarray]]) -> float | None:
