@@ -19,7 +19,7 @@ from dimref.audit.contract import Contract, Form, Sizes, Variant
 from dimref.audit.edits import Formula, Instead, Rule, power, rewritten
 from dimref.trees import Array, Tree
 
-HJELM = "arXiv 1808.06670, appendix A.2"
+HJELM = "arXiv 1808.06670, appendix A.1"
 CONCAT, DOT = f"{HJELM} and figure 6", f"{HJELM} and figure 7"
 Change = Callable[[Array], Array]
 
