@@ -241,7 +241,7 @@ ONE_CLASS = {"labels": np.zeros(120, np.int64)}
         (("--probe", "forest"), "expected some of linear, mlp, svm, knn, or none, with commas between, found 'forest'"),
         (("--probe", "linear,,mlp"), "found ''"),
         (("--probe", "linear,none"), "found 'none'"),
-        (("--measures", "fid"), "--measures: expected some of mine, ndm, ms-ssim, or none"),
+        (("--measures", "fid"), "--measures: expected some of mine, ndm, ms-ssim, sandwich, or none"),
         (("--features", "pixels"), "--features: expected some of conv, fc, y, with commas between, found 'pixels'"),
         (("--features", "none"), "--features: expected some of conv, fc, y"),
         (("--probe", "none", "--measures", "none"), "found none (none requested)"),
