@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from dimref.commands.options import json_option, printer, refuse_unwritable, status, write_json
+from dimref.commands.options import choice, json_option, printer, refuse_unwritable, status, write_json
 from dimref.errors import DimrefError
 from dimref.training import choices
 
@@ -45,27 +45,20 @@ def command(kind: str) -> click.Command:
     @click.command(kind, cls=_Command, short_help=f"Audit {WHAT[kind]}.")
     @click.argument("name")
     @click.argument("target")
-    @click.option(
-        "--framework", type=click.Choice(choices.FRAMEWORKS), default=None, help="Its framework.  [default: detected]"
-    )
+    @choice("--framework", choices.FRAMEWORKS, "Its framework.  [default: detected]")
     @click.option("--adapter", default="", metavar="FILE.py:FUNCTION", help="Calls TARGET as it wants to be called.")
     @click.option("--call", default="", metavar="PYTHON",
                   help="Instead: an expression with {ARGUMENT} in it, as 'Loss(tau={temperature})'; if what comes out can "
                   "be called, it is, with the other arguments.")  # fmt: skip
-    @click.option("--form", default="", help="How it is called.  [default: the first of NAME's]")
-    @click.option("--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), default=None,
-                  help="Call it with this precision alone.  [default: float64 and float32]")  # fmt: skip
+    @click.option("--form", default="", help="How it is called.  [default: the first of NAME's that fits]")
+    @choice("--dtype", ("float32", "float16", "bfloat16"),
+            "Call it with this precision alone.  [default: float64 and float32]")  # fmt: skip
     @click.option("--loss", is_flag=True, help="It is minimized: returned as it is, not negated.  [default: detected]")
     @click.option("--strict", is_flag=True, help="Another valid convention is exit code 1 too.")
     @click.option("--examples", type=click.IntRange(min=8), default=96, help="Inputs to draw.  [default: 96]")
     @click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of the inputs.  [default: 0]")
-    @click.option(
-        "--time-limit",
-        type=float,
-        default=10.0,
-        metavar="SECONDS",
-        help="Of one call, without JAX's compilation.  [default: 10]",
-    )
+    @click.option("--time-limit", type=float, default=10.0, metavar="SECONDS",
+                  help="Of one call, without JAX's compilation.  [default: 10]")  # fmt: skip
     @click.option("--memory-limit", type=click.IntRange(min=64), default=4096, metavar="MIB",
                   help="Resident, with all that it starts.  [default: 4096]")  # fmt: skip
     @click.option("--expect", multiple=True, metavar="CHECK=REASON",
@@ -166,6 +159,10 @@ class _Watched:
     @property
     def framework(self) -> str:
         return str(self._target.framework)
+
+    @property
+    def takes(self) -> Any:
+        return self._target.takes
 
     def call(self, signature: Any, inputs: Any) -> Any:
         self._count += 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dimref.commands.options import json_option, printer, write_json
+from dimref.commands.options import choice, json_option, printer, write_json
 from dimref.training import choices
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ WIDTH = 98
 
 
 @click.command("list", short_help="Print the catalogue of known mistakes.")
-@click.option("--kind", type=click.Choice(choices.AUDIT_KINDS), default=None, help="Only these.  [default: all]")
+@choice("--kind", choices.AUDIT_KINDS, "Only these.  [default: all]")
 @json_option
 def catalogue(kind: str | None, json_file: Path | None) -> None:
     """Print the catalogue: what can be audited, other valid conventions, and the known mistakes with their fixes."""

@@ -7,7 +7,16 @@ from typing import Any
 
 import click
 
-from dimref.commands.options import json_option, printer, refuse_unwritable, status, write_json
+from dimref.commands.options import (
+    backend_option,
+    choice,
+    json_option,
+    printer,
+    refuse_unwritable,
+    status,
+    threads_option,
+    write_json,
+)
 from dimref.errors import DimrefError
 from dimref.training import choices
 
@@ -15,24 +24,15 @@ LONGEST = 3600  # seconds
 
 
 @click.command()
+@choice("--against", ("torch", "none"), "The other side.  [default: torch, where installed]")
+@choice("--preset", (*choices.BENCH_PRESETS, "all"), "What a step computes, all but dim-mixed without the prior; may be "
+        "repeated.  [default: dim-local]", multiple=True, default=["dim-local"])  # fmt: skip
 @click.option(
-    "--against", type=click.Choice(["torch", "none"]), help="The other side.  [default: torch, where installed]"
-)
-@click.option(
-    "--preset", "presets", type=click.Choice([*choices.BENCH_PRESETS, "all"]), multiple=True, default=["local-jsd"],
-    help="What a step computes; may be repeated.  [default: local-jsd]",
-)  # fmt: skip
-@click.option(
-    "--batch-size", "batch_sizes", type=click.IntRange(2, 16_384), multiple=True, default=[64], metavar="N",
+    "--batch-size", type=click.IntRange(2, 16_384), multiple=True, default=[64], metavar="N",
     help="Images per step; may be repeated.  [default: 64]",
 )  # fmt: skip
-@click.option(
-    "--backend", type=click.Choice(choices.BACKENDS), default="numpy", help="CPU or CUDA GPU.  [default: numpy]"
-)
-@click.option(
-    "--threads", type=click.IntRange(min=1), multiple=True,
-    help="Threads of every library; may be repeated.  [default: all cores]",
-)  # fmt: skip
+@backend_option()
+@threads_option("all cores; may be repeated", multiple=True)
 @click.option("--rounds", type=click.IntRange(min=1), default=7, help="Turns of each side.  [default: 7]")
 @click.option("--seconds", type=float, default=1.0, help="Length of a turn.  [default: 1]")
 @click.option("--compile/--no-compile", "compiled", default=True, help="torch.compile too.  [default: compile]")
@@ -44,7 +44,7 @@ LONGEST = 3600  # seconds
 )  # fmt: skip
 @json_option
 def bench(
-    against: str | None, presets: tuple[str, ...], batch_sizes: tuple[int, ...], backend: str,
+    against: str | None, preset: tuple[str, ...], batch_size: tuple[int, ...], backend: str,
     threads: tuple[int, ...], rounds: int, seconds: float, compiled: bool, graph: bool, tf32: bool, page: Path | None,
     json_file: Path | None,
 ) -> None:  # fmt: skip
@@ -64,8 +64,8 @@ def bench(
         written = "--tf32" if tf32 else "--no-graph"
         raise DimrefError(f"{written}: has no effect, since --backend is numpy; leave it out")
     options = compare.Options(
-        presets=choices.BENCH_PRESETS if "all" in presets else tuple(dict.fromkeys(presets)),
-        batch_sizes=tuple(dict.fromkeys(batch_sizes)),
+        presets=choices.BENCH_PRESETS if "all" in preset else tuple(dict.fromkeys(preset)),
+        batch_sizes=tuple(dict.fromkeys(batch_size)),
         against=against or ("torch" if _torch_installed() else "none"),
         compiled=compiled,
         backend=backend,
@@ -93,9 +93,11 @@ def bench(
 
 
 def _read(page: Path) -> str:
+    from dimref.training.files import read_text
+
     try:
-        return page.read_text(encoding="utf-8") if page.exists() else ""
-    except UnicodeDecodeError:
+        return read_text(page) if page.exists() else ""
+    except UnicodeError:
         raise DimrefError(f"--write {page}: expected a page of Markdown in UTF-8, found other bytes") from None
 
 

@@ -5,36 +5,41 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
-from dimref.commands.options import folder_options, other_data, refuse_unwritable, say, set_threads
-from dimref.errors import DimrefError
+from dimref.commands.options import (
+    backend_option,
+    checkpoint_option,
+    choice,
+    other_data,
+    other_data_options,
+    out_option,
+    refuse_unwritable,
+    run_argument,
+    say,
+    set_threads,
+    threads_option,
+)
+from dimref.errors import DimrefError, counted
 from dimref.training import choices
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--data", type=click.Choice(choices.DATA), help="The dataset.  [default: the run's]")
-@click.option("--data-dir", metavar="PATH", help="Where its files lie.  [default: the run's, for its dataset]")
-@click.option("--noise", type=float, help="Pixel noise of shapes.  [default: the run's]")
-@folder_options
-@click.option("--split", type=click.Choice(("train", "test")), default="train", help="Which part.  [default: train]")
+@run_argument
+@other_data_options
+@choice("--split", ("train", "test"), "Which part.  [default: train]", default="train")
 @click.option("--limit", type=int, metavar="N", help="At most N images.  [default: all, whatever the run's limit]")
-@click.option(
-    "--features", "kind", type=click.Choice(choices.FEATURES), default="y",
-    help="The last map flattened, the layer above it, or the representation.  [default: y]",
-)  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), help="The .npy file.  [default: RUN/SPLIT-FEATURES.npy]")
-@click.option(
-    "--checkpoint", type=click.Choice(choices.CHECKPOINTS), default="newest", help="Which.  [default: newest]"
-)
-@click.option("--backend", type=click.Choice(choices.BACKENDS), default="numpy", help="CPU or GPU.  [default: numpy]")
-@click.option("--threads", type=click.IntRange(min=1), help="BLAS threads.  [default: all cores]")
+@choice("--features", choices.FEATURES, "The last map flattened, the layer above it, or the representation.  [default: y]",
+        default="y")  # fmt: skip
+@out_option("The .npy file.  [default: RUN/SPLIT-FEATURES.npy]")
+@checkpoint_option
+@backend_option()
+@threads_option()
 def encode(
-    run: Path, data: str | None, data_dir: str | None, noise: float | None, size: int | None, skip_bad: bool | None,
-    split: str, limit: int | None, kind: str,
-    out: Path | None, checkpoint: str, backend: str, threads: int | None,
+    run: Path, split: str, limit: int | None, features: str, out: Path | None, checkpoint: str, backend: str,
+    threads: int | None, **other: Any,
 ) -> None:  # fmt: skip
     """Write what the encoder of RUN makes of every image of a dataset: float32 (N, features), in the dataset's order.
 
@@ -44,27 +49,30 @@ def encode(
     set_threads(threads)
     from dimref import data as readers
     from dimref.backend import get_backend
-    from dimref.export import features, inference
+    from dimref.export import features as files
+    from dimref.export import inference
     from dimref.training.run_directory import CACHE
 
-    out = out or run / f"{split}-{kind}.npy"
+    out = out or run / f"{split}-{features}.npy"
     if out.suffix != ".npy":
         raise DimrefError(f"--out: expected a name that ends in .npy, found {out}")
     encoder, saved = inference.load(run, get_backend(backend), f"{checkpoint}.npz")
-    for file in (out, features.labels_path(out)):
+    for file in (out, files.labels_path(out)):
         refuse_unwritable("--out", file)
-    if kind not in encoder.kinds:
-        raise DimrefError(f"--features {kind}: the encoder of {run} has {', '.join(encoder.kinds)} alone")
-    config = other_data(saved.config, data, None, data_dir=data_dir, noise=noise, size=size, skip_bad=skip_bad)
+    if features not in encoder.kinds:
+        raise DimrefError(f"--features {features}: the encoder of {run} has {', '.join(encoder.kinds)} alone")
+    config = other_data(saved.config, limit=None, **other)
     images = readers.load(config.data, split, config.data_dir, limit, **config.reading, cache=run.parent / CACHE)
     start = time.perf_counter()
     hidden = sys.stderr is None or not sys.stderr.isatty()
     with click.progressbar(length=len(images.images), label="encoding", file=sys.stderr, hidden=hidden) as bar:
-        labels = features.write_features(encoder, images, kind, out, bar.update)
+        labels = files.write_features(encoder, images, features, out, bar.update)
     seconds = time.perf_counter() - start
     say(f"encoder   {run / checkpoint}.npz, step {saved.step}")
     say(f"data      {images.source}")
     for note in images.notes:
         say(f"note      {note}")
-    say(f"features  {out}: {kind} of {len(images.images)} images, {len(images.images) / seconds:.0f} images/s")
+    say(
+        f"features  {out}: {features} of {counted(len(images.images), 'image')}, {len(images.images) / seconds:.0f} images/s"
+    )
     say(f"labels    {labels}")

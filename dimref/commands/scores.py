@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 import textwrap
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import click
 
 from dimref.evaluation.evaluate import PIXELS, RAW, Cell, Requested
 from dimref.evaluation.labelled import Labelled
@@ -93,13 +98,13 @@ def _width(spread: bool) -> int:
 
 def _number(cell: Cell, spread: bool) -> str:
     scale, digits = SCALE[cell.kind], DIGITS[cell.kind]
-    deviation = f" ± {scale * cell.std:.{digits}f}" if spread and cell.std is not None else ""
-    return f"{scale * cell.mean:.{digits}f}{deviation}"
+    deviation = f" ± {scale * cell.std:z.{digits}f}" if spread and cell.std is not None else ""
+    return f"{scale * cell.mean:z.{digits}f}{deviation}"
 
 
 def _notes(cell: Cell, limit: float) -> Iterator[str]:
     if cell.interval:
-        yield f"[{cell.interval[0]:.3f}, {cell.interval[1]:.3f}]"
+        yield f"[{cell.interval[0]:z.3f}, {cell.interval[1]:z.3f}]"
     if cell.mean > limit:
         yield f"above {limit:.3f}"
 
@@ -123,3 +128,37 @@ def _meaning(name: str, limit: float, size: int) -> str:
     return (
         f"held-out DV between y and y with each dimension shuffled: 0 where the dimensions are independent. {certified}"
     )
+
+
+@contextmanager
+def progress(total: int) -> Iterator[Callable[[str, int], None]]:
+    """A bar on a terminal, a line per value elsewhere, on the standard error."""
+    if sys.stderr is None:
+        yield lambda text, done: None
+    elif sys.stderr.isatty():
+        with click.progressbar(length=total, item_show_func=lambda text: text, file=sys.stderr, show_pos=True,
+                               show_eta=False, label="evaluating", width=24) as bar:  # fmt: skip
+
+            def watch(text: str, done: int) -> None:
+                bar.current_item = text  # also where nothing is done yet: the value under way
+                bar.update(done, text)
+                bar.render_progress()
+
+            yield watch
+    else:
+        yield _lines(total)
+
+
+def _lines(total: int) -> Callable[[str, int], None]:
+    """For each value a line with its time."""
+    count, since = 0, time.perf_counter()
+
+    def watch(text: str, done: int) -> None:
+        nonlocal count, since
+        if done:
+            count += done
+            now = time.perf_counter()
+            click.echo(f"{count}/{total}  {text}  {now - since:.1f} s", err=True)
+            since = now
+
+    return watch
