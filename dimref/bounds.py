@@ -77,7 +77,7 @@ def nwj(joint: Array, product: Array) -> Array:
     """Nguyen–Wainwright–Jordan's bound (f-GAN's KL), E_P[T] − E_Q[e^{T−1}] ≤ I; tight at T = R + 1.
 
     Unbiased from independent samples of Q; ≤ `dv` on the same pairs. e^{T−1} beyond the number range gives −inf.
-    Source: arXiv 1606.00709, eq. (4) and table 1 (KL row); arXiv 1801.04062, eq. (8); arXiv 1905.06922, eq. (6).
+    Source: arXiv 1606.00709, eq. (4) and table 1 (KL row); arXiv 1801.04062, eq. (8); arXiv 1905.06922, eq. (7).
     """
     _check_pairs("nwj", joint, product)
     with np.errstate(over="ignore"):
@@ -101,7 +101,7 @@ def plug_in(joint: Array, product: Array) -> Array:
 
     JSD's optimal critic is R itself, NWJ's is R + 1: evaluated with `nwj`, a critic trained with `jsd` is low by 1/e.
     E_P[T] alone is no bound. e^T beyond the number range gives −inf.
-    Source: arXiv 1905.06922, section 2 (bounds from critics trained with the Jensen–Shannon objective).
+    Source: arXiv 1905.06922, section 2.6 (I_JS: a critic trained with the Jensen–Shannon objective).
     """
     _check_pairs("plug_in", joint, product)
     with np.errstate(over="ignore"):

@@ -34,7 +34,7 @@ def concat_pairs(parameters: Tree, features: Array, y: Array, index: Array) -> t
     The first layer splits, W·[f, y] = W_f·f + W_y·y: both products are computed once and shared by positive and negative
     pairs, and pairing x_i with y_{index[i, l]} only gathers rows of the second. The index is (N,) or (N, L), from
     `negatives.roll` or `negatives.derangements`.
-    Source: arXiv 1808.06670, appendix A.2 and figure 6 (concat-and-convolve); eq. (6) for the local pairs.
+    Source: arXiv 1808.06670, figure 3 and appendix A.1 (concat-and-convolve); eq. (6) for the local pairs.
     """
     index = index_by_location(features, y, index)
     a, c = _first_layer(parameters, features, y)
@@ -58,7 +58,7 @@ def index_by_location(features: Array, y: Array, index: Array) -> Array:
 
 def concat_scores(parameters: Tree, features: Array, y: Array) -> Array:
     """The score matrix of all pairs, scores[i, j, l] = T(f_il, y_j): (N, N, L), at the cost of N²·L evaluations.
-    Source: arXiv 1808.06670, appendix A.2 (concat-and-convolve); eq. (5) for all pairs.
+    Source: arXiv 1808.06670, appendix A.1 (concat-and-convolve); eq. (5) for all pairs.
     """
     check("concat", features, y)
     a, c = _first_layer(parameters, features, y)
@@ -116,7 +116,7 @@ def dot_scores(parameters: Tree, features: Array, y: Array) -> Array:
 
     Layer norm starts both embeddings at the length √E, so 1/√E keeps the first scores of order 1. Public code for this
     paper omits the factor, and starts with its softmax saturated; that of its successor, arXiv 1906.00910, has it.
-    Source: arXiv 1808.06670, appendix A.2 and figure 7 (encode-and-dot-product); eq. (5).
+    Source: arXiv 1808.06670, appendix A.1 (encode-and-dot-product); eq. (5).
     """
     check("dot", features, y)
     return score_matrix(embed(parameters["feature"], features), embed(parameters["representation"], y))
@@ -158,7 +158,7 @@ def init_prior(rng: np.random.Generator, representation: int, hidden: tuple[int,
 
 def prior_logits(parameters: Tree, y: Array) -> Array:
     """d(y), the log odds that y came from the prior: (B, D) → (B,). D(y) = σ(d(y)).
-    Source: arXiv 1808.06670, section 3.3 and appendix A.2.
+    Source: arXiv 1808.06670, section 3.3, figure 6 and appendix A.1.
     """
     need_arrays("prior_logits", y=y)
     if y.ndim != 2:

@@ -94,7 +94,7 @@ def init_encoder(rng: np.random.Generator, layout: Layout) -> tuple[Tree, Tree]:
 
 def encode(parameters: Tree, state: Tree, images: Array, layout: Layout, training: bool) -> tuple[Encoding, Tree]:
     """Encode images (B, H, W, C), float in [−1, 1] from `scale`; returns the encoding and the new model state.
-    Source: arXiv 1808.06670, section 4 and appendix A.2 (encoder architecture).
+    Source: arXiv 1808.06670, section 4 and appendix A.1 (encoder architecture).
     """
     check_images(images, layout)
     running: Tree = {}

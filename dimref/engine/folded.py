@@ -31,7 +31,7 @@ def encode_folded(folded: Tree, images: Array, layout: Layout) -> Encoding:
 
     Args:
         folded: from `fold`. images: (B, H, W, C), float in [−1, 1] from `scale`.
-    Source: arXiv 1808.06670, section 4 and appendix A.2 (encoder architecture).
+    Source: arXiv 1808.06670, section 4 and appendix A.1 (encoder architecture).
     """
     maps = [images]
     for k in range(1, layout.depth + 1):

@@ -46,7 +46,7 @@ def dv_below_infonce(case: Case, backend: Backend) -> Slack:
     return at_most(dv, infonce, rounding(scores))
 
 
-@law("inequality", "InfoNCE ≤ log N", score_matrix, f"{OORD}, eq. (5); {POOLE}, section 2.3")
+@law("inequality", "InfoNCE ≤ log N", score_matrix, f"{OORD}, section 2.3; {POOLE}, section 2.3")
 def infonce_below_log_n(case: Case, backend: Backend) -> Slack:
     """The positive is one of its candidates, so its share of their sum is at most 1."""
     value = in_nats(backend, bounds.infonce, case["scores"])
@@ -87,7 +87,7 @@ def nwj_below_dv_off_the_diagonal(case: Case, backend: Backend) -> Slack:
     return at_most(number(backend, bounds.nwj(*off)), number(backend, bounds.dv(*off)), rounding(case["scores"]))
 
 
-@law("inequality", "1 + E_P[T] − E_Q[e^T] ≤ DV", pairs, f"{POOLE}, eq. (6)")
+@law("inequality", "1 + E_P[T] − E_Q[e^T] ≤ DV", pairs, f"{POOLE}, section 2.6")
 def plug_in_below_dv(case: Case, backend: Backend) -> Slack:
     """TUBA with a constant baseline: log u ≤ u − 1. A constant never does better than DV's own, a = E_Q[e^T]."""
     plug_in, dv = (in_nats(backend, bound, *case.values()) for bound in (bounds.plug_in, bounds.dv))

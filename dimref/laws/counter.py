@@ -76,7 +76,7 @@ def mean_score_below_information(case: Case, backend: Backend) -> Slack:
     return at_most(mean_score, information.mutual_information(table(case)), TOLERANCE)
 
 
-@law("counterexample", "NWJ(R) = I", pinned(BIT), f"{POOLE}, eq. (6)")
+@law("counterexample", "NWJ(R) = I", pinned(BIT), f"{POOLE}, eq. (7)")
 def jsd_critic_read_by_nwj(case: Case, backend: Backend) -> Slack:
     """JSD's best critic is R, NWJ's is R + 1: so E_P[R] − E_Q[e^{R−1}] = I − 1/e."""
     ratio = information.log_ratio(table(case))

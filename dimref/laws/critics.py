@@ -34,7 +34,7 @@ def _literal(case: Case, i: int, j: int, at: int) -> float:
 
 
 @law("identity", "W_f·f + W_y·y = W·[f, y]: the split critic is the literal one", _concat,
-     f"{HJELM}, appendix A.2 and figure 6")  # fmt: skip
+     f"{HJELM}, appendix A.1 and figure 3")  # fmt: skip
 def split_layer_is_the_literal_one(case: Case, backend: Backend) -> Slack:
     """Positive pairs, shuffled ones and the whole score matrix, each score computed alone on the host."""
     n, locations = case["features"].shape[:2]
@@ -102,7 +102,7 @@ def _embedded(branch: dict, x: np.ndarray) -> np.ndarray:
 
 
 @law("identity", "dot critic: S[i, j, l] = ⟨a(f_il), b(y_j)⟩/√E, each on its own", _dot,
-     f"{HJELM}, appendix A.2 and figure 7")  # fmt: skip
+     f"{HJELM}, appendix A.1")  # fmt: skip
 def dot_scores_are_every_inner_product(case: Case, backend: Backend) -> Slack:
     """One matrix product stands for N²·L inner products; row = image, column = representation."""
     parameters = backend.tree_to_device({k: case[k] for k in ("feature", "representation")})

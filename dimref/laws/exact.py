@@ -97,7 +97,7 @@ def tuba_below_information(case: Case, backend: Backend) -> Slack:
     return at_most(value, information.mutual_information(table(case)), rounding(case["critic"], case["log_a"]))
 
 
-@law("inequality", "1 + E_P[T] − E_Q[e^T] ≤ I", urn, f"{POOLE}, eq. (6)")
+@law("inequality", "1 + E_P[T] − E_Q[e^T] ≤ I", urn, f"{POOLE}, section 2.6")
 def plug_in_below_information(case: Case, backend: Backend) -> Slack:
     """Exact expectations, for any finite T; how a critic that was trained with JSD is evaluated."""
     value = in_nats(backend, bounds.plug_in, *population(case, case["critic"]))
@@ -154,7 +154,7 @@ def infonce_is_best_at_r(case: Case, backend: Backend) -> Slack:
 
 
 @law("inequality", "E[InfoNCE_K(R)] ≤ min(I, log K)", small_urn,
-     f"{POOLE}, eq. (10); {OORD}, eq. (5); {HJELM}, eq. (5)")  # fmt: skip
+     f"{POOLE}, eq. (10); {OORD}, section 2.3; {HJELM}, eq. (5)")  # fmt: skip
 def infonce_below_information(case: Case, backend: Backend) -> Slack:
     """Over all n^K batches; with the line above, for every critic."""
     value = in_nats(backend, bounds.infonce, batches(case, optimal(case, "infonce"), case["k"]))

@@ -87,6 +87,7 @@ GENERATORS: dict[str, Generator] = {
         conjugate=_gan_conjugate,
         slope_at_infinity=0.0,
     ),
+    # Σ (p − q)²/q, Pearson's, as the generator says: Table 1 prints its row with the denominator p, which is Neyman's.
     "chi2": Generator(
         f=_limits(lambda u: (u - 1.0) ** 2),
         derivative=lambda u: 2.0 * (u - 1.0),

@@ -139,7 +139,7 @@ def test_whole_table_fits():
     assert "Cover & Thomas 2006" in output
 
 
-@pytest.mark.parametrize(("wanted", "known"), [("42", "1905.06922"), ("1905.06922:99", "6, 10")])
+@pytest.mark.parametrize(("wanted", "known"), [("42", "1905.06922"), ("1905.06922:99", "6, 7, 10")])
 def test_unknown_is_one_line_that_lists_what_is_known(wanted, known):
     done = run(wanted)
     assert done.exit_code == 2

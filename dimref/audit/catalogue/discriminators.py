@@ -21,7 +21,7 @@ from dimref.audit.contract import Contract, Form, Sizes, Variant
 from dimref.tape import stop_gradient
 from dimref.trees import Array, Tree
 
-HJELM = "arXiv 1808.06670, appendix A.2"
+HJELM = "arXiv 1808.06670, appendix A.1"
 CONCAT, DOT = f"{HJELM} and figure 6", f"{HJELM} and figure 7"
 Change = Callable[[Array], Array]
 
