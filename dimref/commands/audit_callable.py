@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from dimref.commands.options import choice, json_option, printer, refuse_unwritable, status, write_json
+from dimref.commands.options import choice, json_option, printer, refuse_unwritable, status, typed, write_json
 from dimref.errors import DimrefError
 from dimref.training import choices
 
@@ -132,22 +132,9 @@ def _write_page(context: click.Context, file: Path, result: Any, found: Any) -> 
     from dimref.training.files import replace
 
     target, seed = context.params["target"], context.params["seed"]
-    text = page.html(result, found, page.curve(result), target, _typed(context), seed)
+    command = [*context.command_path.split(), *typed(context, "html", "json_file")]
+    text = page.html(result, found, page.curve(result), target, shlex.join(command), seed)
     replace(file, text.encode())
-
-
-def _typed(context: click.Context) -> str:
-    """The command as it was typed, without where its results go."""
-    words = context.command_path.split()
-    for parameter in context.command.params:
-        value = context.params.get(str(parameter.name))
-        given = context.get_parameter_source(str(parameter.name)) == click.core.ParameterSource.COMMANDLINE
-        if not given or parameter.name in ("html", "json_file"):
-            continue
-        for each in value if isinstance(value, tuple) else (value,):
-            option = [] if isinstance(parameter, click.Argument) else [parameter.opts[0]]
-            words += [*option, *([] if each is True else [str(each)])]
-    return shlex.join(words)
 
 
 class _Watched:

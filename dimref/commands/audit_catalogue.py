@@ -43,25 +43,15 @@ def _entry(contract: Contract) -> dict[str, Any]:
             for variant in variants:
                 known.setdefault(variant.key, _described(variant))["forms"].append(form.name)
     return {
-        "kind": contract.kind,
-        "name": contract.name,
-        "title": contract.title,
-        "source": contract.source,
+        "kind": contract.kind, "name": contract.name, "title": contract.title, "source": contract.source,
         "forms": [{"name": form.name, "meaning": form.meaning} for form in contract.forms],
-        "conventions": list(conventions.values()),
-        "mistakes": list(mistakes.values()),
-    }
+        "conventions": list(conventions.values()), "mistakes": list(mistakes.values()),
+    }  # fmt: skip
 
 
 def _described(variant: Variant) -> dict[str, Any]:
-    return {
-        "key": variant.key,
-        "title": variant.title,
-        "consequence": variant.consequence,
-        "mend": variant.fix,
-        "source": variant.source,
-        "forms": [],
-    }
+    return {"key": variant.key, "title": variant.title, "consequence": variant.consequence, "mend": variant.fix,
+            "source": variant.source, "forms": []}  # fmt: skip
 
 
 def _lines(entry: dict[str, Any]) -> list[str]:

@@ -8,17 +8,7 @@ from typing import Any
 
 import click
 
-from dimref.commands.options import (
-    backend_option,
-    choice,
-    json_option,
-    out_option,
-    preset_option,
-    printer,
-    set_threads,
-    threads_option,
-    write_json,
-)
+from dimref.commands import options as common
 from dimref.training import config as configs
 from dimref.training.config import Config
 
@@ -29,16 +19,16 @@ def trace() -> None:
 
 
 @trace.command(short_help="Write all arrays of one training step.")
-@preset_option("dim-local")
+@common.preset_option("dim-local")
 @click.option("--seed", type=int, help="Seed of weights, batch and noise.  [default: the configuration's]")
 @click.option("--batch-size", type=int, metavar="N", help="Images in the batch.  [default: 8]")
 @click.option(
     "--after", type=click.IntRange(min=0), default=0, metavar="STEPS", help="Train so many steps before.  [default: 0]"
 )
-@choice("--dtype", ("float32", "float64"), "Precision of the step.  [default: float32]", default="float32")
-@backend_option(default=None, shown="the configuration's")
-@threads_option()
-@out_option("The .npz to write.", required=True)
+@common.choice("--dtype", ("float32", "float64"), "Precision of the step.  [default: float32]", default="float32")
+@common.backend_option(default=None, shown="the configuration's")
+@common.threads_option()
+@common.out_option("The .npz to write.", required=True)
 @click.option(
     "--manifest",
     "manifest_file",
@@ -51,7 +41,7 @@ def export(
     threads: int | None, out: Path, manifest_file: Path | None,
 ) -> None:  # fmt: skip
     """Write weights, a batch, the noise, and every intermediate array and gradient of one training step."""
-    set_threads(threads)
+    common.set_threads(threads)
     config = _config(preset or "dim-local", {"seed": seed, "batch_size": batch_size, "backend": backend})
     from dimref.audit.trace import export as exporter
     from dimref.training.files import replace
@@ -82,7 +72,7 @@ def _config(source: str, changes: dict[str, Any]) -> Config:
 @click.argument("reference", type=click.Path(path_type=Path))
 @click.argument("theirs", type=click.Path(path_type=Path))
 @click.option("--all", "everything", is_flag=True, help="List every name, not only the first few.")
-@json_option
+@common.json_option
 @click.pass_context
 def compare(context: click.Context, reference: Path, theirs: Path, everything: bool, json_file: Path | None) -> None:
     """Name the first array of THEIRS that departs from the trace REFERENCE, how, and what follows from it.
@@ -93,7 +83,7 @@ def compare(context: click.Context, reference: Path, theirs: Path, everything: b
     from dimref.audit.trace import report
 
     result = comparing.compare(reference, theirs)
-    printer(json_file)(report.text(result, everything))
-    write_json(json_file, report.as_json(result))
+    common.printer(json_file)(report.text(result, everything))
+    common.write_json(json_file, report.as_json(result))
     if result.departures:
         context.exit(1)

@@ -63,14 +63,9 @@ def check(
     say(
         f"\n{counted(len(results), 'law')}, {counted(cases, 'case')} on {backend} ({device.device}), seed {seed}: {outcome}"
     )
-    content = {
-        "version": __version__,
-        "backend": backend,
-        "device": device.device,
-        "seed": seed,
-        "examples": examples,
+    write_json(json_file, {
+        "version": __version__, "backend": backend, "device": device.device, "seed": seed, "examples": examples,
         "laws": [report.as_json(result) for result in results],
-    }
-    write_json(json_file, content)
+    })  # fmt: skip
     if violated:
         context.exit(1)

@@ -9,34 +9,22 @@ from typing import Any
 
 import click
 
-from dimref.commands.options import (
-    backend_option,
-    checkpoint_option,
-    choice,
-    other_data,
-    other_data_options,
-    out_option,
-    refuse_unwritable,
-    run_argument,
-    say,
-    set_threads,
-    threads_option,
-)
+from dimref.commands import options as common
 from dimref.errors import DimrefError, counted
 from dimref.training import choices
 
 
 @click.command()
-@run_argument
-@other_data_options
-@choice("--split", ("train", "test"), "Which part.  [default: train]", default="train")
+@common.run_argument
+@common.other_data_options
+@common.choice("--split", ("train", "test"), "Which part.  [default: train]", default="train")
 @click.option("--limit", type=int, metavar="N", help="At most N images.  [default: all, whatever the run's limit]")
-@choice("--features", choices.FEATURES, "The last map flattened, the layer above it, or the representation.  [default: y]",
-        default="y")  # fmt: skip
-@out_option("The .npy file.  [default: RUN/SPLIT-FEATURES.npy]")
-@checkpoint_option
-@backend_option()
-@threads_option()
+@common.choice("--features", choices.FEATURES,
+               "The last map flattened, the layer above it, or the representation.  [default: y]", default="y")  # fmt: skip
+@common.out_option("The .npy file.  [default: RUN/SPLIT-FEATURES.npy]")
+@common.checkpoint_option
+@common.backend_option()
+@common.threads_option()
 def encode(
     run: Path, split: str, limit: int | None, features: str, out: Path | None, checkpoint: str, backend: str,
     threads: int | None, **other: Any,
@@ -46,7 +34,7 @@ def encode(
     NAME.labels.npy beside it holds the labels, int64 (N,), −1 where there are none. Images are in memory as bytes, as
     their reader gave them; features go to the file batch by batch, and np.load(FILE, mmap_mode="r") maps them.
     """
-    set_threads(threads)
+    common.set_threads(threads)
     from dimref import data as readers
     from dimref.backend import get_backend
     from dimref.export import features as files
@@ -58,21 +46,21 @@ def encode(
         raise DimrefError(f"--out: expected a name that ends in .npy, found {out}")
     encoder, saved = inference.load(run, get_backend(backend), f"{checkpoint}.npz")
     for file in (out, files.labels_path(out)):
-        refuse_unwritable("--out", file)
+        common.refuse_unwritable("--out", file)
     if features not in encoder.kinds:
         raise DimrefError(f"--features {features}: the encoder of {run} has {', '.join(encoder.kinds)} alone")
-    config = other_data(saved.config, limit=None, **other)
+    config = common.other_data(saved.config, limit=None, **other)
     images = readers.load(config.data, split, config.data_dir, limit, **config.reading, cache=run.parent / CACHE)
     start = time.perf_counter()
     hidden = sys.stderr is None or not sys.stderr.isatty()
     with click.progressbar(length=len(images.images), label="encoding", file=sys.stderr, hidden=hidden) as bar:
         labels = files.write_features(encoder, images, features, out, bar.update)
     seconds = time.perf_counter() - start
-    say(f"encoder   {run / checkpoint}.npz, step {saved.step}")
-    say(f"data      {images.source}")
+    common.say(f"encoder   {run / checkpoint}.npz, step {saved.step}")
+    common.say(f"data      {images.source}")
     for note in images.notes:
-        say(f"note      {note}")
-    say(
+        common.say(f"note      {note}")
+    common.say(
         f"features  {out}: {features} of {counted(len(images.images), 'image')}, {len(images.images) / seconds:.0f} images/s"
     )
-    say(f"labels    {labels}")
+    common.say(f"labels    {labels}")

@@ -9,19 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dimref.commands.options import (
-    backend_option,
-    checkpoint_option,
-    json_option,
-    other_data,
-    other_data_options,
-    printer,
-    refuse_unwritable,
-    run_argument,
-    set_threads,
-    threads_option,
-    write_json,
-)
+from dimref.commands import options as common
 from dimref.errors import DimrefError, nearest
 from dimref.training import choices
 
@@ -54,8 +42,8 @@ def _words(allowed: tuple[str, ...], empty: bool = True) -> Callable[..., tuple[
 
 
 @click.command()
-@run_argument
-@other_data_options
+@common.run_argument
+@common.other_data_options
 @click.option("--limit", type=int, metavar="N",
               help="At most N training and N test images.  [default: 10000, and the run's limit]")  # fmt: skip
 @click.option("--features", callback=_words(choices.FEATURES, empty=False), metavar="conv,fc,y",
@@ -66,10 +54,10 @@ def _words(allowed: tuple[str, ...], empty: bool = True) -> Callable[..., tuple[
               help="Measures of y; or none.  [default: all three]")  # fmt: skip
 @click.option("--seeds", type=click.IntRange(min=1, max=1000), default=1, metavar="N",
               help="Each probe and critic N times, from the run's seed on.  [default: 1]")  # fmt: skip
-@checkpoint_option
-@backend_option()
-@threads_option()
-@json_option
+@common.checkpoint_option
+@common.backend_option()
+@common.threads_option()
+@common.json_option
 def evaluate(
     run: Path, limit: int | None, features: tuple[str, ...] | None, probes: tuple[str, ...] | None,
     measures: tuple[str, ...] | None, seeds: int, checkpoint: str, backend: str, threads: int | None,
@@ -80,27 +68,26 @@ def evaluate(
     Beside it stand the encoder that the run started from and the raw pixels. The table is printed and written to
     RUN/evaluation.json, the probes' accuracies are drawn in RUN/accuracies.png.
     """
-    set_threads(threads)
+    common.set_threads(threads)
     from dimref.backend import get_backend
-    from dimref.commands import scores
     from dimref.evaluation import evaluate as evaluation
-    from dimref.evaluation import report
+    from dimref.evaluation import report, scores
     from dimref.evaluation.labelled import labelled_images
     from dimref.export import inference
     from dimref.plots.accuracies import EVALUATION
 
     path = run / f"{checkpoint}.npz"
     encoder, saved = inference.load(run, get_backend(backend), path.name)
-    refuse_unwritable("RUN", run / EVALUATION)
-    config = other_data(saved.config, limit=limit, **other)
+    common.refuse_unwritable("RUN", run / EVALUATION)
+    config = common.other_data(saved.config, limit=limit, **other)
     images = labelled_images(config, limit)
     encoder.refuse_other_images(images.train[0], images.source)
     requested, left_out = _requested(images, encoder, features, probes, measures)
     requested = dataclasses.replace(requested, seeds=tuple(range(config.seed, config.seed + seeds)))
-    say = printer(json_file)
+    say = common.printer(json_file)
     for line in scores.opening(path, saved.step, images, requested, encoder):
         say(line)
-    with scores.progress(requested.count(encoders=2)) as watch:
+    with common.evaluating(requested.count(encoders=2)) as watch:
         watch("the untrained encoder's batch statistics", 0)
         encoders = {
             "trained": encoder,
@@ -112,8 +99,8 @@ def evaluate(
     for name, reason in left_out.items():
         say(scores.row("left out", f"{name}: {reason}"))
     content = report.as_json(path, saved.step, images, requested, cells, left_out, encoder)
-    write_json(run / EVALUATION, content)
-    write_json(json_file, content)
+    common.write_json(run / EVALUATION, content)
+    common.write_json(json_file, content)
     say(scores.row("results", str(run / EVALUATION)))
     if requested.probes:
         say(scores.row("accuracies", _picture(run, config, saved.step)))

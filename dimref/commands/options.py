@@ -6,12 +6,14 @@ import dataclasses
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from dimref.errors import DimrefError, nearest, printable
 from dimref.training import choices
@@ -200,6 +202,24 @@ def write_json(json_file: Path | None, content: Any) -> None:
         replace(json_file, text.encode())
 
 
+def typed(context: click.Context, *without: str) -> list[str]:
+    """The arguments and options of a command as they were typed, but for some."""
+    words: list[str] = []
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if name in without or context.get_parameter_source(name) != ParameterSource.COMMANDLINE:
+            continue
+        value = context.params[name]
+        for each in value if isinstance(value, tuple) else (value,):
+            if not isinstance(parameter, click.Option):
+                words.append(str(each))
+            elif parameter.is_flag:
+                words.append(parameter.opts[0] if each else parameter.secondary_opts[0])
+            else:
+                words += [parameter.opts[0], str(each)]
+    return words
+
+
 @contextmanager
 def status() -> Iterator[Callable[[str], None]]:
     """What is being done, on one line of a terminal that is wiped at the end; nothing elsewhere."""
@@ -214,3 +234,37 @@ def status() -> Iterator[Callable[[str], None]]:
         yield show
     finally:
         show("")
+
+
+@contextmanager
+def evaluating(total: int) -> Iterator[Callable[[str, int], None]]:
+    """A bar on a terminal, a line per value elsewhere, on the standard error."""
+    if sys.stderr is None:
+        yield lambda text, done: None
+    elif sys.stderr.isatty():
+        with click.progressbar(length=total, item_show_func=lambda text: text, file=sys.stderr, show_pos=True,
+                               show_eta=False, label="evaluating", width=24) as bar:  # fmt: skip
+
+            def watch(text: str, done: int) -> None:
+                bar.current_item = text  # also where nothing is done yet: the value under way
+                bar.update(done, text)
+                bar.render_progress()
+
+            yield watch
+    else:
+        yield _lines(total)
+
+
+def _lines(total: int) -> Callable[[str, int], None]:
+    """For each value a line with its time."""
+    count, since = 0, time.perf_counter()
+
+    def watch(text: str, done: int) -> None:
+        nonlocal count, since
+        if done:
+            count += done
+            now = time.perf_counter()
+            click.echo(f"{count}/{total}  {text}  {now - since:.1f} s", err=True)
+            since = now
+
+    return watch

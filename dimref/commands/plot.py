@@ -26,7 +26,8 @@ def plot(run: Path, data_dir: str | None, checkpoint: str, backend: str, threads
     set_threads(threads)
     from dimref import plots
     from dimref.backend import get_backend
-    from dimref.commands import pictures, scores
+    from dimref.commands import pictures
+    from dimref.evaluation import scores
     from dimref.export import inference
     from dimref.plots.accuracies import EVALUATION
 

@@ -10,11 +10,11 @@ import click
 
 from dimref import amdim, plots
 from dimref.amdim import encoder as amdim_encoder
-from dimref.commands import pictures, scores
-from dimref.commands.options import Shown, say, write_json
+from dimref.commands import pictures
+from dimref.commands.options import Shown, evaluating, say, write_json
 from dimref.data import DataError
 from dimref.errors import DimrefError, counted
-from dimref.evaluation import report
+from dimref.evaluation import report, scores
 from dimref.plots.accuracies import EVALUATION
 from dimref.training import run_directory
 from dimref.training.checkpoint import Checkpoint
@@ -103,7 +103,10 @@ def closing(task: Task, run: Path, state: State, shown: Shown) -> None:
     if task.config.keep == "best":
         _row("next", f"dimref encode {shlex.quote(str(run))} --checkpoint best")
         return
-    _row("next", f"dimref train --resume {shlex.quote(str(run))} {_twice_as_long(task, state)}")
+    _row(
+        "next",
+        f"dimref train --resume {shlex.quote(str(run))} {task.config.twice_as_long(state.step, len(task.images))}",
+    )
 
 
 def _bounds(held_out: report.HeldOut) -> None:
@@ -131,7 +134,7 @@ def _bounds(held_out: report.HeldOut) -> None:
 def _probes(task: Task, run: Path, state: State) -> None:
     """The table of the linear probe, or why there is none; and evaluation.json, as `dimref evaluate` writes it."""
     try:
-        probed = report.probed(task, state, scores.progress)
+        probed = report.probed(task, state, evaluating)
     except DataError as error:
         probed = str(error)
     if isinstance(probed, str):
@@ -155,11 +158,6 @@ def _drawable() -> bool:
     except DimrefError as error:
         _row("pictures", f"none: {error}")
         return False
-
-
-def _twice_as_long(task: Task, state: State) -> str:
-    epochs = -(-2 * state.step // task.steps_per_epoch)
-    return f"--epochs {epochs}" + (f" --steps {2 * state.step}" if task.config.steps else "")
 
 
 def _row(name: str, text: str) -> None:

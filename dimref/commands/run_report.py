@@ -69,7 +69,6 @@ def _content(run: Path, saved: Checkpoint, checkpoint: str) -> RunPage:
     names = [name for name in PICTURES if name != "views" or config.method == "amdim"]
     options = dataclasses.asdict(config)
     changed = {name: value for name, value in options.items() if value != getattr(Config(), name)}
-    longer = f"--epochs {2 * config.epochs}" + (f" --steps {2 * saved.step}" if config.steps else "")
     return RunPage(
         title=f"{run.resolve().name}: {pictures.title_of(config)}",
         sentence=sentence(config, saved.images, saved.step),
@@ -82,7 +81,7 @@ def _content(run: Path, saved: Checkpoint, checkpoint: str) -> RunPage:
         changed=changed,
         machine=dict(saved.meta["machine"]),
         commands={
-            "Train longer": f"dimref train --resume {named} {longer}",
+            "Train longer": f"dimref train --resume {named} {config.twice_as_long(saved.step, saved.images)}",
             "Probes, MINE, independence of y's dimensions, reconstruction": f"dimref evaluate {named}",
             "Features of every image, as a .npy file": f"dimref encode {named}",
             "Weights for PyTorch": f"dimref export {named}",

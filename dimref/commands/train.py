@@ -16,17 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from dimref.commands.options import (
-    Shown,
-    backend_option,
-    choice,
-    folder_options,
-    out_option,
-    preset_option,
-    say,
-    set_threads,
-    threads_option,
-)
+from dimref.commands import options as common
 from dimref.distributed import launch, session
 from dimref.errors import DimrefError
 from dimref.training import choices, run_directory
@@ -42,17 +32,8 @@ if TYPE_CHECKING:
 
 # What may change when a run is resumed: how long it goes on, and how it is watched. Everything else is the run.
 RESUMABLE = (
-    "epochs",
-    "steps",
-    "threads",
-    "backend",
-    "graph",
-    "tf32",
-    "data_dir",
-    "log_every",
-    "checkpoint_every",
-    "keep",
-)
+    "epochs", "steps", "threads", "backend", "graph", "tf32", "data_dir", "log_every", "checkpoint_every", "keep",
+)  # fmt: skip
 
 UNSHOWN = ("prior", "penalty", "loss")  # in progress, where there is room for what is maximized
 
@@ -85,24 +66,26 @@ class _Sectioned(click.Command):
 
 
 @click.command(cls=_Sectioned)
-@choice("--data", choices.DATA, "The dataset.  [default: shapes]")
+@common.choice("--data", choices.DATA, "The dataset.  [default: shapes]")
 @click.option("--data-dir", metavar="PATH", help="Where the dataset's files lie (not for shapes).")
 @click.option("--limit", type=int, metavar="N", help="Train on at most N images.")
 @click.option("--noise", type=float, help="Pixel noise of shapes, as a standard deviation in [0, 1].  [default: 0.25]")
-@folder_options
-@preset_option("dim-local")
-@choice("--bound", choices.BOUNDS, "The bound that is maximized.  [default: jsd]")
-@choice("--local-scorer", choices.LOCAL_CRITICS, "The local critic.  [default: dot for infonce, else concat]")
-@choice("--negatives", choices.NEGATIVES, "Which pairs stand for the product.  [default: the cheapest that fits]")
+@common.folder_options
+@common.preset_option("dim-local")
+@common.choice("--bound", choices.BOUNDS, "The bound that is maximized.  [default: jsd]")
+@common.choice("--local-scorer", choices.LOCAL_CRITICS, "The local critic.  [default: dot for infonce, else concat]")
+@common.choice(
+    "--negatives", choices.NEGATIVES, "Which pairs stand for the product.  [default: the cheapest that fits]"
+)
 @click.option("--candidates", type=int, metavar="K", help="Candidates of --negatives sampled.  [default: 8]")
 @click.option("--global-weight", type=float, metavar="α", help="Weight of the global bound.  [default: 0]")
 @click.option("--local-weight", type=float, metavar="β", help="Weight of the local bound.  [default: 1]")
 @click.option("--prior-weight", type=float, metavar="γ", help="Weight of the prior's game.  [default: 0.1]")
-@choice("--prior", choices.PRIORS, "The prior that y is matched to.  [default: uniform]")
-@choice("--prior-loss", choices.PRIOR_LOSSES, "The encoder's side of the game.  [default: minimax]")
+@common.choice("--prior", choices.PRIORS, "The prior that y is matched to.  [default: uniform]")
+@common.choice("--prior-loss", choices.PRIOR_LOSSES, "The encoder's side of the game.  [default: minimax]")
 @click.option("--gradient-penalty", type=float, help="Weight of R1 on the prior's discriminator.  [default: 0]")
 @click.option("--scales", metavar="A-B,…", help="Maps that predict maps.  [default: 1-5,1-7,5-5]")
-@choice("--augmentation", choices.AUGMENTATIONS, "The views.  [default: shift at 32×32 or less, else crop]")
+@common.choice("--augmentation", choices.AUGMENTATIONS, "The views.  [default: shift at 32×32 or less, else crop]")
 @click.option("--clip", type=float, metavar="C", help="Scores are clipped to ±C; 0: not.  [default: 20]")
 @click.option("--score-penalty", type=float, metavar="λ", help="Weight of the mean squared score.  [default: 0.05]")
 @click.option("--ndf", type=int, metavar="N", help="Channels of the first map.  [default: 32]")
@@ -117,13 +100,15 @@ class _Sectioned(click.Command):
 @click.option(
     "--checkpoint-every", type=int, metavar="STEPS", help="Steps between checkpoints.  [default: 200; on a GPU 5000]"
 )
-@backend_option(default=None)
+@common.backend_option(default=None)
 @click.option("--graph/--no-graph", default=True, help="On a GPU: replay the step as one CUDA graph.  [default: graph]")
 @click.option("--tf32", is_flag=True, help="On a GPU: matrix products of float32 rounded to TF32.")
-@threads_option()
+@common.threads_option()
 @click.option("--ranks", type=click.IntRange(min=1), metavar="W", help="Share each batch among W processes, by MPI.")
-@choice("--keep", choices.KEPT, "The checkpoints at the end; best: without newest, no --resume.  [default: both]")
-@out_option("The run directory.  [default: runs/NAME-NNN]", metavar="RUN")
+@common.choice(
+    "--keep", choices.KEPT, "The checkpoints at the end; best: without newest, no --resume.  [default: both]"
+)
+@common.out_option("The run directory.  [default: runs/NAME-NNN]", metavar="RUN")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Continue a run that was stopped.")
 @click.option("--plot/--no-plot", default=None, help="Draw pictures.  [default: if matplotlib is installed]")
 @click.option("--probe/--no-probe", default=True, help="Evaluate by a linear probe at the end.  [default: probe]")
@@ -137,29 +122,19 @@ def train(context: click.Context, ranks: int | None, **options: Any) -> None:
     drawn from known factors.
     """
     preset, out, resume = (options.pop(name) for name in ("preset", "out", "resume"))
-    shown = Shown(**{field.name: options.pop(field.name) for field in dataclasses.fields(Shown)})
+    shown = common.Shown(**{field.name: options.pop(field.name) for field in dataclasses.fields(common.Shown)})
     typed = {name: options[name] for name in options if context.get_parameter_source(name) != ParameterSource.DEFAULT}
     if ranks is not None and ranks > 1 and launch.started() == 1:
-        context.exit(launch.run(["train", *_written(context)], ranks))
+        context.exit(launch.run(["train", *common.typed(context, "ranks")], ranks))
     with session.session():
         if launch.rank() > 0:
-            shown = Shown(plot=False, probe=False, quiet=True, verbose=False)
+            shown = common.Shown(plot=False, probe=False, quiet=True, verbose=False)
         _train(preset, out, resume, shown, typed)
 
 
-def _written(context: click.Context) -> list[str]:
-    """The command's options as they would be typed, without --ranks."""
-    words = []
-    for option in context.command.params:
-        if option.name != "ranks" and context.get_parameter_source(option.name or "") == ParameterSource.COMMANDLINE:
-            value = context.params[option.name or ""]
-            flag = isinstance(option, click.Option) and option.is_flag
-            name = option.opts[0] if not flag or value else (option.secondary_opts or [""])[0]
-            words += [name] if flag else [name, str(value)]
-    return words
-
-
-def _train(preset: str | None, out: Path | None, resume: Path | None, shown: Shown, typed: dict[str, Any]) -> None:
+def _train(
+    preset: str | None, out: Path | None, resume: Path | None, shown: common.Shown, typed: dict[str, Any]
+) -> None:
     if resume is not None:
         if preset or out:
             raise DimrefError(
@@ -175,7 +150,7 @@ def _train(preset: str | None, out: Path | None, resume: Path | None, shown: Sho
             }
         config = Config(**{**stored, **typed})
         _refuse_idle_options(config, typed)
-        set_threads(config.threads or launch.threads())
+        common.set_threads(config.threads or launch.threads())
         _start(config, out, shown)
 
 
@@ -199,7 +174,7 @@ def _refuse_idle_options(config: Config, typed: dict[str, Any]) -> None:
             raise DimrefError(f"{written}: has no effect, since {reason}; leave it out")
 
 
-def _start(config: Config, out: Path | None, shown: Shown) -> None:
+def _start(config: Config, out: Path | None, shown: common.Shown) -> None:
     from dimref.distributed import mpi
     from dimref.training.task import prepare
 
@@ -237,9 +212,9 @@ def _name(config: Config) -> str:
     return "dim-mixed" if config.global_weight else "dim-local"
 
 
-def _continue(run: Path, typed: dict[str, Any], shown: Shown) -> None:
+def _continue(run: Path, typed: dict[str, Any], shown: common.Shown) -> None:
     started_with = Config(**configs.read(run / "config.json"))
-    set_threads(typed.get("threads", started_with.threads) or launch.threads())
+    common.set_threads(typed.get("threads", started_with.threads) or launch.threads())
     from dimref.distributed import mpi
     from dimref.training import checkpoint as checkpoints
     from dimref.training import metrics
@@ -261,8 +236,9 @@ def _continue(run: Path, typed: dict[str, Any], shown: Shown) -> None:
                 of_checkpoint = dataclasses.asdict(checkpoint.config)
                 _refuse_other_run(run, of_checkpoint, started_with, "; the checkpoint is another run's")
                 if _ended(config, run, checkpoint):  # before the images are read
+                    metrics.read(run / METRICS)
                     if launch.rank() == 0:
-                        _say_ended(config, run, checkpoint.step)
+                        _say_ended(config, run, checkpoint)
                     return
             task = prepare(config, cache=run.parent / CACHE, world=world)
             if checkpoint is not None:
@@ -298,13 +274,12 @@ def _ended(config: Config, run: Path, checkpoint: Checkpoint) -> bool:
     return end == checkpoint.step
 
 
-def _say_ended(config: Config, run: Path, step: int) -> None:
-    named = shlex.quote(str(run))
-    longer = f"--epochs {2 * config.epochs}" + (f" --steps {2 * step}" if config.steps else "")
-    say(f"{run}: has ended, after step {step} of {step}; {run_directory.finish(run, config.keep)}")
-    say(f"  longer    dimref train --resume {named} {longer}")
-    say(f"  evaluate  dimref evaluate {named}")
-    say(f"  pictures  dimref plot {named}")
+def _say_ended(config: Config, run: Path, checkpoint: Checkpoint) -> None:
+    named, step = shlex.quote(str(run)), checkpoint.step
+    common.say(f"{run}: has ended, after step {step} of {step}; {run_directory.finish(run, config.keep)}")
+    common.say(f"  longer    dimref train --resume {named} {config.twice_as_long(step, checkpoint.images)}")
+    common.say(f"  evaluate  dimref evaluate {named}")
+    common.say(f"  pictures  dimref plot {named}")
 
 
 def _refuse_too_large(task: Task) -> None:
@@ -338,7 +313,7 @@ def _refuse_other_run(run: Path, options: dict[str, Any], started_with: Config, 
             )
 
 
-def _go(task: Task, run: Path, checkpoint: Checkpoint | None, shown: Shown) -> None:
+def _go(task: Task, run: Path, checkpoint: Checkpoint | None, shown: common.Shown) -> None:
     """Train with progress on the terminal, then report."""
     from dimref.commands import report
     from dimref.training import loop
@@ -375,7 +350,7 @@ def _signals() -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def _progress(task: Task, shown: Shown) -> Iterator[Callable[[Progress], None]]:
+def _progress(task: Task, shown: common.Shown) -> Iterator[Callable[[Progress], None]]:
     """A bar on a terminal; a line per epoch elsewhere, per line of metrics if verbose; nothing when quiet."""
     if shown.quiet or sys.stderr is None:
         yield lambda progress: None
@@ -384,15 +359,8 @@ def _progress(task: Task, shown: Shown) -> Iterator[Callable[[Progress], None]]:
     elif not sys.stderr.isatty():
         yield lambda progress: _line(progress) if progress.held_out is not None else None
     else:
-        with click.progressbar(
-            length=task.total_steps,
-            item_show_func=_beside_the_bar,
-            file=sys.stderr,
-            show_pos=True,
-            show_eta=False,
-            label="training",
-            width=24,
-        ) as bar:
+        with click.progressbar(length=task.total_steps, item_show_func=_beside_the_bar, file=sys.stderr, show_pos=True,
+                               show_eta=False, label="training", width=24) as bar:  # fmt: skip
             done = 0
 
             def watch(progress: Progress) -> None:

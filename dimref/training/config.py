@@ -103,6 +103,11 @@ class Config:
         everything = self.epochs * (images // self.batch_size)
         return min(everything, self.steps or everything)
 
+    def twice_as_long(self, step: int, images: int) -> str:
+        """The options that end a run on so many images after twice as many steps."""
+        epochs = -(-2 * step // max(1, images // self.batch_size))
+        return f"--epochs {epochs}" + (f" --steps {2 * step}" if self.steps else "")
+
     @property
     def reading(self) -> dict[str, Any]:
         """The options that say how the dataset is read."""

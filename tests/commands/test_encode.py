@@ -80,7 +80,10 @@ def test_noise_of_shapes_is_the_runs_unless_said(narrow, tmp_path):
         (("--out", "nowhere/at/all.npy"), "expected a file in a directory that exists, found none"),
         (("--limit", 0), "limit: expected at least 1 image, found 0"),
         (("--noise", 0.5), "only shapes are drawn with noise"),
-        (("--data-dir", "nowhere"), "nowhere: expected a .npz file, or a folder with one, found neither"),
+        (
+            ("--data-dir", "nowhere"),
+            "nowhere: expected a .npz file, or a folder with one, found no such file or folder",
+        ),
     ],
 )
 def test_options_that_cannot_work_are_refused(run, tmp_path, monkeypatch, options, words):

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import math
-import sys
 import textwrap
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-
-import click
 
 from dimref.evaluation.evaluate import PIXELS, RAW, Cell, Requested
 from dimref.evaluation.labelled import Labelled
@@ -128,37 +123,3 @@ def _meaning(name: str, limit: float, size: int) -> str:
     return (
         f"held-out DV between y and y with each dimension shuffled: 0 where the dimensions are independent. {certified}"
     )
-
-
-@contextmanager
-def progress(total: int) -> Iterator[Callable[[str, int], None]]:
-    """A bar on a terminal, a line per value elsewhere, on the standard error."""
-    if sys.stderr is None:
-        yield lambda text, done: None
-    elif sys.stderr.isatty():
-        with click.progressbar(length=total, item_show_func=lambda text: text, file=sys.stderr, show_pos=True,
-                               show_eta=False, label="evaluating", width=24) as bar:  # fmt: skip
-
-            def watch(text: str, done: int) -> None:
-                bar.current_item = text  # also where nothing is done yet: the value under way
-                bar.update(done, text)
-                bar.render_progress()
-
-            yield watch
-    else:
-        yield _lines(total)
-
-
-def _lines(total: int) -> Callable[[str, int], None]:
-    """For each value a line with its time."""
-    count, since = 0, time.perf_counter()
-
-    def watch(text: str, done: int) -> None:
-        nonlocal count, since
-        if done:
-            count += done
-            now = time.perf_counter()
-            click.echo(f"{count}/{total}  {text}  {now - since:.1f} s", err=True)
-            since = now
-
-    return watch
