@@ -10,13 +10,12 @@ import numpy as np
 
 from dimref import layers, ops
 from dimref.backend import NUMPY, Backend
-from dimref.evaluation.probes.classifier import fit_classifier, logits
+from dimref.evaluation.probes.classifier import LEAST_STEPS, fit_classifier, logits
 from dimref.evaluation.probes.problem import Pairs, ProbeResult, Problem, part, problem_of, result
 from dimref.trees import Array, Tree
 
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
 EPOCHS, LR = 30, 1e-2
-LEAST_STEPS = 100  # of few images: with 300 steps no accuracy differed by more than a point
 
 
 def linear_probe(train: Pairs, test: Pairs, seed: int = 0, backend: Backend = NUMPY) -> ProbeResult:
@@ -58,7 +57,9 @@ def _fit(
     def loss(parameters: Tree, x: Array, one_hot: Array) -> Array:
         return _penalized_cross_entropy(parameters, x, one_hot, weights)
 
-    return fit_classifier(loss, parameters, (x, labels, classes), EPOCHS, LR, rng, backend, least_steps=LEAST_STEPS)
+    # Of fewer images fewer steps are enough: at 60, 300 and 900 images 100 steps were within 1.2 points of 300.
+    least = max(100, min(LEAST_STEPS, len(x)))
+    return fit_classifier(loss, parameters, (x, labels, classes), EPOCHS, LR, rng, backend, least_steps=least)
 
 
 def _penalized_cross_entropy(parameters: Tree, x: Array, one_hot: Array, penalties: Array) -> Array:
