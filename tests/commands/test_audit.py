@@ -90,7 +90,7 @@ def test_what_cannot_run_exits_with_2(mine):
     done = tiny_runs.invoke("audit", "bound", "jsd", f"{mine}:square", *FEW)
     assert done.exit_code == 2
     assert done.stdout.startswith("COULD NOT RUN  bound jsd")
-    assert "called with (joint, product), it is" in " ".join(done.stdout.split())
+    assert "called with (scores), it is" in " ".join(done.stdout.split())
 
 
 @pytest.mark.parametrize(
