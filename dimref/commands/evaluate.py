@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dimref.commands import options as common
+from dimref.distributed import launch
 from dimref.errors import DimrefError, nearest
 from dimref.training import choices
 
@@ -58,6 +59,7 @@ def _words(allowed: tuple[str, ...], empty: bool = True) -> Callable[..., tuple[
 @common.backend_option()
 @common.threads_option()
 @common.json_option
+@common.shared_among_ranks
 def evaluate(
     run: Path, limit: int | None, features: tuple[str, ...] | None, probes: tuple[str, ...] | None,
     measures: tuple[str, ...] | None, seeds: int, checkpoint: str, backend: str, threads: int | None,
@@ -68,22 +70,25 @@ def evaluate(
     Beside it stand the encoder that the run started from and the raw pixels. The table is printed and written to
     RUN/evaluation.json, the probes' accuracies are drawn in RUN/accuracies.png.
     """
-    common.set_threads(threads)
+    common.set_threads(threads or launch.threads())
     from dimref.backend import get_backend
+    from dimref.distributed import mpi
     from dimref.evaluation import evaluate as evaluation
     from dimref.evaluation import report, scores
     from dimref.evaluation.labelled import labelled_images
     from dimref.export import inference
     from dimref.plots.accuracies import EVALUATION
 
-    path = run / f"{checkpoint}.npz"
-    encoder, saved = inference.load(run, get_backend(backend), path.name)
-    common.refuse_unwritable("RUN", run / EVALUATION)
-    config = common.other_data(saved.config, limit=limit, **other)
-    images = labelled_images(config, limit)
-    encoder.refuse_other_images(images.train[0], images.source)
-    requested, left_out = _requested(images, encoder, features, probes, measures)
-    requested = dataclasses.replace(requested, seeds=tuple(range(config.seed, config.seed + seeds)))
+    path, world = run / f"{checkpoint}.npz", mpi.world()
+    with mpi.agreed(world):
+        encoder, saved = inference.load(run, get_backend(backend), path.name, world)
+        common.refuse_unwritable("RUN", run / EVALUATION)
+        config = common.other_data(saved.config, limit=limit, **other)
+        images = labelled_images(config, limit)
+        encoder.refuse_other_images(images.train[0], images.source)
+        requested, left_out = _requested(images, encoder, features, probes, measures)
+        requested = dataclasses.replace(requested, seeds=tuple(range(config.seed, config.seed + seeds)))
+    encoder.need_same(images=images.train[0], test_images=images.test[0])
     say = common.printer(json_file)
     for line in scores.opening(path, saved.step, images, requested, encoder):
         say(line)
@@ -91,9 +96,11 @@ def evaluate(
         watch("the untrained encoder's batch statistics", 0)
         encoders = {
             "trained": encoder,
-            "untrained": inference.untrained(saved.config, encoder.layout, encoder.backend, images.train[0]),
+            "untrained": inference.untrained(saved.config, encoder.layout, encoder.backend, images.train[0], world),
         }
         cells = list(evaluation.evaluate(encoders, images, requested, watch))
+    if launch.rank() > 0:
+        return
     for line in scores.table(cells, images, requested, encoder.layout.size):
         say(line)
     for name, reason in left_out.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from dimref.distributed import launch, session
 from dimref.errors import DimrefError, nearest, printable
 from dimref.training import choices
 from dimref.training.config import PRESETS, Config
@@ -112,6 +114,9 @@ def other_data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Which images an encoder is applied to, for `other_data`."""
     for option in (
         folder_options,
+        click.option(
+            "--shared", metavar="FACTOR,…", help="What shapes share in the whole image.  [default: the run's]"
+        ),
         click.option("--noise", type=float, help="Pixel noise of shapes.  [default: the run's]"),
         click.option("--data-dir", metavar="PATH", help="Where its files lie.  [default: the run's, for its dataset]"),
         choice("--data", choices.DATA, "The dataset.  [default: the run's]"),
@@ -142,6 +147,28 @@ def other_data(config: Config, data: str | None, limit: int | None, **requested:
         return dataclasses.replace(config, data=data, limit=limit, **requested)
     changes: dict[str, Any] = {**requested, "limit": limit}
     return dataclasses.replace(config, **{name: value for name, value in changes.items() if value is not None})
+
+
+def shared_among_ranks(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--ranks`: the command on W ranks, started here or by mpiexec, which end together; rank 0 alone prints."""
+
+    @click.option(
+        "--ranks", type=click.IntRange(min=1), metavar="W", help="Share each batch among W processes, by MPI."
+    )
+    @click.pass_context
+    @functools.wraps(command)
+    def run(context: click.Context, ranks: int | None, **options: Any) -> None:
+        started = launch.started()
+        if ranks is not None and ranks > 1 and started == 1:
+            context.exit(launch.run(context.find_root().obj, ranks))
+        with session.session():
+            if ranks is not None and ranks != started:
+                raise DimrefError(
+                    f"--ranks: expected {started}, as many as mpiexec started, found {ranks}; leave it out"
+                )
+            command(**options)
+
+    return run
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -239,7 +266,7 @@ def status() -> Iterator[Callable[[str], None]]:
 @contextmanager
 def evaluating(total: int) -> Iterator[Callable[[str, int], None]]:
     """A bar on a terminal, a line per value elsewhere, on the standard error."""
-    if sys.stderr is None:
+    if sys.stderr is None or launch.rank() > 0:
         yield lambda text, done: None
     elif sys.stderr.isatty():
         with click.progressbar(length=total, item_show_func=lambda text: text, file=sys.stderr, show_pos=True,

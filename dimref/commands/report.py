@@ -15,6 +15,7 @@ from dimref.commands.options import Shown, evaluating, say, write_json
 from dimref.data import DataError
 from dimref.errors import DimrefError, counted
 from dimref.evaluation import report, scores
+from dimref.evaluation.evaluate import PIXELS, RAW
 from dimref.plots.accuracies import EVALUATION
 from dimref.training import run_directory
 from dimref.training.checkpoint import Checkpoint
@@ -143,10 +144,14 @@ def _probes(task: Task, run: Path, state: State) -> None:
     images = probed.images
     _row("linear probe", f"accuracy in % on {len(images.test[1]):,} test images ({images.origin}), trained on "
                          f"{len(images.train[1]):,}; {100 * images.chance:.0f} % by chance")  # fmt: skip
-    kinds, cells = probed.requested.features, list(probed.cells)
+    kinds, cells = probed.requested.features[::-1], list(probed.cells)
     click.echo(scores.header(kinds, spread=False))
     for line in scores.rows("", cells, kinds, spread=False):
         click.echo(line)
+    y, before, pixels = (probed.percent(*at) for at in (("trained", "y"), ("untrained", "y"), (RAW, PIXELS)))
+    better = [f"{abs(gap):.0f} points {'more' if gap > 0 else 'fewer'} than" for gap in (y - pixels, y - before)]
+    _row("learned", f"without labels: y shows a linear classifier the class of {y:.0f} % of the images, {better[0]} raw "
+                    f"pixels and {better[1]} the untrained encoder")  # fmt: skip
     encoder = report.encoder_of(task, state)
     content = report.as_json(run / run_directory.NEWEST, state.step, images, probed.requested, cells, {}, encoder)
     write_json(run / EVALUATION, content)

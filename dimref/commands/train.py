@@ -17,11 +17,11 @@ import click
 from click.core import ParameterSource
 
 from dimref.commands import options as common
-from dimref.distributed import launch, session
+from dimref.distributed import launch
 from dimref.errors import DimrefError
 from dimref.training import choices, run_directory
 from dimref.training import config as configs
-from dimref.training.config import Config
+from dimref.training.config import READING, Config
 from dimref.training.signals import Stopped, handled
 
 if TYPE_CHECKING:
@@ -69,14 +69,15 @@ class _Sectioned(click.Command):
 @common.choice("--data", choices.DATA, "The dataset.  [default: shapes]")
 @click.option("--data-dir", metavar="PATH", help="Where the dataset's files lie (not for shapes).")
 @click.option("--limit", type=int, metavar="N", help="Train on at most N images.")
-@click.option("--noise", type=float, help="Pixel noise of shapes, as a standard deviation in [0, 1].  [default: 0.25]")
+@click.option("--noise", type=float, help="Pixel noise of shapes, as a standard deviation in [0, 1].  [default: 0.06]")
+@click.option("--shared", metavar="FACTOR,…",
+              help="Shapes: what the whole image shares: texture, shape, colour.  [default: texture]")  # fmt: skip
 @common.folder_options
 @common.preset_option("dim-local")
 @common.choice("--bound", choices.BOUNDS, "The bound that is maximized.  [default: jsd]")
 @common.choice("--local-scorer", choices.LOCAL_CRITICS, "The local critic.  [default: dot for infonce, else concat]")
-@common.choice(
-    "--negatives", choices.NEGATIVES, "Which pairs stand for the product.  [default: the cheapest that fits]"
-)
+@common.choice("--negatives", choices.NEGATIVES,
+               "Which pairs stand for the product.  [default: the cheapest that fits]")  # fmt: skip
 @click.option("--candidates", type=int, metavar="K", help="Candidates of --negatives sampled.  [default: 8]")
 @click.option("--global-weight", type=float, metavar="α", help="Weight of the global bound.  [default: 0]")
 @click.option("--local-weight", type=float, metavar="β", help="Weight of the local bound.  [default: 1]")
@@ -104,18 +105,17 @@ class _Sectioned(click.Command):
 @click.option("--graph/--no-graph", default=True, help="On a GPU: replay the step as one CUDA graph.  [default: graph]")
 @click.option("--tf32", is_flag=True, help="On a GPU: matrix products of float32 rounded to TF32.")
 @common.threads_option()
-@click.option("--ranks", type=click.IntRange(min=1), metavar="W", help="Share each batch among W processes, by MPI.")
-@common.choice(
-    "--keep", choices.KEPT, "The checkpoints at the end; best: without newest, no --resume.  [default: both]"
-)
+@common.choice("--keep", choices.KEPT,
+               "The checkpoints at the end; best: without newest, no --resume.  [default: both]")  # fmt: skip
 @common.out_option("The run directory.  [default: runs/NAME-NNN]", metavar="RUN")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Continue a run that was stopped.")
 @click.option("--plot/--no-plot", default=None, help="Draw pictures.  [default: if matplotlib is installed]")
 @click.option("--probe/--no-probe", default=True, help="Evaluate by a linear probe at the end.  [default: probe]")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors and where the run lies; no probe.")
 @click.option("-v", "--verbose", is_flag=True, help="A line on each step that metrics are written of.")
+@common.shared_among_ranks
 @click.pass_context
-def train(context: click.Context, ranks: int | None, **options: Any) -> None:
+def train(context: click.Context, **options: Any) -> None:
     """Learn a representation of images by Deep InfoMax or its successor AMDIM, and report what was learned.
 
     An explicit option overrides the preset or the file of options. With no option at all: DIM(L) with the prior on images
@@ -124,12 +124,9 @@ def train(context: click.Context, ranks: int | None, **options: Any) -> None:
     preset, out, resume = (options.pop(name) for name in ("preset", "out", "resume"))
     shown = common.Shown(**{field.name: options.pop(field.name) for field in dataclasses.fields(common.Shown)})
     typed = {name: options[name] for name in options if context.get_parameter_source(name) != ParameterSource.DEFAULT}
-    if ranks is not None and ranks > 1 and launch.started() == 1:
-        context.exit(launch.run(["train", *common.typed(context, "ranks")], ranks))
-    with session.session():
-        if launch.rank() > 0:
-            shown = common.Shown(plot=False, probe=False, quiet=True, verbose=False)
-        _train(preset, out, resume, shown, typed)
+    if launch.rank() > 0:
+        shown = common.Shown(plot=False, probe=False, quiet=True, verbose=False)
+    _train(preset, out, resume, shown, typed)
 
 
 def _train(
@@ -145,9 +142,7 @@ def _train(
     else:
         stored = configs.chosen(preset or "dim-local")
         if typed.get("data") != stored.get("data") and "data" in typed:  # these belong to the other dataset
-            stored = {
-                name: value for name, value in stored.items() if name not in ("data_dir", "noise", "size", "skip_bad")
-            }
+            stored = {name: value for name, value in stored.items() if name not in ("data_dir", *READING)}
         config = Config(**{**stored, **typed})
         _refuse_idle_options(config, typed)
         common.set_threads(config.threads or launch.threads())
@@ -164,7 +159,7 @@ def _refuse_idle_options(config: Config, typed: dict[str, Any]) -> None:
         "candidates": not config.samples_candidates and "the negatives are not sampled",
         "graph": config.backend == "numpy" and "--backend is numpy",
         "tf32": config.backend == "numpy" and "--backend is numpy",
-        "noise": config.data != "shapes" and f"--data is {config.data}: only shapes are drawn with noise",
+        **dict.fromkeys(("noise", "shared"), config.data != "shapes" and f"--data is {config.data}, not shapes"),
         **dict.fromkeys(("size", "skip_bad"), config.data != "folder" and f"--data is {config.data}, not folder"),
         **dict.fromkeys(others, f"the method is {config.method}"),
     }
@@ -188,7 +183,7 @@ def _start(config: Config, out: Path | None, shown: common.Shown) -> None:
         run = out or Path("runs")  # of the other ranks, which write nothing
         with mpi.agreed(world):
             if world is None or world.rank == 0:
-                run = out or run_directory.make_next(Path("runs"), f"{_name(config)}-{config.data}")
+                run = out or run_directory.make_next(Path("runs"), f"{config.preset}-{config.data}")
                 stack.enter_context(run_directory.create(run, config))
         _go(task, run, None, shown)
 
@@ -198,18 +193,10 @@ def _need_same(world: World | None, task: Task, config: Config) -> None:
     if world is not None:
         from dimref.training.state import machine_of
 
-        options = configs.write(dataclasses.replace(config, data_dir=None, threads=None))
+        options = dataclasses.asdict(dataclasses.replace(config, data_dir=None, threads=None))
+        options = {f"--{name.replace('_', '-')}": value for name, value in options.items()}
         versions = {name: machine_of(task)[name] for name in ("dimref", "numpy", "autograd", "python", "backend")}
-        world.need_same({"options": options, "images": task.fingerprint, **versions})
-
-
-def _name(config: Config) -> str:
-    """The preset that has the same terms switched on."""
-    if config.method == "amdim":
-        return "amdim"
-    if config.local_weight == 0:
-        return "dim-global"
-    return "dim-mixed" if config.global_weight else "dim-local"
+        world.need_same({**options, "images": task.fingerprint, **versions})
 
 
 def _continue(run: Path, typed: dict[str, Any], shown: common.Shown) -> None:
@@ -324,6 +311,7 @@ def _go(task: Task, run: Path, checkpoint: Checkpoint | None, shown: common.Show
         state = loop.train(task, run, watch, stopped, checkpoint, lambda line: click.echo(line, err=True))
     if task.world is not None and task.world.rank > 0:
         return
+    task = dataclasses.replace(task, world=None)  # the other ranks have ended
     try:
         report.closing(task, run, state, shown)
     except KeyboardInterrupt:
