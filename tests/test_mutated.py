@@ -26,7 +26,7 @@ from dimref.data import load
 from dimref.estimation.samples import as_pairs
 from dimref.export import inference
 from dimref.plots.accuracies import read_probes
-from dimref.plots.curves import _read as read_curves
+from dimref.plots.curves import read_terms as read_curves
 from dimref.training import checkpoint as checkpoints
 from dimref.training import config as configs
 from dimref.training import metrics
