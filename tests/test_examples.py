@@ -167,6 +167,22 @@ def test_cost_against_size_prints_three_ladders_and_the_power(tmp_path):
     assert not DRAWS or min(size(tmp_path / "cost.png")) > 100
 
 
+@pytest.mark.exhaustive
+@pytest.mark.skipif(importlib.util.find_spec("mpi4py") is None, reason="needs mpi4py")
+def test_scaling_of_ranks_counts_what_the_formula_says(example, monkeypatch, capsys):
+    """scaling_of_ranks.py, on two of its objectives."""
+    scaling = example("scaling_of_ranks")
+    monkeypatch.setattr(scaling, "OPTIONS", {name: scaling.OPTIONS[name] for name in ("DV, concat critic", "AMDIM")})
+    scaling.main(1, 4, 2)
+    printed = capsys.readouterr().out
+    rows = re.findall(r"^ +([\d,]+) +([\d,]+) +([\d,]+) +([\d,]+)$", printed, re.MULTILINE)
+    assert len(rows) == printed.count("weak, 512 ranks") == 2
+    for numbers in rows:
+        sums, counted, gathers, gathered = (int(number.replace(",", "")) for number in numbers)
+        assert abs(sums - counted) < 400  # single numbers
+        assert gathers == gathered
+
+
 @pytest.mark.parametrize(
     "script", [pytest.param("picture_of_the_method.py", marks=pytest.mark.exhaustive), "picture_of_a_result.py"]
 )
