@@ -66,10 +66,10 @@ class InProcess:
     @property
     def takes(self) -> tuple[int, int] | None:
         """The fewest and the most arguments that it can be called with; None where that is not known."""
-        if self._call_text or isinstance(self._function, type):
+        if self.call_text or isinstance(self.function, type):
             return None
         try:
-            each = inspect.signature(self._function).parameters.values()
+            each = inspect.signature(self.function).parameters.values()
         except (TypeError, ValueError):
             return None
         placed = [p for p in each if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
