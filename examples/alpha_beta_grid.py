@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--bound", default="jsd")
     parser.add_argument("--data", default="shapes")
     parser.add_argument("--data-dir")
-    parser.add_argument("--images", type=int, default=2000, help="to train on")
+    parser.add_argument("--images", type=int, default=3000, help="to train on")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--lr", type=float, default=5e-4, help="five times the paper's, since the runs are short")
     parser.add_argument("--seeds", type=int, default=3)
