@@ -26,6 +26,7 @@ Change = Callable[[float, tuple[str, ...], Inputs], Inputs]
 PAIRS = 3  # pairs of cases of one shape that the number is fitted to
 PROMISING = 0.5  # share of the target's variation that the best number of the grid may leave unexplained
 STEP = 1e-4
+EXPLAINED, CONFIRMED = 1e-28, 1e-10  # shares that are left: by rounding, and where a constant is in single precision
 ROUNDED = 1e-5  # relative size of what half precision leaves of a value
 
 
@@ -92,9 +93,12 @@ def named(form: Form, title: str, cases: list[Observation]) -> Iterator[list[Nam
     if "temperature" in form.signature.arguments:
         yield from ([each] for what, f in known for each in _found(form, FIXED, what, f, (), pairs))
     yield _mixtures(form, title, pairs)
-    each_alone = [(name,) for name in form.range_of]
-    which = dict.fromkeys([form.range_of, *each_alone]) if form.range_of else ()
-    yield [c for names in which for clamp in CLAMPS for c in _found(form, clamp, title, form.reference, names, pairs)]
+    calm = [case for case in cases if case.sizes.regime == "tiny" and not case.found.problem]
+    right = matching.answers(form, form.reference, calm)  # as those of what is clamped further out
+    if form.range_of and all(matching.resembles(form, case, a) for case, a in zip(calm, right, strict=True)):
+        far = _pairs(form, cases, far=True)
+        which = dict.fromkeys([form.range_of, *((name,) for name in form.range_of)])
+        yield [c for names in which for clamp in CLAMPS for c in _found(form, clamp, title, form.reference, names, far)]
 
 
 def _found(form: Form, family: Family, what: str, function: Function, names: tuple[str, ...],
@@ -110,7 +114,8 @@ def _found(form: Form, family: Family, what: str, function: Function, names: tup
     )
     worked_out = pairs[0][0].judged
     if key not in worked_out:  # verdicts on parts of the cases ask about the same pairs again
-        worked_out[key] = _best(form, pairs, partial(_at, family.change, names, function), family.grid), pairs
+        sought = pairs if family in CLAMPS else pairs[:1]  # a clamp does not show in every pair
+        worked_out[key] = _best(form, pairs, sought, partial(_at, family.change, names, function), family.grid), pairs
     number = worked_out[key][0]
     if number is not None and number != 1:  # without its temperature: an edit, with the line
         changed = partial(_changed, family.change, names, function, number)
@@ -131,13 +136,22 @@ def _changed(change: Change, names: tuple[str, ...], function: Function, c: floa
 # ---- what the number is fitted to: gradients, and differences of values, which no constant enters
 
 
-def _pairs(form: Form, cases: list[Observation]) -> list[tuple[Observation, Observation]]:
-    """Pairs of cases of one shape and options, in double precision, that the target answered with a number."""
+def _pairs(form: Form, cases: list[Observation], far: bool = False) -> list[tuple[Observation, Observation]]:
+    """Pairs of cases of one shape and options, in double precision, that the target answered with a number.
+
+    The most telling first: of many samples at ordinary numbers, or (`far`) those of the largest numbers.
+    """
+
+    def telling(case: Observation) -> tuple[float, ...]:
+        if far:
+            return (-min(matching.largest(case.inputs[name]) for name in form.range_of),)
+        return (case.sizes.regime not in ("mild", "separated"), -case.sizes.n)
+
     answered = (c for c in cases if c.core and not c.found.problem and c.sizes.dtype == "float64")
     usable = [c for c in answered if np.size(c.found.value[form.signature.main]) == 1]
     first: dict[Any, Observation] = {}
     pairs = []
-    for case in sorted(usable, key=lambda c: (c.sizes.regime not in ("mild", "separated"), -c.sizes.n)):
+    for case in sorted(usable, key=telling):
         other = first.pop(shape_key(case.inputs), None)
         if other is None:
             first[shape_key(case.inputs)] = case
@@ -175,44 +189,38 @@ def _left(target: np.ndarray, right: np.ndarray) -> tuple[float, np.ndarray]:
     return float(rest @ rest) / max(float(target @ target), 1e-300), rest
 
 
-def _best(form: Form, pairs: list[tuple[Observation, Observation]], at: Callable[[float], Function],
-          grid: np.ndarray) -> float | None:  # fmt: skip
-    """The number whose function explains the target best, to all its digits; None if none does."""
-    target = _targets(form, pairs)
+def _best(form: Form, pairs: list[tuple[Observation, Observation]], first: list[tuple[Observation, Observation]],
+          at: Callable[[float], Function], grid: np.ndarray) -> float | None:  # fmt: skip
+    """The number whose function explains the target, to all its digits; None if none does.
+
+    Sought on the first pairs, all confirm it: from the best of the grid by Gauss and Newton's steps in its logarithm, with
+    the factor of the function taken out, which are given up as soon as they do not explain ever more.
+    """
+    target, aim = _targets(form, pairs), _targets(form, first)
     if not np.isfinite(target).all():
         return None
-    left = [_left(target, _answers(form, pairs, at(float(c))))[0] for c in grid]
-    best = int(np.nanargmin(left))
+    left = [_left(aim, _answers(form, first, at(float(c))))[0] for c in grid]
+    best = int(np.argmin(np.nan_to_num(left, nan=np.inf)))
     if not left[best] < PROMISING or best in (0, len(grid) - 1):
         return None
-
-    def slope(c: float) -> float:
-        """0 where the rest is perpendicular to what the number changes."""
-        here, more, less = (_answers(form, pairs, at(c * s)) for s in (1.0, 1 + STEP, 1 - STEP))
-        return float(_left(target, here)[1] @ (more - less))
-
-    number = _root(slope, float(grid[best - 1]), float(grid[best + 1]))
-    simple = (float(f"{number:.5g}"), 1 / float(f"{1 / number:.5g}"))  # as people write a number, or its inverse
-    return next((each for each in simple if abs(number - each) < 1e-8 * abs(number)), number)
-
-
-def _root(function: Callable[[float], float], low: float, high: float) -> float:
-    """By regula falsi (Illinois); the middle where there is no change of sign."""
-    f_low, f_high = function(low), function(high)
-    if not f_low * f_high < 0:
-        return math.sqrt(low * high)
-    middle = low
-    for _ in range(30):
-        middle = high - f_high * (high - low) / (f_high - f_low)
-        found = function(middle)
-        if found == 0 or abs(high - low) < 1e-15 * abs(high):
-            break
-        if found * f_high < 0:
-            low, f_low = high, f_high
+    number, share = float(grid[best]), left[best]
+    here = _answers(form, first, at(number))
+    while share > EXPLAINED:
+        more, less = (_answers(form, first, at(number * s)) for s in (1 + STEP, 1 - STEP))
+        turn = _left((more - less) / (2 * STEP), here)[1] * float(aim @ here) / float(here @ here)
+        step = float(_left(aim, here)[1] @ turn) / max(float(turn @ turn), 1e-300)
+        for shorter in (1.0, 0.5, 0.25):  # a clamp has kinks
+            trial = float(np.clip(number * math.exp(np.clip(shorter * step, -1, 1)), grid[best - 1], grid[best + 1]))
+            there = _answers(form, first, at(trial))
+            after = _left(aim, there)[0]
+            if after < share / 4:
+                break
         else:
-            f_low /= 2
-        high, f_high = middle, found
-    return middle
+            break
+        number, share, here = trial, after, there
+    simple = (float(f"{number:.5g}"), 1 / float(f"{1 / number:.5g}"))  # as people write a number, or its inverse
+    number = next((each for each in simple if abs(number - each) < 1e-8 * abs(number)), number)
+    return number if _left(target, _answers(form, pairs, at(number)))[0] < CONFIRMED else None
 
 
 # ---- two functions in one: label smoothing

@@ -19,8 +19,10 @@ from dimref.commands.options import (
     printer,
     refuse_unwritable,
     set_threads,
+    shared_among_ranks,
     write_json,
 )
+from dimref.distributed import launch
 from dimref.errors import DimrefError
 from dimref.training import choices
 
@@ -63,8 +65,10 @@ def _words(allowed: tuple[str, ...], empty: bool = True) -> Callable[..., tuple[
               help="What the probes see.  [default: all there are]")  # fmt: skip
 @click.option("--probe", "probes", callback=_words(choices.PROBES), metavar="linear,mlp,svm,knn",
               help="Classifiers of the features; or none.  [default: linear,mlp]")  # fmt: skip
-@click.option("--measures", callback=_words(choices.MEASURES), metavar="mine,ndm,ms-ssim",
-              help="Measures of y; or none.  [default: all three]")  # fmt: skip
+@click.option("--measures", callback=_words(choices.ALL_MEASURES), metavar="mine,ndm,ms-ssim,sandwich",
+              help="Measures of y; or none.  [default: the first three]")  # fmt: skip
+@click.option("--sigma", type=click.FloatRange(min=0, min_open=True), metavar="S",
+              help="Sandwich: I(x; y + noise) of S standard deviations of y.")  # fmt: skip
 @click.option("--seeds", type=click.IntRange(min=1, max=1000), default=1, metavar="N",
               help="Each probe and critic N times, from the run's seed on.  [default: 1]")  # fmt: skip
 @click.option(
@@ -73,36 +77,46 @@ def _words(allowed: tuple[str, ...], empty: bool = True) -> Callable[..., tuple[
 @click.option("--backend", type=click.Choice(choices.BACKENDS), default="numpy", help="CPU or GPU.  [default: numpy]")
 @click.option("--threads", type=click.IntRange(min=1), help="BLAS threads.  [default: all cores]")
 @json_option
+@shared_among_ranks
 def evaluate(
     run: Path, data: str | None, data_dir: str | None, noise: float | None, shared: str | None,
     size: int | None, skip_bad: bool | None, limit: int | None,
-    features: tuple[str, ...] | None, probes: tuple[str, ...] | None, measures: tuple[str, ...] | None, seeds: int,
-    checkpoint: str, backend: str, threads: int | None, json_file: Path | None,
+    features: tuple[str, ...] | None, probes: tuple[str, ...] | None, measures: tuple[str, ...] | None,
+    sigma: float | None, seeds: int, checkpoint: str, backend: str, threads: int | None, json_file: Path | None,
 ) -> None:  # fmt: skip
     """Evaluate the encoder of RUN: probes of its features, and measures of its representation.
 
     Beside it stand the encoder that the run started from and the raw pixels. The table is printed and written to
     RUN/evaluation.json, the probes' accuracies are drawn in RUN/accuracies.png.
     """
-    set_threads(threads)
+    set_threads(threads or launch.threads())
     from dimref.backend import get_backend
     from dimref.commands import scores
+    from dimref.distributed import mpi
     from dimref.evaluation import evaluate as evaluation
     from dimref.evaluation import report
     from dimref.evaluation.labelled import labelled_images
     from dimref.export import inference
     from dimref.plots.accuracies import EVALUATION
 
-    path = run / f"{checkpoint}.npz"
-    encoder, saved = inference.load(run, get_backend(backend), path.name)
-    refuse_unwritable("RUN", run / EVALUATION)
-    config = other_data(
-        saved.config, data, limit, data_dir=data_dir, noise=noise, shared=shared, size=size, skip_bad=skip_bad
-    )
-    images = labelled_images(config, limit)
-    encoder.refuse_other_images(images.train[0], images.source)
-    requested, left_out = _requested(images, encoder, features, probes, measures)
-    requested = dataclasses.replace(requested, seeds=tuple(range(config.seed, config.seed + seeds)))
+    path, world = run / f"{checkpoint}.npz", mpi.world()
+    with mpi.agreed(world):
+        encoder, saved = inference.load(run, get_backend(backend), path.name, world)
+        refuse_unwritable("RUN", run / EVALUATION)
+        config = other_data(
+            saved.config, data, limit, data_dir=data_dir, noise=noise, shared=shared, size=size, skip_bad=skip_bad
+        )
+        images = labelled_images(config, limit)
+        encoder.refuse_other_images(images.train[0], images.source)
+        requested, left_out = _requested(images, encoder, features, probes, measures)
+        if ("sandwich" in requested.measures) != (sigma is not None):
+            found = "--sigma without it" if sigma is not None else "no --sigma"
+            raise DimrefError(
+                f"--measures sandwich: expected --sigma S, the noise in standard deviations of y, found {found}"
+            )
+        chosen = tuple(range(config.seed, config.seed + seeds))
+        requested = dataclasses.replace(requested, seeds=chosen, sigma=sigma or 1.0)
+    encoder.need_same(images=images.train[0], test_images=images.test[0])
     say = printer(json_file)
     for line in scores.opening(path, saved.step, images, requested, encoder):
         say(line)
@@ -110,9 +124,11 @@ def evaluate(
         watch("the untrained encoder's batch statistics", 0)
         encoders = {
             "trained": encoder,
-            "untrained": inference.untrained(saved.config, encoder.layout, encoder.backend, images.train[0]),
+            "untrained": inference.untrained(saved.config, encoder.layout, encoder.backend, images.train[0], world),
         }
         cells = list(evaluation.evaluate(encoders, images, requested, watch))
+    if launch.rank() > 0:
+        return
     for line in scores.table(cells, images, requested, encoder.layout.size):
         say(line)
     for name, reason in left_out.items():
@@ -166,7 +182,7 @@ def _picture(run: Path, config: Config, step: int) -> str:
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[str, int], None]]:
     """A bar on a terminal, a line per value elsewhere, on the standard error."""
-    if sys.stderr is None:
+    if sys.stderr is None or launch.rank() > 0:
         yield lambda text, done: None
     elif sys.stderr.isatty():
         with click.progressbar(length=total, item_show_func=lambda text: text, file=sys.stderr, show_pos=True,

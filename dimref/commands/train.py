@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from dimref.commands.options import folder_options, set_threads
-from dimref.distributed import launch, session
+from dimref.commands.options import folder_options, set_threads, shared_among_ranks
+from dimref.distributed import launch
 from dimref.errors import DimrefError
 from dimref.training import choices
 from dimref.training import config as configs
@@ -96,17 +96,17 @@ def choice(name: str, values: tuple[str, ...], text: str) -> Callable[..., Any]:
 @click.option(
     "--checkpoint-every", type=int, metavar="STEPS", help="Steps between checkpoints.  [default: 200; on a GPU 5000]"
 )
-@click.option("--ranks", type=click.IntRange(min=1), metavar="W", help="Share each batch among W processes, by MPI.")
 @choice("--keep", choices.KEPT, "The checkpoints at the end; best: without newest, no --resume.  [default: both]")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="Options from a run's config.json.")
 @click.option("--out", type=click.Path(path_type=Path), help="The run directory.  [default: runs/NAME-NNN]")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Continue a run that was stopped.")
 @click.option("--plot/--no-plot", default=None, help="Draw curves.png.  [default: if matplotlib is installed]")
 @click.option("--quiet", is_flag=True, help="Print errors and where the run lies; leave out the probes.")
+@shared_among_ranks
 @click.pass_context
 def train(
     context: click.Context, preset: str | None, config_file: Path | None, out: Path | None, resume: Path | None,
-    plot: bool | None, quiet: bool, ranks: int | None, **options: Any,
+    plot: bool | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Learn a representation of images by Deep InfoMax or its successor, and report what was learned.
 
@@ -114,24 +114,9 @@ def train(
     images drawn from known factors.
     """
     typed = {name: options[name] for name in options if context.get_parameter_source(name) != ParameterSource.DEFAULT}
-    if ranks is not None and ranks > 1 and launch.started() == 1:
-        context.exit(launch.run(["train", *_written(context)], ranks))
-    with session.session():
-        if launch.rank() > 0:
-            plot, quiet = False, True
-        _train(preset, config_file, out, resume, plot, quiet, typed)
-
-
-def _written(context: click.Context) -> list[str]:
-    """The command's options as they would be typed, without --ranks."""
-    words = []
-    for option in context.command.params:
-        if option.name != "ranks" and context.get_parameter_source(option.name or "") == ParameterSource.COMMANDLINE:
-            value = context.params[option.name or ""]
-            flag = isinstance(option, click.Option) and option.is_flag
-            name = option.opts[0] if not flag or value else (option.secondary_opts or [""])[0]
-            words += [name] if flag else [name, str(value)]
-    return words
+    if launch.rank() > 0:
+        plot, quiet = False, True
+    _train(preset, config_file, out, resume, plot, quiet, typed)
 
 
 def _train(
@@ -199,9 +184,10 @@ def _need_same(world: World | None, task: Task, config: Config) -> None:
     if world is not None:
         from dimref.training.state import machine_of
 
-        options = configs.write(dataclasses.replace(config, data_dir=None, threads=None))
+        options = dataclasses.asdict(dataclasses.replace(config, data_dir=None, threads=None))
+        options = {f"--{name.replace('_', '-')}": value for name, value in options.items()}
         versions = {name: machine_of(task)[name] for name in ("dimref", "numpy", "autograd", "python", "backend")}
-        world.need_same({"options": options, "images": task.fingerprint, **versions})
+        world.need_same({**options, "images": task.fingerprint, **versions})
 
 
 def _continue(run: Path, typed: dict[str, Any], plot: bool | None, quiet: bool) -> None:
@@ -294,6 +280,7 @@ def _go(task: Task, run: Path, checkpoint: Checkpoint | None, plot: bool | None,
         state = loop.train(task, run, watch, stopped, checkpoint, lambda line: click.echo(line, err=True))
     if task.world is not None and task.world.rank > 0:
         return
+    task = dataclasses.replace(task, world=None)  # the other ranks have ended
     try:
         report.closing(task, run, state, plot, quiet)
     except KeyboardInterrupt:

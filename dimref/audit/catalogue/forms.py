@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -48,17 +49,22 @@ def reference(function: Callable[..., Any], signature: Signature) -> Callable[[I
     return call
 
 
-def variant(
-    signature: Signature,
-    key: str,
-    function: Callable[..., Any],
-    title: str,
-    fix: str,
-    source: str = "",
-    consequence: str = "",
-) -> Variant:
-    """A function of positional arguments as a variant of a form with this signature."""
-    return Variant(key, title, reference(function, signature), consequence, fix, source)
+Row = tuple[Any, ...]  # key, function, title, fix, and perhaps source, consequence and whether its value must agree too
+
+
+def wrapped(rows: Iterable[Row], wrap: Callable[[Any], Callable[[Inputs], Tree]]) -> tuple[Variant, ...]:
+    """Rows of a table as variants; wrap: a row's function -> inputs by name -> outputs by name."""
+
+    def of(key: str, function: Any, title: str, fix: str, source: str = "", consequence: str = "",
+           exact: bool = False) -> Variant:  # fmt: skip
+        return Variant(key, title, wrap(function), consequence, fix, source, exact)
+
+    return tuple(of(*row) for row in rows)
+
+
+def variants(signature: Signature, rows: Iterable[Row]) -> tuple[Variant, ...]:
+    """The same of functions of positional arguments."""
+    return wrapped(rows, lambda function: reference(function, signature))
 
 
 def transposed(name: str, form: Form, meaning: str, to: Mapping[str, tuple[int, ...]]) -> Form:
@@ -90,4 +96,6 @@ def transposed(name: str, form: Form, meaning: str, to: Mapping[str, tuple[int, 
         reference=outside(form.reference),
         conventions=tuple(replace(each, function=outside(each.function)) for each in form.conventions),
         mistakes=tuple(replace(each, function=outside(each.function)) for each in form.mistakes),
+        edits=functools.cache(lambda: tuple(replace(each, function=outside(each.function)) for each in form.edits())),
+        pairs=tuple,
     )
