@@ -149,9 +149,8 @@ def _probes(task: Task, run: Path, state: State) -> None:
     for line in scores.rows("", cells, kinds, spread=False):
         click.echo(line)
     y, before, pixels = (probed.percent(*at) for at in (("trained", "y"), ("untrained", "y"), (RAW, PIXELS)))
-    better = [f"{abs(gap):.0f} points {'more' if gap > 0 else 'fewer'} than" for gap in (y - pixels, y - before)]
-    _row("learned", f"without labels: y shows a linear classifier the class of {y:.0f} % of the images, {better[0]} raw "
-                    f"pixels and {better[1]} the untrained encoder")  # fmt: skip
+    places = [f"{abs(gap):.0f} points {'above' if gap > 0 else 'below'}" for gap in (y - pixels, y - before)]
+    _row("learned", f"y tells {y:.0f} % of classes: {places[0]} raw pixels, {places[1]} the untrained y")
     encoder = report.encoder_of(task, state)
     content = report.as_json(run / run_directory.NEWEST, state.step, images, probed.requested, cells, {}, encoder)
     write_json(run / EVALUATION, content)
