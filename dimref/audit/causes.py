@@ -62,13 +62,15 @@ def _known(form: Form, function: Callable[[Inputs], Tree], fit: Fit, departures:
     A right cause departs where the target does: a variant that is right there explains nothing.
     """
     first = [c for c in tried if any(d.pattern == c.pattern and d.dtype == c.dtype for d in departures)]
-    for variant in (*form.numerical, *form.mistakes):
-        if all(_as(form, variant, function, fit, course) for course in first or tried):
-            return variant
+    for close in (_close, _as_bad):
+        for variant in (*form.numerical, *form.mistakes):
+            if all(_as(form, variant, function, fit, course, close) for course in first or tried):
+                return variant
     return None
 
 
-def _as(form: Form, variant: Variant, function: Callable[[Inputs], Tree], fit: Fit, course: Course) -> bool:
+def _as(form: Form, variant: Variant, function: Callable[[Inputs], Tree], fit: Fit, course: Course,
+        close: Callable[[float, float, float], bool]) -> bool:  # fmt: skip
     """Whether a variant has the target's values along a course, and departs in it from the right ones."""
     departs = False
     for magnitude, found, expected in zip(course.magnitudes, course.found, course.expected, strict=True):
@@ -79,7 +81,7 @@ def _as(form: Form, variant: Variant, function: Callable[[Inputs], Tree], fit: F
         except (ValueError, ZeroDivisionError, FloatingPointError, IndexError):
             return False
         other = expected + k * (theirs - right)
-        if not _close(found, other, CLOSE):
+        if not close(found, other, CLOSE):
             return False
         departs = departs or not _close(other, expected, 5 * CLOSE)
     return departs
@@ -88,6 +90,11 @@ def _as(form: Form, variant: Variant, function: Callable[[Inputs], Tree], fit: F
 def _close(a: float, b: float, tolerance: float) -> bool:
     """Equal up to a share; equal infinities are, and NaN and NaN."""
     return a == b or (math.isnan(a) and math.isnan(b)) or abs(a - b) <= tolerance * (1 + abs(b))
+
+
+def _as_bad(a: float, b: float, tolerance: float) -> bool:
+    """The same, where one may be inf and the other NaN: what is done with an infinity afterwards differs."""
+    return _close(a, b, tolerance) or not (math.isfinite(a) or math.isfinite(b))
 
 
 # ---- a clamp
@@ -151,7 +158,13 @@ def _floor(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: Fit, t
         return None
     double = [course for course in stopped if course.dtype == "float64"]
     stopped = double or stopped  # in single precision 1 − σ is 0 before ε counts
-    sign = math.copysign(1.0, fit.factor) * (-1.0 if form.loss else 1.0)
+    signs = (-1.0, 1.0) if form.loss == (fit.factor > 0) else (1.0, -1.0)  # a convention of a bound may be a loss
+    return next(filter(None, (_floor_of(form, ask, function, fit, tried, stopped, sign) for sign in signs)), None)
+
+
+def _floor_of(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: Fit, tried: list[Course],
+              stopped: list[Course], sign: float) -> Variant | None:  # fmt: skip
+    """The same of logarithms whose sum `sign` times the target is."""
     top = max(sign * e for course in tried for e in course.expected)
     caps = [top - sign * course.found[-1] for course in stopped]
     cap = min(caps)

@@ -121,7 +121,8 @@ class Sandbox:
             self._lost[key] = str(loss)
             return Answer(problem=str(loss), printed=printed)
         self.framework, self._answered = found["framework"], True
-        return Answer(found["value"], found["gradients"], found["problem"], printed, tuple(found["remarks"]))
+        remarks = tuple(found["remarks"])
+        return Answer(found["value"], found["gradients"], found["problem"], printed, remarks, found["rounding"])
 
     def _limit(self, signature: Signature, inputs: Inputs) -> float:
         """Seconds for one call; more where JAX may compile it: its first calls are run line by line."""

@@ -25,6 +25,7 @@ from dimref.audit.catalogue.pieces import (
     on_everything,
     on_pairs,
     on_split,
+    on_square,
     same_law,
     sum_law,
 )
@@ -34,12 +35,11 @@ from dimref.tape import stop_gradient
 from dimref.trees import Array
 
 LOG_2 = math.log(2)
-PUBLIC = "seen in public code"
 Pairs = Callable[..., Array]
 
 
 def _spec(
-    key: str, function: Pairs, title: str, consequence: str, fix: str, source: str = PUBLIC, exact: bool = False
+    key: str, function: Pairs, title: str, consequence: str, fix: str, source: str = "", exact: bool = False
 ) -> Variant:
     """A variant whose function still takes (joint, product): each form wraps it."""
     return Variant(key, title, function, consequence, fix, source, exact)
@@ -208,7 +208,7 @@ def _mask_multiplied(name: str, bound: Pairs) -> Variant:
         function,
         "N negatives that nobody scored are added: a constant pull, not invariant to a shift",
         "drop the diagonal, or give it weight 0 after the nonlinearity",
-        PUBLIC,
+        "",
     )
 
 
@@ -229,6 +229,35 @@ def _masked_by_minus_ten(name: str, bound: Pairs) -> Variant:
     )
 
 
+def _multiplied_after(name: str, bound: Pairs) -> Variant:
+    """The terms of all N² pairs, those left out times 0: 0 · ∞ where one of them leaves the number range."""
+
+    def function(inputs: Inputs) -> dict[str, Array]:
+        pairs = everything(inputs["scores"])[1]
+        return {"value": on_split(bound)(inputs)["value"] + 0.0 * bound(pairs, pairs)}
+
+    return Variant(
+        "masked-infinity", f"{name}'s terms of all N² pairs, those left out multiplied by 0 afterwards: 0 · ∞", function,
+        "NaN where a pair that does not count leaves the number range", "index the pairs that count, or torch.where before "
+        "the exponential", "github.com/rdevon/DIM, cortex_DIM/functions/dim_losses.py, fenchel_dual_loss",
+    )  # fmt: skip
+
+
+def _dv_below_masked(scores: Array) -> Array:
+    """DV's log Σ with the diagonal lowered by 100 under the maximum that is subtracted, and 1e-6 in the logarithm."""
+    n = scores.shape[0]
+    own = np.eye(n, dtype=stop_gradient(scores).dtype).reshape(n, n, *(1 for _ in scores.shape[2:]))
+    lowered = scores - 100.0 * own
+    highest = stop_gradient(lowered).max()
+    total = ops.total(anp.exp(lowered - highest) * (1 - own)) / math.prod(scores.shape[2:])
+    return ops.mean(everything(scores)[0]) - (anp.log(total + 1e-6) + highest - math.log(n * n - n))
+
+
+DV_SQUARE_NUMERICAL = Variant(
+    "epsilon", "ε = 1e-6 inside the logarithm, beside exponentials less a maximum that a left-out pair may hold",
+    on_square(_dv_below_masked), "", "take the maximum of the pairs that count: logsumexp of them alone",
+    "github.com/sunfanyunn/InfoGraph, unsupervised/cortex_DIM/functions/dim_losses.py, donsker_varadhan_loss",
+)  # fmt: skip
 OTHERS = (("DV", bounds.dv), ("NWJ", bounds.nwj), ("JSD", bounds.jsd), ("the plug-in", bounds.plug_in))
 
 
@@ -240,12 +269,14 @@ def forms(
     numerical: tuple[Variant, ...] = (),
     laws: tuple[TargetLaw, ...] = (),
     square_laws: tuple[TargetLaw, ...] = (),
+    square_numerical: tuple[Variant, ...] = (),
 ) -> tuple[Form, ...]:
     """The two ways to call a bound of two sets of scores: as pairs, and as a square.
 
     Args:
         bound, conventions, mistakes, numerical: functions of (joint, product).
         laws, square_laws: of each form.
+        square_numerical: more of these, of the square alone.
     """
     formula = Formula(bound)
     more = (_mask_multiplied(name, bound), _masked_by_minus_ten(name, bound))
@@ -276,7 +307,7 @@ def forms(
             *_neighbours(name, bound, conventions),
         ),
         (*more, *_wrapped(mistakes, on_split)),
-        _wrapped(numerical, on_split),
+        (*_wrapped(numerical, on_split), _multiplied_after(name, bound), *square_numerical),
         (ORDER, *square_laws),
         range_of=("scores",),
         **rewritten((formula, on_split, name), others=OTHERS),
@@ -370,7 +401,8 @@ def _tuba_forms() -> tuple[Form, ...]:
 CONTRACTS = (
     Contract(
         "bound", "dv", "Donsker–Varadhan's bound, E_P[T] − log E_Q[e^T]",
-        forms("DV", bounds.dv, DV_CONVENTIONS, (), DV_NUMERICAL, (SHIFT, DV_GRADIENT), (SHIFT, DV_SQUARE_GRADIENT)),
+        forms("DV", bounds.dv, DV_CONVENTIONS, (), DV_NUMERICAL, (SHIFT, DV_GRADIENT), (SHIFT, DV_SQUARE_GRADIENT),
+              (DV_SQUARE_NUMERICAL,)),
         f"{BELGHAZI}, eq. (10)",
     ),
     Contract(

@@ -20,7 +20,6 @@ from dimref.tape import stop_gradient
 from dimref.trees import Array, Tree
 
 CLIP, SIMCLR, MOCO = "arXiv 2103.00020, figure 3", "arXiv 2002.05709, eq. (1)", "arXiv 1911.05722, eq. (1)"
-PUBLIC = "seen in public code"
 COLDEST = 0.01  # the lowest temperature that is tried: CLIP's own code clamps it there
 
 Split = Callable[[Array], list[tuple[Array, Array]]]  # logits -> (positives (M,), negatives (K−1, M)), once or twice
@@ -138,21 +137,24 @@ def _naive(logits: Callable[[Inputs], Array], split: Split) -> tuple[Variant, ..
     )  # fmt: skip
 
 
-def _raised(
-    patterns: dict[str, dict[str, tuple[int, ...]]],
-) -> Callable[[Inputs], dict[str, Callable[[float], Inputs]]]:
-    """Features whose cosines are 1 and −1, at lower and lower temperatures.
+APART = np.eye(4) - 0.25  # four rows, each cosine of two of them −1/3
+LONE = np.eye(4)[[0, 0, 1, 2]]  # an equal pair, and two rows at right angles to all
+
+
+def _raised(patterns: dict[str, dict[str, Any]]) -> Callable[[Inputs], dict[str, Callable[[float], Inputs]]]:
+    """Features whose cosines do not change, most of them 1 and −1, at lower and lower temperatures.
 
     Args:
-        patterns: by name, the signs of the rows of each feature along the first axis, repeated as need be.
+        patterns: by name, the rows of each feature, or their signs along the first axis, repeated as need be.
     """
 
-    def along(like: np.ndarray, signs: tuple[int, ...]) -> np.ndarray:
-        rows = np.zeros_like(like)
-        rows[:, 0] = np.resize(signs, len(like))
-        return rows
+    def along(like: np.ndarray, rows: Any) -> np.ndarray:
+        rows = np.asarray(rows, like.dtype).reshape(len(rows), -1)
+        found = np.zeros_like(like)
+        found[:, : rows.shape[1]] = np.resize(rows, (len(like), rows.shape[1]))
+        return found
 
-    def at(base: Inputs, signs: dict[str, tuple[int, ...]], magnitude: float) -> Inputs:
+    def at(base: Inputs, signs: dict[str, Any], magnitude: float) -> Inputs:
         features = {name: along(base[name], rows) for name, rows in signs.items()}
         return {**base, **features, "temperature": 1 / magnitude}
 
@@ -165,11 +167,13 @@ def _raised_two(first: str, second: str) -> Callable[[Inputs], dict[str, Callabl
         "all −": {first: (1,), second: (-1,)},
         "pairs +, rest −": {first: (1, -1), second: (1, -1)},
         "pairs −, rest +": {first: (1, -1), second: (-1, 1)},
+        "all rows apart": {first: APART[:2], second: APART[2:]},
+        "one pair equal, the rest apart": {first: LONE[::2], second: LONE[1::2]},
     })  # fmt: skip
 
 
 def _v(key: str, function: Callable[[Inputs], Tree], title: str, consequence: str, fix: str,
-       source: str = PUBLIC) -> Variant:  # fmt: skip
+       source: str = "") -> Variant:  # fmt: skip
     return Variant(key, title, function, consequence, fix, source)
 
 
@@ -340,6 +344,33 @@ def _self_subtracted(positives: Array, others: Array) -> Array:
     return ops.mean(anp.log(ops.total(exponentials, axis=0) + anp.exp(positives) - own) - positives)
 
 
+def _above_all(positives: Array, others: Array) -> Array:
+    """The maximum is that of all rows, the anchor's own (the last) too, which is then left out: log 0 far below it."""
+    rest = ops.cut(others, (slice(0, len(others) - 1),))
+    top = stop_gradient(anp.maximum(others.max(axis=0), positives))
+    return ops.mean(anp.log(ops.total(anp.exp(rest - top), axis=0) + anp.exp(positives - top)) + top - positives)
+
+
+def over_positive(losses: Array) -> Array:
+    """The mean over the losses that are above 0."""
+    return ops.total(losses) / max(1, int((stop_gradient(losses) > 0).sum()))
+
+
+def _positive_alone(positives: Array, others: Array) -> Array:
+    return over_positive(anp.logaddexp(positives, ops.logsumexp(others, axis=0)) - positives)
+
+
+ABOVE_ALL = Variant(
+    "maximum-of-left-out", "a maximum that is taken over entries that are then left out", lambda inputs: {}, "",
+    "leave them out (−inf) before the maximum, or take logsumexp of what counts",
+    "github.com/HobbitLong/SupContrast, losses.py",
+)  # fmt: skip
+OVER_POSITIVE = Variant(
+    "mean-over-positive", "the mean over the anchors whose loss is above 0, not over all", lambda inputs: {}, "",
+    "divide by the number of anchors", "github.com/KevinMusgrave/pytorch-metric-learning, reducers/avg_non_zero_reducer.py",
+)  # fmt: skip
+
+
 NT_XENT_FORM = Form(
     "features",
     Signature(("a", "b", "temperature"), differentiate=("a", "b")),
@@ -398,6 +429,8 @@ NT_XENT_FORM = Form(
             "e^{1/τ} subtracted from the sum for each row's product with itself: a difference of large numbers",
             "", "mask the diagonal with −inf before the exponential",
         ),
+        replace(ABOVE_ALL, function=_loss(_views, _self_included, _above_all)),
+        replace(OVER_POSITIVE, function=_loss(_views, _anchors, _positive_alone)),
     ),
     raised=_raised_two("a", "b"),
     range_to=1 / COLDEST,

@@ -279,8 +279,6 @@ CONTRACTS: tuple[Contract, ...] = (
         (
             _bits(kl, "the Kullback–Leibler divergence"),
             _epsilon(1e-12, kl_with_epsilon, "the Kullback–Leibler divergence"),
-            _v("zero-over-zero", kl_of_logarithms, "KL(P‖Q), but NaN where p = q = 0", ZEROS,
-               "torch.nn.functional.kl_div of log 0"),
         ),
         (
             _v("reversed", partial(exchanged, kl), "KL(Q‖P): the two distributions are exchanged", SWAP,
@@ -305,6 +303,8 @@ CONTRACTS: tuple[Contract, ...] = (
             _v("doubled", over(2.0, kl), "2 KL(P‖Q)", "drop the factor"),
             _epsilon(1e-8, kl_with_epsilon, "the Kullback–Leibler divergence"),
             _epsilon(1e-5, kl_with_epsilon, "the Kullback–Leibler divergence"),
+            _v("zero-over-zero", kl_of_logarithms, "KL(P‖Q), but NaN where p = q = 0", ZEROS,
+               "torch.nn.functional.kl_div of log 0"),
             _v("zero-log-zero", naive_kl, "KL(P‖Q), but NaN where p = 0", ZEROS,
                f"{COVER}, section 2.3: 0 log 0/q = 0"),
         ),
@@ -335,7 +335,6 @@ CONTRACTS: tuple[Contract, ...] = (
         _of("reverse_kl"),
         (
             _bits(partial(exchanged, kl), "the reverse Kullback–Leibler divergence"),
-            _v("zero-over-zero", partial(exchanged, kl_of_logarithms), "KL(Q‖P), but NaN where p = q = 0", ZEROS),
         ),
         (
             _v("forward", kl, "KL(P‖Q): the forward divergence", "weight by q: Σ q log(q/p)", NOWOZIN),
@@ -346,6 +345,7 @@ CONTRACTS: tuple[Contract, ...] = (
                "add Σ q log q"),
             _v("mean-for-sum", partial(mean_for_sum, partial(exchanged, kl)), "the mean over the outcomes",
                "sum over the outcomes"),
+            _v("zero-over-zero", partial(exchanged, kl_of_logarithms), "KL(Q‖P), but NaN where p = q = 0", ZEROS),
             _v("zero-log-zero", partial(exchanged, naive_kl), "KL(Q‖P), but NaN where q = 0", ZEROS),
         ),
     ), NOWOZIN),

@@ -34,7 +34,6 @@ from dimref.tape import stop_gradient
 from dimref.trees import Array, Tree
 
 MASKED = -10.0  # what public code writes over a score that is to be left out
-PUBLIC = "seen in public code"
 Parts = Callable[[Array, Array], Array]
 
 
@@ -95,7 +94,7 @@ def naive_sum(positives: Array, others: Array) -> Array:
     return math.log(_count(others)) + ops.mean(positives - anp.log(total))
 
 
-def _v(key: str, function: Any, title: str, consequence: str, fix: str, source: str = PUBLIC,
+def _v(key: str, function: Any, title: str, consequence: str, fix: str, source: str = "",
        exact: bool = False) -> Variant:  # fmt: skip
     return Variant(key, title, function, consequence, fix, source, exact)
 
@@ -383,7 +382,7 @@ LOGITS_FORM = Form(
             _wrong_axis,
             "positives of other rows are the competitors",
             "softmax over axis 1",
-            PUBLIC,
+            "",
         ),
     ),
     _wrap(NUMERICAL, _on_logits),

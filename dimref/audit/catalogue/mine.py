@@ -14,8 +14,6 @@ from dimref.audit.contract import Contract, Form, Sizes, Variant
 from dimref.tape import stop_gradient
 from dimref.trees import Array, Tree
 
-PUBLIC = "seen in public code"
-
 
 def _draw(rng: np.random.Generator, sizes: Sizes) -> Inputs:
     """Scores without locations, an average that is not the batch's own, and a rate."""
@@ -102,43 +100,43 @@ def _swapped_rate(inputs: Inputs) -> Array:
 CONVENTIONS = (
     Variant(
         "old-average", "MINE dividing by the average before this batch", _mine(_old, _new),
-        "the ratio E_Q[e^T]/A has no ceiling", "move the average first", PUBLIC,
+        "the ratio E_Q[e^T]/A has no ceiling", "move the average first", "",
     ),
     Variant(
         "surrogate-value", "MINE's surrogate E_P[T] − E_Q[e^T]/A, as a training objective",
         lambda i: _answer(_surrogate(i, _new(i)), _new(i)), "the gradient is MINE's; the value is no estimate",
-        "report DV beside it", PUBLIC,
+        "report DV beside it", "",
     ),
     Variant(
         "surrogate-value-old-average", "the surrogate E_P[T] − E_Q[e^T]/A of the average before this batch",
         lambda i: _answer(_surrogate(i, _old(i)), _new(i)), "the gradient is MINE's; the value is no estimate",
-        "report DV beside it", PUBLIC,
+        "report DV beside it", "",
     ),
 )  # fmt: skip
 MISTAKES = (
     Variant(
         "average-not-fed-back", "MINE whose moving average is not fed back", _mine(_new, _old),
         "the average stays where it began: the gradient is scaled by a number from the first batch",
-        "return the new average, and pass it in at the next batch", PUBLIC,
+        "return the new average, and pass it in at the next batch", "",
     ),
     Variant(
         "average-not-fed-back-batch-alone", "MINE that keeps the batch's own mean instead of a moving average",
-        _mine(_now, _now), "DV's biased gradient: nothing is corrected", "(1 − rate)·A + rate·E_Q[e^T]", PUBLIC,
+        _mine(_now, _now), "DV's biased gradient: nothing is corrected", "(1 − rate)·A + rate·E_Q[e^T]", "",
     ),
     Variant(
         "average-attached", "MINE whose moving average is not detached", _attached,
         "the gradient runs through the average too: the correction is partly undone",
-        "take the average off the tape (detach, stop_gradient)", PUBLIC,
+        "take the average off the tape (detach, stop_gradient)", "",
     ),
     Variant(
         "average-in-value", "MINE with the logarithm of the moving average in its value, E_P[T] − log A",
         _log_of_average, "the value mixes old critics in: no estimate; its gradient is scaled by the rate",
-        "DV of this batch is the value", PUBLIC,
+        "DV of this batch is the value", "",
     ),
     Variant(
         "average-in-value-detached", "MINE that reports E_P[T] − log A",
         _mine(_new, _new, lambda i: ops.mean(i["joint"]) - anp.log(_new(i))),
-        "the value mixes old critics in: no estimate", "DV of this batch is the value", PUBLIC, True,
+        "the value mixes old critics in: no estimate", "DV of this batch is the value", "", True,
     ),
     Variant(
         "no-correction", "DV: the average is kept, but its gradient is not used", _plain_dv,
@@ -146,17 +144,17 @@ MISTAKES = (
     ),
     Variant(
         "rate-swapped", "MINE with the weights of old and new exchanged", _mine(_swapped_rate, _swapped_rate),
-        "the average is nearly this batch's own", "(1 − rate)·A + rate·E_Q[e^T]", PUBLIC,
+        "the average is nearly this batch's own", "(1 − rate)·A + rate·E_Q[e^T]", "",
     ),
     Variant(
         "no-log-value", "MINE whose average divides nothing: E_P[T] − E_Q[e^T]",
         lambda i: _answer(ops.mean(i["joint"]) - _batch_mean(i), _new(i)), "no correction, and not DV's value",
-        "divide by the average", PUBLIC,
+        "divide by the average", "",
     ),
     Variant(
         "average-of-scores", "MINE with a moving average of T instead of e^T",
         _mine(lambda i: _moved_scores(i), lambda i: _moved_scores(i)), "the divisor is no E_Q[e^T]",
-        "average e^T", PUBLIC,
+        "average e^T", "",
     ),
 )  # fmt: skip
 

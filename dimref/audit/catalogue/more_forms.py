@@ -22,7 +22,7 @@ from dimref.audit.edits import Formula, rewritten
 from dimref.tape import stop_gradient
 from dimref.trees import Array, Tree
 
-CPC, PUBLIC = f"{OORD}, eq. (4)", "seen in public code"
+CPC = f"{OORD}, eq. (4)"
 
 
 def _edited(function: Callable[..., Array], signature: Signature, title: str,
@@ -182,7 +182,7 @@ TUBA_FORM = Form(
         variant(TUBA_SIGNATURE, "baseline-of-x", _tuba_of_x, "TUBA with the baseline of the row's x",
                 "log_a[j] belongs to column j", f"{POOLE}, eq. (6)", consequence="a bound on I too"),
         variant(TUBA_SIGNATURE, "diagonal-included", _tuba_everything,
-                "TUBA with the diagonal among the product's pairs (all N²)", "leave the diagonal out", PUBLIC,
+                "TUBA with the diagonal among the product's pairs (all N²)", "leave the diagonal out", "",
                 consequence="the product is (1 − 1/N)·Q + P/N: a bound on a smaller divergence"),
     ),
     laws=(ORDER,),

@@ -16,11 +16,9 @@ from dimref.audit.contract import Contract, Form, Sizes, TargetLaw, Variant
 from dimref.laws.law import Slack
 from dimref.trees import Array, Tree
 
-PUBLIC = "seen in public code"
-
 
 def _v(key: str, function: Callable[[Inputs], Tree], title: str, consequence: str, fix: str) -> Variant:
-    return Variant(key, title, function, consequence, fix, PUBLIC)
+    return Variant(key, title, function, consequence, fix, "")
 
 
 def _nothing(inputs: Inputs) -> Tree:

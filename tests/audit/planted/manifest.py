@@ -197,7 +197,7 @@ MANIFEST: dict[str, dict[str, str]] = {
     "information_torch": {
         "measure ssim images": "conforms: ssim; mistake padded-zeros: ssim_padded",
         "information kl_divergence table": """
-            convention zero-over-zero: kl_divergence; mistake mean-for-sum: kl_divergence_mean""",
+            mistake zero-over-zero: kl_divergence; mistake mean-for-sum: kl_divergence_mean""",
         "information jensen_shannon table": "mistake zero-log-zero: jensen_shannon",
         "information total_variation table": "conforms: total_variation",
         "information squared_hellinger table": "conforms: squared_hellinger",
@@ -380,7 +380,7 @@ MANIFEST: dict[str, dict[str, str]] = {
         "measure ssim images": """
             mistake range-of-data: ssim_data_range; mistake constants-left-out: ssim_without_constants; mistake
             constants-exchanged: ssim_k_swapped; mistake one-constant: ssim_one_constant; mistake unbiased-variances:
-            ssim_sample_covariance; mistake padded-symmetric: ssim_mirrored; mistake padded-reflected: ssim_reflected;
+            ssim_sample_covariance; mistake padded-symmetric: ssim_mirrored; convention padded-reflected: ssim_reflected;
             mistake sigma-squared: ssim_narrow_window; mistake no-windows: ssim_global; mistake means-multiplied:
             ssim_product_of_means; mistake grey: ssim_grey""",
         "measure ms_ssim images": """
