@@ -329,6 +329,16 @@ def test_the_true_cause_is_named_and_its_consequence_measured(name):
         assert wrong not in report.judgement.diagnosis + " ".join(report.judgement.also)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize(("function", "verdict", "key"), [
+    (lambda s: math.log(len(s)) - cross_entropy(s), "conforms", ""), (infonce_b, M, "positive-excluded"),
+])  # fmt: skip
+def test_half_precision_is_held_to_its_own_rounding(function, verdict, key, dtype):
+    report = audit(function, "bound", "infonce", cases=32, framework="torch", dtype=dtype)
+    assert (report.verdict, report.judgement.key) == (verdict, key), str(report)
+    assert " times 0.99" not in report.judgement.diagnosis
+
+
 @pytest.mark.exhaustive
 def test_two_equal_rows_are_no_fault():
     """The value log 2 and the gradient 0 are right, however low the temperature."""
