@@ -230,9 +230,8 @@ def _of_halves(form: Form, title: str, cases: list[Observation]) -> Judgement | 
         return Judgement(MISTAKE, rounded.key, rounded.title, "", rounded.fix)
     unstable = _fitting(form, cases, [("mistake", v, v.function) for v in form.numerical], False)
     if unstable:
-        return replace(
-            _of_variant(form, unstable[0], unstable), diagnosis=f"{title}, but by {unstable[0].variant.title}"
-        )
+        named = _of_variant(form, unstable[0], unstable)
+        return replace(named, diagnosis=f"{title}, but by {named.diagnosis}")
     double = [case for case in cases if case.sizes.dtype == "float64"]
     if not form.objective or _flat(form, title, cases):
         return None
