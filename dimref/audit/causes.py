@@ -59,19 +59,23 @@ def _known(form: Form, function: Callable[[Inputs], Tree], fit: Fit, departures:
            tried: list[Course]) -> Variant | None:  # fmt: skip
     """A mistake, or an unstable formula, of the catalogue whose value is the target's wherever it was asked.
 
-    A right cause departs where the target does: a variant that is right there explains nothing.
+    A right cause departs from the right values too, in one of those courses: else it explains nothing.
     """
     first = [c for c in tried if any(d.pattern == c.pattern and d.dtype == c.dtype for d in departures)]
     for close in (_close, _as_bad):
         for variant in (*form.numerical, *form.mistakes):
-            if all(_as(form, variant, function, fit, course, close) for course in first or tried):
+            found = [_as(form, variant, function, fit, course, close) for course in first or tried]
+            if all(departs is not None for departs in found) and any(found):
                 return variant
     return None
 
 
 def _as(form: Form, variant: Variant, function: Callable[[Inputs], Tree], fit: Fit, course: Course,
-        close: Callable[[float, float, float], bool]) -> bool:  # fmt: skip
-    """Whether a variant has the target's values along a course, and departs in it from the right ones."""
+        close: Callable[[float, float, float], bool]) -> bool | None:  # fmt: skip
+    """Whether a variant departs from the right values along a course; None unless it has the target's there.
+
+    Where the target's gradient alone departs, no value does.
+    """
     departs = False
     for magnitude, found, expected in zip(course.magnitudes, course.found, course.expected, strict=True):
         inputs = course.at(magnitude)
@@ -79,10 +83,10 @@ def _as(form: Form, variant: Variant, function: Callable[[Inputs], Tree], fit: F
         try:
             right, theirs = (value_of(form, evaluate(f, form.signature, inputs)) for f in (function, variant.function))
         except (ValueError, ZeroDivisionError, FloatingPointError, IndexError):
-            return False
+            return None
         other = expected + k * (theirs - right)
         if not close(found, other, CLOSE):
-            return False
+            return None
         departs = departs or not _close(other, expected, 5 * CLOSE)
     return departs
 
