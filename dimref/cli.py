@@ -23,9 +23,11 @@ from dimref.commands.info import info
 from dimref.commands.options import say
 from dimref.commands.plot import plot
 from dimref.commands.train import train
+from dimref.distributed import launch
 from dimref.errors import DimrefError, printable
 from dimref.training.signals import stopped_by_signals
 
+SHARED = ("train", "encode", "evaluate")  # what several ranks do together
 BROKEN_PIPE = 141  # a shell's exit code of a program ended by the signal of a broken pipe
 
 
@@ -37,11 +39,28 @@ class Group(click.Group):
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
+        if launch.rank() > 0:  # what all ranks would print, rank 0 does
+            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
         try:
             return super().main(*args, **options)
         except OSError as error:  # of the group's own help, which is printed before a command is invoked
             _report(f"output: expected to write it, found: {error.strerror or error}")
             sys.exit(2)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the command line as typed, to start it on several ranks."""
+        ctx.obj = list(args)
+        return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """The command, which shares its work where mpiexec started several processes of it."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if launch.started() > 1 and name not in SHARED:
+            raise DimrefError(
+                f"mpiexec: expected one of {', '.join(SHARED)}, which share work among {launch.started()} processes, "
+                f"found {name}; start it without mpiexec"
+            )
+        return name, command, rest
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command, and report what ended it; a signal ends it as Ctrl-C does."""
@@ -53,6 +72,8 @@ class Group(click.Group):
             ctx.exit(error.exit_code)
         except click.ClickException as error:  # click prints it, with what was typed in it
             error.message = printable(error.message)  # type: ignore[misc]
+            if launch.rank() > 0:
+                ctx.exit(error.exit_code)
             raise
         except KeyboardInterrupt:
             _report("stopped")
@@ -70,7 +91,9 @@ class Group(click.Group):
 
 
 def _report(text: str) -> None:
-    """One line, whatever line breaks a path in it may have."""
+    """One line, whatever line breaks a path in it may have, of rank 0."""
+    if launch.rank() > 0:
+        return
     with contextlib.suppress(OSError):  # there is nobody to read it
         say("dimref: " + " ".join(text.splitlines()), err=True)
 

@@ -11,7 +11,7 @@ from dimref.data import shapes
 from dimref.plots.style import BLUE, GREEN, GREY, ORANGE
 
 WIDTH, HEIGHT = 11.2, 6.1  # inches; everything below is in inches too
-IMAGES = (17, 33, 28, 32)
+IMAGES = (0, 11, 6, 23)
 ROWS = [3.8 - 0.86 * i for i in range(len(IMAGES))]  # of image i, its local map and row i of the score matrix
 COLUMNS = [5.22 + 0.86 * j for j in range(len(IMAGES))]  # of y_j and column j of the score matrix
 TOP, LOW = ROWS[0] + 0.4, ROWS[-1] - 0.4
@@ -47,7 +47,7 @@ def main(path: Path) -> None:
             text(PANELS, y - 0.02 - 0.26 * k, line)
 
     # From images to local maps, and from these to y
-    images = shapes.load("test", noise=0.03).images
+    images = shapes.load("test", noise=0).images
     text(0.62, TOP + 0.2, "images")
     axes.add_patch(Polygon([(1.4, LOW), (1.4, TOP), (2.4, TOP - 0.3), (2.4, LOW + 0.3)], fc=PALE, ec=INK, lw=1.3))
     text(1.9, (TOP + LOW) / 2, "encoder\n\nconv 64\nconv 128")

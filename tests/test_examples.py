@@ -7,7 +7,6 @@ import subprocess
 import sys
 from argparse import Namespace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -164,6 +163,22 @@ def test_cost_against_size_prints_three_ladders_and_the_power(tmp_path):
     assert not DRAWS or min(size(tmp_path / "cost.png")) > 100
 
 
+@pytest.mark.exhaustive
+@pytest.mark.skipif(importlib.util.find_spec("mpi4py") is None, reason="needs mpi4py")
+def test_scaling_of_ranks_counts_what_the_formula_says(example, monkeypatch, capsys):
+    """scaling_of_ranks.py, on two of its objectives."""
+    scaling = example("scaling_of_ranks")
+    monkeypatch.setattr(scaling, "OPTIONS", {name: scaling.OPTIONS[name] for name in ("DV, concat critic", "AMDIM")})
+    scaling.main(1, 4, 2)
+    printed = capsys.readouterr().out
+    rows = re.findall(r"^ +([\d,]+) +([\d,]+) +([\d,]+) +([\d,]+)$", printed, re.MULTILINE)
+    assert len(rows) == printed.count("weak, 512 ranks") == 2
+    for numbers in rows:
+        sums, counted, gathers, gathered = (int(number.replace(",", "")) for number in numbers)
+        assert abs(sums - counted) < 400  # single numbers
+        assert gathers == gathered
+
+
 @pytest.mark.parametrize("script", ["picture_of_the_method.py", "picture_of_a_result.py"])
 def test_pictures_are_drawn(script, tmp_path):
     run(script, tmp_path / "picture.png")
@@ -185,19 +200,18 @@ def test_the_exported_encoder_has_the_same_features_in_pytorch(tmp_path, narrow,
 
 def test_weights_of_the_grid_reach_the_objective_and_nothing_stands_for_untrained(example, monkeypatch):
     grid, seen = example("alpha_beta_grid"), []
-    options = Namespace(
-        data="shapes", data_dir=None, noise=0.1, images=64, epochs=1, lr=1e-3, seed=0, bound="jsd", gamma=0
-    )
+    options = Namespace(data="shapes", data_dir=None, images=64, epochs=1, lr=1e-3, bound="jsd", gamma=0)
 
     def trained(task):
-        seen.append((task.config.global_weight, task.config.local_weight, task.config.noise))
-        return "trained"
+        seen.append((task.config.global_weight, task.config.local_weight, task.config.seed))
+        return "trained", {}
 
     monkeypatch.setattr(grid, "trained", trained)
     monkeypatch.setattr(grid, "untrained", lambda *args: "untrained")
-    encoders = [grid.encoder_of(alpha, beta, options)[0] for alpha, beta in ((0, 0), (0.5, 0), (0, 1), (0.25, 0.75))]
+    pairs = ((0, 0), (0.5, 0), (0, 1), (0.25, 0.75))
+    encoders = [grid.encoder_of(alpha, beta, seed, options)[0] for seed, (alpha, beta) in enumerate(pairs)]
     assert encoders == ["untrained", "trained", "trained", "trained"]
-    assert seen == [(0.5, 0, 0.1), (0, 1, 0.1), (0.25, 0.75, 0.1)]
+    assert seen == [(0.5, 0, 1), (0, 1, 2), (0.25, 0.75, 3)]
 
 
 @NEEDS_MATPLOTLIB
@@ -206,73 +220,58 @@ def test_cells_of_the_picture_are_those_of_the_grid(example, tmp_path, monkeypat
 
     figures = []
     monkeypatch.setattr(FigureCanvasAgg, "print_png", lambda self, path: figures.append(self.figure))
-    options = Namespace(
-        alphas=[0, 1], betas=[0, 0.5, 1], data="shapes", bound="jsd", gamma=0.1, images=64, epochs=1, seed=0
-    )
-    grids = np.arange(12.0).reshape(2, 2, 3)
+    options = Namespace(alphas=[0, 1], betas=[0, 0.5, 1], data="shapes", bound="jsd", gamma=0.1, images=64, epochs=1)
+    grids = np.arange(12.0).reshape(2, 1, 2, 3) + np.array([[-1.0], [1.0]])[:, :, None]  # two seeds, 2 apart
     example("alpha_beta_grid").draw(tmp_path / "x.png", options, grids)
-    for axes, values in zip(figures[0].axes, grids, strict=True):
+    for axes, values in zip(figures[0].axes, grids.mean(axis=1), strict=True):
         np.testing.assert_array_equal(axes.images[0].get_array(), values)
         texts = {text.get_position(): text.get_text() for text in axes.texts}
         assert texts[0, 0].endswith("untrained")
-        assert float(texts[2, 1]) == values[1, 2]  # x is β, y is α
+        mean, spread = texts[2, 1].split(" ± ")  # x is β, y is α
+        assert (float(mean), float(spread)) == (values[1, 2], pytest.approx(2**0.5, abs=0.05))
         assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0", "0.5", "1"]
         assert axes.get_ylabel().startswith("α")
+
+
+SHORT = ("--images", 64, "--epochs", 1, "--seeds", 1)
 
 
 @pytest.mark.exhaustive
 @NEEDS_MATPLOTLIB
 def test_the_grid_is_printed_and_drawn(tmp_path):
-    options = ("--images", 64, "--epochs", 1, "--alphas", 0, "--betas", 0, 1, "--picture", tmp_path / "x.png")
-    rows = [line.split() for line in run("alpha_beta_grid.py", *options).splitlines()[1:]]
-    assert [row[:2] for row in rows] == [["0", "0"], ["0", "1"]]
-    assert all(0 <= float(right) <= 100 and 0 <= float(alike) <= 1 for _, _, right, alike in rows)
+    printed = run("alpha_beta_grid.py", *SHORT, "--alphas", 0, "--betas", 0, 1, "--picture", tmp_path / "x.png")
+    rows = [line.split() for line in printed.splitlines()[1:-1]]
+    assert [row[:3] for row in rows] == [["0", "0", "0"], ["0", "1", "0"]]
+    assert all(0 <= float(right) <= 100 and 0 <= float(alike) <= 1 for *_, right, alike in rows)
     assert size(tmp_path / "x.png")[0] > 600
 
 
-def scene_alone(images):
-    return np.arange(len(images))[:, None] * 1.0
-
-
-def noise_alone(images, rng=np.random.default_rng(0)):  # noqa: B008 - other numbers at every call
-    return rng.standard_normal((len(images), 40))
-
-
-SCENE = np.random.default_rng(1).standard_normal((500, 40))
-
-
-@pytest.mark.parametrize(
-    ("y", "noise", "share"),
-    [
-        (scene_alone, 0.3, 0),
-        (noise_alone, 0.3, 100),
-        (lambda images: SCENE + noise_alone(images), 0.3, 50),
-        (lambda images: images.reshape(len(images), -1).astype(float), 0.0, 0),
-    ],
-    ids=["scene", "noise", "both", "no noise"],
-)
-def test_the_share_of_noise_where_it_is_known(example, y, noise, share):
-    encoder = SimpleNamespace(features=lambda images: {"y": y(images)})
-    assert example("global_versus_local").noise_share(encoder, noise) == pytest.approx(share, rel=0.05)
-
-
-def test_scenes_are_the_same_and_their_noise_is_not(example):
-    seen = []
-    encoder = SimpleNamespace(features=lambda images: {"y": (seen.append(images), np.eye(len(images)))[1]})
-    example("global_versus_local").noise_share(encoder, 0.1, count=20)
-    difference = seen[0].astype(float) - seen[1]
-    assert abs(difference.mean()) < 1
-    assert difference.std() / 255 == pytest.approx(0.1 * 2**0.5, rel=0.1)  # a little is clipped
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_the_share_of_variance_within_classes_where_it_is_known(example, share):
+    labels = np.arange(20_000) % 10
+    rng = np.random.default_rng(0)
+    means = rng.standard_normal((10, 6))
+    means = (means - means.mean(axis=0)) / means.std(axis=0)
+    y = (1 - share) ** 0.5 * means[labels] + share**0.5 * rng.standard_normal((len(labels), 6))
+    assert example("global_versus_local").share_within(y, labels) == pytest.approx(100 * share, abs=1)
 
 
 @pytest.mark.exhaustive
 @NEEDS_MATPLOTLIB
 def test_global_and_local_have_a_row_each_and_are_drawn(tmp_path):
-    options = ("--images", 64, "--epochs", 1, "--noises", 0.2, "--picture", tmp_path / "x.png")
-    printed = run("global_versus_local.py", *options)
-    rows = re.findall(r"^ *0\.2 +(\S+) +([\d.]+) +([\d.]+) +([\d.]+)$", printed, flags=re.M)
+    printed = run("global_versus_local.py", *SHORT, "--noises", 0.2, "--picture", tmp_path / "x.png")
+    rows = re.findall(r"^ *0\.2 +0 +(\S+) +(-?[\d.]+)? +([\d.]+) +([\d.]+)$", printed, flags=re.M)
     assert [row[0] for row in rows] == ["DIM(L)", "DIM(G)", "untrained"]
-    assert all(0 <= float(value) <= 100 for row in rows for value in row[1:])
+    assert all(0 <= float(value) <= 100 for row in rows for value in row[2:])
+    assert size(tmp_path / "x.png")[0] > 800
+
+
+@NEEDS_MATPLOTLIB
+def test_both_runs_of_what_is_shared_are_printed_and_drawn(tmp_path):
+    printed = run("what_is_shared.py", *SHORT, "--picture", tmp_path / "x.png")
+    rows = [line.split() for line in printed.splitlines()[1:3]]
+    assert [row[:2] for row in rows] == [["texture", "0"], ["texture,colour", "0"]]
+    assert all(0 <= float(accuracy) <= 100 for *_, texture, colour in rows for accuracy in (texture, colour))
     assert size(tmp_path / "x.png")[0] > 1000
 
 

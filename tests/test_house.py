@@ -75,17 +75,18 @@ def outside(importers, allowed):
         for importer, imported in imports()
         if room_of(importer) in importers
         if (imported not in libraries if imported.endswith("/") else room_of(imported) not in importers)
-        if (imported if imported.endswith("/") else room_of(imported)) not in allowed
+        if (imported if imported.endswith("/") else room_of(imported)) not in allowed and imported not in allowed
     }
 
 
 PLAIN = {"numpy/", "autograd/"}
+LOCKSTEP = {"distributed.ranks", "distributed.threads"}  # W ranks in one process: what laws of ranks are tried on
 ALLOWED = {
     "reference": PLAIN,
     "backend": {"numpy/", "errors", "reference", "engine"},  # which is where it asks for CuPy
     "amdim": {"reference", *PLAIN},
     "theory": {"numpy/", "errors"},
-    "laws": {"reference", "amdim", "theory", "backend", "errors", "hypothesis/", *PLAIN},
+    "laws": {"reference", "amdim", "theory", "backend", "errors", "hypothesis/", *LOCKSTEP, *PLAIN},
     "engine": {
         "reference",
         "amdim",
@@ -105,10 +106,14 @@ def test_a_room_of_the_mathematics_imports_no_more_than_it_may(room):
     refuse(outside({room}, ALLOWED[room]))
 
 
+def test_ranks_in_lock_step_need_the_reference_alone():
+    refuse({(a, b) for a, b in outside({"distributed"}, {"reference", *PLAIN}) if a in LOCKSTEP})
+
+
 def test_the_mathematics_names_neither_the_engine_nor_threads_nor_a_device():
     for name, path in FILES.items():
         if room_of(name) in ("reference", "amdim", "theory", "laws"):
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8").replace("dimref.distributed.threads", "")
             assert not re.findall(r"(?i)\b(?:engine|threads|cupy|cublas|cuda|gpu)\b", text), name
 
 

@@ -16,7 +16,7 @@ import itertools
 import math
 import textwrap
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import autograd.numpy as anp
@@ -26,6 +26,7 @@ from dimref.audit import wording
 from dimref.audit.contract import Variant
 from dimref.tape import stop_gradient
 
+ONE_PLACE, EVERY_PLACE = ", in one place", ", in every place"
 EPSILONS = (1e-12, 1e-10, 1e-8, 1e-7, 1e-6, 1e-5, 1e-3)
 ELEMENTWISE = ("softplus", "exp", "sigmoid", "tanh", "relu", "log", "sqrt", "abs")
 REDUCTIONS = ("mean", "total", "logsumexp", "logmeanexp")
@@ -52,7 +53,7 @@ class Rule:
         kind: of change, one of `wording.KINDS`.
         key, words: of the change.
         code: what takes the place.
-        group: "key: words" of the same change in every place that has this group.
+        group: "key: words" of the same change in every place that has this group; with "=key" also of the only one.
     """
 
     kind: str
@@ -118,9 +119,11 @@ def fields(node: ast.AST) -> dict[str, str]:
             more["clip"] = ", ".join(map(text, inner.args[1:]))
         if isinstance(node.func, ast.Attribute):
             parts["of"] = node.func.value
-    code = {name: text(part) for name, part in parts.items()}
-    words = {f"_{name}": plain(source) for name, source in code.items()}
-    return {**code, **words, **{name.upper(): slug(source) for name, source in code.items()}, **more}
+    source = {name: text(part) for name, part in parts.items()}
+    code = {name: f"({source[name]})" if isinstance(part, (ast.BinOp, ast.UnaryOp)) else source[name]
+            for name, part in parts.items()}  # fmt: skip
+    words = {f"_{name}": plain(each) for name, each in source.items()}
+    return {**code, **words, **{name.upper(): slug(each) for name, each in source.items()}, **more}
 
 
 # ---- rules
@@ -159,21 +162,28 @@ def _elementwise(name: str) -> Iterator[Rule]:
         if other != name:
             code = f"{'anp' if other == 'exp' else 'ops'}.{other}({{x}})"
             yield Rule("call", f"{other}-for-{name}-of-{{X}}", f"{other} for {{_it}}", code,
-                       f"{other}-for-{name}: {other} for {name}")  # fmt: skip
-    yield Rule("call", f"{name}-left-out-of-{{X}}", "{_x} for {_it}", "({x})", f"{name}-left-out: {name} left out")
+                       f"{other}-for-{name}: {other} for {name}{EVERY_PLACE}")  # fmt: skip
     yield Rule(
-        "sign", "{X}-negated", f"{name}(−…) for {{_it}}", "{f}(-({x}))", f"{name}-sign: the sign inside {name} turned"
+        "call", f"{name}-left-out-of-{{X}}", "{_x} for {_it}", "({x})", f"{name}-left-out: {name} left out{EVERY_PLACE}"
+    )
+    yield Rule(
+        "sign",
+        "{X}-negated",
+        f"{name}(−…) for {{_it}}",
+        "{f}(-({x}))",
+        f"{name}-sign: the sign inside {name} turned{EVERY_PLACE}",
     )
 
 
 def _epsilons(key: str, code: str, group: str = "") -> Iterator[Rule]:
     for e in EPSILONS:
         yield Rule("epsilon", f"{key}-{power(e)}", f"{e:g} added inside its logarithm", code.replace("EPSILON", repr(e)),
-                   group and f"{group}-{power(e)}: {e:g} added inside the logarithm")  # fmt: skip
+                   group and f"{group}-{power(e)}: {e:g} added inside the logarithm{EVERY_PLACE}")  # fmt: skip
 
 
 MEAN = (
-    Rule("sum", "{X}-summed", "the sum of {_x} for its mean", "summed({x}{axis})", "both-summed: sums for means"),
+    Rule("sum", "{X}-summed", "the sum of {_x} for its mean", "summed({x}{axis})",
+         f"both-summed: sums for means{EVERY_PLACE}"),
     Rule("call", "logmeanexp-of-{X}", "log mean exp of {_x} for its mean", "ops.mean(ops.logmeanexp({x}, axis=0))"),
     Rule("inside", "{X}-averaged-in-its-logarithm", "the logarithm of the mean of exp({_x})", "ops.logmeanexp({x})"),
     Rule("call", "mean-exp-of-{X}", "the mean of exp of {_x}", "ops.mean(anp.exp({x}){axis})"),
@@ -182,9 +192,10 @@ MEAN = (
 )  # fmt: skip
 MEAN_OF_ELEMENTS = (
     Rule("inside", "mean-inside-{X}", "{_u} averaged before {_g}", "ops.mean({g}(ops.mean({u})))",
-         "averaged-first: averaged before the nonlinearity"),
+         f"averaged-first: averaged before the nonlinearity{EVERY_PLACE}"),
     Rule("inside", "mean-inside-{X}-by-location", "{_u} averaged before {_g} at each location",
-         "ops.mean({g}(ops.mean({u}, axis=0)))", "averaged-first-by-location: averaged at each location before it"),
+         "ops.mean({g}(ops.mean({u}, axis=0)))",
+         f"averaged-first-by-location: averaged at each location before it{EVERY_PLACE}"),
 )  # fmt: skip
 MEAN_OF_REDUCTION = (
     Rule("pooled", "{X}-pooled", "{_g} over everything at once", "{g}({u})"),
@@ -224,18 +235,16 @@ CLIPPED = (
 EXCHANGED_CLIP = Rule("inside", "{F}-clipped", "{_it} clipped, not what is in it", "anp.clip({f}({u}{axis}), {clip})")
 WHOLE = (
     Rule("constant", "plus-1", "1 added", "({it}) + 1.0"), Rule("constant", "minus-1", "1 subtracted", "({it}) - 1.0"),
-    Rule("whole", "negated", "its sign turned", "-({it})"), Rule("whole", "halved", "its value halved", "0.5 * ({it})"),
+    Rule("whole", "sign", "its sign turned", "-({it})"), Rule("whole", "halved", "its value halved", "0.5 * ({it})"),
     Rule("whole", "doubled", "its value doubled", "2.0 * ({it})"),
 )  # fmt: skip
 ARGUMENT = (
     Rule("detach", "{X}-detached", "{_x} detached", "stop_gradient({x})"),
     Rule("drop", "{X}-ignored", "{_x} ignored", "(0.0 * {x})"),
-    *(Rule("squash", f"{f}-of-{{X}}", f"{f}({{_x}}) for {{_x}}", f"ops.{f}({{x}})") for f in SQUASHES),
     Rule("maximum", "maximum-off-{X}", "the maximum of {_x} subtracted", "({x} - top({x}))"),
 )
 ARGUMENTS = (
     Rule("detach", "no-gradient", "everything detached", "stop_gradient({x})"),
-    *(Rule("squash", f"{f}-on-scores", f"{f} of every score", f"ops.{f}({{x}})") for f in SQUASHES),
     Rule("maximum", "maximum-subtracted-each", "the maximum of each of its arguments subtracted", "({x} - top({x}))"),
     Rule("maximum", "maximum-subtracted-both", "the largest of all its numbers subtracted", "({x} - top(ALL))"),
 )
@@ -259,15 +268,22 @@ class Formula:
         function: straight-line code that ends in a return.
         helpers: functions that it calls and whose single expression is written in their place.
         instead: by the name of a function that it calls, what may stand in its place: key, template and words.
+        whole: more that may be done to its value.
+        squashes: what may be done to an argument, by name.
+        scope: what edited source may call by name, beside what the function may.
+        given: arguments that are left as they are.
     """
 
     def __init__(
-        self, function: Callable[..., Any], *helpers: Callable[..., Any], instead: Instead | None = None
-    ) -> None:
+        self, function: Callable[..., Any], *helpers: Callable[..., Any], instead: Instead | None = None,
+        whole: tuple[Rule, ...] = (), squashes: tuple[str, ...] = SQUASHES, scope: dict[str, Any] | None = None,
+        given: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
         module = function.__module__.removeprefix("dimref.").removeprefix("audit.catalogue.")
         self.name = f"{module}.{function.__name__}"
-        self.instead = instead or {}
+        self.instead, self.whole, self.squashes, self.given = instead or {}, (*WHOLE, *whole), squashes, given
         mine = {"ops": ops, "anp": anp, "math": math, "stop_gradient": stop_gradient}
+        mine |= {**{name: getattr(ops, name) for name in SQUASHES}, **(scope or {})}
         self.namespace = {**mine, "top": top, "summed": summed, "share": share}
         for each in (*helpers, function):
             self.namespace = {**self.namespace, **each.__globals__}
@@ -333,9 +349,13 @@ class Formula:
             key, _, words = group.partition(": ")
             if len(members) > 1:
                 sites = tuple(site for member in members for site in member.sites)
-                found.append(Edit(members[0].kind, key, f"{words}, in every place", sites))
+                found.append(Edit(members[0].kind, key.removeprefix("="), words, sites))
+            elif key.startswith("="):
+                words = members[0].words.removesuffix(ONE_PLACE)
+                found[found.index(members[0])] = replace(members[0], key=key[1:], words=words)
         value = next(at for at, node in enumerate(places) if node is self.tree.body[-1].value)
-        found += [Edit(rule.kind, rule.key, rule.words, ((value, rule.code),)) for rule in WHOLE]
+        whole = () if isinstance(places[value], ast.Tuple) else self.whole
+        found += [Edit(rule.kind, rule.key, rule.words, ((value, rule.code),)) for rule in whole]
         return tuple({edit.key: edit for edit in reversed(found)}.values())[::-1]
 
     def _of_arguments(self, places: list[ast.AST]) -> Iterator[Edit]:
@@ -353,13 +373,18 @@ class Formula:
             sites = tuple((at, code) for name in names for at in where.get(name, ()))
             return Edit(rule.kind, rule.key.format(**named), rule.words.format(**named), sites)
 
-        arrays = self.arguments
-        yield from (edit(rule, *arrays) for rule in ARGUMENTS)
+        arrays = [name for name in self.arguments if name not in self.given]
+        both = [f for f in self.squashes if f in SQUASHES]
+        squash = [Rule("squash", f"{f}-on-scores", f"{f} of every score", f"{f}({{x}})") for f in both]
+        yield from (edit(rule, *arrays) for rule in (*ARGUMENTS, *squash))
+        squash = [Rule("squash", f"{f}-of-{{X}}", f"{f}({{_x}}) for {{_x}}", f"{f}({{x}})") for f in self.squashes]
         for name in arrays:
-            yield from (edit(rule, name) for rule in ARGUMENT)
+            yield from (edit(rule, name) for rule in (*ARGUMENT, *squash))
             for number, at in enumerate(where.get(name, []) if len(where.get(name, [])) > 1 else [], 1):
-                yield Edit("detach", f"{name}-detached-at-{number}", f"{name} detached in place {number}",
-                           ((at, "stop_gradient({x})"),))  # fmt: skip
+                of = self._target(places[at])
+                key, words = (f"in-{of}", f"in its {of}") if of else (f"at-{number}", f"in place {number}")
+                site = at, "stop_gradient({x})"
+                yield Edit("detach", f"{name}-detached-{key}", f"{name} detached {words}", (site,))
         for one, other in itertools.combinations(arrays, 2):
             key = "roles-swapped" if len(arrays) == 2 else f"{one}-{other}-exchanged"
             yield Edit("swap", key, f"{one} and {other} exchanged", (), (one, other))
@@ -370,6 +395,13 @@ class Formula:
                     yield edit(Rule("squash", "{X}-clipped-too", "{_x} clipped too", code), name)
         for name in sorted(self.scalars):
             yield from (edit(rule, name) for rule in NUMBER)
+
+    def _target(self, node: ast.AST) -> str:
+        """The name that is assigned what a node is part of."""
+        for statement in self.tree.body:
+            if isinstance(statement, ast.Assign) and any(each is node for each in ast.walk(statement.value)):
+                return text(statement.targets[0])
+        return ""
 
     def _array(self, node: ast.AST) -> bool:
         """Whether an expression depends on the numbers of an argument, not on shapes alone."""
@@ -390,7 +422,7 @@ class Formula:
         }
 
     def _rules(self, node: ast.AST) -> Iterator[Rule]:
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and node is not self.tree.body[-1].value:
             yield Rule("sign", "{X}-sign", "{_x} for its negative", "({x})")
         elif isinstance(node, ast.BinOp):
             constants = tuple(side for side in ("left", "right") if not self._array(getattr(node, side)))
@@ -408,19 +440,27 @@ class Formula:
         if isinstance(node.func, ast.Attribute) and self._array(node.func.value):
             if name in ("sum", "mean"):
                 other = {"sum": "mean", "mean": "sum"}[name]
+                key = f"{other}-of-{{OF}}" if node.args or node.keywords else f"{other}-for-{name}"
                 yield Rule(
                     "sum",
-                    f"{other}-of-{{OF}}",
+                    key,
                     f"the {other} of {{_of}} for its {name}",
                     f"{{of}}.{other}({{arguments}})",
+                    f"{other}-for-{name}-everywhere: {other} for {name}",
                 )
+                if node.args and text(inner) in ("0", "1"):
+                    turned = f"{{of}}.{name}({1 - int(text(inner))})"
+                    yield Rule("axis", "{IT}-other-axis", "{_it} over the other axis", turned)
             return
         if not node.args or not self._array(inner):
             return
         within = text(inner.func).rpartition(".")[2] if isinstance(inner, ast.Call) else ""
         yield Rule("detach", "{IT}-detached", "{_it} detached", "stop_gradient({it})")
         for key, code, words in self.instead.get(name, ()):
-            yield Rule("call", f"{{X}}-{key}", f"{{_x}} {words}", code.replace("{}", "{x}"), f"{key}: {words}")
+            kind = "epsilon" if "1e-" in key else "call"
+            named = "{_" in words
+            group = words.removeprefix("{_x} ") + EVERY_PLACE if named else words
+            yield Rule(kind, f"{{X}}-{key}", words if named else words + ONE_PLACE, code, f"={key}: {group}")
         if name in ELEMENTWISE:
             yield from _elementwise(name)
         if name == "softplus":
@@ -445,7 +485,8 @@ class Formula:
 
 
 def _shape(node: ast.AST) -> bool:
-    return isinstance(node, ast.Attribute) and node.attr in ("shape", "ndim", "size")
+    length = isinstance(node, ast.Call) and text(node.func) == "len"
+    return length or (isinstance(node, ast.Attribute) and node.attr in ("shape", "ndim", "size"))
 
 
 # ---- what edited source may call

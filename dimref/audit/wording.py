@@ -22,6 +22,7 @@ KINDS: dict[str, tuple[str, str, bool]] = {
     "swap": ("it is optimized by a critic that is wrong about every pair", "exchange the arguments", False),
     "scalar": ("the number does not do what its name says", "use it as the formula does", False),
     "call": ("another quantity: a function stands for another", "use the formula's function", False),
+    "axis": ("another variable's marginal", "sum over the other axis", False),
     "sum": ("it depends on the size of the batch", "take the mean", False),
     "inside": ("by Jensen's inequality another number: single samples no longer count", "average last", False),
     "pooled": ("locations are pooled before the logarithm", "take the logarithm at each location", False),
@@ -75,12 +76,33 @@ _KNOWN = {  # by formula, edit=name; an edit that is its own name is one of two 
     "contrastive.clip_logits": """
         temperature-inverted=temperature-multiplied temperature-squared=temperature-twice""",
     "contrastive.moco_logits": """
-        q-detached=no-gradient q-detached-at-1=joint-detached q-detached-at-2=negatives-detached
+        q-detached=no-gradient q-detached-in-positive=joint-detached q-detached-at-2=negatives-detached
         temperature-inverted=temperature-multiplied temperature-squared=temperature-twice""",
     "contrastive.nt_xent_logits": """
         temperature-inverted=temperature-multiplied temperature-squared=temperature-twice
-        concatenate-a-b-not-normalized=not-normalized concatenate-a-b-normalized-over-batch=normalized-over-batch
-        concatenate-a-b-squared-length=squared-length""",
+        """,
+    "discriminators.concat_pairs": """
+        features-detached=feature-map-detached features-detached-in-joint=feature-map-detached-joint
+        features-detached-in-product=feature-map-detached-product y-detached-in-joint=y-detached-joint
+        y-detached-in-product=y-detached-product
+        feature-map-detached-product+y-detached-product=product-inputs-detached
+        head-parameters-first-parameters-features-gather-y-index-detached=product-detached""",
+    "discriminators.dot": "features-detached=feature-map-detached",
+    "discriminators.global_pairs": """
+        last_map-detached=map-detached last_map-detached-in-joint=map-detached-joint
+        last_map-detached-in-product=map-detached-product""",
+    "discriminators.logits": """
+        relu-left-out=relu-missing
+        relu-left-out-of-layers-linear-parameters-second-hidden=second-relu-missing
+        sigmoid-on-scores=sigmoid-before sign=negated""",
+    "discriminators.square": "features-detached=feature-map-detached",
+    "divergences.chi2": "q-factor-left-out=not-divided",
+    "divergences.cross_entropy": "roles-swapped=exchanged",
+    "divergences.jensen_shannon": "halved=halved-again arguments-exchanged=mixture-first",
+    "divergences.kl_divergence": "ratio-epsilon=epsilon",
+    "divergences.reverse_kl": "ratio-epsilon=epsilon",
+    "divergences.squared_hellinger": "root=not-squared sqrt-left-out=roots-left-out",
+    "divergences.total_variation": "abs-left-out-of-p-q=signed",
     "f_divergences.chi2": """
         0-25-factor-left-out=quarter-missing 0-25-doubled=half-for-quarter product-left-out=linear-term-missing
         product-sign=linear-term-sign""",
@@ -95,16 +117,37 @@ _KNOWN = {  # by formula, edit=name; an edit that is its own name is one of two 
         tanh-left-out=no-activation 0-5-factor-left-out=0-5-factor-left-out
         sigmoid-for-tanh-of-joint=sigmoid-for-tanh-of-joint
         0-5-factor-left-out+sigmoid-for-tanh-of-joint=sigmoid-for-tanh""",
+    "gaussians.entropy": """
+        doubled=half-left-out len-cov-factor-left-out=dimension-left-out
+        len-cov-log-2-pi-e-left-out=constant-left-out""",
+    "gaussians.kl": """
+        doubled=half-left-out len-mean_p-left-out=dimension-left-out
+        log_det-cov_q-log_det-cov_p-sign=determinants-exchanged distance-mean_p-mean_q-cov_q-left-out=means-left-out""",
+    "information.conditional_entropy": "denominator-left-out=joint",
+    "information.conditional_information": "entropy-p_xyz-sum-0-1-left-out=ratio-without-z",
+    "information.conditional_of_entropies": "epsilon=entropies-epsilon entropy-p_xy-sum-0-left-out=joint",
+    "information.information_of_entropies": """
+        epsilon=entropies-epsilon entropy-p_xy-left-out=joint-left-out entropy-p_xy-sign=joint-added
+        p_xy-sum-0-other-axis=other-condition""",
+    "information.mutual_information": """
+        weight-left-out=unweighted mean-for-sum-everywhere=averaged-marginals
+        p_xy-sum-0-factor-left-out=marginal-left-out""",
+    "layers.conv2d": "b-left-out=bias-left-out",
+    "layers.conv_transpose2d": "b-left-out=bias-left-out",
+    "layers.linear": "b-left-out=bias-left-out",
+    "multiview.loss": "penalty-squares-scores-left-out=penalty-left-out",
+    "negatives.log_sum": "logmeanexp-for-logsumexp-of-split-scores-1=mean-for-sum",
+    "norms.batch_norm_inference": "mean-ignored=mean-left-out",
     "prior.discriminator_loss": """
         roles-swapped=exchanged averaged-first=averaged-before-softplus sigmoid-on-scores=sigmoid-twice
         mean-softplus-fake-left-out=fake-left-out mean-softplus-real-left-out=real-left-out fake-negated=both-real
         softplus-left-out=wasserstein""",
     "prior.minimax": """
-        mean-softplus-fake-sign=sign-flipped softplus-fake-summed=sum-for-mean sigmoid-on-scores=sigmoid-twice
+        sign=sign-flipped softplus-fake-summed=sum-for-mean sigmoid-on-scores=sigmoid-twice
         mean-inside-softplus-fake=averaged-before-softplus softplus-left-out-of-fake=wasserstein
         fake-detached=detached fake-negated=non-saturating-sign""",
     "prior.non_saturating": """
-        negated=sign-flipped softplus-fake-summed=sum-for-mean sigmoid-on-scores=sigmoid-twice
+        sign=sign-flipped softplus-fake-summed=sum-for-mean sigmoid-on-scores=sigmoid-twice
         mean-inside-softplus-fake=averaged-before-softplus softplus-left-out-of-fake=wasserstein
         fake-detached=detached fake-negated=minimax-sign""",
 }
@@ -119,4 +162,5 @@ def stem(key: str) -> str:
 def key(formula: str, key: str) -> str:
     """The key of an edit: that under which it was always known, or its own."""
     root = stem(key)
-    return KNOWN.get(formula, {}).get(root, root) + key.removeprefix(root)
+    common = "softmax-before" if root.startswith("softmax-of-") else root
+    return KNOWN.get(formula, {}).get(root, common) + key.removeprefix(root)

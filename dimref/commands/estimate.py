@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +24,17 @@ if TYPE_CHECKING:
 
     from dimref.estimation import Estimate, MutualInformation
 
+TEXT = (".csv", ".tsv", ".txt")
+MISSING = "KSG: for independent rows of numbers, without --given"
+QUIET = 10  # seconds between two lines of progress where there is no terminal
 TRAINED = ("infonce", "jsd", "dv", "nwj")  # what "all" trains; SMILE is read from JSD's critics
+
+
+def _names(context: click.Context | None, option: click.Parameter | None, text: str | None) -> tuple[str, ...]:
+    """Words separated by commas."""
+    return (
+        tuple(word.strip() for word in (text or "").split(",") if word.strip()) if not isinstance(text, tuple) else text
+    )
 
 
 @click.command()
@@ -42,44 +55,93 @@ TRAINED = ("infonce", "jsd", "dv", "nwj")  # what "all" trains; SMILE is read fr
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of every draw.  [default: 0]")
 @click.option("--backend", type=click.Choice(choices.BACKENDS), default="numpy", help="CPU or GPU.  [default: numpy]")
 @click.option("--threads", type=click.IntRange(min=1), help="BLAS threads.  [default: 1]")
+@click.option(
+    "--x", "x_names", callback=_names, metavar="a,b", help="Columns of a CSV file X, or an array of a .npz file."
+)
+@click.option("--y", "y_names", callback=_names, metavar="c", help="The same; without --x, the other columns are x.")
+@click.option("--given", metavar="Z", help="Estimate I(x; y | z): a file as X and Y, or columns of X.")
+@click.option("--categorical", callback=_names, metavar="x,y",
+              help="Sides of integers or texts without an order; of x, y, given.")  # fmt: skip
+@click.option("--blocks", type=click.IntRange(min=2), metavar="N",
+              help="Hold out whole runs of rows, of N in all: for rows that depend on their neighbours.")  # fmt: skip
+@click.option("--null", type=click.IntRange(min=0), default=0, metavar="N",
+              help="A p-value from N permutations of y, each estimated anew.")  # fmt: skip
+@click.option("--limit", type=click.IntRange(min=50), metavar="N", help="Draw N rows of more.")
+@click.option(
+    "--base", type=click.Choice(choices.BASES), default="nats", help="Unit of what is printed.  [default: nats]"
+)
 @click.option("--plot", "picture", type=click.Path(path_type=Path), metavar="PNG", help="Draw the training there.")
+@click.option("--html", "page_file", type=click.Path(path_type=Path), metavar="FILE", help="The result as one page.")
 @json_option
 def estimate(
-    x_file: Path, y_file: Path | None, bound: str, threads: int | None, picture: Path | None, json_file: Path | None,
+    x_file: Path, y_file: Path | None, bound: str, threads: int | None, x_names: tuple[str, ...],
+    y_names: tuple[str, ...], given: str | None, picture: Path | None, page_file: Path | None, json_file: Path | None,
     **parameters: Any,
 ) -> None:  # fmt: skip
     """Estimate the mutual information of x and y, in nats, with an interval.
 
-    X and Y are .npy files of numbers, (N,) or (N, D), row i of both being one sample; or X alone is a .npz file with
-    arrays x and y. The samples must be independent of each other: neighbours in time are not. No pickle is read.
+    X and Y are .npy files of numbers, (N,) or (N, D), or .csv files, row i of both being one sample; or X alone is a .npz
+    file with arrays x and y, or a .csv file with columns that --y names. The samples must be independent of each other:
+    neighbours in time are not (--blocks). No pickle is read.
     """
     _use_threads(threads)
     from dimref.estimation import MutualInformation, report
-    from dimref.estimation.samples import as_pairs
 
     _refuse_picture(picture)
-    say = printer(json_file)
-    x, y = as_pairs(*_read(x_file, y_file))
+    if page_file is not None:
+        refuse_unwritable("--html", page_file)
+    printed: list[str] = []
+    show = printer(json_file)
+
+    def say(line: str) -> None:
+        printed.append(line)
+        show(line)
+
+    samples = _read(x_file, y_file, {"x": x_names, "y": y_names}, given, parameters["categorical"])
     fits = [MutualInformation(bound=each, **parameters) for each in (TRAINED if bound == "all" else (bound,))]
-    for line in report.opening(x, y, fits[0]):
+    parts = fits[0].read(*samples)
+    for line in report.opening(parts, fits):
         say(line)
     start = time.perf_counter()
-    with click.progressbar(
-        length=len(fits) * fits[0].folds, label="training", file=sys.stderr,
-        hidden=sys.stderr is None or not sys.stderr.isatty(),
-    ) as bar:  # fmt: skip
+    with _progress(len(fits) * fits[0].folds * (len(parts) - 1 + fits[0].null)) as watch:
         for each in fits:
-            each.fit(x, y, lambda done: bar.update(1))
+            each.fit(*samples[:2], watch, given=samples[2])
     seconds = time.perf_counter() - start
-    neighbours = _ksg(x, y, parameters["transform"], parameters["seed"])
+    neighbours = _ksg(parts, fits[0])
     for line in report.closing(fits, neighbours, seconds):
         say(line)
     if picture is not None:
         from dimref.estimation.picture import draw
 
-        draw(picture, fits, neighbours if isinstance(neighbours, float) else None)
+        draw(picture, fits, neighbours if math.isfinite(neighbours) else None)
         say(f"picture       {picture}")
-    write_json(json_file, _as_json(x, y, fits, neighbours, seconds))
+    if page_file is not None:
+        from dimref.estimation.page import render
+        from dimref.training.files import replace
+
+        command = shlex.join(["dimref", "estimate", *sys.argv[2:]])
+        replace(page_file, render(fits, command, printed).encode())
+        say(f"page          {page_file}")
+    write_json(json_file, _as_json(parts, fits, neighbours, seconds))
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal; elsewhere a line on the standard error whenever ten seconds have passed."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        with click.progressbar(length=total, label="training", file=sys.stderr) as bar:
+            yield lambda done: bar.update(1)
+        return
+    count, shown = 0, time.perf_counter()
+
+    def watch(_: int) -> None:
+        nonlocal count, shown
+        count += 1
+        if sys.stderr is not None and time.perf_counter() - shown > QUIET:
+            shown = time.perf_counter()
+            click.echo(f"{count}/{total} folds", err=True)
+
+    yield watch
 
 
 def _use_threads(count: int | None) -> None:
@@ -89,27 +151,96 @@ def _use_threads(count: int | None) -> None:
     set_threads(count or 1)
 
 
-def _read(x_file: Path, y_file: Path | None) -> tuple[np.ndarray, np.ndarray]:
-    from dimref.data.dataset import fault
-    from dimref.data.files import MOST_UNPACKED
-    from dimref.data.npy import npz_header, npz_names, open_npz, read_npy, read_npz_array
+Named = dict[str, tuple[str, ...]]  # of x and y, the names of columns that were typed
 
+
+def _read(
+    x_file: Path, y_file: Path | None, named: Named, given: str | None, categorical: tuple[str, ...]
+) -> tuple[Any, Any, Any]:
+    """x, y and z, or None for z."""
+    z = None if given is None or not Path(given).is_file() else _array(Path(given), "given" in categorical)
+    names = () if given is None or z is not None else _names(None, None, given)
+    table = x_file.suffix in TEXT and y_file is None
+    if not table and x_file.suffix != ".npz" and (names or named["x"] or named["y"]):
+        what = f"--given {given}" if names else "--x, --y"
+        raise DimrefError(
+            f"{what}: expected a file, or names of columns of one .csv file or arrays of one .npz, found neither"
+        )
+    if table:
+        return _of_table(x_file, named, names, z, categorical)
     if y_file is not None:
-        return read_npy(x_file), read_npy(y_file)
+        return _array(x_file, "x" in categorical), _array(y_file, "y" in categorical), z
     if x_file.suffix != ".npz":
         raise DimrefError(f"{x_file}: expected a .npz file with arrays x and y, or a second file with y, found neither")
-    with open_npz(x_file) as archive:
+    return _of_archive(x_file, named, names, z, categorical)
+
+
+def _array(path: Path, categorical: bool) -> np.ndarray:
+    """The array of a .npy file, or all columns of a .csv file."""
+    import numpy as np
+
+    from dimref.data.csv_file import numbers_of, read_csv
+    from dimref.data.npy import numbers, numbers_or_texts, read_npy
+
+    if path.suffix not in TEXT:
+        return read_npy(path, numbers_or_texts if categorical else numbers)
+    columns = read_csv(path)
+    return np.column_stack([each if categorical else numbers_of(path, n, each) for n, each in columns.items()])
+
+
+def _of_table(
+    path: Path, named: Named, given: tuple[str, ...], z: np.ndarray | None, categorical: tuple[str, ...]
+) -> tuple[Any, Any, Any]:
+    """Columns of one .csv file."""
+    import numpy as np
+
+    from dimref.data.csv_file import numbers_of, read_csv
+    from dimref.data.dataset import fault
+
+    columns = read_csv(path)
+    listed = ", ".join(columns)
+    if not named["y"]:
+        raise fault(path, f"--y and the columns that are y, of {listed}", "none (or give a second file with y)")
+    rest = tuple(name for name in columns if name not in (*named["y"], *given))
+    chosen = {"x": named["x"] or rest, "y": named["y"], "given": given}
+    for side, names in chosen.items():
+        if missing := [name for name in names if name not in columns]:
+            raise fault(f"{path}, --{side}", f"columns of {listed}", missing[0])
+    if not chosen["x"]:
+        raise fault(path, "a column for x beside those of --y and --given", "none")
+    parts = {
+        side: np.column_stack([columns[n] if side in categorical else numbers_of(path, n, columns[n]) for n in names])
+        for side, names in chosen.items()
+        if names
+    }
+    return parts["x"], parts["y"], parts.get("given", z)
+
+
+def _of_archive(
+    path: Path, named: Named, given: tuple[str, ...], z: np.ndarray | None, categorical: tuple[str, ...]
+) -> tuple[Any, Any, Any]:
+    """Arrays of one .npz file."""
+    from dimref.data.dataset import fault
+    from dimref.data.files import MOST_UNPACKED
+    from dimref.data.npy import npz_header, npz_names, numbers, numbers_or_texts, open_npz, read_npz_array
+
+    keys = {"x": (named["x"] or ("x",)), "y": (named["y"] or ("y",)), **({"given": given} if given else {})}
+    with open_npz(path) as archive:
         names = npz_names(archive)
-        if not {"x", "y"} <= set(names):
-            raise fault(x_file, "arrays x and y", ", ".join(names) or "none")
-        headers = {key: npz_header(x_file, archive, key) for key in ("x", "y")}
+        wanted = [key for of_side in keys.values() for key in of_side]
+        if not set(wanted) <= set(names) or len(wanted) > len(keys):
+            raise fault(path, f"arrays {' and '.join(wanted)}", ", ".join(names) or "none")
+        headers = {key: npz_header(path, archive, key) for key in wanted}
         rows = [(*shape, 0)[0] for shape, _ in headers.values()]
         if rows[0] != rows[1]:
-            raise fault(x_file, "one row of y for each of x", f"{rows[0]} and {rows[1]} rows")
-        # Every number becomes one of 8 bytes, whatever it is stored as.
-        most = {key: MOST_UNPACKED * dtype.itemsize // 8 for key, (_, dtype) in headers.items()}
-        x, y = (read_npz_array(x_file, archive, key, most_bytes=most[key])[0] for key in ("x", "y"))
-    return x, y
+            raise fault(path, f"one row of {wanted[1]} for each of {wanted[0]}", f"{rows[0]} and {rows[1]} rows")
+        found: dict[str, Any] = {"given": z}
+        for side, (key,) in keys.items():
+            # Every number becomes one of 8 bytes, whatever it is stored as.
+            most = MOST_UNPACKED * headers[key][1].itemsize // 8
+            check = numbers_or_texts if side in categorical else numbers
+            found[side] = read_npz_array(path, archive, key, check, most_bytes=most)[0]
+    return found["x"], found["y"], found["given"]
 
 
 def _refuse_picture(picture: Path | None) -> None:
@@ -123,38 +254,54 @@ def _refuse_picture(picture: Path | None) -> None:
     refuse_unwritable("--plot", picture)
 
 
-def _ksg(x: np.ndarray, y: np.ndarray, transform: str, seed: int) -> float | str:
-    """The nearest-neighbour estimate in nats, or why there is none."""
-    from dimref.estimation.ksg import ksg
+def _ksg(parts: dict[str, np.ndarray], fit: MutualInformation) -> float:
+    """The nearest-neighbour estimate in nats, of different rows; NaN where it is not for these samples."""
+    import numpy as np
 
-    try:
-        return ksg(x, y, transform, seed=seed)
-    except DimrefError as error:
-        return str(error)
+    from dimref.estimation.dependence import copies
+    from dimref.estimation.ksg import NEIGHBOURS, ksg
+
+    x, y = parts["x"], parts["y"]
+    if "given" in parts or fit.categorical or fit.blocks:
+        return math.nan
+    rows = np.arange(len(x)) if (same := copies(x, y)) is None else np.unique(same)
+    return ksg(x[rows], y[rows], fit.transform, seed=fit.seed) if len(rows) > NEIGHBOURS else math.nan
 
 
 def _as_json(
-    x: np.ndarray, y: np.ndarray, fits: list[MutualInformation], neighbours: float | str, seconds: float
+    parts: dict[str, np.ndarray], fits: list[MutualInformation], neighbours: float, seconds: float
 ) -> dict[str, Any]:
-    return {
+    first = fits[0]
+    content: dict[str, Any] = {
         "version": __version__,
-        "samples": len(x),
-        "dimensions": [x.shape[1], y.shape[1]],
-        "parameters": {name: value for name, value in fits[0].get_params().items() if name != "bound"},
-        "held_out_together": fits[0].held_out_,
+        "samples": len(first.units_),
+        "dimensions": [part.shape[1] for part in parts.values()],
+        "parameters": {name: value for name, value in first.get_params().items() if name != "bound"},
+        "held_out_together": first.held_out_,
         "estimates": [
             {"trained_with": fit.bound, **_estimate_as_json(each)} for fit in fits for each in fit.estimates_.values()
         ],
-        "nearest_neighbours": {"nats": neighbours} if isinstance(neighbours, float) else {"missing": neighbours},
-        "notes": list(fits[0].notes_),
+        "nearest_neighbours": {"nats": neighbours} if math.isfinite(neighbours) else {"missing": MISSING},
+        "notes": list(first.notes_),
         "seconds": round(seconds, 3),
-    }
+    }  # fmt: skip
+    if first.terms_:
+        content["terms"] = [
+            {"term": name, "trained_with": fit.bound, **_estimate_as_json(each)}
+            for fit in fits for name, of in fit.terms_.items() for each in of.values()
+        ]  # fmt: skip
+    if first.null:
+        content["null"] = [{"trained_with": f.bound, "p_value": f.p_value_, "nats": f.null_.tolist()} for f in fits]
+    if first.table_ is not None:
+        content["table"] = {"nats": first.table_[0], "corrected": first.table_[1]}
+    return content
 
 
 def _estimate_as_json(estimate: Estimate) -> dict[str, Any]:
     return {
         "reading": estimate.reading,
         "nats": _number(estimate.nats),
+        "bits": _number(estimate.bits),
         "standard_error": _number(estimate.error),
         "interval": [_number(end) for end in estimate.interval],
         "ceiling": _number(estimate.ceiling),

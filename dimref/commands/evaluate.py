@@ -19,8 +19,10 @@ from dimref.commands.options import (
     printer,
     refuse_unwritable,
     set_threads,
+    shared_among_ranks,
     write_json,
 )
+from dimref.distributed import launch
 from dimref.errors import DimrefError
 from dimref.training import choices
 
@@ -55,6 +57,7 @@ def _words(allowed: tuple[str, ...], empty: bool = True) -> Callable[..., tuple[
 @click.option("--data", type=click.Choice(choices.DATA), help="The dataset.  [default: the run's]")
 @click.option("--data-dir", metavar="PATH", help="Where its files lie.  [default: the run's, for its dataset]")
 @click.option("--noise", type=float, help="Pixel noise of shapes.  [default: the run's]")
+@click.option("--shared", metavar="FACTOR,…", help="What shapes share in the whole image.  [default: the run's]")
 @folder_options
 @click.option("--limit", type=int, metavar="N",
               help="At most N training and N test images.  [default: 10000, and the run's limit]")  # fmt: skip
@@ -72,9 +75,10 @@ def _words(allowed: tuple[str, ...], empty: bool = True) -> Callable[..., tuple[
 @click.option("--backend", type=click.Choice(choices.BACKENDS), default="numpy", help="CPU or GPU.  [default: numpy]")
 @click.option("--threads", type=click.IntRange(min=1), help="BLAS threads.  [default: all cores]")
 @json_option
+@shared_among_ranks
 def evaluate(
-    run: Path, data: str | None, data_dir: str | None, noise: float | None, size: int | None, skip_bad: bool | None,
-    limit: int | None,
+    run: Path, data: str | None, data_dir: str | None, noise: float | None, shared: str | None,
+    size: int | None, skip_bad: bool | None, limit: int | None,
     features: tuple[str, ...] | None, probes: tuple[str, ...] | None, measures: tuple[str, ...] | None, seeds: int,
     checkpoint: str, backend: str, threads: int | None, json_file: Path | None,
 ) -> None:  # fmt: skip
@@ -83,23 +87,28 @@ def evaluate(
     Beside it stand the encoder that the run started from and the raw pixels. The table is printed and written to
     RUN/evaluation.json, the probes' accuracies are drawn in RUN/accuracies.png.
     """
-    set_threads(threads)
+    set_threads(threads or launch.threads())
     from dimref.backend import get_backend
     from dimref.commands import scores
+    from dimref.distributed import mpi
     from dimref.evaluation import evaluate as evaluation
     from dimref.evaluation import report
     from dimref.evaluation.labelled import labelled_images
     from dimref.export import inference
     from dimref.plots.accuracies import EVALUATION
 
-    path = run / f"{checkpoint}.npz"
-    encoder, saved = inference.load(run, get_backend(backend), path.name)
-    refuse_unwritable("RUN", run / EVALUATION)
-    config = other_data(saved.config, data, limit, data_dir=data_dir, noise=noise, size=size, skip_bad=skip_bad)
-    images = labelled_images(config, limit)
-    encoder.refuse_other_images(images.train[0], images.source)
-    requested, left_out = _requested(images, encoder, features, probes, measures)
-    requested = dataclasses.replace(requested, seeds=tuple(range(config.seed, config.seed + seeds)))
+    path, world = run / f"{checkpoint}.npz", mpi.world()
+    with mpi.agreed(world):
+        encoder, saved = inference.load(run, get_backend(backend), path.name, world)
+        refuse_unwritable("RUN", run / EVALUATION)
+        config = other_data(
+            saved.config, data, limit, data_dir=data_dir, noise=noise, shared=shared, size=size, skip_bad=skip_bad
+        )
+        images = labelled_images(config, limit)
+        encoder.refuse_other_images(images.train[0], images.source)
+        requested, left_out = _requested(images, encoder, features, probes, measures)
+        requested = dataclasses.replace(requested, seeds=tuple(range(config.seed, config.seed + seeds)))
+    encoder.need_same(images=images.train[0], test_images=images.test[0])
     say = printer(json_file)
     for line in scores.opening(path, saved.step, images, requested, encoder):
         say(line)
@@ -107,9 +116,11 @@ def evaluate(
         watch("the untrained encoder's batch statistics", 0)
         encoders = {
             "trained": encoder,
-            "untrained": inference.untrained(saved.config, encoder.layout, encoder.backend, images.train[0]),
+            "untrained": inference.untrained(saved.config, encoder.layout, encoder.backend, images.train[0], world),
         }
         cells = list(evaluation.evaluate(encoders, images, requested, watch))
+    if launch.rank() > 0:
+        return
     for line in scores.table(cells, images, requested, encoder.layout.size):
         say(line)
     for name, reason in left_out.items():
@@ -163,7 +174,7 @@ def _picture(run: Path, config: Config, step: int) -> str:
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[str, int], None]]:
     """A bar on a terminal, a line per value elsewhere, on the standard error."""
-    if sys.stderr is None:
+    if sys.stderr is None or launch.rank() > 0:
         yield lambda text, done: None
     elif sys.stderr.isatty():
         with click.progressbar(length=total, item_show_func=lambda text: text, file=sys.stderr, show_pos=True,

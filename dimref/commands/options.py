@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import sys
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dimref.distributed import launch, session
 from dimref.errors import DimrefError, printable
 from dimref.training.choices import THREAD_VARIABLES
 
@@ -60,6 +62,28 @@ def other_data(config: Config, data: str | None, limit: int | None, **requested:
         return dataclasses.replace(config, data=data, limit=limit, **requested)
     changes: dict[str, Any] = {**requested, "limit": limit}
     return dataclasses.replace(config, **{name: value for name, value in changes.items() if value is not None})
+
+
+def shared_among_ranks(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--ranks`: the command on W ranks, started here or by mpiexec, which end together; rank 0 alone prints."""
+
+    @click.option(
+        "--ranks", type=click.IntRange(min=1), metavar="W", help="Share each batch among W processes, by MPI."
+    )
+    @click.pass_context
+    @functools.wraps(command)
+    def run(context: click.Context, ranks: int | None, **options: Any) -> None:
+        started = launch.started()
+        if ranks is not None and ranks > 1 and started == 1:
+            context.exit(launch.run(context.find_root().obj, ranks))
+        with session.session():
+            if ranks is not None and ranks != started:
+                raise DimrefError(
+                    f"--ranks: expected {started}, as many as mpiexec started, found {ranks}; leave it out"
+                )
+            command(**options)
+
+    return run
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -26,7 +26,8 @@ AUGMENTED = {"shift": "shifted by up to 4 pixels", "crop": "cropped and enlarged
 
 def title_of(config: Config) -> str:
     """What the pictures of a run are called."""
-    return f"{config.data}, {config.bound if config.method == 'dim' else config.method}, seed {config.seed}"
+    bound = f", {config.bound}" if config.method == "dim" else ""
+    return f"{config.preset} on {config.data}{bound}, seed {config.seed}"
 
 
 def of_encoder(run: Path, encoder: Encoder, config: Config, step: int) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ from dimref.commands.options import say
 from dimref.data import DataError
 from dimref.errors import DimrefError
 from dimref.evaluation import report
+from dimref.evaluation.evaluate import PIXELS, RAW
 from dimref.training import run_directory
 from dimref.training.checkpoint import Checkpoint
 from dimref.training.config import Config
@@ -125,6 +126,10 @@ def _probes(task: Task, state: State) -> None:
     click.echo(scores.header(probed.kinds, spread=False))
     for line in scores.rows("", list(probed.cells), probed.kinds, spread=False):
         click.echo(line)
+    y, before, pixels = (probed.percent(*at) for at in (("trained", "y"), ("untrained", "y"), (RAW, PIXELS)))
+    better = [f"{abs(gap):.0f} points {'more' if gap > 0 else 'fewer'} than" for gap in (y - pixels, y - before)]
+    _row("learned", f"without labels: y shows a linear classifier the class of {y:.0f} % of the images, {better[0]} raw "
+                    f"pixels and {better[1]} the untrained encoder")  # fmt: skip
 
 
 def _drawable() -> bool:

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from dimref.commands.options import folder_options, set_threads
-from dimref.distributed import launch, session
+from dimref.commands.options import folder_options, set_threads, shared_among_ranks
+from dimref.distributed import launch
 from dimref.errors import DimrefError
 from dimref.training import choices
 from dimref.training import config as configs
-from dimref.training.config import PRESETS, Config
+from dimref.training.config import PRESETS, READING, Config
 from dimref.training.signals import Stopped, handled
 
 if TYPE_CHECKING:
@@ -57,7 +57,12 @@ def choice(name: str, values: tuple[str, ...], text: str) -> Callable[..., Any]:
 @choice("--data", choices.DATA, "The dataset.  [default: shapes]")
 @click.option("--data-dir", metavar="PATH", help="Where the dataset's files lie (not for shapes).")
 @click.option("--limit", type=int, metavar="N", help="Train on at most N images.")
-@click.option("--noise", type=float, help="Pixel noise of shapes, as a standard deviation in [0, 1].  [default: 0.25]")
+@click.option("--noise", type=float, help="Pixel noise of shapes, as a standard deviation in [0, 1].  [default: 0.06]")
+@click.option(
+    "--shared",
+    metavar="FACTOR,…",
+    help="Shapes: what the whole image shares: texture, shape, colour.  [default: texture]",
+)
 @folder_options
 @choice("--backend", choices.BACKENDS, "CPU or CUDA GPU.  [default: numpy]")
 @click.option("--graph/--no-graph", default=True, help="On a GPU: replay the step as one CUDA graph.  [default: graph]")
@@ -91,17 +96,17 @@ def choice(name: str, values: tuple[str, ...], text: str) -> Callable[..., Any]:
 @click.option(
     "--checkpoint-every", type=int, metavar="STEPS", help="Steps between checkpoints.  [default: 200; on a GPU 5000]"
 )
-@click.option("--ranks", type=click.IntRange(min=1), metavar="W", help="Share each batch among W processes, by MPI.")
 @choice("--keep", choices.KEPT, "The checkpoints at the end; best: without newest, no --resume.  [default: both]")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="Options from a run's config.json.")
 @click.option("--out", type=click.Path(path_type=Path), help="The run directory.  [default: runs/NAME-NNN]")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Continue a run that was stopped.")
 @click.option("--plot/--no-plot", default=None, help="Draw curves.png.  [default: if matplotlib is installed]")
 @click.option("--quiet", is_flag=True, help="Print errors and where the run lies; leave out the probes.")
+@shared_among_ranks
 @click.pass_context
 def train(
     context: click.Context, preset: str | None, config_file: Path | None, out: Path | None, resume: Path | None,
-    plot: bool | None, quiet: bool, ranks: int | None, **options: Any,
+    plot: bool | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Learn a representation of images by Deep InfoMax or its successor, and report what was learned.
 
@@ -109,24 +114,9 @@ def train(
     images drawn from known factors.
     """
     typed = {name: options[name] for name in options if context.get_parameter_source(name) != ParameterSource.DEFAULT}
-    if ranks is not None and ranks > 1 and launch.started() == 1:
-        context.exit(launch.run(["train", *_written(context)], ranks))
-    with session.session():
-        if launch.rank() > 0:
-            plot, quiet = False, True
-        _train(preset, config_file, out, resume, plot, quiet, typed)
-
-
-def _written(context: click.Context) -> list[str]:
-    """The command's options as they would be typed, without --ranks."""
-    words = []
-    for option in context.command.params:
-        if option.name != "ranks" and context.get_parameter_source(option.name or "") == ParameterSource.COMMANDLINE:
-            value = context.params[option.name or ""]
-            flag = isinstance(option, click.Option) and option.is_flag
-            name = option.opts[0] if not flag or value else (option.secondary_opts or [""])[0]
-            words += [name] if flag else [name, str(value)]
-    return words
+    if launch.rank() > 0:
+        plot, quiet = False, True
+    _train(preset, config_file, out, resume, plot, quiet, typed)
 
 
 def _train(
@@ -142,9 +132,7 @@ def _train(
     else:
         stored = configs.read(config_file) if config_file else {}
         if typed.get("data") != stored.get("data") and "data" in typed:  # these belong to the other dataset
-            stored = {
-                name: value for name, value in stored.items() if name not in ("data_dir", "noise", "size", "skip_bad")
-            }
+            stored = {name: value for name, value in stored.items() if name not in ("data_dir", *READING)}
         config = Config(**{**PRESETS[preset or "dim-local"], **stored, **typed})
         _refuse_idle_options(config, typed)
         set_threads(config.threads or launch.threads())
@@ -161,7 +149,7 @@ def _refuse_idle_options(config: Config, typed: dict[str, Any]) -> None:
         "candidates": not config.samples_candidates and "the negatives are not sampled",
         "graph": config.backend == "numpy" and "--backend is numpy",
         "tf32": config.backend == "numpy" and "--backend is numpy",
-        "noise": config.data != "shapes" and f"--data is {config.data}: only shapes are drawn with noise",
+        **dict.fromkeys(("noise", "shared"), config.data != "shapes" and f"--data is {config.data}, not shapes"),
         **dict.fromkeys(("size", "skip_bad"), config.data != "folder" and f"--data is {config.data}, not folder"),
         **dict.fromkeys(others, f"the method is {config.method}"),
     }
@@ -186,7 +174,7 @@ def _start(config: Config, out: Path | None, plot: bool | None, quiet: bool) -> 
         run = out or Path("runs")  # of the other ranks, which write nothing
         with mpi.agreed(world):
             if world is None or world.rank == 0:
-                run = out or run_directory.make_next(Path("runs"), f"{_name(config)}-{config.data}")
+                run = out or run_directory.make_next(Path("runs"), f"{config.preset}-{config.data}")
                 stack.enter_context(run_directory.create(run, config))
         _go(task, run, None, plot, quiet)
 
@@ -196,18 +184,10 @@ def _need_same(world: World | None, task: Task, config: Config) -> None:
     if world is not None:
         from dimref.training.state import machine_of
 
-        options = configs.write(dataclasses.replace(config, data_dir=None, threads=None))
+        options = dataclasses.asdict(dataclasses.replace(config, data_dir=None, threads=None))
+        options = {f"--{name.replace('_', '-')}": value for name, value in options.items()}
         versions = {name: machine_of(task)[name] for name in ("dimref", "numpy", "autograd", "python", "backend")}
-        world.need_same({"options": options, "images": task.fingerprint, **versions})
-
-
-def _name(config: Config) -> str:
-    """The preset that has the same terms switched on."""
-    if config.method == "amdim":
-        return "amdim"
-    if config.local_weight == 0:
-        return "dim-global"
-    return "dim-mixed" if config.global_weight else "dim-local"
+        world.need_same({**options, "images": task.fingerprint, **versions})
 
 
 def _continue(run: Path, typed: dict[str, Any], plot: bool | None, quiet: bool) -> None:
@@ -300,6 +280,7 @@ def _go(task: Task, run: Path, checkpoint: Checkpoint | None, plot: bool | None,
         state = loop.train(task, run, watch, stopped, checkpoint, lambda line: click.echo(line, err=True))
     if task.world is not None and task.world.rank > 0:
         return
+    task = dataclasses.replace(task, world=None)  # the other ranks have ended
     try:
         report.closing(task, run, state, plot, quiet)
     except KeyboardInterrupt:

@@ -37,6 +37,7 @@ def load(
     data_dir: str | Path | None = None,
     limit: int | None = None,
     noise: float | None = None,
+    shared: str | None = None,
     seed: int = 0,
     size: int | None = None,
     skip_bad: bool = False,
@@ -49,7 +50,9 @@ def load(
         split: "train" or "test".
         data_dir: where the files lie (the dataset's folder or its parent; the file itself for `npz`). Not for `shapes`.
         limit: at most this many images; less is read where that saves time.
-        noise: standard deviation of the pixel noise, in units of the range [0, 1]. For `shapes` alone; None is 0.25.
+        noise: standard deviation of the pixel noise, in units of the range [0, 1]. For `shapes` alone; None is 0.06.
+        shared: what is the same in the whole image: some of texture, shape, colour, with commas between. The labels are
+            those of the first. For `shapes` alone; None is texture.
         seed: which images are drawn. For `shapes` alone.
         size, skip_bad, cache: as in `folder.read`. For `folder` alone.
 
@@ -69,9 +72,10 @@ def load(
     if (size is not None or skip_bad) and name != "folder":
         raise DataError(f"--{'skip-bad' if size is None else 'size'}: expected --data folder, found {name}")
     if name == "shapes":
-        return _draw_shapes(split, data_dir, limit, noise, seed)
-    if noise:
-        raise DataError(f"noise {noise:g}: only shapes are drawn with noise; {name} is read as it is")
+        return _draw_shapes(split, data_dir, limit, noise, shared, seed)
+    for option, value in (("noise", noise), ("shared", shared)):
+        if value:
+            raise DataError(f"{option} {value}: only shapes are drawn with {option}; {name} is read as it is")
     if data_dir is None:
         raise DataError(f"data {name!r}: expected a data_dir that says where its files lie, found none")
     if size is not None and not 4 <= size <= 4096:
@@ -87,7 +91,9 @@ def load(
         raise fault(folder, "images that fit in memory (a limit reads less)", "too many") from error
 
 
-def _draw_shapes(split: str, data_dir: str | Path | None, limit: int | None, noise: float | None, seed: int) -> Dataset:
+def _draw_shapes(
+    split: str, data_dir: str | Path | None, limit: int | None, noise: float | None, shared: str | None, seed: int
+) -> Dataset:
     if data_dir is not None:
         raise fault("data_dir", "none, since shapes are drawn and not read (name a dataset)", str(data_dir))
     noise = shapes.NOISE if noise is None else noise
@@ -95,4 +101,9 @@ def _draw_shapes(split: str, data_dir: str | Path | None, limit: int | None, noi
         raise DataError(f"noise: expected a standard deviation from 0 to 1, found {noise:g}")
     if seed < 0:
         raise DataError(f"seed: expected 0 or more, found {seed}")
-    return shapes.load(split, limit, noise, seed)
+    factors = shapes.SHARED if shared is None else tuple(word.strip() for word in shared.split(","))
+    if not set(factors) <= set(shapes.CLASSES) or len(set(factors)) < len(factors):
+        raise DataError(
+            f"--shared: expected some of {', '.join(shapes.CLASSES)}, with commas between, found {shared!r}"
+        )
+    return shapes.load(split, limit, noise, seed, factors)

@@ -36,6 +36,12 @@ def numbers(where: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
         raise fault(where, "numbers (float, integer or bool)", f"{dtype} {shape}")
 
 
+def numbers_or_texts(where: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """The check of a reader that takes categories: numbers, or texts of fixed length."""
+    if dtype.kind != "U":
+        numbers(where, shape, dtype)
+
+
 @killable()
 def read_npy(path: Path, check: Check = numbers) -> np.ndarray:
     """The array in a .npy file, C-contiguous, in the file's own dtype.

@@ -1,16 +1,19 @@
-"""Shapes: colour images drawn from known factors, so that everything runs without a download.
+"""Shapes: colour images drawn from three known factors, so that everything runs without a download.
 
-Each image holds four copies of one of ten shapes (the label) on a textured ground, under pixel noise. Every copy has
-its own hue, contrast polarity, place, size and tilt, so the shape is what distant patches of an image have in common,
-which is what the local objective learns; noise and hue are not. No pixel identifies its shape, so a linear classifier
-on raw pixels stays poor. Since the factors are known, what a representation retains of each can be measured.
+Each image has stripes all over it (its texture), colours, and four copies of a shape, one in each quarter; of each factor
+there are ten classes. A factor that is *shared* is the same in the whole image, the others vary from place to place; all
+of it lies under pixel noise. What distant patches of an image have in common is what the local objective can learn, and
+here it is known: with the texture shared, the default, y learns the texture; with the colour shared as well, y learns the
+colour, which patches share more plainly. No pixel shows texture or shape, so a linear classifier on raw pixels stays
+poor.
 
 Every number comes from NumPy's PCG64, seeded by (seed, split, block) for blocks of `BLOCK` images that are always
-drawn whole: image i of a split is the same however many are requested, and train and test share no stream.
+drawn whole: image i of a split is the same however many are requested, and train and test share no stream. The upper
+left quarter has the same classes whatever is shared.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -18,24 +21,29 @@ from dimref.data.dataset import Dataset, make
 
 SIDE = 32
 COUNTS = {"train": 10_000, "test": 2_000}
-TEXTURES = ("plain", "gradient", "stripes", "checks", "clouds")
-NOISE = 0.25  # standard deviation of the pixel noise unless another is chosen, in units of [0, 1]
+NOISE = 0.06  # standard deviation of the pixel noise unless another is chosen, in units of [0, 1]
+SHARED = ("texture",)  # unless others are chosen; the labels are those of the first
 COPIES = 4  # of the shape in each image, one to a quarter
-BLOCK = 250  # a multiple of the number of shapes: each block holds every shape equally often
+KNOTS = 5  # a side: where colours are drawn, to be interpolated between
+CLASS_COUNT = 10  # of each factor
+BLOCK = 250  # a multiple of that: each block holds every class equally often
 
 Factors = Mapping[str, np.ndarray]
 Field = np.ndarray  # one number per pixel, (N, SIDE, SIDE)
 
 
-def load(split: str, limit: int | None = None, noise: float = NOISE, seed: int = 0) -> Dataset:
-    """The shapes as a `Dataset`: the first `limit` of 10,000 training or 2,000 test images."""
+def load(
+    split: str, limit: int | None = None, noise: float = NOISE, seed: int = 0, shared: Sequence[str] = SHARED
+) -> Dataset:
+    """The shapes as a `Dataset`: the first `limit` of 10,000 training or 2,000 test images, labelled by `shared[0]`."""
     count = min(limit or COUNTS[split], COUNTS[split])
-    images, factors = draw(np.arange(count), split, seed, noise)
-    return make("shapes", split, images, factors["shape"], SHAPES, f"drawn with seed {seed}, noise {noise:g}")
+    images, factors = draw(np.arange(count), split, seed, noise, shared)
+    origin = f"drawn with seed {seed}, noise {noise:g}, {' and '.join(shared)} shared"
+    return make("shapes", split, images, factors[shared[0]], CLASSES[shared[0]], origin)
 
 
 def draw(
-    indices: np.ndarray, split: str = "train", seed: int = 0, noise: float = NOISE
+    indices: np.ndarray, split: str = "train", seed: int = 0, noise: float = NOISE, shared: Sequence[str] = SHARED
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Draw the images of these indices; returns their factors too.
 
@@ -44,6 +52,7 @@ def draw(
         split: "train" or "test": two disjoint streams.
         seed: another seed, other images.
         noise: standard deviation of Gaussian pixel noise in units of [0, 1]; the scene does not depend on it.
+        shared: those of `CLASSES` that are the same in the whole image.
 
     Returns:
         images uint8 (N, 32, 32, 3), and the factors of `sample_factors`.
@@ -57,7 +66,8 @@ def draw(
     for block in np.unique(indices // BLOCK):
         where = np.flatnonzero(indices // BLOCK == block)
         scene_stream, noise_stream = _streams(seed, split, int(block))
-        factors = {key: value[indices[where] % BLOCK] for key, value in sample_factors(scene_stream, BLOCK).items()}
+        sampled = sample_factors(scene_stream, BLOCK, shared)
+        factors = {key: value[indices[where] % BLOCK] for key, value in sampled.items()}
         scene = render(factors)
         if noise > 0:
             grain = noise_stream.standard_normal((BLOCK, SIDE, SIDE, 3), dtype=np.float32)
@@ -75,57 +85,81 @@ def _streams(seed: int, split: str, block: int) -> tuple[np.random.Generator, np
     return np.random.Generator(np.random.PCG64(scene)), np.random.Generator(np.random.PCG64(noise))
 
 
-def sample_factors(rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
+def sample_factors(rng: np.random.Generator, count: int, shared: Sequence[str] = SHARED) -> dict[str, np.ndarray]:
     """Draw the factors of `count` images.
 
     Returns:
-        shape (N,) int64, an index into `SHAPES`, each equally often if `count` is a multiple of their number;
-        texture (N,) int64, an index into `TEXTURES`;
-        of each copy: hue (N, 4) in [0, 1), polarity (N, 4), +1 brighter than the ground, -1 darker;
-        x, y (N, 4) the centre in pixels from the left and from the top, size (N, 4) the radius in pixels;
-        rotation (N, 4) radians, clockwise as seen; color (N, 4, 3), RGB in [0, 1];
-        of the ground: ground (N, 2, 3) the two colours of the texture, RGB in [0, 1], near mid-grey;
-        wave (N, 4, 2) wave vectors in radians per pixel and phase (N, 4) in radians: the texture's pattern.
+        texture, shape, colour (N,) int64: the classes in the upper left quarter, which are those of the image where the
+        factor is shared; each equally often if `count` is a multiple of ten. Of each quarter, from left to right:
+        angle (N, 4) of the stripes in radians, cycles (N, 4) of them to the image's side, phase (N, 4) in radians;
+        shapes (N, 4), x, y (N, 4) the centre in pixels from the left and from the top, size (N, 4) the radius in pixels,
+        rotation (N, 4) radians, clockwise as seen, lift (N, 4) of the brightness inside.
+        Of each knot: base (N, 5, 5, 3) the colour, contrast (N, 5, 5, 3) the amplitude of the stripes in each channel.
     """
     each = (count, COPIES)
-    polarity = rng.choice([-1, 1], each)
+    classes = {}
+    for factor, shape in (("texture", each), ("shape", each), ("colour", (count, KNOTS**2))):
+        classes[factor] = rng.integers(0, CLASS_COUNT, shape)
+        classes[factor][:, _FIRST[factor]] = rng.permutation(np.arange(count) % CLASS_COUNT)
+    texture = classes["texture"]
     size = rng.uniform(5.0, 6.8, each)
     reach = size * EXTENT + 0.1  # keeps the whole copy, tilted as it may be, inside its quarter
     left, top = SIDE / 2 * (np.arange(COPIES) % 2), SIDE / 2 * (np.arange(COPIES) // 2)
-    hue, saturation = rng.uniform(0, 1, each), rng.uniform(0.2, 0.9, each)
-    value = np.where(polarity > 0, rng.uniform(0.7, 1.0, each), rng.uniform(0.1, 0.4, each))
-    ground_hue, grey, tint = (
-        rng.uniform(0, 1, (2, count)),
-        rng.uniform(0.47, 0.53, (2, count)),
-        rng.uniform(0, 0.1, (2, count)),
-    )
-    angle, length = rng.uniform(0, 2 * math.pi, (4, count)), rng.uniform(0.4, 1.1, (4, count))
+    knots = (count, KNOTS**2)
+    places: dict[str, dict[str, np.ndarray]] = {
+        "texture": {
+            "angle": math.pi / 5 * (texture % 5) + rng.normal(0, 0.04, each),
+            "cycles": np.where(texture < 5, 4, 7) * rng.uniform(0.95, 1.05, each),
+            "phase": rng.uniform(0, 2 * math.pi, each),
+        },
+        "shape": {"shapes": classes["shape"]},
+        "colour": {
+            "base": hsv_to_rgb((classes["colour"] + rng.uniform(-0.4, 0.4, knots)) / CLASS_COUNT,
+                               rng.uniform(0.3, 0.9, knots), rng.uniform(0.4, 0.9, knots)),
+            "contrast": rng.uniform(-0.2, 0.5, (*knots, 3)),
+        },
+    }  # fmt: skip
+    for factor in shared:  # everywhere as in the upper left quarter
+        for name, value in places[factor].items():
+            places[factor][name] = np.repeat(value[:, [_FIRST[factor]]], value.shape[1], axis=1)
     return {
-        "shape": rng.permutation(np.arange(count) % len(SHAPES)),
-        "texture": rng.integers(0, len(TEXTURES), count),
-        "hue": hue,
-        "polarity": polarity,
+        **{factor: value[:, _FIRST[factor]] for factor, value in classes.items()},
+        **{name: value for of_factor in places.values() for name, value in of_factor.items()},
         "x": left + rng.uniform(reach, SIDE / 2 - reach),
         "y": top + rng.uniform(reach, SIDE / 2 - reach),
         "size": size,
         "rotation": rng.uniform(-0.2, 0.2, each),
-        "color": hsv_to_rgb(hue, saturation, value),
-        "ground": np.stack([hsv_to_rgb(ground_hue[k], tint[k], grey[k]) for k in (0, 1)], axis=1),
-        "wave": np.stack([length * np.cos(angle), length * np.sin(angle)], axis=-1).transpose(1, 0, 2),
-        "phase": rng.uniform(0, 2 * math.pi, (count, 4)),
+        "lift": rng.choice([-0.15, 0.15], each),
     }
 
 
+_FIRST = {"texture": 0, "shape": 0, "colour": KNOTS + 1}  # the place in the middle of the upper left quarter
+
+
 def render(factors: Factors) -> np.ndarray:
-    """Paint the copies over the ground: float32 (N, 32, 32, 3) in [0, 1], without noise."""
-    mix = texture(factors)[..., None]
-    one, other = (factors["ground"][:, None, None, k, :].astype(np.float32) for k in (0, 1))
-    picture = other + mix * (one - other)
+    """Paint stripes, colours and copies: float32 (N, 32, 32, 3), most of it in [0, 1], without noise."""
+    picture = interpolated(factors["base"]) + interpolated(factors["contrast"]) * stripes(factors)[..., None]
     for copy in range(COPIES):
-        cover = coverage(factors, copy)[..., None]
-        color = factors["color"][:, None, None, copy, :].astype(np.float32)
-        picture += cover * (color - picture)
+        picture += (coverage(factors, copy) * _per_image(factors["lift"][:, copy]))[..., None]
     return picture
+
+
+def stripes(factors: Factors) -> np.ndarray:
+    """The wave of each pixel's quarter: float32 (N, 32, 32) in [-1, 1]."""
+    right, down = _pixel_centres()
+    half = np.arange(SIDE) // (SIDE // 2)
+    quarter = 2 * half[:, None] + half
+    angle, cycles, phase = (factors[name].astype(np.float32)[:, quarter] for name in ("angle", "cycles", "phase"))
+    across = (np.cos(angle) * right + np.sin(angle) * down) / np.float32(SIDE)
+    return np.sin(np.float32(2 * math.pi) * cycles * across + phase)
+
+
+def interpolated(knots: np.ndarray) -> np.ndarray:
+    """Linearly from knots (N, 5·5, C) to every pixel: float32 (N, 32, 32, C)."""
+    place = np.linspace(0, KNOTS - 1, SIDE)[:, None]
+    weights = np.maximum(1 - abs(place - np.arange(KNOTS)), 0).astype(np.float32)
+    grid = knots.astype(np.float32).reshape(-1, KNOTS, KNOTS, knots.shape[-1])
+    return np.einsum("ra,nabc,sb->nrsc", weights, grid, weights, optimize=True)
 
 
 def coverage(factors: Factors, copy: int) -> np.ndarray:
@@ -141,22 +175,9 @@ def coverage(factors: Factors, copy: int) -> np.ndarray:
     u, v = (cos * dx + sin * dy) / size, (cos * dy - sin * dx) / size
     distance = np.empty_like(u)
     for label, outline in enumerate(OUTLINES.values()):
-        own = factors["shape"] == label
+        own = factors["shapes"][:, copy] == label
         distance[own] = outline(u[own], v[own])
     return np.clip(0.5 - distance * size, 0, 1)
-
-
-def texture(factors: Factors) -> np.ndarray:
-    """The share of the ground's first colour in each pixel: float32 (N, 32, 32) in [0, 1]."""
-    right, down = _pixel_centres()
-    wave, phase = factors["wave"].astype(np.float32), factors["phase"].astype(np.float32)
-    first, second, *_ = waves = [
-        np.cos(wave[:, k, 0, None, None] * right + wave[:, k, 1, None, None] * down + phase[:, k, None, None])
-        for k in range(4)
-    ]
-    slope = (right - SIDE / 2) * np.cos(_per_image(phase[:, 0])) + (down - SIDE / 2) * np.sin(_per_image(phase[:, 0]))
-    patterns = [np.zeros_like(first), slope / (SIDE / 2), 2 * first, 4 * first * second, sum(waves) / 1.5]
-    return np.clip(0.5 + 0.5 * np.choose(factors["texture"][:, None, None], patterns), 0, 1)
 
 
 def hsv_to_rgb(hue: np.ndarray, saturation: np.ndarray, value: np.ndarray) -> np.ndarray:
@@ -255,4 +276,6 @@ OUTLINES: dict[str, Callable[[Field, Field], Field]] = {
     "horizontal bar": horizontal_bar,
     "vertical bar": vertical_bar,
 }
-SHAPES: tuple[str, ...] = tuple(OUTLINES)
+HUES = ("red", "orange", "yellow green", "green", "sea green", "cyan", "blue", "violet", "purple", "pink")
+STRIPES = tuple(f"{width} {36 * k}°" for width in ("wide", "narrow") for k in range(5))
+CLASSES: dict[str, tuple[str, ...]] = {"texture": STRIPES, "shape": tuple(OUTLINES), "colour": HUES}

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +21,7 @@ from dimref.errors import DimrefError
 # How many processes a launcher started, and which of them this is: MPICH and what descends from it, Open MPI, Slurm's srun.
 COUNTS = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
 RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
+SHARED, SHARED_MEMORY = "/dev/shm", 12  # MB for each rank: MPICH 5.0 takes 5.4, and crashes where 10 are free
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 ON_THIS_MACHINE = ("MPI_LOCALNRANKS", "OMPI_COMM_WORLD_LOCAL_SIZE", "SLURM_NTASKS_PER_NODE")
 
@@ -32,6 +34,24 @@ class Agreed(DimrefError):
         self.exit_code = exit_code
 
 
+def need_shared_memory() -> None:
+    """Raise DimrefError where the ranks of this machine find no room to speak to each other: MPI would crash there."""
+    needed = SHARED_MEMORY * _number(ON_THIS_MACHINE, started())
+    try:
+        with tempfile.TemporaryFile(dir=SHARED) as file:
+            room = os.fstatvfs(file.fileno())
+            found = f"{room.f_bavail * room.f_frsize >> 20} MB" if room.f_bavail * room.f_frsize < needed << 20 else ""
+    except FileNotFoundError:
+        return  # a system that has it elsewhere
+    except OSError as error:
+        found = error.strerror or str(error)
+    if found:
+        raise DimrefError(
+            f"{SHARED}: expected {needed} MB of shared memory, which MPI's ranks on one machine need, found: {found}; "
+            "give it more, as docker run --shm-size=1g does, or run one process"
+        )
+
+
 def _number(names: tuple[str, ...], default: int) -> int:
     return next((int(os.environ[name]) for name in names if os.environ.get(name, "").isdigit()), default)
 
@@ -39,6 +59,11 @@ def _number(names: tuple[str, ...], default: int) -> int:
 def started() -> int:
     """How many processes the launcher of this one started; 1 without a launcher."""
     return _number(COUNTS, 1)
+
+
+def by_slurm() -> bool:
+    """Whether srun started this process."""
+    return "SLURM_STEP_NUM_TASKS" in os.environ
 
 
 def rank() -> int:
@@ -81,7 +106,9 @@ def run(arguments: list[str], count: int) -> int:
         preexec_fn=ends_with_this,
         start_new_session=True,
     ) as launched:
-        streams = ((launched.stdout, sys.stdout), (launched.stderr, sys.stderr))
+        own: list[str] = []  # the launcher's lines, which are not passed on
+        passed: list[str] = []
+        streams = ((launched.stdout, sys.stdout, own, passed), (launched.stderr, sys.stderr, own, passed))
         passing = [threading.Thread(target=_pass_on, args=pair) for pair in streams]
         for thread in passing:
             thread.start()
@@ -95,13 +122,14 @@ def run(arguments: list[str], count: int) -> int:
                 launched.terminate()
         for thread in passing:
             thread.join()
-    if code < 0 or code > 128 or code == 9:
-        number = -code if code < 0 else code % 128
-        if number not in (2, 15) and code != 130:
-            raise DimrefError(
-                f"--ranks: expected every rank to end by itself, found one killed by signal {number}; the last checkpoint "
-                "stands: go on with --resume"
-            )
+    killed = code < 0 or 128 < code < 192 or code == 9
+    number = -code if code < 0 else code % 128
+    reported = any(line.startswith("dimref: ") for line in passed)
+    if code not in (0, 130) and (not reported or (killed and number not in (2, 15))):
+        _, _, why = "".join(own).partition("EXIT STRING: ")
+        found = f"one killed by signal {number}" if killed else (why or f"exit code {code}").splitlines()[0]
+        advice = "; the last checkpoint stands: go on with --resume" if arguments[0] == "train" else ""
+        raise DimrefError(f"--ranks: expected every rank to end by itself, found {found}{advice}")
     return code
 
 
@@ -112,8 +140,9 @@ def _ends_with_its_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _pass_on(stream: IO[str], to: TextIO) -> None:
+def _pass_on(stream: IO[str], to: TextIO, own: list[str], passed: list[str]) -> None:
     for line in stream:
+        (own if _of_launcher(line) else passed).append(line)
         if not _of_launcher(line):
             to.write(line)
             to.flush()

@@ -6,8 +6,13 @@ ends with its exit code, and none waits for another.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import json
 import os
+import sys
+import time
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
@@ -21,6 +26,7 @@ from dimref.trees import Array
 
 # Settings by which a CUDA-aware MPI is told to take arrays on the device as they are.
 CUDA_AWARE = ("MPICH_GPU_SUPPORT_ENABLED", "OMPI_MCA_opal_cuda_support", "MV2_USE_CUDA")
+PATIENCE = 10  # seconds that a rank with an error waits for the others
 SMALL = 1 << 14  # numbers: so few are sent to every rank, which adds them up in the order of the ranks
 
 
@@ -34,19 +40,53 @@ def world() -> World | None:
     if count == 1:
         return None
     try:
-        from mpi4py import MPI
+        mpi = _loaded()
     except (ImportError, RuntimeError) as error:
         raise DimrefError(
             f"mpiexec: expected mpi4py and an MPI, to join its {count} processes, found: {error}; "
             "install them with: pip install '.[mpi]'"
         ) from None
-    if count != MPI.COMM_WORLD.size:
-        library = MPI.Get_library_version().splitlines()[0].strip("\0 ")
+    # Another MPI's processes would end in MPI_Init, with lines of its own; Slurm starts those of any.
+    other = ("OMPI_COMM_WORLD_SIZE" in os.environ) != ("Open MPI" in _library(mpi)) and not launch.by_slurm()
+    if not other and not mpi.Is_initialized():
+        launch.need_shared_memory()
+        mpi.Init_thread()
+        atexit.register(mpi.Finalize)
+    if other or count != mpi.COMM_WORLD.size:
         raise DimrefError(
-            f"mpiexec: expected that of the MPI which mpi4py is linked to ({library}), found another's, "
+            f"mpiexec: expected that of the MPI which mpi4py is linked to ({_library(mpi)}), found another's, "
             f"whose {count} processes do not see each other; start them with the mpiexec of that MPI"
         )
-    return World(MPI.COMM_WORLD)
+    return World(mpi.COMM_WORLD)
+
+
+def description() -> str:
+    """The MPI that mpi4py is linked to and how a device's arrays go through it, or what is missing; starts none."""
+    try:
+        import mpi4py
+
+        library = _library(_loaded())
+    except (ImportError, RuntimeError) as error:
+        return f"none: {error}; install one with: pip install '.[mpi]'"
+    how = "as they are" if takes_device_arrays() else "through host memory"
+    return f"{library}, mpi4py {mpi4py.__version__}; arrays of a GPU go {how}"
+
+
+def _loaded() -> Any:
+    """mpi4py.MPI, not yet begun."""
+    import mpi4py
+
+    mpi4py.rc.initialize = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # mpi4py's remark on another MPI's mpiexec, which `world` reports
+        from mpi4py import MPI
+    return MPI
+
+
+def _library(mpi: Any) -> str:
+    return " ".join(
+        mpi.Get_library_version().splitlines()[0].partition(",")[0].strip("\0 ").replace("Version:", "").split()
+    )
 
 
 def agreed(world: World | None) -> AbstractContextManager[None]:
@@ -118,16 +158,26 @@ class World:
             where = "" if len(ranks) == self.size else f"rank {ranks[0]} of {self.size}: "
             raise Agreed(where + text, int(code)) from None
 
-    def need_same(self, what: dict[str, str]) -> None:
-        """Raise Agreed unless every rank has the same of each: text by name."""
-        for name, own in what.items():
-            texts = self.texts(own)
-            others = [rank for rank, text in enumerate(texts) if text != texts[0]]
-            if others:
-                raise Agreed(
-                    f"{name}: expected the same on every rank, found {texts[0]} on rank 0 and {texts[others[0]]} on "
-                    f"rank {others[0]}", 2,
-                )  # fmt: skip
+    def meet(self, error: DimrefError | None = None) -> None:
+        """Wait for every rank to come here, without a core's work. An error that one comes with is all's: Agreed."""
+        request, patience = self._mpi.Ibarrier(), time.monotonic() + PATIENCE
+        while not request.Test():
+            time.sleep(0.01)
+            if error is not None and time.monotonic() > patience:  # they wait for this one in another place
+                print(f"dimref: rank {self.rank} of {self.size}: {error}", file=sys.stderr, flush=True)
+                self.abort(error.exit_code)
+        with self.agreed():
+            if error is not None:
+                raise error
+
+    def need_same(self, what: dict[str, Any]) -> None:
+        """Raise Agreed unless every rank has the same of each, by name."""
+        of_ranks = [json.loads(text) for text in self.texts(json.dumps(what))]
+        for name, value in of_ranks[0].items():
+            for rank, other in enumerate(of_ranks):
+                if other[name] != value:
+                    found = f"{value} on rank 0 and {other[name]} on rank {rank}"
+                    raise Agreed(f"{name}: expected the same on every rank, found {found}", 2)
 
     def abort(self, code: int) -> None:
         """End every rank's process at once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Protocol
 
 import numpy as np
@@ -36,6 +37,7 @@ class Ranks(OneRank):
 
     Raises:
         ValueError: a rank would have no image.
+    Source: arXiv 2006.15704, section 3.2, where gradients are averaged: that needs W times this share.
     """
 
     def __init__(self, carrier: Carrier, n: int) -> None:
@@ -45,6 +47,7 @@ class Ranks(OneRank):
         self.counts = shares(n, carrier.size)
         self.first = sum(self.counts[: carrier.rank])
         self.count = self.counts[carrier.rank]
+        self.traffic: Counter[str] = Counter()  # calls of each collective, and the bytes of their results
 
     def all_sum(self, x: Array) -> Array:
         return _all_sum(x)
@@ -64,20 +67,30 @@ class Ranks(OneRank):
 
     def summed(self, gradients: Tree) -> Tree:
         flat = [g.reshape(-1) for _, g in leaves(gradients) if g is not None]
-        total = self.carrier.sum(np.concatenate(flat))  # as one array: many small ones would each wait for every rank
+        total = _sum(self, np.concatenate(flat))  # as one array: many small ones would each wait for every rank
         parts = iter(np.split(total, np.cumsum([g.size for g in flat])[:-1]))
         return map_tree(lambda g: g if g is None else next(parts).reshape(g.shape), gradients)
 
 
-def _carrier() -> Carrier:
+def _now() -> Ranks:
     now = ranks.now()
     assert isinstance(now, Ranks)
-    return now.carrier
+    return now
+
+
+def _counted(now: Ranks, name: str, result: Array) -> Array:
+    now.traffic[f"{name} calls"] += 1
+    now.traffic[f"{name} bytes"] += result.nbytes
+    return result
+
+
+def _sum(now: Ranks, x: Array) -> Array:
+    return _counted(now, "sum", now.carrier.sum(x))
 
 
 @primitive
 def _all_sum(x: Array) -> Array:
-    return _carrier().sum(x)
+    return _sum(_now(), x)
 
 
 defvjp(_all_sum, lambda ans, x: _all_sum)
@@ -85,11 +98,12 @@ defvjp(_all_sum, lambda ans, x: _all_sum)
 
 @primitive
 def _all_gather(x: Array, counts: tuple[int, ...]) -> Array:
-    return _carrier().gather(x, counts)
+    now = _now()
+    return _counted(now, "gather", now.carrier.gather(x, counts))
 
 
 def _all_gather_vjp(ans: Array, x: Array, counts: tuple[int, ...]) -> Array:
-    start = sum(counts[: _carrier().rank])
+    start = sum(counts[: _now().carrier.rank])
     return lambda g: ops.cut(_all_sum(g), (slice(start, start + x.shape[0]),))
 
 

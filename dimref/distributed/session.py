@@ -16,10 +16,11 @@ def session() -> Iterator[None]:
     if started() == 1:
         yield
         return
+    failed: DimrefError | None = None
     try:
         yield
     except DimrefError as error:
-        _report_once(error)
+        failed = error
     except BaseException as error:
         from dimref.distributed import mpi
 
@@ -27,18 +28,21 @@ def session() -> Iterator[None]:
         if world is not None:
             world.abort(130 if isinstance(error, KeyboardInterrupt) else 2)
         raise
+    _end(failed)
 
 
-def _report_once(error: DimrefError) -> None:
-    """Raise it on rank 0; elsewhere end with its exit code."""
+def _end(error: DimrefError | None) -> None:
+    """Wait for the others, which may still have an error; raise it on rank 0, elsewhere end with its exit code."""
     if not isinstance(error, Agreed):
         from dimref.distributed import mpi
 
         try:
-            with mpi.agreed(mpi.world()):
-                raise error
+            world = mpi.world()
+            if world is not None:
+                world.meet(error)
         except DimrefError as of_all:
             error = of_all
-    if rank() == 0:
-        raise error
-    sys.exit(error.exit_code)
+    if error is not None:
+        if rank() == 0:
+            raise error
+        sys.exit(error.exit_code)

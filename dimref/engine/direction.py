@@ -26,13 +26,14 @@ def register() -> None:
 
 
 def _applies(y: Array, f: Array, clip: float, penalty: float) -> bool:
-    return of_one_type(y, f) and on_one_tape(y, f) and ranks.now().size == 1
+    return of_one_type(y, f) and on_one_tape(y, f)
 
 
 class Scores(NamedTuple):
     """The parts of a direction's scores that the backward pass needs."""
 
-    positives: Array  # (N, L): t of y_j's own locations, clipped
+    y: Array  # (N, E): of every rank
+    positives: Array  # (n, L): t of y_j's own locations, clipped; of this rank's n images
     others: Array  # (N,): log Σ e^t over every location of all other images, for each y_j
     mean_square: Array  # of all scores s, before they are clipped
     saturated: Array  # share of the scores with |s| > c
@@ -41,22 +42,26 @@ class Scores(NamedTuple):
 def contrast(anchors: Array, candidates: Array, clip: float, penalty: float) -> tuple[Array, Direction]:
     """The loss of a direction, differentiable once, and its report."""
     objective.check(anchors, candidates)
-    scores = _score(stop_gradient(anchors), stop_gradient(candidates), clip)
-    n, locations = scores.positives.shape
+    scores = _score(ranks.now().all_gather(stop_gradient(anchors)), stop_gradient(candidates), clip)
+    n, locations = len(scores.y), scores.positives.shape[1]
     entropy = _cross_entropy(scores)
-    averaged = (scores.others - math.log(locations)).reshape(n, 1)
-    certified = math.log(n) + (scores.positives - np.logaddexp(scores.positives, averaged)).mean()
+    averaged = (_own(scores.others) - math.log(locations)).reshape(-1, 1)
+    certified = math.log(n) + ranks.mean(scores.positives - np.logaddexp(scores.positives, averaged))
     report = Direction(math.log(1 + (n - 1) * locations) - entropy, certified, scores.mean_square, scores.saturated)
     return _contrast(anchors, candidates, scores, clip, penalty), report
 
 
 def _cross_entropy(scores: Scores) -> Array:
     """−mean log softmax of the positives."""
-    return (np.logaddexp(scores.positives, scores.others.reshape(-1, 1)) - scores.positives).mean()
+    return ranks.mean(np.logaddexp(scores.positives, _own(scores.others).reshape(-1, 1)) - scores.positives)
+
+
+def _own(of_all: Array) -> Array:
+    return ranks.now().own(of_all)
 
 
 def _score(y: Array, f: Array, clip: float) -> Scores:
-    n, locations, _ = f.shape
+    n, locations = len(y), f.shape[1]
 
     def of_block(window: slice) -> tuple[Array, ...]:
         s, own = _scores(y, f, window)
@@ -66,26 +71,31 @@ def _score(y: Array, f: Array, clip: float) -> Scores:
         beyond = (np.abs(s) > (clip or math.inf)).sum()
         return np.where(own, t, np.zeros_like(t)).sum(axis=2), ops.logsumexp(rest, axis=0), squares, beyond
 
-    positives, others, squares, beyond = zip(*threads.run(of_block, _blocks(f)), strict=True)
-    count = n * n * locations
+    positives, others, squares, beyond = zip(*threads.run(of_block, _blocks(y, f)), strict=True)
+    now, count = ranks.now(), n * n * locations
+    of_ranks = now.all_gather(reduce(np.logaddexp, others).reshape(1, n), (1,) * now.size)
     return Scores(
-        np.concatenate(positives), reduce(np.logaddexp, others), sum(squares) * (1 / count), sum(beyond) * (1 / count)
+        y,
+        np.concatenate(positives),
+        reduce(np.logaddexp, of_ranks),
+        now.all_sum(sum(squares)) * (1 / count),
+        now.all_sum(sum(beyond)) * (1 / count),
     )
 
 
-def _blocks(f: Array) -> list[slice]:
+def _blocks(y: Array, f: Array) -> list[slice]:
     """Of the images whose features are scored."""
     n, locations, _ = f.shape
-    return threads.tapered(n, max(1, DIRECTION_SCORES // (locations * n)))
+    return threads.tapered(n, max(1, DIRECTION_SCORES // (locations * len(y))))
 
 
 def _scores(y: Array, f: Array, window: slice) -> tuple[Array, Array]:
     """The scores s of a block of images, (b, L, N), and which of these are an anchor's own, (b, 1, N)."""
-    n, locations, units = f.shape
+    n, (_, locations, units) = len(y), f.shape
     rows = f[window].reshape(-1, units)
     s = (ops.matmul(rows, y.T) * (1 / math.sqrt(units))).reshape(-1, locations, n)
     everyone = np.arange(n, like=y)
-    return s, (everyone[window].reshape(-1, 1) == everyone).reshape(-1, 1, n)
+    return s, (_own(everyone)[window].reshape(-1, 1) == everyone).reshape(-1, 1, n)
 
 
 @primitive
@@ -96,13 +106,14 @@ def _contrast(anchors: Array, candidates: Array, scores: Scores, clip: float, pe
 def _contrast_vjp(argnums: Sequence[int], ans: Array, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """With p = 1 − softmax of a positive: ∂/∂t of it −p/NL, of a negative of y_j e^t/Σ_others e^t · Σ_l p_jl/NL;
     ∂t/∂s = 1 − (t/c)²; of the penalty 2λs/N²L."""
-    y, f, scores, clip, penalty = args
+    _, f, scores, clip, penalty = args
+    y, now = scores.y, ranks.now()
 
     def vjp(g: Array) -> tuple[Array, ...]:
         once("contrast", g)
-        n, locations, units = f.shape
-        missing = ops.sigmoid(scores.others.reshape(n, 1) - scores.positives) * (1 / (n * locations))  # p/NL
-        pull = missing.sum(axis=1)
+        n, (_, locations, units) = len(y), f.shape
+        missing = ops.sigmoid(_own(scores.others).reshape(-1, 1) - scores.positives) * (1 / (n * locations))  # p/NL
+        pull, g = now.all_gather(missing.sum(axis=1)), now.all_sum(g)
         of_y, of_f = np.zeros_like(y), np.empty_like(f, order="C")
 
         def of_block(window: slice) -> Array:
@@ -117,9 +128,9 @@ def _contrast_vjp(argnums: Sequence[int], ans: Array, args: Sequence[Any], kwarg
             of_f[window] = ops.matmul(rows, y).reshape(-1, locations, units)
             return ops.matmul(rows.T, f[window].reshape(-1, units))
 
-        for part in threads.in_order(of_block, _blocks(f)):
+        for part in threads.in_order(of_block, _blocks(y, f)):
             of_y += part
-        gradients = of_y, of_f
+        gradients = _own(now.all_sum(of_y)), of_f
         return tuple(gradients[k] for k in argnums)
 
     return vjp

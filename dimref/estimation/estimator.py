@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,15 @@ from numpy.typing import ArrayLike
 
 from dimref.backend import get_backend
 from dimref.bounds import ceiling
-from dimref.estimation import training
+from dimref.estimation import dependence, samples, training
 from dimref.estimation.critics import CRITICS
 from dimref.estimation.held_out import TAU, HeldOut, combine, interval
 from dimref.estimation.log_ratio import LogRatio
-from dimref.estimation.samples import SampleError, as_pairs, splits
+from dimref.estimation.samples import SampleError, splits
 from dimref.estimation.training import History, Settings
 from dimref.estimation.transforms import TRANSFORMS
 from dimref.theory.information import LOG_2, information_from_js
-from dimref.training.choices import BACKENDS, ESTIMATED
+from dimref.training.choices import BACKENDS, BASES, ESTIMATED
 
 # The estimates from critics trained with a bound, the requested one first. SMILE's are trained with JSD.
 ESTIMATES = {
@@ -30,9 +31,27 @@ ESTIMATES = {
     "infonce": ("infonce", "plug-in"),
     "smile": ("smile", "jsd", "plug-in"),
 }
+SIDES = ("x", "y", "given")
+LEAST = {
+    "steps": 0,
+    "restarts": 1,
+    "folds": 2,
+    "batch_size": 2,
+    "seed": 0,
+    "blocks": 2,
+    "null": 0,
+    "limit": samples.FEWEST,
+}
+OPTIONAL = ("batch_size", "blocks", "limit")
 FEWEST_HELD_OUT = 3  # samples of a fold: without one of them, there is still a negative pair
 EQUAL = "x determines y, or a part of it, to 4 digits: I may be infinite"
+DIFFERENCE = (
+    "I(x; y | z) = I(x; y, z) − I(x; z) is a difference of lower bounds, so no bound: too small by what the critics miss "
+    "of the first, too large by what they miss of the second"
+)
+TERMS = ("I(x; y, z)", "I(x; z)")  # of the chain rule
 NEAR = 1.0  # nats from its ceiling, where a bound is held down by it
+NEAR_LOG_4 = 0.05
 
 
 @dataclass(frozen=True)
@@ -57,10 +76,15 @@ class Estimate:
     is_bound: bool
     notes: tuple[str, ...]
 
+    @property
+    def bits(self) -> float:
+        """The value in bits."""
+        return self.nats / LOG_2
+
 
 @dataclass
 class MutualInformation:
-    """I(x; y) in nats from N independent samples of (x, y), in scikit-learn's manner.
+    """I(x; y), or I(x; y | z), in nats from N independent samples of (x, y), in scikit-learn's manner.
 
     The samples are cut into folds. For each, critics are trained on most of the others, stopped by the rest of them, and
     evaluated on the fold; so each sample is held out once, and the estimate is the mean over all N.
@@ -76,9 +100,20 @@ class MutualInformation:
         validation: share of the samples outside the fold that critics are stopped by.
         seed: of every draw.
         backend: "numpy" or "cupy".
+        blocks: cut the rows into so many runs of successive ones, each of which is held out, left out for the interval and
+            permuted as a whole: for rows that depend on their neighbours. None: every row by itself.
+        null: estimates of as many samples with y permuted, with critics of their own, give a p-value.
+        limit: of more rows, so many are drawn.
+        categorical: sides whose columns are integers or texts without an order, of "x", "y", "given".
+        base: "nats" or "bits", in which the notes are written; `nats_` is in nats.
     Attributes:
         nats_, interval_, error_: of the estimate, in nats.
+        p_value_: share of the permutations of y, the sample itself among them, whose value is as large; None without.
+        null_: their values, in nats.
         estimates_: every estimate from the critics, by name; the requested one comes first.
+        terms_: of I(x; y | z), the same for I(x; y, z) and I(x; z), by name.
+        table_: where x and y are categorical, I of the table of counts: its plug-in, and with Miller & Madow's correction.
+        units_: (N,) rows of one number were held out together.
         histories_: for each fold and restart, (step, nats on the validation part).
         log_ratios_: for each fold, R(x, y) of its critics.
         held_out_: samples scored with each other, the K of InfoNCE.
@@ -97,6 +132,17 @@ class MutualInformation:
     validation: float = 0.15
     seed: int = 0
     backend: str = "numpy"
+    blocks: int | None = None
+    null: int = 0
+    limit: int | None = None
+    categorical: tuple[str, ...] = ()
+    base: str = "nats"
+    p_value_: float | None = field(init=False, repr=False, compare=False)
+    null_: np.ndarray = field(init=False, repr=False, compare=False)
+    terms_: dict[str, dict[str, Estimate]] = field(init=False, repr=False, compare=False)
+    table_: tuple[float, float] | None = field(init=False, repr=False, compare=False)
+    units_: np.ndarray = field(init=False, repr=False, compare=False)
+    _levels: dict[str, samples.Levels] = field(init=False, repr=False, compare=False, default_factory=dict)
     estimates_: dict[str, Estimate] = field(init=False, repr=False, compare=False)
     histories_: tuple[History, ...] = field(init=False, repr=False, compare=False)
     log_ratios_: tuple[LogRatio, ...] = field(init=False, repr=False, compare=False)
@@ -119,40 +165,118 @@ class MutualInformation:
             setattr(self, name, value)
         return self
 
-    def fit(self, x: ArrayLike, y: ArrayLike, watch: Callable[[int], None] = lambda folds: None) -> MutualInformation:
+    def fit(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        watch: Callable[[int], None] = lambda folds: None,
+        given: ArrayLike | None = None,
+    ) -> MutualInformation:
         """Train the critics and evaluate each on its fold.
 
         Args:
-            x, y: (N,) or (N, D), (N, D'): numbers, row i of both being one sample.
-            watch: called after every fold with the number done.
+            x, y: (N,) or (N, D), (N, D'): numbers, row i of both being one sample; or frames, as frame[["a", "b"]].
+            watch: called after every fold with the number done; `folds` times, twice that with `given`, and for each
+                permutation again.
+            given: z, as y: estimate I(x; y | z) by the chain rule, I(x; y, z) − I(x; z).
         Raises:
             SampleError: samples or parameters that no estimate can be made from.
         """
         self._check()
-        x, y = as_pairs(x, y)
+        if given is not None and self.null:
+            raise SampleError(
+                "null: a permutation of y would break its dependence on z as well; leave it out with given"
+            )
+        parts = self.read(x, y, given)
+        if self.limit and len(parts["x"]) > self.limit:
+            rows = np.sort(np.random.default_rng(self.seed).choice(len(parts["x"]), self.limit, replace=False))
+            parts = {name: part[rows] for name, part in parts.items()}
+        x, y, z = parts["x"], parts["y"], parts.get("given")
         if len(x) < FEWEST_HELD_OUT * self.folds:
             raise SampleError(
                 f"folds: expected {FEWEST_HELD_OUT} samples in each at least, "
                 f"found {self.folds} folds of {len(x)} samples"
             )
-        settings, backend = self._settings(), get_backend(self.backend)
-        rng = np.random.default_rng(self.seed)
-        of_folds: list[dict[str, list[HeldOut]]] = []
-        log_ratios: list[LogRatio] = []
-        histories: list[History] = []
-        for done, split in enumerate(splits(rng, len(x), self.folds, self.validation), start=1):
-            log_ratio, history = training.train(x, y, split, settings, rng, backend)
-            of_folds.append(log_ratio.estimates(x[split.test], y[split.test], ESTIMATES[self.bound]))
-            log_ratios.append(log_ratio)
-            histories.extend(history)
-            watch(done)
-        self.log_ratios_, self.histories_ = tuple(log_ratios), tuple(histories)
-        singular = any(log_ratio.critics.preparation.gaussian.singular for log_ratio in log_ratios)
-        self.notes_ = (EQUAL,) if singular else ()
-        parts = {name: [part for fold in of_folds for part in fold[name]] for name in ESTIMATES[self.bound]}
-        self.held_out_ = min(len(part.without) for part in parts[ESTIMATES[self.bound][0]])
-        self.estimates_ = {name: _estimate(name, *combine(of), self.held_out_) for name, of in parts.items()}
+        both = y if z is None else np.hstack([y, z])
+        self.units_, notes = dependence.units(x, both, self.blocks, self.folds)
+        done = itertools.count(1)
+        first = self._cross_fit(x, both, lambda: watch(next(done)))
+        terms = [first] if z is None else [first, self._cross_fit(x, z, lambda: watch(next(done)))]
+        self.log_ratios_, self.histories_, equal = first.log_ratios, first.histories, first.equal
+        self.held_out_ = min(part.samples for part in first.held_out[ESTIMATES[self.bound][0]])
+        if hint := samples.transposed(parts):
+            notes = (*notes, f"more columns than rows{hint}")
+        values = [{name: self._estimate(name, of) for name, of in term.held_out.items()} for term in terms]
+        self.estimates_, self.terms_ = values[0], {}
+        if z is not None:
+            notes, self.terms_ = (*notes, DIFFERENCE), dict(zip(TERMS, values, strict=True))
+            self.estimates_ = {
+                name: replace(
+                    self._estimate(name, [a - b for a, b in zip(of, terms[1].held_out[name], strict=True)]),
+                    ceiling=math.inf, is_bound=False,
+                    notes=tuple(f"{t}: {note}" for t, v in self.terms_.items() for note in v[name].notes),
+                )
+                for name, of in first.held_out.items()
+            }  # fmt: skip
+        kinds = {name: len(np.unique(dependence.first_equal(parts[name]))) for name in self._categorical()}
+        notes += tuple(
+            f"{name} has {n:,} different rows, so I is at most log {n} = {self._in_base(math.log(n))}"
+            for name, n in kinds.items() if name != "given"
+        )  # fmt: skip
+        self.table_ = dependence.table_information(x, y) if {"x", "y"} <= kinds.keys() else None
+        self.notes_ = (*notes, EQUAL) if equal and not kinds else notes
+        rng, self.p_value_ = np.random.default_rng([self.seed, 1]), None
+        shuffled = [y[dependence.permuted(rng, self.units_)] for _ in range(self.null)]
+        self.null_ = np.array([self._cross_fit(x, each, lambda: watch(next(done))).nats for each in shuffled])
+        if self.null:
+            self.p_value_ = (1 + int((self.null_ >= self.nats_).sum())) / (1 + self.null)
         return self
+
+    def _cross_fit(self, x: np.ndarray, y: np.ndarray, watch: Callable[[], None]) -> _CrossFit:
+        """Critics of every fold, and what they give on it."""
+        settings, backend = self._settings(), get_backend(self.backend)
+        names, rng = ESTIMATES[self.bound], np.random.default_rng(self.seed)
+        result = _CrossFit((), (), {name: [] for name in names}, False)
+        for split in splits(rng, self.units_, self.folds, self.validation, self.blocks is not None):
+            log_ratio, history = training.train(x, y, split, settings, rng, backend)
+            held_out = log_ratio.estimates(x[split.test], y[split.test], names, self.units_[split.test])
+            preparation = log_ratio.critics.preparation
+            equal = preparation.gaussian.equal(*preparation.transformed(x[split.test], y[split.test]))
+            result = _CrossFit(
+                (*result.log_ratios, log_ratio),
+                (*result.histories, *history),
+                {name: result.held_out[name] + held_out[name] for name in names},
+                result.equal or equal,
+            )
+            watch()
+        return result
+
+    def read(self, x: ArrayLike, y: ArrayLike, given: ArrayLike | None = None) -> dict[str, np.ndarray]:
+        """What is scored of x, y and given, by these names: (N, D) float64, a column for each level where categorical.
+
+        Raises:
+            SampleError: no estimate can be made from them.
+        """
+        parts = self._read({"x": x, "y": y, "given": given}, fitting=True)
+        samples.check_counts(parts)
+        return parts
+
+    def _read(self, given: dict[str, Any], fitting: bool) -> dict[str, np.ndarray]:
+        """Each side as numbers; the levels of categories are those of `fit`."""
+        parts = {}
+        for name, values in given.items():
+            if values is None:
+                continue
+            if name not in self._categorical():
+                parts[name] = samples.as_samples(values, name)
+                continue
+            columns = samples.as_categories(values, name)
+            if fitting:
+                self._levels[name] = tuple(np.unique(column) for column in columns)
+            if len(columns) != len(self._levels[name]):
+                raise SampleError(f"{name}: expected {len(self._levels[name])} columns as in fit, found {len(columns)}")
+            parts[name] = samples.one_hot(columns, self._levels[name])
+        return parts
 
     def estimate(self, x: ArrayLike | None = None, y: ArrayLike | None = None) -> Estimate:
         """The estimate from the held-out samples of `fit`, or the mean of its critics' on samples that it never saw.
@@ -165,25 +289,31 @@ class MutualInformation:
         name = ESTIMATES[self.bound][0]
         if x is None and y is None:
             return self.estimates_[name]
-        if x is None or y is None:
-            raise SampleError("estimate: expected both x and y, or neither")
-        x, y = as_pairs(x, y, FEWEST_HELD_OUT)
-        for side, samples, means in (("x", x, "x_mean"), ("y", y, "y_mean")):
-            expected = len(getattr(self.log_ratios_[0].critics.preparation.gaussian, means))
-            if samples.shape[1] != expected:
-                raise SampleError(f"{side}: expected {expected} columns as in fit, found {samples.shape[1]}")
-        of_folds = [log_ratio.estimates(x, y, (name,))[name] for log_ratio in self.log_ratios_]
+        if x is None or y is None or self.terms_:
+            raise SampleError("estimate: expected both x and y, or neither; and neither after a fit with given")
+        parts = self._read({"x": x, "y": y}, fitting=False)
+        samples.check_counts(parts, FEWEST_HELD_OUT)
+        for side, part in parts.items():
+            expected = len(getattr(self.log_ratios_[0].critics.preparation.gaussian, f"{side}_mean"))
+            if part.shape[1] != expected:
+                raise SampleError(f"{side}: expected {expected} columns as in fit, found {part.shape[1]}")
+        of_folds = [log_ratio.estimates(parts["x"], parts["y"], (name,))[name] for log_ratio in self.log_ratios_]
         # The same samples for each: the estimates without a sample are averaged too.
-        parts = [
+        means = [
             HeldOut(float(np.mean([part.nats for part in same])), np.mean([part.without for part in same], axis=0))
             for same in zip(*of_folds, strict=True)
         ]
-        return _estimate(name, *combine(parts), min(len(part.without) for part in parts))
+        return self._estimate(name, means)
 
     @property
     def nats_(self) -> float:
         """The estimate of I(x; y)."""
         return self.estimate().nats
+
+    @property
+    def bits_(self) -> float:
+        """The estimate of I(x; y) in bits."""
+        return self.estimate().bits
 
     @property
     def error_(self) -> float:
@@ -211,35 +341,69 @@ class MutualInformation:
             ("critic", tuple(CRITICS)),
             ("transform", tuple(TRANSFORMS)),
             ("backend", BACKENDS),
+            ("base", BASES),
         ):
             if getattr(self, name) not in known:
                 raise SampleError(f"{name}: expected one of {', '.join(known)}, found {getattr(self, name)!r}")
-        for name, least in (("steps", 0), ("restarts", 1), ("folds", 2), ("batch_size", 2), ("seed", 0)):
+        for name, least in LEAST.items():
             value = getattr(self, name)
-            if name == "batch_size" and value is None:
-                continue
-            if not isinstance(value, (int, np.integer)) or value < least:
+            if not (value is None and name in OPTIONAL) and (not isinstance(value, (int, np.integer)) or value < least):
                 raise SampleError(f"{name}: expected an integer ≥ {least}, found {value!r}")
         if not 0 < self.validation < 1:
             raise SampleError(f"validation: expected a share between 0 and 1, found {self.validation!r}")
+        if wrong := [name for name in self._categorical() if name not in SIDES]:
+            raise SampleError(f"categorical: expected some of {', '.join(SIDES)}, found {wrong[0]!r}")
+
+    def _categorical(self) -> tuple[str, ...]:
+        return (self.categorical,) if isinstance(self.categorical, str) else tuple(self.categorical)
+
+    def _in_base(self, nats: float) -> str:
+        return f"{nats / (LOG_2 if self.base == 'bits' else 1):.3f} {self.base}"
+
+    def _estimate(self, reading: str, parts: list[HeldOut]) -> Estimate:
+        nats, error = combine(parts)
+        samples = min(part.samples for part in parts)
+        top = {"jsd": ceiling("jsd"), "infonce": math.log(samples)}.get(reading, math.inf)
+        ends = interval(nats, error)
+        notes = (*_of_reading(reading, nats, samples, self._in_base), *_of_zero(nats, ends))
+        return Estimate(reading, nats, error, ends, top, reading != "smile", notes)
 
 
-def _estimate(reading: str, nats: float, error: float, held_out: int) -> Estimate:
-    top = {"jsd": ceiling("jsd"), "infonce": math.log(held_out)}.get(reading, math.inf)
-    return Estimate(
-        reading, nats, error, interval(nats, error), top, reading != "smile", _notes(reading, nats, held_out)
-    )
+@dataclass(frozen=True)
+class _CrossFit:
+    log_ratios: tuple[LogRatio, ...]
+    histories: tuple[History, ...]
+    held_out: dict[str, list[HeldOut]]
+    equal: bool  # x and y, or a part of them, also where held out
+
+    @property
+    def nats(self) -> float:
+        """Of the requested estimate, the first."""
+        return combine(next(iter(self.held_out.values())))[0]
 
 
-def _notes(reading: str, nats: float, held_out: int) -> tuple[str, ...]:
+def _of_reading(reading: str, nats: float, held_out: int, in_base: Callable[[float], str]) -> tuple[str, ...]:
+    """What this kind of estimate is, and where its ceiling holds it down."""
     log_n = math.log(held_out)
     if reading == "smile":
         return (f"no bound: e^T is clipped to [e^−{TAU:g}, e^{TAU:g}], which may raise it above I",)
     if reading == "jsd":
         certified = information_from_js(min(max(nats / 2, 0.0), LOG_2 * (1 - 1e-9)))
-        return (f"a bound on 2·JS, not on I; of I it certifies {certified:.3f} nats",)
+        held = "; held down by its ceiling, log 4: I may be much larger" if nats > ceiling("jsd") - NEAR_LOG_4 else ""
+        return (f"a bound on 2·JS, not on I; of I it certifies {in_base(certified)}{held}",)
     if reading == "infonce" and nats > log_n - NEAR:
-        return (f"held down by its ceiling, log {held_out} = {log_n:.3f} nats: I may be much larger",)
+        return (f"held down by its ceiling, log {held_out} = {in_base(log_n)}: I may be much larger",)
     if reading != "infonce" and nats > log_n:
-        return (f"above log {held_out} = {log_n:.3f} nats: so many held-out samples certify nothing there",)
+        return (f"above log {held_out} = {in_base(log_n)}: so many held-out samples certify nothing there",)
+    return ()
+
+
+def _of_zero(nats: float, ends: tuple[float, float]) -> tuple[str, ...]:
+    """What a value near 0 or below says."""
+    if ends[1] < 0:
+        return ("below 0: the critics overfit, and do worse than none on samples they never saw; nothing is certified",)
+    if nats < 0:
+        return ("below 0, which I never is: these critics found no dependence, and nothing is certified",)
+    if ends[0] <= 0:
+        return ("0 lies within its interval: no dependence is shown",)
     return ()

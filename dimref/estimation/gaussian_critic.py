@@ -27,10 +27,14 @@ class GaussianCritic:
     y_map: np.ndarray
     rho: np.ndarray
 
-    @property
-    def singular(self) -> bool:
-        """Whether some combination of x equals one of y, or nearly: then ρ is held below 1."""
-        return bool((self.rho > STRONGEST).any())
+    def equal(self, x: np.ndarray, y: np.ndarray) -> bool:
+        """Whether some combination of x equals one of y, or nearly, also on these held-out samples.
+
+        On as few training samples as there are columns, combinations are equal that are not so anywhere else.
+        """
+        u, v = (x - self.x_mean) @ self.x_map, (y - self.y_mean) @ self.y_map
+        both, each = 2 * (u * v).sum(axis=0), (u**2 + v**2).sum(axis=0)
+        return bool((both > STRONGEST * each)[self.rho > STRONGEST].any())
 
     def features(self, x: np.ndarray, y: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
         """Rows whose dot product is R of a Gaussian with correlations factor·ρ: (N, P + 2), (M, P + 2), float32."""

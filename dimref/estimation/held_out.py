@@ -25,10 +25,20 @@ NORMAL_95 = 1.96  # 95 % of a normal distribution lies within so many standard d
 
 @dataclass(frozen=True)
 class HeldOut:
-    """An estimate in nats, and the estimate without each of N independent parts (samples, as a rule), (N,)."""
+    """An estimate in nats, and the estimate without each of N independent parts (samples, as a rule), (N,).
+
+    Attributes:
+        of: the number of samples where the parts are larger.
+    """
 
     nats: float
     without: np.ndarray
+    of: int = 0
+
+    @property
+    def samples(self) -> int:
+        """The number of samples."""
+        return self.of or len(self.without)
 
     @property
     def variance(self) -> float:
@@ -39,6 +49,23 @@ class HeldOut:
         n = len(self.without)
         with np.errstate(invalid="ignore"):  # a value of −inf has no variance: NaN
             return float((n - 1) / n * ((self.without - self.without.mean()) ** 2).sum())
+
+    def of_units(self, units: np.ndarray) -> HeldOut:
+        """The same without each unit (N,) of samples: leaving out several changes the value by the sum of the changes.
+
+        That is exact for a mean: without g of N samples it changes by N/(N − g) of N − 1 over N times their sum.
+        """
+        n, which = len(units), np.unique(units, return_inverse=True)[1]
+        sizes = np.bincount(which)
+        if len(sizes) == n:
+            return self
+        with np.errstate(invalid="ignore"):
+            changes = np.bincount(which, self.without - self.nats)
+        return HeldOut(self.nats, self.nats + changes * (n - 1) / (n - sizes), n)
+
+    def __sub__(self, other: HeldOut) -> HeldOut:
+        """The difference of two estimates from the same samples."""
+        return HeldOut(self.nats - other.nats, self.without - other.without, self.of)
 
 
 def dv(columns: Columns, n: int) -> HeldOut:
@@ -72,19 +99,29 @@ def jsd(columns: Columns, n: int) -> HeldOut:
     return _held_out(LOG_4 - _leave_out_mean(ops.softplus(-positive)) - _off_diagonal(rows, of_columns))
 
 
-def infonce(columns: Columns, n: int) -> HeldOut:
-    """`bounds.infonce` with K = N candidates; without a sample, N − 1 positives with K = N − 1."""
-    value, lost = np.empty(n), np.zeros(n)
+def infonce(columns: Columns, n: int, positive: bool = True) -> HeldOut:
+    """`bounds.infonce` with K = N candidates; without a sample, N − 1 positives with K = N − 1.
+
+    Args:
+        positive: whether it is one of its candidates. Without it, K = N − 1, the value at T = R, or at T = log p(y|x), is
+            the leave-one-out *upper* bound on I.
+    Source: arXiv 1905.06922, section 2.3 and eq. (13) for the upper bound.
+    """
+    value, lost, k = np.empty(n), np.zeros(n), n if positive else n - 1
     for block in blocks(n):
         scores = checked(columns(block), n, block)
+        paired = diagonal(scores, block).copy()
+        if not positive:
+            scores = scores.copy()
+            _set_diagonal(scores, block, -np.inf)
         everything = ops.logsumexp(scores, axis=0)
-        value[block] = diagonal(scores, block) - everything
+        value[block] = paired - everything
         share = np.exp(scores - everything)
         _set_diagonal(share, block, 0.0)
         # Without candidate i, log Σ falls by −log(1 − its share). A share of 1 to rounding would be all of the sum.
         lost += np.log1p(-np.minimum(share, 1 - np.finfo(share.dtype).eps)).sum(axis=1)
-    without = math.log(n - 1) + (value.sum() - value - lost) / (n - 1)
-    return HeldOut(math.log(n) + float(value.mean()), without)
+    without = math.log(k - 1) + (value.sum() - value - lost) / (n - 1)
+    return HeldOut(math.log(k) + float(value.mean()), without)
 
 
 ESTIMATORS: dict[str, Callable[[Columns, int], HeldOut]] = {
@@ -99,7 +136,7 @@ ESTIMATORS: dict[str, Callable[[Columns, int], HeldOut]] = {
 
 def combine(parts: list[HeldOut]) -> tuple[float, float]:
     """The mean of estimates from different samples, weighted by how many, and its standard error."""
-    weights = np.array([len(part.without) for part in parts]) / sum(len(part.without) for part in parts)
+    weights = np.array([part.samples for part in parts]) / sum(part.samples for part in parts)
     nats = float(weights @ [part.nats for part in parts])
     return nats, math.sqrt(float(weights**2 @ [part.variance for part in parts]))
 

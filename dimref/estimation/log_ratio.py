@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from dimref import negatives, ops
 from dimref.engine import threads
-from dimref.estimation.blocks import Columns
+from dimref.estimation.blocks import Columns, blocks
 from dimref.estimation.critics import Critic
 from dimref.estimation.held_out import ESTIMATORS, HeldOut
 from dimref.estimation.transforms import Preparation, rows_of
@@ -61,7 +62,8 @@ class LogRatio:
 
     def __call__(self, x: np.ndarray, y: np.ndarray) -> Columns:
         """The matrix R(x_i, y_j) of samples x (N, D), y (N, D'), by columns."""
-        left, right = self.critics.preparation.sides(x, y, self.critics.factor)
+        preparation = self.critics.preparation
+        left, right = preparation.sides(preparation.transformed(x, y), self.critics.factor)
 
         def columns(block: slice) -> np.ndarray:
             part = rows_of(right, block)
@@ -72,10 +74,24 @@ class LogRatio:
 
         return columns
 
-    def estimates(self, x: np.ndarray, y: np.ndarray, names: tuple[str, ...]) -> dict[str, list[HeldOut]]:
+    def estimates(
+        self, x: np.ndarray, y: np.ndarray, names: tuple[str, ...], units: np.ndarray | None = None
+    ) -> dict[str, list[HeldOut]]:
         """Estimates from held-out samples: for each name a list with one for each score matrix they are cut into."""
-        parts = threads.blocks(len(x), self.critics.family.held_out)
-        return {name: [ESTIMATORS[name](self(x[part], y[part]), len(x[part])) for part in parts] for name in names}
+        found: dict[str, list[HeldOut]] = {name: [] for name in names}
+        for part in threads.blocks(len(x), self.critics.family.held_out):
+            columns, n = self(x[part], y[part]), len(x[part])
+            if len([*blocks(n)]) == 1:  # computed once for all estimates
+                scores = columns(slice(0, n))
+                columns = partial(_columns, scores)
+            for name in names:
+                result = ESTIMATORS[name](columns, n)
+                found[name].append(result if units is None else result.of_units(units[part]))
+        return found
+
+
+def _columns(scores: np.ndarray, block: slice) -> np.ndarray:
+    return scores[:, block]
 
 
 def calibrate(critics: Critics, objective: str, train: tuple[Tree, Tree], validation: tuple[Tree, Tree]) -> LogRatio:

@@ -52,9 +52,10 @@ def _panel(axes: Any, fit: MutualInformation, neighbours: float | None) -> None:
         if each.ceiling < 1.5 * max(tops):
             handles.append(axes.axhline(each.ceiling, color=GREY, ls="--", lw=1, label=f"ceiling {each.ceiling:.3f}"))
             tops.append(each.ceiling)
-    lows = [min(each.interval[0], 0.0) for each in shown]
-    span = max(max(tops) - min(lows), 0.01)
-    axes.set_ylim(min(lows) - 0.1 * span, max(tops) + 0.1 * span)  # a critic that fails falls out of the picture
+    starts = [history[0][1] for history in fit.histories_ if math.isfinite(history[0][1])]
+    low = min([each.interval[0] for each in shown] + starts)  # a critic that fails falls out of the picture
+    span = max(max(tops) - low, 0.01)
+    axes.set_ylim(low - 0.1 * span, max(tops) + 0.1 * span)
     axes.set(title=fit.bound, xlabel="training step", ylabel="nats")
     tidy(axes)
     legend_below(axes, handles, columns=1)

@@ -18,7 +18,7 @@ from dimref.estimation import log_ratio
 from dimref.estimation.critics import Critic
 from dimref.estimation.log_ratio import Critics, LogRatio
 from dimref.estimation.samples import Split
-from dimref.estimation.transforms import Preparation, prepare, rows_of
+from dimref.estimation.transforms import Pair, Preparation, prepare, rows_of
 from dimref.training.fit import Fitted, Schedule, fit, shuffled
 from dimref.trees import Array, Tree, leaves
 
@@ -73,12 +73,12 @@ def train(
     Returns:
         The critics, as one log ratio, and for each of them its value on the validation part at every evaluation.
     """
-    preparation = prepare(x[split.train], y[split.train], settings.transform, backend)
+    preparation, learned = prepare(x[split.train], y[split.train], settings.transform, backend)
     rows = split.validation[:VALIDATED]
+    stopped_by = preparation.transformed(x[rows], y[rows])
     initial = [_initial(rng, x, y, settings, backend) for _ in range(settings.restarts)]
-    factor = _best_factor(preparation, x[rows], y[rows], settings, initial[0])
-    training = preparation.sides(x[split.train], y[split.train], factor)
-    validation = preparation.sides(x[rows], y[rows], factor)
+    factor = _best_factor(preparation, stopped_by, settings, initial[0])
+    training, validation = preparation.sides(learned, factor), preparation.sides(stopped_by, factor)
     fitted = [_maximize(settings, parameters, training, validation, rng, backend) for parameters in initial]
     critics = Critics(settings.critic, preparation, factor, tuple(each.parameters for each in fitted))
     return log_ratio.calibrate(critics, settings.objective, training, validation), tuple(
@@ -92,11 +92,11 @@ def _initial(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, settings: S
     return backend.tree_to_device(parameters)
 
 
-def _best_factor(preparation: Preparation, x: np.ndarray, y: np.ndarray, settings: Settings, parameters: Tree) -> float:
+def _best_factor(preparation: Preparation, transformed: Pair, settings: Settings, parameters: Tree) -> float:
     """The factor of the canonical correlations that an untrained critic does best with on the validation part."""
 
     def value(factor: float) -> float:
-        return _evaluate(settings, parameters, *preparation.sides(x, y, factor), preparation.backend)
+        return _evaluate(settings, parameters, *preparation.sides(transformed, factor), preparation.backend)
 
     return max(FACTORS, key=value)
 

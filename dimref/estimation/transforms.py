@@ -20,6 +20,7 @@ from dimref.estimation.gaussian_critic import GaussianCritic
 from dimref.trees import Array, Tree
 
 Transform = Callable[[np.ndarray], np.ndarray]  # (N, D) → (N, D), float64
+Pair = tuple[np.ndarray, np.ndarray]  # x and y, transformed
 
 QUARTILES = 1.349  # a normal distribution's interquartile range in standard deviations
 
@@ -89,13 +90,17 @@ class Preparation:
     gaussian: GaussianCritic
     backend: Backend
 
-    def sides(self, x: np.ndarray, y: np.ndarray, factor: float) -> tuple[Tree, Tree]:
-        """x (N, D) and y (M, D') as critics take them, float32 on the device.
+    def transformed(self, x: np.ndarray, y: np.ndarray) -> Pair:
+        """Samples x (N, D) and y (M, D') as they are: what the other methods take."""
+        return self.x_transform(x), self.y_transform(y)
+
+    def sides(self, transformed: Pair, factor: float) -> tuple[Tree, Tree]:
+        """Both sides as critics take them, float32 on the device.
 
         Args:
             factor: of the canonical correlations, in [0, 1].
         """
-        x, y = self.x_transform(x), self.y_transform(y)
+        x, y = transformed
         left, right = self.gaussian.features(x, y, factor)
         sides = [
             {"values": values.astype(np.float32), "gaussian": gaussian} for values, gaussian in ((x, left), (y, right))
@@ -103,10 +108,11 @@ class Preparation:
         return self.backend.tree_to_device(sides[0]), self.backend.tree_to_device(sides[1])
 
 
-def prepare(x: np.ndarray, y: np.ndarray, transform: str, backend: Backend) -> Preparation:
-    """Transforms and canonical correlations of a training part x (N, D), y (N, D')."""
-    x_transform, y_transform = TRANSFORMS[transform](x), TRANSFORMS[transform](y)
-    return Preparation(x_transform, y_transform, gaussian_critic.fit(x_transform(x), y_transform(y)), backend)
+def prepare(x: np.ndarray, y: np.ndarray, transform: str, backend: Backend) -> tuple[Preparation, Pair]:
+    """Transforms and canonical correlations of a training part x (N, D), y (N, D'); and that part, transformed."""
+    transforms = TRANSFORMS[transform](x), TRANSFORMS[transform](y)
+    transformed = transforms[0](x), transforms[1](y)
+    return Preparation(*transforms, gaussian_critic.fit(*transformed), backend), transformed
 
 
 def rows_of(side: Tree, rows: Array | slice) -> Tree:

@@ -96,9 +96,13 @@ def evaluate(
     """
     for name, encoder in encoders.items():
         watch(f"encoding, {name}", 0)
+        if encoder.world is not None:
+            encoder.world.meet()
         kinds = tuple(kind for kind in FEATURES if (requested.probes and kind in requested.features) or kind == "y")
         train, test = (encoder.features(part, kinds) for part, _ in (images.train, images.test))
         _refuse_non_finite(name, {**train, **{f"{kind} of test images": x for kind, x in test.items()}})
+        if encoder.world is not None and encoder.world.rank > 0:
+            continue  # the features are shared among ranks; what is fitted to them is rank 0's
         for measure in requested.measures:
             pairs = (images.train[0], train["y"]), (images.test[0], test["y"])
             one = partial(MEASURES[measure], *pairs, encoder)
@@ -107,7 +111,7 @@ def evaluate(
             for kind in requested.features:
                 both = train.pop(kind), test.pop(kind)
                 yield from _probed((name, kind), both, images, requested, encoder.backend, watch)
-    if requested.probes:
+    if requested.probes and (encoder.world is None or encoder.world.rank == 0):
         x, x_test = (scale(part, encoder.layout) for part, _ in (images.train, images.test))
         pixels = x.reshape(len(x), -1), x_test.reshape(len(x_test), -1)
         yield from _probed((RAW, PIXELS), pixels, images, requested, encoder.backend, watch)

@@ -47,16 +47,16 @@ def too_few(least: int, train: int, test: int) -> str | None:
     return None if enough else f"needs {least} training and {least} test images, found {train} and {test}"
 
 
-def labelled_images(config: Config, limit: int | None = None) -> Labelled:
+def labelled_images(config: Config, limit: int | None = None, most: int = LIMIT) -> Labelled:
     """At most `limit` training and test images of a configuration's data.
 
-    Without a limit: 10,000, and of the training images no more than the configuration's own limit.
+    Without a limit: 10,000, and of the training images `most` and no more than the configuration's own limit.
 
     Raises:
         DataError: the data cannot be read, or the test images are of another size.
     """
     name = LABELLED.get(config.data, config.data)
-    train = data.load(name, "train", config.data_dir, limit or min(LIMIT, config.limit or LIMIT), **config.reading)
+    train = data.load(name, "train", config.data_dir, limit or min(most, config.limit or most), **config.reading)
     try:
         test = data.load(name, "test", config.data_dir, limit or LIMIT, **config.reading)
     except MissingSplit:

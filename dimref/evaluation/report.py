@@ -17,6 +17,7 @@ from dimref.training.method import AnyObjective
 from dimref.training.state import State
 from dimref.training.task import Task
 
+PROBED = 5_000  # training images of the probe that closes a run: half of an evaluation's, for half of its time
 IN_NATS = ("mine", "ndm")
 
 
@@ -51,6 +52,10 @@ class Probed:
     kinds: tuple[str, ...]  # of features
     cells: tuple[Cell, ...]
 
+    def percent(self, encoder: str, feature: str) -> float:
+        """One accuracy of the table."""
+        return next(100 * cell.mean for cell in self.cells if (cell.encoder, cell.feature) == (encoder, feature))
+
 
 def ceilings(objective: AnyObjective, n: int, locations: int) -> dict[str, float]:
     """The ceiling in nats of each bound that is maximized, on batches of n images."""
@@ -82,13 +87,13 @@ def probed(task: Task, state: State) -> Probed | str:
     Raises:
         DataError: the labelled images cannot be read.
     """
-    images = labelled_images(task.config)
+    images = labelled_images(task.config, most=PROBED)
     if images.unfit:
         return images.unfit
     trained = encoder_of(task, state)
     encoders = {"trained": trained, "untrained": untrained(task.config, task.layout, task.backend, images.train[0])}
     requested = Requested(("linear",), (), (task.config.seed,), trained.kinds)
-    return Probed(images, trained.kinds, tuple(evaluate(encoders, images, requested)))
+    return Probed(images, trained.kinds[::-1], tuple(evaluate(encoders, images, requested)))
 
 
 # ---- evaluation.json

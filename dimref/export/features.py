@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from dimref.data import Dataset
+from dimref.distributed.mpi import agreed
 from dimref.export.inference import Encoder
-from dimref.training.files import writing
+from dimref.training.files import os_errors, writing
 
 
 def write_features(
@@ -30,22 +32,28 @@ def write_features(
         DataError: the images are not of the encoder's size and channels. RunError: a file cannot be written.
     """
     encoder.refuse_other_images(dataset.images, dataset.source)
-    labels = labels_path(out)
-    with writing(labels) as label_file, writing(out) as file:
-        np.lib.format.write_array(label_file, dataset.labels, allow_pickle=False)
+    labels, world = labels_path(out), encoder.world
+    with contextlib.ExitStack() as files:
+        file = None  # of the ranks that write nothing
+        with agreed(world):
+            if world is None or world.rank == 0:
+                label_file, file = (files.enter_context(writing(path)) for path in (labels, out))
+                np.lib.format.write_array(label_file, dataset.labels, allow_pickle=False)
         done = 0
-        for batch in encoder.batches(dataset.images):
+        for batch in encoder.batches(dataset.images, (kind,)):
             rows = np.ascontiguousarray(batch[kind])
-            if not done:
-                header = {
-                    "descr": rows.dtype.str,
-                    "fortran_order": False,
-                    "shape": (len(dataset.images), rows.shape[1]),
-                }
-                np.lib.format.write_array_header_1_0(file, header)
-            file.write(rows.data)
+            with agreed(world):
+                if file and not done:
+                    shape = (len(dataset.images), rows.shape[1])
+                    header = {"descr": rows.dtype.str, "fortran_order": False, "shape": shape}
+                    np.lib.format.write_array_header_1_0(file, header)
+                if file:
+                    with os_errors(out):
+                        file.write(rows.data)
             done += len(rows)
             watch(len(rows))
+        with agreed(world):
+            files.pop_all().close()  # into place
     return labels
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from dimref import encoders, engine
 from dimref.backend import Backend
 from dimref.data import DataError
+from dimref.distributed.mpi import World
 from dimref.errors import named
 from dimref.training import checkpoint as checkpoints
 from dimref.training.checkpoint import Checkpoint, check_same_shapes
@@ -20,7 +21,7 @@ from dimref.training.config import Config
 from dimref.training.files import RunError
 from dimref.training.method import METHODS, AnyLayout, method_of
 from dimref.training.run_directory import NEWEST
-from dimref.training.task import INIT, ORDER, generator
+from dimref.training.task import INIT, ORDER, fingerprint, generator
 from dimref.trees import Array, Tree, leaves
 
 BATCH = 100  # images; of 32×32, the columns of their second convolution are 26 MB where they are not made in blocks
@@ -35,6 +36,7 @@ class Encoder:
     backend: Backend
     parameters: Tree
     running: Tree
+    world: World | None = None  # the ranks of mpiexec that share each batch, None for one process
 
     def refuse_other_images(self, images: np.ndarray, source: str) -> None:
         """Raise DataError unless images (N, H, W, C) have the encoder's size and channels."""
@@ -42,6 +44,15 @@ class Encoder:
         expected, shape = ("×".join(map(str, s)) for s in ((size, size, channels), images.shape[1:]))
         if shape != expected:
             raise DataError(f"{source}: expected images of {expected}, which the encoder was made for, found {shape}")
+
+    def need_same(self, **images: np.ndarray) -> None:
+        """Raise DimrefError unless every rank has the same encoder and the same images."""
+        if self.world is not None:
+            flat = [
+                np.ravel(self.backend.to_host(a)) for tree in (self.parameters, self.running) for _, a in leaves(tree)
+            ]
+            arrays = {"checkpoint": np.concatenate(flat), **images}
+            self.world.need_same({name: fingerprint(array) for name, array in arrays.items()})
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -58,8 +69,10 @@ class Encoder:
     def _inference(self) -> Callable[[Array], dict[str, Array]]:
         return method_of(self.layout).inference(self.parameters, self.running, self.layout)
 
-    def batches(self, images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
-        """Each of its kinds of features of uint8 images (N, H, W, C), a batch at a time, on the host.
+    def batches(self, images: np.ndarray, kinds: tuple[str, ...] | None = None) -> Iterator[dict[str, np.ndarray]]:
+        """Each of its kinds of features of uint8 images (N, H, W, C), some or all, a batch at a time, on the host.
+
+        W ranks encode W batches at a time, and each has the rows of all, in the order of the images.
 
         conv is (n, side²·channels), fc (n, fc), y (n, D).
 
@@ -67,16 +80,20 @@ class Encoder:
             ValueError: the images are not of the layout's size and channels.
         """
         size = max(1, min(BATCH, BATCH * 32**2 // self.layout.padded**2))  # larger images in smaller batches
-        for start in range(0, len(images), size):
-            batch = self.backend.to_device(encoders.scale(images[start : start + size], self.layout))
+        rank, ranks = (0, 1) if self.world is None else (self.world.rank, self.world.size)
+        for start in range(0, len(images), ranks * size):
+            rows = [len(images[start + r * size : start + (r + 1) * size]) for r in range(ranks)]
+            first = start + rank * size if rows[rank] else start  # one without an image encodes another's in vain
+            batch = self.backend.to_device(encoders.scale(images[first : first + max(1, rows[rank])], self.layout))
             with engine.sharing():
                 features = self._inference(batch)
-            yield {name: self.backend.to_host(value) for name, value in features.items()}
+            own = {kind: self.backend.to_host(features[kind])[: rows[rank]] for kind in kinds or self.kinds}
+            yield own if self.world is None else {k: self.world.gather(x, tuple(rows)) for k, x in own.items()}
 
     def features(self, images: np.ndarray, kinds: tuple[str, ...] | None = None) -> dict[str, np.ndarray]:
         """The same for all images at once: conv (N, side²·channels), fc (N, fc), y (N, D), float32; some or all kinds."""
         kinds = kinds or self.kinds
-        parts = [{kind: batch[kind] for kind in kinds} for batch in self.batches(images)]
+        parts = list(self.batches(images, kinds))
         return {kind: np.concatenate([part.pop(kind) for part in parts]) for kind in kinds}
 
 
@@ -86,7 +103,9 @@ def layout_of(saved: Checkpoint) -> AnyLayout:
     return METHODS[saved.config.method].layout(**sizes)
 
 
-def load(run: Path, backend: Backend, checkpoint: str = NEWEST) -> tuple[Encoder, Checkpoint]:
+def load(
+    run: Path, backend: Backend, checkpoint: str = NEWEST, world: World | None = None
+) -> tuple[Encoder, Checkpoint]:
     """The encoder in a run's newest.npz or best.npz, on the backend, and the checkpoint that it came from.
 
     Raises:
@@ -108,10 +127,13 @@ def load(run: Path, backend: Backend, checkpoint: str = NEWEST) -> tuple[Encoder
         for name, array in leaves(tree):
             if not np.isfinite(array).all() or (name.endswith("/variance") and (array < 0).any()):
                 raise RunError(f"{path}: expected finite numbers and no variance below 0, found others in {name}")
-    return Encoder(layout, backend, *map(backend.tree_to_device, trees)), saved
+    parameters, running = map(backend.tree_to_device, trees)
+    return Encoder(layout, backend, parameters, running, world), saved
 
 
-def untrained(config: Config, layout: AnyLayout, backend: Backend, images: np.ndarray) -> Encoder:
+def untrained(
+    config: Config, layout: AnyLayout, backend: Backend, images: np.ndarray, world: World | None = None
+) -> Encoder:
     """The encoder that the run started from, its running statistics measured on training images (N, H, W, C) uint8.
 
     As initialized they are 0 and 1, which would handicap this baseline: a batch norm that does not normalize.
@@ -124,4 +146,4 @@ def untrained(config: Config, layout: AnyLayout, backend: Backend, images: np.nd
         start = k % (len(images) // size) * size
         batch = backend.to_device(encoders.scale(images[order[start : start + size]], layout))
         _, running = method.encode(parameters, running, batch, layout, training=True)
-    return Encoder(layout, backend, parameters, running)
+    return Encoder(layout, backend, parameters, running, world)

@@ -5,7 +5,8 @@
 
 Each family is one file: `batch` (every batch, any scores), `forms` (the same quantity written twice), `exact`
 (expectations by enumeration), `tables` (information of discrete tables), `gaussian`, `gradients`, `operators`,
-`critics`, `multiview`, and `counter`: false statements that are easily believed, with the case that refutes each.
+`critics`, `multiview`, `ranks`, and `counter`: false statements that are easily believed, with the case that refutes
+each; those about ranks are in `ranks`.
 """
 
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from dimref.backend import NUMPY, Backend
 from dimref.errors import DimrefError
-from dimref.laws import batch, counter, critics, exact, forms, gaussian, gradients, multiview, operators, tables
+from dimref.laws import batch, counter, critics, exact, forms, gaussian, gradients, multiview, operators, ranks, tables
 from dimref.laws.law import Case, Law, Sizes, Slack
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LAWS", "Case", "Law", "Sizes", "Slack", "check", "matching"]
 
-FAMILIES = (batch, forms, exact, tables, gaussian, gradients, operators, critics, multiview, counter)
+FAMILIES = (batch, forms, exact, tables, gaussian, gradients, operators, critics, multiview, ranks, counter)
 LAWS = tuple(value for family in FAMILIES for value in vars(family).values() if isinstance(value, Law))
 
 
@@ -45,7 +46,7 @@ def check(pattern: str = "", backend: Backend = NUMPY, examples: int = 50, seed:
     Args:
         pattern: as for `matching`; every law if empty.
         backend: where the library's functions run; exact tables stay on the host, in float64.
-        examples: cases of each law; a counter-law has one.
+        examples: cases of each law, fewer of a law with a weight; a counter-law has one.
     Raises:
         DimrefError: no law matches, or Hypothesis is not installed.
     """

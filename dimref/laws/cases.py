@@ -20,8 +20,8 @@ def double(sizes: Sizes) -> Sizes:
 
 
 def in_float64(tree: Tree) -> Tree:
-    """Initial values, which are float32, in float64."""
-    return map_tree(lambda leaf: leaf.astype(np.float64), tree)
+    """Initial values and draws, which are float32, in float64; indices as they are."""
+    return map_tree(lambda leaf: leaf.astype(np.float64) if leaf.dtype.kind == "f" else leaf, tree)
 
 
 def normal(rng: np.random.Generator, sizes: Sizes, *shape: int) -> np.ndarray:

@@ -17,6 +17,7 @@ from dimref.laws import LAWS
 MODULES = (
     "bounds", "negatives", "theory.information", "theory.f_divergences", "theory.gaussian", "theory.channels",
     "discriminators", "objectives", "encoders", "layers", "optim", "amdim.augmentation", "amdim.encoder", "amdim.objective",
+    "distributed.ranks",
 )  # fmt: skip
 TESTS = Path(__file__).parents[2] / "tests"  # beside the package in a checkout, not there when it is installed
 

@@ -61,19 +61,22 @@ class Law:
     source: str  # paper and equation
     draw: Draw  # arrays on the host; a counterexample's case is always the same
     measure: Callable[[Case, Backend], Slack]  # with the library's functions run on that backend
+    weight: int = 1  # how many cases of another law one of these stands for: so many times fewer are tried
 
     def obeyed(self, slack: Slack) -> bool:
         """Whether a measured case obeys this law: for a counterexample, whether the false statement fails."""
         return slack.value < -slack.tolerance if self.kind == "counterexample" else slack.holds
 
 
-def law(kind: str, statement: str, draw: Draw, source: str) -> Callable[[Callable[[Case, Backend], Slack]], Law]:
+def law(
+    kind: str, statement: str, draw: Draw, source: str, weight: int = 1
+) -> Callable[[Callable[[Case, Backend], Slack]], Law]:
     """Make a law of a function that measures the slack of a case; its docstring says why the law holds, and when."""
 
     def make(measure: Callable[[Case, Backend], Slack]) -> Law:
         family = measure.__module__.rsplit(".", 1)[-1]
         why = " ".join((measure.__doc__ or "").split())
-        return Law(family, f"{family}.{measure.__name__}", statement, why, kind, source, draw, measure)
+        return Law(family, f"{family}.{measure.__name__}", statement, why, kind, source, draw, measure, weight)
 
     return make
 

@@ -85,7 +85,7 @@ def search(law: Law, backend: Backend, examples: int, seed: int) -> Result:
 
     @from_seed(seed)
     @settings(
-        max_examples=1 if law.kind == "counterexample" else examples,
+        max_examples=1 if law.kind == "counterexample" else max(1, examples // law.weight),
         database=None,
         deadline=None,
         phases=(Phase.generate, Phase.shrink),

@@ -22,7 +22,7 @@ def components(run: Path, y: np.ndarray, labels: np.ndarray, classes: tuple[str,
     points, shares = principal(y)
     known, counts = np.unique(labels[labels >= 0], return_counts=True)
     chosen = np.sort(known[np.argsort(-counts, kind="stable")[:MOST]])
-    figure = new_figure(8, 7.2)
+    figure = new_figure(8, 7)
     axes = figure.subplots()
     rest = ~np.isin(labels, chosen)
     if rest.any():
@@ -35,9 +35,9 @@ def components(run: Path, y: np.ndarray, labels: np.ndarray, classes: tuple[str,
         middle = points[labels == label].mean(axis=0)
         name = class_name(classes, label)
         axes.scatter(*middle, s=90, edgecolors="white", linewidths=1.5, label=name, **class_style(k))
+    axes.margins(0.02)
     for which, (set_label, share) in enumerate(zip((axes.set_xlabel, axes.set_ylabel), shares, strict=True), start=1):
         set_label(f"component {which} of y ({100 * share:.1f} % of its variance)")
-    axes.set_aspect("equal", adjustable="datalim")
     tidy(axes)
     handles = axes.get_legend_handles_labels()[0]
     legend_below(axes, [*handles[1:], *handles[:1]] if rest.any() else handles, columns=5, gap=0.09)

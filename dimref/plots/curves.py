@@ -96,14 +96,19 @@ def _draw_terms(axes: Any, steps: list[dict], epochs: list[dict], ceilings: dict
     for term, colour in zip(ceilings, (BLUE, ORANGE, GREEN), strict=False):
         label = term.removesuffix("_certified")
         x = [line["step"] for line in steps]
-        axes.plot(x, [line["nats"][term] for line in steps], color=colour, lw=1, alpha=0.6, label=f"{label}, batch")
+        batch = [line["nats"][term] for line in steps]
+        axes.plot(x, batch, color=colour, lw=1, alpha=0.6, label=f"{label}, batch")
         axes.plot(
             [line["step"] for line in epochs],
             [line["held_out_nats"][term] for line in epochs],
             color=colour, marker="o", lw=2, label=f"{label}, held out",
         )  # fmt: skip
+    low, high = axes.get_ylim()
     for ceiling in sorted({c for c in ceilings.values() if math.isfinite(c)}):
-        axes.axhline(ceiling, color=GREY, ls="--", lw=1, label=f"ceiling {ceiling:.3f}")
+        if ceiling < high + (high - low):
+            axes.axhline(ceiling, color=GREY, ls="--", lw=1, label=f"ceiling {ceiling:.3f}")
+        else:  # as a line it would flatten the curves
+            axes.plot([], [], color=GREY, marker=r"$\uparrow$", ls="", label=f"ceiling {ceiling:.3f}, above")
     axes.set_ylabel("nats")
     _legend(axes, axes.get_lines())
 
@@ -134,7 +139,7 @@ def _draw_health(axes: Any, steps: list[dict]) -> None:
     x = [line["step"] for line in steps]
     axes.plot(x, [line["effective_rank"] for line in steps], color=BLUE, label="effective rank of y")
     axes.set_title("health of the representation")
-    axes.set_ylabel("effective rank of y (dimensions)", color=BLUE)
+    axes.set_ylabel("effective rank of y in a batch", color=BLUE)
     axes.set_ylim(bottom=0)
     twin = axes.twinx()
     twin.plot(x, [line["gradient_norm"] for line in steps], color=ORANGE, lw=1, alpha=0.8, label="gradient norm")

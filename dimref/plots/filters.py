@@ -13,31 +13,31 @@ GAP = 1  # white pixels between two filters
 
 
 def filters(run: Path, weights: dict[str, np.ndarray], side: int, title: str) -> Path:
-    """Draw first-layer weights into filters.png: a mosaic for each entry, mid-grey = 0, full range = largest weight.
+    """Draw first-layer weights into filters.png: a mosaic for each entry, all on one scale around mid-grey = 0.
 
     Args:
         weights: (side²·C, F) by caption, C = 1 or 3. side: of a filter, in pixels.
     Raises:
         DimrefError: matplotlib is missing. RunError: the picture cannot be written.
     """
+    largest = max(float(np.abs(w).max()) for w in weights.values())
     figure = new_figure(4.4 * len(weights), 5)
     figure.get_layout_engine().set(w_pad=0.15)
     for axes, (caption, w) in zip(figure.subplots(1, len(weights), squeeze=False)[0], weights.items(), strict=True):
-        axes.imshow(mosaic(w, side), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axes.imshow(mosaic(w, side, largest), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         axes.set_title(caption)
         axes.set_axis_off()
-    figure.suptitle(f"{title}\nfirst layer: {w.shape[1]} filters of {side}×{side} pixels; mid-grey is 0, each filter "
-                    "is scaled by its largest weight", fontsize="medium")  # fmt: skip
+    figure.suptitle(f"{title}\nfirst layer: {w.shape[1]} filters of {side}×{side} pixels; mid-grey is 0, black and "
+                    f"white (or full colours) are ±{largest:.2g}", fontsize="medium")  # fmt: skip
     return save(figure, run / "filters.png")
 
 
-def mosaic(w: np.ndarray, side: int) -> np.ndarray:
-    """Filters (side²·C, F) one beside the other in [0, 1]: (rows·(side + 1) − 1, the same, C), or two axes where C = 1."""
+def mosaic(w: np.ndarray, side: int, largest: float) -> np.ndarray:
+    """Filters (side²·C, F) one beside the other, ±largest as [0, 1]: (rows·(side + 1) − 1, the same, C), or two axes."""
     count = w.shape[1]
     channels = w.shape[0] // side**2
     images = w.T.reshape(count, side, side, channels)
-    largest = np.abs(images).max(axis=(1, 2, 3), keepdims=True)
-    images = 0.5 + 0.5 * images / np.maximum(largest, 1e-12)
+    images = 0.5 + 0.5 * images / max(largest, 1e-12)
     columns = math.ceil(math.sqrt(count))
     rows = -(-count // columns)
     pitch = side + GAP

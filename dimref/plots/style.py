@@ -11,9 +11,9 @@ from dimref.training.files import writing
 
 # Okabe & Ito's palette: distinguishable by colour-blind readers, and by lightness in grey.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
-# Ten and more classes: seven colours with five markers in step, so that no two of 35 classes share both.
-CLASS_COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-CLASS_MARKERS = ("o", "^", "s", "D", "v")
+# Ten classes: a colour and a marker each, for eyes that see the colours alike.
+CLASS_COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#882255", "#999933", "#8C564B")
+CLASS_MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<", ">", "*")
 MISSING = "pictures: expected matplotlib, found none; install it with pip install '.[plot]'"
 DPI = 110
 
@@ -51,7 +51,8 @@ def new_figure(width: float, height: float) -> Any:
 
 def class_style(k: int) -> dict[str, str]:
     """Colour and marker of the k-th class drawn."""
-    return {"color": CLASS_COLOURS[k % len(CLASS_COLOURS)], "marker": CLASS_MARKERS[k % len(CLASS_MARKERS)]}
+    turn, place = divmod(k, len(CLASS_COLOURS))
+    return {"color": CLASS_COLOURS[place], "marker": CLASS_MARKERS[(place + turn) % len(CLASS_MARKERS)]}
 
 
 def class_name(classes: tuple[str, ...], label: int) -> str:

@@ -19,6 +19,7 @@ KEPT = ("both", *CHECKPOINTS)  # at the end of a run
 WEIGHT_FORMATS = ("safetensors", "torch-layout-npz")
 ESTIMATED = ("infonce", "jsd", "dv", "nwj", "smile")  # what estimates are read from
 CRITICS = ("separable", "concat")
+BASES = ("nats", "bits")  # units of an estimate
 TRANSFORMS = ("rank", "standardize", "asinh")
 PRIORS = ("uniform", "gaussian")
 PRIOR_LOSSES = ("minimax", "non-saturating")

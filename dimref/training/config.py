@@ -33,6 +33,7 @@ DIM_OPTIONS = (
     "bound", "local_scorer", "negatives", "candidates", "global_weight", "local_weight", "prior_weight", "prior",
     "prior_loss", "gradient_penalty",
 )  # fmt: skip
+READING = ("noise", "shared", "size", "skip_bad")  # how a dataset is read
 AMDIM_OPTIONS = ("ndf", "ndepth", "nrkhs", "scales", "clip", "score_penalty", "augmentation")
 
 
@@ -47,7 +48,8 @@ class Config:
     data: str = "shapes"
     data_dir: str | None = None
     limit: int | None = None
-    noise: float | None = None  # that of the dataset: 0.25 for shapes
+    noise: float | None = None  # of shapes: 0.06
+    shared: str | None = None  # of shapes: texture
     size: int | None = None  # that of the images of a folder
     skip_bad: bool = False  # of a folder
     backend: str = "numpy"
@@ -88,6 +90,15 @@ class Config:
             _check_negatives(self)
 
     @property
+    def preset(self) -> str:
+        """The preset that has the same terms switched on."""
+        if self.method == "amdim":
+            return "amdim"
+        if self.local_weight == 0:
+            return "dim-global"
+        return "dim-mixed" if self.global_weight else "dim-local"
+
+    @property
     def critic(self) -> str:
         """The local critic: the one chosen; else dot for infonce, since it affords all pairs, and concat."""
         return self.local_scorer or ("dot" if self.bound == "infonce" else "concat")
@@ -100,7 +111,7 @@ class Config:
     @property
     def reading(self) -> dict[str, Any]:
         """The options that say how the dataset is read."""
-        return {"noise": self.noise, "size": self.size, "skip_bad": self.skip_bad}
+        return {name: getattr(self, name) for name in READING}
 
     @property
     def samples_candidates(self) -> bool:

@@ -106,11 +106,7 @@ class Task:
     @cached_property
     def fingerprint(self) -> str:
         """Identifies the images: their count, size and checksum."""
-        total = 0
-        for images in (self.images, self.held_out):
-            for start in range(0, len(images), CHUNK):
-                total = zlib.crc32(np.ascontiguousarray(images[start : start + CHUNK]).data, total)
-        return f"{len(self.images)} of {'×'.join(map(str, self.images.shape[1:]))}, CRC {total:08x}"
+        return fingerprint(self.images, self.held_out)
 
     @property
     def locations(self) -> int:
@@ -121,6 +117,15 @@ class Task:
     def held_out_batch(self) -> int:
         """N of the held-out bound: the batch size, or all held-out images if they are fewer."""
         return min(self.config.batch_size, len(self.held_out))
+
+
+def fingerprint(*parts: np.ndarray | Rows) -> str:
+    """The count and size of the images in the first part, and a checksum of all parts."""
+    total = 0
+    for images in parts:
+        for start in range(0, len(images), CHUNK):
+            total = zlib.crc32(np.ascontiguousarray(images[start : start + CHUNK]).data, total)
+    return f"{len(parts[0])} of {'×'.join(map(str, parts[0].shape[1:]))}, CRC {total:08x}"
 
 
 def prepare(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ from dimref.audit.answer import Answer, Inputs, Signature, Target
 from dimref.audit.answering import evaluate
 from dimref.audit.callables import LawResult
 from dimref.audit.calling import InProcess
-from dimref.audit.contract import Form, contracts, find
+from dimref.audit.contract import Form, find
 from dimref.audit.numerical import Departure
 from dimref.audit.verdict import MISTAKE, Judgement
 from dimref.trees import leaves
@@ -166,32 +165,6 @@ def assert_named_rightly(plant: Plant) -> None:
         _MODULES[plant.file] = load(plant.file)
     finding = audited(plant, _MODULES[plant.file])
     assert finding.right, finding.diagnosis
-
-
-ALIKE = ("discriminator", "prior")  # kinds whose quantities share their mistakes
-OF_INFONCE = ("infonce", "infonce_all_locations", "clip", "nt_xent", "moco")
-NUMBER = re.compile(r"-(1e-\d+|0\.0*1)$")
-
-
-def kind_of(contract: str, key: str) -> str:
-    """A mistake, without the ε in it and with what shares it: one fault stands for all of a kind."""
-    kind, name = contract.split()[:2]
-    if name in OF_INFONCE and key in ("positive-excluded", "masked-by-minus-10", "softmax-first", "no-logarithm"):
-        return f"InfoNCE {key}"
-    shared = kind if kind in ALIKE else "amdim" if name.startswith("amdim") else f"{kind} {name}"
-    return f"{shared} {NUMBER.sub('', key)}"
-
-
-def known_mistakes() -> set[str]:
-    """Every documented mistake of the forms that the manifest names."""
-    named = {plant.contract for plant in plants()}
-    return {
-        kind_of(f"{contract.kind} {contract.name}", variant.key)
-        for contract in contracts()
-        for form in contract.forms
-        if f"{contract.kind} {contract.name} {form.name}" in named
-        for variant in (*form.mistakes, *form.numerical)
-    }
 
 
 def table(findings: list[Finding]) -> str:

@@ -10,7 +10,7 @@ from dimref.export import inference
 from dimref.export.inference import Encoder
 
 
-def features(run, images, split="train", kind="y", checkpoint="newest.npz", limit=None):
+def features(run, images, split="train", kind="conv", checkpoint="newest.npz", limit=None):
     found = data.load("npz", split, images, limit)
     return inference.load(run, NUMPY, checkpoint)[0].features(found.images)[kind], found.labels
 
@@ -23,14 +23,14 @@ def rows(result):
 def test_without_options_every_training_image_of_the_run_is_encoded(run, images):
     """All 60 of them, also the ones that were held out."""
     printed = rows(tiny_runs.invoke("encode", run))
-    written = np.load(run / "train-y.npy", allow_pickle=False)
+    written = np.load(run / "train-conv.npy", allow_pickle=False)
     expected, labels = features(run, images)
-    assert written.shape == (60, 8)
+    assert written.shape == expected.shape
     np.testing.assert_array_equal(written, expected)
-    np.testing.assert_array_equal(np.load(run / "train-y.labels.npy"), labels)
+    np.testing.assert_array_equal(np.load(run / "train-conv.labels.npy"), labels)
     assert printed["encoder"] == f"{run}/newest.npz, step 3"
-    assert printed["features"].startswith(f"{run / 'train-y.npy'}: y of 60 images, ")
-    assert printed["labels"] == str(run / "train-y.labels.npy")
+    assert printed["features"].startswith(f"{run / 'train-conv.npy'}: conv of 60 images, ")
+    assert printed["labels"] == str(run / "train-conv.labels.npy")
     assert not list(run.glob(".*"))
 
 
@@ -59,14 +59,18 @@ def test_another_dataset_does_not_take_over_the_runs_directory(run):
     assert not list(run.glob("*.npy"))
 
 
-def test_noise_of_shapes_is_the_runs_unless_said(narrow, tmp_path):
-    options = ("--steps", 1, "--batch-size", 4, "--limit", 20, "--noise", 0.1, "--quiet", "--no-plot")
+def test_shapes_are_drawn_as_the_runs_unless_said(narrow, tmp_path):
+    length, drawn = ("--steps", 1, "--batch-size", 4, "--limit", 20), ("--noise", 0.1, "--shared", "shape")
     run = tmp_path / "run"
-    assert tiny_runs.invoke("train", "--out", run, *options).exit_code == 0
-    for options, noise in (((), 0.1), (("--noise", 0), 0.0)):
+    assert tiny_runs.invoke("train", "--out", run, *length, *drawn, "--quiet", "--no-plot").exit_code == 0
+    for options, noise, shared in (((), 0.1, "shape"), (("--noise", 0, "--shared", "colour"), 0.0, "colour")):
         rows(tiny_runs.invoke("encode", run, "--limit", 12, *options))
-        images = data.load("shapes", "train", limit=12, noise=noise).images
-        np.testing.assert_array_equal(np.load(run / "train-y.npy"), inference.load(run, NUMPY)[0].features(images)["y"])
+        expected = data.load("shapes", "train", limit=12, noise=noise, shared=shared)
+        np.testing.assert_array_equal(np.load(run / "train-conv.labels.npy"), expected.labels)
+        images = expected.images
+        np.testing.assert_array_equal(
+            np.load(run / "train-conv.npy"), inference.load(run, NUMPY)[0].features(images)["conv"]
+        )
     tiny_runs.refused("encode", run, "--noise", 7)
 
 

@@ -3,7 +3,6 @@
 import json
 import math
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -52,8 +51,7 @@ def test_the_table_has_the_estimates_of_the_class_and_says_what_they_are(files):
     ):
         assert words in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 100
-    if "sklearn" in sys.modules:
-        assert abs(found["KSG"][0] - 0.511) < 0.2
+    assert abs(found["KSG"][0] - 0.511) < 0.2
 
 
 def test_counts_and_sizes_are_compared_before_anything_is_unpacked(tmp_path, monkeypatch):
@@ -100,15 +98,6 @@ def test_all_bounds_and_json(files):
 def test_json_alone_is_all_that_is_printed(files):
     done = tiny_runs.invoke("estimate", files / "both.npz", *QUICK, "--json")
     assert json.loads(done.stdout)["parameters"]["steps"] == 50
-
-
-def test_without_scikit_learn_a_word_says_so(files, monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn", None)
-    monkeypatch.setitem(sys.modules, "sklearn.neighbors", None)
-    done = tiny_runs.invoke("estimate", files / "both.npz", *QUICK)
-    assert done.exit_code == 0
-    assert "KSG: expected scikit-learn, found none; install it with pip install '.[eval]'" in done.stdout
-    assert "KSG" not in rows(done.stdout)
 
 
 def test_the_picture_is_where_it_was_asked_for(files):

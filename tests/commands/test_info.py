@@ -4,6 +4,7 @@ import sys
 
 import tiny_runs
 
+from dimref.distributed import mpi
 from dimref.training import machine
 from dimref.training.choices import THREAD_VARIABLES
 
@@ -12,7 +13,12 @@ def test_every_line_of_the_description_is_printed():
     result = tiny_runs.invoke("info")
     assert result.exit_code == 0
     lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
-    assert lines == machine.description("numpy", "cpu")
+    assert lines == machine.description("numpy", "cpu") | {"mpi": mpi.description()}
+
+
+def test_mpi_that_is_not_installed_is_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    assert "pip install '.[mpi]'" in tiny_runs.invoke("info").stdout.splitlines()[-1]
 
 
 def test_cupy_that_is_not_installed_is_told_in_one_line(monkeypatch):

@@ -44,7 +44,7 @@ def test_every_picture_is_drawn_from_the_encoder_and_test_images(encoder, images
     assert side == 4
     first, now, change = weights.values()
     assert list(weights) == ["as initialized", "after 7 steps", "the change"]
-    assert title == "npz, jsd, seed 0"
+    assert title == "dim-local on npz, jsd, seed 0"
     np.testing.assert_array_equal(now, encoder.parameters["conv1"]["w"])
     np.testing.assert_array_equal(change, now - first)
     fresh, _ = objectives.init_parameters(task.generator(config.seed, task.INIT, 0), encoder.layout, Objective(0, 1, 0))
@@ -62,7 +62,7 @@ def test_every_picture_is_drawn_from_the_encoder_and_test_images(encoder, images
     )
     y, _, _, title = drawn["components"]
     np.testing.assert_array_equal(y, spaces["y"])
-    assert title == "npz, jsd, seed 0, step 7, test images"
+    assert title == "dim-local on npz, jsd, seed 0, step 7, test images"
 
 
 def test_training_images_stand_in_where_there_are_no_test_images(encoder, drawn, tmp_path):

@@ -1,6 +1,7 @@
 """What is said at the end of a run: bounds with their ceilings, probes beside their baselines, what to type next."""
 
 import math
+import re
 import sys
 
 import numpy as np
@@ -71,11 +72,18 @@ def test_probes_stand_beside_their_baselines_with_their_counts(printed):
     rows, text = printed()
     assert rows["linear probe"] == "accuracy in % on 30 test images (test split), trained on 60; 33 % by chance"
     table = [line.split() for line in text.splitlines() if line.startswith(" ")]
-    assert table[0] == ["conv", "fc", "y"]
+    assert table[0] == ["y", "fc", "conv"]
     assert [row[0] for row in table[1:]] == ["trained", "untrained", "raw"]
     accuracies = [float(word) for row in table[1:] for word in row if word.replace(".", "").isdigit()]
     assert len(accuracies) == 7
     assert all(0 <= value <= 100 for value in accuracies)
+    y, before, pixels = accuracies[0], accuracies[3], accuracies[6]
+    gaps = r"of (\d+) % of the images, (\d+) points (\w+) than raw pixels and (\d+) points (\w+) than the untrained"
+    said = re.search(gaps, rows["learned"])
+    assert abs(float(said[1]) - y) <= 0.51
+    for gap, points, word in ((y - pixels, said[2], said[3]), (y - before, said[4], said[5])):
+        assert abs(abs(gap) - float(points)) <= 0.61
+        assert word == ("more" if gap > 0 else "fewer")
 
 
 def test_a_limit_is_that_of_the_probes_training_images_too(printed):

@@ -88,6 +88,7 @@ def test_a_runs_configuration_gives_the_same_run_again(train, tmp_path):
         (["--prior-weight", "0", "--prior-loss", "minimax"], "--prior-loss: has no effect, since --prior-weight is 0"),
         (["--candidates", "4"], "--candidates: has no effect, since the negatives are not sampled"),
         (["--noise", "0.1"], "--noise: has no effect, since --data is npz"),
+        (["--shared", "colour"], "--shared: has no effect, since --data is npz, not shapes"),
         (["--no-graph"], "--graph/--no-graph: has no effect, since --backend is numpy"),
         (["--tf32"], "--tf32: has no effect, since --backend is numpy"),
         (["--data", "shapes"], "expected none, since shapes are drawn"),

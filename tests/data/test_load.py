@@ -20,9 +20,13 @@ from dimref.data import NAMES, DataError, load
         ({"noise": -0.1}, "noise: expected a standard deviation from 0 to 1"),
         ({"noise": 1.5}, "noise: expected a standard deviation from 0 to 1"),
         ({"noise": float("nan")}, "noise: expected a standard deviation from 0 to 1"),
+        ({"shared": "texture,hue"}, "--shared: expected some of texture, shape, colour, with commas between, found"),
+        ({"shared": "shape,shape"}, "--shared: expected some of"),
+        ({"shared": ""}, "--shared: expected some of"),
         ({"seed": -1}, "seed: expected 0 or more"),
         ({"name": "cifar10"}, "expected a data_dir"),
         ({"name": "folder", "data_dir": ".", "noise": 0.1}, "only shapes are drawn with noise"),
+        ({"name": "folder", "data_dir": ".", "shared": "shape"}, "only shapes are drawn with shared"),
     ],
 )
 def test_wrong_arguments(arguments, message):

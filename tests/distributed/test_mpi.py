@@ -6,11 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from tiny_runs import DIMREF, small, write_npz
 
+from dimref.distributed import launch
+from dimref.errors import DimrefError
 from dimref.training import checkpoint as checkpoints
 from dimref.trees import leaves
 
@@ -95,6 +98,91 @@ def test_an_error_of_all_ranks_is_one_line(tmp_path, more, line):
     assert not (tmp_path / "runs").exists()
 
 
+def mpiexec(count, *args, cwd, **environment):
+    command = [os.path.join(os.path.dirname(sys.executable), "mpiexec"), "-n", str(count), *DIMREF, *map(str, args)]
+    env = {**os.environ, **environment}
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, env=env)
+
+
+def test_a_run_that_reports_is_encoded_on_other_ranks(tmp_path):
+    """The report is rank 0's alone, after the last step that the ranks share. Batches are of 100 images, the last of 30."""
+    write_npz(tmp_path / "images.npz", n=230, labels=None, test_labels=None)
+    done = dimref(*small(tmp_path / "images.npz", "--no-plot", "--out", "run", "--ranks", 2), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()].count("local") == 1
+    for ranks, out in ((1, "one.npy"), (4, "four.npy")):  # of four, one has no image
+        done = dimref("encode", "run", "--features", "fc", "--out", out, "--ranks", ranks, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert len(done.stdout.splitlines()) == 4
+        np.testing.assert_array_equal(np.load(tmp_path / out), np.load(tmp_path / "one.npy"))
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.exhaustive
+def test_an_evaluation_shares_the_features(tmp_path):
+    trained(tmp_path, "one")
+    for ranks in (1, 2):
+        done = dimref("evaluate", "one", "--probe", "linear", "--measures", "none", "--ranks", ranks, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        (tmp_path / f"{ranks}.json").write_bytes((tmp_path / "one" / "evaluation.json").read_bytes())
+    assert (tmp_path / "1.json").read_text() == (tmp_path / "2.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("args", "environment", "line"),
+    [
+        (
+            ("info",),
+            {},
+            "dimref: mpiexec: expected one of train, encode, evaluate, which share work among 2 processes",
+        ),
+        (("encode", "run", "--ranks", 3), {}, "dimref: --ranks: expected 2, as many as mpiexec started, found 3"),
+        (
+            ("encode", "run"),
+            {"MPI4PY_LIBMPI": "/nowhere.so"},
+            "dimref: mpiexec: expected mpi4py and an MPI, to join its 2",
+        ),
+        (
+            ("encode", "run"),
+            {"OMPI_COMM_WORLD_SIZE": "2"},
+            "dimref: mpiexec: expected that of the MPI which mpi4py is li",
+        ),
+    ],
+)
+def test_what_ranks_cannot_do_together_is_one_line(tmp_path, args, environment, line):
+    done = mpiexec(2, *args, cwd=tmp_path, **environment)
+    assert done.returncode == 2
+    assert done.stderr.startswith(line), done.stderr
+    assert len([text for text in done.stderr.splitlines() if text and not launch._of_launcher(text)]) == 1
+    assert not done.stdout.startswith("dimref")
+
+
+@pytest.mark.parametrize("room", [0, 11])
+def test_ranks_without_shared_memory_are_refused(monkeypatch, tmp_path, room):
+    monkeypatch.setattr(launch, "SHARED", str(tmp_path))
+    monkeypatch.setenv("MPI_LOCALNRANKS", "2")
+    monkeypatch.setattr(os, "fstatvfs", lambda file: SimpleNamespace(f_bavail=room << 8, f_frsize=4096))
+    with pytest.raises(DimrefError, match=f"expected 24 MB of shared memory, .* found: {room} MB; give it more"):
+        launch.need_shared_memory()
+
+
+def test_an_error_of_one_rank_where_others_go_on_ends_all(tmp_path):
+    """They wait for each other in two places, and after a while no longer."""
+    code = """from dimref.distributed import mpi, session
+from dimref.errors import DimrefError
+import numpy as np
+mpi.PATIENCE = 1
+with session.session():
+    world = mpi.world()
+    if world.rank == 1:
+        raise DimrefError("lost")
+    world.gather(np.ones((1, 2)), (1, 1))"""
+    command = [os.path.join(os.path.dirname(sys.executable), "mpiexec"), "-n", "2", sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.stderr.startswith("dimref: rank 1 of 2: lost\n")
+    assert done.returncode == 2
+
+
 def test_a_rank_with_other_options_ends_all(tmp_path):
     write_npz(tmp_path / "images.npz")
     script = f"""import os, sys
@@ -107,7 +195,7 @@ main()"""
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     own = [line for line in done.stderr.splitlines() if line.startswith("dimref:")]
     assert len(own) == 1
-    assert own[0].startswith("dimref: options: expected the same on every rank")
+    assert own[0] == "dimref: --seed: expected the same on every rank, found 0 on rank 0 and 1 on rank 1"
     assert done.returncode == 2
     assert not (tmp_path / "runs").exists()
 

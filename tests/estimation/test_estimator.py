@@ -8,6 +8,7 @@ import pytest
 from dimref.backend import NUMPY
 from dimref.estimation import MutualInformation, estimator, training
 from dimref.estimation.estimator import ESTIMATES
+from dimref.estimation.held_out import HeldOut
 from dimref.estimation.samples import SampleError, splits
 from dimref.theory.information import mutual_information
 
@@ -103,13 +104,26 @@ def test_scores_beyond_the_number_range_stop_no_training(bound):
 
 
 def test_notes_say_what_a_number_is_worth():
-    assert "held down by its ceiling, log 200 = 5.298 nats" in estimator._notes("infonce", 4.5, 200)[0]
-    assert estimator._notes("infonce", 4.0, 200) == ()
-    assert "above log 200 = 5.298 nats" in estimator._notes("dv", 5.4, 200)[0]
-    assert estimator._notes("nwj", 5.2, 200) == ()
-    assert "no bound" in estimator._notes("smile", 0.1, 200)[0]
-    assert "of I it certifies 0.000 nats" in estimator._notes("jsd", -0.1, 200)[0]
-    assert "of I it certifies" in estimator._notes("jsd", math.log(4), 200)[0]
+    for reading, nats, words in (
+        ("infonce", 4.5, "held down by its ceiling, log 200 = 5.298 nats: I may be much larger"),
+        ("infonce", 4.0, None),
+        ("dv", 5.4, "above log 200 = 5.298 nats: so many held-out samples certify nothing there"),
+        ("nwj", 5.2, None),
+        ("smile", 0.2, "no bound"),
+        ("jsd", 1.0, "of I it certifies"),
+        ("jsd", 1.38, "held down by its ceiling, log 4"),
+        ("dv", 0.1, "0 lies within its interval: no dependence is shown"),
+        ("dv", -0.1, "below 0, which I never is: these critics found no dependence, and nothing is certified"),
+        ("dv", -0.3, "below 0: the critics overfit, and do worse than none on samples they never saw; nothing is"),
+    ):
+        # A jackknife error of 0.1: 200 values of one spread.
+        spread = 0.1 * np.sqrt(200 / 199 / 200) * np.tile([1, -1], 100)
+        found = MutualInformation()._estimate(reading, [HeldOut(nats, nats + spread)])
+        assert found.error == pytest.approx(0.1)
+        assert any(words in note for note in found.notes) if words else not found.notes
+    bits = MutualInformation(base="bits")._estimate("infonce", [HeldOut(4.5, np.full(200, 4.5))])
+    assert f"log 200 = {math.log2(200):.3f} bits" in bits.notes[0]
+    assert bits.bits == pytest.approx(4.5 / math.log(2))
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_other_ones():
@@ -183,7 +197,7 @@ def test_more_restarts_are_averaged_into_one_critic():
     assert len(found.histories_) == 6
     critics = found.log_ratios_[0].critics
     assert len(critics.parameters) == 3
-    sides = critics.preparation.sides(x, y, critics.factor)
+    sides = critics.preparation.sides(critics.preparation.transformed(x, y), critics.factor)
     expected = np.mean([critics.family.score(p, *sides) for p in critics.parameters], axis=0)
     np.testing.assert_allclose(critics.scores(*sides), expected, rtol=1e-5, atol=1e-5)
 
@@ -203,7 +217,7 @@ def test_nothing_of_the_held_out_samples_is_seen():
     """Change a fold's samples, and the critics of that fold stay what they were."""
     x, y = gaussian(100, 0.7)
     settings = MutualInformation(steps=30)._settings()
-    split = next(splits(np.random.default_rng(0), 100, 2, 0.2))
+    split = next(splits(np.random.default_rng(0), np.arange(100), 2, 0.2))
     kept = training.train(x, y, split, settings, np.random.default_rng(1), NUMPY)[0]
     x[split.test], y[split.test] = 1e6, -1e6
     again = training.train(x, y, split, settings, np.random.default_rng(1), NUMPY)[0]
@@ -215,7 +229,7 @@ def test_the_log_ratio_is_that_of_the_gaussian_whatever_it_was_trained_with():
     x, y = gaussian(1000, 0.6)
     px, py = gaussian(50, 0.6, seed=3)
     truth = (0.6 * px @ py.T - 0.18 * (px**2 + py.T**2)) / 0.64 - 0.5 * math.log(0.64)
-    split = next(splits(np.random.default_rng(0), 1000, 2, 0.2))
+    split = next(splits(np.random.default_rng(0), np.arange(1000), 2, 0.2))
     for bound in ("dv", "nwj", "jsd", "infonce"):
         settings = MutualInformation(bound=bound, steps=80, batch_size=64, transform="standardize")._settings()
         found = training.train(x, y, split, settings, np.random.default_rng(1), NUMPY)[0]

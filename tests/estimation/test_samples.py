@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dimref.errors import DimrefError
-from dimref.estimation.samples import SampleError, as_pairs, as_samples, splits
+from dimref.estimation.samples import SampleError, as_samples, check_counts, splits
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int8", "uint64", "bool", ">i2"])
@@ -44,19 +44,21 @@ def test_what_is_no_sample_is_told_in_a_line(values, line):
 
 
 def test_pairs_have_one_row_each_and_there_are_enough():
-    x, y = as_pairs(np.arange(60), np.zeros((60, 2)))
-    assert (x.shape, y.shape) == ((60, 1), (60, 2))
-    with pytest.raises(SampleError, match="found 60 and 59 rows"):
-        as_pairs(np.zeros(60), np.zeros(59))
-    with pytest.raises(SampleError, match="at least 50 samples, found 49"):
-        as_pairs(np.zeros(49), np.zeros(49))
-    with pytest.raises(SampleError, match="y: expected finite"):
-        as_pairs(np.zeros(60), np.full(60, np.nan))
+    check_counts({"x": np.zeros((60, 1)), "y": np.zeros((60, 2))})
+    for x, y, line in (
+        ((60, 1), (59, 1), "found 60 and 59 rows$"),
+        ((49, 1), (49, 1), "at least 50 samples, found 49$"),
+        ((3, 5000), (2, 5000), r"found 3 and 2 rows \(samples are rows: transpose what has 5,000 columns"),
+        ((3, 5000), (5000, 1), r"found 3 and 5000 rows \(samples are rows: transpose"),
+        ((3, 5000), (3, 5000), r"found 3 \(samples are rows: transpose"),
+    ):
+        with pytest.raises(SampleError, match=line):
+            check_counts({"x": np.zeros(x), "y": np.zeros(y)})
 
 
 @given(n=st.integers(50, 300), folds=st.integers(2, 10), share=st.floats(0.01, 0.5), seed=st.integers(0, 99))
 def test_every_sample_is_held_out_once_and_never_learned_from_then(n, folds, share, seed):
-    found = list(splits(np.random.default_rng(seed), n, folds, share))
+    found = list(splits(np.random.default_rng(seed), np.arange(n), folds, share))
     np.testing.assert_array_equal(np.sort(np.concatenate([split.test for split in found])), np.arange(n))
     assert len(found) == folds
     for split in found:

@@ -15,7 +15,8 @@ from dimref.engine import turn_on
 from dimref.laws import LAWS
 from dimref.laws.search import seeds, sizes
 
-TRUE_LAWS = {law.name: law for law in LAWS if law.kind != "counterexample"}
+# The law of whole trainings has a test of every objective: tests/distributed/test_ranks.py.
+TRUE_LAWS = {law.name: law for law in LAWS if law.kind != "counterexample" and law.weight < 50}
 
 
 @pytest.mark.usefixtures("plain_forms")

@@ -45,7 +45,8 @@ def test_the_curves_are_the_metrics(tmp_path, undrawn):
     found = series(left)
     assert found["local, batch"] == (steps, [step / 10 for step in steps])
     assert found["global, held out"] == ([3, 6], [0.3, 0.6])
-    assert found["ceiling 1.386"][1] == [math.log(4)] * 2  # and none for the term that has none
+    assert found["ceiling 1.386, above"] == ([], [])  # a label, since a line would flatten 0.1 … 0.6 nats; none for inf
+    assert left.get_ylim()[1] < 0.7
     assert len(found) == 5
     game = series(middle)
     assert game.pop("−log 4: y cannot be distinguished from the prior")[1] == [-math.log(4)] * 2
@@ -80,9 +81,9 @@ def test_what_amdim_certifies_is_in_the_middle(tmp_path, undrawn):
     plots.curves(run_with_metrics(tmp_path, terms=terms), dict.fromkeys(scales, 7.0), "title", 64)
     left, middle, *_ = undrawn[0].axes
     names = {f"{term}, {where}" for term in scales for where in ("batch", "held out")}
-    assert set(series(left)) == {*names, "ceiling 7.000"}
+    assert set(series(left)) == {*names, "ceiling 7.000, above"}
     found = series(middle)
-    assert set(found) == {*names, "ceiling 4.159"}
+    assert set(found) == {*names, "ceiling 4.159, above"}
     assert found["1-7, batch"] == ([1, 2, 3, 4, 5, 6], [step / 10 for step in range(1, 7)])
     assert found["5-5, held out"] == ([3, 6], [0.3, 0.6])
     assert middle.get_title() == "what is certified of it"
@@ -123,9 +124,9 @@ def test_a_run_of_a_step_or_two_is_drawn(tmp_path, steps):
 
 
 def test_two_equal_ceilings_are_one_line(tmp_path, undrawn):
-    plots.curves(run_with_metrics(tmp_path, terms=("global", "local")), {"local": 1.386, "global": 1.386}, "title", 64)
+    plots.curves(run_with_metrics(tmp_path, terms=("global", "local")), {"local": 0.7, "global": 0.7}, "title", 64)
     labels = [text.get_text() for text in undrawn[0].axes[0].get_legend().get_texts()]
-    assert labels.count("ceiling 1.386") == 1
+    assert labels.count("ceiling 0.700") == 1
 
 
 def test_a_run_without_metrics_is_refused(tmp_path):

@@ -29,15 +29,6 @@ def forms(contracts):
     return [(f"{contract.name}-{form.name}", form) for contract in contracts for form in contract.forms]
 
 
-def variants(contracts):
-    """(id, form, variant) of a family."""
-    return [
-        (f"{name}-{variant.key}", form, variant)
-        for name, form in forms(contracts)
-        for variant in (*form.conventions, *form.mistakes)
-    ]
-
-
 def drawn(form, sizes, seed=0):
     """Inputs of a form."""
     return form.draw(np.random.default_rng(seed), sizes)

@@ -187,9 +187,9 @@ def _squared_length(x: Array) -> Array:
 
 NORMALIZED: Instead = {
     "normalized": (
-        ("not-normalized", "{}", "not normalized"),
-        ("normalized-over-batch", "_over_batch({})", "normalized along the batch, not along the features"),
-        ("squared-length", "_squared_length({})", "divided by its squared length"),
+        ("not-normalized", "{x}", "{_x} not normalized"),
+        ("normalized-over-batch", "_over_batch({x})", "{_x} normalized along the batch, not along the features"),
+        ("squared-length", "_squared_length({x})", "{_x} divided by its squared length"),
     )
 }
 

@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from dimref.audit.answer import Inputs, Signature
-from dimref.audit.catalogue.forms import reference, variant
+from dimref.audit.catalogue.forms import reference, variants
 from dimref.audit.contract import Contract, Form, Sizes
 from dimref.trees import Array
 
@@ -29,42 +29,16 @@ def accuracy(logits: Array, labels: Array, batch_size: int) -> float:
 
 
 def of_batches(
-    logits: Array, labels: Array, batch_size: int, reduce: Callable[[list[Array]], float], whole: bool = False
+    logits: Array, labels: Array, batch_size: int, reduce: Callable[[list[Array], int], float], whole: bool = False
 ) -> float:
-    """What `reduce` makes of the hits of each batch; `whole`: without the last one where it is not full."""
+    """What `reduce` makes of the hits of each batch and their number; `whole`: without the last one where it is not full."""
     right = hits(logits, labels)
     found = [right[k : k + batch_size] for k in range(0, len(right), batch_size)]
-    return reduce([batch for batch in found if len(batch) == batch_size] if whole else found)
+    return float(reduce([b for b in found if len(b) == batch_size] if whole else found, len(right)))
 
 
-def mean_of_means(batches: list[Array]) -> float:
-    """Every batch counts alike."""
-    return float(np.mean([batch.mean() for batch in batches]))
-
-
-def pooled(batches: list[Array]) -> float:
-    """Every image counts alike."""
-    return float(np.concatenate(batches).mean())
-
-
-def over_full_batches(batches: list[Array]) -> float:
-    """The hits over batches times the batch size."""
-    return float(sum(batch.sum() for batch in batches) / (len(batches) * len(batches[0])))
-
-
-def over_whole_count(batches: list[Array], count: int) -> float:
-    """The hits of some batches over all images."""
-    return float(sum(batch.sum() for batch in batches) / count)
-
-
-def dropped_but_counted(logits: Array, labels: Array, batch_size: int) -> float:
-    """The hits of the full batches over all images."""
-    return of_batches(logits, labels, batch_size, partial(over_whole_count, count=len(labels)), whole=True)
-
-
-def counted(logits: Array, labels: Array, batch_size: int, of: Callable[[float], float]) -> float:
-    """A function of the accuracy."""
-    return of(accuracy(logits, labels, batch_size))
+def _total(batches: list[Array]) -> float:
+    return sum(batch.sum() for batch in batches)
 
 
 def _draw(rng: np.random.Generator, sizes: Sizes) -> Inputs:
@@ -76,40 +50,34 @@ def _draw(rng: np.random.Generator, sizes: Sizes) -> Inputs:
     return {"logits": logits.astype(sizes.dtype), "labels": chosen.astype(np.int64), "batch_size": batch}
 
 
-_v = partial(variant, BATCHES)
+# fmt: off
 ALL = "count the hits of all images, and divide by their number"
 FORM = Form(
-    name="logits",
-    signature=BATCHES,
-    meaning="f(logits (M, K), labels (M,), batch_size) -> the share of right ones; M need not be a multiple of batch_size",
-    draw=_draw,
-    reference=reference(accuracy, BATCHES),
-    conventions=(
-        _v("percent", partial(counted, of=lambda a: 100 * a), "the accuracy in percent", "divide by 100", "common"),
-        _v("error", partial(counted, of=lambda a: 1 - a), "the error rate, 1 − accuracy", "take 1 − it", "common"),
-        _v("error-percent", partial(counted, of=lambda a: 100 * (1 - a)), "the error rate in percent",
-           "take 1 − it/100", "common"),
-    ),
-    mistakes=(
-        _v("partial-batch-dropped", partial(of_batches, reduce=pooled, whole=True),
-           "the accuracy without the last batch, which is not full", f"drop_last=False; {ALL}",
-           "public code of arXiv 1906.00910's kind"),
-        _v("batch-means-averaged", partial(of_batches, reduce=mean_of_means), "the mean of the accuracies of batches",
-           ALL, "common", consequence="an image of the last batch, which is not full, counts more than the others"),
-        _v("dropped-and-counted", dropped_but_counted, "the hits of the full batches over the number of all images",
-           ALL, "common", consequence="low: the images of the last batch count as wrong"),
-        _v("divided-by-full-batches", partial(of_batches, reduce=over_full_batches),
-           "all hits over the number of batches times the batch size", ALL, "common",
-           consequence="low: the last batch counts as full"),
-        _v("last-batch", partial(of_batches, reduce=lambda batches: float(batches[-1].mean())),
-           "the accuracy of the last batch alone", ALL, "common", consequence="of a few images"),
-        _v("first-batch", partial(of_batches, reduce=lambda batches: float(batches[0].mean())),
-           "the accuracy of the first batch alone", ALL, "common", consequence="of a few images"),
-    ),
-)  # fmt: skip
-
-CONTRACTS = (
-    Contract(
-        "measure", "accuracy_over_batches", "the accuracy on test images that come in batches", (FORM,), "definition"
-    ),
+    "logits", BATCHES,
+    "f(logits (M, K), labels (M,), batch_size) -> the share of right ones; M need not be a multiple of batch_size",
+    _draw, reference(accuracy, BATCHES),
+    conventions=variants(BATCHES, (
+        ("percent", lambda *a: 100 * accuracy(*a), "the accuracy in percent", "divide by 100", "common"),
+        ("error", lambda *a: 1 - accuracy(*a), "the error rate, 1 − accuracy", "take 1 − it", "common"),
+        ("error-percent", lambda *a: 100 * (1 - accuracy(*a)), "the error rate in percent", "take 1 − it/100", "common"),
+    )),
+    mistakes=variants(BATCHES, (
+        ("partial-batch-dropped", partial(of_batches, reduce=lambda b, n: np.concatenate(b).mean(), whole=True),
+         "the accuracy without the last batch, which is not full", f"drop_last=False; {ALL}",
+         "public code of arXiv 1906.00910's kind"),
+        ("batch-means-averaged", partial(of_batches, reduce=lambda b, n: np.mean([batch.mean() for batch in b])),
+         "the mean of the accuracies of batches", ALL, "common",
+         "an image of the last batch, which is not full, counts more than the others"),
+        ("dropped-and-counted", partial(of_batches, reduce=lambda b, n: _total(b) / n, whole=True),
+         "the hits of the full batches over the number of all images", ALL, "common",
+         "low: the images of the last batch count as wrong"),
+        ("divided-by-full-batches", partial(of_batches, reduce=lambda b, n: _total(b) / (len(b) * len(b[0]))),
+         "all hits over the number of batches times the batch size", ALL, "common", "low: the last batch counts as full"),
+        ("last-batch", partial(of_batches, reduce=lambda b, n: b[-1].mean()), "the accuracy of the last batch alone", ALL,
+         "common", "of a few images"),
+        ("first-batch", partial(of_batches, reduce=lambda b, n: b[0].mean()), "the accuracy of the first batch alone", ALL,
+         "common", "of a few images"),
+    )),
 )
+CONTRACTS = (Contract("measure", "accuracy_over_batches", "the accuracy on test images that come in batches", (FORM,),
+                      "definition"),)

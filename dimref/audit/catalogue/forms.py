@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -61,6 +62,14 @@ def variant(
     return Variant(key, title, reference(function, signature), consequence, fix, source)
 
 
+Row = tuple[Any, ...]  # key, function, title, fix, and perhaps source and consequence
+
+
+def variants(signature: Signature, rows: Iterable[Row]) -> tuple[Variant, ...]:
+    """Rows of a table as variants."""
+    return tuple(variant(signature, *row) for row in rows)
+
+
 def transposed(name: str, form: Form, meaning: str, to: Mapping[str, tuple[int, ...]]) -> Form:
     """A form in another layout: `to` permutes the axes of each input and output that has another order in it."""
     back = {key: tuple(int(k) for k in np.argsort(axes)) for key, axes in to.items()}
@@ -90,4 +99,6 @@ def transposed(name: str, form: Form, meaning: str, to: Mapping[str, tuple[int, 
         reference=outside(form.reference),
         conventions=tuple(replace(each, function=outside(each.function)) for each in form.conventions),
         mistakes=tuple(replace(each, function=outside(each.function)) for each in form.mistakes),
+        edits=functools.cache(lambda: tuple(replace(each, function=outside(each.function)) for each in form.edits())),
+        pairs=tuple,
     )

@@ -14,7 +14,7 @@ import numpy as np
 from dimref import ops
 from dimref.audit.answer import Answer, Inputs, Signature
 from dimref.audit.catalogue import contrastive
-from dimref.audit.catalogue.contrastive import _over_batch, _squared_length, normalized, products  # noqa: F401 (for edits)
+from dimref.audit.catalogue.contrastive import normalized, products
 from dimref.audit.catalogue.forms import reference, variant
 from dimref.audit.catalogue.pieces import ORDER, roundoff, same_law, value_of
 from dimref.audit.contract import CORE, Contract, Form, Sizes, TargetLaw
@@ -48,7 +48,7 @@ def _law(key: str, statement: str, source: str, least: Callable[[Inputs], float]
 
 def _edited(function: Callable[..., Array], signature: Signature, title: str) -> dict[str, Any]:
     """Edits of a loss: it has no constant to be wrong."""
-    formula = Formula(function, instead=contrastive.NORMALIZED)
+    formula = Formula(function, instead=contrastive.NORMALIZED, scope=vars(contrastive))
     return rewritten((formula, lambda edited: reference(edited, signature), title), without=("constant", "whole"))
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import autograd.numpy as anp
 import numpy as np
 
 from dimref import bounds, ops
 from dimref.audit.answer import Inputs, Signature
+from dimref.audit.catalogue.forms import reference, variants
 from dimref.audit.catalogue.pieces import BELGHAZI, draw_pairs
-from dimref.audit.contract import Contract, Form, Sizes, Variant
+from dimref.audit.contract import Contract, Form, Sizes
 from dimref.tape import stop_gradient
-from dimref.trees import Array, Tree
+from dimref.trees import Array
 
 
 def _draw(rng: np.random.Generator, sizes: Sizes) -> Inputs:
@@ -22,158 +24,108 @@ def _draw(rng: np.random.Generator, sizes: Sizes) -> Inputs:
     return {**case, "average": average, "rate": float(rng.choice([0.01, 0.1, 0.5]))}
 
 
-def _moved(inputs: Inputs, now: Array) -> Array:
-    return (1 - inputs["rate"]) * inputs["average"] + inputs["rate"] * now
+Divisor = Callable[[Array, Array, float], Array]  # of E_Q[e^T], the old average and the rate
 
 
-def _batch_mean(inputs: Inputs) -> Array:
-    return ops.mean(anp.exp(inputs["product"]))
+def moved(now: Array, average: Array, rate: float) -> Array:
+    """(1 − rate)·A + rate·E_Q[e^T]."""
+    return (1 - rate) * average + rate * now
 
 
-def _answer(value: Array, average: Array) -> Tree:
-    return {"value": value, "average": stop_gradient(average)}
+def _new(now: Array, average: Array, rate: float) -> Array:
+    return stop_gradient(moved(now, average, rate))
 
 
-def _surrogate(inputs: Inputs, divisor: Array) -> Array:
-    """E_P[T] − E_Q[e^T]/A: the corrected gradient."""
-    return ops.mean(inputs["joint"]) - _batch_mean(inputs) / divisor
+def _old(now: Array, average: Array, rate: float) -> Array:
+    return average
 
 
-def reference(inputs: Inputs) -> Tree:
+def _batch(now: Array, average: Array, rate: float) -> Array:
+    return stop_gradient(now)
+
+
+def _swapped(now: Array, average: Array, rate: float) -> Array:
+    return _new(now, average, 1 - rate)
+
+
+def right(joint: Array, product: Array, average: Array, rate: float) -> tuple[Array, Array]:
     """MINE with log A = log((1 − rate)·A + rate·E_Q[e^T]) in place of A, which leaves the number range with e^T."""
-    value, log_average = bounds.mine(inputs["joint"], inputs["product"], np.log(inputs["average"]), inputs["rate"])
-    return _answer(value, np.exp(log_average))
+    value, log_average = bounds.mine(joint, product, np.log(average), rate)
+    return value, np.exp(log_average)
 
 
-def _with_value(gradient_of: Array, value_of: Array) -> Array:
-    return gradient_of + (stop_gradient(value_of) - stop_gradient(gradient_of))
+def _mine(
+    divisor: Divisor = _new, kept: Divisor = _new, value: Callable[..., Array] | None = None,
+    of: Callable[[Array], Array] = anp.exp, surrogate: bool = False,
+) -> Callable[..., tuple[Array, Array]]:  # fmt: skip
+    """A form of MINE: what divides, what is kept, what is reported (DV if not said), what the average is of."""
 
-
-def _mine(divisor: Callable[[Inputs], Array], new: Callable[[Inputs], Array],
-          value: Callable[[Inputs], Array] | None = None) -> Callable[[Inputs], Tree]:  # fmt: skip
-    """A form of MINE: what divides, what is kept, and what is reported (DV if not said)."""
-
-    def function(inputs: Inputs) -> Tree:
-        surrogate = _surrogate(inputs, divisor(inputs))
-        reported = _dv(inputs) if value is None else value(inputs)
-        return _answer(_with_value(surrogate, reported), new(inputs))
+    def function(joint: Array, product: Array, average: Array, rate: float) -> tuple[Array, Array]:
+        now, batch = ops.mean(of(product)), ops.mean(anp.exp(product))
+        gradient_of = ops.mean(joint) - batch / divisor(now, average, rate)
+        reported = bounds.dv(joint, product) if value is None else value(joint, now, average, rate)
+        shown = gradient_of + (stop_gradient(reported) - stop_gradient(gradient_of))
+        return gradient_of if surrogate else shown, stop_gradient(kept(now, average, rate))
 
     return function
 
 
-def _dv(inputs: Inputs) -> Array:
-    return bounds.dv(inputs["joint"], inputs["product"])
+def _log_average(joint: Array, now: Array, average: Array, rate: float) -> Array:
+    return ops.mean(joint) - anp.log(moved(now, average, rate))
 
 
-def _now(inputs: Inputs) -> Array:
-    return stop_gradient(_batch_mean(inputs))
+def _attached(joint: Array, product: Array, average: Array, rate: float) -> tuple[Array, Array]:
+    now = ops.mean(anp.exp(product))
+    return _log_average(joint, now, average, rate), _new(now, average, rate)
 
 
-def _new(inputs: Inputs) -> Array:
-    return stop_gradient(_moved(inputs, _now(inputs)))
-
-
-def _old(inputs: Inputs) -> Array:
-    return inputs["average"]
-
-
-def _attached(inputs: Inputs) -> Tree:
-    """The average is on the tape: the quotient's rule undoes part of the correction."""
-    moved = _moved(inputs, _batch_mean(inputs))
-    value = ops.mean(inputs["joint"]) - _batch_mean(inputs) / moved
-    return _answer(_with_value(value, _dv(inputs)), moved)
-
-
-def _log_of_average(inputs: Inputs) -> Tree:
-    moved = _moved(inputs, _batch_mean(inputs))
-    return _answer(ops.mean(inputs["joint"]) - anp.log(moved), moved)
-
-
-def _plain_dv(inputs: Inputs) -> Tree:
-    return _answer(_dv(inputs), _new(inputs))
-
-
-def _swapped_rate(inputs: Inputs) -> Array:
-    return stop_gradient(inputs["rate"] * inputs["average"] + (1 - inputs["rate"]) * _now(inputs))
-
-
+# fmt: off
+SIGNATURE = Signature(("joint", "product", "average", "rate"), ("value", "average"), ("joint", "product"))
+AVERAGE, ESTIMATE, NO_ESTIMATE = "(1 − rate)·A + rate·E_Q[e^T]", "DV of this batch is the value", "the value is no estimate"
 CONVENTIONS = (
-    Variant(
-        "old-average", "MINE dividing by the average before this batch", _mine(_old, _new),
-        "the ratio E_Q[e^T]/A has no ceiling", "move the average first", "",
-    ),
-    Variant(
-        "surrogate-value", "MINE's surrogate E_P[T] − E_Q[e^T]/A, as a training objective",
-        lambda i: _answer(_surrogate(i, _new(i)), _new(i)), "the gradient is MINE's; the value is no estimate",
-        "report DV beside it", "",
-    ),
-    Variant(
-        "surrogate-value-old-average", "the surrogate E_P[T] − E_Q[e^T]/A of the average before this batch",
-        lambda i: _answer(_surrogate(i, _old(i)), _new(i)), "the gradient is MINE's; the value is no estimate",
-        "report DV beside it", "",
-    ),
-)  # fmt: skip
+    ("old-average", _mine(_old), "MINE dividing by the average before this batch", "move the average first", "",
+     "the ratio E_Q[e^T]/A has no ceiling"),
+    ("surrogate-value", _mine(surrogate=True), "MINE's surrogate E_P[T] − E_Q[e^T]/A, as a training objective",
+     "report DV beside it", "", f"the gradient is MINE's; {NO_ESTIMATE}"),
+    ("surrogate-value-old-average", _mine(_old, surrogate=True),
+     "the surrogate E_P[T] − E_Q[e^T]/A of the average before this batch", "report DV beside it", "",
+     f"the gradient is MINE's; {NO_ESTIMATE}"),
+)
 MISTAKES = (
-    Variant(
-        "average-not-fed-back", "MINE whose moving average is not fed back", _mine(_new, _old),
-        "the average stays where it began: the gradient is scaled by a number from the first batch",
-        "return the new average, and pass it in at the next batch", "",
-    ),
-    Variant(
-        "average-not-fed-back-batch-alone", "MINE that keeps the batch's own mean instead of a moving average",
-        _mine(_now, _now), "DV's biased gradient: nothing is corrected", "(1 − rate)·A + rate·E_Q[e^T]", "",
-    ),
-    Variant(
-        "average-attached", "MINE whose moving average is not detached", _attached,
-        "the gradient runs through the average too: the correction is partly undone",
-        "take the average off the tape (detach, stop_gradient)", "",
-    ),
-    Variant(
-        "average-in-value", "MINE with the logarithm of the moving average in its value, E_P[T] − log A",
-        _log_of_average, "the value mixes old critics in: no estimate; its gradient is scaled by the rate",
-        "DV of this batch is the value", "",
-    ),
-    Variant(
-        "average-in-value-detached", "MINE that reports E_P[T] − log A",
-        _mine(_new, _new, lambda i: ops.mean(i["joint"]) - anp.log(_new(i))),
-        "the value mixes old critics in: no estimate", "DV of this batch is the value", "", True,
-    ),
-    Variant(
-        "no-correction", "DV: the average is kept, but its gradient is not used", _plain_dv,
-        "the biased gradient that MINE corrects", "divide E_Q[e^T ∇T] by the average", BELGHAZI,
-    ),
-    Variant(
-        "rate-swapped", "MINE with the weights of old and new exchanged", _mine(_swapped_rate, _swapped_rate),
-        "the average is nearly this batch's own", "(1 − rate)·A + rate·E_Q[e^T]", "",
-    ),
-    Variant(
-        "no-log-value", "MINE whose average divides nothing: E_P[T] − E_Q[e^T]",
-        lambda i: _answer(ops.mean(i["joint"]) - _batch_mean(i), _new(i)), "no correction, and not DV's value",
-        "divide by the average", "",
-    ),
-    Variant(
-        "average-of-scores", "MINE with a moving average of T instead of e^T",
-        _mine(lambda i: _moved_scores(i), lambda i: _moved_scores(i)), "the divisor is no E_Q[e^T]",
-        "average e^T", "",
-    ),
-)  # fmt: skip
-
-
-def _moved_scores(inputs: Inputs) -> Array:
-    return stop_gradient(_moved(inputs, ops.mean(inputs["product"])))
-
-
+    ("average-not-fed-back", _mine(_new, _old), "MINE whose moving average is not fed back",
+     "return the new average, and pass it in at the next batch", "",
+     "the average stays where it began: the gradient is scaled by a number from the first batch"),
+    ("average-not-fed-back-batch-alone", _mine(_batch, _batch),
+     "MINE that keeps the batch's own mean instead of a moving average",
+     AVERAGE, "", "DV's biased gradient: nothing is corrected"),
+    ("average-attached", _mine(moved), "MINE whose moving average is not detached",
+     "take the average off the tape (detach, stop_gradient)", "",
+     "the gradient runs through the average too: the correction is partly undone"),
+    ("average-in-value", _attached, "MINE with the logarithm of the moving average in its value, E_P[T] − log A",
+     ESTIMATE, "",
+     f"{NO_ESTIMATE}, and its gradient is scaled by the rate"),
+    ("average-in-value-detached", _mine(value=_log_average), "MINE that reports E_P[T] − log A", ESTIMATE, "",
+     f"the value mixes old critics in: {NO_ESTIMATE}"),
+    ("no-correction", lambda joint, product, average, rate: (bounds.dv(joint, product),
+                                                             _mine()(joint, product, average, rate)[1]),
+     "DV: the average is kept, but its gradient is not used", "divide E_Q[e^T ∇T] by the average", BELGHAZI,
+     "the biased gradient that MINE corrects"),
+    ("rate-swapped", _mine(_swapped, _swapped), "MINE with the weights of old and new exchanged", AVERAGE, "",
+     "the average is nearly this batch's own"),
+    ("no-log-value", _mine(lambda now, average, rate: 1.0, surrogate=True),
+     "MINE whose average divides nothing: E_P[T] − E_Q[e^T]",
+     "divide by the average", "", "no correction, and not DV's value"),
+    ("average-of-scores", _mine(of=lambda t: t), "MINE with a moving average of T instead of e^T", "average e^T", "",
+     "the divisor is no E_Q[e^T]"),
+)
+FORM = Form(
+    "pairs", SIGNATURE,
+    "joint (N,), product (P,), average: of E_Q[e^T], one number; rate; returns (value, new average)", _draw,
+    reference(right, SIGNATURE), True, variants(SIGNATURE, CONVENTIONS),
+    tuple(replace(v, exact=v.key == "average-in-value-detached") for v in variants(SIGNATURE, MISTAKES)),
+    range_of=("joint", "product"),
+)
 CONTRACTS = (
-    Contract(
-        "bound", "mine", "MINE: DV's value, the gradient divided by a moving average",
-        (
-            Form(
-                "pairs",
-                Signature(("joint", "product", "average", "rate"), ("value", "average"), ("joint", "product")),
-                "joint (N,), product (P,), average: of E_Q[e^T], one number; rate; returns (value, new average)",
-                _draw, reference, True, CONVENTIONS, MISTAKES, range_of=("joint", "product"),
-            ),
-        ),
-        f"{BELGHAZI}, eq. (12)",
-    ),
-)  # fmt: skip
+    Contract("bound", "mine", "MINE: DV's value, the gradient divided by a moving average", (FORM,),
+             f"{BELGHAZI}, eq. (12)"),
+)

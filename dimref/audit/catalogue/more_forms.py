@@ -14,7 +14,7 @@ import numpy as np
 from dimref import bounds, negatives, ops
 from dimref.audit.answer import Inputs, Signature
 from dimref.audit.catalogue import contrastive, mine
-from dimref.audit.catalogue.contrastive import _over_batch, _squared_length, normalized, products  # noqa: F401 (for edits)
+from dimref.audit.catalogue.contrastive import normalized, products
 from dimref.audit.catalogue.forms import reference, variant
 from dimref.audit.catalogue.pieces import OORD, ORDER, POOLE, draw_square, everything
 from dimref.audit.contract import Form, Sizes, Variant
@@ -27,7 +27,7 @@ CPC = f"{OORD}, eq. (4)"
 
 def _edited(function: Callable[..., Array], signature: Signature, title: str,
             without: tuple[str, ...] = ("whole",)) -> dict[str, Any]:  # fmt: skip
-    formula = Formula(function, instead=contrastive.NORMALIZED)
+    formula = Formula(function, instead=contrastive.NORMALIZED, scope=vars(contrastive))
     return rewritten((formula, lambda edited: reference(edited, signature), title), without=without)
 
 
@@ -191,8 +191,9 @@ TUBA_FORM = Form(
 )  # fmt: skip
 
 
-def _of_matrix(function: Callable[[Inputs], Tree]) -> Callable[[Inputs], Tree]:
+def _of_matrix(function: Callable[[Inputs], Tree] | None) -> Callable[[Inputs], Tree]:
     def call(inputs: Inputs) -> Tree:
+        assert function is not None
         joint, product = negatives.all_pairs(inputs["scores"])
         return function({**inputs, "joint": joint, "product": product})
 
@@ -210,10 +211,10 @@ MINE_FORM = Form(
     "scores (N, N): the diagonal is the joint, the rest the product; average: of E_Q[e^T], one number; rate; returns "
     "(value, new average)",
     _draw_mine,
-    _of_matrix(mine.reference),
+    _of_matrix(mine.FORM.reference),
     True,
-    tuple(replace(each, function=_of_matrix(each.function)) for each in mine.CONVENTIONS),
-    tuple(replace(each, function=_of_matrix(each.function)) for each in mine.MISTAKES),
+    tuple(replace(each, function=_of_matrix(each.function)) for each in mine.FORM.conventions),
+    tuple(replace(each, function=_of_matrix(each.function)) for each in mine.FORM.mistakes),
 )
 
 FORMS: dict[str, tuple[Form, ...]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import autograd.numpy as anp
@@ -10,21 +11,16 @@ import numpy as np
 
 from dimref import negatives, ops
 from dimref.audit.answer import Inputs, Signature
+from dimref.audit.catalogue.forms import Row, reference, variants
 from dimref.audit.catalogue.infonce import split
 from dimref.audit.catalogue.pieces import HJELM, Ask, draw_square
-from dimref.audit.contract import Contract, Form, Sizes, TargetLaw, Variant
+from dimref.audit.contract import Contract, Form, Sizes, TargetLaw
+from dimref.audit.edits import Formula, rewritten
 from dimref.laws.law import Slack
 from dimref.trees import Array, Tree
 
-
-def _v(key: str, function: Callable[[Inputs], Tree], title: str, consequence: str, fix: str) -> Variant:
-    return Variant(key, title, function, consequence, fix, "")
-
-
-def _nothing(inputs: Inputs) -> Tree:
-    """The function of a mistake that a law shows."""
-    return {}
-
+SECTION, OORD = f"{HJELM}, section 3.1", "arXiv 1807.03748, eq. (4)"
+CODE = f"official code of {HJELM}"
 
 # ---- the square, split
 
@@ -35,273 +31,43 @@ def _in_order(outputs: Tree) -> Tree:
     return {**outputs, "product": np.sort(product, axis=0) if product.ndim else product}
 
 
-def _pair(joint: Array, product: Array) -> Tree:
-    return {"joint": joint, "product": product}
-
-
-def _flat(scores: Array) -> Array:
+def _flat(scores: Array, kept: float = 1.0, added: float = 0.0) -> Array:
+    """All N² scores, those on the diagonal multiplied by `kept`, `added` added."""
     n = scores.shape[0]
-    return ops.reshape(scores, (n * n, *scores.shape[2:]))
+    own = np.eye(n, dtype=scores.dtype).reshape(n, n, *(1 for _ in scores.shape[2:]))
+    changed = scores * (1 - (1 - kept) * own) + added * own
+    return ops.reshape(changed, (n * n, *scores.shape[2:]))
 
 
-def _off(scores: Array) -> Array:
-    """1 off the diagonal, 0 on it, in the dtype of the scores."""
-    n = scores.shape[0]
-    return (1 - np.eye(n, dtype=scores.dtype)).reshape(n, n, *(1 for _ in scores.shape[2:]))
+def _diagonal(scores: Array) -> Array:
+    return negatives.all_pairs(scores)[0]
 
 
-def _all_pairs(inputs: Inputs) -> Tree:
-    return _pair(*negatives.all_pairs(inputs["scores"]))
-
-
-def _with_diagonal(inputs: Inputs) -> Tree:
-    scores = inputs["scores"]
-    return _pair(negatives.all_pairs(scores)[0], _flat(scores))
-
-
-def _multiplied(inputs: Inputs) -> Tree:
-    scores = inputs["scores"]
-    return _pair(negatives.all_pairs(scores)[0], _flat(scores * _off(scores)))
-
-
-def _minus_ten(inputs: Inputs) -> Tree:
-    scores = inputs["scores"]
-    off = _off(scores)
-    return _pair(negatives.all_pairs(scores)[0], _flat(scores * off - 10 * (1 - off)))
-
-
-def _upper(inputs: Inputs) -> Tree:
-    scores = inputs["scores"]
-    n = scores.shape[0]
-    return _pair(negatives.all_pairs(scores)[0], scores[np.triu_indices(n, 1)])
-
-
-def _anti_diagonal(inputs: Inputs) -> Tree:
-    scores = inputs["scores"]
-    return _all_pairs({"scores": scores[:, ::-1]})
-
-
-def _next_row(inputs: Inputs) -> Tree:
-    scores = inputs["scores"]
-    n = scores.shape[0]
-    return _pair(negatives.all_pairs(scores)[0], scores[np.arange(n), (np.arange(n) + 1) % n])
-
-
-ALL_PAIRS = Contract(
-    "negatives", "all_pairs", "the diagonal as the joint, all other pairs as the product",
-    (
-        Form(
-            "matrix", Signature(("scores",), ("joint", "product"), of="joint"),
-            "scores (N, N) or (N, N, L); returns (joint (N, [L]), product (N(N−1), [L])), the product in any order",
-            draw_square, _all_pairs,
-            conventions=(
-                _v(
-                    "one-negative-each", _next_row, "one pair of the product for each sample, x_i with y_{i+1}",
-                    "N of the N(N − 1) pairs: more variance", "take all off-diagonal pairs",
-                ),
-            ),
-            mistakes=(
-                _v(
-                    "diagonal-included", _with_diagonal, "the diagonal among the product's pairs (all N²)",
-                    "1/N of the negatives are positives", "leave the diagonal out",
-                ),
-                _v(
-                    "mask-multiplied", _multiplied, "the diagonal multiplied by 0 and kept as a score of 0",
-                    "N negatives that nobody scored", "select the off-diagonal scores",
-                ),
-                _v(
-                    "masked-by-minus-10", _minus_ten, "the diagonal replaced by −10 and kept",
-                    "N negatives of score −10: not invariant to a shift", "select the off-diagonal scores",
-                ),
-                _v(
-                    "upper-triangle", _upper, "the pairs above the diagonal alone",
-                    "half of the pairs; early x never meet earlier y", "take both triangles",
-                ),
-                _v(
-                    "wrong-diagonal", _anti_diagonal, "the other diagonal as the joint",
-                    "negatives are taken for positives", "scores[i, i] is the joint",
-                ),
-            ),
-            canonical=_in_order,
-        ),
-    ),
-    f"{HJELM}, section 3.1",
-)  # fmt: skip
-
-
-# ---- the mask
-
-
-def _draw_count(rng: np.random.Generator, sizes: Sizes) -> Inputs:
-    return {"n": max(2, sizes.n)}
-
-
-def _mask(of: Callable[[int], np.ndarray]) -> Callable[[Inputs], Tree]:
-    return lambda inputs: {"value": of(inputs["n"]).astype(np.float64)}
-
-
-MASK = Contract(
-    "negatives", "mask", "true where a pair belongs to the product: off the diagonal",
-    (
-        Form(
-            "count", Signature(("n",)), "n; returns (N, N) of truth values or of 0 and 1",
-            _draw_count, _mask(lambda n: 1 - np.eye(n)),
-            conventions=(
-                _v(
-                    "true-is-joint", _mask(np.eye), "true where a pair is of the joint",
-                    "the reference's complement", "negate it",
-                ),
-            ),
-            mistakes=(
-                _v(
-                    "nothing-masked", _mask(lambda n: np.ones((n, n))), "true everywhere: nothing is left out",
-                    "positives count as negatives", "0 on the diagonal",
-                ),
-                _v(
-                    "upper-triangle", _mask(lambda n: np.triu(np.ones((n, n)), 1)), "the pairs above the diagonal alone",
-                    "half of the pairs", "both triangles",
-                ),
-                _v(
-                    "triangle-with-diagonal", _mask(lambda n: np.triu(np.ones((n, n)))),
-                    "the upper triangle and the diagonal",
-                    "positives count as negatives", "both triangles, no diagonal",
-                ),
-                _v(
-                    "other-diagonal", _mask(lambda n: 1 - np.eye(n)[::-1]), "the other diagonal is left out",
-                    "positives count as negatives", "leave out i = j",
-                ),
-            ),
-        ),
-    ),
-    f"{HJELM}, section 3.1",
-)  # fmt: skip
+def _next(scores: Array) -> Array:
+    n = len(scores)
+    return scores[np.arange(n), (np.arange(n) + 1) % n]
 
 
 # ---- log Σ e^T over the negatives of each y
 
 
-def _lse(inputs: Inputs) -> Tree:
-    return {"value": ops.logsumexp(split(inputs["scores"])[1], axis=0)}
+def log_sum(scores: Array) -> Array:
+    """log Σ_{i≠j} e^{T_ij} of each column j."""
+    return ops.logsumexp(split(scores)[1], axis=0)
 
 
-def _with_extra(extra: float) -> Callable[[Inputs], Tree]:
-    def function(inputs: Inputs) -> Tree:
-        log_sum = _lse(inputs)["value"]
-        return {"value": anp.logaddexp(log_sum, np.asarray(extra, inputs["scores"].dtype))}
-
-    return function
+def _and(more: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    """With one more candidate, a function of the diagonal."""
+    return lambda scores: anp.logaddexp(log_sum(scores), more(split(scores)[0]))
 
 
-def _ten_subtracted(inputs: Inputs) -> Tree:
-    diagonal = split(inputs["scores"])[0]
-    return {"value": anp.logaddexp(_lse(inputs)["value"], diagonal - 10.0)}
-
-
-def _square_draw(rng: np.random.Generator, sizes: Sizes) -> Inputs:
+def _draw_square(rng: np.random.Generator, sizes: Sizes) -> Inputs:
     case = draw_square(rng, sizes)
     scores = case["scores"] if case["scores"].ndim == 2 else np.ascontiguousarray(case["scores"][:, :, 0])
     return {"scores": scores, "weight": rng.standard_normal(len(scores)).astype(sizes.dtype)}
 
 
-def _naive_lse(inputs: Inputs) -> Tree:
-    return {"value": anp.log(ops.total(anp.exp(split(inputs["scores"])[1]), axis=0))}
-
-
-MASKED_LOGSUMEXP = Contract(
-    "negatives", "masked_logsumexp", "log Σ_{i≠j} e^{T_ij} of each column j",
-    (
-        Form(
-            "matrix", Signature(("scores",), differentiate=("scores",)), "scores (N, N); returns (N,), one number a column",
-            _square_draw, _lse,
-            conventions=(
-                _v(
-                    "other-axis",
-                    lambda i: {"value": ops.logsumexp(split(ops.transpose(i["scores"], (1, 0)))[1], axis=0)},
-                    "over the other axis: the negatives y' of each x", "invariant to c(x) in place of c(y)",
-                    "sum over axis 0",
-                ),
-            ),
-            mistakes=(
-                _v(
-                    "masked-by-minus-10", _with_extra(-10.0), "the diagonal replaced by the number −10",
-                    "not invariant to a shift: for scores near or below −10 the masked pair takes over",
-                    "mask with −inf",
-                ),
-                _v(
-                    "ten-subtracted", _ten_subtracted, "10 subtracted from the diagonal, which stays",
-                    "the masked pair still counts e⁻¹⁰ of itself: all of it once its score is 10 above the others",
-                    "mask with −inf",
-                ),
-                _v(
-                    "mask-multiplied", _with_extra(0.0), "the diagonal multiplied by 0 before the exponential",
-                    "every column has one more e⁰", "mask with −inf, or multiply after the exponential",
-                ),
-                _v(
-                    "diagonal-included", lambda i: {"value": ops.logsumexp(i["scores"], axis=0)},
-                    "the diagonal included", "the positive counts as a negative", "mask it with −inf",
-                ),
-                _v(
-                    "mean-for-sum",
-                    lambda i: {"value": ops.logmeanexp(split(i["scores"])[1], axis=0)},
-                    "the logarithm of the mean, not of the sum", "low by log(N − 1)", "sum over the negatives",
-                ),
-            ),
-            numerical=(
-                _v(
-                    "naive-exp-sum-log", _naive_lse, "log Σ e^T without subtracting the maximum",
-                    "inf above 88.7 in float32 (709.8 in float64), −inf far below 0", "use logsumexp",
-                ),
-            ),
-            range_of=("scores",),
-        ),
-    ),
-    f"{HJELM}, eq. (5)",
-)  # fmt: skip
-
-
 # ---- indices
-
-
-def _draw_roll(rng: np.random.Generator, sizes: Sizes) -> Inputs:
-    n = max(2, sizes.n)
-    return {"n": n, "shift": int(rng.integers(1, n))}
-
-
-def _roll(of: Callable[[int, int], Any]) -> Callable[[Inputs], Tree]:
-    return lambda inputs: {"value": np.asarray(of(inputs["n"], inputs["shift"]))}
-
-
-ROLL = Contract(
-    "negatives", "roll", "x_i meets y_{(i + shift) mod N}",
-    (
-        Form(
-            "index", Signature(("n", "shift")), "n, shift in 1..N−1; returns (N,) integers",
-            _draw_roll, _roll(negatives.roll),
-            conventions=(
-                _v(
-                    "other-direction", _roll(lambda n, s: (np.arange(n) - s) % n), "rolled the other way: (i − shift) mod N",
-                    "as good", "(i + shift) mod N",
-                ),
-            ),
-            mistakes=(
-                _v(
-                    "rolled-by-zero", _roll(lambda n, s: np.arange(n)), "the identity: rolled by 0",
-                    "every negative is a positive: the bound is at most 0", "roll by 1 … N − 1",
-                ),
-                _v(
-                    "not-wrapped", _roll(lambda n, s: np.minimum(np.arange(n) + s, n - 1)),
-                    "clipped at the end, not wrapped",
-                    "the last sample meets its own y", "take the index modulo N",
-                ),
-                _v(
-                    "reversed", _roll(lambda n, s: np.arange(n)[::-1]), "the batch reversed",
-                    "for odd N the middle sample meets its own y", "(i + shift) mod N",
-                ),
-            ),
-        ),
-    ),
-    f"{HJELM}, section 3.1",
-)  # fmt: skip
 
 
 def _index(answer: Any) -> np.ndarray | None:
@@ -331,60 +97,26 @@ def _guarded(shape: Callable[[Inputs], tuple[int, ...]], count: Callable[[Inputs
     return lambda inputs, index: float(count(inputs, index)) if index.shape == shape(inputs) else 0.0
 
 
-INDEX_SHAPE = _v(
-    "index-shape", _nothing, "not an index of the shape that is due", "it cannot be used to gather",
-    "see how it is called",
-)  # fmt: skip
-FIXED = _v(
-    "fixed-points", _nothing, "a shuffle with fixed points: some x meet their own y and are counted as negatives",
-    "one pair in N on average is a positive: biased low", "draw a derangement, or roll by 1 … N − 1",
-)  # fmt: skip
-REPEATED = _v(
-    "repeated", _nothing, "another y drawn for each x, with repetition", "some y come twice, others never: more variance",
-    "draw a permutation",
-)  # fmt: skip
-OUTSIDE = _v(
-    "outside", _nothing, "indices outside the batch", "it fails, or wraps to a wrong sample", "0 … N − 1",
-)  # fmt: skip
+def _draw_count(rng: np.random.Generator, sizes: Sizes) -> Inputs:
+    return {"n": max(2, sizes.n)}
+
+
+def _draw_roll(rng: np.random.Generator, sizes: Sizes) -> Inputs:
+    n = max(2, sizes.n)
+    return {"n": n, "shift": int(rng.integers(1, n))}
 
 
 def _draw_local(rng: np.random.Generator, sizes: Sizes) -> Inputs:
     return {"seed": int(rng.integers(2**31)), "n": max(2, sizes.n), "locations": sizes.locations}
 
 
-def _local(i: Inputs) -> tuple[int, ...]:
-    return i["n"], i["locations"]
-
-
-def _own(i: Inputs, at: np.ndarray) -> Any:
-    return (at == np.arange(i["n"])[:, None]).sum()
-
-
-DERANGEMENTS = Contract(
-    "negatives", "derangements", "at each location a permutation of the batch without fixed points",
-    (
-        Form(
-            "index", Signature(("seed", "n", "locations")), "seed, n, locations; returns (N, L) integers",
-            _draw_local, None,
-            conventions=(REPEATED,),
-            mistakes=(INDEX_SHAPE, OUTSIDE, FIXED),
-            laws=(
-                _out_of_shape(_local),
-                _counted("range", "indices are in 0..N−1", "outside",
-                         _guarded(_local, lambda i, at: ((at < 0) | (at >= i["n"])).sum())),
-                _counted("fixed", "no x meets its own y", "fixed-points", _guarded(_local, _own)),
-                _counted("permutation", "each y comes once at each location", "repeated",
-                         _guarded(_local, lambda i, at: (np.sort(at, axis=0) != np.arange(i["n"])[:, None]).sum())),
-            ),
-        ),
-    ),
-    f"{HJELM}, section 3.1",
-)  # fmt: skip
-
-
 def _draw_shifts(rng: np.random.Generator, sizes: Sizes) -> Inputs:
     n = max(2, sizes.n)
     return {"seed": int(rng.integers(2**31)), "n": n, "count": int(rng.integers(1, n))}
+
+
+def _local(i: Inputs) -> tuple[int, ...]:
+    return i["n"], i["locations"]
 
 
 def _row(i: Inputs) -> tuple[int, ...]:
@@ -395,62 +127,142 @@ def _table(i: Inputs) -> tuple[int, ...]:
     return i["count"], i["n"]
 
 
-DISTINCT_SHIFTS = Contract(
-    "negatives", "distinct_shifts", "different shifts from 1..N−1",
-    (
-        Form(
-            "index", Signature(("seed", "n", "count")), "seed, n, count in 1..N−1; returns (count,) integers",
-            _draw_shifts, None,
-            mistakes=(
-                INDEX_SHAPE,
-                _v(
-                    "shift-of-zero", _nothing, "a shift of 0 (or N) among the shifts: positives are counted as negatives",
-                    "one of the candidates is the positive itself", "draw from 1 … N − 1",
-                ),
-                _v(
-                    "repeated", _nothing, "shifts that repeat", "fewer different negatives than are counted",
-                    "draw without repetition",
-                ),
-                OUTSIDE,
-            ),
-            laws=(
-                _out_of_shape(_row),
-                _counted("zero", "no shift is a multiple of N", "shift-of-zero",
-                         _guarded(_row, lambda i, at: (at % i["n"] == 0).sum())),
-                _counted("range", "shifts are in 1..N−1", "outside",
-                         _guarded(_row, lambda i, at: ((at < 1) | (at >= i["n"])).sum())),
-                _counted("distinct", "no shift comes twice", "repeated",
-                         _guarded(_row, lambda i, at: at.size - len(np.unique(at)))),
-            ),
-        ),
-    ),
-    "arXiv 1807.03748, eq. (4)",
-)  # fmt: skip
-CANDIDATES = Contract(
-    "negatives", "candidates", "for each y, different other images",
-    (
-        Form(
-            "index", Signature(("seed", "n", "count")), "seed, n, count in 1..N−1; returns (count, N) integers",
-            _draw_shifts, None,
-            mistakes=(
-                INDEX_SHAPE, OUTSIDE, FIXED,
-                _v(
-                    "repeated", _nothing, "the same image twice among one y's negatives",
-                    "fewer different negatives than are counted", "draw without repetition",
-                ),
-            ),
-            laws=(
-                _out_of_shape(_table),
-                _counted("range", "indices are in 0..N−1", "outside",
-                         _guarded(_table, lambda i, at: ((at < 0) | (at >= i["n"])).sum())),
-                _counted("fixed", "no y meets its own x", "fixed-points",
-                         _guarded(_table, lambda i, at: (at == np.arange(i["n"])).sum())),
-                _counted("distinct", "no image comes twice for one y", "repeated",
-                         _guarded(_table, lambda i, at: sum(len(c) - len(np.unique(c)) for c in at.T))),
-            ),
-        ),
-    ),
-    "arXiv 1807.03748, eq. (4)",
-)  # fmt: skip
+def _range(shape: Callable[[Inputs], tuple[int, ...]], least: int = 0) -> TargetLaw:
+    return _counted("range", f"all are in {least}..N−1", "outside",
+                    _guarded(shape, lambda i, at: ((at < least) | (at >= i["n"])).sum()))  # fmt: skip
 
-CONTRACTS = (ALL_PAIRS, MASK, MASKED_LOGSUMEXP, ROLL, DERANGEMENTS, DISTINCT_SHIFTS, CANDIDATES)
+
+def _fixed(shape: Callable[[Inputs], tuple[int, ...]], own: Callable[[int], np.ndarray]) -> TargetLaw:
+    return _counted(
+        "fixed", "nothing meets its own", "fixed-points", _guarded(shape, lambda i, at: (at == own(i["n"])).sum())
+    )
+
+
+# fmt: off
+SQUARE, COUNT, ROLLED = Signature(("scores",), ("joint", "product"), of="joint"), Signature(("n",)), Signature(("n",
+                                                                                                                "shift"))
+LOG_SUM = Signature(("scores",), differentiate=("scores",))
+
+
+def _nothing(*arguments: Any) -> Tree:
+    """The function of a mistake that a law shows."""
+    return {}
+
+
+SHAPE, OUTSIDE, FIXED, REPEATED = (
+    ("index-shape", _nothing, "not an index of the shape that is due", "see how it is called", "",
+     "it cannot be used to gather"),
+    ("outside", _nothing, "indices outside the batch", "0 … N − 1", "", "it fails, or wraps to a wrong sample"),
+    ("fixed-points", _nothing, "a shuffle with fixed points: some x meet their own y and are counted as negatives",
+     "draw a derangement, or roll by 1 … N − 1", "", "one pair in N on average is a positive: biased low"),
+    ("repeated", _nothing, "drawn with repetition", "draw without repetition", "",
+     "fewer different negatives than are counted"),
+)
+
+
+def _drawn(name: str, title: str, source: str, arguments: tuple[str, ...], meaning: str, draw: Callable[..., Inputs],
+           conventions: tuple[Row, ...], mistakes: tuple[Row, ...], *laws: TargetLaw) -> Contract:
+    signature = Signature(arguments)
+    form = Form("index", signature, meaning, draw, None, conventions=variants(signature, conventions),
+                mistakes=variants(signature, (SHAPE, *mistakes)), laws=laws)
+    return Contract("negatives", name, title, (form,), source)
+
+
+def _masks(n: int) -> np.ndarray:
+    return 1 - np.eye(n)
+
+
+CONTRACTS = (
+    Contract("negatives", "all_pairs", "the diagonal as the joint, all other pairs as the product", (Form(
+        "matrix", SQUARE,
+        "scores (N, N) or (N, N, L); returns (joint (N, [L]), product (N(N−1), [L])), the product in any order", draw_square,
+        reference(negatives.all_pairs, SQUARE), canonical=_in_order, conventions=variants(SQUARE, (
+            ("one-negative-each", lambda s: (_diagonal(s), _next(s)),
+             "one pair of the product for each sample, x_i with y_{i+1}",
+             "take all off-diagonal pairs", "", "N of the N(N − 1) pairs: more variance"),
+        )), mistakes=variants(SQUARE, (
+            ("diagonal-included", lambda s: (_diagonal(s), _flat(s)), "the diagonal among the product's pairs (all N²)",
+             "leave the diagonal out", "", "1/N of the negatives are positives"),
+            ("mask-multiplied", lambda s: (_diagonal(s), _flat(s, 0.0)),
+             "the diagonal multiplied by 0 and kept as a score of 0",
+             "select the off-diagonal scores", "", "N negatives that nobody scored"),
+            ("masked-by-minus-10", lambda s: (_diagonal(s), _flat(s, 0.0, -10.0)), "the diagonal replaced by −10 and kept",
+             "select the off-diagonal scores", CODE, "N negatives of score −10: not invariant to a shift"),
+            ("upper-triangle", lambda s: (_diagonal(s), s[np.triu_indices(len(s), 1)]), "the pairs above the diagonal alone",
+             "take both triangles", "", "half of the pairs; early x never meet earlier y"),
+            ("wrong-diagonal", lambda s: negatives.all_pairs(s[:, ::-1]), "the other diagonal as the joint",
+             "scores[i, i] is the joint", "", "negatives are taken for positives"),
+        ))),), SECTION),
+    Contract("negatives", "mask", "true where a pair belongs to the product: off the diagonal", (Form(
+        "count", COUNT, "n; returns (N, N) of truth values or of 0 and 1", _draw_count, reference(_masks, COUNT),
+        conventions=variants(COUNT, (
+            ("true-is-joint", np.eye, "true where a pair is of the joint", "negate it", "", "the reference's complement"),
+        )), mistakes=variants(COUNT, (
+            ("nothing-masked", lambda n: np.ones((n, n)), "true everywhere: nothing is left out", "0 on the diagonal", "",
+             "positives count as negatives"),
+            ("upper-triangle", lambda n: np.triu(np.ones((n, n)), 1), "the pairs above the diagonal alone",
+             "both triangles", "",
+             "half of the pairs"),
+            ("triangle-with-diagonal", lambda n: np.triu(np.ones((n, n))), "the upper triangle and the diagonal",
+             "both triangles, no diagonal", "", "positives count as negatives"),
+            ("other-diagonal", lambda n: 1 - np.eye(n)[::-1], "the other diagonal is left out", "leave out i = j", "",
+             "positives count as negatives"),
+        ))),), SECTION),
+    Contract("negatives", "masked_logsumexp", "log Σ_{i≠j} e^{T_ij} of each column j", (Form(
+        "matrix", LOG_SUM, "scores (N, N); returns (N,), one number a column", _draw_square, reference(log_sum, LOG_SUM),
+        conventions=variants(LOG_SUM, (
+            ("other-axis", lambda s: log_sum(ops.transpose(s, (1, 0))), "over the other axis: the negatives y' of each x",
+             "sum over axis 0", "", "invariant to c(x) in place of c(y)"),
+        )), mistakes=variants(LOG_SUM, (
+            ("masked-by-minus-10", _and(lambda own: 0 * own - 10.0), "the diagonal replaced by the number −10",
+             "mask with −inf",
+             CODE, "not invariant to a shift: for scores near or below −10 the masked pair takes over"),
+            ("ten-subtracted", _and(lambda own: own - 10.0), "10 subtracted from the diagonal, which stays",
+             "mask with −inf", "",
+             "the masked pair still counts e⁻¹⁰ of itself: all of it once its score is 10 above the others"),
+            ("mask-multiplied", _and(lambda own: 0 * own), "the diagonal multiplied by 0 before the exponential",
+             "mask with −inf, or multiply after the exponential", "", "every column has one more e⁰"),
+            ("diagonal-included", _and(lambda own: own), "the diagonal included", "mask it with −inf", "",
+             "the positive counts as a negative"),
+        )), numerical=variants(LOG_SUM, (
+            ("naive-exp-sum-log", lambda s: anp.log(ops.total(anp.exp(split(s)[1]), axis=0)),
+             "log Σ e^T without subtracting the maximum", "use logsumexp", "",
+             "inf above 88.7 in float32 (709.8 in float64), −inf far below 0"),
+        )), range_of=("scores",),
+        **rewritten((Formula(log_sum), partial(reference, signature=LOG_SUM), "log Σ e^T over the negatives")),
+    ),), f"{HJELM}, eq. (5)"),
+    Contract("negatives", "roll", "x_i meets y_{(i + shift) mod N}", (Form(
+        "index", ROLLED, "n, shift in 1..N−1; returns (N,) integers", _draw_roll, reference(negatives.roll, ROLLED),
+        conventions=variants(ROLLED, (
+            ("other-direction", lambda n, s: (np.arange(n) - s) % n, "rolled the other way: (i − shift) mod N",
+             "(i + shift) mod N", "", "as good"),
+        )), mistakes=variants(ROLLED, (
+            ("rolled-by-zero", lambda n, s: np.arange(n), "the identity: rolled by 0", "roll by 1 … N − 1", "",
+             "every negative is a positive: the bound is at most 0"),
+            ("not-wrapped", lambda n, s: np.minimum(np.arange(n) + s, n - 1), "clipped at the end, not wrapped",
+             "take the index modulo N", "", "the last sample meets its own y"),
+            ("reversed", lambda n, s: np.arange(n)[::-1], "the batch reversed", "(i + shift) mod N", "",
+             "for odd N the middle sample meets its own y"),
+        ))),), SECTION),
+    _drawn("derangements", "at each location a permutation of the batch without fixed points", SECTION,
+           ("seed", "n", "locations"),
+           "seed, n, locations; returns (N, L) integers", _draw_local, (REPEATED,), (OUTSIDE, FIXED), _out_of_shape(_local),
+           _range(_local), _fixed(_local, lambda n: np.arange(n)[:, None]),
+           _counted("permutation", "each y comes once at each location", "repeated",
+                    _guarded(_local, lambda i, at: (np.sort(at, axis=0) != np.arange(i["n"])[:, None]).sum()))),
+    _drawn("distinct_shifts", "different shifts from 1..N−1", OORD, ("seed", "n", "count"),
+           "seed, n, count in 1..N−1; returns (count,) integers", _draw_shifts, (), (
+               ("shift-of-zero", _nothing, "a shift of 0 (or N) among the shifts: positives are counted as negatives",
+                "draw from 1 … N − 1", "", "one of the candidates is the positive itself"), REPEATED, OUTSIDE),
+           _out_of_shape(_row),
+           _counted("zero", "no shift is a multiple of N", "shift-of-zero",
+                    _guarded(_row, lambda i, at: (at % i["n"] == 0).sum())),
+           _range(_row, 1),
+           _counted("distinct", "no shift comes twice", "repeated", _guarded(_row, lambda i,
+                                                                             at: at.size - len(np.unique(at))))),
+    _drawn("candidates", "for each y, different other images", OORD, ("seed", "n", "count"),
+           "seed, n, count in 1..N−1; returns (count, N) integers", _draw_shifts, (), (OUTSIDE, FIXED, REPEATED),
+           _out_of_shape(_table), _range(_table), _fixed(_table, np.arange),
+           _counted("distinct", "no image comes twice for one y", "repeated",
+                    _guarded(_table, lambda i, at: sum(len(c) - len(np.unique(c)) for c in at.T)))),
+)

@@ -1,12 +1,12 @@
 """Contracts of batch norm and layer norm.
 
-The variants are written for channels last, as `dimref.layers`; the forms of channels first transpose around them.
+Formulas are written for channels last, as `dimref.layers`; the forms of channels first transpose around them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -15,179 +15,115 @@ import numpy as np
 
 from dimref import layers, ops
 from dimref.audit.answer import Inputs, Signature
-from dimref.audit.catalogue.forms import numbers, reference, transposed, variant, weights
-from dimref.audit.contract import Contract, Form, Sizes, Variant
+from dimref.audit.catalogue.forms import Row, numbers, reference, transposed, variants, weights
+from dimref.audit.contract import Contract, Form, Sizes
+from dimref.audit.edits import Formula, Instead, power, rewritten
+from dimref.layers import EPSILON
 from dimref.tape import stop_gradient
 from dimref.trees import Array
 
 TO_FIRST = (0, 3, 1, 2)  # NHWC -> NCHW
+IOFFE = "arXiv 1502.03167, algorithm 1"
+EPSILONS = (1e-3, 1e-4, 1e-6, 1e-8, 1e-12)
 
-# ---- batch norm
+# ---- pieces
 
 
 def standardized(
-    x: Array, axis: int, epsilon: float = layers.EPSILON, correction: int = 0, outside: bool = False
-) -> Array:
-    """(x − μ)/√(σ² + ε) along one axis; correction 1: the unbiased variance; outside: (x − μ)/(σ + ε)."""
-    centred = x - ops.mean(x, axis, keepdims=True)
+    x: Array, axis: int, epsilon: float = EPSILON, correction: int = 0, outside: bool = False, root: float = 0.5,
+    centred: bool = True, detached: bool = False,
+) -> Array:  # fmt: skip
+    """(x − μ)/√(σ² + ε) along one axis, or what is done otherwise.
+
+    Args:
+        correction: 1 for the unbiased variance.
+        outside: divided by σ + ε.
+        root: the power of σ² + ε that is divided by.
+        centred, detached: whether μ is taken off; whether μ and σ² are constants to the gradient.
+    """
+    seen = stop_gradient(x) if detached else x
+    mean = ops.mean(seen, axis, keepdims=True) if centred else 0.0
     n = x.shape[axis]
-    variance = ops.mean(centred * centred, axis, keepdims=True) * (n / max(n - correction, 1))
-    return centred / (anp.sqrt(variance) + epsilon if outside else anp.sqrt(variance + epsilon))
+    variance = ops.mean((seen - mean) * (seen - mean), axis, keepdims=True) * (n / max(n - correction, 1))
+    return (x - mean) / (anp.sqrt(variance) + epsilon if outside else (variance + epsilon) ** root)
 
 
-def normalized(x: Array, gain: Array, shift: Array, **how: Any) -> Array:
-    """Each channel over every other axis, with the batch's statistics: gain·x̂ + shift."""
-    rows = ops.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
-    return ops.reshape(standardized(rows, 0, **how), x.shape) * gain + shift
+def over(x: Array, which: str, **how: Any) -> Array:
+    """x̂ with the statistics of each channel, of that in each image, of each place, of each row, or of everything."""
+    b, c = x.shape[0], x.shape[-1]
+    shape, axis = {
+        "channels": ((math.prod(x.shape[:-1]), c), 0), "image": ((b, math.prod(x.shape[1:-1]), c), 1),
+        "place": (x.shape, 0), "rows": (x.shape, x.ndim - 1), "everything": ((1, math.prod(x.shape)), 1),
+    }[which]  # fmt: skip
+    return ops.reshape(standardized(ops.reshape(x, shape), axis, **how), x.shape)
 
 
-def moved(
-    x: Array, mean: Array, variance: Array, momentum: float = layers.MOMENTUM, biased: bool = False
-) -> tuple[Array, Array]:
-    """The running statistics, moved toward the batch's: momentum is the weight of the batch."""
-    values = stop_gradient(x)
-    rows = values.reshape(-1, values.shape[-1])
-    now = rows.mean(axis=0), rows.var(axis=0, ddof=0 if biased else 1)
-    return tuple(
-        (1 - momentum) * before + momentum * batch for before, batch in zip((mean, variance), now, strict=True)
-    )
+def normalized(x: Array, gain: Array, shift: Array, which: str = "channels", **how: Any) -> Array:
+    """gain·x̂ + shift."""
+    return over(x, which, **how) * gain + shift
+
+
+def now(x: Array, correction: int = 1) -> tuple[Array, Array]:
+    """The batch's mean and variance, untraced."""
+    rows = stop_gradient(x).reshape(-1, x.shape[-1])
+    return rows.mean(axis=0), rows.var(axis=0, ddof=correction)
+
+
+def moved(before: Array, batch: Array, momentum: float = layers.MOMENTUM) -> Array:
+    """A running statistic, moved toward the batch's: momentum is the weight of the batch."""
+    return (1 - momentum) * before + momentum * batch
+
+
+def root(variance: Array, epsilon: float = EPSILON) -> Array:
+    """√(σ² + ε)."""
+    return (variance + epsilon) ** 0.5
+
+
+# ---- formulas, edited
 
 
 def batch_norm(x: Array, gain: Array, shift: Array, mean: Array, variance: Array) -> tuple[Array, Array, Array]:
     """Training: the batch's biased variance normalizes, the unbiased one moves the running statistics."""
-    parameters, running = {"gain": gain, "shift": shift}, {"mean": mean, "variance": variance}
-    out, new = layers.batch_norm(parameters, running, x, training=True)
-    return out, new["mean"], new["variance"]
+    out = over(x, "channels") * gain + shift
+    new_mean = moved(mean, now(x)[0])
+    new_variance = moved(variance, now(x)[1])
+    return out, new_mean, new_variance
 
 
 def batch_norm_output(x: Array, gain: Array, shift: Array) -> Array:
     """Training, the output alone."""
-    return layers.batch_norm({"gain": gain, "shift": shift}, layers.init_running(len(gain)), x, training=True)[0]
+    return over(x, "channels") * gain + shift
 
 
 def batch_norm_inference(x: Array, gain: Array, shift: Array, mean: Array, variance: Array) -> Array:
-    """gain·(x − mean)/√(variance + ε) + shift, with the running statistics."""
-    parameters, running = {"gain": gain, "shift": shift}, {"mean": mean, "variance": variance}
-    return layers.batch_norm(parameters, running, x, training=False)[0]
-
-
-def unscaled(x: Array, gain: Array, shift: Array) -> Array:
-    """x̂: gain and shift left out."""
-    return normalized(x, stop_gradient(gain) * 0 + 1, stop_gradient(shift) * 0)
-
-
-def shifted_before_gain(x: Array, gain: Array, shift: Array) -> Array:
-    """gain·(x̂ + shift)."""
-    return normalized(x, stop_gradient(gain) * 0 + 1, shift) * gain
-
-
-def divided_by_variance(x: Array, gain: Array, shift: Array) -> Array:
-    """gain·(x − μ)/(σ² + ε) + shift: no root."""
-    rows = ops.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
-    centred = rows - ops.mean(rows, 0, keepdims=True)
-    variance = ops.mean(centred * centred, 0, keepdims=True)
-    return ops.reshape(centred / (variance + layers.EPSILON), x.shape) * gain + shift
-
-
-def detached_statistics(x: Array, gain: Array, shift: Array) -> Array:
-    """The right value; μ and σ² are constants to the gradient."""
-    values = stop_gradient(x)
-    rows = values.reshape(-1, values.shape[-1])
-    mean, variance = rows.mean(axis=0), rows.var(axis=0)
-    return (x - mean) * ((variance + layers.EPSILON) ** -0.5) * gain + shift
-
-
-def by_image(x: Array, gain: Array, shift: Array) -> Array:
-    """Each channel of each image on its own (instance norm)."""
-    places = ops.reshape(x, (x.shape[0], math.prod(x.shape[1:-1]), x.shape[-1]))
-    return ops.reshape(standardized(places, 1), x.shape) * gain + shift
-
-
-def by_place(x: Array, gain: Array, shift: Array) -> Array:
-    """Each pixel on its own, over the images alone."""
-    return standardized(x, 0) * gain + shift
-
-
-def by_row(x: Array, gain: Array, shift: Array, **how: Any) -> Array:
-    """Each pixel, or row, over its channels (layer norm)."""
-    return standardized(x, x.ndim - 1, **how) * gain + shift
-
-
-def over_everything(x: Array, gain: Array, shift: Array) -> Array:
-    """One mean and one variance for the whole array."""
-    flat = ops.reshape(x, (1, math.prod(x.shape)))
-    return ops.reshape(standardized(flat, 1), x.shape) * gain + shift
-
-
-def running_in_training(x: Array, gain: Array, shift: Array, mean: Array, variance: Array) -> tuple[Array, ...]:
-    """Normalized with the running statistics while training."""
-    return batch_norm_inference(x, gain, shift, mean, variance), *moved(x, mean, variance)
-
-
-def moved_in_training(x: Array, gain: Array, shift: Array, mean: Array, variance: Array) -> tuple[Array, ...]:
-    """Normalized with the running statistics while training, just after they were moved."""
-    new = moved(x, mean, variance)
-    return batch_norm_inference(x, gain, shift, *new), *new
-
-
-def inference(
-    x: Array, gain: Array, shift: Array, mean: Array, variance: Array, epsilon: float = layers.EPSILON,
-    outside: bool = False, power: float = 0.5,
-) -> Array:  # fmt: skip
-    """gain·(x − mean)/(variance + ε)^power + shift; outside: (x − mean)/(√variance + ε)."""
-    scale = variance**0.5 + epsilon if outside else (variance + epsilon) ** power
-    return ops.multiply(x - mean, 1 / scale) * gain + shift
-
-
-def moved_first(x: Array, gain: Array, shift: Array, mean: Array, variance: Array) -> Array:
-    """The running statistics are moved toward those of x, and then normalize it."""
-    return batch_norm_inference(x, gain, shift, *moved(x, mean, variance))
-
-
-# ---- layer norm
+    """With the running statistics."""
+    return ops.multiply(x - mean, 1 / root(variance)) * gain + shift
 
 
 def layer_norm(x: Array, gain: Array, shift: Array) -> Array:
-    """gain·(x − μ)/√(σ² + ε) + shift over the last axis, σ² biased."""
-    return layers.layer_norm({"gain": gain, "shift": shift}, x)
+    """Over the last axis."""
+    return over(x, "rows") * gain + shift
 
 
-def root_mean_square(x: Array, gain: Array, shift: Array) -> Array:
-    """Divided by the root of the mean square: no mean is taken off."""
-    return x / anp.sqrt(ops.mean(x * x, x.ndim - 1, keepdims=True) + layers.EPSILON) * gain + shift
+# ---- the references
 
 
-def unscaled_rows(x: Array, gain: Array, shift: Array) -> Array:
-    """x̂: gain and shift left out."""
-    return by_row(x, stop_gradient(gain) * 0 + 1, stop_gradient(shift) * 0)
+def _trained(x: Array, gain: Array, shift: Array, mean: Array, variance: Array) -> tuple[Array, Array, Array]:
+    out, new = layers.batch_norm({"gain": gain, "shift": shift}, {"mean": mean, "variance": variance}, x, training=True)
+    return out, new["mean"], new["variance"]
 
 
-def centred_rows(x: Array, gain: Array, shift: Array) -> Array:
-    """The mean is taken off, nothing is divided by."""
-    return (x - ops.mean(x, x.ndim - 1, keepdims=True)) * gain + shift
-
-
-def detached_row_statistics(x: Array, gain: Array, shift: Array) -> Array:
-    """The right value; μ and σ² are constants to the gradient."""
-    values = stop_gradient(x)
-    mean, variance = values.mean(axis=-1, keepdims=True), values.var(axis=-1, keepdims=True)
-    return (x - mean) * ((variance + layers.EPSILON) ** -0.5) * gain + shift
+def _inferred(x: Array, gain: Array, shift: Array, mean: Array, variance: Array) -> Array:
+    running = {"mean": mean, "variance": variance}
+    return layers.batch_norm({"gain": gain, "shift": shift}, running, x, training=False)[0]
 
 
 # ---- what is asked
 
-TRAINED = Signature(
-    ("x", "gain", "shift", "mean", "variance"),
-    ("out", "new_mean", "new_variance"),
-    differentiate=("x", "gain", "shift"),
-    of="out",
-)
-OUTPUT = Signature(("x", "gain", "shift"), ("out",), differentiate=("x", "gain", "shift"), of="out")
-INFERRED = Signature(
-    ("x", "gain", "shift", "mean", "variance"), ("out",), differentiate=("x", "gain", "shift"), of="out"
-)
-EPSILONS = (1e-3, 1e-4, 1e-6, 1e-8, 1e-12)
-KERAS = "Keras and TensorFlow: ε = 1e-3, momentum 0.99 for the old value, the biased variance"
+_ROWS = ("x", "gain", "shift")
+TRAINED = Signature((*_ROWS, "mean", "variance"), ("out", "new_mean", "new_variance"), differentiate=_ROWS, of="out")
+OUTPUT = Signature(_ROWS, ("out",), differentiate=_ROWS, of="out")
+INFERRED = Signature((*_ROWS, "mean", "variance"), ("out",), differentiate=_ROWS, of="out")
 
 
 def _draw_norm(arguments: tuple[str, ...], rng: np.random.Generator, sizes: Sizes) -> Inputs:
@@ -225,221 +161,171 @@ def _beside_a_constant(base: Inputs) -> dict[str, Callable[[float], Inputs]]:
             for sign, k in (("+", 1), ("−", -1))}  # fmt: skip
 
 
-def _epsilon(epsilon: float) -> tuple[str, str, str]:
-    """Key, title and fix of another ε."""
-    return f"epsilon-{epsilon:g}", f"with ε = {epsilon:g} in place of 1e-5", "set ε to 1e-5 (PyTorch's default)"
+# fmt: off
+_HOW = (
+    ("unbiased-variance", "correction=1", "the unbiased variance: divided by n − 1"),
+    ("epsilon-outside-root", "outside=True", "σ + ε for √(σ² + ε)"),
+    ("unbiased-epsilon-outside", "correction=1, outside=True", "the unbiased deviation plus ε"),
+    ("epsilon-left-out", "epsilon=0.0", "no ε"),
+    ("no-root", "root=1.0", "σ² + ε for its root"),
+    ("not-divided", "root=0.0", "no division by its deviation"),
+    ("statistics-detached", "detached=True", "statistics that are constants to the gradient"),
+)
+_CHANNELS, _LAYER = (
+    tuple((key, f"over({{x}}, {which!r})", words) for key, which, words in kinds) for kinds in (
+        (("by-image", "image", "statistics of each image: instance norm"),
+         ("by-place", "place", "statistics over the batch alone, of each pixel"),
+         ("by-pixel", "rows", "statistics over the channels of each pixel: layer norm"),
+         ("over-everything", "everything", "one mean and one variance for all channels")),
+        (("over-batch", "channels", "statistics over the batch: batch norm"),
+         ("over-everything", "everything", "one mean and one variance for all rows")),
+    )
+)
 
 
-def _with_state(output: Callable[[Array, Array, Array], Array], **how: Any) -> Callable[..., tuple[Array, ...]]:
-    """A function for the output, with the running statistics moved as the reference's or otherwise."""
-
-    def norm(x: Array, gain: Array, shift: Array, mean: Array, variance: Array) -> tuple[Array, ...]:
-        return output(x, gain, shift), *moved(x, mean, variance, **how)
-
-    return norm
-
-
-def _statistics_conventions() -> list[Variant]:
-    """Running statistics and ε as others have them."""
-    make = partial(variant, TRAINED)
-    found = [
-        make("running-variance-biased", _with_state(normalized, biased=True),
-             "batch norm with the biased variance in its running statistics",
-             "multiply the batch's variance by n/(n − 1) for the running statistics (PyTorch)", KERAS),
-        make("keras-defaults", _with_state(partial(normalized, epsilon=1e-3), biased=True, momentum=0.01),
-             "batch norm with Keras's defaults", "epsilon=1e-5, momentum=0.9, and the unbiased running variance",
-             KERAS),
-    ]  # fmt: skip
-    for biased in (False, True):
-        suffix, words = ("-biased", ", and the biased running variance") if biased else ("", "")
-        for momentum, why in ((0.9, "PyTorch's momentum of 0.1 is Keras's 0.9"), (0.01, "Keras's default, 0.99")):
-            found.append(
-                make(f"momentum-{momentum:g}{suffix}", _with_state(normalized, momentum=momentum, biased=biased),
-                     f"batch norm with the weight {momentum:g} for the newest batch in the running statistics{words}",
-                     f"give the newest batch the weight 0.1 ({why})"))  # fmt: skip
-        for epsilon in EPSILONS:
-            key, title, fix = _epsilon(epsilon)
-            found.append(
-                make(key + suffix, _with_state(partial(normalized, epsilon=epsilon), biased=biased),
-                     f"batch norm {title}{words}", fix))  # fmt: skip
-    return found
+def _instead(which: tuple[tuple[str, str, str], ...]) -> Instead:
+    return {
+        "over": (*((key, f"over({{x}}, {{y}}, {how})", words) for key, how, words in _HOW), *which),
+        "moved": (
+            ("running-statistics-not-moved", "{x}", "its running statistics not moved"),
+            ("running-sum", "({x} + moved(0 * {x}, {y}))",
+             "the newest batch added to its running statistics, nothing let go"),
+        ),
+        "root": (
+            ("no-root", f"({{x}} + {EPSILON})", "σ² + ε for its root"),
+            ("epsilon-outside-root", f"({{x}} ** 0.5 + {EPSILON})", "σ + ε for √(σ² + ε)"),
+        ),
+    }
 
 
-# key, function of (x, gain, shift), title, fix: of the output of batch norm in training
-_OUTPUT_MISTAKES: tuple[tuple[str, Callable[..., Array], str, str], ...] = (
-    ("unbiased-variance", partial(normalized, correction=1), "batch norm with the unbiased variance",
-     "divide by n, not by n − 1"),
-    ("epsilon-outside-root", partial(normalized, outside=True), "batch norm divided by σ + ε, with ε outside the root",
-     "divide by √(σ² + ε)"),
-    ("epsilon-left-out", partial(normalized, epsilon=0.0), "batch norm without ε", "divide by √(σ² + 1e-5)"),
-    ("no-root", divided_by_variance, "batch norm divided by the variance, without the root", "divide by √(σ² + ε)"),
-    ("gain-and-shift-left-out", unscaled, "batch norm without gain and shift",
-     "multiply by the gain and add the shift"),
-    ("shift-before-gain", shifted_before_gain, "batch norm whose shift is added before the gain", "gain·x̂ + shift"),
-    ("statistics-detached", detached_statistics, "batch norm whose statistics are constants to the gradient",
-     "differentiate through mean and variance"),
-    ("by-image", by_image, "instance norm: each image is normalized on its own",
-     "take mean and variance over batch, rows and columns"),
-    ("by-place", by_place, "batch norm over the batch alone: each pixel has statistics of its own",
-     "take mean and variance over batch, rows and columns"),
-    ("by-pixel", by_row, "layer norm: each pixel is normalized over its channels",
-     "take mean and variance over batch, rows and columns, for each channel"),
-    ("over-everything", over_everything, "batch norm with one mean and one variance for all channels",
-     "keep the channels' axis"),
-)  # fmt: skip
-IOFFE = "arXiv 1502.03167, algorithm 1"
+def _edits(function: Callable[..., Any], signature: Signature, title: str, which: Any = _CHANNELS) -> dict[str, Any]:
+    formula = Formula(function, instead=_instead(which), scope=globals())
+    return rewritten((formula, partial(reference, signature=signature), title), without=("maximum",))
 
 
-def _output_mistakes(signature: Signature, stateful: bool) -> list[Variant]:
-    return [
-        variant(signature, key, _with_state(function) if stateful else function, title, fix, IOFFE)
-        for key, function, title, fix in _OUTPUT_MISTAKES
-    ]
+def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Gain 1 and shift 0."""
+    return lambda x, gain, shift, *more: function(x, stop_gradient(gain) * 0 + 1, stop_gradient(shift) * 0, *more)
 
 
-_trained, _output, _inferred = (partial(variant, each) for each in (TRAINED, OUTPUT, INFERRED))
+def _of_epsilon(function: Callable[..., Any], title: str) -> Iterator[Row]:
+    for epsilon in EPSILONS:
+        yield (f"epsilon-{power(epsilon)}", partial(function, epsilon=epsilon),
+               f"{title} with ε = {epsilon:g} in place of 1e-5",
+               "set ε to 1e-5 (PyTorch's default); Keras has 1e-3, BERT 1e-12, many transformers 1e-6")
+
+
+def _state(x: Array, gain: Array, shift: Array, mean: Array, variance: Array, epsilon: float = EPSILON,
+           momentum: float = 0.1,
+           correction: int = 1) -> tuple[Array, ...]:
+    moving = (moved(a, b, momentum) for a, b in zip((mean, variance), now(x, correction), strict=True))
+    return normalized(x, gain, shift, epsilon=epsilon), *moving
+
+
+def _state_conventions() -> Iterator[Row]:
+    """ε, momentum and the variance in the running statistics as others have them."""
+    biased = "the biased variance in its running statistics"
+    fix = "PyTorch: ε = 1e-5, the weight 0.1 for the newest batch, its variance times n/(n − 1) for the running one"
+    keras = "Keras and TensorFlow: ε = 1e-3, momentum 0.99 for the old value, the biased variance"
+    yield ("running-variance-biased", partial(_state, correction=0), f"batch norm with {biased}", fix, keras)
+    yield ("keras-defaults", partial(_state, epsilon=1e-3, momentum=0.01, correction=0),
+           "batch norm with Keras's defaults", fix,
+           keras)
+    for suffix, words, correction in (("", "", 1), ("-biased", f", and {biased}", 0)):
+        for momentum in (0.9, 0.01):
+            yield (f"momentum-{momentum:g}{suffix}", partial(_state, momentum=momentum, correction=correction),
+                   f"batch norm with the weight {momentum:g} for the newest batch in the running statistics{words}", fix)
+        for key, function, title, *_ in _of_epsilon(partial(_state, correction=correction), "batch norm"):
+            yield f"{key}{suffix}", function, title + words, fix
+
+
+def _running_mistakes() -> Iterator[Row]:
+    def state(out: Callable[..., Array]) -> Callable[..., tuple[Array, ...]]:
+        return lambda *arrays: (out(*arrays), *_state(*arrays)[1:])
+
+    own = "normalize with the batch's own statistics; the running ones are for inference"
+    yield ("running-statistics-in-training", state(_inferred),
+           "batch norm that normalizes with the running statistics while training", own, IOFFE)
+    yield ("moved-statistics-in-training", state(lambda x, gain, shift,
+                                                 *old: _inferred(x, gain, shift, *_state(x, gain, shift, *old)[1:])),
+           "batch norm that moves its running statistics, then normalizes with them while training", own, IOFFE)
+    yield ("running-deviation", lambda *a: (*_state(*a)[:2], moved(a[4], now(a[0])[1] ** 0.5)),
+           "batch norm whose running variance is moved toward the standard deviation", "move it toward σ²")
+    yield ("gain-and-shift-left-out", _plain(_state), "batch norm without gain and shift",
+           "multiply by the gain and add the shift")
+    yield ("shift-before-gain", state(_before), "batch norm whose shift is added before the gain", "gain·x̂ + shift")
+
+
+def _before(x: Array, gain: Array, shift: Array, *more: Array) -> Array:
+    return (over(x, "channels") + shift) * gain
+
+
 BATCH_NORM_LAST = Form(
-    name="channels-last",
-    signature=TRAINED,
-    meaning="training: f(x (B, H, W, C), gain (C,), shift, mean, variance) -> (out, new mean, new variance)",
-    draw=partial(_draw_norm, TRAINED.arguments),
-    reference=reference(batch_norm, TRAINED),
-    raised=_beside_a_constant,
-    conventions=tuple(_statistics_conventions()),
-    mistakes=(
-        *_output_mistakes(TRAINED, stateful=True),
-        _trained("running-statistics-in-training", running_in_training,
-                 "batch norm that normalizes with the running statistics while training",
-                 "normalize with the batch's own statistics; the running ones are for inference", IOFFE),
-        _trained("moved-statistics-in-training", moved_in_training,
-                 "batch norm that moves its running statistics, then normalizes with them while training",
-                 "normalize with the batch's own statistics; the running ones are for inference", IOFFE),
-        _trained("running-statistics-not-moved",
-                 lambda x, gain, shift, mean, variance: (normalized(x, gain, shift), mean, variance),
-                 "batch norm whose running statistics never move",
-                 "move them by 0.1 toward the batch's at every training step"),
-        _trained("running-deviation",
-                 lambda x, gain, shift, mean, variance: (
-                     normalized(x, gain, shift), moved(x, mean, variance)[0],
-                     0.9 * variance + 0.1 * stop_gradient(x).reshape(-1, x.shape[-1]).std(axis=0, ddof=1)),
-                 "batch norm whose running variance is moved toward the standard deviation", "move it toward σ²"),
-        _trained("running-sum",
-                 lambda x, gain, shift, mean, variance: (
-                     normalized(x, gain, shift),
-                     *(m + b for m, b in zip((mean, variance), moved(x, 0 * mean, 0 * variance), strict=True))),
-                 "batch norm whose running statistics add the newest batch without letting go of the old",
-                 "new = 0.9·old + 0.1·batch"),
-    ),
-)  # fmt: skip
+    "channels-last", TRAINED,
+    "training: f(x (B, H, W, C), gain (C,), shift, mean, variance) -> (out, new mean, new variance)",
+    partial(_draw_norm, TRAINED.arguments), reference(_trained, TRAINED), raised=_beside_a_constant,
+    conventions=variants(TRAINED, _state_conventions()), mistakes=variants(TRAINED, _running_mistakes()),
+    **_edits(batch_norm, TRAINED, "batch norm"),
+)
 OUTPUT_LAST = Form(
-    name="output-last",
-    signature=OUTPUT,
-    meaning="training, the output alone: f(x (B, H, W, C), gain (C,), shift (C,)) -> (B, H, W, C)",
-    draw=partial(_draw_norm, OUTPUT.arguments),
-    reference=reference(batch_norm_output, OUTPUT),
-    raised=_beside_a_constant,
-    conventions=tuple(
-        _output(key, partial(normalized, epsilon=epsilon), f"batch norm {title}", fix)
-        for epsilon in EPSILONS
-        for key, title, fix in (_epsilon(epsilon),)
-    ),
-    mistakes=tuple(_output_mistakes(OUTPUT, stateful=False)),
+    "output-last", OUTPUT, "training, the output alone: f(x (B, H, W, C), gain (C,), shift (C,)) -> (B, H, W, C)",
+    partial(_draw_norm, OUTPUT.arguments),
+    reference(lambda x, gain, shift: _trained(x, gain, shift, np.zeros(len(gain)), np.ones(len(gain)))[0], OUTPUT),
+    raised=_beside_a_constant, conventions=variants(OUTPUT, _of_epsilon(normalized, "batch norm")),
+    mistakes=variants(OUTPUT, (
+        ("gain-and-shift-left-out", _plain(normalized), "batch norm without gain and shift",
+         "multiply by the gain and add the shift"),
+        ("shift-before-gain", _before, "batch norm whose shift is added before the gain", "gain·x̂ + shift"),
+    )), **_edits(batch_norm_output, OUTPUT, "batch norm"),
 )
 INFERENCE_LAST = Form(
-    name="channels-last",
-    signature=INFERRED,
-    meaning="inference: f(x (B, H, W, C), gain (C,), shift, mean, variance) -> (B, H, W, C)",
-    draw=partial(_draw_norm, INFERRED.arguments),
-    reference=reference(batch_norm_inference, INFERRED),
-    conventions=tuple(
-        _inferred(key, partial(inference, epsilon=epsilon), f"batch norm {title}", fix)
-        for epsilon in EPSILONS
-        for key, title, fix in (_epsilon(epsilon),)
-    ),
-    mistakes=(
-        _inferred("batch-statistics", lambda x, gain, shift, mean, variance: normalized(x, gain, shift),
-                  "batch norm that uses the batch's statistics at test time",
-                  "use the running statistics (model.eval() in PyTorch, training=False in Keras)", IOFFE),
-        _inferred("moved-on-test-images", moved_first,
-                  "batch norm whose running statistics move by the test images before they are used",
-                  "warm the statistics on training images, and leave them as they are at test time", IOFFE),
-        _inferred("no-root", partial(inference, power=1.0),
-                  "batch norm that divides by the running variance, without the root", "divide by √(variance + ε)"),
-        _inferred("epsilon-outside-root", partial(inference, outside=True),
-                  "batch norm that divides by √variance + ε, with ε outside the root", "divide by √(variance + ε)"),
-        _inferred("gain-and-shift-left-out",
-                  lambda x, gain, shift, mean, variance:
-                      inference( x, stop_gradient(gain) * 0 + 1, stop_gradient(shift) * 0, mean, variance),
-                  "batch norm in inference without gain and shift", "multiply by the gain and add the shift"),
-        _inferred("mean-left-out",
-                  lambda x, gain, shift, mean, variance: inference(x, gain, shift, 0 * mean, variance),
-                  "batch norm in inference that takes no mean off", "subtract the running mean"),
-    ),
-)  # fmt: skip
-
-_rows = partial(variant, OUTPUT)
+    "channels-last", INFERRED, "inference: f(x (B, H, W, C), gain (C,), shift, mean, variance) -> (B, H, W, C)",
+    partial(_draw_norm, INFERRED.arguments), reference(_inferred, INFERRED),
+    conventions=variants(INFERRED, _of_epsilon(
+        lambda x, gain, shift, mean, variance, epsilon: (x - mean) * root(variance, epsilon) ** -1 * gain + shift,
+        "batch norm")),
+    mistakes=variants(INFERRED, (
+        ("batch-statistics", lambda x, gain, shift, mean, variance: normalized(x, gain, shift),
+         "batch norm that uses the batch's statistics at test time",
+         "use the running statistics (model.eval() in PyTorch, training=False in Keras)", IOFFE),
+        ("moved-on-test-images", lambda x, gain, shift, *old: _inferred(x, gain, shift, *_state(x, gain, shift, *old)[1:]),
+         "batch norm whose running statistics move by the test images before they are used",
+         "warm the statistics on training images, and leave them as they are at test time", IOFFE),
+        ("gain-and-shift-left-out", _plain(_inferred), "batch norm in inference without gain and shift",
+         "multiply by the gain and add the shift"),
+    )), **_edits(batch_norm_inference, INFERRED, "batch norm in inference"),
+)
 LAYER_NORM = Form(
-    name="rows",
-    signature=OUTPUT,
-    meaning="f(x (B, F), gain (F,), shift (F,)) -> (B, F)",
-    draw=_draw_rows,
-    reference=reference(layer_norm, OUTPUT),
+    "rows", OUTPUT, "f(x (B, F), gain (F,), shift (F,)) -> (B, F)", _draw_rows,
+    reference(lambda x, gain, shift: layers.layer_norm({"gain": gain, "shift": shift}, x), OUTPUT),
     raised=_beside_a_constant,
-    conventions=tuple(
-        _rows(key, partial(by_row, epsilon=epsilon), f"layer norm {title}", fix, where)
-        for epsilon, where in zip(EPSILONS, ("Keras", "", "TensorFlow 1, many transformers", "", "BERT"), strict=True)
-        for key, title, fix in (_epsilon(epsilon),)
-    ),
-    mistakes=(
-        _rows("annotated-transformer", partial(by_row, epsilon=1e-6, correction=1, outside=True),
-              "layer norm by the unbiased deviation plus 1e-6, (x − μ)/(s + ε)",
-              "divide by √(σ² + ε) with the biased variance: x.std() of PyTorch is unbiased",
-              "The Annotated Transformer, class LayerNorm"),
-        _rows("unbiased-variance", partial(by_row, correction=1), "layer norm with the unbiased variance",
-              "divide by F, not by F − 1"),
-        _rows("unbiased-epsilon-outside", partial(by_row, correction=1, outside=True),
-              "layer norm by the unbiased deviation plus ε, with ε outside the root",
-              "divide by √(σ² + ε) with the biased variance"),
-        _rows("epsilon-outside-root", partial(by_row, outside=True),
-              "layer norm divided by σ + ε, with ε outside the root", "divide by √(σ² + ε)"),
-        _rows("epsilon-left-out", partial(by_row, epsilon=0.0), "layer norm without ε", "divide by √(σ² + 1e-5)"),
-        _rows("root-mean-square", root_mean_square, "RMS norm: the mean is not taken off",
-              "subtract the mean of each row first", "arXiv 1910.07467"),
-        _rows("over-batch", normalized, "batch norm: each feature is normalized over the batch",
-              "normalize over the last axis"),
-        _rows("over-everything", over_everything, "layer norm with one mean and one variance for all rows",
-              "normalize over the last axis alone"),
-        _rows("not-divided", centred_rows, "layer norm that is centred but not divided by the deviation",
-              "divide by √(σ² + ε)"),
-        _rows("gain-and-shift-left-out", unscaled_rows, "layer norm without gain and shift",
-              "multiply by the gain and add the shift"),
-        _rows("statistics-detached", detached_row_statistics,
-              "layer norm whose statistics are constants to the gradient", "differentiate through mean and variance"),
-    ),
-)  # fmt: skip
+    conventions=variants(OUTPUT, _of_epsilon(partial(normalized, which="rows"), "layer norm")), mistakes=variants(OUTPUT, (
+        ("annotated-transformer", partial(normalized, which="rows", epsilon=1e-6, correction=1, outside=True),
+         "layer norm by the unbiased deviation plus 1e-6, (x − μ)/(s + ε)",
+         "divide by √(σ² + ε) with the biased variance: x.std() of PyTorch is unbiased",
+         "The Annotated Transformer, class LayerNorm"),
+        ("root-mean-square", partial(normalized, which="rows", centred=False), "RMS norm: the mean is not taken off",
+         "subtract the mean of each row first", "arXiv 1910.07467"),
+        ("gain-and-shift-left-out", _plain(partial(normalized, which="rows")), "layer norm without gain and shift",
+         "multiply by the gain and add the shift"),
+    )), **_edits(layer_norm, OUTPUT, "layer norm", _LAYER),
+)
 
 _STATE = {"x": TO_FIRST, "out": TO_FIRST}
+
+
+def _first(form: Form) -> Form:
+    """A form of channels last and that of channels first."""
+    meaning = form.meaning.replace("(B, H, W, C)", "(B, C, H, W)")
+    return transposed(form.name.replace("last", "first"), form, meaning, _STATE)
+
+
 CONTRACTS: tuple[Contract, ...] = (
-    Contract(
-        "layer", "batch_norm", "batch norm in training, with its running statistics",
-        (
-            BATCH_NORM_LAST,
-            transposed("channels-first", BATCH_NORM_LAST,
-                        "training: f(x (B, C, H, W), gain (C,), shift, mean, variance) -> (out, new mean, new variance)",
-                        _STATE),
-            OUTPUT_LAST,
-            transposed("output-first", OUTPUT_LAST,
-                        "training, the output alone: f(x (B, C, H, W), gain (C,), shift (C,)) -> (B, C, H, W)", _STATE),
-        ),
-        IOFFE,
-    ),
-    Contract(
-        "layer", "batch_norm_inference", "batch norm with its running statistics",
-        (INFERENCE_LAST, transposed(
-            "channels-first", INFERENCE_LAST,
-            "inference: f(x (B, C, H, W), gain (C,), shift, mean, variance) -> (B, C, H, W)", _STATE)),
-        IOFFE,
-    ),
+    Contract("layer", "batch_norm", "batch norm in training, with its running statistics",
+             (BATCH_NORM_LAST, _first(BATCH_NORM_LAST), OUTPUT_LAST, _first(OUTPUT_LAST)), IOFFE),
+    Contract("layer", "batch_norm_inference", "batch norm with its running statistics",
+             (INFERENCE_LAST, _first(INFERENCE_LAST)),
+             IOFFE),
     Contract("layer", "layer_norm", "normalization of each row over its features", (LAYER_NORM,),
              "arXiv 1607.06450, eq. (3)-(4)"),
-)  # fmt: skip
+)

@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
 import autograd.numpy as anp
 import numpy as np
 
 from dimref import encoders, layers, ops
-from dimref.audit.catalogue.norms import normalized, standardized
+from dimref.audit.catalogue.norms import normalized
 from dimref.audit.trace import multiview_variants
 from dimref.audit.trace.graph import Function, Graph, Variant
 from dimref.audit.trace.pieces import Piece
@@ -36,26 +35,6 @@ def of(piece: Piece, graph: Graph) -> Iterator[Variant]:
 
 
 # ---- normalization
-
-
-def _by_channel(**how: Any) -> Function:
-    return partial(normalized, **how)
-
-
-def _by_row(**how: Any) -> Function:
-    def norm(x: Array, gain: Array, shift: Array) -> Array:
-        return standardized(x, x.ndim - 1, **how) * gain + shift
-
-    return norm
-
-
-def _by_image(x: Array, gain: Array, shift: Array) -> Array:
-    places = ops.reshape(x, (x.shape[0], math.prod(x.shape[1:-1]), x.shape[-1]))
-    return ops.reshape(standardized(places, 1), x.shape) * gain + shift
-
-
-def _by_place(x: Array, gain: Array, shift: Array) -> Array:
-    return standardized(x, 0) * gain + shift
 
 
 def _norms(make: Callable[..., Function], n: str) -> list[Variant]:
@@ -262,14 +241,18 @@ def _diagonal(scores: Array) -> Array:
 
 VARIANTS: dict[str, list[Variant]] = {
     "batch norm": [
-        *_norms(_by_channel, "n"),
-        Variant("wrong-axes", "normalized over the channels of each pixel (layer norm)", _by_row()),
-        Variant("wrong-axes", "each image normalized on its own (instance norm)", _by_image),
-        Variant("wrong-axes", "each pixel normalized on its own, over the batch alone", _by_place),
+        *_norms(partial(partial, normalized), "n"),
+        Variant(
+            "wrong-axes", "normalized over the channels of each pixel (layer norm)", partial(normalized, which="rows")
+        ),
+        Variant("wrong-axes", "each image normalized on its own (instance norm)", partial(normalized, which="image")),
+        Variant(
+            "wrong-axes", "each pixel normalized on its own, over the batch alone", partial(normalized, which="place")
+        ),
     ],
     "layer norm": [
-        *_norms(_by_row, "E"),
-        Variant("wrong-axes", "normalized over the batch (batch norm)", _by_channel()),
+        *_norms(partial(partial, normalized, which="rows"), "E"),
+        Variant("wrong-axes", "normalized over the batch (batch norm)", normalized),
     ],
     "running mean": _running("mean"),
     "running variance": _running("variance"),

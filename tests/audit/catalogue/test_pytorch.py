@@ -18,10 +18,22 @@ def judged(target, form):
 def test_pytorchs_own_functions_conform():
     torch = pytest.importorskip("torch")
     f, form = torch.nn.functional, FORMS
+
+    def last(x):
+        return x.permute(0, 2, 3, 1)
+
+    def training(x, gain, shift, mean, variance):
+        mean, variance = mean.clone(), variance.clone()
+        return f.batch_norm(x, mean, variance, gain, shift, training=True), mean, variance
+
     own = {
         "linear-torch": f.linear,
         "conv2d-channels-first": lambda x, w, b, stride, padding: f.conv2d(x, w, b, stride, padding),
         "conv_transpose2d-channels-first": lambda x, w, b, s, p: f.conv_transpose2d(x, w, b, s, p),
+        "conv_transpose2d-channels-last": lambda x, w, b, s, p: last(
+            f.conv_transpose2d(x.permute(0, 3, 1, 2), w.permute(3, 2, 0, 1), b, s, p)
+        ),
+        "batch_norm-channels-first": training,
         "layer_norm-rows": lambda x, gain, shift: f.layer_norm(x, x.shape[-1:], gain, shift),
         "batch_norm-output-first": lambda x, gain, shift: f.batch_norm(x, None, None, gain, shift, training=True),
         "batch_norm_inference-channels-first": lambda x, g, s, mean, var: f.batch_norm(x, mean, var, g, s),

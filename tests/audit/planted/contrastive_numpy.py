@@ -1,5 +1,7 @@
 """CLIP's, SimCLR's and MoCo's losses in NumPy and autograd."""
 
+import math
+
 import autograd.numpy as np
 from autograd.scipy.special import logsumexp
 
@@ -8,82 +10,7 @@ def unit(x):
     return x / np.sqrt(np.sum(x**2, axis=1, keepdims=True))
 
 
-# ---- right
-
-
-def clip(image, text, temperature):
-    logits = np.dot(unit(image), unit(text).T) / temperature
-    own = np.diag(logits)
-    return np.mean(logsumexp(logits, axis=1) + logsumexp(logits, axis=0)) / 2 - np.mean(own)
-
-
-def nt_xent(a, b, temperature):
-    """Anchor after anchor."""
-    n = a.shape[0]
-    z = unit(np.concatenate([a, b]))
-    loss = 0.0
-    for i in range(2 * n):
-        partner = i + n if i < n else i - n
-        similarities = np.dot(z, z[i]) / temperature
-        others = np.concatenate([similarities[:i], similarities[i + 1 :]])
-        loss = loss - similarities[partner] + logsumexp(others)
-    return loss / (2 * n)
-
-
-def moco(q, k, queue, temperature):
-    q, k, queue = unit(q), unit(k), unit(queue)
-    positive = np.sum(q * k, axis=1, keepdims=True)
-    logits = np.concatenate([positive, np.dot(q, queue.T)], axis=1) / temperature
-    return np.mean(logsumexp(logits, axis=1) - logits[:, 0])
-
-
 # ---- mistakes
-
-
-def clip_text_only(image, text, temperature):
-    logits = np.dot(unit(image), unit(text).T) / temperature
-    return np.mean(logsumexp(logits, axis=0) - np.diag(logits))
-
-
-def clip_raw(image, text, temperature):
-    logits = np.dot(image, text.T) / temperature
-    return np.mean(logsumexp(logits, axis=1) + logsumexp(logits, axis=0)) / 2 - np.mean(np.diag(logits))
-
-
-def clip_multiplied(image, text, temperature):
-    logits = np.dot(unit(image), unit(text).T) * temperature
-    return np.mean(logsumexp(logits, axis=1) + logsumexp(logits, axis=0)) / 2 - np.mean(np.diag(logits))
-
-
-def nt_xent_with_self(a, b, temperature):
-    n = a.shape[0]
-    z = unit(np.concatenate([a, b]))
-    logits = np.dot(z, z.T) / temperature
-    positive = np.array([logits[i, (i + n) % (2 * n)] for i in range(2 * n)])
-    return np.mean(logsumexp(logits, axis=1) - positive)
-
-
-def nt_xent_raw(a, b, temperature):
-    n = a.shape[0]
-    z = np.concatenate([a, b])
-    loss = 0.0
-    for i in range(2 * n):
-        similarities = np.dot(z, z[i]) / temperature
-        others = np.concatenate([similarities[:i], similarities[i + 1 :]])
-        loss = loss - similarities[(i + n) % (2 * n)] + logsumexp(others)
-    return loss / (2 * n)
-
-
-def nt_xent_no_positive(a, b, temperature):
-    n = a.shape[0]
-    z = unit(np.concatenate([a, b]))
-    loss = 0.0
-    for i in range(2 * n):
-        partner = (i + n) % (2 * n)
-        similarities = np.dot(z, z[i]) / temperature
-        others = np.array([similarities[k] for k in range(2 * n) if k not in (i, partner)])
-        loss = loss - similarities[partner] + logsumexp(others)
-    return loss / (2 * n)
 
 
 def moco_without_positive(q, k, queue, temperature):
@@ -91,6 +18,65 @@ def moco_without_positive(q, k, queue, temperature):
     return np.mean(logsumexp(np.dot(q, queue.T) / temperature, axis=1) - np.sum(q * k, axis=1) / temperature)
 
 
-def moco_raw(q, k, queue, temperature):
-    logits = np.concatenate([np.sum(q * k, axis=1, keepdims=True), np.dot(q, queue.T)], axis=1) / temperature
+# ---- InfoNCE over all locations
+
+
+def parts(scores):
+    """Positives (N, L), and the negatives (N, (N − 1)·L) of every representation."""
+    n = scores.shape[0]
+    positive = np.array([scores[j, j] for j in range(n)])
+    negative = np.array([np.ravel(np.concatenate([scores[:j, j], scores[j + 1 :, j]])) for j in range(n)])
+    return positive, negative
+
+
+def all_logits(scores):
+    """(N, L, K), the positive first."""
+    positive, negative = parts(scores)
+    shared = np.repeat(negative[:, None, :], positive.shape[1], axis=1)
+    return np.concatenate([positive[:, :, None], shared], axis=2)
+
+
+def count(scores):
+    n, _, locations = scores.shape
+    return 1 + (n - 1) * locations
+
+
+def all_own_unmasked(scores):
+    """The positive, then everything."""
+    positive, _ = parts(scores)
+    everything = logsumexp(scores, axis=(0, 2))[:, None]
+    return np.mean(positive - np.logaddexp(positive, everything)) + math.log(count(scores))
+
+
+def all_softmax_twice(scores):
+    logits = all_logits(scores)
+    shares = np.exp(logits - logsumexp(logits, axis=2, keepdims=True))
+    return np.mean(shares[:, :, 0] - logsumexp(shares, axis=2)) + math.log(count(scores))
+
+
+# ---- InfoNCE over all locations, averaged
+
+
+def certified_gap(scores):
+    positive, negative = parts(scores)
+    rest = logsumexp(negative, axis=1) - math.log(scores.shape[2])
+    return -np.mean(np.logaddexp(0.0, rest[:, None] - positive))
+
+
+def certified_all_counted(scores):
+    return certified_gap(scores) + math.log(count(scores))
+
+
+# ---- MoCo
+
+
+def moco_of(positive, negative):
+    logits = np.concatenate([positive[:, None], negative], axis=1)
     return np.mean(logsumexp(logits, axis=1) - logits[:, 0])
+
+
+def moco_keys_enqueued_first(q, k, queue, temperature):
+    """The batch's keys are put into the queue, then the queue is taken for negatives."""
+    q, k, queue = unit(q), unit(k), unit(queue)
+    queue = np.concatenate([k, queue])
+    return moco_of(np.sum(q * k, axis=1) / temperature, np.dot(q, queue.T) / temperature)

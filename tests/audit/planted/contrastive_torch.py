@@ -49,14 +49,6 @@ def clip_no_temperature(image_features, text_features, temperature):
     return (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
 
 
-def clip_softmax_first(image_features, text_features, temperature):
-    logits = F.normalize(image_features) @ F.normalize(text_features).T / temperature
-    labels = torch.arange(logits.shape[0])
-    i = F.cross_entropy(logits.softmax(dim=1), labels)
-    t = F.cross_entropy(logits.t().softmax(dim=1), labels)
-    return (i + t) / 2
-
-
 # ---- NT-Xent, right
 
 
@@ -95,13 +87,6 @@ def nt_xent_one_view(z_i, z_j, temperature):
     """N anchors, N candidates: the negatives within a view are missing."""
     logits = F.normalize(z_i) @ F.normalize(z_j).T / temperature
     return F.cross_entropy(logits, torch.arange(len(logits)))
-
-
-def nt_xent_times_temperature(z_i, z_j, temperature):
-    n = z_i.shape[0]
-    z = F.normalize(torch.cat([z_i, z_j]), dim=1)
-    similarity = (z @ z.t() * temperature).masked_fill(torch.eye(2 * n, dtype=torch.bool), float("-inf"))
-    return F.cross_entropy(similarity, (torch.arange(2 * n) + n) % (2 * n))
 
 
 def nt_xent_wrong_positive(z_i, z_j, temperature):

@@ -36,24 +36,12 @@ def concat_square(parameters, features, y):
     return np.array(square)
 
 
-def global_pairs(parameters, last_map, y, index):
-    n = y.shape[0]
-    flat = np.reshape(last_map, (n, -1))
-    joint = np.array([score_one(parameters, flat[i], y[i]) for i in range(n)])
-    return joint, np.array([score_one(parameters, flat[i], y[index[i]]) for i in range(n)])
-
-
 def embedding(p, x):
     h = relu(np.dot(x, p["hidden"]["w"]) + p["hidden"]["b"])
     z = np.dot(h, p["out"]["w"]) + p["out"]["b"] + np.dot(x, p["shortcut"]["w"])
     z = z - np.mean(z, axis=-1, keepdims=True)
     z = z / np.sqrt(np.mean(z * z, axis=-1, keepdims=True) + 1e-5)
     return z * p["norm"]["gain"] + p["norm"]["shift"]
-
-
-def dot_square(parameters, features, y):
-    a, b = embedding(parameters["feature"], features), embedding(parameters["representation"], y)
-    return np.einsum("ile,je->ijl", a, b) / np.sqrt(float(b.shape[1]))
 
 
 def prior_logits(parameters, y):
@@ -63,24 +51,6 @@ def prior_logits(parameters, y):
 
 
 # ---- mistakes
-
-
-def concat_pairs_rectified(parameters, features, y, index):
-    joint, product = concat_pairs(parameters, features, y, index)
-    return relu(joint), relu(product)
-
-
-def concat_pairs_y_stopped(parameters, features, y, index):
-    joint, _ = concat_pairs(parameters, features, y, index)
-    _, product = concat_pairs(parameters, features, getval(y), index)
-    return joint, product
-
-
-def concat_pairs_features_stopped(parameters, features, y, index):
-    """The feature map is stopped in the joint's path."""
-    joint, _ = concat_pairs(parameters, getval(features), y, index)
-    _, product = concat_pairs(parameters, features, y, index)
-    return joint, product
 
 
 def concat_pairs_inverse_index(parameters, features, y, index):
@@ -103,17 +73,6 @@ def dot_square_raw(parameters, features, y):
     return np.einsum("ile,je->ijl", a, b)
 
 
-def dot_square_both_rectified(parameters, features, y):
-    def rectified(p, x):
-        h = relu(np.dot(x, p["hidden"]["w"]) + p["hidden"]["b"])
-        z = relu(np.dot(h, p["out"]["w"]) + p["out"]["b"]) + relu(np.dot(x, p["shortcut"]["w"]))
-        z = z - np.mean(z, axis=-1, keepdims=True)
-        return z / np.sqrt(np.var(z, axis=-1, keepdims=True) + 1e-5) * p["norm"]["gain"] + p["norm"]["shift"]
-
-    a, b = rectified(parameters["feature"], features), rectified(parameters["representation"], y)
-    return np.einsum("ile,je->ijl", a, b) / np.sqrt(float(b.shape[1]))
-
-
 def dot_square_shortcut_alone(parameters, features, y):
     def shortcut(p, x):
         z = np.dot(x, p["shortcut"]["w"])
@@ -126,3 +85,45 @@ def dot_square_shortcut_alone(parameters, features, y):
 
 def prior_logits_probabilities(parameters, y):
     return 1 / (1 + np.exp(-prior_logits(parameters, y)))
+
+
+def rectified(x):
+    return np.where(x > 0, x, 0.0)
+
+
+def score(p, f, y, first=rectified, second=rectified, bias=1.0):
+    """T of features and y, whose leading axes broadcast."""
+    h = first(np.matmul(f, p["feature"]["w"]) + np.matmul(y, p["representation"]["w"]) + p["feature"]["b"])
+    h = second(np.matmul(h, p["hidden"]["w"]) + bias * p["hidden"]["b"])
+    return (np.matmul(h, p["score"]["w"]) + bias * p["score"]["b"])[..., 0]
+
+
+# ---- pairs of last map and y
+
+
+def flat(last_map):
+    return np.reshape(last_map, (last_map.shape[0], -1))
+
+
+def global_pairs_transposed_map(parameters, last_map, y, index):
+    """Columns before rows."""
+    x = flat(np.swapaxes(last_map, 1, 2))
+    return score(parameters, x, y), score(parameters, x, y[index])
+
+
+def global_pairs_map_constant(parameters, last_map, y, index):
+    x = flat(getval(last_map))
+    return score(parameters, x, y), score(parameters, x, y[index])
+
+
+# ---- the prior's discriminator
+
+
+def odds(p, y, activations=(rectified, rectified), bias=1.0):
+    for layer, activation in zip(("first", "second"), activations, strict=True):
+        y = activation(y @ p[layer]["w"] + bias * p[layer]["b"])
+    return y @ p["score"]["w"][:, 0] + bias * p["score"]["b"][0]
+
+
+def prior_logits_of_sigmoid(parameters, y):
+    return odds(parameters, 1 / (1 + np.exp(-y)))

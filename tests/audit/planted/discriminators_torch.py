@@ -130,9 +130,6 @@ def dot_square(parameters, features, y):
     return torch.einsum("ile,je->ijl", a, b) / math.sqrt(b.shape[-1])
 
 
-# ---- dot, convention
-
-
 # ---- dot, mistakes
 
 
@@ -151,14 +148,6 @@ def dot_square_cosine(parameters, features, y):
 def dot_square_divided_by_e(parameters, features, y):
     a, b = embed(parameters["feature"], features), embed(parameters["representation"], y)
     return torch.einsum("ile,je->ijl", a, b) / b.shape[-1]
-
-
-def dot_square_y_detached(parameters, features, y):
-    return dot_square(parameters, features, y.detach())
-
-
-def dot_square_features_detached(parameters, features, y):
-    return dot_square(parameters, features.detach(), y)
 
 
 # ---- the prior's discriminator

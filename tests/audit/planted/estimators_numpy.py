@@ -9,10 +9,6 @@ from autograd.tracer import getval
 # ---- reading a critic that was trained with JSD
 
 
-def plug_in_expm1(joint, product):
-    return np.mean(joint) - np.mean(np.expm1(product))
-
-
 def plug_in_joint_only(joint, product):
     """The mean score of the joint, read as the information."""
     return np.mean(joint) + 0.0 * np.sum(product)
@@ -24,18 +20,6 @@ def plug_in_joint_only(joint, product):
 def smile_of_exponentials(joint, product, tau):
     z = np.mean(np.clip(np.exp(product), math.exp(-tau), math.exp(tau)), axis=0)
     return np.mean(joint) - np.mean(np.log(z))
-
-
-def smile_clipped_scores(joint, product, tau):
-    clipped = np.clip(product, -tau, tau)
-    return np.mean(joint) - np.mean(logsumexp(clipped, axis=0)) + math.log(len(product))
-
-
-# ---- TUBA
-
-
-def tuba_division(joint, product, joint_log_a, product_log_a):
-    return np.mean(joint) - np.mean(joint_log_a) - np.mean(np.exp(product - product_log_a)) + 1
 
 
 # ---- MINE's moving average
@@ -53,13 +37,6 @@ def mine_log_of_average(joint, product, average, rate):
     new = (1 - rate) * average + rate * np.mean(getval(e))
     surrogate = np.mean(joint) - np.mean(e) / new
     return surrogate - getval(surrogate) + np.mean(getval(joint)) - np.log(new), new
-
-
-def mine_rate_swapped(joint, product, average, rate):
-    e = np.exp(product)
-    new = rate * average + (1 - rate) * np.mean(getval(e))
-    surrogate = np.mean(joint) - np.mean(e) / new
-    return surrogate - getval(surrogate) + np.mean(getval(joint)) - np.log(np.mean(getval(e))), new
 
 
 def mine_not_fed_back_numpy(joint, product, average, rate):
@@ -84,33 +61,13 @@ def chi2(v_real, v_fake):
     return v_real.mean() - (v_fake + 0.25 * v_fake**2).mean()
 
 
-def chi2_square_completed(v_real, v_fake):
-    return np.mean(v_real) - np.mean((v_fake / 2 + 1) ** 2) + 1
-
-
 def squared_hellinger_conjugate(v_real, v_fake):
     t_fake = -np.expm1(-v_fake)
     return -np.mean(np.expm1(-v_real)) - np.mean(t_fake / (1 - t_fake))
 
 
-def gan_discriminator_loss(v_real, v_fake):
-    return np.mean(np.logaddexp(0.0, -v_real)) + np.mean(np.logaddexp(0.0, v_fake))
-
-
-def reverse_kl_short(v_real, v_fake):
-    return 1 - np.mean(np.exp(-v_real)) - np.mean(v_fake)
-
-
-def squared_hellinger(v_real, v_fake):
-    return -np.mean(np.expm1(-v_real)) - np.mean(np.expm1(v_fake))
-
-
 def reverse_kl(v_real, v_fake):
     return np.mean(1 - v_fake) - np.mean(np.exp(-v_real))
-
-
-def total_variation(v_real, v_fake):
-    return (np.mean(np.tanh(v_real)) - np.mean(np.tanh(v_fake))) / 2
 
 
 # ---- f-divergences, mistakes
@@ -119,10 +76,6 @@ def total_variation(v_real, v_fake):
 def chi2_half(v_real, v_fake):
     """The conjugate t + t²/2."""
     return np.mean(v_real) - np.mean(v_fake + 0.5 * v_fake**2)
-
-
-def chi2_no_linear(v_real, v_fake):
-    return v_real.mean() - (v_fake**2 / 4).mean()
 
 
 def hellinger_raw(v_real, v_fake):

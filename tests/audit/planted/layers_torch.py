@@ -1,6 +1,5 @@
 """Layers in PyTorch: its own functions, and what people write by hand."""
 
-import torch
 import torch.nn.functional as F
 
 # ---- right
@@ -56,15 +55,6 @@ def layer_norm_std_plus_eps(x, gain, shift):
 def layer_norm_eps_outside(x, gain, shift):
     std = x.std(-1, keepdim=True, unbiased=False)
     return gain * (x - x.mean(-1, keepdim=True)) / (std + 1e-5) + shift
-
-
-def layer_norm_no_gain(x, gain, shift):
-    return F.layer_norm(x, (x.shape[1],))
-
-
-def layer_norm_no_centre(x, gain, shift):
-    """RMS norm."""
-    return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-5) * gain + shift
 
 
 def conv_transpose2d_no_bias(x, w, b, stride, padding):

@@ -4,23 +4,7 @@ import random
 
 import numpy as np
 
-# ---- all pairs, right
-
-
-def all_pairs_upper_then_lower(scores):
-    """Another order of the product."""
-    n = len(scores)
-    above, below = np.triu_indices(n, 1), np.tril_indices(n, -1)
-    return scores[np.arange(n), np.arange(n)], np.concatenate([scores[above], scores[below]])
-
-
 # ---- all pairs, mistakes
-
-
-def all_pairs_with_diagonal_numpy(scores):
-    n = len(scores)
-    joint = np.stack([scores[i, i] for i in range(n)])
-    return joint, np.concatenate(list(scores))
 
 
 def all_pairs_upper_only(scores):
@@ -45,10 +29,6 @@ def mask_boolean(n):
     return i != j
 
 
-def mask_loop(n):
-    return np.array([[float(i != j) for j in range(n)] for i in range(n)])
-
-
 # ---- a mask, mistakes
 
 
@@ -58,10 +38,6 @@ def mask_ones_numpy(n):
 
 def mask_inverted_numpy(n):
     return np.eye(n)
-
-
-def mask_upper(n):
-    return np.triu(np.ones((n, n)), 1)
 
 
 def mask_off_by_one(n):
@@ -88,10 +64,6 @@ def derangements(seed, n, locations):
     return np.array(columns).T
 
 
-def distinct_shifts(seed, n, count):
-    return np.random.default_rng(seed).choice(np.arange(1, n), size=count, replace=False)
-
-
 def candidates(seed, n, count):
     rng = np.random.default_rng(seed)
     columns = [rng.choice([i for i in range(n) if i != j], size=count, replace=False) for j in range(n)]
@@ -110,11 +82,6 @@ def shuffles_with_fixed_points(seed, n, locations):
     return np.stack([rng.permutation(n) for _ in range(locations)], axis=1)
 
 
-def one_shuffle_for_all_locations(seed, n, locations):
-    column = derangements(seed, n, 1)
-    return np.repeat(column, locations, axis=1)
-
-
 def others_with_replacement(seed, n, locations):
     """Never the own one, but no permutation."""
     shift = np.random.default_rng(seed).integers(1, n, (n, locations))
@@ -129,11 +96,26 @@ def shifts_with_zero(seed, n, count):
     return np.random.default_rng(seed).permutation(n)[:count]
 
 
-def candidates_with_own(seed, n, count):
-    rng = np.random.default_rng(seed)
-    return np.stack([rng.choice(n, size=count, replace=False) for _ in range(n)], axis=1)
+# ---- indices
 
 
-def candidates_repeated(seed, n, count):
+def roll_clipped(n, shift):
+    return np.minimum(np.arange(n) + shift, n - 1)
+
+
+def _shuffled(rng, n):
+    while True:
+        order = rng.permutation(n)
+        if (order != np.arange(n)).all():
+            return order
+
+
+def derangements_flat(seed, n, locations):
+    """One shuffle of the batch, whatever the number of locations, without their axis."""
+    return _shuffled(np.random.default_rng(seed), n)
+
+
+def candidates_not_wrapped(seed, n, count):
+    """Own index plus a shift, the modulo forgotten."""
     rng = np.random.default_rng(seed)
-    return np.stack([(j + rng.integers(1, n, count)) % n for j in range(n)], axis=1)
+    return np.stack([j + 1 + rng.permutation(n - 1)[:count] for j in range(n)], axis=1)

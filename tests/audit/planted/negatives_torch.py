@@ -11,27 +11,6 @@ def all_pairs(scores):
     return scores.diagonal(dim1=0, dim2=1).movedim(-1, 0), scores[off]
 
 
-# ---- all pairs, mistakes
-
-
-def all_pairs_zeroed(scores):
-    """The diagonal is multiplied by 0 and kept."""
-    n = scores.size(0)
-    mask = 1 - torch.eye(n, dtype=scores.dtype)
-    mask = mask.reshape(n, n, *[1] * (scores.dim() - 2))
-    return scores.diagonal(dim1=0, dim2=1).movedim(-1, 0), (scores * mask).reshape(n * n, *scores.shape[2:])
-
-
-# ---- a mask, right
-
-
-def mask(n):
-    return 1 - torch.eye(n)
-
-
-# ---- a mask, mistakes
-
-
 # ---- logsumexp over the negatives of a column, right
 
 
@@ -40,30 +19,13 @@ def masked_logsumexp(scores):
     return torch.logsumexp(scores.masked_fill(torch.eye(n, dtype=torch.bool), float("-inf")), dim=0)
 
 
-def masked_logsumexp_gathered(scores):
-    n = scores.size(0)
-    others = scores.t()[~torch.eye(n, dtype=torch.bool)].view(n, n - 1)
-    return torch.logsumexp(others, dim=1)
-
-
 # ---- mistakes
-
-
-def masked_by_minus_ten(scores):
-    n = scores.size(0)
-    keep = 1 - torch.eye(n, dtype=scores.dtype)
-    return torch.logsumexp(scores * keep - 10.0 * (1 - keep), dim=0)
 
 
 def masked_by_minus_ten_added(scores):
     """−10 is added to the positive's logit."""
     n = scores.size(0)
     return torch.logsumexp(scores - 10.0 * torch.eye(n, dtype=scores.dtype), dim=0)
-
-
-def masked_to_zero(scores):
-    n = scores.size(0)
-    return torch.logsumexp(scores * (1 - torch.eye(n, dtype=scores.dtype)), dim=0)
 
 
 def masked_wrong_axis(scores):

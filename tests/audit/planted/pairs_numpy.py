@@ -3,7 +3,6 @@
 import math
 
 import autograd.numpy as np
-from autograd.tracer import getval
 
 
 def softplus(x):
@@ -29,43 +28,13 @@ def jsd_tenfold(positive, negative):
     return 10.0 * (math.log(4.0) - softplus(-positive).mean() - softplus(negative).mean())
 
 
-def dv_bits(joint, marginal):
-    biggest = np.max(marginal, axis=0)
-    partition = np.log2(np.mean(np.exp(marginal - biggest), axis=0)) + biggest / math.log(2)
-    return np.mean(joint) / math.log(2) - np.mean(partition)
-
-
 # ---- mistakes
-
-
-def jsd_mean_first(positive, negative):
-    return math.log(4.0) - np.mean(softplus(-positive)) - np.mean(np.logaddexp(0.0, np.mean(negative, axis=0)))
-
-
-def jsd_probabilities(positive, negative):
-    """The discriminator's probabilities come first, as in a GAN tutorial."""
-    d_positive = 1 / (1 + np.exp(-positive))
-    d_negative = 1 / (1 + np.exp(-negative))
-    return np.mean(np.log(d_positive)) + np.mean(np.log(1 - d_negative)) + math.log(4.0)
-
-
-def jsd_stabilised(positive, negative):
-    m = max(getval(positive).max(), getval(negative).max())
-    return math.log(4.0) - np.logaddexp(0.0, m - positive).mean() - np.logaddexp(0.0, negative - m).mean()
 
 
 def jsd_one_half(positive, negative):
     gain = -softplus(-positive).mean()
     cost = softplus(negative).mean()
     return math.log(2.0) + (gain - cost) / 2
-
-
-def jsd_sum(positive, negative):
-    return np.sum(math.log(2.0) - softplus(-positive)) - np.sum(softplus(negative) - math.log(2.0))
-
-
-def jsd_other_way_round(positive, negative):
-    return math.log(4.0) - softplus(-negative).mean() - softplus(positive).mean()
 
 
 def dv_exp_mean_log(joint, marginal):
@@ -78,3 +47,49 @@ def nwj_shifted(joint, marginal):
 
 def nwj_mean_in_exponent(joint, marginal):
     return np.mean(joint) - np.mean(np.exp(np.mean(marginal, axis=0) - 1))
+
+
+# ---- SMILE
+
+
+def smile_of_clipped_ratio(joint, product, tau):
+    """The ratio itself is clipped to ±τ."""
+    ratio = np.clip(np.exp(product), -tau, tau)
+    return np.mean(joint) - np.mean(np.log(np.mean(ratio, axis=0)))
+
+
+# ---- TUBA
+
+
+def tuba_without_baseline(joint, product, joint_log_a, product_log_a):
+    unused = 0.0 * (np.sum(joint_log_a) + np.sum(product_log_a))
+    return np.mean(joint) - np.mean(np.expm1(product)) + unused
+
+
+def relu(x):
+    return np.maximum(x, 0)
+
+
+# ---- reverse KL
+
+
+def reverse_kl_no_constant(v_real, v_fake):
+    return -np.mean(np.exp(-v_real)) - np.mean(v_fake)
+
+
+# ---- total variation
+
+
+def total_variation_rectified(v_real, v_fake):
+    return 0.5 * np.mean(np.tanh(relu(v_real))) - 0.5 * np.mean(np.tanh(relu(v_fake)))
+
+
+# ---- the original game
+
+
+def gan_same_sign(v_real, v_fake):
+    return -softplus(-v_real).mean() - softplus(-v_fake).mean()
+
+
+def gan_fake_alone(v_real, v_fake):
+    return -np.mean(softplus(v_fake)) + 0.0 * np.sum(v_real)

@@ -8,9 +8,6 @@ import torch.nn.functional as F
 LOG2 = math.log(2.0)
 
 
-# ---- JSD, right
-
-
 # ---- JSD, conventions
 
 
@@ -42,9 +39,6 @@ def jsd_summed(real, fake):
     return (LOG2 - F.softplus(-real)).sum() + (LOG2 - F.softplus(fake)).sum()
 
 
-# ---- DV, right
-
-
 # ---- DV, conventions
 
 
@@ -61,16 +55,6 @@ def dv_summed(t, et):
     return t.sum() - (torch.logsumexp(et, 0) - math.log(et.shape[0])).sum()
 
 
-# ---- NWJ, right
-
-
-# ---- NWJ, conventions
-
-
-def nwj_bits(joint, product):
-    return (joint.mean() - (product - 1).exp().mean()) / math.log(2)
-
-
 # ---- NWJ, mistakes
 
 
@@ -81,3 +65,32 @@ def nwj_via_logsumexp(joint, product):
 
 def nwj_summed(joint, product):
     return joint.mean() - torch.exp(product - 1).sum(0).mean()
+
+
+def log_mean_exp(x):
+    return torch.logsumexp(x, 0) - math.log(x.size(0))
+
+
+# ---- Donsker–Varadhan
+
+
+def dv_clamped(joint, product):
+    """Only what is exponentiated."""
+    return joint.mean() - log_mean_exp(product.clamp(-50.0, 50.0)).mean()
+
+
+# ---- Jensen–Shannon
+
+
+def jsd_location_mean(joint, product):
+    """A score for each image: the mean over its locations."""
+    joint, product = (t.mean(1) if t.dim() == 2 else t for t in (joint, product))
+    return math.log(4) - F.softplus(-joint).mean() - F.softplus(product).mean()
+
+
+# ---- TUBA
+
+
+def tuba_baseline_detached(joint, product, joint_log_a, product_log_a):
+    ratio = joint - joint_log_a.detach()
+    return 1 + ratio.mean() - torch.exp(product - product_log_a.detach()).mean()

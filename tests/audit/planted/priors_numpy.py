@@ -1,7 +1,6 @@
 """The game of the prior in NumPy and autograd."""
 
 import autograd.numpy as np
-from autograd import elementwise_grad
 from autograd.tracer import getval
 
 
@@ -42,21 +41,7 @@ def game_uniform(parameters, y, z):
     return _game(parameters, 1 / (1 + np.exp(-y)), z)
 
 
-def game_gaussian(parameters, y, z):
-    return _game(parameters, y, z)
-
-
-def gradient_penalty(parameters, z):
-    slope = elementwise_grad(lambda x: logits(parameters, x))(z)
-    return 0.5 * np.mean(np.sum(slope**2, axis=1))
-
-
 # ---- mistakes
-
-
-def discriminator_loss_probabilities(real, fake):
-    d_real, d_fake = 1 / (1 + np.exp(-real)), 1 / (1 + np.exp(-fake))
-    return -np.mean(np.log(d_real)) - np.mean(np.log(1 - d_fake))
 
 
 def encoder_loss_wrong_sign(fake):
@@ -79,6 +64,21 @@ def game_gaussian_y_flows(parameters, y, z):
     )
 
 
-def gradient_penalty_first_row(parameters, z):
-    slope = elementwise_grad(lambda x: logits(parameters, x))(z)
-    return 0.5 * np.sum(slope[0] ** 2)
+def cross_entropy(logits, label):
+    """From logits, averaged."""
+    return np.mean(np.maximum(logits, 0) - label * logits + np.log1p(np.exp(-np.abs(logits))))
+
+
+# ---- the encoder's loss
+
+
+def encoder_loss_ns_critic(fake):
+    return -np.mean(fake)
+
+
+def encoder_loss_ns_minimax_sign(fake):
+    """The discriminator's half, minimized by the encoder too."""
+    return cross_entropy(fake, 0.0)
+
+
+# ---- the whole game

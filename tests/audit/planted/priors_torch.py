@@ -114,10 +114,3 @@ def gradient_penalty_no_half(parameters, z):
     z = z.detach().requires_grad_(True)
     (slope,) = torch.autograd.grad(logits(parameters, z).sum(), z)
     return slope.pow(2).sum(1).mean()
-
-
-def gradient_penalty_wgan(parameters, z):
-    """The penalty of another paper: (‖slope‖ − 1)²."""
-    z = z.detach().requires_grad_(True)
-    (slope,) = torch.autograd.grad(logits(parameters, z).sum(), z)
-    return ((slope.norm(2, dim=1) - 1) ** 2).mean()

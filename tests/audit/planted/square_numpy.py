@@ -6,15 +6,8 @@ import autograd.numpy as np
 from autograd.scipy.special import logsumexp
 
 
-def softplus(x):
-    return np.logaddexp(x, 0.0)
-
-
 def diagonal_of(scores):
     return np.array([scores[i, i] for i in range(scores.shape[0])])
-
-
-# ---- InfoNCE, right
 
 
 # ---- InfoNCE, conventions
@@ -35,60 +28,8 @@ def infonce_both_ways(scores):
 # ---- InfoNCE, mistakes
 
 
-def infonce_only_negatives(scores):
-    """For every representation: the own image against the others alone."""
-    n = scores.shape[0]
-    square = scores if scores.ndim == 3 else scores[:, :, None]
-    total = 0.0
-    for j in range(n):
-        others = np.concatenate([square[:j, j], square[j + 1 :, j]])
-        total = total + np.mean(square[j, j] - logsumexp(others, axis=0))
-    return total / n + math.log(n)
-
-
-def infonce_minus_ten(scores):
-    """Positives among the negatives are set to −10, not removed."""
-    n = scores.shape[0]
-    eye = np.eye(n).reshape(n, n, *[1] * (scores.ndim - 2))
-    hidden = scores * (1 - eye) - 10.0 * eye
-    positive = diagonal_of(scores)
-    stacked = np.concatenate([positive[None], hidden])
-    return math.log(n) + np.mean(positive - logsumexp(stacked, axis=0))
-
-
-def infonce_overflows(scores):
-    weights = np.exp(scores)
-    return math.log(scores.shape[0]) + np.mean(np.log(diagonal_of(weights) / np.sum(weights, axis=0)))
-
-
 def infonce_total(scores):
     return np.sum(math.log(scores.shape[0]) + diagonal_of(scores) - logsumexp(scores, axis=0))
-
-
-def infonce_twice_divided(scores):
-    """A mean over images and locations, once more divided by the number of locations."""
-    n = scores.shape[0]
-    locations = scores.shape[2] if scores.ndim == 3 else 1
-    return np.mean(math.log(n) + diagonal_of(scores) - logsumexp(scores, axis=0)) / locations
-
-
-def infonce_softmax_twice(scores):
-    """Softmax first, then a cross-entropy that takes logits."""
-    n = scores.shape[0]
-    p = np.exp(scores - logsumexp(scores, axis=0)[None])
-    return math.log(n) + np.mean(diagonal_of(p) - logsumexp(p, axis=0))
-
-
-def infonce_everything(scores):
-    """One softmax over the whole square."""
-    n = scores.shape[0]
-    return math.log(n) + np.mean(diagonal_of(scores) - logsumexp(logsumexp(scores, axis=0), axis=0))
-
-
-# ---- sampled candidates and MoCo's logits, right
-
-
-# ---- mistakes
 
 
 # ---- all locations
@@ -134,19 +75,7 @@ def certified_unaveraged(scores):
     return math.log(n) + total / n
 
 
-# ---- dv, nwj, jsd of a square, right
-
-
-def off_diagonal(scores):
-    n = scores.shape[0]
-    return np.array([scores[i, j] for i in range(n) for j in range(n) if i != j])
-
-
 # ---- conventions
-
-
-def jsd_square_with_diagonal(scores):
-    return math.log(4) - np.mean(softplus(-diagonal_of(scores))) - np.mean(softplus(scores))
 
 
 def dv_square_with_diagonal(scores):
@@ -154,14 +83,22 @@ def dv_square_with_diagonal(scores):
     return np.mean(diagonal_of(scores)) - np.mean(logsumexp(logsumexp(scores, axis=0), axis=0)) + 2 * math.log(n)
 
 
-def nwj_square_with_diagonal(scores):
-    return np.mean(diagonal_of(scores)) - np.mean(np.exp(scores - 1))
+# ---- the square's parts
 
 
-# ---- mistakes
+def diagonal(scores):
+    n = len(scores)
+    return scores[np.arange(n), np.arange(n)]
 
 
-def jsd_square_over_n_squared(scores):
-    """Off-diagonal pairs summed, all pairs counted."""
-    cost = np.sum(softplus(off_diagonal(scores))) / scores.size
-    return math.log(4) - np.mean(softplus(-diagonal_of(scores))) - cost
+def eye_for(scores):
+    """The identity, with an axis for locations where the scores have one."""
+    eye = np.eye(len(scores))
+    return eye if scores.ndim == 2 else eye[:, :, None]
+
+
+# ---- the sum over the rest, divided by N²
+
+
+def nwj_over_n_squared(scores):
+    return np.mean(diagonal(scores)) - np.mean((1 - eye_for(scores)) * np.exp(scores - 1))

@@ -5,17 +5,6 @@ import math
 import torch
 import torch.nn.functional as F
 
-# ---- InfoNCE, right
-
-
-# ---- InfoNCE, conventions
-
-
-def infonce_bits(scores):
-    log_p = F.log_softmax(scores, dim=0).diagonal(dim1=0, dim2=1).mean()
-    return (math.log(scores.shape[0]) + log_p) / math.log(2)
-
-
 # ---- InfoNCE, mistakes
 
 
@@ -29,24 +18,6 @@ def infonce_divided_twice(scores):
     n = scores.shape[0]
     value = math.log(n) + F.log_softmax(scores, dim=0).diagonal(dim1=0, dim2=1).mean()
     return value / (scores.shape[2] if scores.dim() == 3 else 1)
-
-
-def infonce_mask_multiplied(scores):
-    """The mask multiplies the logits: a masked logit is 0, not −∞, and e⁰ = 1 still counts."""
-    n = scores.shape[0]
-    mask = 1.0 - torch.eye(n, dtype=scores.dtype)
-    if scores.dim() == 3:
-        mask = mask.unsqueeze(-1)
-    positive = scores.diagonal(dim1=0, dim2=1)
-    negatives = torch.logsumexp(scores * mask, dim=0)
-    negatives = negatives.t() if scores.dim() == 3 else negatives
-    return math.log(n) + (positive - torch.logaddexp(positive, negatives)).mean()
-
-
-# ---- dv, nwj, jsd of a square of scores, right
-
-
-# ---- conventions
 
 
 # ---- mistakes
