@@ -14,6 +14,7 @@ LOCAL_CRITICS = ("concat", "dot")
 FEATURES = ("conv", "fc", "y")  # the last map flattened, the layer above it, the representation
 PROBES = ("linear", "mlp", "svm", "knn")
 MEASURES = ("mine", "ndm", "ms-ssim")  # of the representation
+ALL_MEASURES = (*MEASURES, "sandwich")
 CHECKPOINTS = ("newest", "best")
 KEPT = ("both", *CHECKPOINTS)  # at the end of a run
 WEIGHT_FORMATS = ("safetensors", "torch-layout-npz")

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from sampling import by_default
 
 from dimref.audit import callables
 from dimref.audit.callables import audit
@@ -217,7 +218,7 @@ TARGETS = {  # function, quantity, verdict, key, words of the diagnosis
     "2τ": (moco_v3, "bound moco", C, "scaled-loss", "times 2·τ"),
     "1/L": (local, "bound infonce", C, "scaled-loss", "times 1/L"),
     "sign and log 2": (
-        lambda fake: F.softplus(fake).mean() + 0.693147, "prior encoder_loss", M, "sign-flipped", "for its negative",
+        lambda fake: F.softplus(fake).mean() + 0.693147, "prior encoder_loss", M, "sign-flipped", "sign turned",
     ),
     "one way, two views": (
         lambda a, b, tau: F.cross_entropy(unit(a)[0] @ unit(b)[0].T / tau, diagonal(len(a))),
@@ -303,21 +304,23 @@ MEASURED = {
 }
 
 
-SLOW = (
-    "smoothed, CLIP",
-    "clamp far out, one term",
-    "self subtracted",
-    "log 0 masked",
-    "clamp below, one term",
-    "float16",
-    "bfloat16",
-    "mean over positive losses",
-    "masked by −103",
-    "ε below a masked maximum",
+DEFAULT = (
+    "T/τ",
+    "2τ",
+    "one way, two views",
+    "maximum of what is left out",
+    "left out by a factor 0",
+    "share + tiny, one way",
+    "NWJ's value, JSD's gradient",
+    "share + tiny",
+    "clamp at −100",
+    "e^T masked",
+    "sign and log 2",
+    "a surrogate of MINE",
 )
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.exhaustive) if n in SLOW else n for n in TARGETS])
+@pytest.mark.parametrize("name", by_default(TARGETS, *DEFAULT))
 def test_the_true_cause_is_named_and_its_consequence_measured(name):
     function, quantity, verdict, key, words = TARGETS[name]
     report = audit(function, *quantity.split(), cases=32, framework="torch")
@@ -329,12 +332,13 @@ def test_the_true_cause_is_named_and_its_consequence_measured(name):
         assert wrong not in report.judgement.diagnosis + " ".join(report.judgement.also)
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-@pytest.mark.parametrize(("function", "verdict", "key"), [
-    (lambda s: math.log(len(s)) - cross_entropy(s), "conforms", ""), (infonce_b, M, "positive-excluded"),
+@pytest.mark.parametrize(("function", "dtype", "verdict", "key"), [
+    (lambda s: math.log(len(s)) - cross_entropy(s), "bfloat16", "conforms", ""),
+    (lambda s: math.log(len(s)) - cross_entropy(s), "float16", WITHIN, ""),  # the sum behind its mean is above 65504
+    (infonce_b, "float16", M, "positive-excluded"), (infonce_b, "bfloat16", M, "positive-excluded"),
 ])  # fmt: skip
-def test_half_precision_is_held_to_its_own_rounding(function, verdict, key, dtype):
-    report = audit(function, "bound", "infonce", cases=32, framework="torch", dtype=dtype)
+def test_half_precision_is_held_to_its_own_rounding(function, dtype, verdict, key):
+    report = audit(function, "bound", "infonce", framework="torch", dtype=dtype)
     assert (report.verdict, report.judgement.key) == (verdict, key), str(report)
     assert " times 0.99" not in report.judgement.diagnosis
 

@@ -3,6 +3,7 @@
 import autograd.numpy as anp
 import numpy as np
 import pytest
+from sampling import by_default
 
 from dimref.audit import cases, contract
 from dimref.audit.answering import evaluate
@@ -58,12 +59,13 @@ def test_raised_logits_have_the_magnitude_asked_for(name, dtype):
     form = FORMS[name]
     base = form.draw(np.random.default_rng(0), cases.Sizes(n=2, m=2, dtype=dtype))
     told = set()
-    for at in form.raised(base).values():
+    for pattern, at in form.raised(base).items():
         inputs = at(50.0)
         features = [a for a in inputs.values() if isinstance(a, np.ndarray)]
         assert {a.dtype.name for a in features} == {dtype}
         assert [a.shape for a in features] == [a.shape for a in base.values() if isinstance(a, np.ndarray)]
-        assert all(np.array_equal(np.abs(a), np.eye(1, a.shape[1]).repeat(len(a), 0)) for a in features)
+        if "apart" not in pattern:
+            assert all(np.array_equal(np.abs(a), np.eye(1, a.shape[1]).repeat(len(a), 0)) for a in features)
         assert inputs["temperature"] == pytest.approx(1 / 50)
         told.add(round(float(evaluate(form.reference, form.signature, inputs).value["value"]), 3))
     assert max(told) > 49  # a positive that is lost among its negatives
@@ -78,7 +80,7 @@ RIGHT = {
 NAIVE = {"clip": clip(naive), "nt_xent": nt_xent(naive, -1e4), "moco": moco(naive)}
 
 
-@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("name", by_default(FORMS, "moco"))
 def test_a_stabilised_loss_conforms_at_every_temperature(name):
     """Masks of −10⁴ and clamps at ±100 are beyond the lowest temperature that is tried."""
     report = audit(RIGHT[name], "bound", name, cases=32)
@@ -87,7 +89,7 @@ def test_a_stabilised_loss_conforms_at_every_temperature(name):
     assert "up to 100 nats" in " ".join(str(report).split())
 
 
-@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("name", by_default(FORMS, "nt_xent"))
 def test_exponentials_written_out_are_named(name):
     report = audit(NAIVE[name], "bound", name, cases=32)
     assert (report.verdict, report.judgement.key) == ("mistake", "naive-softmax")
