@@ -113,7 +113,7 @@ def run(target: Target, contract: Contract, form: Form, cases: int = CASES, seed
         judgement = verdict.of_averages(judgement)
     elif judgement.flat:
         limits, notes, seen = replace(limits, flat=True), (*notes, NOT_FLAT), verdict.without_locations(seen)
-    fit = judgement.candidate.fit if judgement.candidate else Fit(_orientation(form, seen), "", "varies", ())
+    fit = judgement.candidate.fit if judgement.candidate else Fit(consequence.orientation(form, seen), "", "varies", ())
     departures = _range(form, target, judgement, fit, limits)
     if departures:
         judgement = _departed(form, target, judgement, fit, departures, limits)
@@ -171,18 +171,6 @@ def _precision(fit: Fit) -> tuple[str, ...]:
         return ()
     why = "it, or a constant in it, is computed in single precision, or with an ε of about 1e-8"
     return (f"the inputs are in double precision, but the result is good to single precision only: {why}",)
-
-
-def _orientation(form: Form, seen: list[Observation]) -> float:
-    """+1 or −1: whether the target's gradients point along the reference's or against them."""
-    if not form.objective or form.reference is None:
-        return 1.0
-    usable = [case for case in seen if case.core and case.found.gradients]
-    total = 0.0
-    for case, expected in zip(usable, matching.answers(form, form.reference, usable), strict=True):
-        ours = dict(leaves(expected.gradients))
-        total += sum(float(np.nan_to_num(g * ours[key]).sum()) for key, g in leaves(case.found.gradients))
-    return -1.0 if total < 0 else 1.0
 
 
 def _range(form: Form, target: Target, judgement: Judgement, fit: Fit, limits: Limits) -> list[Departure]:

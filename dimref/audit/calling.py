@@ -7,6 +7,7 @@ import inspect
 import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ class InProcess:
                 if not self._answered:
                     self._answered = True
                     self._remarks.update(dict.fromkeys(self._again(signature, inputs, answer)))
-                return Answer(answer.value, answer.gradients, remarks=(*answer.remarks, *self._remarks))
+                return replace(answer, remarks=(*answer.remarks, *self._remarks))
             problem = problem or answer.problem
         if not self._answered and problem.startswith(("raised TypeError", "raised AttributeError")):
             problem += f"; tried with arrays of {' and '.join(tried)}: --framework chooses another"
@@ -202,7 +203,10 @@ def evaluate(
         remarks = [why_not] if why_not else []
         if framework.mutable and dtype not in frameworks.HALF:
             remarks += [f"changes its input {name} in place" for name in _changed(framework, passed, inputs)]
-    return Answer(value, gradients or {}, remarks=tuple(remarks))
+    coarse = (
+        frameworks.BFLOAT16 if any("bfloat16" in str(getattr(each, "dtype", "")) for each in outputs.values()) else 0.0
+    )
+    return Answer(value, gradients or {}, remarks=tuple(remarks), rounding=coarse)
 
 
 def _weight(inputs: Inputs) -> tuple[str, ...]:

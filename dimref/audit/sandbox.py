@@ -103,7 +103,8 @@ class Sandbox:
         found, problem, printed = self.ask(digest(signature, inputs), request, self._limit(signature, inputs))
         if problem:
             return Answer(problem=problem, printed=printed)
-        return Answer(found["value"], found["gradients"], found["problem"], printed, tuple(found["remarks"]))
+        remarks = tuple(found["remarks"])
+        return Answer(found["value"], found["gradients"], found["problem"], printed, remarks, found["rounding"])
 
     def ask(self, key: bytes, request: dict[str, Any], limit: float) -> tuple[dict[str, Any], str, str]:
         """What the process answers; why there is no answer, or ""; and what was printed.

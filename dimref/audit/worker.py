@@ -50,6 +50,7 @@ def answer(hosted: Hosted, request: dict[str, Any]) -> dict[str, Any]:
         "gradients": found.gradients,
         "problem": found.problem,
         "remarks": list(found.remarks),
+        "rounding": found.rounding,
         "framework": hosted.framework,
     }
 
