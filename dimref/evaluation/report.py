@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dimref import __version__
+from dimref import __version__, engine
 from dimref.evaluation.evaluate import Cell, Requested, evaluate
 from dimref.evaluation.labelled import Labelled, labelled_images
 from dimref.evaluation.ssim import scales
@@ -93,7 +93,10 @@ def probed(task: Task, state: State) -> Probed | str:
     trained = encoder_of(task, state)
     encoders = {"trained": trained, "untrained": untrained(task.config, task.layout, task.backend, images.train[0])}
     requested = Requested(("linear",), (), (task.config.seed,), trained.kinds)
-    return Probed(images, trained.kinds[::-1], tuple(evaluate(encoders, images, requested)))
+    with (
+        engine.sharing()
+    ):  # a probe's products are small: two BLAS threads wait for each other, 3 times the CPU seconds
+        return Probed(images, trained.kinds[::-1], tuple(evaluate(encoders, images, requested)))
 
 
 # ---- evaluation.json
