@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dimref import __version__
+from dimref import __version__, engine
 from dimref.evaluation.evaluate import Cell, Requested, Watch, evaluate
 from dimref.evaluation.labelled import Labelled, labelled_images
 from dimref.evaluation.ssim import scales
@@ -97,7 +97,8 @@ def probed(task: Task, state: State, progress: Callable[[int], AbstractContextMa
     trained = encoder_of(task, state)
     encoders = {"trained": trained, "untrained": untrained(task.config, task.layout, task.backend, images.train[0])}
     requested = Requested(("linear",), (), (task.config.seed,), trained.kinds)
-    with progress(requested.count(len(encoders))) as watch:
+    # A probe's products are small: two BLAS threads wait for each other, three times the CPU seconds.
+    with progress(requested.count(len(encoders))) as watch, engine.sharing():
         return Probed(images, requested, tuple(evaluate(encoders, images, requested, watch)))
 
 
