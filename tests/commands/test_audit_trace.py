@@ -94,7 +94,7 @@ def test_a_preset_on_shapes_has_a_small_batch(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (("--config", "no-such-preset"), "no-such-preset: expected a configuration file"),
+        (("--config", "no-such-preset"), "no-such-preset: expected a preset (dim-local, "),
         (("--batch-size", "1"), "--batch-size"),
         (("--seed", "-1"), "--seed"),
         (("--dtype", "float16"), "float16"),
