@@ -150,6 +150,12 @@ def nwj_multiplied(s):
     return (s * own).sum() / n - (torch.exp(s - 1) * (1 - own)).sum() / (n * (n - 1))
 
 
+def single_below(s):
+    """Right to every digit of single precision as long as no column's sum is near ε."""
+    s = s.float()
+    return math.log(len(s)) + (s.diagonal() - torch.log(s.exp().sum(0) + 1e-12)).mean()
+
+
 def dv_below_masked(s):
     n, own = len(s), torch.eye(len(s), dtype=s.dtype)
     lowered = s - 100 * own
@@ -249,6 +255,7 @@ TARGETS = {  # function, quantity, verdict, key, words of the diagnosis
     "positive subtracted": (infonce_b, "bound infonce", M, "positive-excluded", "left out of the denominator"),
     "self subtracted": (nt_xent_a, "bound nt_xent", M, "cancellation", "loses its digits"),
     "share + tiny": (share_and_tiny, "bound nt_xent", M, "epsilon", "float32's smallest normal number, 1.18e-38"),
+    "ε in a denominator": (single_below, "bound infonce matrix", M, "denominator-epsilon-1e-12", "1e-12 added"),
     "ε of 1e-15": (by_probabilities(lambda p: torch.log(p + 1e-15)), "bound jsd", M, "epsilon", "ε = 1e-15 added"),
     "clamp at −100": (
         by_probabilities(lambda p: torch.log(p).clamp(min=-100)), "bound jsd", M, "naive-cross-entropy-clamped", "−100",
@@ -311,6 +318,7 @@ DEFAULT = (
     "maximum of what is left out",
     "left out by a factor 0",
     "share + tiny, one way",
+    "ε in a denominator",
     "NWJ's value, JSD's gradient",
     "share + tiny",
     "clamp at −100",
