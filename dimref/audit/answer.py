@@ -9,6 +9,8 @@ import numpy as np
 
 from dimref.trees import Tree
 
+MANY = 99  # arguments: of a function that takes any number
+
 
 @dataclass(frozen=True)
 class Signature:

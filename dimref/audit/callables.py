@@ -60,7 +60,7 @@ def audit(
             itself, which runs in this one, since a lambda or a nested function cannot be loaded in another: a hang, a
             crash or an exhausted memory is then this process's own.
         kind, name: of the contract, as "bound", "jsd".
-        form: its calling convention; by default the contract's first.
+        form: its calling convention; by default the contract's first that its parameters fit.
         cases: how many inputs are drawn.
         seed: of the drawing: the same seed, the same cases.
         loss: it is minimized: a bound is then expected as its negative, as a loss is returned, without constants perhaps.
@@ -70,10 +70,11 @@ def audit(
         LoadError: the target cannot be loaded.
     """
     contract = find(kind, name)
-    chosen = contract.form(form)
-    if loss and chosen.objective:
-        chosen = replace(chosen, sign=1 if chosen.loss else -1)
+    contract.form(form)  # a wrong name is refused before anything is started
     with _alone, opened(target, **how) as there, np.errstate(all="ignore"):  # an overflow shows in the verdict
+        chosen = contract.form(form, getattr(there, "takes", None))
+        if loss and chosen.objective:
+            chosen = replace(chosen, sign=1 if chosen.loss else -1)
         return run(there, contract, chosen, cases, seed)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dimref.audit import frameworks
-from dimref.audit.answer import Answer, Inputs, Signature
+from dimref.audit.answer import MANY, Answer, Inputs, Signature
 from dimref.audit.frameworks import Framework, Unusable, described
 from dimref.audit.loading import LoadError, error_of, expression, scope
 from dimref.trees import Tree, leaves, map_tree
@@ -63,6 +63,19 @@ class InProcess:
     def framework(self) -> str:
         """The one in which it was called, or will be tried first."""
         return self._candidates[0]
+
+    @property
+    def takes(self) -> tuple[int, int] | None:
+        """The fewest and the most arguments that it can be called with; None where that is not known."""
+        if self.call_text or isinstance(self.function, type):
+            return None
+        try:
+            each = inspect.signature(self.function).parameters.values()
+        except (TypeError, ValueError):
+            return None
+        placed = [p for p in each if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        many = any(p.kind is p.VAR_POSITIONAL for p in each)
+        return sum(p.default is p.empty for p in placed), MANY if many else len(placed)
 
     def call(self, signature: Signature, inputs: Inputs) -> Answer:
         """As `Target.call`."""

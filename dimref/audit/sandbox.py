@@ -75,6 +75,7 @@ class Sandbox:
         self._request = {"target": target, "framework": framework, "adapter": adapter, "call": call, "dtype": dtype}
         self._time_limit, self._loading_limit = time_limit, loading_limit
         self._memory_limit = memory_limit
+        self.takes: tuple[int, int] | None = None
         self._process: _Process | None = None
         self._lost: dict[bytes, str] = {}  # what became of it, by what was asked
         self._seen: Counter[str] = Counter()  # calls of JAX by shapes
@@ -157,6 +158,7 @@ class Sandbox:
                 self._process.end()
                 self._process = None
         self.framework = self._request["framework"] or found["framework"]
+        self.takes = (*found["takes"],) if found["takes"] else None
 
 
 @contextlib.contextmanager

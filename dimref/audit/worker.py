@@ -67,7 +67,7 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
     except DimrefError as error:
         wire.send(answers, {"refused": str(error)}, mark)
         return
-    wire.send(answers, {"framework": hosted.framework}, mark)
+    wire.send(answers, {"framework": hosted.framework, "takes": list(hosted.takes or ())}, mark)
     while True:
         message = answer(hosted, wire.receive(requests))
         if os.getpid() != own:

@@ -23,6 +23,7 @@ def fit_classifier(
     rng: np.random.Generator,
     backend: Backend,
     draw: Callable[[int], np.ndarray] | None = None,
+    least_steps: int = LEAST_STEPS,
 ) -> Tree:
     """Minimize `loss(parameters, x, one_hot[, drawn])` by Adam, its rate half a cosine from `lr` down to 0.
 
@@ -41,7 +42,7 @@ def fit_classifier(
         batch = [x[rows], one_hot] if draw is None else [x[rows], one_hot, draw(size)]
         return [backend.to_device(array) for array in batch]
 
-    schedule = Schedule(whole_passes(len(x), size, epochs, LEAST_STEPS), lr, cosine=True)
+    schedule = Schedule(whole_passes(len(x), size, epochs, least_steps), lr, cosine=True)
     batches = map(on_device, shuffled(rng, len(x), size))
     return fit(lambda parameters, _, batch: (loss(parameters, *batch), None), parameters, batches, schedule).parameters
 
