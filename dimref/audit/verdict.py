@@ -85,7 +85,7 @@ def candidates(form: Form, cases: list[Observation], single: bool = False, pairs
     """Every known function that fits the target's answers on the core cases, the best first.
 
     With the reference's title what fits none is tried with a number found (a temperature, a clamp). Edits of the reference's
-    source are tried where nothing documented fits exactly; two at once if `pairs`.
+    source are tried where nothing documented fits exactly, beyond the core too; two at once if `pairs`.
     """
     if form.reference is None:
         return []
@@ -98,7 +98,7 @@ def candidates(form: Form, cases: list[Observation], single: bool = False, pairs
     if not found and title:
         groups = (_fitting(form, cases, group, single) for group in parametric.named(form, title, cases))
         found = sorted(next(filter(None, groups), []), key=lambda c: -c.fit.wide)[:1]
-    if not any(c.fit.exact for c in found):
+    if not any(c.fit.exact and _everywhere(c) for c in found):
         edits = form.pairs() if pairs else form.edits()
         found += _fitting(form, cases, [("mistake", v, v.function) for v in edits], single)
     # what agrees to single precision alone, other things in double: after the mistakes that agree in every digit
@@ -110,13 +110,17 @@ def candidates(form: Form, cases: list[Observation], single: bool = False, pairs
         if same and found[0].role == same[0].role == "mistake" and found[0].fit.factor == same[0].fit.factor:
             found.remove(same[0])
             found.insert(0, same[0])
-    if found and found[0].fit.wide < 0.95:  # in single precision the core may not decide: then the rest does
-        exact = found[0].fit.exact  # what agrees in every number does not yield to what agrees up to a constant
-        rescued = [c for c in found if c.fit.wide >= max(0.95, found[0].fit.wide + 0.05) and c.fit.exact >= exact]
+    if found and not _everywhere(found[0]):  # in single precision the core may not decide: then the rest does
+        exact, departed = found[0].fit.exact, 1 - found[0].fit.wide  # what agrees in every number yields to no other
+        rescued = [c for c in found if 1 - c.fit.wide <= departed / 5 and c.fit.exact >= exact]
         if rescued:
             found.remove(rescued[0])
             found.insert(0, rescued[0])
     return found
+
+
+def _everywhere(candidate: Candidate) -> bool:
+    return candidate.fit.wide >= 0.95
 
 
 Named = tuple[str, Variant | None, Callable[[Inputs], Tree]]

@@ -79,9 +79,19 @@ def softplus_where(x):
 
 
 def moco_v3(q, k, queue, temperature):
+    return 2 * temperature * moco(q, k, queue, temperature, slice(None))
+
+
+def moco(q, k, queue, temperature, order):
     q, k, queue = unit(q, k, queue)
-    logits = torch.cat([(q * k).sum(1, keepdim=True), q @ queue.T], 1) / temperature
-    return 2 * temperature * F.cross_entropy(logits, 0 * diagonal(len(q)))
+    logits = torch.cat([(q * k).sum(1, keepdim=True), q @ queue.T][order], 1) / temperature
+    return F.cross_entropy(logits, 0 * diagonal(len(q)))
+
+
+def nt_xent_warm_positive(a, b, temperature):
+    """The temperature is left out of the numerator's exponential."""
+    s = nt_xent_logits(a, b, temperature)
+    return (s.logsumexp(1) - temperature * partners(s)).mean()
 
 
 def clip(image, text, temperature, **how):
@@ -150,6 +160,12 @@ def nwj_multiplied(s):
     return (s * own).sum() / n - (torch.exp(s - 1) * (1 - own)).sum() / (n * (n - 1))
 
 
+def single_below(s):
+    """Right to every digit of single precision as long as no column's sum is near ε."""
+    s = s.float()
+    return math.log(len(s)) + (s.diagonal() - torch.log(s.exp().sum(0) + 1e-12)).mean()
+
+
 def dv_below_masked(s):
     n, own = len(s), torch.eye(len(s), dtype=s.dtype)
     lowered = s - 100 * own
@@ -216,6 +232,12 @@ TARGETS = {  # function, quantity, verdict, key, words of the diagnosis
     "τ fixed": (lambda a, b, tau: nt_xent(a, b, 0.07), "bound nt_xent", M, "temperature-fixed", "0.07"),
     "τ/τ₀": (lambda a, b, tau: tau / 0.07 * nt_xent(a, b, tau), "bound nt_xent", C, "scaled-loss", "times τ/0.07"),
     "2τ": (moco_v3, "bound moco", C, "scaled-loss", "times 2·τ"),
+    "τ in the denominator alone": (
+        nt_xent_warm_positive, "bound nt_xent", M, "temperature-on-denominator-only", "on the denominator alone",
+    ),
+    "the key's column last": (
+        lambda *i: moco(*i, slice(None, None, -1)), "bound moco", M, "key-last", "the key's column last",
+    ),
     "1/L": (local, "bound infonce", C, "scaled-loss", "times 1/L"),
     "sign and log 2": (
         lambda fake: F.softplus(fake).mean() + 0.693147, "prior encoder_loss", M, "sign-flipped", "sign turned",
@@ -249,6 +271,7 @@ TARGETS = {  # function, quantity, verdict, key, words of the diagnosis
     "positive subtracted": (infonce_b, "bound infonce", M, "positive-excluded", "left out of the denominator"),
     "self subtracted": (nt_xent_a, "bound nt_xent", M, "cancellation", "loses its digits"),
     "share + tiny": (share_and_tiny, "bound nt_xent", M, "epsilon", "float32's smallest normal number, 1.18e-38"),
+    "ε in a denominator": (single_below, "bound infonce matrix", M, "denominator-epsilon-1e-12", "1e-12 added"),
     "ε of 1e-15": (by_probabilities(lambda p: torch.log(p + 1e-15)), "bound jsd", M, "epsilon", "ε = 1e-15 added"),
     "clamp at −100": (
         by_probabilities(lambda p: torch.log(p).clamp(min=-100)), "bound jsd", M, "naive-cross-entropy-clamped", "−100",
@@ -311,6 +334,7 @@ DEFAULT = (
     "maximum of what is left out",
     "left out by a factor 0",
     "share + tiny, one way",
+    "ε in a denominator",
     "NWJ's value, JSD's gradient",
     "share + tiny",
     "clamp at −100",

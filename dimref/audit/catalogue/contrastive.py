@@ -105,6 +105,21 @@ def _form(
         told = ((key, part, title.replace("InfoNCE", "the loss"), *rest) for key, part, title, *rest in rows)
         return wrapped(told, of_part)
 
+    def unscaled(inputs: Inputs, numerator: bool) -> Tree:
+        """The positive's own logit is not divided by τ, in the numerator alone or in the denominator too."""
+        losses = []
+        for positives, others in split(on(formula)(inputs)):
+            bare = positives * inputs["temperature"]
+            top = positives if numerator else bare
+            losses.append(ops.mean(anp.logaddexp(top, ops.logsumexp(others, axis=0)) - bare))
+        return {"value": sum(losses[1:], losses[0]) * (1 / len(losses))}
+
+    forgotten: tuple[Row, ...] = tuple(
+        (key, partial(unscaled, numerator=key.endswith("denominator-only")), f"the loss with the temperature on {words}",
+         "divide all logits by τ", "", "positives are on another scale")
+        for key, words in (("temperature-on-negatives-only", "the negatives alone"),
+                           ("temperature-on-denominator-only", "the denominator alone"))
+    )  # fmt: skip
     parts = (
         (formula_of_logits, lambda function: _loss(on(function), split), "the loss"),
         (infonce.FORMULA, of_part, "the loss"),
@@ -113,7 +128,7 @@ def _form(
     return Form(
         "features", signature, meaning, draw, _loss(on(formula), split), True,
         (*wrapped(conventions, _same), *harmless),
-        (*wrapped(mistakes, _same), *of_infonce(*(row for row in infonce.MISTAKES if row[0] != without))),
+        (*wrapped((*mistakes, *forgotten), _same), *of_infonce(*(row for row in infonce.MISTAKES if row[0] != without))),
         (*of_infonce(("naive-softmax", infonce.naive_sum, *NAIVE)), *wrapped(numerical, _same)),
         mixed=of_infonce(infonce.UNIFORM) if smoothed else (), range_to=1 / COLDEST, loss=True, **how,
         **rewritten(*parts, without=("constant", "whole")),
@@ -420,11 +435,10 @@ def _with_whole_batch(inputs: Inputs) -> Array:
     return ops.concatenate([_queue_logits(inputs), products(q, k) * (1 / inputs["temperature"])], axis=1)
 
 
-def _scaled_negatives_only(inputs: Inputs) -> Array:
-    logits, t = _queue_logits(inputs), inputs["temperature"]
-    wide = np.ones((1, logits.shape[1]), inputs["q"].dtype)
-    wide[0, 0] = t
-    return logits * wide
+def _key_last(inputs: Inputs) -> Array:
+    logits = _queue_logits(inputs)
+    first, rest = (ops.cut(logits, (slice(None), part)) for part in (slice(0, 1), slice(1, None)))
+    return ops.concatenate([rest, first], axis=1)
 
 
 # fmt: off
@@ -438,9 +452,8 @@ MOCO_FORM = _form(
         ("own-key-among-negatives", _loss(_with_whole_batch, _first_column),
          "MoCo's loss with all keys of the batch among the negatives, the positive too",
          "take the queue before this batch's keys are put in", MOCO, "each positive is pushed away as well"),
-        ("temperature-on-negatives-only", _loss(_scaled_negatives_only, _first_column),
-         "MoCo's loss with the temperature on the negatives alone", "divide all logits by τ", MOCO,
-         "positives are on another scale"),
+        ("key-last", _loss(_key_last, _first_column), "MoCo's loss with the key's column last, the labels 0",
+         "label 0: the key's own column comes first", MOCO, "keys of the queue are the positives"),
         ("wrong-label", _loss(_queue_logits, _counted_labels), "MoCo's loss with the labels 0 … N − 1 of an in-batch loss",
          "label 0: the key's own column comes first", MOCO, "keys of the queue are the positives"),
     ), without="masked-by-minus-10", raised=_raised({
