@@ -33,7 +33,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper-dv": {**_OFFICIAL, "bound": "dv"},
     "paper-infonce": {**_OFFICIAL, "bound": "infonce", "negatives": "all-locations"},
     "amdim": {"method": "amdim", "lr": 2e-4},
-    "amdim-large": {"method": "amdim", "lr": 2e-4, "ndf": 320, "ndepth": 10, "nrkhs": 2560},
+    "amdim-large": {"method": "amdim", "lr": 2e-4, "beta1": 0.8, "ndf": 320, "ndepth": 10, "nrkhs": 2560},
 }
 
 # The options that only one method has.

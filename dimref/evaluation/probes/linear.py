@@ -54,7 +54,8 @@ def _fit(problem: Problem, penalties: tuple[float, ...], rng: np.random.Generato
     weights = backend.to_device(np.repeat(np.asarray(penalties, np.float32), problem.classes))
 
     def loss(parameters: Tree, _: None, batch: list[Array]) -> tuple[Array, None]:
-        return _penalized_cross_entropy(parameters, *batch, weights), None
+        x, one_hot = batch
+        return _penalized_cross_entropy(parameters, x, one_hot, weights), None
 
     schedule = schedule_of(len(problem.x), EPOCHS, LR)
     return fit(loss, parameters, batches_of(problem, rng, backend), schedule).parameters

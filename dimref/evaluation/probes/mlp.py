@@ -55,7 +55,8 @@ def _accuracies(
         return (rng.random((n, UNITS), np.float32) >= DROPOUT).astype(np.float32) * (1 / (1 - DROPOUT))
 
     def loss(parameters: Tree, running: Tree, batch: list[Array]) -> tuple[Array, Tree]:
-        return _penalized_cross_entropy(parameters, running, *batch, penalty)
+        x, one_hot, dropout = batch
+        return _penalized_cross_entropy(parameters, running, x, one_hot, dropout, penalty)
 
     schedule = schedule_of(len(problem.x), epochs, LR)
     start = backend.tree_to_device(parameters), batches_of(problem, rng, backend, draw), schedule
