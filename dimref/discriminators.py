@@ -105,9 +105,9 @@ def init_dot(
 ) -> Tree:
     """Parameters of the two embeddings F → E and D → E of the dot critic, E = 2048.
 
-    Pieces of the official code that the paper does not mention: "batch-norm" of the hidden layer, which then has no bias;
-    "identity", a shortcut that starts as a noisy copy of its input: 1 on the diagonal, uniform on ±0.01 elsewhere.
-    Source: github.com/rdevon/DIM at bac4765, nn_modules/mi_networks.py, MI1x1ConvNet.
+    Pieces of the official code (MI1x1ConvNet of github.com/rdevon/DIM at bac4765) that the paper does not mention:
+    "batch-norm" of the hidden layer, which then has no bias; "identity", a shortcut that starts as a noisy copy of its
+    input: 1 on the diagonal, uniform on ±0.01 elsewhere.
     """
     parameters: Tree = {}
     for side, n_in in (("feature", features), ("representation", representation)):

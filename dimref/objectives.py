@@ -169,7 +169,8 @@ def loss(
 
 def score(term: str, parameters: Tree, encoding: Encoding, noise: Tree, objective: Objective) -> Scores:
     """The scores of a term's critic that its bound needs. The dot critic's are ⟨a, b⟩/√E, "unscaled" ⟨a, b⟩.
-    Source: arXiv 1808.06670, figure 2 (the global critic sees y and the M×M map), figure 3 (the local one).
+
+    In figure 2 of arXiv 1808.06670 the global critic sees y and the M×M map, `global_map` "local".
     """
     local, flat = encoding.local_map, encoding.local_map if objective.global_map == "local" else encoding.last_map
     features = encoders.by_location(local) if term == "local" else ops.reshape(flat, (flat.shape[0], 1, -1))
