@@ -1,6 +1,7 @@
 """Mutual information that is known in closed form, and what is estimated from samples of it.
 
-Each task is drawn once; the bar is the 95 % interval of the held-out bound, which covers what the critic can show, not I.
+Each task is drawn once, a row of the picture; the bar is the 95 % interval of the held-out bound, which covers what the
+critic can show, not I.
 Run: python examples/estimate_known_truths.py [SAMPLES] [PICTURE.png] [STEPS]
 """
 
@@ -51,21 +52,24 @@ def spiral(x: np.ndarray) -> np.ndarray:
     return np.column_stack([turn.real, turn.imag])
 
 
-def draw(path: str, found: list[tuple[float, MutualInformation]]) -> None:
-    """Estimate against truth, with the diagonal where they agree; needs matplotlib."""
+def draw(path: str, found: list[tuple[str, float, MutualInformation]]) -> None:
+    """A row for each task: the truth, and the estimate with its interval; needs matplotlib."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.2, 5), layout="constrained")
-    axes = figure.subplots()
-    truth = np.array([nats for nats, _ in found])
-    nats, error = (np.array([getattr(fit, name) for _, fit in found]) for name in ("nats_", "error_"))
-    top = 1.1 * max(truth.max(), nats.max())
-    axes.plot([0, top], [0, top], color="#666666", lw=1, label="estimate = truth")
-    axes.errorbar(truth, nats, 1.96 * error, fmt="o", color="#0072B2", ms=4, capsize=3, label="held out, 95 % interval")
-    axes.set(xlabel="I(x; y) in closed form, nats", ylabel="InfoNCE estimate, nats", aspect="equal")
+    figure = Figure(figsize=(8, 0.42 * len(found) + 1.2), layout="constrained")
+    axes, rows = figure.subplots(), range(len(found))
+    nats, error = (np.array([getattr(fit, name) for *_, fit in found]) for name in ("nats_", "error_"))
+    axes.plot(
+        [truth for _, truth, _ in found], rows, "|", color="#D55E00", ms=18, mew=2, label="I(x; y) in closed form"
+    )
+    axes.errorbar(nats, rows, xerr=1.96 * error, fmt="o", color="#0072B2", ms=4, capsize=3,
+                  label="InfoNCE held out, 95 % interval")  # fmt: skip
+    axes.set_yticks(rows, [name for name, *_ in found])
+    axes.set(xlabel="nats", ylim=(len(found) - 0.5, -0.5))
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False)
     FigureCanvasAgg(figure).print_png(path)
 
 
@@ -75,7 +79,7 @@ fits = []
 print(f"{n} samples of each{'':<32}{'truth':>7}{'estimate':>10}   95 % interval")
 for name, x, y, truth in tasks(np.random.default_rng(0), n):
     fit = MutualInformation(steps=steps).fit(x, y)
-    fits.append((truth, fit))
+    fits.append((name, truth, fit))
     print(f"{name:<50}{truth:7.3f}{fit.nats_:10.3f}   {fit.interval_[0]:.3f} … {fit.interval_[1]:.3f}")
 if sys.argv[2:] and sys.argv[2]:
     draw(sys.argv[2], fits)

@@ -41,7 +41,7 @@ def learned(shared: str, options: argparse.Namespace, seed: int) -> Learned:
     before = untrained(config, task.layout, task.backend, task.images)
     parts = [
         shapes.draw(np.arange(n), split, shared=shared.split(","))
-        for n, split in ((options.images, "train"), (2000, "test"))
+        for n, split in ((options.images, "train"), (min(options.images, 2000), "test"))
     ]
     found = []
     for each in (encoder, before):

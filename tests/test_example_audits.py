@@ -78,6 +78,30 @@ def test_a_departure_is_a_fact(modules):
     assert "IndexError" in raised[0]
 
 
+def test_a_departure_on_ranks_is_a_fact(modules):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[oracle]'")
+    _, compare, _, _ = modules
+    with_backward = importlib.import_module("torch.distributed.nn.functional").all_gather
+    entry = {"due": "clip", "probes": "clip features"}
+
+    def loss(image, text, temperature, gather=with_backward):
+        image, text = (torch.cat(gather(torch.nn.functional.normalize(x, dim=1))) for x in (image, text))
+        scores, labels = image @ text.T / temperature, torch.arange(len(image))
+        return sum(torch.nn.functional.cross_entropy(s, labels) for s in (scores, scores.T)) / 2
+
+    assert compare.facts_on_ranks(entry, loss) == []
+    (fact,) = compare.facts_on_ranks(entry, lambda *args, rank: loss(*args, lambda x: own_slice(torch, x, rank)))
+    assert re.match(r"2 ranks of 3 rows, gradients averaged: loss ([\d.]+) where \1 is due; gradient of norm ", fact)
+    assert fact.endswith(", cosine 1")
+
+
+def own_slice(torch, x, rank):
+    found = [torch.empty_like(x) for _ in range(2)]
+    torch.distributed.all_gather(found, x)
+    found[rank] = x
+    return found
+
+
 def test_a_verdict_is_confirmed_or_not(modules):
     run, *_ = modules
     entry = {"verdict": "conforms"}
@@ -178,10 +202,11 @@ def installed(entry):
         return False
 
 
-# Two by default, four more with the exhaustive tests; all of them are the example's own business.
-SAMPLE = {"scipy_jensenshannon": (), "torch_infonce": ()}
+# One by default, five more with the exhaustive tests; all of them are the example's own business.
+SAMPLE = {"scipy_jensenshannon": ()}
 SAMPLE |= dict.fromkeys(
-    ("torch_conv2d", "torch_layer_norm", "sklearn_mutual_info", "torch_cross_entropy"), pytest.mark.exhaustive
+    ("torch_infonce", "torch_conv2d", "torch_layer_norm", "sklearn_mutual_info", "torch_cross_entropy"),
+    pytest.mark.exhaustive,
 )
 
 

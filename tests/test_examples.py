@@ -104,6 +104,7 @@ def test_every_number_of_coin_die_and_channel_is_the_closed_form():
     assert all(0 <= gap <= 1e-9 for gap in gaps)
 
 
+@pytest.mark.exhaustive
 def test_noise_decides_between_diversity_and_redundancy():
     """Linsker's network."""
     printed = run("linsker_infomax.py")
@@ -123,11 +124,13 @@ def test_noise_decides_between_diversity_and_redundancy():
 # ---- estimates
 
 
+@pytest.mark.exhaustive
 def test_coverage_is_counted():
     printed = run("coverage_of_an_estimate.py", 3, 100)
     assert re.search(r"expectation  0\.\d+ on average: covered by (0|33|67|100)% of the intervals", printed)
 
 
+@pytest.mark.exhaustive
 def test_estimates_lie_beside_the_truths(tmp_path):
     picture = tmp_path / "truths.png"
     printed = run("estimate_known_truths.py", 400, picture if DRAWS else "", 10)
@@ -156,6 +159,7 @@ def test_encode_against_products_prints_the_ratio():
     assert re.search(r"ratio \d+\.\d\d", run("encode_against_products.py", 3))
 
 
+@pytest.mark.exhaustive
 def test_cost_against_size_prints_three_ladders_and_the_power(tmp_path):
     printed = run("cost_against_size.py", 256, 64, 64, *[tmp_path / "cost.png"] * DRAWS)
     sizes = [line.split()[0] for line in printed.splitlines() if re.fullmatch(r" +[\d,]+ +[\d.]+ +(\d+|nan)", line)]
@@ -164,14 +168,32 @@ def test_cost_against_size_prints_three_ladders_and_the_power(tmp_path):
     assert not DRAWS or min(size(tmp_path / "cost.png")) > 100
 
 
-@pytest.mark.parametrize("script", ["picture_of_the_method.py", "picture_of_a_result.py"])
+@pytest.mark.exhaustive
+@pytest.mark.skipif(importlib.util.find_spec("mpi4py") is None, reason="needs mpi4py")
+def test_scaling_of_ranks_counts_what_the_formula_says(example, monkeypatch, capsys):
+    """scaling_of_ranks.py, on two of its objectives."""
+    scaling = example("scaling_of_ranks")
+    monkeypatch.setattr(scaling, "OPTIONS", {name: scaling.OPTIONS[name] for name in ("DV, concat critic", "AMDIM")})
+    scaling.main(1, 4, 2)
+    printed = capsys.readouterr().out
+    rows = re.findall(r"^ +([\d,]+) +([\d,]+) +([\d,]+) +([\d,]+)$", printed, re.MULTILINE)
+    assert len(rows) == printed.count("weak, 512 ranks") == 2
+    for numbers in rows:
+        sums, counted, gathers, gathered = (int(number.replace(",", "")) for number in numbers)
+        assert abs(sums - counted) < 400  # single numbers
+        assert gathers == gathered
+
+
+@pytest.mark.parametrize(
+    "script", [pytest.param("picture_of_the_method.py", marks=pytest.mark.exhaustive), "picture_of_a_result.py"]
+)
 def test_pictures_are_drawn(script, tmp_path):
     run(script, tmp_path / "picture.png")
     assert min(size(tmp_path / "picture.png")) > 100
 
 
 @NEEDS_TORCH
-@pytest.mark.parametrize(("side", "channels"), [(13, 1), pytest.param(8, 3, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize(("side", "channels"), [pytest.param(13, 1, marks=pytest.mark.exhaustive), (8, 3)])
 def test_the_exported_encoder_has_the_same_features_in_pytorch(tmp_path, narrow, side, channels):
     """Also where images are padded, unevenly, and weights and statistics have moved from their first values."""
     images, trained = tiny_runs.write_npz(tmp_path / "images.npz", side=side, channels=channels), tmp_path / "run"
@@ -269,6 +291,7 @@ def test_global_and_local_have_a_row_each_and_are_drawn(tmp_path):
     assert size(tmp_path / "x.png")[0] > 800
 
 
+@pytest.mark.exhaustive
 @NEEDS_MATPLOTLIB
 def test_both_runs_of_what_is_shared_are_printed_and_drawn(tmp_path):
     printed = run("what_is_shared.py", *SHORT, "--picture", tmp_path / "x.png")

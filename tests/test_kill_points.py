@@ -151,9 +151,7 @@ def check(scenarios, tmp_path, name, end, every=1):
     assert not failed, "\n".join(failed)
 
 
-@pytest.mark.parametrize(
-    ("name", "end"), [("start", "killed"), ("start", "power"), ("resume", "interrupted"), ("plot", "killed")]
-)
+@pytest.mark.parametrize(("name", "end"), [("start", "power"), ("resume", "interrupted")])
 def test_a_run_that_ends_at_a_call_goes_on_to_the_same_bits(scenarios, tmp_path, name, end):
     check(scenarios, tmp_path, name, end, every=19)
 

@@ -4,13 +4,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dimref.audit.callables import assert_conforms, audit
+    from dimref.audit.distributed.audit import audit_distributed
 
-__all__ = ["assert_conforms", "audit"]
+__all__ = ["assert_conforms", "audit", "audit_distributed"]
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'dimref.audit' has no attribute {name!r}")
-    from dimref.audit import callables
+    from importlib import import_module
 
-    return getattr(callables, name)
+    return getattr(
+        import_module("dimref.audit." + ("distributed.audit" if "distributed" in name else "callables")), name
+    )

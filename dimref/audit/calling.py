@@ -45,18 +45,18 @@ class InProcess:
         dtype: str = "",
     ) -> None:
         self.name = name or getattr(function, "__qualname__", type(function).__name__)
-        self._target, self._call_text = function, call
+        self.target, self.call_text = function, call
         self._arguments: tuple[str, ...] = ()  # those for which `call` is compiled
-        self._function = function if adapter is None else functools.partial(adapter, function)
-        self._framework, self._dtype = framework, dtype
-        self._candidates = [framework] if framework else frameworks.candidates(self._function)
+        self.function = function if adapter is None else functools.partial(adapter, function)
+        self.asked, self._dtype = framework, dtype
+        self._candidates = [framework] if framework else frameworks.candidates(self.function)
         self._frameworks: dict[str, Framework] = {}
         self._answered = False
         self._remarks: dict[str, None] = dict.fromkeys([f"called with {dtype} in place of any other"] if dtype else [])
         if framework:
             self._get(framework)
         code = getattr(inspect.unwrap(function), "__code__", None)
-        self._place = str(Path(code.co_filename).parent) if code else ""
+        self.place = str(Path(code.co_filename).parent) if code else ""
 
     @property
     def framework(self) -> str:
@@ -65,7 +65,7 @@ class InProcess:
 
     def call(self, signature: Signature, inputs: Inputs) -> Answer:
         """As `Target.call`."""
-        problem = self._mismatch(signature)
+        problem = self._expression(signature) if self.call_text else self.mismatch(signature, self.function)
         if problem:
             return Answer(problem=problem)
         tried: list[str] = []
@@ -85,7 +85,7 @@ class InProcess:
 
     def _more(self) -> list[str]:
         """The frameworks to try; those that a call has loaded too, as long as none has answered."""
-        loaded = [] if self._framework or self._answered else [n for n in frameworks.FOREIGN if n in sys.modules]
+        loaded = [] if self.asked or self._answered else [n for n in frameworks.FOREIGN if n in sys.modules]
         return [*self._candidates, *loaded]
 
     def _in(self, name: str, signature: Signature, inputs: Inputs) -> Answer:
@@ -106,15 +106,15 @@ class InProcess:
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")  # an overflow shows in the value
-                return evaluate(self._get(name), self._function, signature, inputs, dtype)
+                return evaluate(self._get(name), self.function, signature, inputs, dtype)
         except Unusable as error:
             return Answer(problem=str(error))
         except self.expected as error:
-            return Answer(problem=error_of(error, self._place))
+            return Answer(problem=error_of(error, self.place))
 
     def _get(self, name: str) -> Framework:
         if name not in self._frameworks:
-            self._frameworks[name] = frameworks.get(name, self._function)
+            self._frameworks[name] = frameworks.get(name, self.function)
         return self._frameworks[name]
 
     def _again(self, signature: Signature, inputs: Inputs, before: Answer) -> tuple[str, ...]:
@@ -126,12 +126,9 @@ class InProcess:
             return ()
         return ("returned another value when it was called again with the same inputs",)
 
-    def _mismatch(self, signature: Signature) -> str:
-        """Why the function cannot be called with these arguments; "" if it can, or if that is unknown."""
-        if self._call_text:
-            return self._expression(signature)
+    def mismatch(self, signature: Signature, function: Callable[..., Any]) -> str:
+        """Why a function cannot be called with these arguments; "" if it can, or if that is unknown."""
         hint = "--call or an --adapter (dimref audit adapter prints one) can call it as it wants to be called"
-        function = self._function
         try:
             parameters = inspect.signature(function)
             if isinstance(function, type):
@@ -150,12 +147,12 @@ class InProcess:
         """Compile `--call` for these arguments; why that cannot be, or ""."""
         if self._arguments != signature.arguments:
             try:
-                code = expression(self._call_text, signature.arguments)
+                code = expression(self.call_text, signature.arguments)
             except LoadError as error:
                 return str(error)
-            self._function, self._arguments = eval(code, scope(self._target, self.name)), signature.arguments
-            if not self._framework:
-                self._candidates = frameworks.candidates(functools.partial(self._function, self._target))
+            self.function, self._arguments = eval(code, scope(self.target, self.name)), signature.arguments
+            if not self.asked:
+                self._candidates = frameworks.candidates(functools.partial(self.function, self.target))
         return ""
 
 

@@ -122,7 +122,7 @@ def fields(node: ast.AST) -> dict[str, str]:
     source = {name: text(part) for name, part in parts.items()}
     code = {name: f"({source[name]})" if isinstance(part, (ast.BinOp, ast.UnaryOp)) else source[name]
             for name, part in parts.items()}  # fmt: skip
-    words = {f"_{name}": plain(each) for name, each in source.items()}
+    words = {f"_{name}": wording.spoken(plain(each)) for name, each in source.items()}
     return {**code, **words, **{name.upper(): slug(each) for name, each in source.items()}, **more}
 
 

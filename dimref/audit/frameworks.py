@@ -223,7 +223,7 @@ class Plain(Taped):
         _, outputs = run(inputs)
         title = {"numpy": "NumPy", "cupy": "CuPy"}[self.name]
         try:
-            with _autograd_for_numpy(reach.namespaces(self._function)):
+            with autograd_for_numpy(reach.namespaces(self._function)):
                 traced, gradients, _ = super().evaluate(run, copies, signature)
             same = all(_close(self.host(traced[name]), self.host(outputs[name])) for name in outputs)
         except Exception:  # whatever autograd makes of code that was not written for it
@@ -239,7 +239,7 @@ def _close(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 @contextmanager
-def _autograd_for_numpy(namespaces: list[dict[str, Any]]) -> Iterator[None]:
+def autograd_for_numpy(namespaces: list[dict[str, Any]]) -> Iterator[None]:
     """Let the names that stand for NumPy's functions stand for autograd's, for a while."""
     linalg = vars(import_module("autograd.numpy.linalg"))
     before = [(linalg, "norm", linalg["norm"])]

@@ -122,27 +122,27 @@ def _module(name: str) -> Any:
     return importlib.import_module(name)
 
 
-def expression(text: str, arguments: tuple[str, ...]) -> CodeType:
+def expression(text: str, arguments: tuple[str, ...], offered: tuple[str, ...] = ()) -> CodeType:
     """`--call`: code whose value is a function of these arguments; it evaluates a Python expression.
 
     {argument} stands for an argument. What comes out is the value; or, if it can be called, is called with the arguments
     that the expression does not name.
 
+    Args:
+        offered: more arguments, which are passed nowhere but where the expression names them.
     Raises:
         LoadError: it is no expression, or names an argument that there is not.
     """
-    named = dict.fromkeys(re.findall(r"\{(\w+)\}", text))
-    unknown = [each for each in named if each not in arguments]
+    named, every = dict.fromkeys(re.findall(r"\{(\w+)\}", text)), (*arguments, *offered)
+    unknown = [each for each in named if each not in every]
     if unknown:
-        raise LoadError(f"--call {text}: expected arguments out of {', '.join(arguments)}, found {{{unknown[0]}}}")
+        raise LoadError(f"--call {text}: expected arguments out of {', '.join(every)}, found {{{unknown[0]}}}")
     inner = re.sub(r"\{(\w+)\}", r"_\1", text)
     rest = ", ".join(f"_{each}" for each in arguments if each not in named)
     whole = f"lambda made: made({rest}) if callable(made) else made"
     try:
         compile(inner.strip(), "--call", "eval")
-        return compile(
-            f"lambda {', '.join(f'_{each}' for each in arguments)}: ({whole})(\n{inner}\n)", "--call", "eval"
-        )
+        return compile(f"lambda {', '.join(f'_{each}' for each in every)}: ({whole})(\n{inner}\n)", "--call", "eval")
     except SyntaxError as error:
         raise LoadError(f"--call {text}: expected a Python expression, found {error.msg}") from None
 

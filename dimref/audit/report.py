@@ -105,7 +105,7 @@ def text(report: Report) -> str:
         f"{report.verdict.upper()} {judgement.within}".strip()
         + f"  {report.contract.kind} {report.contract.name}  {report.target.name}"
     )
-    lines = [head, *_row("", judgement.diagnosis)]
+    lines = [head, *row("", judgement.diagnosis)]
     for title, words in (
         ("also", "; ".join(judgement.also)),
         ("consequence", judgement.consequence),
@@ -113,16 +113,16 @@ def text(report: Report) -> str:
         ("source", judgement.source),
     ):
         if words:
-            lines += _row(title, words)
+            lines += row(title, words)
     before, after = edited(report)
     if before:
-        lines += [*_row("the line", before), *_row("with the edit", after)]
+        lines += [*row("the line", before), *row("with the edit", after)]
     if report.cases:
-        lines += ["", *_row("called as", f"{report.form.name}: {report.form.meaning}")]
-        lines += _row("framework", f"{report.target.framework}; {report.cases} cases")
+        lines += ["", *row("called as", f"{report.form.name}: {report.form.meaning}")]
+        lines += row("framework", f"{report.target.framework}; {report.cases} cases")
         lines += _measured(report)
     for note in report.notes:
-        lines += _row("note", note)
+        lines += row("note", note)
     if report.counterexample is not None:
         lines += ["", *pasted(report.counterexample, report)]
     return "\n".join(lines)
@@ -138,16 +138,16 @@ def edited(report: Report) -> tuple[str, str]:
 def _measured(report: Report) -> list[str]:
     lines = []
     if report.form.reference is not None:
-        lines += _row("value", f"worst relative error {_number(report.value)}, {_against(report)}")
-        lines += _row("gradient", f"worst relative error {_number(report.gradient)}")
+        lines += row("value", f"worst relative error {_number(report.value)}, {_against(report)}")
+        lines += row("gradient", f"worst relative error {_number(report.gradient)}")
         if report.named is not None:
             value, gradient = map(_number, report.named)
-            lines += _row("as named", f"worst relative error {value} of the value, {gradient} of the gradient")
-        lines += _row("dtype", "; ".join(f"{input_type} in, {out} out" for input_type, out in report.dtypes) or "kept")
+            lines += row("as named", f"worst relative error {value} of the value, {gradient} of the gradient")
+        lines += row("dtype", "; ".join(f"{input_type} in, {out} out" for input_type, out in report.dtypes) or "kept")
     if report.form.ranged:
-        lines += _row("range", _range(report))
+        lines += row("range", _range(report))
     for law in report.laws:
-        lines += _row("law", _law(law))
+        lines += row("law", _law(law))
     return lines
 
 
@@ -224,7 +224,7 @@ def _short(array: np.ndarray, digits: int) -> str:
     return " ".join(found.split())
 
 
-def _row(title: str, words: str) -> list[str]:
+def row(title: str, words: str) -> list[str]:
     return textwrap.wrap(words, WIDTH, initial_indent=f"  {title:<{INDENT - 2}}", subsequent_indent=" " * INDENT)
 
 

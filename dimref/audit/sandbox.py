@@ -98,30 +98,41 @@ class Sandbox:
 
     def call(self, signature: Signature, inputs: Inputs) -> Answer:
         """As `Target.call`. A process that hung or died is restarted for the next call, a few times."""
-        key = _digest(signature, inputs)
+        request = {"signature": dataclasses.astuple(signature), "inputs": inputs}
+        found, problem, printed = self.ask(digest(signature, inputs), request, self._limit(signature, inputs))
+        if problem:
+            return Answer(problem=problem, printed=printed)
+        return Answer(found["value"], found["gradients"], found["problem"], printed, tuple(found["remarks"]))
+
+    def ask(self, key: bytes, request: dict[str, Any], limit: float) -> tuple[dict[str, Any], str, str]:
+        """What the process answers; why there is no answer, or ""; and what was printed.
+
+        Args:
+            key: of what is asked: what hung or crashed once is not asked again.
+            limit: seconds that it may take.
+        """
         if key in self._lost:
-            return Answer(problem=self._lost[key])
+            return {}, self._lost[key], ""
         if len(self._lost) >= (FORBEARANCE if self._answered else PATIENCE):
-            return Answer(problem=f"not asked again, after {len(self._lost)} times: {[*self._lost.values()][-1]}")
+            return {}, f"not asked again, after {len(self._lost)} times: {[*self._lost.values()][-1]}", ""
         try:
             if self._process is None:
                 self._start()
             assert self._process is not None
-            request = {"signature": dataclasses.astuple(signature), "inputs": inputs}
-            found = self._process.ask(request, self._limit(signature, inputs), self._memory_limit)
+            found = self._process.ask(request, limit, self._memory_limit)
             printed = self._process.printed()
         except LoadError as error:
             self._lost[key] = str(error)
-            return Answer(problem=str(error))
+            return {}, str(error), ""
         except _Lost as loss:
             assert self._process is not None
             printed = self._process.printed()
             self._process.end()
             self._process = None
             self._lost[key] = str(loss)
-            return Answer(problem=str(loss), printed=printed)
+            return {}, str(loss), printed
         self.framework, self._answered = found["framework"], True
-        return Answer(found["value"], found["gradients"], found["problem"], printed, tuple(found["remarks"]))
+        return found, "", printed
 
     def _limit(self, signature: Signature, inputs: Inputs) -> float:
         """Seconds for one call; more where JAX may compile it: its first calls are run line by line."""
@@ -168,7 +179,7 @@ def opened(
         yield InProcess(target, framework, adapter=between, call=call, dtype=dtype)
 
 
-def _digest(signature: Signature, inputs: Inputs) -> bytes:
+def digest(signature: Signature, inputs: Inputs) -> bytes:
     """What was asked, in a few bytes."""
     state = hashlib.sha256(repr(signature).encode())
     for path, leaf in leaves(inputs):

@@ -32,6 +32,28 @@ KINDS: dict[str, tuple[str, str, bool]] = {
     "other": ("another quantity", "use the formula", False),
     "candidate": ("every denominator has one more candidate", "leave it out whole", False),
 }
+# what stands in a formula, as a person says it; the longer first
+SPOKEN = (
+    ("log(1 + negatives.shape[0])", "log K"),
+    ("log(scores.shape[1] - 1)", "log(N − 1)"),
+    ("1 + negatives.shape[0]", "K"),
+    ("negatives.shape[0]", "the number of negatives"),
+    ("logits.shape[0]", "N"),
+    ("scores.shape[1]", "N"),
+    ("logaddexp(positives, logsumexp(negatives, axis=0))", "log Σ e^T"),
+    ("logsumexp(negatives, axis=0)", "log Σ e^T of the negatives"),
+    ("logsumexp(_off(logits), axis=1, keepdims=True)", "log Σ e^logits of the other rows"),
+    ("_signs(logits) * logits", "±logits"),
+    ("_weights(labels, logits.dtype)", "1/|P(i)|"),
+    ("concatenate([a, b])", "both views"),
+    ("layers.linear(parameters['first'], y)", "its first layer"),
+    ("layers.linear(parameters['second'], hidden)", "its second layer"),
+    (", axis=0", ""),
+    (", axis=1", ""),
+    (", keepdims=True", ""),
+    (" - ", " − "),
+    (" * ", " · "),
+)
 _KNOWN = {  # by formula, edit=name; an edit that is its own name is one of two that are tried at once
     "bounds.dv": """
         masked-mean-of-product=masked-mean no-log-of-product=no-log
@@ -152,6 +174,13 @@ _KNOWN = {  # by formula, edit=name; an edit that is its own name is one of two 
         fake-detached=detached fake-negated=minimax-sign""",
 }
 KNOWN = {formula: dict(pair.split("=") for pair in pairs.split()) for formula, pairs in _KNOWN.items()}
+
+
+def spoken(code: str) -> str:
+    """Source, as a person says it."""
+    for source, words in SPOKEN:
+        code = code.replace(source, words)
+    return code
 
 
 def stem(key: str) -> str:

@@ -38,6 +38,10 @@ def open_target(target: str, framework: str, adapter: str, call: str, dtype: str
 
 def answer(hosted: Hosted, request: dict[str, Any]) -> dict[str, Any]:
     """The message that a request is answered with."""
+    if "ranks" in request:
+        from dimref.audit.distributed.ranked import answer
+
+        return answer(hosted, request)
     arguments, outputs, differentiate, of = request["signature"]
     signature = Signature(tuple(arguments), tuple(outputs), tuple(differentiate), of)
     found: Answer = hosted.call(signature, request["inputs"])

@@ -39,35 +39,44 @@ class _Command(click.Command):
             formatter.write_dl(rows)
 
 
+def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """How a target is called, and what it may use."""
+    for option in (
+        click.option("--memory-limit", type=click.IntRange(min=64), default=4096, metavar="MIB",
+                     help="Resident, with all that it starts.  [default: 4096]"),
+        click.option("--time-limit", type=float, default=10.0, metavar="SECONDS",
+                     help="Of one call, without JAX's compilation.  [default: 10]"),
+        click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of the inputs.  [default: 0]"),
+        click.option("--strict", is_flag=True, help="Another valid convention is exit code 1 too."),
+        click.option("--call", default="", metavar="PYTHON",
+                     help="Instead: an expression with {ARGUMENT} in it, as 'Loss(tau={temperature})'; if what comes out "
+                     "can be called, it is, with the other arguments."),
+        click.option("--adapter", default="", metavar="FILE.py:FUNCTION", help="Calls TARGET as it wants to be called."),
+        click.option("--framework", type=click.Choice(choices.FRAMEWORKS), default=None,
+                     help="Its framework.  [default: detected]"),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def need_time_limit(seconds: float) -> None:
+    """Raise DimrefError unless it is one."""
+    if not 0 < seconds <= LONGEST:
+        raise DimrefError(f"--time-limit: expected seconds above 0, at most {LONGEST}, found {seconds:g}")
+
+
 def command(kind: str) -> click.Command:
     """`dimref audit KIND`."""
 
     @click.command(kind, cls=_Command, short_help=f"Audit {WHAT[kind]}.")
     @click.argument("name")
     @click.argument("target")
-    @click.option(
-        "--framework", type=click.Choice(choices.FRAMEWORKS), default=None, help="Its framework.  [default: detected]"
-    )
-    @click.option("--adapter", default="", metavar="FILE.py:FUNCTION", help="Calls TARGET as it wants to be called.")
-    @click.option("--call", default="", metavar="PYTHON",
-                  help="Instead: an expression with {ARGUMENT} in it, as 'Loss(tau={temperature})'; if what comes out can "
-                  "be called, it is, with the other arguments.")  # fmt: skip
+    @target_options
     @click.option("--form", default="", help="How it is called.  [default: the first of NAME's]")
     @click.option("--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), default=None,
                   help="Call it with this precision alone.  [default: float64 and float32]")  # fmt: skip
     @click.option("--loss", is_flag=True, help="It is minimized: returned as it is, not negated.  [default: detected]")
-    @click.option("--strict", is_flag=True, help="Another valid convention is exit code 1 too.")
     @click.option("--examples", type=click.IntRange(min=8), default=96, help="Inputs to draw.  [default: 96]")
-    @click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of the inputs.  [default: 0]")
-    @click.option(
-        "--time-limit",
-        type=float,
-        default=10.0,
-        metavar="SECONDS",
-        help="Of one call, without JAX's compilation.  [default: 10]",
-    )
-    @click.option("--memory-limit", type=click.IntRange(min=64), default=4096, metavar="MIB",
-                  help="Resident, with all that it starts.  [default: 4096]")  # fmt: skip
     @click.option("--expect", multiple=True, metavar="CHECK=REASON",
                   help="A check that fails, and why: exit code 0 as long as it does and no other.")  # fmt: skip
     @click.option("--html", type=click.Path(path_type=Path), default=None, metavar="FILE",
@@ -91,8 +100,7 @@ def command(kind: str) -> click.Command:
 
 def _audit(context: click.Context, kind: str, name: str, target: str, strict: bool, expect: tuple[str, ...],
            html: Path | None, json_file: Path | None, how: dict[str, Any]) -> None:  # fmt: skip
-    if not 0 < how["time_limit"] <= LONGEST:
-        raise DimrefError(f"--time-limit: expected seconds above 0, at most {LONGEST}, found {how['time_limit']:g}")
+    need_time_limit(how["time_limit"])
     if html is not None:
         refuse_unwritable("--html", html)
     from dimref.audit import callables, checks, report

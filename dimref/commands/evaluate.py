@@ -65,8 +65,10 @@ def _words(allowed: tuple[str, ...], empty: bool = True) -> Callable[..., tuple[
               help="What the probes see.  [default: all there are]")  # fmt: skip
 @click.option("--probe", "probes", callback=_words(choices.PROBES), metavar="linear,mlp,svm,svm-hinge,knn",
               help="Classifiers of the features; or none.  [default: linear,mlp]")  # fmt: skip
-@click.option("--measures", callback=_words(choices.MEASURES), metavar="mine,ndm,ms-ssim",
-              help="Measures of y; or none.  [default: all three]")  # fmt: skip
+@click.option("--measures", callback=_words(choices.ALL_MEASURES), metavar="mine,ndm,ms-ssim,sandwich",
+              help="Measures of y; or none.  [default: the first three]")  # fmt: skip
+@click.option("--sigma", type=click.FloatRange(min=0, min_open=True), metavar="S",
+              help="Sandwich: I(x; y + noise) of S standard deviations of y.")  # fmt: skip
 @click.option("--seeds", type=click.IntRange(min=1, max=1000), default=1, metavar="N",
               help="Each probe and critic N times, from the run's seed on.  [default: 1]")  # fmt: skip
 @click.option(
@@ -79,8 +81,8 @@ def _words(allowed: tuple[str, ...], empty: bool = True) -> Callable[..., tuple[
 def evaluate(
     run: Path, data: str | None, data_dir: str | None, noise: float | None, shared: str | None,
     size: int | None, skip_bad: bool | None, limit: int | None,
-    features: tuple[str, ...] | None, probes: tuple[str, ...] | None, measures: tuple[str, ...] | None, seeds: int,
-    checkpoint: str, backend: str, threads: int | None, json_file: Path | None,
+    features: tuple[str, ...] | None, probes: tuple[str, ...] | None, measures: tuple[str, ...] | None,
+    sigma: float | None, seeds: int, checkpoint: str, backend: str, threads: int | None, json_file: Path | None,
 ) -> None:  # fmt: skip
     """Evaluate the encoder of RUN: probes of its features, and measures of its representation.
 
@@ -107,7 +109,13 @@ def evaluate(
         images = labelled_images(config, limit)
         encoder.refuse_other_images(images.train[0], images.source)
         requested, left_out = _requested(images, encoder, features, probes, measures)
-        requested = dataclasses.replace(requested, seeds=tuple(range(config.seed, config.seed + seeds)))
+        if ("sandwich" in requested.measures) != (sigma is not None):
+            found = "--sigma without it" if sigma is not None else "no --sigma"
+            raise DimrefError(
+                f"--measures sandwich: expected --sigma S, the noise in standard deviations of y, found {found}"
+            )
+        chosen = tuple(range(config.seed, config.seed + seeds))
+        requested = dataclasses.replace(requested, seeds=chosen, sigma=sigma or 1.0)
     encoder.need_same(images=images.train[0], test_images=images.test[0])
     say = printer(json_file)
     for line in scores.opening(path, saved.step, images, requested, encoder):

@@ -17,6 +17,7 @@ from dimref.training.choices import FEATURES
 NAMES = {
     "linear": "linear", "mlp": "mlp", "svm": "linear SVM", "svm-hinge": "SVM, hinge", "knn": "k-NN",
     "mine": "MINE, nats", "ndm": "NDM, nats", "ms-ssim": "MS-SSIM",
+    "sandwich": "I, nats",
 }  # fmt: skip
 SCALE = {"probe": 100, "measure": 1}  # accuracies in %
 DIGITS = {"probe": 1, "measure": 3}
@@ -51,7 +52,7 @@ def table(cells: list[Cell], images: Labelled, requested: Requested, layout_size
         yield from rows(NAMES[name], of_name, columns, spread, limit if name in IN_NATS else math.inf)
     for name in requested.measures:
         start = f"{NAMES[name].split(',')[0]:<13} "
-        text = _meaning(name, limit, layout_size)
+        text = _meaning(name, limit, layout_size, requested.sigma)
         yield from textwrap.wrap(text, 98, initial_indent=start, subsequent_indent=" " * 14)
 
 
@@ -104,8 +105,14 @@ def _notes(cell: Cell, limit: float) -> Iterator[str]:
         yield f"above {limit:.3f}"
 
 
-def _meaning(name: str, limit: float, size: int) -> str:
+def _meaning(name: str, limit: float, size: int, sigma: float) -> str:
     """What a measure's rows mean."""
+    if name == "sandwich":
+        return (
+            f"I(x; y + noise of {sigma:g} standard deviations of y): the multi-sample lower bound, at most {limit:.3f}; "
+            "in brackets from the lower end of its 95 % interval to the upper end of that of the leave-one-out upper bound. "
+            "No critic is trained: the conditional is known"
+        )
     if name == "ms-ssim":
         weights = scales(size)
         listed = ", ".join(f"{weight:.3f}" for weight in weights)

@@ -28,6 +28,8 @@ KNOTS = 5  # a side: where colours are drawn, to be interpolated between
 CLASS_COUNT = 10  # of each factor
 BLOCK = 250  # a multiple of that: each block holds every class equally often
 
+_FIRST = {"texture": 0, "shape": 0, "colour": KNOTS + 1}  # of a factor's places, the middle of the upper left quarter
+
 Factors = Mapping[str, np.ndarray]
 Field = np.ndarray  # one number per pixel, (N, SIDE, SIDE)
 
@@ -116,7 +118,7 @@ def sample_factors(rng: np.random.Generator, count: int, shared: Sequence[str] =
         "colour": {
             "base": hsv_to_rgb((classes["colour"] + rng.uniform(-0.4, 0.4, knots)) / CLASS_COUNT,
                                rng.uniform(0.3, 0.9, knots), rng.uniform(0.4, 0.9, knots)),
-            "contrast": rng.uniform(-0.2, 0.5, (*knots, 3)),
+            "contrast": rng.uniform(-0.25, 0.45, (*knots, 3)),
         },
     }  # fmt: skip
     for factor in shared:  # everywhere as in the upper left quarter
@@ -131,9 +133,6 @@ def sample_factors(rng: np.random.Generator, count: int, shared: Sequence[str] =
         "rotation": rng.uniform(-0.2, 0.2, each),
         "lift": rng.choice([-0.15, 0.15], each),
     }
-
-
-_FIRST = {"texture": 0, "shape": 0, "colour": KNOTS + 1}  # the place in the middle of the upper left quarter
 
 
 def render(factors: Factors) -> np.ndarray:

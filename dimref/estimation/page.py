@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dimref.estimation.estimator import MutualInformation
 from dimref.estimation.report import CLOSING, kind, label
-from dimref.plots.page import Markup, code, line_chart, page, section, table, tag
+from dimref.plots.page import COLOURS, Markup, code, line_chart, page, section, table, tag
 from dimref.theory.information import LOG_2
 
 
@@ -38,7 +38,7 @@ def render(fits: list[MutualInformation], command: str, printed: list[str]) -> s
         tag("p", tag("strong", sentence)),
         *(tag("p", note) for note in notes),
         section("Estimates", table(rows, ("estimate", first.base, "95 % interval", "is")), tag("p", CLOSING, class_="soft")),
-        section("Training", tag("p", "The value on the samples that stop it, a line for each critic.", class_="soft"),
+        section("Training", tag("p", "On the samples that stop it, the first four critics.", class_="soft"),
                 tag("div", *(_training(fit, unit) for fit in fits), class_="beside")),
         section("As printed", code("\n".join(printed))),
         section("Command", code(command, wrap=True)),
@@ -46,5 +46,5 @@ def render(fits: list[MutualInformation], command: str, printed: list[str]) -> s
 
 
 def _training(fit: MutualInformation, unit: float) -> Markup:
-    lines = {f"{k + 1}": [(s, v / unit) for s, v in history] for k, history in enumerate(fit.histories_[:8])}
+    lines = {f"{k + 1}": [(s, v / unit) for s, v in history] for k, history in enumerate(fit.histories_[:COLOURS])}
     return tag("figure", tag("figcaption", f"{fit.objective}"), line_chart(lines, "training step", fit.base))

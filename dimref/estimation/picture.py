@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from dimref.estimation.estimator import MutualInformation
+from dimref.estimation.estimator import TERMS, MutualInformation
 from dimref.estimation.report import label
 from dimref.plots.style import BLUE, GREEN, GREY, ORANGE, legend_below, new_figure, save, tidy
 
@@ -37,7 +37,8 @@ def _panel(axes: Any, fit: MutualInformation, neighbours: float | None) -> None:
         best = max(range(len(nats)), key=nats.__getitem__)
         handles[1:2] = axes.plot(steps[best], nats[best], "o", color=BLUE, ms=4, ls="none", label="best state")
     tops = [value for history in fit.histories_ for _, value in history if math.isfinite(value)]
-    shown = [fit.estimate(), *(each for each in fit.estimates_.values() if each.reading == objective)]
+    estimates = fit.terms_[TERMS[0]] if fit.terms_ else fit.estimates_  # of what the curves are
+    shown = [next(iter(estimates.values())), *(each for each in estimates.values() if each.reading == objective)]
     for each, colour in zip(dict.fromkeys(shown), (ORANGE, GREEN), strict=False):
         low, high = each.interval
         line = axes.axhline(each.nats, color=colour, lw=1.5)
@@ -48,14 +49,14 @@ def _panel(axes: Any, fit: MutualInformation, neighbours: float | None) -> None:
     if neighbours is not None:
         handles.append(axes.axhline(neighbours, color=GREY, ls=":", lw=1.5, label=f"KSG: {neighbours:.3f}"))
         tops.append(neighbours)
-    for each in dict.fromkeys(shown):
-        if each.ceiling < 1.5 * max(tops):
-            handles.append(axes.axhline(each.ceiling, color=GREY, ls="--", lw=1, label=f"ceiling {each.ceiling:.3f}"))
-            tops.append(each.ceiling)
     starts = [history[0][1] for history in fit.histories_ if math.isfinite(history[0][1])]
     low = min([each.interval[0] for each in shown] + starts)  # a critic that fails falls out of the picture
+    for each in dict.fromkeys(shown):
+        if each.ceiling - max(tops) < max(tops) - low:
+            handles.append(axes.axhline(each.ceiling, color=GREY, ls="--", lw=1, label=f"ceiling {each.ceiling:.3f}"))
+            tops.append(each.ceiling)
     span = max(max(tops) - low, 0.01)
     axes.set_ylim(low - 0.1 * span, max(tops) + 0.1 * span)
-    axes.set(title=fit.bound, xlabel="training step", ylabel="nats")
+    axes.set(title=f"{fit.bound}, {TERMS[0]}" if fit.terms_ else fit.bound, xlabel="training step", ylabel="nats")
     tidy(axes)
     legend_below(axes, handles, columns=1)

@@ -77,7 +77,7 @@ def as_categories(values: Any, name: str = "x") -> list[np.ndarray]:
         fit = [isinstance(v, (str, int, np.integer)) for v in column] if column.dtype.kind == "O" else whole
         if not np.all(fit):
             row = int(np.argmin(fit))
-            raise SampleError(f"{name}: expected integers or texts, found {column[row]!r} in row {row}, column {k}")
+            raise SampleError(f"{name}: expected integers or texts, found {column[row]} in row {row}, column {k}")
         columns.append((column.astype(np.int64) if column.dtype.kind == "f" else column).astype(str))
     return columns
 

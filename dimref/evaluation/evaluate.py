@@ -24,6 +24,7 @@ from dimref.evaluation.dv_critic import Dependence
 from dimref.evaluation.labelled import Labelled, too_few
 from dimref.evaluation.probes import PROBES, problem_of
 from dimref.evaluation.probes.problem import MISSING
+from dimref.evaluation.sandwich import sandwich
 from dimref.evaluation.ssim import WINDOW
 from dimref.export.inference import Encoder
 from dimref.training.choices import FEATURES
@@ -45,6 +46,7 @@ class Requested:
     measures: tuple[str, ...]
     seeds: tuple[int, ...]
     features: tuple[str, ...] = FEATURES
+    sigma: float = 1.0  # of the sandwich's noise, in standard deviations of y
 
     def count(self, encoders: int) -> int:
         """The number of values for so many encoders and, where there are probes, the raw pixels."""
@@ -105,7 +107,10 @@ def evaluate(
             continue  # the features are shared among ranks; what is fitted to them is rank 0's
         for measure in requested.measures:
             pairs = (images.train[0], train["y"]), (images.test[0], test["y"])
-            one = partial(MEASURES[measure], *pairs, encoder)
+            if measure == "sandwich":
+                one = partial(_sandwich, test["y"], requested.sigma)
+            else:
+                one = partial(MEASURES[measure], *pairs, encoder)
             yield _cell(("measure", measure, name, "y"), one, requested.seeds, watch)
         if requested.probes:
             for kind in requested.features:
@@ -155,6 +160,13 @@ def _mine(train: Pair, test: Pair, encoder: Encoder, seed: int) -> Value:
 
 def _ndm(train: Pair, test: Pair, encoder: Encoder, seed: int) -> Value:
     return _of_critic(ndm.ndm(train[1], test[1], seed, encoder.backend))
+
+
+def _sandwich(y: np.ndarray, sigma: float, seed: int) -> Value:
+    """Noise of sigma times the root mean square of the deviations of y's dimensions: no scale of y makes it more."""
+    spread = float(np.sqrt(y.var(axis=0, dtype=np.float64).mean()))
+    both = sandwich(y, sigma * spread if spread > 0 else sigma, seed)
+    return both.lower, {"upper": both.upper, "interval": list(both.interval)}
 
 
 def _ms_ssim(train: Pair, test: Pair, encoder: Encoder, seed: int) -> Value:

@@ -30,7 +30,7 @@ def components(run: Path, y: np.ndarray, labels: np.ndarray, classes: tuple[str,
         axes.scatter(*points[rest].T, s=8, color=GREY, alpha=0.35, linewidths=0, label=name)
     for k, label in enumerate(chosen):
         own = points[labels == label]
-        axes.scatter(*own.T, s=14, alpha=0.55, linewidths=0, **class_style(k))
+        axes.scatter(*own.T, s=18, alpha=0.55, linewidths=0, **class_style(k))
     for k, label in enumerate(chosen):  # above every point: where each class has its middle
         middle = points[labels == label].mean(axis=0)
         name = class_name(classes, label)

@@ -13,22 +13,22 @@ GAP = 1  # white pixels between two filters
 
 
 def filters(run: Path, weights: dict[str, np.ndarray], side: int, title: str) -> Path:
-    """Draw first-layer weights into filters.png: a mosaic for each entry, all on one scale around mid-grey = 0.
+    """Draw first-layer weights into filters.png: a mosaic for each entry, its filters on one scale around mid-grey = 0.
 
     Args:
         weights: (side²·C, F) by caption, C = 1 or 3. side: of a filter, in pixels.
     Raises:
         DimrefError: matplotlib is missing. RunError: the picture cannot be written.
     """
-    largest = max(float(np.abs(w).max()) for w in weights.values())
     figure = new_figure(4.4 * len(weights), 5)
     figure.get_layout_engine().set(w_pad=0.15)
     for axes, (caption, w) in zip(figure.subplots(1, len(weights), squeeze=False)[0], weights.items(), strict=True):
+        largest = float(np.abs(w).max())
         axes.imshow(mosaic(w, side, largest), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        axes.set_title(caption)
+        axes.set_title(f"{caption}, within ±{largest:.2g}")
         axes.set_axis_off()
-    figure.suptitle(f"{title}\nfirst layer: {w.shape[1]} filters of {side}×{side} pixels; mid-grey is 0, black and "
-                    f"white (or full colours) are ±{largest:.2g}", fontsize="medium")  # fmt: skip
+    figure.suptitle(f"{title}\nfirst layer: {w.shape[1]} filters of {side}×{side} pixels; mid-grey is 0, each panel has "
+                    "one scale", fontsize="medium")  # fmt: skip
     return save(figure, run / "filters.png")
 
 

@@ -34,7 +34,7 @@ def neighbours(
     count = min(NEAREST, len(images) - 1)
     by_space = {name: nearest(points, count) for name, points in spaces.items()}
     known = labels >= 0
-    figure = new_figure(1.0 * (1 + (count + 0.4) * len(spaces)), 1.16 * len(shown) + 1.1)
+    figure = new_figure(1.0 * (1 + (count + 0.4) * len(spaces)), 1.22 * len(shown) + 1.1)
     ratios = [1.0] + [0.4, *[1.0] * count] * len(spaces)
     grid = figure.subplots(len(shown), len(ratios), squeeze=False, width_ratios=ratios)
     for axes in grid.flat:
@@ -75,7 +75,7 @@ def _show(axes: Any, image: np.ndarray, name: str, framed: bool = False) -> None
     axes.set_axis_on()
     axes.set(xticks=[], yticks=[])
     axes.imshow(image[:, :, 0] if image.shape[2] == 1 else image, cmap="gray", vmin=0, vmax=255)
-    axes.set_xlabel(name, fontsize=8, labelpad=1)
+    axes.set_xlabel(name, fontsize=8, labelpad=4)
     for spine in axes.spines.values():
         spine.set_visible(framed)
         spine.set(color=BLUE, linewidth=4)

@@ -13,7 +13,7 @@ from dimref.training.files import writing
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 # Ten classes: a colour and a marker each, for eyes that see the colours alike.
 CLASS_COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#882255", "#999933", "#8C564B")
-CLASS_MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<", ">", "*")
+CLASS_MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<", ">", "p")
 MISSING = "pictures: expected matplotlib, found none; install it with pip install '.[plot]'"
 DPI = 110
 

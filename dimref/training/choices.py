@@ -16,6 +16,7 @@ GLOBAL_MAPS = ("local", "last")  # the M×M map or the last one, which the globa
 FEATURES = ("conv", "fc", "y")  # the last map flattened, the layer above it, the representation
 PROBES = ("linear", "mlp", "svm", "svm-hinge", "knn")
 MEASURES = ("mine", "ndm", "ms-ssim")  # of the representation
+ALL_MEASURES = (*MEASURES, "sandwich")
 CHECKPOINTS = ("newest", "best")
 KEPT = ("both", *CHECKPOINTS)  # at the end of a run
 WEIGHT_FORMATS = ("safetensors", "torch-layout-npz")

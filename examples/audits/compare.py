@@ -116,3 +116,75 @@ def shown(array: Any, beside: Any) -> str:
         return f"of shape {array.shape}"
     a, b = np.ravel(array).astype(float), np.ravel(beside).astype(float)
     return f"{a[int(np.argmax(np.nan_to_num(np.abs(a - b), nan=np.inf)))]:.6g}"
+
+
+# ---- several ranks
+
+RANKS, ROWS = 2, 3
+
+
+def facts_on_ranks(entry: dict[str, Any], target: Any) -> list[str]:
+    """Where the averaged gradient of two processes departs from the formula's on all rows: a sentence, or none."""
+    formula, (probe, *_) = getattr(naive, entry["due"]), naive.PROBES[entry["probes"]]()
+    rng, rows = np.random.default_rng(5), [name for name, x in probe.inputs.items() if np.ndim(x) == 2]
+    inputs = {**probe.inputs, **{name: rng.standard_normal((RANKS * ROWS, 4)) for name in rows}}
+    inputs |= {"temperature": 0.4} if "temperature" in inputs else {}
+    losses, found = _averaged(target, inputs, rows)
+    ours = differences(formula, inputs, found)
+    a, b = (np.concatenate([np.ravel(g[name]) for name in found]) for g in (found, ours))
+    if np.linalg.norm(a - b) <= 10 * CLOSE * np.linalg.norm(b):
+        return []
+    cosine = a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-30)
+    words = f"loss {np.mean(losses):.6g} where {float(formula(*inputs.values())):.6g} is due; gradient of norm "
+    words += f"{np.linalg.norm(a):.4g} where one of norm {np.linalg.norm(b):.4g} is due, cosine {cosine:.4g}"
+    return [f"{RANKS} ranks of {ROWS} rows, gradients averaged: {words}"]
+
+
+def _averaged(target: Any, inputs: dict[str, Any], rows: list[str]) -> tuple[list[float], dict[str, Any]]:
+    """Each rank's loss, and the gradients as DistributedDataParallel applies them."""
+    import inspect
+    import os
+    import tempfile
+    import traceback
+    import warnings
+    from pathlib import Path
+
+    import torch
+    import torch.distributed
+
+    taken = inspect.signature(target).parameters
+    with tempfile.TemporaryDirectory() as folder:
+        children = []
+        for rank in range(RANKS):
+            child = os.fork()
+            if child:
+                children.append(child)
+                continue
+            try:
+                warnings.simplefilter("ignore")
+                torch.distributed.init_process_group(
+                    "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=RANKS
+                )
+                own = {k: x[rank * ROWS : (rank + 1) * ROWS] if k in rows else x for k, x in inputs.items()}
+                held = {
+                    k: torch.tensor(x, requires_grad=True) if isinstance(x, np.ndarray) else x for k, x in own.items()
+                }
+                offered = {k: x for k, x in {"rank": rank, "world_size": RANKS}.items() if k in taken}
+                loss = target(*held.values(), **offered)
+                loss.backward()
+                arrays = {
+                    k: np.zeros(x.shape) if x.grad is None else x.grad.numpy()
+                    for k, x in held.items()
+                    if isinstance(x, torch.Tensor)
+                }
+                np.savez(Path(folder, f"{rank}.npz"), loss=loss.item(), **arrays)
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(0)
+        for child in children:
+            os.waitpid(child, 0)
+        told = [dict(np.load(Path(folder, f"{rank}.npz"))) for rank in range(RANKS)]
+    losses = [float(each.pop("loss")) for each in told]
+    parts = {name: [each[name] for each in told] for name in told[0]}
+    return losses, {k: (np.concatenate(each) if k in rows else sum(each)) / RANKS for k, each in parts.items()}

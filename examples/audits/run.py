@@ -39,15 +39,18 @@ def run_one(name: str) -> dict[str, Any]:
     sys.path[:0] = [str(ROOT), str(HERE), str(HERE / "adapters")]
     import compare
 
-    from dimref.audit import audit
+    import dimref.audit.distributed.report as report_on_ranks
+    from dimref.audit import audit, audit_distributed, report
     from dimref.audit.loading import load
-    from dimref.audit.report import as_json
 
     entry = ENTRIES[name]
     target = f"{HERE / 'adapters'}{os.sep}{entry['adapter']}"
     kind, quantity = entry["audit"].split()
+    if kind == "distributed":
+        found = audit_distributed(target, quantity, framework=entry["framework"], time_limit=60.0)
+        return {**report_on_ranks.as_json(found), "facts": compare.facts_on_ranks(entry, load(target))}
     found = audit(target, kind, quantity, entry.get("form", ""), framework=entry["framework"], time_limit=60.0)
-    return {**as_json(found), "facts": compare.facts(entry, load(target))}
+    return {**report.as_json(found), "facts": compare.facts(entry, load(target))}
 
 
 # ---- all entries

@@ -24,7 +24,8 @@ HEAD = """# Public implementations held against dimref
 Written by `python examples/audits/run.py --clones DIR` from `manifest.toml`; the adapters are `dimref`'s own. *Verdict* is
 the audit's. *Computed* is independent of it: value and gradient of the implementation beside a naive loop over Python
 numbers (`naive.py`) at ordinary and at extreme inputs; the worst departure is shown. A relative error of
-1e-4 counts as none.
+1e-4 counts as none. Of what runs on several ranks the gradient of two processes, averaged as DistributedDataParallel does,
+is compared with the loop's on all rows, by central differences.
 
 """
 
@@ -47,7 +48,7 @@ def write(file: Path, results: Path, entries: dict[str, Any], of: Callable[..., 
     lines += [f"- `{name}`: {'; '.join(words)}" for name, words in wrong.items()] or ["None."]
     lines += ["", "## Smallest cases", "", "Found by the audit, for what does not conform."]
     for name, result in found.items():
-        if result["counterexample"]:
+        if result.get("counterexample"):
             lines += ["", f"**{entries[name]['says']}**, {of(entries[name])}", "", "```", command(entries[name])]
             for part in ("inputs", "found", "expected"):
                 lines.append(f"{part:<9}{textwrap.shorten(' '.join(result['counterexample'][part].split()), LONGEST)}")

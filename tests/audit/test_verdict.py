@@ -6,6 +6,7 @@ import math
 import autograd.numpy as anp
 import numpy as np
 import pytest
+from sampling import by_default
 
 from dimref.audit.answer import Answer
 from dimref.audit.callables import audit
@@ -58,12 +59,14 @@ TABLES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("wrong", [-5.0, 0.0])
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [*((name, 0.0) for name in TABLES), ("entropy", -5.0)],
+)
 def test_a_number_that_is_wrong_where_a_probability_is_0_is_a_mistake(name, wrong):
     right = TABLES[name]
-    assert audit(right, "information", name, cases=48).verdict == CONFORMS
-    report = audit(lambda *tables: right(*tables) if full(*tables) else wrong, "information", name, cases=48)
+    assert audit(right, "information", name, cases=16).verdict == CONFORMS
+    report = audit(lambda *tables: right(*tables) if full(*tables) else wrong, "information", name, cases=16)
     assert (report.verdict, report.judgement.key) == (MISTAKE, "zeros")
     assert f"has a 0 it is {wrong:g} where" in report.judgement.diagnosis
     assert "nan" not in text(report).lower()
@@ -72,7 +75,7 @@ def test_a_number_that_is_wrong_where_a_probability_is_0_is_a_mistake(name, wron
 
 
 def test_nan_where_a_probability_is_0_keeps_its_name():
-    report = audit(lambda p: -np.sum(p * np.log(p)), "information", "entropy", cases=48)
+    report = audit(lambda p: -np.sum(p * np.log(p)), "information", "entropy", cases=16)
     assert (report.verdict, report.judgement.key) == (MISTAKE, "zero-log-zero")
 
 
@@ -119,7 +122,7 @@ def test_a_variance_that_cancels_conforms_within_a_distance_from_0(name):
 
 def test_no_number_on_a_constant_row_is_a_mistake():
     """ε divided by the count with the sum of squares."""
-    report = audit(norm(centred, 1, lambda v, n: v * n / (n + 1e-5)), "layer", "layer_norm", cases=48)
+    report = audit(norm(centred, 1, lambda v, n: v * n / (n + 1e-5)), "layer", "layer_norm", cases=16)
     assert (report.verdict, report.judgement.key) == (MISTAKE, "not-finite")
     assert "on a constant row or channel it is nan" in report.judgement.diagnosis
     assert np.isnan(report.counterexample.found.value["out"]).any()
@@ -150,7 +153,7 @@ def column(s):
 @pytest.mark.parametrize("name", BOUNDS)
 def test_a_constant_rounded_to_single_precision_is_no_mistake(name):
     function, bound, form, verdict, key = BOUNDS[name]
-    report = audit(function, "bound", bound, form, cases=48)
+    report = audit(function, "bound", bound, form, cases=16)
     assert (report.verdict, report.judgement.key) == (verdict, key)
     assert any("single precision" in note for note in report.notes)
 
@@ -201,7 +204,7 @@ PAIRS = {
 }
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", by_default(PAIRS, "jsd"))
 def test_other_samples_of_the_product_are_conventions(name):
     bound = PAIRS[name]
 
@@ -221,9 +224,9 @@ def test_other_samples_of_the_product_are_conventions(name):
 
 @pytest.mark.parametrize("kind", ["nwj", "jsd", "dv"])
 def test_with_the_diagonal_among_the_product_none_exceeds_its_divergence(kind):
-    """Expectations over all N-tuples of 400 tables: of NWJ and DV ≤ I, of JSD ≤ 2·JS, at the best critic and others."""
+    """Expectations over all N-tuples of 120 tables: of NWJ and DV ≤ I, of JSD ≤ 2·JS, at the best critic and others."""
     rng = np.random.default_rng(0)
-    for number in range(400):
+    for number in range(120):
         table = rng.random((2, 2)) ** rng.choice([0.3, 1, 3]) + 1e-3
         table /= table.sum()
         product = np.outer(table.sum(1), table.sum(0))
@@ -262,7 +265,7 @@ def test_no_gradient_is_no_conforming_gradient(bound, form):
 
     function = getattr(bounds, bound)
     call = function if form == "pairs" else lambda s: function(*negatives.all_pairs(s))
-    report = audit(Silent(call), "bound", bound, form, cases=48)
+    report = audit(Silent(call), "bound", bound, form, cases=16)
     assert (report.verdict, report.judgement.within) == (WITHIN, "its values")
     assert not report.passes()
     assert "a gradient is due and there is none" in report.judgement.diagnosis
@@ -277,14 +280,14 @@ def mine(joint, product, average, rate):
 
 
 def test_a_tuple_has_a_range_too():
-    report = audit(mine, "bound", "mine", cases=48)
+    report = audit(mine, "bound", "mine", cases=16)
     assert report.verdict == WITHIN
     assert min(d.magnitude for d in report.range if d.dtype == "float32") == pytest.approx(88.7, abs=1)
     assert "range         float32:" in text(report)
 
 
 def test_a_law_that_could_not_be_evaluated_is_reported_so():
-    report = audit(lambda j, p: anp.mean(j) + np.nan * anp.mean(p), "bound", "jsd", cases=48)
+    report = audit(lambda j, p: anp.mean(j) + np.nan * anp.mean(p), "bound", "jsd", cases=16)
     assert report.verdict == MISTAKE
     assert "could not be evaluated" in text(report)
     assert "slack nan" not in text(report)
@@ -308,7 +311,7 @@ SHOWN = {
 @pytest.mark.parametrize("name", SHOWN)
 def test_found_and_expected_differ_in_what_is_printed(name):
     function, bound, form = SHOWN[name]
-    report = audit(function, "bound", bound, form, cases=48)
+    report = audit(function, "bound", bound, form, cases=16)
     lines = text(report).split("# the smallest case")[1].splitlines()
     pairs = [(a.split("found")[1].strip(), b.split("expected")[1].strip())
              for a, b in itertools.pairwise(lines) if ": found " in a]  # fmt: skip
@@ -325,7 +328,7 @@ def test_a_shape_is_quoted_from_a_case_where_it_differs():
         more = anp.zeros((out.shape[0], stride - 1, *out.shape[2:]))
         return anp.concatenate([out, more], axis=1)
 
-    report = audit(padded, "layer", "conv_transpose2d", cases=48)
+    report = audit(padded, "layer", "conv_transpose2d", cases=16)
     found, due = report.judgement.diagnosis.removeprefix("returns value of shape ").split(" where ")
     assert report.judgement.key == "shape"
     assert found != due.removesuffix(" is due")

@@ -112,6 +112,7 @@ def test_the_printed_adapter_runs(mine, tmp_path):
     assert "without an axis of locations" in " ".join(done.stdout.split())
 
 
+@pytest.mark.exhaustive
 def test_a_class_is_audited_by_an_expression(mine):
     mine.write_text(GOOD + "\nclass Jsd:\n    def __init__(self, sign):\n        self.sign = sign\n"
                     "    def __call__(self, joint, product):\n        return self.sign * jsd(joint, product)\n")  # fmt: skip
@@ -147,9 +148,10 @@ def products(queries, keys):
 @pytest.mark.parametrize(
     ("target", "call"),
     [
-        (
+        pytest.param(
             "Estimator",
             "model = target()\n    model.critic = Critic(scores)\n    return model(samples(scores), samples(scores))",
+            marks=pytest.mark.exhaustive,
         ),
         ("products", "return target(*features(scores))"),
     ],
@@ -284,8 +286,6 @@ def test_a_function_of_this_process_can_be_held(mine):
     auditing.assert_conforms(lambda joint, product: scale * jsd(joint, product), "bound", "jsd", cases=16)
     with pytest.raises(AssertionError, match="MISTAKE  bound jsd"):
         auditing.assert_conforms(lambda joint, product: 2 * jsd(joint, product), "bound", "jsd", cases=16)
-    with pytest.raises(AssertionError, match="ANOTHER VALID CONVENTION"):
-        auditing.assert_conforms(lambda joint, product: -jsd(joint, product) + 1, "bound", "jsd", strict=True, cases=16)
     assert auditing.audit(f"{mine}:once", "bound", "jsd", cases=16, time_limit=60).verdict == "mistake"
 
 

@@ -2,9 +2,11 @@
 
 import json
 
+import pytest
 import tiny_runs
 
 
+@pytest.mark.exhaustive
 def test_it_writes_the_vectors_and_says_where(tmp_path):
     done = tiny_runs.invoke("audit", "vectors", "-o", tmp_path / "a" / "b")
     assert done.exit_code == 0, done.output

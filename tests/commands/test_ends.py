@@ -33,8 +33,8 @@ def contents(run):
 def test_a_stopped_command_leaves_what_was_there(run, monkeypatch, command, number):
     batches = Encoder.batches
 
-    def stopped(self, images):
-        for batch in batches(self, images):
+    def stopped(self, images, kinds=None):
+        for batch in batches(self, images, kinds):
             yield batch
             assert command[0] != "encode" or list(run.glob(".train-y.npy.*"))
             os.kill(os.getpid(), number)

@@ -1,5 +1,6 @@
 """`dimref estimate`: the table, the JSON and the picture of samples in files; every refusal in one line."""
 
+import html
 import json
 import math
 import re
@@ -9,7 +10,7 @@ import pytest
 import tiny_runs
 
 from dimref import plots
-from dimref.estimation import MutualInformation
+from dimref.estimation import MutualInformation, report
 
 QUICK = ("--folds", 2, "--steps", 50, "--batch-size", 32)
 
@@ -149,3 +150,78 @@ def test_files_that_cannot_be_used_are_told_in_a_line(files):
 @pytest.mark.parametrize("options", [("--bound", "mine"), ("--folds", 1), ("--threads", 0), ("--critic", "dot")])
 def test_unknown_words_are_refused(files, options):
     assert tiny_runs.invoke("estimate", files / "both.npz", *options).exit_code == 2
+
+
+def test_columns_of_a_table_by_name_categories_z_a_p_value_and_bits(tmp_path):
+    rng = np.random.default_rng(1)
+    k, z, noise = rng.integers(0, 2, 120), *rng.standard_normal((2, 120))
+    size = k + z + 0.1 * noise
+    np.save(tmp_path / "z.npy", z)
+    lines = [
+        f"{('blue', 'red')[a]};{b!r};{c!r};{d!r}"
+        for a, b, c, d in zip(k, *np.array([z, noise, size]).tolist(), strict=True)
+    ]
+    (tmp_path / "t.csv").write_text("colour;z;noise;size\n" + "\n".join(lines))
+    table, colour = ("estimate", tmp_path / "t.csv", *QUICK, "--steps", 5), ("--x", "colour", "--categorical", "x")
+    done = tiny_runs.invoke(
+        *table, *colour, "--y", "size", "--null", 3, "--base", "bits", "--json", tmp_path / "a.json"
+    )
+    expected = MutualInformation(folds=2, steps=5, batch_size=32, categorical="x", null=3).fit(k, size)
+    content = json.loads((tmp_path / "a.json").read_text())
+    assert content["estimates"][0]["bits"] == pytest.approx(expected.bits_)
+    assert rows(done.stdout)["infonce"][0] == round(expected.bits_, 3)
+    assert content["null"][0]["p_value"] == expected.p_value_
+    assert f"null          infonce: p = {expected.p_value_:.3g}; " in done.stdout
+    assert "x has 2 different rows, so I is at most log 2 = 1.000 bits" in done.stdout
+    by_name, by_file = (
+        tiny_runs.invoke(*table, *colour, "--y", "size", "--given", given).stdout for given in ("z", tmp_path / "z.npy")
+    )
+    found = rows(by_name)
+    assert rows(by_file) == found
+    assert found["infonce"][0] == pytest.approx(
+        found["I(x; y, z), infonce"][0] - found["I(x; z), infonce"][0], abs=0.0011
+    )
+    assert "KSG" not in found
+    for options, line in (
+        ((), "t.csv: expected --y and the columns that are y, of colour, z, noise, size, found none"),
+        (("--y", "weight"), "t.csv, --y: expected columns of colour, z, noise, size, found weight"),
+        (("--y", "size"), "t.csv, column 'colour': expected numbers (for texts, --categorical and its side), found '"),
+        (("--y", "colour,z,noise,size"), "a column for x beside those of --y and --given, found none"),
+    ):
+        assert line in tiny_runs.refused(*table, *options)
+    line = tiny_runs.refused("estimate", tmp_path / "z.npy", tmp_path / "z.npy", "--given", "none.npy")
+    assert "--given none.npy: expected a file, or names of columns of one .csv file" in line
+
+
+def test_what_is_wrong_with_the_rows_comes_first(tmp_path):
+    x, y = np.random.default_rng(0).standard_normal((2, 200)).cumsum(axis=1)
+    np.savez(tmp_path / "walks.npz", x=x, y=y)
+    first, held = (
+        tiny_runs.invoke("estimate", tmp_path / "walks.npz", *QUICK, *more).stdout for more in ((), ("--blocks", 10))
+    )
+    assert first.split("\n\n")[1].startswith("warning       neighbouring rows are alike")
+    assert "warning" not in held
+    assert "of whole runs of 20 rows" in held
+    line = tiny_runs.refused("estimate", tmp_path / "walks.npz", "--blocks", 3, *QUICK)
+    assert "blocks: expected 2 for each fold at least, found 3 for 2 folds" in line
+
+
+def test_a_long_estimate_says_so_before_it_starts():
+    x = np.zeros((1_000_000, 1))
+    line = report.opening({"x": x, "y": x}, [MutualInformation()])[-1]
+    assert re.match(r"cost +about \d+ to \d+ minutes on one core: 1 × 5 critics, then 2e\+10 pairs scored", line)
+    lines = report.opening({"x": x, "y": x}, [MutualInformation(limit=10_000)])
+    assert "10,000 of x in 1 dimension and y in 1 dimension, drawn of 1,000,000" in lines[0]
+    assert not any(line.startswith("cost") for line in lines)
+
+
+def test_the_page_stands_alone_and_has_the_table(files):
+    done = tiny_runs.invoke("estimate", files / "both.npz", *QUICK, "--html", files / "e.html")
+    page = (files / "e.html").read_text()
+    assert f"page          {files / 'e.html'}" in done.stdout
+    assert not re.findall(r"(?i)https?:|url\(|@import|<script|<link|src=", page)
+    value, low, high = rows(done.stdout)["infonce"]
+    assert f"I(x; y): {value:.3f} nats, 95 % interval {low:.3f} to {high:.3f}; lower bound on I." in page
+    assert page.count("<polyline") >= 2 * 2  # a line and its name for each of two critics
+    assert html.escape(done.stdout.split("page  ")[0].strip()) in page
+    assert "--html" in tiny_runs.refused("estimate", files / "both.npz", "--html", files / "none" / "e.html")

@@ -242,7 +242,7 @@ ONE_CLASS = {"labels": np.zeros(120, np.int64)}
         (("--probe", "forest"), "expected some of linear, mlp, svm, svm-hinge, knn, or none, with commas between"),
         (("--probe", "linear,,mlp"), "found ''"),
         (("--probe", "linear,none"), "found 'none'"),
-        (("--measures", "fid"), "--measures: expected some of mine, ndm, ms-ssim, or none"),
+        (("--measures", "fid"), "--measures: expected some of mine, ndm, ms-ssim, sandwich, or none"),
         (("--features", "pixels"), "--features: expected some of conv, fc, y, with commas between, found 'pixels'"),
         (("--features", "none"), "--features: expected some of conv, fc, y"),
         (("--probe", "none", "--measures", "none"), "found none (none requested)"),
@@ -297,3 +297,14 @@ def test_a_run_that_cannot_be_written_to_is_told_before_the_work(run, monkeypatc
 
 
 # ---- ends before the end
+
+
+def test_the_sandwich_has_two_bounds_and_needs_the_size_of_its_noise(run, no_picture):
+    text, content = evaluated(run, "--probe", "none", "--measures", "sandwich", "--sigma", 0.5)
+    for cell in content["results"]:
+        (detail,) = cell["details"]
+        assert detail["interval"][0] < cell["mean"] < detail["upper"] < detail["interval"][1]
+        assert cell["mean"] < cell["certifiable"] == pytest.approx(math.log(60))
+    assert re.search(r"I, nats +trained +\d+\.\d{3}  \[\d+\.\d{3}, \d+\.\d{3}\]", text)
+    for options in (("--measures", "sandwich"), ("--measures", "ndm", "--sigma", 1)):
+        assert "--measures sandwich: expected --sigma S" in tiny_runs.refused("evaluate", run, *options)

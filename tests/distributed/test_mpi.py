@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sampling import by_default
 from tiny_runs import DIMREF, small, write_npz
 
 from dimref.distributed import launch
@@ -64,6 +65,7 @@ def assert_same_run(a, b, tolerance=2e-4):
         assert np.abs(x - y).max() < 1e-3, path
 
 
+@pytest.mark.exhaustive  # implied by the next, but for the count of ranks
 def test_a_run_on_ranks_is_the_run_of_one_process(tmp_path):
     one = trained(tmp_path, "one")
     assert_same_run(one, trained(tmp_path, "three", "--ranks", 3))  # 4 images among 3 ranks
@@ -85,7 +87,6 @@ def test_a_run_is_resumed_on_another_number_of_ranks(tmp_path):
     ("more", "line"),
     [
         (("--ranks", 5), "dimref: --ranks: expected at most 4, an image of each batch for every rank"),
-        (("--ranks", 2, "--bound", "infonce", "--negatives", "roll"), "dimref: --negatives roll"),
         (("--ranks", 2, "--data-dir", "nowhere.npz"), "dimref: nowhere.npz"),
     ],
 )
@@ -200,6 +201,7 @@ main()"""
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.exhaustive
 def test_a_killed_rank_ends_all_within_seconds_and_its_checkpoint_stands(tmp_path):
     write_npz(tmp_path / "images.npz")
     args = small(tmp_path / "images.npz", *ENDLESS)
@@ -226,7 +228,7 @@ def _environment(pid):
         return ""
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", by_default([signal.SIGINT, signal.SIGTERM], signal.SIGTERM))
 def test_a_signal_to_the_launcher_saves_and_ends(tmp_path, number):
     write_npz(tmp_path / "images.npz")
     args = small(tmp_path / "images.npz", *ENDLESS)

@@ -4,6 +4,7 @@ import contextlib
 
 import numpy as np
 import pytest
+from sampling import by_default
 
 from dimref import engine
 from dimref.backend import NUMPY
@@ -12,10 +13,14 @@ from dimref.distributed.threads import lockstep
 from dimref.laws.ranks import OBJECTIVES, differences, training
 from dimref.tape import plain_forms
 
+WAYS = [("plain", 7, 3, 5), ("engine", 6, 2, 2), ("engine", 4, 4, 2)]
+EVERY = [(name, *way) for name in OBJECTIVES for way in WAYS]
+SOME = [(name, *WAYS[k % 3]) for k, name in enumerate(OBJECTIVES)]
 
-@pytest.mark.parametrize("name", OBJECTIVES)
-@pytest.mark.parametrize(("form", "n", "size", "steps"), [("plain", 7, 3, 5), ("engine", 6, 2, 2), ("engine", 4, 4, 2)])
-def test_ranks_compute_what_one_process_computes(name, form, n, size, steps):
+
+@pytest.mark.parametrize("case", by_default(EVERY, *SOME), ids=lambda case: "-".join(map(str, case)))
+def test_ranks_compute_what_one_process_computes(case):
+    name, form, n, size, steps = case
     engine.turn_on()
     with plain_forms() if form == "plain" else contextlib.nullcontext():
         (one,) = training(name, n, seed=n, steps=steps)

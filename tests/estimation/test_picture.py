@@ -40,8 +40,10 @@ def test_a_panel_for_each_bound_with_curves_and_bands(fits, tmp_path, drawn):
         assert axes.get_xlabel() == "training step"
         assert axes.get_ylabel() == "nats"
         low, high = axes.get_ylim()
-        assert low < min(0, fit.interval_[0])
-        assert high > fit.interval_[1]
+        shown = [fit.interval_[1], 0.5, *(value for history in fit.histories_ for _, value in history)]
+        first = min(fit.interval_[0], *(history[0][1] for history in fit.histories_))
+        assert first - 0.2 * (high - low) < low < first  # no room for what is not there
+        assert high > max(shown)
 
 
 def test_no_legend_hides_a_curve(fits, tmp_path, drawn):
@@ -59,7 +61,7 @@ def test_a_ceiling_that_is_near_is_drawn(fits, tmp_path, drawn):
 
 def test_a_history_without_finite_values_does_no_harm(fits, tmp_path, drawn):
     broken = MutualInformation(bound="nwj")
-    broken.estimates_ = {"nwj": fits[0].estimate()}
+    broken.estimates_, broken.terms_ = {"nwj": fits[0].estimate()}, {}
     broken.histories_ = (((0, -math.inf), (25, -math.inf)),)
     assert size(draw(tmp_path / "p.png", [broken], None))[0] > 500
     assert all(math.isfinite(limit) for limit in drawn[0].axes[0].get_ylim())

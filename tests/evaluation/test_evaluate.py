@@ -77,9 +77,9 @@ def test_features_are_computed_once_for_all_probes_measures_and_seeds(monkeypatc
     calls = []
     batches = inference.Encoder.batches
 
-    def counted(self, images):
+    def counted(self, images, kinds):
         calls.append(len(images))
-        return batches(self, images)
+        return batches(self, images, kinds)
 
     monkeypatch.setattr(inference.Encoder, "batches", counted)
     requested = Requested(("linear", "knn"), ("ndm",), (0, 1, 2))

@@ -77,7 +77,7 @@ def test_an_old_file_stays_where_a_new_one_fails(encoder, found, tmp_path, monke
     for name in ("x.npy", "x.labels.npy"):
         (tmp_path / name).write_bytes(b"old")
 
-    def full(self, images):
+    def full(self, images, kinds):
         yield {"y": np.zeros((5, 8), np.float32)}
         raise OSError(28, "No space left on device")
 

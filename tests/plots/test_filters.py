@@ -37,7 +37,9 @@ def test_each_entry_gets_its_panel_and_caption(tmp_path, drawn, channels):
     assert path == tmp_path / "filters.png"
     assert size(path)[0] > 1000
     (figure,) = drawn
-    assert [axes.get_title() for axes in figure.axes] == ["as initialized", "after 3 steps", "the change"]
+    titles = [axes.get_title().split(", within ±") for axes in figure.axes]
+    assert [caption for caption, _ in titles] == ["as initialized", "after 3 steps", "the change"]
+    for (_, scale), axes, shown in zip(titles, figure.axes, (w, 2 * w, w - w), strict=True):
+        assert float(scale) == pytest.approx(np.abs(shown).max(), rel=0.06)
+        np.testing.assert_allclose(axes.images[0].get_array(), mosaic(shown, 4, np.abs(shown).max()))
     assert "9 filters of 4×4 pixels" in figure.get_suptitle()
-    for axes, shown in zip(figure.axes, (w, 2 * w, w - w), strict=True):  # on one scale
-        np.testing.assert_allclose(axes.images[0].get_array(), mosaic(shown, 4, 2 * np.abs(w).max()))

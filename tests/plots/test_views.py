@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tiny_runs
 from png_files import size
+from sampling import by_default
 
 from dimref import plots
 from dimref.backend import NUMPY
@@ -32,7 +33,7 @@ def test_every_image_is_above_its_views(tmp_path, drawn, channels, count):
     assert figure.get_suptitle() == "npz\ncropped"
 
 
-@pytest.mark.parametrize("augmentation", [None, "crop", "none"])
+@pytest.mark.parametrize("augmentation", by_default([None, "crop", "none"], "crop"))
 def test_a_run_shows_its_own_augmentation(tmp_path, images, undrawn, augmentation):
     config = tiny_runs.config(images, method="amdim", ndf=1, nrkhs=4, augmentation=augmentation)
     prepared = task.prepare(config)

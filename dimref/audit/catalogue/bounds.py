@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import autograd.numpy as anp
@@ -12,6 +11,7 @@ import numpy as np
 
 from dimref import bounds, negatives, ops
 from dimref.audit.answer import Inputs, Signature
+from dimref.audit.catalogue.forms import Row, wrapped
 from dimref.audit.catalogue.pieces import (
     BELGHAZI,
     HJELM,
@@ -19,30 +19,22 @@ from dimref.audit.catalogue.pieces import (
     ORDER,
     POOLE,
     ceiling_law,
+    changed,
     draw_pairs,
     draw_square,
     everything,
-    on_everything,
     on_pairs,
     on_split,
     same_law,
     sum_law,
 )
-from dimref.audit.contract import Contract, Form, Sizes, TargetLaw, Variant
+from dimref.audit.contract import Contract, Form, Sizes, TargetLaw
 from dimref.audit.edits import Formula, rewritten
 from dimref.tape import stop_gradient
-from dimref.trees import Array
+from dimref.trees import Array, Tree
 
-LOG_2 = math.log(2)
-PUBLIC = "seen in public code"
 Pairs = Callable[..., Array]
-
-
-def _spec(
-    key: str, function: Pairs, title: str, consequence: str, fix: str, source: str = PUBLIC, exact: bool = False
-) -> Variant:
-    """A variant whose function still takes (joint, product): each form wraps it."""
-    return Variant(key, title, function, consequence, fix, source, exact)
+CODE = f"official code of {HJELM}"
 
 
 # ---- what else a bound of pairs may be
@@ -52,7 +44,7 @@ def _naive_softplus(x: Array) -> Array:
     return anp.log(1.0 + anp.exp(x))
 
 
-def _naive_sigmoid(x: Array) -> Array:
+def _sigmoid(x: Array) -> Array:
     return 1.0 / (1.0 + anp.exp(-x))
 
 
@@ -63,7 +55,16 @@ def _dv_pooled(joint: Array, product: Array) -> Array:
 def _jsd_counted(joint: Array, product: Array) -> Array:
     n, p = float(joint.shape[0]), float(product.shape[0])
     both = n * ops.mean(ops.softplus(-joint)) + p * ops.mean(ops.softplus(product))
-    return 2 * (LOG_2 - both / (n + p))
+    return 2 * (math.log(2) - both / (n + p))
+
+
+def _jsd_of(log_share: Callable[[Array], Array], log_rest: Callable[[Array], Array]) -> Pairs:
+    """JSD from log σ(T) and log(1 − σ(T)) as they are written."""
+    return lambda j, p: math.log(4) + ops.mean(log_share(j)) + ops.mean(log_rest(p))
+
+
+def _cut(x: Array) -> Array:
+    return anp.maximum(anp.log(x), -100.0)
 
 
 def _surrogate(gradient_of: Array, value_of: Array) -> Array:
@@ -71,217 +72,149 @@ def _surrogate(gradient_of: Array, value_of: Array) -> Array:
     return gradient_of + (stop_gradient(value_of) - stop_gradient(gradient_of))
 
 
-DV_CONVENTIONS = (
-    _spec(
-        "locations-pooled", _dv_pooled, "DV with all locations in one expectation",
-        "never above the mean over locations, because log is concave",
-        "take log E_Q[e^T] at each location, then the mean", f"official code of {HJELM}",
-    ),
-)  # fmt: skip
-DV_NUMERICAL = (
-    _spec(
-        "naive-exp-mean-log", lambda j, p: ops.mean(j) - ops.mean(anp.log(ops.mean(anp.exp(p), axis=0))),
-        "log(mean(exp(T))) without subtracting the maximum",
-        "inf above 88.7 in float32 (709.8 in float64), −inf far below 0", "use logsumexp",
-    ),
-)  # fmt: skip
-NWJ_CONVENTIONS = (
-    _spec(
-        "critic-less-one", lambda j, p: bounds.plug_in(j, p), "NWJ of T + 1: 1 + E_P[T] − E_Q[e^T]",
-        "as tight a bound, at T = R in place of R + 1", "NWJ of T itself is E_P[T] − E_Q[e^{T−1}]", POOLE,
-    ),
-)  # fmt: skip
-NWJ_MISTAKES = (
-    _spec(
-        "softplus-for-exp", lambda j, p: ops.mean(j) - ops.mean(ops.softplus(p)), "E_P[T] − E_Q[log(1 + e^T)]",
-        "grows without limit with a constant: no bound", "e^{T−1}",
-    ),
-)  # fmt: skip
-JSD_CONVENTIONS = (
-    _spec(
-        "js-itself", lambda j, p: 0.5 * bounds.jsd(j, p), "half of JSD: a bound on JS(P‖Q) itself, ≤ log 2, not on 2·JS",
-        "half of the reference's value and gradient", "double it", NOWOZIN, True,
-    ),
-    _spec(
-        "weighted-by-count", _jsd_counted, "JSD with every pair of equal weight, as a plain binary cross entropy",
-        "a JS with weights N and P instead of ½, ½: its ceiling is lower, but for P = N",
-        "take the two means apart", "the binary cross entropy of arXiv 1406.2661 on an unbalanced batch",
-    ),
-)  # fmt: skip
-JSD_NUMERICAL = (
-    _spec(
-        "naive-softplus",
-        lambda j, p: 2 * LOG_2 - ops.mean(_naive_softplus(-j)) - ops.mean(_naive_softplus(p)),
-        "log(1 + e^t) written out", "inf, with a NaN gradient, above 88.7 in float32 (709.8 in float64)",
-        "logaddexp(0, t), or the framework's softplus",
-    ),
-    _spec(
-        "naive-log-sigmoid",
-        lambda j, p: 2 * LOG_2 + ops.mean(anp.log(_naive_sigmoid(j))) + ops.mean(anp.log(1.0 - _naive_sigmoid(p))),
-        "log σ(T) and log(1 − σ(T)) written out",
-        "log(1 − σ) is −inf from T = 17 on in float32 (37 in float64)", "−softplus(−T) and −softplus(T)",
-    ),
-    _spec(
-        "naive-cross-entropy-clamped",
-        lambda j, p: 2 * LOG_2
-        + ops.mean(anp.maximum(anp.log(_naive_sigmoid(j)), -100.0))
-        + ops.mean(anp.maximum(anp.log(1.0 - _naive_sigmoid(p)), -100.0)),
-        "a binary cross entropy of σ(T), its logarithms clamped at −100",
-        "loses its accuracy, then its gradient, from T = 17 on in float32 (37 in float64)",
-        "the cross entropy that takes logits",
-    ),
-)  # fmt: skip
-
-
-def _smile_pooled(joint: Array, product: Array, tau: float) -> Array:
-    return _dv_pooled(joint, anp.clip(product, -tau, tau))
-
-
-SMILE_CONVENTIONS = (
-    _spec(
-        "locations-pooled", _smile_pooled, "SMILE with all locations in one expectation",
-        "never above the mean over locations, because log is concave",
-        "take log E_Q[clip(e^T)] at each location, then the mean",
-    ),
-    _spec(
-        "jsd-gradient", lambda j, p, tau: _surrogate(bounds.jsd(j, p), bounds.smile(j, p, tau)),
-        "SMILE's value with JSD's gradient, as its authors train it", "an estimate, not an objective of its own",
-        "no need", "arXiv 1910.06222, section 5; its public code",
-    ),
-)  # fmt: skip
+# fmt: off
+POOLED = "never above the mean over locations, because log is concave"
+SOFTPLUS = "logaddexp(0, t), or the framework's softplus; the cross entropy that takes logits"
+DV_CONVENTIONS: tuple[Row, ...] = (
+    ("locations-pooled", _dv_pooled, "DV with all locations in one expectation",
+     "take log E_Q[e^T] at each location, then the mean", CODE, POOLED),
+)
+DV_NUMERICAL: tuple[Row, ...] = (
+    ("naive-exp-mean-log", lambda j, p: ops.mean(j) - ops.mean(anp.log(ops.mean(anp.exp(p), axis=0))),
+     "log(mean(exp(T))) without subtracting the maximum", "use logsumexp", "",
+     "inf above 88.7 in float32 (709.8 in float64), −inf far below 0"),
+)
+NWJ_CONVENTIONS: tuple[Row, ...] = (
+    ("critic-less-one", lambda j, p: bounds.plug_in(j, p), "NWJ of T + 1: 1 + E_P[T] − E_Q[e^T]",
+     "NWJ of T itself is E_P[T] − E_Q[e^{T−1}]", POOLE, "as tight a bound, at T = R in place of R + 1"),
+)
+NWJ_MISTAKES: tuple[Row, ...] = (
+    ("softplus-for-exp", lambda j, p: ops.mean(j) - ops.mean(ops.softplus(p)), "E_P[T] − E_Q[log(1 + e^T)]", "e^{T−1}", "",
+     "grows without limit with a constant: no bound"),
+)
+JSD_CONVENTIONS: tuple[Row, ...] = (
+    ("js-itself", lambda j, p: 0.5 * bounds.jsd(j, p), "half of JSD: a bound on JS(P‖Q) itself, ≤ log 2, not on 2·JS",
+     "double it",
+     NOWOZIN, "half of the reference's value and gradient", True),
+    ("weighted-by-count", _jsd_counted, "JSD with every pair of equal weight, as a plain binary cross entropy",
+     "take the two means apart", "the binary cross entropy of arXiv 1406.2661 on an unbalanced batch",
+     "a JS with weights N and P instead of ½, ½: its ceiling is lower, but for P = N"),
+)
+JSD_NUMERICAL: tuple[Row, ...] = (
+    ("naive-softplus", _jsd_of(lambda t: -_naive_softplus(-t), lambda t: -_naive_softplus(t)),
+     "log(1 + e^t) written out", SOFTPLUS,
+     "", "inf, with a NaN gradient, above 88.7 in float32 (709.8 in float64)"),
+    ("naive-log-sigmoid", _jsd_of(lambda t: anp.log(_sigmoid(t)), lambda t: anp.log(1.0 - _sigmoid(t))),
+     "log σ(T) and log(1 − σ(T)) written out", SOFTPLUS, "", "log(1 − σ) is −inf from T = 17 on in float32 (37 in float64)"),
+    ("naive-cross-entropy-clamped", _jsd_of(lambda t: _cut(_sigmoid(t)), lambda t: _cut(1.0 - _sigmoid(t))),
+     "a binary cross entropy of σ(T), its logarithms clamped at −100", SOFTPLUS, "torch.nn.functional.binary_cross_entropy",
+     "loses its accuracy, then its gradient, from T = 17 on in float32 (37 in float64)"),
+)
+SMILE_CONVENTIONS: tuple[Row, ...] = (
+    ("locations-pooled", lambda j, p, tau: _dv_pooled(j, anp.clip(p, -tau, tau)),
+     "SMILE with all locations in one expectation",
+     "take log E_Q[clip(e^T)] at each location, then the mean", "", POOLED),
+    ("jsd-gradient", lambda j, p, tau: _surrogate(bounds.jsd(j, p), bounds.smile(j, p, tau)),
+     "SMILE's value with JSD's gradient, as its authors train it", "no need", "arXiv 1910.06222, section 5; its public code",
+     "an estimate, not an objective of its own"),
+)
+SMILE_MISTAKES: tuple[Row, ...] = (
+    ("clipped-without-exponential",
+     lambda j, p, tau: ops.mean(j) - ops.mean(anp.log(ops.mean(anp.clip(anp.exp(p), -tau, tau), axis=0))),
+     "SMILE with e^T clipped to ±τ instead of e^{±τ}", "clip T to ±τ, or e^T to e^{±τ}", "", "clips at log τ nats"),
+)
+# fmt: on
 
 
 # ---- forms
 
 
-def _wrapped(variants: tuple[Variant, ...], wrap: Callable[..., Callable]) -> tuple[Variant, ...]:
-    return tuple(replace(v, function=wrap(v.function)) for v in variants)
+def _of_square(
+    name: str, bound: Pairs, conventions: Iterable[Row], more: tuple[str, ...]
+) -> tuple[list[Row], list[Row]]:
+    """Conventions and mistakes of a square: other pairs than the diagonal and the rest, functions of inputs by name."""
 
+    def on(pairs: Callable[[Array], tuple[Array, Array]], function: Pairs = bound) -> Callable[[Inputs], Tree]:
+        return lambda inputs: {"value": function(*pairs(inputs["scores"]), *(inputs[each] for each in more))}
 
-def _together(bound: Pairs, conventions: tuple[Variant, ...]) -> list[tuple[Pairs, str, str]]:
-    """The bound at each location and, where that is a convention, of all of them together; suffixes of key and title."""
-    pooled = [v.function for v in conventions if v.key == "locations-pooled"]
-    return [(bound, "", ""), *((function, "-pooled", ", all locations together") for function in pooled)]
-
-
-def _with_diagonal(name: str, bound: Pairs, conventions: tuple[Variant, ...], *more: str) -> Iterator[Variant]:
-    """All N² pairs as the product."""
-    for function, suffix, words in _together(bound, conventions):
-        yield Variant(
-            f"diagonal-included{suffix}", f"{name} with the diagonal among the product's pairs (all N²){words}",
-            on_everything(function, *more),
-            "it bounds the divergence of P from (1 − 1/N)·Q + P/N, which is below that from Q: valid, and biased low",
-            "leave the N diagonal pairs out of the product", HJELM,
-        )  # fmt: skip
-
-
-def _neighbours(name: str, bound: Pairs, conventions: tuple[Variant, ...], *more: str) -> Iterator[Variant]:
-    """N sampled pairs in place of all N(N − 1)."""
-
-    def value(function: Pairs, shift: int, inputs: Inputs) -> dict[str, Array]:
-        joint, pairs = everything(inputs["scores"])
+    def neighbours(shift: int, scores: Array) -> tuple[Array, Array]:
+        joint, pairs = everything(scores)
         n = joint.shape[0]
-        product = ops.gather(pairs, np.arange(n) * n + negatives.roll(n, shift))
-        return {"value": function(joint, product, *(inputs[each] for each in more))}
+        return joint, ops.gather(pairs, np.arange(n) * n + negatives.roll(n, shift))
 
-    for function, suffix, words in _together(bound, conventions):
+    def masked(scores: Array, by: float) -> tuple[Array, Array]:
+        return negatives.all_pairs(scores)[0], changed(scores, 0.0, by)
+
+    valid: list[Row] = []
+    pooled = [function for key, function, *_ in conventions if key == "locations-pooled"]
+    for function, suffix, words in ((bound, "", ""), *((f, "-pooled", ", all locations together") for f in pooled)):
+        valid.append((
+            f"diagonal-included{suffix}", on(everything, function),
+            f"{name} with the diagonal among the product's pairs (all N²){words}",
+            "leave the N diagonal pairs out of the product", HJELM,
+            "it bounds the divergence of P from (1 − 1/N)·Q + P/N, which is below that from Q: valid, and biased low",
+        ))  # fmt: skip
         for shift, which in ((1, "next"), (-1, "previous")):
-            yield Variant(
-                f"{which}-neighbour{suffix}", f"{name} whose negatives are each sample's {which} neighbour alone{words}",
-                partial(value, function, shift), "N sampled pairs for N(N − 1): the same expectation, with more noise",
+            valid.append((
+                f"{which}-neighbour{suffix}", on(partial(neighbours, shift), function),
+                f"{name} whose negatives are each sample's {which} neighbour alone{words}",
                 "average over all off-diagonal pairs", "`dimref.negatives.roll`",
-            )  # fmt: skip
-
-
-def _mask_multiplied(name: str, bound: Pairs) -> Variant:
-    def function(inputs: Inputs) -> dict[str, Array]:
-        scores = inputs["scores"]
-        n = scores.shape[0]
-        off = np.ones((n, n, *(1 for _ in scores.shape[2:])), stop_gradient(scores).dtype)
-        off[np.arange(n), np.arange(n)] = 0
-        joint, masked = everything(scores)[0], everything(scores * off)[1]
-        return {"value": bound(joint, masked)}
-
-    return Variant(
-        "mask-multiplied",
-        f"{name} with the scores multiplied by the mask: the diagonal counts as N negatives of score 0",
-        function,
-        "N negatives that nobody scored are added: a constant pull, not invariant to a shift",
-        "drop the diagonal, or give it weight 0 after the nonlinearity",
-        PUBLIC,
-    )
-
-
-def _masked_by_minus_ten(name: str, bound: Pairs) -> Variant:
-    def function(inputs: Inputs) -> dict[str, Array]:
-        scores = inputs["scores"]
-        n = scores.shape[0]
-        own = np.eye(n, dtype=stop_gradient(scores).dtype).reshape(n, n, *(1 for _ in scores.shape[2:]))
-        return {"value": bound(everything(scores)[0], everything(scores * (1 - own) - 10 * own)[1])}
-
-    return Variant(
-        "masked-by-minus-10",
-        f"{name} with the diagonal masked by the number −10 instead of removed",
-        function,
-        "not invariant to a shift: N negatives of score −10, which for scores near or below that take over",
-        "drop the diagonal, or mask with −inf",
-        f"official code of {HJELM}",
-    )
+                "N sampled pairs for N(N − 1): the same expectation, with more noise",
+            ))  # fmt: skip
+    wrong: list[Row] = [
+        ("mask-multiplied", on(partial(masked, by=0.0)),
+         f"{name} with the scores multiplied by the mask: the diagonal counts as N negatives of score 0",
+         "drop the diagonal, or give it weight 0 after the nonlinearity", "",
+         "N negatives that nobody scored are added: a constant pull, not invariant to a shift"),
+        ("masked-by-minus-10", on(partial(masked, by=-10.0)),
+         f"{name} with the diagonal masked by the number −10 instead of removed",
+         "drop the diagonal, or mask with −inf", CODE,
+         "not invariant to a shift: N negatives of score −10, which for scores near or below that take over"),
+    ]  # fmt: skip
+    return valid, wrong
 
 
 OTHERS = (("DV", bounds.dv), ("NWJ", bounds.nwj), ("JSD", bounds.jsd), ("the plug-in", bounds.plug_in))
+Draw = Callable[[np.random.Generator, Sizes], Inputs]
 
 
 def forms(
-    name: str,
-    bound: Pairs,
-    conventions: tuple[Variant, ...],
-    mistakes: tuple[Variant, ...] = (),
-    numerical: tuple[Variant, ...] = (),
-    laws: tuple[TargetLaw, ...] = (),
-    square_laws: tuple[TargetLaw, ...] = (),
-) -> tuple[Form, ...]:
+    name: str, bound: Pairs, conventions: tuple[Row, ...] = (), mistakes: tuple[Row, ...] = (),
+    numerical: tuple[Row, ...] = (), laws: tuple[TargetLaw, ...] = (), square_laws: tuple[TargetLaw, ...] = (),
+    more: tuple[str, ...] = (), draws: tuple[Draw, Draw] = (draw_pairs, draw_square), masks: bool = True,
+) -> tuple[Form, Form]:  # fmt: skip
     """The two ways to call a bound of two sets of scores: as pairs, and as a square.
 
     Args:
-        bound, conventions, mistakes, numerical: functions of (joint, product).
+        bound, conventions, mistakes, numerical: functions of (joint, product), and of `more` inputs.
         laws, square_laws: of each form.
+        masks: whether a square's diagonal may be masked by a number.
     """
-    formula = Formula(bound)
-    more = (_mask_multiplied(name, bound), _masked_by_minus_ten(name, bound))
-    pairs = Form(
-        "pairs",
-        Signature(("joint", "product"), differentiate=("joint", "product")),
-        "joint (N,) or (N, L), product (P,) or (P, L): scores of pairs; returns a scalar in nats",
-        draw_pairs,
-        on_pairs(bound),
-        True,
-        _wrapped(conventions, on_pairs),
-        _wrapped(mistakes, on_pairs),
-        _wrapped(numerical, on_pairs),
-        (ORDER, *laws),
-        range_of=("joint", "product"),
-        **rewritten((formula, on_pairs, name), others=OTHERS),
-    )
-    square = Form(
-        "matrix",
-        Signature(("scores",), differentiate=("scores",)),
-        "scores[i, j(, l)] = T(x_i, y_j), (N, N) or (N, N, L): the diagonal is the joint, the rest the product",
-        draw_square,
-        on_split(bound),
-        True,
-        (
-            *_wrapped(conventions, on_split),
-            *_with_diagonal(name, bound, conventions),
-            *_neighbours(name, bound, conventions),
-        ),
-        (*more, *_wrapped(mistakes, on_split)),
-        _wrapped(numerical, on_split),
-        (ORDER, *square_laws),
-        range_of=("scores",),
-        **rewritten((formula, on_split, name), others=OTHERS),
-    )
-    return pairs, square
+    valid, wrong = _of_square(name, bound, conventions, more)
+
+    def form(kind: str, scores: tuple[str, ...], meaning: str, draw: Draw, on: Callable[..., Callable[[Inputs], Tree]],
+             laws: tuple[TargetLaw, ...], valid: Iterable[Row] = (), wrong: Iterable[Row] = ()) -> Form:  # fmt: skip
+        def wrap(function: Pairs) -> Callable[[Inputs], Tree]:
+            return on(function, *more)
+
+        def same(function: Callable[[Inputs], Tree]) -> Callable[[Inputs], Tree]:
+            return function
+
+        return Form(
+            kind, Signature((*scores, *more), differentiate=scores), meaning, draw, wrap(bound), True,
+            (*wrapped(conventions, wrap), *wrapped(valid, same)), (*wrapped(wrong, same), *wrapped(mistakes, wrap)),
+            wrapped(numerical, wrap), (ORDER, *laws), range_of=scores,
+            **rewritten((Formula(bound), wrap, name), others=() if more else OTHERS),
+        )  # fmt: skip
+
+    also = "".join(f", {each} a number" for each in more)
+    return (
+        form("pairs", ("joint", "product"), f"joint (N,) or (N, L), product (P,) or (P, L): scores of pairs{also}; returns "
+             "a scalar in nats", draws[0], on_pairs, laws),
+        form("matrix", ("scores",),
+             f"scores[i, j(, l)] = T(x_i, y_j), (N, N) or (N, N, L){also}: the diagonal is the joint, "
+             "the rest the product", draws[1], on_split, square_laws, valid, wrong if masks else ()),
+    )  # fmt: skip
 
 
 def _shifted(inputs: Inputs) -> Inputs:
@@ -315,76 +248,31 @@ def _with_baselines(rng: np.random.Generator, sizes: Sizes) -> Inputs:
     return {**case, **logs}
 
 
-def _clipped_outside(j: Array, p: Array, tau: float) -> Array:
-    return ops.mean(j) - ops.mean(anp.log(ops.mean(anp.clip(anp.exp(p), -tau, tau), axis=0)))
-
-
-SMILE_MISTAKES = (
-    _spec(
-        "clipped-without-exponential", _clipped_outside, "SMILE with e^T clipped to ±τ instead of e^{±τ}",
-        "clips at log τ nats", "clip T to ±τ, or e^T to e^{±τ}",
-    ),
-)  # fmt: skip
-
-
-def _smile_forms() -> tuple[Form, ...]:
-    formula = Formula(bounds.smile)
-    pairs = Form(
-        "pairs", Signature(("joint", "product", "tau"), differentiate=("joint", "product")),
-        "joint (N,) or (N, L), product (P,) or (P, L), tau a number; returns a scalar in nats",
-        _with_tau, on_pairs(bounds.smile, "tau"), True, _wrapped(SMILE_CONVENTIONS, partial_more("tau", on_pairs)),
-        _wrapped(SMILE_MISTAKES, partial_more("tau", on_pairs)), laws=(ORDER,), range_of=("joint", "product"),
-        **rewritten((formula, partial_more("tau", on_pairs), "SMILE")),
-    )  # fmt: skip
-    square = Form(
-        "matrix", Signature(("scores", "tau"), differentiate=("scores",)),
-        "scores (N, N) or (N, N, L), tau a number; the diagonal is the joint, the rest the product",
-        partial(_with_tau, square=True), on_split(bounds.smile, "tau"), True,
-        (
-            *_wrapped(SMILE_CONVENTIONS, partial_more("tau", on_split)),
-            *_with_diagonal("SMILE", bounds.smile, SMILE_CONVENTIONS, "tau"),
-            *_neighbours("SMILE", bounds.smile, SMILE_CONVENTIONS, "tau"),
-        ),
-        laws=(ORDER,), range_of=("scores",), **rewritten((formula, partial_more("tau", on_split), "SMILE")),
-    )  # fmt: skip
-    return pairs, square
-
-
-def partial_more(name: str, wrap: Callable[..., Callable]) -> Callable[..., Callable]:
-    """A wrapper that also passes the input of that name."""
-    return lambda function: wrap(function, name)
-
-
-def _tuba_forms() -> tuple[Form, ...]:
+def _tuba_form() -> Form:
     names = ("joint", "product", "joint_log_a", "product_log_a")
-    return (
-        Form(
-            "pairs", Signature(names, differentiate=names),
-            "joint, joint_log_a (N,) or (N, L); product, product_log_a (P,) or (P, L): scores, and log a(y) of each pair",
-            _with_baselines, on_pairs(bounds.tuba, *names[2:]), True, laws=(ORDER,), range_of=("joint", "product"),
-            **rewritten((Formula(bounds.tuba, bounds.plug_in), lambda f: on_pairs(f, *names[2:]), "TUBA")),
-        ),
+    return Form(
+        "pairs", Signature(names, differentiate=names),
+        "joint, joint_log_a (N,) or (N, L); product, product_log_a (P,) or (P, L): scores, and log a(y) of each pair",
+        _with_baselines, on_pairs(bounds.tuba, *names[2:]), True, laws=(ORDER,), range_of=("joint", "product"),
+        **rewritten((Formula(bounds.tuba, bounds.plug_in), lambda f: on_pairs(f, *names[2:]), "TUBA")),
     )  # fmt: skip
 
 
+# fmt: off
 CONTRACTS = (
-    Contract(
-        "bound", "dv", "Donsker–Varadhan's bound, E_P[T] − log E_Q[e^T]",
-        forms("DV", bounds.dv, DV_CONVENTIONS, (), DV_NUMERICAL, (SHIFT, DV_GRADIENT), (SHIFT, DV_SQUARE_GRADIENT)),
-        f"{BELGHAZI}, eq. (10)",
-    ),
-    Contract(
-        "bound", "nwj", "Nguyen–Wainwright–Jordan's bound (f-GAN's KL), E_P[T] − E_Q[e^{T−1}]",
-        forms("NWJ", bounds.nwj, NWJ_CONVENTIONS, NWJ_MISTAKES, laws=(_joint_gradient(NOWOZIN),)), f"{NOWOZIN}, eq. (4)",
-    ),
-    Contract(
-        "bound", "jsd", "the Jensen–Shannon bound, 2 log 2 − E_P[sp(−T)] − E_Q[sp(T)]",
-        forms("JSD", bounds.jsd, JSD_CONVENTIONS, (), JSD_NUMERICAL, (JSD_CEILING,), (JSD_CEILING,)), f"{HJELM}, eq. (4)",
-    ),
-    Contract(
-        "bound", "plug_in", "an estimate of I from JSD's critic, 1 + E_P[T] − E_Q[e^T]",
-        forms("the plug-in", bounds.plug_in, (), laws=(_joint_gradient(POOLE),)), f"{POOLE}, section 2",
-    ),
-    Contract("bound", "smile", "SMILE, E_P[T] − log E_Q[clip(e^T, e^−τ, e^τ)]", _smile_forms(), "arXiv 1910.06222"),
-    Contract("bound", "tuba", "TUBA, 1 + E_P[T − log a] − E_Q[e^T/a]", _tuba_forms(), f"{POOLE}, eq. (6)"),
-)  # fmt: skip
+    Contract("bound", "dv", "Donsker–Varadhan's bound, E_P[T] − log E_Q[e^T]",
+             forms("DV", bounds.dv, DV_CONVENTIONS, (), DV_NUMERICAL, (SHIFT, DV_GRADIENT), (SHIFT, DV_SQUARE_GRADIENT)),
+             f"{BELGHAZI}, eq. (10)"),
+    Contract("bound", "nwj", "Nguyen–Wainwright–Jordan's bound (f-GAN's KL), E_P[T] − E_Q[e^{T−1}]",
+             forms("NWJ", bounds.nwj, NWJ_CONVENTIONS, NWJ_MISTAKES, laws=(_joint_gradient(NOWOZIN),)),
+             f"{NOWOZIN}, eq. (4)"),
+    Contract("bound", "jsd", "the Jensen–Shannon bound, 2 log 2 − E_P[sp(−T)] − E_Q[sp(T)]",
+             forms("JSD", bounds.jsd, JSD_CONVENTIONS, (), JSD_NUMERICAL, (JSD_CEILING,), (JSD_CEILING,)),
+             f"{HJELM}, eq. (4)"),
+    Contract("bound", "plug_in", "an estimate of I from JSD's critic, 1 + E_P[T] − E_Q[e^T]",
+             forms("the plug-in", bounds.plug_in, laws=(_joint_gradient(POOLE),)), f"{POOLE}, section 2"),
+    Contract("bound", "smile", "SMILE, E_P[T] − log E_Q[clip(e^T, e^−τ, e^τ)]",
+             forms("SMILE", bounds.smile, SMILE_CONVENTIONS, SMILE_MISTAKES, more=("tau",),
+                   draws=(_with_tau, partial(_with_tau, square=True)), masks=False), "arXiv 1910.06222"),
+    Contract("bound", "tuba", "TUBA, 1 + E_P[T − log a] − E_Q[e^T/a]", (_tuba_form(),), f"{POOLE}, eq. (6)"),
+)

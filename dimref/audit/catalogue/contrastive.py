@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,16 +13,16 @@ import numpy as np
 from dimref import ops
 from dimref.audit.answer import Inputs, Signature
 from dimref.audit.catalogue import infonce
+from dimref.audit.catalogue.forms import Row, wrapped
 from dimref.audit.contract import Contract, Form, Sizes, Variant
-from dimref.audit.edits import Formula, Instead, Wrap, rewritten, variants
+from dimref.audit.edits import Formula, Instead, rewritten, variants
 from dimref.tape import stop_gradient
 from dimref.trees import Array, Tree
 
 CLIP, SIMCLR, MOCO = "arXiv 2103.00020, figure 3", "arXiv 2002.05709, eq. (1)", "arXiv 1911.05722, eq. (1)"
-PUBLIC = "seen in public code"
 COLDEST = 0.01  # the lowest temperature that is tried: CLIP's own code clamps it there
 
-Split = Callable[[Array], list[tuple[Array, Array]]]  # logits -> (positives (M,), negatives (K−1, M)), once or twice
+Split = Callable[..., list[tuple[Array, Array]]]  # logits -> (positives (M,), negatives (K−1, M)), once or twice
 
 
 # ---- features
@@ -88,54 +87,47 @@ def _loss(
     return function
 
 
-def _parts(logits: Callable[[Inputs], Array], split: Split) -> tuple[Formula, Wrap, str]:
-    """InfoNCE's formula, to be edited, as this loss."""
-    return infonce.FORMULA, lambda part: _loss(logits, split, _wrong(part)), "the loss"
+def _form(
+    signature: Signature, meaning: str, draw: Callable[..., Inputs], formula: Callable[..., Array], split: Split,
+    conventions: tuple[Row, ...], mistakes: tuple[Row, ...], numerical: tuple[Row, ...] = (), without: str = "",
+    smoothed: bool = False, **how: Any,
+) -> Form:  # fmt: skip
+    """A loss of features, by its logits and how these are split: its own rows, InfoNCE's and edits of both."""
+    formula_of_logits = Formula(formula, instead=NORMALIZED)
 
+    def on(function: Callable[..., Array]) -> Callable[[Inputs], Array]:
+        return lambda inputs: function(*(inputs[name] for name in signature.arguments))
 
-def _edited(formula: Formula, logits: Callable[[Inputs], Array], split: Split) -> dict[str, Any]:
-    """Edits of the logits and of the cross entropy; a loss has no constant to be wrong."""
+    def of_part(part: infonce.Parts) -> Callable[[Inputs], Tree]:
+        return _loss(on(formula), split, _wrong(part))
 
-    def of_logits(function: Callable[..., Array]) -> Callable[[Inputs], Tree]:
-        return _loss(lambda i: function(*(i[name] for name in (*formula.arguments, "temperature"))), split)
+    def of_infonce(*rows: Row) -> tuple[Variant, ...]:
+        told = ((key, part, title.replace("InfoNCE", "the loss"), *rest) for key, part, title, *rest in rows)
+        return wrapped(told, of_part)
 
-    parts = (formula, of_logits, "the loss"), _parts(logits, split)
-    return rewritten(*parts, without=("constant", "whole"))
-
-
-def _harmless(logits: Callable[[Inputs], Array], split: Split) -> tuple[Variant, ...]:
-    """A small number in a denominator of e^{cos/τ}, which is never small unless τ is."""
-    return tuple(
-        replace(v, consequence="of no consequence for cosines and usual temperatures")
-        for v in variants(*_parts(logits, split))
-        if v.key.startswith("denominator-epsilon")
+    parts = (
+        (formula_of_logits, lambda function: _loss(on(function), split), "the loss"),
+        (infonce.FORMULA, of_part, "the loss"),
     )
-
-
-def _of_infonce(logits: Callable[[Inputs], Array], split: Split, without: str = "") -> tuple[Variant, ...]:
-    """InfoNCE's documented mistakes, as mistakes of this loss."""
-    return tuple(
-        replace(v, title=v.title.replace("InfoNCE", "the loss"), function=_loss(logits, split, _wrong(v.function)))  # type: ignore[arg-type]
-        for v in infonce.MISTAKES
-        if v.key != without
-    )
-
-
-def _smoothed(logits: Callable[[Inputs], Array], split: Split) -> tuple[Variant, ...]:
-    """What label smoothing mixes in."""
-    return (replace(infonce.UNIFORM, function=_loss(logits, split, _wrong(infonce.UNIFORM.function))),)  # type: ignore[arg-type]
-
-
-def _naive(logits: Callable[[Inputs], Array], split: Split) -> tuple[Variant, ...]:
-    """The loss by exponentials that are not stabilised."""
-    share = infonce.NUMERICAL[0]
-    return (
-        replace(
-            share, title="e^{cos/τ} written out", function=_loss(logits, split, _wrong(infonce.naive_sum)),
-            consequence="inf or NaN in float32 for temperatures below 0.0113; a share e^{cos/τ}/Σ may be 0 from 0.0194 on",
-            fix="subtract the largest logit, as logsumexp and a cross entropy of logits do",
-        ),
+    harmless = tuple(v for v in variants(*parts[1]) if v.key.startswith("denominator-epsilon"))  # τ is never so small
+    return Form(
+        "features", signature, meaning, draw, _loss(on(formula), split), True,
+        (*wrapped(conventions, _same), *harmless),
+        (*wrapped(mistakes, _same), *of_infonce(*(row for row in infonce.MISTAKES if row[0] != without))),
+        (*of_infonce(("naive-softmax", infonce.naive_sum, *NAIVE)), *wrapped(numerical, _same)),
+        mixed=of_infonce(infonce.UNIFORM) if smoothed else (), range_to=1 / COLDEST, loss=True, **how,
+        **rewritten(*parts, without=("constant", "whole")),
     )  # fmt: skip
+
+
+def _same(function: Callable[[Inputs], Tree]) -> Callable[[Inputs], Tree]:
+    return function
+
+
+NAIVE = (
+    "e^{cos/τ} written out", "subtract the largest logit, as logsumexp and a cross entropy of logits do", "",
+    "inf or NaN in float32 for temperatures below 0.0113; a share e^{cos/τ}/Σ may be 0 from 0.0194 on",
+)  # fmt: skip
 
 
 def _raised(
@@ -166,11 +158,6 @@ def _raised_two(first: str, second: str) -> Callable[[Inputs], dict[str, Callabl
         "pairs +, rest −": {first: (1, -1), second: (1, -1)},
         "pairs −, rest +": {first: (1, -1), second: (-1, 1)},
     })  # fmt: skip
-
-
-def _v(key: str, function: Callable[[Inputs], Tree], title: str, consequence: str, fix: str,
-       source: str = PUBLIC) -> Variant:  # fmt: skip
-    return Variant(key, title, function, consequence, fix, source)
 
 
 def _over_batch(x: Array) -> Array:
@@ -206,11 +193,10 @@ def _both_ways(logits: Array) -> list[tuple[Array, Array]]:
     return [infonce.split(logits), infonce.split(ops.transpose(logits, (1, 0)))]
 
 
-def _all_diagonal_mean(inputs: Inputs) -> Tree:
+def _one_denominator(inputs: Inputs) -> Tree:
     """One softmax over all N² pairs."""
     logits = _clip_logits(inputs)
-    joint = infonce.split(logits)[0]
-    return {"value": ops.logsumexp(logits) - ops.mean(joint)}
+    return {"value": ops.logsumexp(logits) - ops.mean(infonce.split(logits)[0])}
 
 
 def _sigmoid_pairs(inputs: Inputs) -> Tree:
@@ -220,53 +206,28 @@ def _sigmoid_pairs(inputs: Inputs) -> Tree:
     return {"value": ops.total(ops.softplus(-(logits * sign.astype(inputs["image"].dtype)))) * (1 / n)}
 
 
-def _sigmoid_mean(inputs: Inputs) -> Tree:
-    return {"value": _sigmoid_pairs(inputs)["value"] * (1 / len(inputs["image"]))}
-
-
-CLIP_FORM = Form(
-    "features",
+# fmt: off
+BOTH, SOFTMAX, SIGLIP = "the mean of both directions", "a softmax over each row and each column", "arXiv 2303.15343 (SigLIP)"
+CLIP_FORM = _form(
     Signature(("image", "text", "temperature"), differentiate=("image", "text")),
     "image, text (N, D), normalized by the loss; temperature; returns the mean cross entropy of both directions",
-    partial(_draw_two, "image", "text"),
-    _loss(_clip_logits, _both_ways),
-    True,
-    (
-        _v(
-            "sigmoid", _sigmoid_pairs, "the sigmoid loss over all pairs", "each pair a decision of its own",
-            "a softmax over each row and column", "arXiv 2303.15343 (SigLIP)",
-        ),
-        _v(
-            "sigmoid-mean", _sigmoid_mean, "a binary cross entropy, the mean over all N² pairs",
-            "each pair a decision of its own",
-            "a softmax over each row and column", "arXiv 2303.15343 (SigLIP), its sum over pairs divided by N",
-        ),
-        *_harmless(_clip_logits, _both_ways),
-    ),
-    (
-        _v(
-            "image-to-text-only", _loss(_clip_logits, lambda s: _both_ways(s)[1:]),
-            "CLIP's loss in one direction: texts are the candidates of an image", "images never compete for a text",
-            "the mean of both directions", CLIP,
-        ),
-        _v(
-            "text-to-image-only", _loss(_clip_logits, lambda s: _both_ways(s)[:1]),
-            "CLIP's loss in one direction: images are the candidates of a text", "texts never compete for an image",
-            "the mean of both directions", CLIP,
-        ),
-        _v(
-            "one-denominator", _all_diagonal_mean, "one softmax over all N² pairs", "looser: DV in place of InfoNCE",
-            "a softmax over each row and each column",
-        ),
-        *_of_infonce(_clip_logits, _both_ways),
-    ),
-    _naive(_clip_logits, _both_ways),
-    raised=_raised_two("image", "text"),
-    range_to=1 / COLDEST,
-    loss=True,
-    mixed=_smoothed(_clip_logits, _both_ways),
-    **_edited(Formula(clip_logits, instead=NORMALIZED), _clip_logits, _both_ways),
-)  # fmt: skip
+    partial(_draw_two, "image", "text"), clip_logits, _both_ways, (
+        ("sigmoid", _sigmoid_pairs, "the sigmoid loss over all pairs", SOFTMAX, SIGLIP, "each pair a decision of its own"),
+        ("sigmoid-mean", lambda i: {"value": _sigmoid_pairs(i)["value"] * (1 / len(i["image"]))},
+         "a binary cross entropy, the mean over all N² pairs", SOFTMAX, f"{SIGLIP}, its sum over pairs divided by N",
+         "each pair a decision of its own"),
+    ), (
+        ("image-to-text-only", _loss(_clip_logits, lambda s: _both_ways(s)[1:]),
+         "CLIP's loss in one direction: texts are the candidates of an image", BOTH, CLIP,
+         "images never compete for a text"),
+        ("text-to-image-only", _loss(_clip_logits, lambda s: _both_ways(s)[:1]),
+         "CLIP's loss in one direction: images are the candidates of a text", BOTH, CLIP,
+         "texts never compete for an image"),
+        ("one-denominator", _one_denominator, "one softmax over all N² pairs", SOFTMAX, "",
+         "looser: DV in place of InfoNCE"),
+    ), smoothed=True, raised=_raised_two("image", "text"),
+)
+# fmt: on
 
 
 # ---- NT-Xent
@@ -305,6 +266,10 @@ def _across_only(logits: Array) -> list[tuple[Array, Array]]:
     return _both_ways(ops.cut(logits, (slice(0, n), slice(n, None))))
 
 
+def _one_way(part: slice, logits: Array) -> list[tuple[Array, Array]]:
+    return _across_only(logits)[part]
+
+
 def _same_view_only(logits: Array) -> list[tuple[Array, Array]]:
     """Negatives of the anchor's own view alone."""
     size = logits.shape[0]
@@ -340,70 +305,41 @@ def _self_subtracted(positives: Array, others: Array) -> Array:
     return ops.mean(anp.log(ops.total(exponentials, axis=0) + anp.exp(positives) - own) - positives)
 
 
-NT_XENT_FORM = Form(
-    "features",
+# fmt: off
+TWO, DIAGONAL = "take both views as anchors and as candidates", "mask the diagonal with −inf before the exponential"
+NT_XENT_FORM = _form(
     Signature(("a", "b", "temperature"), differentiate=("a", "b")),
     "a, b (N, D): two views, normalized by the loss; temperature; the mean over 2N anchors, each not its own candidate",
-    partial(_draw_two, "a", "b"),
-    _loss(_views, _anchors),
-    True,
-    (
-        _v(
-            "across-views-only", _loss(_views, _across_only), "the loss with the other view's rows alone as candidates",
-            "CLIP's symmetric loss: N candidates in place of 2N − 1", "take both views", CLIP,
-        ),
-        _v(
-            "across-views-one-way", _loss(_views, lambda s: _across_only(s)[1:]),
-            "InfoNCE from the first view to the second: N candidates, one direction", "N candidates in place of 2N − 1",
-            "take both views as anchors and as candidates", infonce.OORD,
-        ),
-        _v(
-            "across-views-other-way", _loss(_views, lambda s: _across_only(s)[:1]),
-            "InfoNCE from the second view to the first: N candidates, one direction", "N candidates in place of 2N − 1",
-            "take both views as anchors and as candidates", infonce.OORD,
-        ),
-        *_harmless(_views, _anchors),
-    ),
-    (
-        _v(
-            "self-not-masked", _loss(_views, _self_included), "NT-Xent with each row among its own candidates",
-            "a constant e^{1/τ} in every denominator, larger than the positive: the loss cannot come near 0",
-            "mask the diagonal with −inf", SIMCLR,
-        ),
-        _v(
-            "one-view-anchors", _loss(_views, lambda s: _anchors(s, slice(0, s.shape[0] // 2))),
-            "NT-Xent with the first view's anchors alone", "half of the terms are missing", "both views are anchors", SIMCLR,
-        ),
-        _v(
-            "same-view-negatives", _loss(_views, _same_view_only), "NT-Xent with negatives of the anchor's own view alone",
-            "the other view's rows are never pushed away", "take both views", SIMCLR,
-        ),
-        _v(
-            "wrong-pairs", _loss(_interleaved, _anchors),
-            "NT-Xent that takes neighbours (2i, 2i + 1) for pairs where the views are stacked",
-            "other images are the positives", "row i pairs with row i + N", SIMCLR,
-        ),
-        _v(
-            "ten-subtracted", _loss(_views, partial(_self_included, lowered=10.0)),
-            "NT-Xent with each row masked by subtracting 10 from its product with itself",
-            "it still counts e^{1/τ − 10}: below τ = 0.1 it takes over", "mask the diagonal with −inf", SIMCLR,
-        ),
-        *_of_infonce(_views, _anchors),
-    ),
-    (
-        *_naive(_views, _anchors),
-        replace(_naive(_views, _anchors)[0], function=_loss(_views, _self_included, _self_masked)),
-        _v(
-            "self-subtracted", _loss(_views, _self_included, _self_subtracted),
-            "e^{1/τ} subtracted from the sum for each row's product with itself: a difference of large numbers",
-            "", "mask the diagonal with −inf before the exponential",
-        ),
-    ),
-    raised=_raised_two("a", "b"),
-    range_to=1 / COLDEST,
-    loss=True,
-    **_edited(Formula(nt_xent_logits, instead=NORMALIZED), _views, _anchors),
-)  # fmt: skip
+    partial(_draw_two, "a", "b"), nt_xent_logits, _anchors, (
+        ("across-views-only", _loss(_views, _across_only), "the loss with the other view's rows alone as candidates",
+         TWO, CLIP,
+         "CLIP's symmetric loss: N candidates in place of 2N − 1"),
+        *((f"across-views-{which}", _loss(_views, partial(_one_way, part)),
+           f"InfoNCE from the {words}: N candidates, one direction", TWO, infonce.OORD, "N candidates in place of 2N − 1")
+          for which, part, words in (("one-way", slice(1, None), "first view to the second"),
+                                     ("other-way", slice(0, 1), "second view to the first"))),
+    ), (
+        ("self-not-masked", _loss(_views, _self_included), "NT-Xent with each row among its own candidates", DIAGONAL,
+         SIMCLR,
+         "a constant e^{1/τ} in every denominator, larger than the positive: the loss cannot come near 0"),
+        ("one-view-anchors", _loss(_views, lambda s: _anchors(s, slice(0, s.shape[0] // 2))),
+         "NT-Xent with the first view's anchors alone", TWO, SIMCLR, "half of the terms are missing"),
+        ("same-view-negatives", _loss(_views, _same_view_only), "NT-Xent with negatives of the anchor's own view alone", TWO,
+         SIMCLR, "the other view's rows are never pushed away"),
+        ("wrong-pairs", _loss(_interleaved, _anchors),
+         "NT-Xent that takes neighbours (2i, 2i + 1) for pairs where the views are stacked",
+         "row i pairs with row i + N", SIMCLR,
+         "other images are the positives"),
+        ("ten-subtracted", _loss(_views, partial(_self_included, lowered=10.0)),
+         "NT-Xent with each row masked by subtracting 10 from its product with itself", DIAGONAL, SIMCLR,
+         "it still counts e^{1/τ − 10}: below τ = 0.1 it takes over"),
+    ), (
+        ("naive-softmax", _loss(_views, _self_included, _self_masked), *NAIVE),
+        ("self-subtracted", _loss(_views, _self_included, _self_subtracted),
+         "e^{1/τ} subtracted from the sum for each row's product with itself: a difference of large numbers", DIAGONAL),
+    ), raised=_raised_two("a", "b"),
+)
+# fmt: on
 
 
 # ---- MoCo
@@ -455,51 +391,29 @@ def _scaled_negatives_only(inputs: Inputs) -> Array:
     return logits * wide
 
 
-MOCO_FORM = Form(
-    "features",
+# fmt: off
+MOCO_FORM = _form(
     Signature(("q", "k", "queue", "temperature"), differentiate=("q",)),
     "q, k (N, D), queue (K, D), normalized by the loss; temperature; the cross entropy of [q·k, q·queueᵀ]/τ, label 0",
-    _draw_queue,
-    _loss(_queue_logits, _first_column),
-    True,
-    (
-        _v(
-            "batch-keys-too", _loss(_with_batch, _first_column), "MoCo's loss with the batch's other keys as negatives too",
-            "K + N − 1 negatives in place of K", "take the queue alone", "arXiv 2104.02057 takes the batch's keys",
-        ),
-        *_harmless(_queue_logits, _first_column),
-    ),
-    (
-        _v(
-            "own-key-among-negatives", _loss(_with_whole_batch, _first_column),
-            "MoCo's loss with all keys of the batch among the negatives, the positive too",
-            "each positive is pushed away as well", "take the queue before this batch's keys are put in", MOCO,
-        ),
-        _v(
-            "temperature-on-negatives-only", _loss(_scaled_negatives_only, _first_column),
-            "MoCo's loss with the temperature on the negatives alone", "positives are on another scale",
-            "divide all logits by τ", MOCO,
-        ),
-        _v(
-            "wrong-label", _loss(_queue_logits, _counted_labels),
-            "MoCo's loss with the labels 0 … N − 1 of an in-batch loss",
-            "keys of the queue are the positives", "label 0: the key's own column comes first", MOCO,
-        ),
-        *_of_infonce(_queue_logits, _first_column, "masked-by-minus-10"),
-    ),
-    _naive(_queue_logits, _first_column),
-    raised=_raised({
+    _draw_queue, moco_logits, _first_column, (
+        ("batch-keys-too", _loss(_with_batch, _first_column), "MoCo's loss with the batch's other keys as negatives too",
+         "take the queue alone", "arXiv 2104.02057 takes the batch's keys", "K + N − 1 negatives in place of K"),
+    ), (
+        ("own-key-among-negatives", _loss(_with_whole_batch, _first_column),
+         "MoCo's loss with all keys of the batch among the negatives, the positive too",
+         "take the queue before this batch's keys are put in", MOCO, "each positive is pushed away as well"),
+        ("temperature-on-negatives-only", _loss(_scaled_negatives_only, _first_column),
+         "MoCo's loss with the temperature on the negatives alone", "divide all logits by τ", MOCO,
+         "positives are on another scale"),
+        ("wrong-label", _loss(_queue_logits, _counted_labels), "MoCo's loss with the labels 0 … N − 1 of an in-batch loss",
+         "label 0: the key's own column comes first", MOCO, "keys of the queue are the positives"),
+    ), without="masked-by-minus-10", raised=_raised({
         "all +": {"q": (1,), "k": (1,), "queue": (1,)},
         "all −": {"q": (1,), "k": (-1,), "queue": (-1,)},
         "key +, queue −": {"q": (1,), "k": (1,), "queue": (-1,)},
         "key −, queue +": {"q": (1,), "k": (-1,), "queue": (1,)},
     }),
-    range_to=1 / COLDEST,
-    loss=True,
-    **_edited(Formula(moco_logits, instead=NORMALIZED), _queue_logits, _first_column),
-)  # fmt: skip
-
-
+)
 CONTRACTS = (
     Contract("bound", "clip", "CLIP's symmetric loss", (CLIP_FORM,), CLIP),
     Contract("bound", "nt_xent", "NT-Xent, SimCLR's loss over 2N views", (NT_XENT_FORM,), SIMCLR),

@@ -49,25 +49,22 @@ def reference(function: Callable[..., Any], signature: Signature) -> Callable[[I
     return call
 
 
-def variant(
-    signature: Signature,
-    key: str,
-    function: Callable[..., Any],
-    title: str,
-    fix: str,
-    source: str = "",
-    consequence: str = "",
-) -> Variant:
-    """A function of positional arguments as a variant of a form with this signature."""
-    return Variant(key, title, reference(function, signature), consequence, fix, source)
+Row = tuple[Any, ...]  # key, function, title, fix, and perhaps source, consequence and whether its value must agree too
 
 
-Row = tuple[Any, ...]  # key, function, title, fix, and perhaps source and consequence
+def wrapped(rows: Iterable[Row], wrap: Callable[[Any], Callable[[Inputs], Tree]]) -> tuple[Variant, ...]:
+    """Rows of a table as variants; wrap: a row's function -> inputs by name -> outputs by name."""
+
+    def of(key: str, function: Any, title: str, fix: str, source: str = "", consequence: str = "",
+           exact: bool = False) -> Variant:  # fmt: skip
+        return Variant(key, title, wrap(function), consequence, fix, source, exact)
+
+    return tuple(of(*row) for row in rows)
 
 
 def variants(signature: Signature, rows: Iterable[Row]) -> tuple[Variant, ...]:
-    """Rows of a table as variants."""
-    return tuple(variant(signature, *row) for row in rows)
+    """The same of functions of positional arguments."""
+    return wrapped(rows, lambda function: reference(function, signature))
 
 
 def transposed(name: str, form: Form, meaning: str, to: Mapping[str, tuple[int, ...]]) -> Form:

@@ -5,6 +5,7 @@ Formulas are written for channels last, as `dimref.layers`; the form "channels-f
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -179,17 +180,16 @@ MEMORY = "transpose the axes; reshape keeps the order of the numbers in memory"
 
 
 def _form(name: str, signature: Signature, meaning: str, draw: Callable[..., Inputs], function: Callable[..., Array],
-          title: str,
-          *mistakes: Row) -> Form:
+          title: str, *mistakes: Row) -> Form:
     def averaged(x: Array, w: Array, b: Array, *more: int) -> Array:
         return function(x, per_batch(w, x), per_batch(b, x), *more)
 
     formula = Formula(function, instead=INSTEAD, whole=(ON_OUTPUT,), squashes=(), scope=globals())
     more = ("gradient-per-batch", averaged, f"{title} whose gradients in weight and bias are divided by the batch size",
             "sum the gradient over the batch; the mean belongs into the loss, once")
-    return Form(name, signature, meaning, draw, reference(function, signature),
-                mistakes=variants(signature, (more, *mistakes)),
-                **rewritten((formula, partial(reference, signature=signature), title), without=("maximum",)))
+    made = rewritten((formula, partial(reference, signature=signature), title), without=("maximum",))
+    return Form(name, signature, meaning, draw, reference(function, signature), mistakes=variants(signature, mistakes),
+                edits=functools.cache(lambda: (*made["edits"](), *variants(signature, (more,)))), pairs=made["pairs"])
 
 
 def _weight_reshaped(function: Callable[..., Array], axes: tuple[int, ...], title: str) -> Row:

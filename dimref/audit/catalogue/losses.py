@@ -14,7 +14,7 @@ from dimref import ops
 from dimref.audit.answer import Answer, Inputs, Signature
 from dimref.audit.catalogue import contrastive
 from dimref.audit.catalogue.contrastive import normalized, products
-from dimref.audit.catalogue.forms import reference, variant
+from dimref.audit.catalogue.forms import reference, variants
 from dimref.audit.catalogue.pieces import ORDER, roundoff, same_law, value_of
 from dimref.audit.contract import CORE, Contract, Form, Sizes, TargetLaw
 from dimref.audit.edits import Formula, rewritten
@@ -122,7 +122,6 @@ def _raised_siglip(base: Inputs) -> dict[str, Callable[[float], Inputs]]:
 SIGLIP_SIGNATURE = Signature(
     ("image", "text", "log_scale", "bias"), differentiate=("image", "text", "log_scale", "bias")
 )
-_s = partial(variant, SIGLIP_SIGNATURE)
 SIGLIP_FORM = Form(
     "features",
     SIGLIP_SIGNATURE,
@@ -131,25 +130,25 @@ SIGLIP_FORM = Form(
     _draw_siglip,
     reference(siglip, SIGLIP_SIGNATURE),
     True,
-    (
-        _s("mean-over-pairs", _siglip(lambda z: ops.mean(_pairs(z))), "SigLIP's loss averaged over all N² pairs",
+    variants(SIGLIP_SIGNATURE, (
+        ("mean-over-pairs", _siglip(lambda z: ops.mean(_pairs(z))), "SigLIP's loss averaged over all N² pairs",
            "the sum over pairs divided by N", ISSUES["siglip-mean"],
-           consequence="1/N times the other: the step shrinks as the batch grows"),
-    ),
-    (
-        _s("divided-by-n-cubed", _siglip(lambda z: ops.mean(_pairs(z)) / z.shape[0]),
+           "1/N times the other: the step shrinks as the batch grows"),
+    )),
+    variants(SIGLIP_SIGNATURE, (
+        ("divided-by-n-cubed", _siglip(lambda z: ops.mean(_pairs(z)) / z.shape[0]),
            "SigLIP's loss averaged over all N² pairs and divided by N again", "the sum over pairs divided by N",
-           ISSUES["siglip-mean"], consequence="1/N² times the other"),
-        _s("balanced", _siglip(_balanced), "SigLIP's loss with positives and negatives averaged apart",
-           "one sum over all pairs", SIGLIP, consequence="a negative weighs 1/(N − 1) of what it should"),
-        _s("softmax", _siglip(_softmax), "CLIP's softmax over the texts of an image, of SigLIP's logits",
-           "a sigmoid for each pair", SIGLIP, consequence="the bias is without effect"),
-    ),
-    (
-        _s("log-of-sigmoid", _siglip(lambda z: -ops.total(anp.log(1 / (1 + anp.exp(-(_signs(z) * z))))) / len(z)),
+           ISSUES["siglip-mean"], "1/N² times the other"),
+        ("balanced", _siglip(_balanced), "SigLIP's loss with positives and negatives averaged apart",
+           "one sum over all pairs", SIGLIP, "a negative weighs 1/(N − 1) of what it should"),
+        ("softmax", _siglip(_softmax), "CLIP's softmax over the texts of an image, of SigLIP's logits",
+           "a sigmoid for each pair", SIGLIP, "the bias is without effect"),
+    )),
+    variants(SIGLIP_SIGNATURE, (
+        ("log-of-sigmoid", _siglip(lambda z: -ops.total(anp.log(1 / (1 + anp.exp(-(_signs(z) * z))))) / len(z)),
            "the logarithm of a sigmoid written out", "logsigmoid, or softplus(−z)", SIGLIP,
-           consequence="inf, and a NaN gradient, where e^{−z} leaves the number range"),
-    ),
+           "inf, and a NaN gradient, where e^{−z} leaves the number range"),
+    )),
     (
         ORDER,
         same_law("symmetric", "images and texts may change places", SIGLIP, _swap("image", "text")),
@@ -207,7 +206,6 @@ def _across(logits: Array) -> Array:
 
 
 DCL_SIGNATURE = Signature(("a", "b", "temperature"), differentiate=("a", "b"))
-_d = partial(variant, DCL_SIGNATURE)
 DCL_FORM = Form(
     "features",
     DCL_SIGNATURE,
@@ -216,24 +214,24 @@ DCL_FORM = Form(
     partial(contrastive._draw_two, "a", "b"),
     reference(dcl, DCL_SIGNATURE),
     True,
-    (
-        _d("one-view-anchors", _views(lambda s: _decoupled(*_split(s, True))),
+    variants(DCL_SIGNATURE, (
+        ("one-view-anchors", _views(lambda s: _decoupled(*_split(s, True))),
            "DCL's loss with the first view's anchors alone", "the mean of both calls",
            "github.com/raminnakhli/Decoupled-Contrastive-Learning, loss/dcl.py",
-           consequence="the other view's come with a second call"),
-        _d("across-views-only", _views(_across), "DCL's loss with the other view's rows alone as negatives",
-           "take both views", DCL, consequence="N − 1 negatives in place of 2N − 2"),
-    ),
-    (
-        _d("positive-kept", _views(_kept), "NT-Xent: the positive is in the denominator", "leave the positive out",
-           DCL, consequence="the coupling that DCL removes"),
-        _d("two-logarithms", _views(_two_sums), "DCL's loss with a logarithm for each view's negatives, added",
+           "the other view's come with a second call"),
+        ("across-views-only", _views(_across), "DCL's loss with the other view's rows alone as negatives",
+           "take both views", DCL, "N − 1 negatives in place of 2N − 2"),
+    )),
+    variants(DCL_SIGNATURE, (
+        ("positive-kept", _views(_kept), "NT-Xent: the positive is in the denominator", "leave the positive out",
+           DCL, "the coupling that DCL removes"),
+        ("two-logarithms", _views(_two_sums), "DCL's loss with a logarithm for each view's negatives, added",
            "one logarithm of the whole sum", ISSUES["dcl-two"],
-           consequence="a product of the two sums: negatives weigh twice"),
-        _d("self-not-masked", _views(lambda s: _decoupled(*contrastive._self_included(s)[0])),
+           "a product of the two sums: negatives weigh twice"),
+        ("self-not-masked", _views(lambda s: _decoupled(*contrastive._self_included(s)[0])),
            "DCL's loss with each row among its own negatives", "mask the diagonal with −inf", DCL,
-           consequence="a constant e^{1/τ} in every denominator"),
-    ),
+           "a constant e^{1/τ} in every denominator"),
+    )),
     laws=(
         ORDER,
         same_law("views", "the views may change places", DCL, _swap("a", "b")),
@@ -326,7 +324,6 @@ def _least(inputs: Inputs) -> float:
 
 
 SUPCON_SIGNATURE = Signature(("features", "labels", "temperature"), differentiate=("features",))
-_c = partial(variant, SUPCON_SIGNATURE)
 SUPCON_FORM = Form(
     "features",
     SUPCON_SIGNATURE,
@@ -334,36 +331,36 @@ SUPCON_FORM = Form(
     _draw_supcon,
     reference(supcon, SUPCON_SIGNATURE),
     True,
-    (
-        _c("lone-anchors-count", _weighted(partial(_weights, over_all=True)),
+    variants(SUPCON_SIGNATURE, (
+        ("lone-anchors-count", _weighted(partial(_weights, over_all=True)),
            "SupCon's loss, an anchor without a positive counted as 0", "divide by the anchors that have a positive",
-           ISSUES["supcon-lone"], consequence="the mean is over all rows"),
-        _c("base-temperature", lambda f, y, t: supcon(f, y, t) * (t / BASE), "SupCon's loss times τ/0.07",
+           ISSUES["supcon-lone"], "the mean is over all rows"),
+        ("base-temperature", lambda f, y, t: supcon(f, y, t) * (t / BASE), "SupCon's loss times τ/0.07",
            "drop the factor, or set base_temperature = temperature", ISSUES["supcon-base"],
-           consequence="the step does not grow as τ falls"),
-        _c("base-temperature-lone-anchors-count",
+           "the step does not grow as τ falls"),
+        ("base-temperature-lone-anchors-count",
            lambda f, y, t: _weighted(partial(_weights, over_all=True))(f, y, t) * (t / BASE),
            "SupCon's loss times τ/0.07, an anchor without a positive counted as 0",
            "drop the factor, or set base_temperature = temperature", ISSUES["supcon-base"],
-           consequence="the step does not grow as τ falls"),
-    ),
-    (
-        _c("averaged-inside", _supcon(_inside), "SupCon's loss with the positives averaged inside the logarithm",
+           "the step does not grow as τ falls"),
+    )),
+    variants(SUPCON_SIGNATURE, (
+        ("averaged-inside", _supcon(_inside), "SupCon's loss with the positives averaged inside the logarithm",
            "average the logarithms", "arXiv 2004.11362, eq. (3)",
-           consequence="the nearest positive takes nearly all of the gradient"),
-        _c("positives-left-out", _weighted(_weights, _negatives_alone),
+           "the nearest positive takes nearly all of the gradient"),
+        ("positives-left-out", _weighted(_weights, _negatives_alone),
            "SupCon's loss with the other positives left out of the denominator",
-           "the denominator has every row but the anchor", ISSUES["supcon-out"], consequence="not eq. (2)"),
-        _c("self-not-masked", _weighted(_weights, lambda s, y: ops.logsumexp(s, axis=1, keepdims=True)),
+           "the denominator has every row but the anchor", ISSUES["supcon-out"], "not eq. (2)"),
+        ("self-not-masked", _weighted(_weights, lambda s, y: ops.logsumexp(s, axis=1, keepdims=True)),
            "SupCon's loss with each row among its own candidates", "mask the diagonal with −inf", SUPCON,
-           consequence="a constant e^{1/τ} in every denominator"),
-        _c("self-a-positive", _weighted(partial(_weights, own=True)),
+           "a constant e^{1/τ} in every denominator"),
+        ("self-a-positive", _weighted(partial(_weights, own=True)),
            "SupCon's loss with each row among its own positives", "mask the diagonal", SUPCON,
-           consequence="the row itself takes a share of the positives"),
-        _c("mean-over-pairs", _weighted(_per_pair),
+           "the row itself takes a share of the positives"),
+        ("mean-over-pairs", _weighted(_per_pair),
            "SupCon's loss averaged over positive pairs, not first for each anchor",
-           "divide each anchor's sum by its |P(i)|", SUPCON, consequence="large classes weigh more"),
-    ),
+           "divide each anchor's sum by its |P(i)|", SUPCON, "large classes weigh more"),
+    )),
     laws=(
         ORDER,
         same_law("labels", "the names of the classes do not matter", SUPCON,

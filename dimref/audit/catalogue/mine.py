@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import autograd.numpy as anp
 import numpy as np
@@ -105,7 +104,7 @@ MISTAKES = (
      ESTIMATE, "",
      f"{NO_ESTIMATE}, and its gradient is scaled by the rate"),
     ("average-in-value-detached", _mine(value=_log_average), "MINE that reports E_P[T] − log A", ESTIMATE, "",
-     f"the value mixes old critics in: {NO_ESTIMATE}"),
+     f"the value mixes old critics in: {NO_ESTIMATE}", True),
     ("no-correction", lambda joint, product, average, rate: (bounds.dv(joint, product),
                                                              _mine()(joint, product, average, rate)[1]),
      "DV: the average is kept, but its gradient is not used", "divide E_Q[e^T ∇T] by the average", BELGHAZI,
@@ -122,8 +121,7 @@ FORM = Form(
     "pairs", SIGNATURE,
     "joint (N,), product (P,), average: of E_Q[e^T], one number; rate; returns (value, new average)", _draw,
     reference(right, SIGNATURE), True, variants(SIGNATURE, CONVENTIONS),
-    tuple(replace(v, exact=v.key == "average-in-value-detached") for v in variants(SIGNATURE, MISTAKES)),
-    range_of=("joint", "product"),
+    variants(SIGNATURE, MISTAKES), range_of=("joint", "product"),
 )
 CONTRACTS = (
     Contract("bound", "mine", "MINE: DV's value, the gradient divided by a moving average", (FORM,),

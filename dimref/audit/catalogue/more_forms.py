@@ -15,14 +15,14 @@ from dimref import bounds, negatives, ops
 from dimref.audit.answer import Inputs, Signature
 from dimref.audit.catalogue import contrastive, mine
 from dimref.audit.catalogue.contrastive import normalized, products
-from dimref.audit.catalogue.forms import reference, variant
+from dimref.audit.catalogue.forms import Row, reference, variants
 from dimref.audit.catalogue.pieces import OORD, ORDER, POOLE, draw_square, everything
-from dimref.audit.contract import Form, Sizes, Variant
+from dimref.audit.contract import Form, Sizes
 from dimref.audit.edits import Formula, rewritten
 from dimref.tape import stop_gradient
 from dimref.trees import Array, Tree
 
-CPC, PUBLIC = f"{OORD}, eq. (4)", "seen in public code"
+CPC = f"{OORD}, eq. (4)"
 
 
 def _edited(function: Callable[..., Array], signature: Signature, title: str,
@@ -64,35 +64,28 @@ def _left_out(q: Array, k: Array, temperature: float) -> Array:
     return bounds.leave_one_out(ops.transpose(scores, (1, 0))) + math.log(len(q) / (len(q) - 1))
 
 
-CONVENTIONS = {  # each as a bound and as its cross entropy
-    "": (infonce, "InfoNCE"),
-    "keys-fixed": (_infonce(stop_gradient), "InfoNCE whose keys take no gradient, as a momentum encoder's"),
-    "other-direction": (_infonce(turn=False), "InfoNCE with the queries as the candidates of a key"),
-    "both-directions": (_both, "the mean of InfoNCE in both directions, CLIP's"),
-    "dot-products": (_infonce(normalize=lambda x: x), "InfoNCE of dot products: the features are not normalized"),
-    "dot-products-keys-fixed": (
-        _infonce(stop_gradient, lambda x: x), "InfoNCE of dot products whose keys take no gradient",
-    ),
-}  # fmt: skip
-
-
-def _variants(signature: Signature) -> tuple[tuple[Variant, ...], tuple[Variant, ...]]:
-    of = partial(variant, signature)
-    conventions = []
-    for key, (function, title) in CONVENTIONS.items():
+def _conventions() -> Iterator[Row]:
+    """Other critics and directions, each as a bound and as its cross entropy."""
+    for key, function, title in (
+        ("", infonce, "InfoNCE"),
+        ("keys-fixed", _infonce(stop_gradient), "InfoNCE whose keys take no gradient, as a momentum encoder's"),
+        ("other-direction", _infonce(turn=False), "InfoNCE with the queries as the candidates of a key"),
+        ("both-directions", _both, "the mean of InfoNCE in both directions, CLIP's"),
+        ("dot-products", _infonce(normalize=lambda x: x), "InfoNCE of dot products: the features are not normalized"),
+        ("dot-products-keys-fixed", _infonce(stop_gradient, lambda x: x),
+         "InfoNCE of dot products whose keys take no gradient"),
+    ):  # fmt: skip
         what = "a bound of another critic, or in another direction" if key else "the loss: minimized, no estimate"
         if key:
-            conventions.append(of(key, function, title, "none is needed", CPC, consequence=what))
-        conventions.append(
-            of(f"cross-entropy{key and '-'}{key}", _loss(function), f"the cross entropy of {title}",
-               "log N − it is the bound", CPC, consequence=what)
-        )  # fmt: skip
-    mistakes = (
-        of("positive-left-out", _left_out, "InfoNCE with the positive left out of the denominator",
-           "the positive is one of its candidates", f"{POOLE}, section 2.1",
-           consequence="nothing bounds it; on purpose in DCL"),
-    )  # fmt: skip
-    return tuple(conventions), mistakes
+            yield key, function, title, "none is needed", CPC, what
+        name, fix = f"cross-entropy{key and '-'}{key}", "log N − it is the bound"
+        yield name, _loss(function), f"the cross entropy of {title}", fix, CPC, what
+
+
+MISTAKE: Row = (
+    "positive-left-out", _left_out, "InfoNCE with the positive left out of the denominator",
+    "the positive is one of its candidates", f"{POOLE}, section 2.1", "nothing bounds it; on purpose in DCL",
+)  # fmt: skip
 
 
 def _draw_learned(rng: np.random.Generator, sizes: Sizes) -> Inputs:
@@ -105,13 +98,13 @@ def _infonce_forms() -> Iterator[Form]:
     for learned in (False, True):
         names = ("queries", "keys", "temperature")
         signature = Signature(names, differentiate=names if learned else names[:2])
-        conventions, mistakes = _variants(signature)
         more = ", one number with a gradient" if learned else ""
         yield Form(
             "features-learned" if learned else "features", signature,
             f"queries, keys (N, D), normalized by the loss; temperature{more}; the batch's keys are a query's candidates",
             _draw_learned if learned else partial(contrastive._draw_two, "queries", "keys"),
-            reference(infonce, signature), True, conventions, mistakes, laws=(ORDER,),
+            reference(infonce, signature), True, variants(signature, _conventions()), variants(signature, (MISTAKE,)),
+            laws=(ORDER,),
             raised=None if learned else contrastive._raised_two("queries", "keys"), range_to=1 / contrastive.COLDEST,
             **_edited(infonce, signature, "InfoNCE"),
         )  # fmt: skip
@@ -178,13 +171,12 @@ TUBA_FORM = Form(
     _draw_tuba,
     reference(tuba, TUBA_SIGNATURE),
     True,
-    (
-        variant(TUBA_SIGNATURE, "baseline-of-x", _tuba_of_x, "TUBA with the baseline of the row's x",
-                "log_a[j] belongs to column j", f"{POOLE}, eq. (6)", consequence="a bound on I too"),
-        variant(TUBA_SIGNATURE, "diagonal-included", _tuba_everything,
-                "TUBA with the diagonal among the product's pairs (all N²)", "leave the diagonal out", PUBLIC,
-                consequence="the product is (1 − 1/N)·Q + P/N: a bound on a smaller divergence"),
-    ),
+    variants(TUBA_SIGNATURE, (
+        ("baseline-of-x", _tuba_of_x, "TUBA with the baseline of the row's x", "log_a[j] belongs to column j",
+         f"{POOLE}, eq. (6)", "a bound on I too"),
+        ("diagonal-included", _tuba_everything, "TUBA with the diagonal among the product's pairs (all N²)",
+         "leave the diagonal out", "", "the product is (1 − 1/N)·Q + P/N: a bound on a smaller divergence"),
+    )),
     laws=(ORDER,),
     range_of=("scores",),
     **_edited(tuba, TUBA_SIGNATURE, "TUBA"),

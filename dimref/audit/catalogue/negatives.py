@@ -13,7 +13,7 @@ from dimref import negatives, ops
 from dimref.audit.answer import Inputs, Signature
 from dimref.audit.catalogue.forms import Row, reference, variants
 from dimref.audit.catalogue.infonce import split
-from dimref.audit.catalogue.pieces import HJELM, Ask, draw_square
+from dimref.audit.catalogue.pieces import HJELM, Ask, changed, draw_square
 from dimref.audit.contract import Contract, Form, Sizes, TargetLaw
 from dimref.audit.edits import Formula, rewritten
 from dimref.laws.law import Slack
@@ -29,14 +29,6 @@ def _in_order(outputs: Tree) -> Tree:
     """The pairs of the product sorted: their order is free."""
     product = np.asarray(outputs["product"])
     return {**outputs, "product": np.sort(product, axis=0) if product.ndim else product}
-
-
-def _flat(scores: Array, kept: float = 1.0, added: float = 0.0) -> Array:
-    """All N² scores, those on the diagonal multiplied by `kept`, `added` added."""
-    n = scores.shape[0]
-    own = np.eye(n, dtype=scores.dtype).reshape(n, n, *(1 for _ in scores.shape[2:]))
-    changed = scores * (1 - (1 - kept) * own) + added * own
-    return ops.reshape(changed, (n * n, *scores.shape[2:]))
 
 
 def _diagonal(scores: Array) -> Array:
@@ -181,12 +173,13 @@ CONTRACTS = (
              "one pair of the product for each sample, x_i with y_{i+1}",
              "take all off-diagonal pairs", "", "N of the N(N − 1) pairs: more variance"),
         )), mistakes=variants(SQUARE, (
-            ("diagonal-included", lambda s: (_diagonal(s), _flat(s)), "the diagonal among the product's pairs (all N²)",
+            ("diagonal-included", lambda s: (_diagonal(s), changed(s, 1.0, 0.0)),
+             "the diagonal among the product's pairs (all N²)",
              "leave the diagonal out", "", "1/N of the negatives are positives"),
-            ("mask-multiplied", lambda s: (_diagonal(s), _flat(s, 0.0)),
+            ("mask-multiplied", lambda s: (_diagonal(s), changed(s, 0.0, 0.0)),
              "the diagonal multiplied by 0 and kept as a score of 0",
              "select the off-diagonal scores", "", "N negatives that nobody scored"),
-            ("masked-by-minus-10", lambda s: (_diagonal(s), _flat(s, 0.0, -10.0)), "the diagonal replaced by −10 and kept",
+            ("masked-by-minus-10", lambda s: (_diagonal(s), changed(s, 0.0, -10.0)), "the diagonal replaced by −10 and kept",
              "select the off-diagonal scores", CODE, "N negatives of score −10: not invariant to a shift"),
             ("upper-triangle", lambda s: (_diagonal(s), s[np.triu_indices(len(s), 1)]), "the pairs above the diagonal alone",
              "take both triangles", "", "half of the pairs; early x never meet earlier y"),

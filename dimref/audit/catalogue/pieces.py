@@ -102,6 +102,13 @@ def everything(scores: Array) -> tuple[Array, Array]:
     return ops.cut(flat, (slice(None, None, n + 1),)), flat
 
 
+def changed(scores: Array, kept: float, added: float) -> Array:
+    """All N² pairs, those on the diagonal multiplied by `kept`, then `added` added."""
+    n = scores.shape[0]
+    own = np.eye(n, dtype=scores.dtype).reshape(n, n, *(1 for _ in scores.shape[2:]))
+    return everything(scores * (1 - (1 - kept) * own) + added * own)[1]
+
+
 def constant(function: Callable[..., Array], add: Callable[..., float]) -> Callable[..., Array]:
     """The same function with a number added that depends on the arguments' shapes alone."""
     return lambda *arrays: function(*arrays) + add(*arrays)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import autograd.numpy as anp
 import numpy as np
 
 from dimref import bounds, negatives, ops
 from dimref.audit.answer import Inputs, Signature
+from dimref.audit.catalogue.forms import Row, wrapped
 from dimref.audit.catalogue.pieces import (
     ORDER,
     POOLE,
@@ -23,7 +25,7 @@ from dimref.audit.catalogue.pieces import (
     same_law,
     sum_law,
 )
-from dimref.audit.contract import Contract, Form, Sizes, Variant
+from dimref.audit.contract import Contract, Form, Sizes, TargetLaw
 from dimref.audit.edits import Formula, rewritten
 from dimref.trees import Array, Tree
 
@@ -65,81 +67,6 @@ def _mask_broadcast(scores: Array) -> Array:
     return ops.mean(joint) - ops.mean(every) - math.log((n - 1 + math.exp(-20)) / (n - 1))
 
 
-def _v(key: str, function: Callable[[Inputs], Tree], title: str, consequence: str, fix: str, source: str,
-       exact: bool = False) -> Variant:  # fmt: skip
-    return Variant(key, title, function, consequence, fix, source, exact)
-
-
-LEAVE_ONE_OUT_FORM = Form(
-    "matrix",
-    Signature(("scores",), differentiate=("scores",)),
-    "scores[i, j(, l)] = log p(y_j | x_i), (N, N) or (N, N, L): each y_j against the N − 1 other x; above I at R",
-    draw_square,
-    on_square(bounds.leave_one_out),
-    True,
-    (
-        _v(
-            "other-axis", on_square(lambda s: bounds.leave_one_out(_turned(s))), "leave-one-out over the y of one x",
-            "a bound on I too, for scores log p(x|y)", "average over axis 0", LEAVE_ONE_OUT,
-        ),
-    ),
-    (
-        _v(
-            "positive-included", on_square(bounds.infonce), "InfoNCE: the positive is among the candidates",
-            "a lower bound on I, at most log N", "leave the positive out", LEAVE_ONE_OUT,
-        ),
-        _v(
-            "positive-lowered-by-20", on_square(_masked),
-            "leave-one-out whose positive is lowered by 20, not left out",
-            "from 20 nats above the others on it counts again: the value ends at log(N − 1) + 20", "mask it with −inf",
-            CLUB_CODE,
-        ),
-        _v(
-            "mask-broadcast", on_square(_mask_broadcast),
-            "CLUB: a mask (N, N, 1) beside scores (N, N) makes an axis of copies",
-            "no mean of e^T is left: E[T_pos] − E[T] over all pairs", "a mask of the scores' own shape", CLUB_CODE,
-        ),
-    ),
-    laws=(
-        ORDER,
-        same_law("shift-of-y", "leave-one-out(T + c) is the same", LEAVE_ONE_OUT, _shifted("scores")),
-        sum_law("columns", "each column of the gradient sums to 0", LEAVE_ONE_OUT, lambda g: g["scores"].sum(axis=0)),
-    ),
-    range_of=("scores",),
-    **rewritten((Formula(bounds.leave_one_out), on_square, "leave-one-out")),
-)  # fmt: skip
-
-
-# ---- CLUB
-
-
-def _club_forms() -> tuple[Form, ...]:
-    formula, others = Formula(bounds.club), (("DV", bounds.dv), ("the plug-in", bounds.plug_in))
-    shift = same_law("shift", "CLUB(T + c) = CLUB(T)", CLUB, _shifted("joint", "product"))
-    pairs = Form(
-        "pairs", Signature(("joint", "product"), differentiate=("joint", "product")),
-        "joint (N,) or (N, L), product (P,) or (P, L): log q(y|x) of pairs; no bound on I unless q is p(y|x)",
-        draw_pairs, on_pairs(bounds.club), True, laws=(ORDER, shift), range_of=("joint", "product"),
-        **rewritten((formula, on_pairs, "CLUB"), others=others),
-    )  # fmt: skip
-    matrix = Form(
-        "matrix", Signature(("scores",), differentiate=("scores",)),
-        "scores[i, j(, l)] = log q(y_j | x_i), (N, N) or (N, N, L): the diagonal is the joint, the rest the product",
-        draw_square, on_split(bounds.club), True,
-        (
-            _v(
-                "diagonal-included", on_square(lambda s: bounds.club(*everything(s))),
-                "CLUB with the diagonal among the product's pairs (all N²), as its authors have it",
-                "(N − 1)/N times the other: at R no longer above I where KL(Q‖P) < I/(N − 1)",
-                "leave the diagonal out of the product", CLUB_CODE,
-            ),
-        ),
-        laws=(ORDER, same_law("shift", "CLUB(T + c) = CLUB(T)", CLUB, _shifted("scores"))),
-        range_of=("scores",), **rewritten((formula, on_split, "CLUB"), others=others),
-    )  # fmt: skip
-    return pairs, matrix
-
-
 # ---- the interpolated InfoNCE
 
 
@@ -170,50 +97,80 @@ def _one_average(which: str) -> Callable[[Array, float, float], Array]:
     return function
 
 
-INTERPOLATED_FORM = Form(
-    "matrix",
+# ---- forms
+
+
+def _of_scores(signature: Signature, meaning: str, draw: Any, function: Callable[..., Array], title: str, wrap: Any,
+               conventions: tuple[Row, ...], mistakes: tuple[Row, ...], laws: tuple[TargetLaw, ...]) -> Form:  # fmt: skip
+    return Form(
+        "matrix", signature, meaning, draw, wrap(function), True, wrapped(conventions, wrap), wrapped(mistakes, wrap),
+        laws=(ORDER, *laws), range_of=("scores",), **rewritten((Formula(function), wrap, title)),
+    )  # fmt: skip
+
+
+# fmt: off
+SCORES = Signature(("scores",), differentiate=("scores",))
+LEAVE_ONE_OUT_FORM = _of_scores(
+    SCORES, "scores[i, j(, l)] = log p(y_j | x_i), (N, N) or (N, N, L): each y_j against the N − 1 other x; above I at R",
+    draw_square, bounds.leave_one_out, "leave-one-out", on_square, (
+        ("other-axis", lambda s: bounds.leave_one_out(_turned(s)), "leave-one-out over the y of one x",
+         "average over axis 0",
+         LEAVE_ONE_OUT, "a bound on I too, for scores log p(x|y)"),
+    ), (
+        ("positive-included", bounds.infonce, "InfoNCE: the positive is among the candidates", "leave the positive out",
+         LEAVE_ONE_OUT, "a lower bound on I, at most log N"),
+        ("positive-lowered-by-20", _masked, "leave-one-out whose positive is lowered by 20, not left out",
+         "mask it with −inf",
+         CLUB_CODE, "from 20 nats above the others on it counts again: the value ends at log(N − 1) + 20"),
+        ("mask-broadcast", _mask_broadcast, "CLUB: a mask (N, N, 1) beside scores (N, N) makes an axis of copies",
+         "a mask of the scores' own shape", CLUB_CODE, "no mean of e^T is left: E[T_pos] − E[T] over all pairs"),
+    ), (
+        same_law("shift-of-y", "leave-one-out(T + c) is the same", LEAVE_ONE_OUT, _shifted("scores")),
+        sum_law("columns", "each column of the gradient sums to 0", LEAVE_ONE_OUT, lambda g: g["scores"].sum(axis=0)),
+    ))
+CLUB_OTHERS = (("DV", bounds.dv), ("the plug-in", bounds.plug_in))
+CLUB_PAIRS = Form(
+    "pairs", Signature(("joint", "product"), differentiate=("joint", "product")),
+    "joint (N,) or (N, L), product (P,) or (P, L): log q(y|x) of pairs; no bound on I unless q is p(y|x)",
+    draw_pairs, on_pairs(bounds.club), True,
+    laws=(ORDER, same_law("shift", "CLUB(T + c) = CLUB(T)", CLUB, _shifted("joint", "product"))),
+    range_of=("joint", "product"),
+    **rewritten((Formula(bounds.club), on_pairs, "CLUB"), others=CLUB_OTHERS),
+)
+CLUB_MATRIX = Form(
+    "matrix", SCORES,
+    "scores[i, j(, l)] = log q(y_j | x_i), (N, N) or (N, N, L): the diagonal is the joint, the rest the product",
+    draw_square, on_split(bounds.club), True, wrapped((
+        ("diagonal-included", lambda s: bounds.club(*everything(s)),
+         "CLUB with the diagonal among the product's pairs (all N²), as its authors have it",
+         "leave the diagonal out of the product", CLUB_CODE,
+         "(N − 1)/N times the other: at R no longer above I where KL(Q‖P) < I/(N − 1)"),
+    ), on_square), laws=(ORDER, same_law("shift", "CLUB(T + c) = CLUB(T)", CLUB, _shifted("scores"))), range_of=("scores",),
+    **rewritten((Formula(bounds.club), on_split, "CLUB"), others=CLUB_OTHERS),
+)
+INTERPOLATED_FORM = _of_scores(
     Signature(("scores", "log_a", "alpha"), differentiate=("scores",)),
     "scores (N, N) or (N, N, L), N ≥ 3; log a, α numbers; K = N − 1 candidates in both terms, one x left out in turn",
-    _draw_interpolated,
-    _interpolated(bounds.infonce_interpolated),
-    True,
-    (
-        _v(
-            "other-axis", _interpolated(lambda s, a, w: bounds.infonce_interpolated(_turned(s), a, w)),
-            "the interpolated bound over the y of one x", "a bound on I too", "m over axis 0", INTERPOLATED,
-        ),
-    ),
-    (
-        _v(
-            "alpha-swapped", _interpolated(lambda s, a, w: bounds.infonce_interpolated(s, a, 1 - w)),
-            "the interpolated bound with α and 1 − α exchanged", "near TUBA where InfoNCE is meant",
-            "b = α·m + (1 − α)·a", INTERPOLATED,
-        ),
-        _v(
-            "a-for-log-a", _interpolated(lambda s, a, w: bounds.infonce_interpolated(s, math.exp(a), w)),
-            "the interpolated bound with e^a for a", "another baseline", "a is e^{log a}", INTERPOLATED,
-        ),
-        _v(
-            "positive-in-both", _interpolated(_one_average("all")),
-            "the interpolated bound whose m has the positive in the second term too",
-            "E[e^T/b] is of dependent pairs: no bound", "leave the positive out of m there", INTERPOLATED,
-        ),
-        _v(
-            "positive-in-neither", _interpolated(_one_average("negatives")),
-            "the interpolated bound whose m has the positive in no term",
-            "at α = 1 it is leave-one-out, an upper bound at R", "m has the positive where T_pos is", INTERPOLATED,
-        ),
-    ),
-    laws=(ORDER, same_law("shift", "the bound of (T + c, log a + c) is that of (T, log a)", INTERPOLATED,
-                          _shifted("scores", "log_a"))),
-    range_of=("scores",),
-    **rewritten((Formula(bounds.infonce_interpolated), _interpolated, "the interpolated bound")),
-)  # fmt: skip
-
-
+    _draw_interpolated, bounds.infonce_interpolated, "the interpolated bound", _interpolated, (
+        ("other-axis", lambda s, a, w: bounds.infonce_interpolated(_turned(s), a, w),
+         "the interpolated bound over the y of one x",
+         "m over axis 0", INTERPOLATED, "a bound on I too"),
+    ), (
+        ("alpha-swapped", lambda s, a, w: bounds.infonce_interpolated(s, a, 1 - w),
+         "the interpolated bound with α and 1 − α exchanged", "b = α·m + (1 − α)·a", INTERPOLATED,
+         "near TUBA where InfoNCE is meant"),
+        ("a-for-log-a", lambda s, a, w: bounds.infonce_interpolated(s, math.exp(a), w),
+         "the interpolated bound with e^a for a",
+         "a is e^{log a}", INTERPOLATED, "another baseline"),
+        ("positive-in-both", _one_average("all"), "the interpolated bound whose m has the positive in the second term too",
+         "leave the positive out of m there", INTERPOLATED, "E[e^T/b] is of dependent pairs: no bound"),
+        ("positive-in-neither", _one_average("negatives"), "the interpolated bound whose m has the positive in no term",
+         "m has the positive where T_pos is", INTERPOLATED, "at α = 1 it is leave-one-out, an upper bound at R"),
+    ), (same_law("shift", "the bound of (T + c, log a + c) is that of (T, log a)", INTERPOLATED,
+                 _shifted("scores", "log_a")),))
 CONTRACTS = (
     Contract("bound", "leave_one_out", "the leave-one-out upper bound, E[T_pos − log mean of the others' e^T]",
              (LEAVE_ONE_OUT_FORM,), LEAVE_ONE_OUT),
-    Contract("bound", "club", "CLUB, E_P[T] − E_Q[T]: above I only if q is p(y|x)", _club_forms(), CLUB),
+    Contract("bound", "club", "CLUB, E_P[T] − E_Q[T]: above I only if q is p(y|x)", (CLUB_PAIRS, CLUB_MATRIX), CLUB),
     Contract("bound", "infonce_interpolated", "α-InfoNCE, between TUBA and InfoNCE", (INTERPOLATED_FORM,), INTERPOLATED),
-)  # fmt: skip
+)

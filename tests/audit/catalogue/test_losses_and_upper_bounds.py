@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from sampling import by_default
 
 from dimref.audit import contract
 from dimref.audit.answering import evaluate
@@ -330,9 +331,10 @@ NAMES = [
 
 
 @pytest.mark.parametrize(
-    ("name", "form", "function", "verdict", "key"), NAMES, ids=[f"{n[0]}-{k}" for k, n in enumerate(NAMES)]
+    "at", by_default(range(len(NAMES)), 0, 5, 9, 14, 21, 25), ids=lambda at: f"{NAMES[at][0]}-{at}"
 )
-def test_what_people_write_is_named(name, form, function, verdict, key):
+def test_what_people_write_is_named(at):
+    name, form, function, verdict, key = NAMES[at]
     report = audit(function, "bound", name, form, framework="torch", cases=48)
     assert (report.verdict, report.judgement.key) == (verdict, key), text(report)
     if report.named is not None:  # against what is named, not against the reference

@@ -120,6 +120,11 @@ def mutual_information_outer(p):
     return kl_divergence(np.outer(p.sum(1), p.sum(0)), p)
 
 
+def mutual_information_wrong_condition(p):
+    """H(X) − H(Y|X)."""
+    return entropy(p.sum(1)) - (joint_entropy(p) - entropy(p.sum(1)))
+
+
 def kl_divergence_cross_entropy(p, q):
     """H(P) forgotten."""
     return cross_entropy(p, q)

@@ -127,7 +127,7 @@ MANIFEST: dict[str, dict[str, str]] = {
         "information mutual_information table": """
             conforms: mutual_information; mistake reversed: mutual_information_outer; mistake unweighted:
             mutual_information_unweighted; mistake marginal-left-out:
-            mutual_information_of_entropies""",
+            mutual_information_of_entropies; mistake other-condition: mutual_information_wrong_condition""",
         "information conditional_mutual_information table": """
             conforms: conditional_mutual_information; mistake unconditioned:
             conditional_mutual_information_unconditional; mistake condition-on-first: conditional_information_first""",

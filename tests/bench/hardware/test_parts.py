@@ -73,6 +73,7 @@ def test_gradients_of_every_objective_and_one_that_is_wrong(there, monkeypatch):
 
 
 @pytest.mark.usefixtures("narrow")
+@pytest.mark.exhaustive
 def test_graphs_of_every_objective_and_one_that_is_refused(there, monkeypatch):
     found = parts.graph(there, True)
     assert found["ok"]

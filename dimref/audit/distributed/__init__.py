@@ -1,0 +1,1 @@
+"""A loss that W ranks compute together, held against one process on all rows: `dimref audit distributed`."""
