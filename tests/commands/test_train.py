@@ -157,11 +157,14 @@ def test_every_objective_trains(train, bound, scorer, negatives):
     assert all(np.isfinite(line["nats"]["local"]) for line in tiny_runs.metrics(run) if line["kind"] == "step")
 
 
-@pytest.mark.parametrize("preset", [name for name in PRESETS if name.startswith("dim")])
-@pytest.mark.parametrize("bound", ["jsd", "infonce"])
+@pytest.mark.parametrize(
+    ("preset", "bound"),
+    [(name, b) for name in PRESETS if name.startswith("dim") for b in ("jsd", "infonce")]
+    + [(name, name.removeprefix("paper-")) for name in PRESETS if name.startswith("paper")],
+)
 def test_every_preset_trains_its_terms_and_has_no_parameters_for_others(train, preset, bound):
     run, result = train("--preset", preset, "--bound", bound)
-    terms = {name.removesuffix("_weight") for name, weight in PRESETS[preset].items() if weight}
+    terms = {term for term in ("local", "global", "prior") if getattr(Config(**PRESETS[preset]), f"{term}_weight")}
     assert {path.split("/")[1] for path in tiny_runs.arrays(run / "newest.npz") if path.startswith("parameters/")} == {
         "encoder", *terms,
     }  # fmt: skip
