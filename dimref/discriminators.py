@@ -1,6 +1,6 @@
 """Critics, which score pairs (feature, representation), and the discriminator of the prior.
 
-Features f are (N, L, F): the local map has L = M² locations, the global critic sees one, the flattened last map. So one
+Features f are (N, L, F): the local map has L = M² locations, the global critic sees one, a flattened map. So one
 concat critic serves both, and a local score on a 1×1 map *is* a global score. Representations y are (N, D). No ReLU on a
 final score: a critic needs both signs. A wrong shape is a ValueError that names the argument, what it must be and was.
 """

@@ -86,6 +86,13 @@ def test_a_runs_configuration_gives_the_same_run_again(train, tmp_path):
         ),
         (["--prior-weight", "0", "--prior", "gaussian"], "--prior: has no effect, since --prior-weight is 0"),
         (["--prior-weight", "0", "--prior-loss", "minimax"], "--prior-loss: has no effect, since --prior-weight is 0"),
+        (["--beta1", "1"], "--beta1: expected a number of at least 0 and below 1, found 1.0"),
+        (["--dot-critic", "identity"], "--dot-critic: has no effect, since there is no dot critic"),
+        (
+            ["--bound", "infonce", "--dot-critic", "relu"],
+            "--dot-critic: expected some of batch-norm, identity, unscaled",
+        ),
+        (["--global-map", "local"], "--global-map: has no effect, since --global-weight is 0"),
         (["--candidates", "4"], "--candidates: has no effect, since the negatives are not sampled"),
         (["--noise", "0.1"], "--noise: has no effect, since --data is npz"),
         (["--shared", "colour"], "--shared: has no effect, since --data is npz, not shapes"),
