@@ -57,7 +57,7 @@ def _fit(problem: Problem, penalties: tuple[float, ...], rng: np.random.Generato
         x, one_hot = batch
         return _penalized_cross_entropy(parameters, x, one_hot, weights), None
 
-    schedule = schedule_of(len(problem.x), EPOCHS, LR)
+    schedule = schedule_of(len(problem.x), EPOCHS, EPOCHS, LR)
     return fit(loss, parameters, batches_of(problem, rng, backend), schedule).parameters
 
 

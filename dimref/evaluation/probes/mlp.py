@@ -58,7 +58,7 @@ def _accuracies(
         x, one_hot, dropout = batch
         return _penalized_cross_entropy(parameters, running, x, one_hot, dropout, penalty)
 
-    schedule = schedule_of(len(problem.x), epochs, LR)
+    schedule = schedule_of(len(problem.x), epochs, EPOCHS[-1], LR)
     start = backend.tree_to_device(parameters), batches_of(problem, rng, backend, draw), schedule
     accuracies = []
     for fitted in states(loss, *start, state=backend.tree_to_device(layers.init_running(UNITS))):

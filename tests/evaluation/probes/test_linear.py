@@ -42,7 +42,7 @@ def test_accuracy_is_that_of_scikit_learns_logistic_regression(classes, features
 @pytest.fixture
 def few_steps(monkeypatch):
     """For what does not depend on how well the probe is fitted."""
-    monkeypatch.setattr(classifier, "LEAST_STEPS", 2)
+    monkeypatch.setattr(classifier, "LEAST_STEPS", 40)
 
 
 def test_features_that_know_nothing_give_chance():

@@ -40,7 +40,7 @@ BLOBS = problem_of(blobs(300, 0), blobs(300, 1))
 
 @pytest.fixture
 def few_steps(monkeypatch):
-    monkeypatch.setattr(classifier, "LEAST_STEPS", 2)
+    monkeypatch.setattr(classifier, "LEAST_STEPS", 40)
 
 
 @pytest.mark.parametrize("name", PROBES)
