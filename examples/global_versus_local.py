@@ -2,7 +2,8 @@
 
 In each image all patches share the texture, its class, and nothing else. For both objectives, trained under growing pixel
 noise, and for the untrained encoder: the accuracy of a linear probe on y, and the share of y's variance within the classes,
-which says nothing of them. Run: python examples/global_versus_local.py --picture x.png; the picture needs matplotlib.
+which says nothing of them. Run: python examples/global_versus_local.py --picture x.png; five minutes on two cores, one
+with --seeds 1 --noises 0.1. The picture needs matplotlib.
 """
 
 import argparse
@@ -97,8 +98,8 @@ def draw(path: str, noises: list[float], found: list[list[dict[str, Scores]]], t
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--noises", type=float, nargs="+", default=[0.0, 0.15, 0.3], help="standard deviations")
-    parser.add_argument("--images", type=int, default=2000, help="to train on")
+    parser.add_argument("--noises", type=float, nargs="+", default=[0.0, 0.2], help="standard deviations")
+    parser.add_argument("--images", type=int, default=3000, help="to train on")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--lr", type=float, default=5e-4, help="five times the paper's, since the runs are short")
     parser.add_argument("--seeds", type=int, default=3)

@@ -17,7 +17,10 @@ from dimref.export.inference import untrained
 from dimref.training.config import Config
 from dimref.training.task import prepare
 
-RUNS = {"texture": "every image has one texture", "texture,colour": "every image has one texture and one colour"}
+RUNS = {
+    "texture": "an image has one texture, its colours vary",
+    "texture,colour": "an image has one texture and one colour",
+}
 FACTORS = ("texture", "colour")
 SENTENCE = (
     "y learns what patches far apart have in common: the texture; but the colour, where they share it more plainly."
@@ -75,7 +78,8 @@ def draw(path: str, results: dict[str, list[Learned]]) -> None:
                 values = [getattr(run, name)[factor] for run in runs]
                 x = place + 0.38 * (side - 0.5)
                 below.bar(x, np.mean(values), 0.36, color=colour, alpha=1 if side == 0 else 0.5)
-                below.errorbar(x, np.mean(values), np.std(values, ddof=len(values) > 1), color="black", capsize=4)
+                if len(values) > 1:
+                    below.errorbar(x, np.mean(values), np.std(values, ddof=1), color="black", capsize=4)
                 below.text(
                     x,
                     np.mean(values) + 4,

@@ -228,6 +228,10 @@ def _of_halves(form: Form, title: str, cases: list[Observation]) -> Judgement | 
     rounded = parametric.half(form, title, cases)
     if rounded is not None:
         return Judgement(MISTAKE, rounded.key, rounded.title, "", rounded.fix)
+    unstable = _fitting(form, cases, [("mistake", v, v.function) for v in form.numerical], False)
+    if unstable:
+        named = _of_variant(form, unstable[0], unstable)
+        return replace(named, diagnosis=f"{title}, but by {named.diagnosis}")
     double = [case for case in cases if case.sizes.dtype == "float64"]
     if not form.objective or _flat(form, title, cases):
         return None
@@ -348,20 +352,21 @@ def _right_value(form: Form, cases: list[Observation]) -> bool:
 
 
 def _same_value(form: Form, cases: list[Observation], function: Callable[[Inputs], Tree]) -> bool:
-    """Whether every output agrees, up to the sign of a loss."""
+    """Whether every output agrees, up to the sign of a loss; in single precision, if in no other."""
     of = form.signature.main
 
-    def agree(sign: float) -> bool:
+    def agree(sign: float, eps: float) -> bool:
         for case in cases:
             (expected,) = matching.answers(form, function, [case])
             if expected.problem or not matching.within_range(expected):
                 return False
             turned = Answer({**case.found.value, of: sign * case.found.value[of]})
-            if not matching.values_agree(form, replace(case, found=turned), expected):
+            if not matching.values_agree(form, replace(case, found=turned), expected, eps):
                 return False
         return True
 
-    return agree(1.0) or (form.objective and agree(-1.0))
+    signs = (1.0, -1.0) if form.objective else (1.0,)
+    return any(agree(sign, eps) for eps in (0.0, matching.SINGLE) for sign in signs)
 
 
 def _flat(form: Form, title: str, cases: list[Observation]) -> Judgement | None:
@@ -570,7 +575,9 @@ def _unknown(form: Form, title: str, cases: list[Observation]) -> Judgement:
     if not all(np.isfinite(case.found.value[of]).all() for case in usable):
         return Judgement(MISTAKE, "not-finite", f"not {title}: NaN or inf at scores of a few nats")
     pairs = list(zip(usable, expected, strict=True))
-    if all(matching.values_agree(form, case, answer) for case, answer in pairs):
+    if any(
+        all(matching.values_agree(form, case, answer, eps) for case, answer in pairs) for eps in (0.0, matching.SINGLE)
+    ):
         if not all(np.isfinite(g).all() for case, _ in pairs for _, g in leaves(case.found.gradients)):
             what = f"the value of {title}, by {ZERO_TIMES_INFINITY.title}"
             return Judgement(MISTAKE, ZERO_TIMES_INFINITY.key, what, "", ZERO_TIMES_INFINITY.fix)

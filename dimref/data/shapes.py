@@ -118,7 +118,7 @@ def sample_factors(rng: np.random.Generator, count: int, shared: Sequence[str] =
         "colour": {
             "base": hsv_to_rgb((classes["colour"] + rng.uniform(-0.4, 0.4, knots)) / CLASS_COUNT,
                                rng.uniform(0.3, 0.9, knots), rng.uniform(0.4, 0.9, knots)),
-            "contrast": rng.uniform(-0.25, 0.45, (*knots, 3)),
+            "contrast": rng.uniform(-0.23, 0.47, (*knots, 3)),
         },
     }  # fmt: skip
     for factor in shared:  # everywhere as in the upper left quarter
@@ -131,7 +131,7 @@ def sample_factors(rng: np.random.Generator, count: int, shared: Sequence[str] =
         "y": top + rng.uniform(reach, SIDE / 2 - reach),
         "size": size,
         "rotation": rng.uniform(-0.2, 0.2, each),
-        "lift": rng.choice([-0.15, 0.15], each),
+        "lift": rng.choice([-0.1, 0.1], each),
     }
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dimref.errors import DimrefError
+from dimref.errors import DimrefError, nearest
 from dimref.training import choices as choices_module
-from dimref.training.files import read_small
+from dimref.training.files import read_text
 from dimref.training.signals import killable
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ _OFFICIAL: dict[str, Any] = {
 
 PRESETS: dict[str, dict[str, Any]] = {
     "dim-local": {"global_weight": 0.0, "local_weight": 1.0, "prior_weight": 0.1},
+    "dim-infonce": {"global_weight": 0.0, "local_weight": 1.0, "prior_weight": 0.1, "bound": "infonce"},
     "dim-global": {"global_weight": 1.0, "local_weight": 0.0, "prior_weight": 1.0, "global_map": "local"},
     "dim-mixed": {"global_weight": 0.5, "local_weight": 0.1, "prior_weight": 0.1, "global_map": "local"},
     "paper-jsd": _OFFICIAL,
@@ -124,6 +125,16 @@ class Config:
     def checkpoint_steps(self) -> int:
         """Steps between checkpoints: as chosen; else about a minute's on a CPU, and a few seconds' on a GPU."""
         return self.checkpoint_every or (200 if self.backend == "numpy" else 5000)
+
+    def total_steps(self, images: int) -> int:
+        """Where a run on so many training images ends: after the epochs, or after --steps if that is earlier."""
+        everything = self.epochs * (images // self.batch_size)
+        return min(everything, self.steps or everything)
+
+    def twice_as_long(self, step: int, images: int) -> str:
+        """The options that end a run on so many images after twice as many steps."""
+        epochs = -(-2 * step // max(1, images // self.batch_size))
+        return f"--epochs {epochs}" + (f" --steps {2 * step}" if self.steps else "")
 
     @property
     def reading(self) -> dict[str, Any]:
@@ -256,6 +267,21 @@ def write(config: Config) -> str:
     return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
 
 
+def chosen(source: str) -> dict[str, Any]:
+    """The options of a preset, or those in a file.
+
+    Raises:
+        DimrefError: it is neither, or `read` refuses the file.
+    """
+    if source in PRESETS:
+        return PRESETS[source]
+    if not Path(source).exists():
+        listed = ", ".join(PRESETS)
+        raise DimrefError(f"{source}: expected a preset ({listed}) or a configuration file, found neither"
+                          f"{nearest(source, PRESETS)}")  # fmt: skip
+    return read(Path(source))
+
+
 @killable()
 def read(path: Path) -> dict[str, Any]:
     """The options in a JSON file, checked by name and type; some or all of them.
@@ -264,9 +290,11 @@ def read(path: Path) -> dict[str, Any]:
         DimrefError: the file cannot be read, is not a JSON object, or has an unknown option or a value of another type.
     """
     try:
-        options = json.loads(read_small(path).decode())
+        options = json.loads(read_text(path))
     except OSError as error:
         raise DimrefError(f"{path}: expected a configuration file, found: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise DimrefError(f"{path}: expected JSON, found no text") from None
     except (ValueError, RecursionError) as error:
         raise DimrefError(f"{path}: expected JSON, found: {error}") from None
     return checked_types(options, str(path))
@@ -279,7 +307,9 @@ def checked_types(options: Any, source: str) -> dict[str, Any]:
     kinds = {field.name: str(field.type) for field in dataclasses.fields(Config)}
     for name, value in options.items():
         if name not in kinds:
-            raise DimrefError(f"{source}: expected options of dimref train, found the unknown option {name!r}")
+            raise DimrefError(
+                f"{source}: expected options of dimref train, found the unknown option {name!r}{nearest(name, kinds)}"
+            )
         if not _fits(value, kinds[name]):
             raise DimrefError(f"{source}: {name}: expected {kinds[name]}, found {repr(value)[:60]}")
     return options

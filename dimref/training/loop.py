@@ -190,7 +190,7 @@ def train(
             epoch = (state.step - 1) // task.steps_per_epoch + 1
             last = state.step == total
             speed = images_per_second((state.step - first) * size, start)
-            if state.step % task.config.log_every == 0 or last:
+            if task.logs(state.step):
                 task.once(metrics.append, run / METRICS, _step_line(state.step, epoch, steps.read(), speed))
             held_out = None
             if state.step % task.steps_per_epoch == 0 or last:

@@ -78,12 +78,12 @@ def test_probes_stand_beside_their_baselines_with_their_counts(printed):
     assert len(accuracies) == 7
     assert all(0 <= value <= 100 for value in accuracies)
     y, before, pixels = accuracies[0], accuracies[3], accuracies[6]
-    gaps = r"of (\d+) % of the images, (\d+) points (\w+) than raw pixels and (\d+) points (\w+) than the untrained"
+    gaps = r"tells (\d+) % of classes: (\d+) points (\w+) raw pixels, (\d+) points (\w+) the untrained y"
     said = re.search(gaps, rows["learned"])
     assert abs(float(said[1]) - y) <= 0.51
     for gap, points, word in ((y - pixels, said[2], said[3]), (y - before, said[4], said[5])):
         assert abs(abs(gap) - float(points)) <= 0.61
-        assert word == ("more" if gap > 0 else "fewer")
+        assert word == ("above" if gap > 0 else "below")
 
 
 def test_a_limit_is_that_of_the_probes_training_images_too(printed):

@@ -130,21 +130,24 @@ NAIVE = (
 )  # fmt: skip
 
 
-def _raised(
-    patterns: dict[str, dict[str, tuple[int, ...]]],
-) -> Callable[[Inputs], dict[str, Callable[[float], Inputs]]]:
-    """Features whose cosines are 1 and −1, at lower and lower temperatures.
+APART = np.eye(4) - 0.25  # four rows, each cosine of two of them −1/3
+LONE = np.eye(4)[[0, 0, 1, 2]]  # an equal pair, and two rows at right angles to all
+
+
+def _raised(patterns: dict[str, dict[str, Any]]) -> Callable[[Inputs], dict[str, Callable[[float], Inputs]]]:
+    """Features whose cosines do not change, most of them 1 and −1, at lower and lower temperatures.
 
     Args:
-        patterns: by name, the signs of the rows of each feature along the first axis, repeated as need be.
+        patterns: by name, the rows of each feature, or their signs along the first axis, repeated as need be.
     """
 
-    def along(like: np.ndarray, signs: tuple[int, ...]) -> np.ndarray:
-        rows = np.zeros_like(like)
-        rows[:, 0] = np.resize(signs, len(like))
-        return rows
+    def along(like: np.ndarray, rows: Any) -> np.ndarray:
+        rows = np.asarray(rows, like.dtype).reshape(len(rows), -1)
+        found = np.zeros_like(like)
+        found[:, : rows.shape[1]] = np.resize(rows, (len(like), rows.shape[1]))
+        return found
 
-    def at(base: Inputs, signs: dict[str, tuple[int, ...]], magnitude: float) -> Inputs:
+    def at(base: Inputs, signs: dict[str, Any], magnitude: float) -> Inputs:
         features = {name: along(base[name], rows) for name, rows in signs.items()}
         return {**base, **features, "temperature": 1 / magnitude}
 
@@ -157,6 +160,8 @@ def _raised_two(first: str, second: str) -> Callable[[Inputs], dict[str, Callabl
         "all −": {first: (1,), second: (-1,)},
         "pairs +, rest −": {first: (1, -1), second: (1, -1)},
         "pairs −, rest +": {first: (1, -1), second: (-1, 1)},
+        "all rows apart": {first: APART[:2], second: APART[2:]},
+        "one pair equal, the rest apart": {first: LONE[::2], second: LONE[1::2]},
     })  # fmt: skip
 
 
@@ -305,6 +310,36 @@ def _self_subtracted(positives: Array, others: Array) -> Array:
     return ops.mean(anp.log(ops.total(exponentials, axis=0) + anp.exp(positives) - own) - positives)
 
 
+def _above_all(positives: Array, others: Array) -> Array:
+    """The maximum is that of all rows, the anchor's own (the last) too, which is then left out: log 0 far below it."""
+    rest = ops.cut(others, (slice(0, len(others) - 1),))
+    top = stop_gradient(anp.maximum(others.max(axis=0), positives))
+    return ops.mean(anp.log(ops.total(anp.exp(rest - top), axis=0) + anp.exp(positives - top)) + top - positives)
+
+
+def over_positive(losses: Array) -> Array:
+    """The mean over the losses that are above 0."""
+    return ops.total(losses) / max(1, int((stop_gradient(losses) > 0).sum()))
+
+
+def _positive_alone(positives: Array, others: Array) -> Array:
+    return over_positive(anp.logaddexp(positives, ops.logsumexp(others, axis=0)) - positives)
+
+
+def above_all(function: Any) -> Row:
+    """The row of a maximum that is the anchor's own product with itself."""
+    return ("maximum-of-left-out", function, "a maximum that is taken over entries that are then left out",
+            "leave them out (−inf) before the maximum, or take logsumexp of what counts",
+            "github.com/HobbitLong/SupContrast, losses.py")  # fmt: skip
+
+
+def among_positive(function: Any) -> Row:
+    """The row of a mean that leaves out what is 0."""
+    return ("mean-over-positive", function, "the mean over the anchors whose loss is above 0, not over all",
+            "divide by the number of anchors",
+            "github.com/KevinMusgrave/pytorch-metric-learning, reducers/avg_non_zero_reducer.py")  # fmt: skip
+
+
 # fmt: off
 TWO, DIAGONAL = "take both views as anchors and as candidates", "mask the diagonal with −inf before the exponential"
 NT_XENT_FORM = _form(
@@ -337,6 +372,7 @@ NT_XENT_FORM = _form(
         ("naive-softmax", _loss(_views, _self_included, _self_masked), *NAIVE),
         ("self-subtracted", _loss(_views, _self_included, _self_subtracted),
          "e^{1/τ} subtracted from the sum for each row's product with itself: a difference of large numbers", DIAGONAL),
+        above_all(_loss(_views, _self_included, _above_all)), among_positive(_loss(_views, _anchors, _positive_alone)),
     ), raised=_raised_two("a", "b"),
 )
 # fmt: on

@@ -12,15 +12,15 @@ from dimref.training.fit import Schedule, shuffled, whole_passes
 from dimref.trees import Array
 
 BATCH = 250
-LEAST_STEPS = 300  # of the longest fit: where few samples would end the epochs before the weights have got anywhere
+LEAST_STEPS = 300  # where few samples would end the epochs before the weights have got anywhere
 
 
-def schedule_of(n: int, epochs: int, longest: int, lr: float) -> Schedule:
-    """Adam's for so many epochs of n samples, at most `longest`, its rate half a cosine from `lr` down to 0.
+def schedule_of(n: int, epochs: int, lr: float, least: int) -> Schedule:
+    """Adam's for so many epochs of n samples, or as many as make up `least` steps; its rate half a cosine down to 0.
 
     `every` is an epoch's steps.
     """
-    size, least = min(BATCH, n), LEAST_STEPS * epochs // longest
+    size = min(BATCH, n)
     return Schedule(whole_passes(n, size, epochs, least), lr, cosine=True, every=n // size)
 
 

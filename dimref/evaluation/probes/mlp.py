@@ -11,6 +11,7 @@ import numpy as np
 
 from dimref import layers, ops
 from dimref.backend import Backend
+from dimref.evaluation.probes import classifier
 from dimref.evaluation.probes.classifier import batches_of, logits, schedule_of
 from dimref.evaluation.probes.problem import ProbeResult, Problem, result
 from dimref.training.fit import states
@@ -58,7 +59,7 @@ def _accuracies(
         x, one_hot, dropout = batch
         return _penalized_cross_entropy(parameters, running, x, one_hot, dropout, penalty)
 
-    schedule = schedule_of(len(problem.x), epochs, EPOCHS[-1], LR)
+    schedule = schedule_of(len(problem.x), epochs, LR, classifier.LEAST_STEPS * epochs // EPOCHS[-1])
     start = backend.tree_to_device(parameters), batches_of(problem, rng, backend, draw), schedule
     accuracies = []
     for fitted in states(loss, *start, state=backend.tree_to_device(layers.init_running(UNITS))):

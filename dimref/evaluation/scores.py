@@ -94,13 +94,13 @@ def _width(spread: bool) -> int:
 
 def _number(cell: Cell, spread: bool) -> str:
     scale, digits = SCALE[cell.kind], DIGITS[cell.kind]
-    deviation = f" ± {scale * cell.std:.{digits}f}" if spread and cell.std is not None else ""
-    return f"{scale * cell.mean:.{digits}f}{deviation}"
+    deviation = f" ± {scale * cell.std:z.{digits}f}" if spread and cell.std is not None else ""
+    return f"{scale * cell.mean:z.{digits}f}{deviation}"
 
 
 def _notes(cell: Cell, limit: float) -> Iterator[str]:
     if cell.interval:
-        yield f"[{cell.interval[0]:.3f}, {cell.interval[1]:.3f}]"
+        yield f"[{cell.interval[0]:z.3f}, {cell.interval[1]:z.3f}]"
     if cell.mean > limit:
         yield f"above {limit:.3f}"
 
