@@ -49,7 +49,7 @@ def _words(allowed: tuple[str, ...], empty: bool = True) -> Callable[..., tuple[
               help="At most N training and N test images.  [default: 10000, and the run's limit]")  # fmt: skip
 @click.option("--features", callback=_words(choices.FEATURES, empty=False), metavar="conv,fc,y",
               help="What the probes see.  [default: all there are]")  # fmt: skip
-@click.option("--probe", "probes", callback=_words(choices.PROBES), metavar="linear,mlp,svm,knn",
+@click.option("--probe", "probes", callback=_words(choices.PROBES), metavar="linear,mlp,svm,svm-hinge,knn",
               help="Classifiers of the features; or none.  [default: linear,mlp]")  # fmt: skip
 @click.option("--measures", callback=_words(choices.ALL_MEASURES), metavar="mine,ndm,ms-ssim,sandwich",
               help="Measures of y; or none.  [default: the first three]")  # fmt: skip

@@ -85,6 +85,14 @@ class _Sectioned(click.Command):
 @common.choice("--prior", choices.PRIORS, "The prior that y is matched to.  [default: uniform]")
 @common.choice("--prior-loss", choices.PRIOR_LOSSES, "The encoder's side of the game.  [default: minimax]")
 @click.option("--gradient-penalty", type=float, help="Weight of R1 on the prior's discriminator.  [default: 0]")
+@click.option(
+    "--dot-critic",
+    metavar="PIECE,…",
+    help="Of the official dot critic: batch-norm, identity, unscaled.  [default: none]",
+)
+@common.choice(
+    "--global-map", choices.GLOBAL_MAPS, "The map that the global critic sees.  [default: last; dim-global local]"
+)
 @click.option("--scales", metavar="A-B,…", help="Maps that predict maps.  [default: 1-5,1-7,5-5]")
 @common.choice("--augmentation", choices.AUGMENTATIONS, "The views.  [default: shift at 32×32 or less, else crop]")
 @click.option("--clip", type=float, metavar="C", help="Scores are clipped to ±C; 0: not.  [default: 20]")
@@ -96,6 +104,7 @@ class _Sectioned(click.Command):
 @click.option("--steps", type=int, help="End after this many steps, where the epochs would not yet.")
 @click.option("--batch-size", type=int, metavar="N", help="Images per step.  [default: 64]")
 @click.option("--lr", type=float, help="Adam's learning rate.  [default: 0.0001; AMDIM 0.0002]")
+@click.option("--beta1", type=float, help="Adam's β₁.  [default: 0.9]")
 @click.option("--seed", type=int, help="Seed of every draw but the images of shapes.  [default: 0]")
 @click.option("--log-every", type=int, metavar="STEPS", help="Steps between lines of metrics.  [default: 20]")
 @click.option(
@@ -154,6 +163,8 @@ def _refuse_idle_options(config: Config, typed: dict[str, Any]) -> None:
     others = configs.AMDIM_OPTIONS if config.method == "dim" else configs.DIM_OPTIONS
     idle: dict[str, str | bool] = {
         "local_scorer": config.local_weight == 0 and "--local-weight is 0",
+        "dot_critic": (config.local_weight == 0 or config.critic != "dot") and "there is no dot critic",
+        "global_map": config.global_weight == 0 and "--global-weight is 0",
         "prior": config.prior_weight == 0 and "--prior-weight is 0",
         "prior_loss": config.prior_weight == 0 and "--prior-weight is 0",
         "candidates": not config.samples_candidates and "the negatives are not sampled",

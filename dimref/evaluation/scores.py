@@ -15,7 +15,7 @@ from dimref.export.inference import Encoder
 from dimref.training.choices import FEATURES
 
 NAMES = {
-    "linear": "linear", "mlp": "mlp", "svm": "linear SVM", "knn": "k-NN",
+    "linear": "linear", "mlp": "mlp", "svm": "linear SVM", "svm-hinge": "SVM, hinge", "knn": "k-NN",
     "mine": "MINE, nats", "ndm": "NDM, nats", "ms-ssim": "MS-SSIM",
     "sandwich": "I, nats",
 }  # fmt: skip

@@ -20,19 +20,27 @@ from dimref.training.signals import killable
 if TYPE_CHECKING:
     from dimref.training.method import AnyObjective
 
+# The official code's critic and Adam (github.com/rdevon/DIM at bac4765, its README's `local` command): no prior.
+_OFFICIAL: dict[str, Any] = {
+    "local_scorer": "dot", "dot_critic": ",".join(choices_module.DOT_PIECES), "prior_weight": 0.0, "beta1": 0.5,
+}  # fmt: skip
+
 PRESETS: dict[str, dict[str, Any]] = {
     "dim-local": {"global_weight": 0.0, "local_weight": 1.0, "prior_weight": 0.1},
     "dim-infonce": {"global_weight": 0.0, "local_weight": 1.0, "prior_weight": 0.1, "bound": "infonce"},
-    "dim-global": {"global_weight": 1.0, "local_weight": 0.0, "prior_weight": 1.0},
-    "dim-mixed": {"global_weight": 0.5, "local_weight": 1.0, "prior_weight": 0.1},
+    "dim-global": {"global_weight": 1.0, "local_weight": 0.0, "prior_weight": 1.0, "global_map": "local"},
+    "dim-mixed": {"global_weight": 0.5, "local_weight": 0.1, "prior_weight": 0.1, "global_map": "local"},
+    "paper-jsd": _OFFICIAL,
+    "paper-dv": {**_OFFICIAL, "bound": "dv"},
+    "paper-infonce": {**_OFFICIAL, "bound": "infonce", "negatives": "all-locations"},
     "amdim": {"method": "amdim", "lr": 2e-4},
-    "amdim-large": {"method": "amdim", "lr": 2e-4, "ndf": 320, "ndepth": 10, "nrkhs": 2560},
+    "amdim-large": {"method": "amdim", "lr": 2e-4, "beta1": 0.8, "ndf": 320, "ndepth": 10, "nrkhs": 2560},
 }
 
 # The options that only one method has.
 DIM_OPTIONS = (
     "bound", "local_scorer", "negatives", "candidates", "global_weight", "local_weight", "prior_weight", "prior",
-    "prior_loss", "gradient_penalty",
+    "prior_loss", "gradient_penalty", "dot_critic", "global_map",
 )  # fmt: skip
 READING = ("noise", "shared", "size", "skip_bad")  # how a dataset is read
 AMDIM_OPTIONS = ("ndf", "ndepth", "nrkhs", "scales", "clip", "score_penalty", "augmentation")
@@ -42,8 +50,9 @@ AMDIM_OPTIONS = ("ndf", "ndepth", "nrkhs", "scales", "clip", "score_penalty", "a
 class Config:
     """The options of `dimref train`, with the defaults of the preset dim-local.
 
-    `local_scorer` and `negatives` None mean the cheapest choice that fits; `augmentation` None means the one for the size;
-    `steps` None means all of the epochs; `checkpoint_every` None means as often as costs little.
+    `local_scorer` and `negatives` None mean the cheapest choice that fits, `dot_critic` None no piece of the official
+    code's; `augmentation` None means the one for the size; `steps` None means all of the epochs; `checkpoint_every` None
+    means as often as costs little.
     """
 
     data: str = "shapes"
@@ -65,6 +74,8 @@ class Config:
     prior: str = "uniform"
     prior_loss: str = "minimax"
     gradient_penalty: float = 0.0
+    dot_critic: str | None = None
+    global_map: str = "last"
     ndf: int = 32
     ndepth: int = 1
     nrkhs: int = 256
@@ -76,6 +87,7 @@ class Config:
     steps: int | None = None
     batch_size: int = 64
     lr: float = 1e-4
+    beta1: float = 0.9
     seed: int = 0
     threads: int | None = None
     log_every: int = 20
@@ -103,6 +115,11 @@ class Config:
     def critic(self) -> str:
         """The local critic: the one chosen; else dot for infonce, since it affords all pairs, and concat."""
         return self.local_scorer or ("dot" if self.bound == "infonce" else "concat")
+
+    @property
+    def betas(self) -> tuple[float, float]:
+        """Adam's β₁ and β₂."""
+        return self.beta1, 0.999
 
     @property
     def checkpoint_steps(self) -> int:
@@ -151,6 +168,8 @@ class Config:
             prior=self.prior,
             prior_loss=self.prior_loss,
             gradient_penalty=self.gradient_penalty,
+            dot=tuple(self.dot_critic.split(",")) if self.dot_critic and self.critic == "dot" else (),
+            global_map=self.global_map,
         )
 
     def negatives_of(self, term: str) -> str:
@@ -170,6 +189,7 @@ def _check_values(config: Config) -> None:
         "bound": choices_module.BOUNDS,
         "local_scorer": (None, *choices_module.LOCAL_CRITICS),
         "negatives": (None, *choices_module.NEGATIVES),
+        "global_map": choices_module.GLOBAL_MAPS,
         "keep": choices_module.KEPT,
         "prior": choices_module.PRIORS,
         "prior_loss": choices_module.PRIOR_LOSSES,
@@ -191,11 +211,15 @@ def _check_values(config: Config) -> None:
             raise DimrefError(f"{_option(name)}: expected a number of at least {least}, found {value}")
     if not 0 < config.lr < math.inf:
         raise DimrefError(f"--lr: expected a number above 0, found {config.lr}")
-    scales = config.scales.split(",")
-    if not set(scales) <= set(choices_module.SCALES) or len(set(scales)) < len(scales):
-        raise DimrefError(
-            f"--scales: expected some of {', '.join(choices_module.SCALES)}, with commas between, found {config.scales!r}"
-        )
+    if not 0 <= config.beta1 < 1:
+        raise DimrefError(f"--beta1: expected a number of at least 0 and below 1, found {config.beta1}")
+    for name, known in (("scales", choices_module.SCALES), ("dot_critic", choices_module.DOT_PIECES)):
+        value = getattr(config, name)
+        words = [] if value is None else value.split(",")
+        if not set(words) <= set(known) or len(set(words)) < len(words):
+            raise DimrefError(
+                f"{_option(name)}: expected some of {', '.join(known)}, with commas between, found {value!r}"
+            )
 
 
 def _check_weights(config: Config) -> None:

@@ -239,7 +239,7 @@ ONE_CLASS = {"labels": np.zeros(120, np.int64)}
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--probe", "forest"), "expected some of linear, mlp, svm, knn, or none, with commas between, found 'forest'"),
+        (("--probe", "forest"), "expected some of linear, mlp, svm, svm-hinge, knn, or none, with commas between"),
         (("--probe", "linear,,mlp"), "found ''"),
         (("--probe", "linear,none"), "found 'none'"),
         (("--measures", "fid"), "--measures: expected some of mine, ndm, ms-ssim, sandwich, or none"),

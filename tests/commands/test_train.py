@@ -87,6 +87,13 @@ def test_a_runs_configuration_gives_the_same_run_again(train, tmp_path):
         ),
         (["--prior-weight", "0", "--prior", "gaussian"], "--prior: has no effect, since --prior-weight is 0"),
         (["--prior-weight", "0", "--prior-loss", "minimax"], "--prior-loss: has no effect, since --prior-weight is 0"),
+        (["--beta1", "1"], "--beta1: expected a number of at least 0 and below 1, found 1.0"),
+        (["--dot-critic", "identity"], "--dot-critic: has no effect, since there is no dot critic"),
+        (
+            ["--bound", "infonce", "--dot-critic", "relu"],
+            "--dot-critic: expected some of batch-norm, identity, unscaled",
+        ),
+        (["--global-map", "local"], "--global-map: has no effect, since --global-weight is 0"),
         (["--candidates", "4"], "--candidates: has no effect, since the negatives are not sampled"),
         (["--noise", "0.1"], "--noise: has no effect, since --data is npz"),
         (["--shared", "colour"], "--shared: has no effect, since --data is npz, not shapes"),
@@ -158,11 +165,14 @@ def test_every_objective_trains(train, bound, scorer, negatives):
     assert all(np.isfinite(line["nats"]["local"]) for line in tiny_runs.metrics(run) if line["kind"] == "step")
 
 
-@pytest.mark.parametrize("preset", [name for name in PRESETS if name.startswith("dim")])
-@pytest.mark.parametrize("bound", ["jsd", "infonce"])
+@pytest.mark.parametrize(
+    ("preset", "bound"),
+    [(name, b) for name in PRESETS if name.startswith("dim") for b in ("jsd", "infonce")]
+    + [(name, name.removeprefix("paper-")) for name in PRESETS if name.startswith("paper")],
+)
 def test_every_preset_trains_its_terms_and_has_no_parameters_for_others(train, preset, bound):
     run, result = train("--preset", preset, "--bound", bound)
-    terms = {name.removesuffix("_weight") for name, weight in PRESETS[preset].items() if name != "bound" and weight}
+    terms = {term for term in ("local", "global", "prior") if getattr(Config(**PRESETS[preset]), f"{term}_weight")}
     assert {path.split("/")[1] for path in tiny_runs.arrays(run / "newest.npz") if path.startswith("parameters/")} == {
         "encoder", *terms,
     }  # fmt: skip
