@@ -15,7 +15,7 @@ WORDS = {
     "conforms": "conform",
     "another valid convention": "follow another valid convention",
     "mistake": "are mistakes",
-    "conforms within": "conform within limits",
+    "conforms within": "within limits alone",
     "could not run": "could not run",
 }
 

@@ -311,7 +311,7 @@ MEASURED = {
     ),
     "left out by a factor 0": ("the value is NaN from 89.8 nats on in float32",),
     "masked by −103": ("stops at -102.923",),
-    "ε below a masked maximum": ("stops at -114.509",),
+    "ε below a masked maximum": ("stops at 114.509",),
     "share + tiny, one way": ("the gradient is right; the value stops at 87.3365",),
     "one way": ("the gradient is right",),
     "share + tiny": ("stops at 87.3365", "where 200 is due at 100 nats, and its gradient is 0 there"),
