@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import sys
 from typing import Any
@@ -10,23 +11,32 @@ from typing import Any
 import click
 
 from dimref import __version__
-from dimref.commands.audit import audit
-from dimref.commands.bench import bench
-from dimref.commands.check import check
-from dimref.commands.encode import encode
-from dimref.commands.equations import equations
-from dimref.commands.estimate import estimate
-from dimref.commands.evaluate import evaluate
-from dimref.commands.export import export
-from dimref.commands.hardware import hardware
-from dimref.commands.info import info
 from dimref.commands.options import say
-from dimref.commands.plot import plot
-from dimref.commands.train import train
 from dimref.distributed import launch
-from dimref.errors import DimrefError, printable
+from dimref.errors import DimrefError, nearest, printable
 from dimref.training.signals import stopped_by_signals
 
+COMMANDS = {  # each with its line in the list; its file in `dimref/commands` is imported when it is called
+    "train": "Learn a representation of images by Deep InfoMax or AMDIM.",
+    "report": "Write a run as one page of HTML.",
+    "plot": "Draw a run's pictures into its directory.",
+    "evaluate": "Evaluate a run's encoder: probes, and measures of y.",
+    "encode": "Write a dataset's features as a .npy file.",
+    "export": "Write an encoder's weights under documented names.",
+    "estimate": "Estimate the mutual information of x and y, in nats.",
+    "audit": "Hold another implementation against this one.",
+    "check": "Try every law of the theory on this machine.",
+    "equations": "Print function, law and oracle test of an equation.",
+    "bench": "Time a training step beside the same step in PyTorch.",
+    "hardware": "Check --backend cupy on this machine's GPU.",
+    "info": "Print backend, device, BLAS, threads and versions.",
+}
+COMPLETION = """Completion of commands, options and their values:
+
+\b
+  bash  eval "$(_DIMREF_COMPLETE=bash_source dimref)"       in ~/.bashrc
+  zsh   eval "$(_DIMREF_COMPLETE=zsh_source dimref)"        in ~/.zshrc
+  fish  _DIMREF_COMPLETE=fish_source dimref | source        in ~/.config/fish/config.fish"""
 SHARED = ("train", "encode", "evaluate")  # what several ranks do together
 BROKEN_PIPE = 141  # a shell's exit code of a program ended by the signal of a broken pipe
 
@@ -98,11 +108,33 @@ def _report(text: str) -> None:
         say("dimref: " + " ".join(text.splitlines()), err=True)
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__, prog_name="dimref")
+class Commands(Group):
+    """`COMMANDS`: to list them imports none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names, in order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, from its file."""
+        if cmd_name not in COMMANDS:
+            if ctx.resilient_parsing:
+                return None
+            raise click.UsageError(f"No such command {cmd_name!r}{nearest(cmd_name, COMMANDS)}", ctx)
+        file = {"report": "run_report"}.get(cmd_name, cmd_name)  # report.py is what train prints
+        command: click.Command = getattr(importlib.import_module(f"dimref.commands.{file}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+@click.group(cls=Commands, context_settings=SETTINGS, epilog=COMPLETION)
+@click.version_option(__version__, "-v", "--version", prog_name="dimref")
 def main() -> None:
     """The reference implementation of Deep InfoMax (arXiv 1808.06670)."""
-
-
-for command in (train, evaluate, estimate, encode, export, plot, audit, check, equations, bench, hardware, info):
-    main.add_command(command)

@@ -1,6 +1,6 @@
 """Critics, which score pairs (feature, representation), and the discriminator of the prior.
 
-Features f are (N, L, F): the local map has L = M² locations, the global critic sees one, the flattened last map. So one
+Features f are (N, L, F): the local map has L = M² locations, the global critic sees one, a flattened map. So one
 concat critic serves both, and a local score on a 1×1 map *is* a global score. Representations y are (N, D). No ReLU on a
 final score: a critic needs both signs. A wrong shape is a ValueError that names the argument, what it must be and was.
 """
@@ -97,17 +97,32 @@ def concat_head(parameters: Tree, hidden: Array) -> Array:
 # ---- encode-and-dot-product: T(f, y) = ⟨a(f), b(y)⟩ / √E
 
 
-def init_dot(rng: np.random.Generator, features: int, representation: int, units: int = 2048) -> Tree:
-    """Parameters of the two embeddings F → E and D → E of the dot critic, E = 2048."""
-    return {
-        side: {
-            "hidden": layers.init_linear(rng, n_in, units),
+DOT_PIECES = ("batch-norm", "identity", "unscaled")
+
+
+def init_dot(
+    rng: np.random.Generator, features: int, representation: int, units: int = 2048, pieces: tuple[str, ...] = ()
+) -> Tree:
+    """Parameters of the two embeddings F → E and D → E of the dot critic, E = 2048.
+
+    Pieces of the official code (MI1x1ConvNet of github.com/rdevon/DIM at bac4765) that the paper does not mention:
+    "batch-norm" of the hidden layer, which then has no bias; "identity", a shortcut that starts as a noisy copy of its
+    input: 1 on the diagonal, uniform on ±0.01 elsewhere.
+    """
+    parameters: Tree = {}
+    for side, n_in in (("feature", features), ("representation", representation)):
+        parameters[side] = {
+            "hidden": layers.init_linear(rng, n_in, units, bias="batch-norm" not in pieces),
             "out": layers.init_linear(rng, units, units),
             "shortcut": layers.init_linear(rng, n_in, units, bias=False),
             "norm": layers.init_norm(units),
         }
-        for side, n_in in (("feature", features), ("representation", representation))
-    }
+        if "batch-norm" in pieces:
+            parameters[side]["hidden_norm"] = layers.init_norm(units)
+        if "identity" in pieces:
+            parameters[side]["shortcut"] = layers.init_linear(rng, n_in, units, bias=False, fan_in=10_000)
+            np.fill_diagonal(parameters[side]["shortcut"]["w"], 1)
+    return parameters
 
 
 @region
@@ -115,7 +130,8 @@ def dot_scores(parameters: Tree, features: Array, y: Array) -> Array:
     """The score matrix of all pairs, scores[i, j, l] = ⟨a(f_il), b(y_j)⟩ / √E: (N, N, L).
 
     Layer norm starts both embeddings at the length √E, so 1/√E keeps the first scores of order 1. Public code for this
-    paper omits the factor, and starts with its softmax saturated; that of its successor, arXiv 1906.00910, has it.
+    paper omits the factor ("unscaled", see `objectives.score`), and starts with its softmax saturated; that of its
+    successor, arXiv 1906.00910, has it.
     Source: arXiv 1808.06670, appendix A.1 (encode-and-dot-product); eq. (5).
     """
     check("dot", features, y)
@@ -131,8 +147,19 @@ def score_matrix(f: Array, y: Array) -> Array:
 
 
 def embed(parameters: Tree, x: Array) -> Array:
-    """The dot critic's embedding, a or b: two layers with a linear shortcut, then layer norm: (..., n_in) → (..., E)."""
-    return layers.layer_norm(parameters["norm"], layers.mlp_with_shortcut(parameters, x))
+    """The dot critic's embedding, a or b: two layers with a linear shortcut, then layer norm: (..., n_in) → (..., E).
+
+    With "hidden_norm" among the parameters, batch norm stands before the ReLU, always by the batch's own statistics: a
+    critic is evaluated on batches alone. Its score of a pair then depends on the others, so a bound keeps its ceiling, but
+    is not certified to lie below I.
+    """
+    if "hidden_norm" not in parameters:
+        return layers.layer_norm(parameters["norm"], layers.mlp_with_shortcut(parameters, x))
+    rows, norm = ops.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1])), parameters["hidden_norm"]
+    hidden = layers.linear(parameters["hidden"], rows)
+    hidden, *_ = layers.normalize(hidden, norm["gain"], norm["shift"], layers.EPSILON, True)
+    out = layers.linear_sum(parameters["out"], hidden, parameters["shortcut"], rows)
+    return layers.layer_norm(parameters["norm"], ops.reshape(out, (*x.shape[:-1], -1)))
 
 
 def check(name: str, features: Array, y: Array) -> None:

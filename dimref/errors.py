@@ -1,5 +1,9 @@
 """The one-line errors that a user sees instead of a traceback, made fit for a terminal."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+
 MOST = 1000  # characters of a line
 
 
@@ -18,6 +22,20 @@ def printable(line: str) -> str:
     if len(line) > MOST:
         line = f"{line[: MOST - 300]}… ({len(line) - MOST + 100:,} characters) …{line[-200:]}"
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+
+
+def nearest(word: str, names: Iterable[str]) -> str:
+    """ "; did you mean …?" with the name that a mistyped word is most like; empty where it is like none."""
+    import difflib
+
+    by_letters = {name.lower().replace("_", "-"): name for name in names}
+    found = difflib.get_close_matches(word.lower().replace("_", "-"), by_letters, 1)
+    return f"; did you mean {by_letters[found[0]]}?" if found else ""
+
+
+def counted(n: int, one: str) -> str:
+    """ "1 image", "2,000 images"."""
+    return f"{n:,} {one}" + ("" if n == 1 else "s")
 
 
 def first_line(error: BaseException) -> str:

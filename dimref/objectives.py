@@ -8,6 +8,7 @@ term sees y stopped, the encoder's term sees the discriminator's parameters stop
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -39,6 +40,10 @@ class Objective:
     prior: str = "uniform"
     prior_loss: str = "minimax"
     gradient_penalty: float = 0.0
+    dot: tuple[str, ...] = ()  # pieces of the dot critic, of `discriminators.DOT_PIECES`
+    global_map: str = (
+        "last"  # what the global critic sees of an image: the "last" map, or as in the paper the "local" one
+    )
 
     def negatives(self, term: str) -> str:
         """The kind of negatives of the "local" or the "global" term."""
@@ -75,10 +80,12 @@ def init_parameters(rng: np.random.Generator, layout: Layout, objective: Objecti
     encoder, running = encoders.init_encoder(rng, layout)
     parameters, d = {"encoder": encoder}, layout.representation
     if objective.local_weight:
-        critics = {"concat": discriminators.init_concat, "dot": discriminators.init_dot}
+        for piece in objective.dot:
+            _named("dot", dict.fromkeys(discriminators.DOT_PIECES), piece)
+        critics = {"concat": discriminators.init_concat, "dot": partial(discriminators.init_dot, pieces=objective.dot)}
         parameters["local"] = _named("local_scorer", critics, objective.local_scorer)(rng, layout.local[1], d)
     if objective.global_weight:
-        side, channels = layout.last
+        side, channels = _named("global_map", {"last": layout.last, "local": layout.local}, objective.global_map)
         parameters["global"] = discriminators.init_concat(rng, side * side * channels, d)
     if objective.prior_weight:
         parameters["prior"] = discriminators.init_prior(rng, d)
@@ -161,12 +168,17 @@ def loss(
 
 
 def score(term: str, parameters: Tree, encoding: Encoding, noise: Tree, objective: Objective) -> Scores:
-    """The scores of a term's critic that its bound needs."""
-    local, last = encoding.local_map, encoding.last_map
-    features = encoders.by_location(local) if term == "local" else ops.reshape(last, (last.shape[0], 1, -1))
+    """The scores of a term's critic that its bound needs. The dot critic's are ⟨a, b⟩/√E, "unscaled" ⟨a, b⟩.
+
+    In figure 2 of arXiv 1808.06670 the global critic sees y and the M×M map, `global_map` "local".
+    """
+    local, flat = encoding.local_map, encoding.local_map if objective.global_map == "local" else encoding.last_map
+    features = encoders.by_location(local) if term == "local" else ops.reshape(flat, (flat.shape[0], 1, -1))
     kind = objective.negatives(term)
     if term == "local" and objective.local_scorer == "dot":
         scores = discriminators.dot_scores(parameters, features, encoding.y)
+        units = parameters["feature"]["norm"]["gain"].shape[0]
+        scores = scores * math.sqrt(units) if "unscaled" in objective.dot else scores
     elif kind in ("shuffle", "roll"):
         return discriminators.concat_pairs(parameters, features, encoding.y, ranks.now().own(noise["index"]))
     elif kind == "sampled":

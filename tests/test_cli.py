@@ -10,11 +10,13 @@ import pytest
 import tiny_runs
 from click.testing import CliRunner
 
-from dimref import __version__, cli
+from dimref import __version__
 from dimref.cli import Group, main
+from dimref.commands.train import SECTIONS, _refuse_idle_options, train
 from dimref.errors import DimrefError
 from dimref.training import choices
-from dimref.training.config import PRESETS
+from dimref.training import config as configs
+from dimref.training.config import PRESETS, Config
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -39,7 +41,7 @@ def test_every_way_in_leads_to_the_same_commands(command, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("module", "line"), [("click", ""), ("dimref.commands.train", ""), ("numpy", "dimref: stopped\n")]
+    ("module", "line"), [("click", ""), *((name, "dimref: stopped\n") for name in ("dimref.commands.train", "numpy"))]
 )
 @pytest.mark.parametrize(
     "command", [["-m", "dimref"], [str(ROOT / "cli.py")]], ids=["python -m dimref", "python cli.py"]
@@ -65,11 +67,11 @@ def test_no_command_shows_the_help():
 
 
 def test_every_option_has_help_and_the_specified_ones_are_there():
-    options = {name: p.help for p in cli.train.params for name in (*p.opts, *p.secondary_opts)}
+    options = {name: p.help for p in train.params for name in (*p.opts, *p.secondary_opts)}
     assert all(options.values())
     wanted = """--data --data-dir --limit --backend --bound --local-scorer --negatives --global-weight --local-weight
     --prior-weight --prior --epochs --steps --batch-size --lr --seed --out --resume --config --threads --plot --no-plot
-    --preset --quiet"""
+    --preset --quiet --probe --no-probe --verbose -o -q -v"""
     assert set(wanted.split()) <= options.keys()
 
 
@@ -177,8 +179,61 @@ def test_an_output_that_knows_ascii_alone_gets_it_all_the_same():
     assert child.returncode == 0
 
 
-def test_the_main_command_is_the_script():
-    assert {"train", "info"} <= main.commands.keys()
+@pytest.mark.parametrize("path", [(), ("audit",), ("audit", "trace")], ids=" ".join)
+def test_a_group_lists_each_command_on_a_line_that_fits(path):
+    group = main
+    for name in path:
+        group = group.get_command(click.Context(group), name)
+    text = tiny_runs.invoke(*path, "--help").output
+    listed = text.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+    names = [line.split()[0] for line in listed]
+    assert names == group.list_commands(click.Context(group))
+    assert not [line for line in listed if line.endswith("...")]
+    assert all(group.get_command(click.Context(group), name).name == name for name in names)
+
+
+def test_the_examples_of_train_are_right_and_every_option_stands_in_a_section():
+    text = tiny_runs.invoke("train", "--help").output
+    examples = [line.split()[2:] for line in text.splitlines() if line.startswith("  dimref train ")]
+    assert len(examples) == len(SECTIONS) == 5
+    for words in examples:
+        typed = train.make_context("train", list(words)).params
+        config = Config(**{**configs.chosen(typed["preset"] or "dim-local"),
+                           **{n: v for n, v in typed.items() if n in vars(Config()) and v is not None}})  # fmt: skip
+        _refuse_idle_options(config, {name: 1 for name in typed if f"--{name.replace('_', '-')}" in words})
+    titles = [line for line in text.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert titles == [f"{title}:" for title, _ in SECTIONS.values()]
+
+
+@pytest.mark.parametrize(
+    ("args", "meant"),
+    [
+        (["trian"], "train"),
+        (["train", "--preset", "dim-lokal"], "dim-local"),
+        (["train", "--bound", "infonec"], "infonce"),
+        (["audit", "bound", "infonec", "x.py:f"], "infonce"),
+        (["audit", "bound", "infonce", "x.py:f", "--form", "matrx"], "matrix"),
+        (["equations", "1808.0667"], "1808.06670"),
+        (["check", "--laws", "dv_below_informatoin"], "dv_below_information"),
+        (["evaluate", "RUN", "--probe", "liner"], "linear"),
+    ],
+)
+def test_a_mistyped_name_is_answered_with_the_one_that_may_be_meant(args, meant, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.json").write_text("{}")
+    result = tiny_runs.invoke(*[run if arg == "RUN" else arg for arg in args])
+    assert result.exit_code == 2
+    assert result.stderr.rstrip().endswith(f"; did you mean {meant}?")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"), [("dimref tr", "train"), ("dimref train --preset dim-i", "dim-infonce")]
+)
+def test_a_shell_can_complete_names(words, expected):
+    env = {"_DIMREF_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    assert CliRunner().invoke(main, prog_name="dimref", env=env).output == f"plain,{expected}\n"
+    assert "_DIMREF_COMPLETE=bash_source dimref" in tiny_runs.invoke("--help").output
 
 
 # ---- where output goes
@@ -206,7 +261,8 @@ def test_what_the_terminal_cannot_show_is_written_in_escapes(tmp_path, encoding)
     found = subprocess.run([*tiny_runs.DIMREF, "encode", place], capture_output=True, env=env, check=False)
     assert found.returncode == 2
     (line,) = found.stderr.decode(encoding).splitlines()
-    assert "where/newest.npz: expected a checkpoint" in line
+    assert line.startswith("dimref: no run directory")
+    assert line.endswith("where")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")

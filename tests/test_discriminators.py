@@ -439,19 +439,49 @@ def test_concat_agrees_with_torch_value_and_gradients():
     np.testing.assert_allclose(slopes["parameters"]["score"]["w"], network[4].weight.grad.numpy().T, atol=1e-12)
 
 
-def test_dot_agrees_with_torch():
+@pytest.mark.parametrize("pieces", [(), d.DOT_PIECES], ids=["plain", "official"])
+def test_dot_agrees_with_torch(pieces):
+    """Value and gradients, also with batch norm in the hidden layer, over all rows of the batch."""
     torch = pytest.importorskip("torch")
-    parameters = dot(12, 4, 3)
+    parameters = dot(12, 4, 3, pieces=pieces)
     features, y = draw(12, (3, 2, 4), (3, 3))
+    tensors = {path: torch.tensor(leaf, requires_grad=True) for path, leaf in leaves(parameters)}
 
     def embed(side, x):
-        p = {path: torch.tensor(leaf) for path, leaf in leaves(parameters[side])}
+        p = {path.removeprefix(f"{side}/"): t for path, t in tensors.items() if path.startswith(side)}
         x = torch.tensor(x)
-        out = torch.relu(x @ p["hidden/w"] + p["hidden/b"]) @ p["out/w"] + p["out/b"] + x @ p["shortcut/w"]
+        hidden = x @ p["hidden/w"]
+        if pieces:
+            norm = (p["hidden_norm/gain"], p["hidden_norm/shift"])
+            rows = torch.nn.functional.batch_norm(hidden.reshape(-1, 6), None, None, *norm, training=True)
+            hidden = rows.reshape(hidden.shape)
+        else:
+            hidden = hidden + p["hidden/b"]
+        out = torch.relu(hidden) @ p["out/w"] + p["out/b"] + x @ p["shortcut/w"]
         return torch.nn.functional.layer_norm(out, out.shape[-1:], p["norm/gain"], p["norm/shift"])
 
     expected = torch.einsum("ile,je->ijl", embed("feature", features), embed("representation", y)) / math.sqrt(6)
-    np.testing.assert_allclose(d.dot_scores(parameters, features, y), expected.numpy(), atol=1e-12)
+    (weight,) = draw(13, (3, 3, 2))
+    (expected * torch.tensor(weight)).sum().backward()
+
+    def weighted(parameters):
+        scores = d.dot_scores(parameters, features, y)
+        return ops.total(ops.multiply(scores, weight)), scores
+
+    _, slopes, found = value_and_gradients(weighted, parameters)
+    np.testing.assert_allclose(found, expected.detach().numpy(), atol=1e-12)
+    for path, slope in leaves(slopes):
+        np.testing.assert_allclose(slope, tensors[path].grad.numpy(), atol=1e-10, err_msg=path)
+
+
+def test_a_shortcut_may_start_as_a_noisy_copy():
+    """The official code's: 1 on the diagonal, uniform on ±0.01 elsewhere; and no bias below a batch norm."""
+    near = d.init_dot(np.random.default_rng(3), 5, 4, 7, d.DOT_PIECES)
+    for side in ("feature", "representation"):
+        w = near[side]["shortcut"]["w"]
+        np.testing.assert_array_equal(np.diagonal(w), 1)
+        assert 0.005 < np.abs(w[~np.eye(*w.shape, dtype=bool)]).max() <= 0.01
+        assert near[side]["hidden"].keys() == {"w"}
 
 
 def test_gradient_penalty_agrees_with_torchs_double_backward():

@@ -1,6 +1,7 @@
 """Each example script runs, and prints what it promises."""
 
 import importlib.util
+import json
 import math
 import re
 import subprocess
@@ -239,6 +240,24 @@ def test_cells_of_the_picture_are_those_of_the_grid(example, tmp_path, monkeypat
         assert axes.get_ylabel().startswith("α")
 
 
+def test_deep_graph_infomax_finds_groups_that_features_hardly_show(tmp_path):
+    printed = run("deep_graph_infomax.py", *[tmp_path / "x.png"] * DRAWS)
+    shares = {name: float(share) for name, share in re.findall(r"^(\w+) +([\d.]+) % of nodes", printed, re.M)}
+    assert list(shares) == ["features", "untrained", "trained"]
+    assert shares["trained"] > 85 > shares["untrained"] + 5 > shares["features"] + 10
+    assert not DRAWS or size(tmp_path / "x.png")[0] > 800
+
+
+def test_contrastive_prediction_stays_below_the_known_information_and_near_it(tmp_path):
+    printed = run("cpc.py", *[tmp_path / "x.png"] * DRAWS)
+    rows = re.findall(r"^ *(\d+) ahead  InfoNCE (-?[\d.]+)  truth ([\d.]+)$", printed, re.M)
+    assert [int(k) for k, *_ in rows] == [1, 2, 4, 8, 16]
+    for k, value, truth in rows:
+        assert float(truth) == pytest.approx(-2 * math.log(1 - 0.9 ** (2 * int(k))), abs=1e-3)
+        assert 0.85 * float(truth) - 0.05 < float(value) < float(truth)
+    assert not DRAWS or size(tmp_path / "x.png")[0] > 500
+
+
 SHORT = ("--images", 64, "--epochs", 1, "--seeds", 1)
 
 
@@ -280,6 +299,40 @@ def test_both_runs_of_what_is_shared_are_printed_and_drawn(tmp_path):
     assert [row[:2] for row in rows] == [["texture", "0"], ["texture,colour", "0"]]
     assert all(0 <= float(accuracy) <= 100 for *_, texture, colour in rows for accuracy in (texture, colour))
     assert size(tmp_path / "x.png")[0] > 1000
+
+
+@NEEDS_MATPLOTLIB
+def test_table_1_goes_on_where_it_was_stopped(example, narrow, tmp_path, monkeypatch, capsys):
+    """table1.py: every row at the tiny scale; then one cell and one encoder lost: nothing else is made again."""
+    table, trained = example("table1"), []
+    monkeypatch.setattr(table.loop, "train", lambda task, run, *rest, train=table.loop.train: (
+        trained.append((run.name, rest[-1] is not None)), train(task, run, *rest))[1])  # fmt: skip
+    options = {"scale": "tiny", "data_dir": None, "out": tmp_path, "images": None, "epochs": None, "seeds": 1}
+
+    def made(rows=table.ROWS, minutes=math.inf):
+        trained.clear()
+        table.fill_in(Namespace(**options, rows=",".join(rows), minutes=minutes))
+        return capsys.readouterr().out
+
+    made(["DIM(L) JSD"], minutes=0)  # stopped in its training
+    assert not (tmp_path / "cells.json").exists()
+    printed = made()
+    assert trained == [(f"{row.replace(' ', '-')}-0", row == "DIM(L) JSD") for row in table.TRAINED]
+    rows = [line.split("|")[1].strip() for line in printed.splitlines() if line.startswith("|")]
+    assert [row for row in rows[2:] if "paper" not in row] == list(table.ROWS)
+    assert "DIM(L) InfoNCE, paper" in rows
+    cells = json.loads((tmp_path / "cells.json").read_text())
+    assert all(0 <= cell["accuracy"] <= 100 for cell in cells["cells"].values())
+    assert size(tmp_path / "table1.png")[0] > 400
+    assert "seed" not in made()  # nothing is left to do
+    lost = cells["cells"].pop("DIM(G), 0, mlp y")
+    (tmp_path / "cells.json").write_text(json.dumps(cells))
+    assert re.findall(r"^(\S+) +seed 0  (mlp y) +([\d.]+) %", made(), re.M) == [
+        ("DIM(G)", "mlp y", f"{lost['accuracy']:.2f}")
+    ]
+    options["images"] = 90
+    with pytest.raises(SystemExit, match="use another --out"):
+        made()
 
 
 # ---- audits of PyTorch

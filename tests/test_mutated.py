@@ -23,10 +23,10 @@ from dimref.audit.trace.compare import compare
 from dimref.backend import NUMPY
 from dimref.commands import estimate
 from dimref.data import load
-from dimref.estimation.samples import as_pairs
+from dimref.estimation.samples import as_samples, check_counts
 from dimref.export import inference
 from dimref.plots.accuracies import read_probes
-from dimref.plots.curves import _read as read_curves
+from dimref.plots.curves import read_terms as read_curves
 from dimref.training import checkpoint as checkpoints
 from dimref.training import config as configs
 from dimref.training import metrics
@@ -202,7 +202,10 @@ def read_metrics(folder):
 def estimated(folder):
     """The samples that `dimref estimate` is given."""
     both = (folder / "a.npz", None) if (folder / "a.npz").exists() else (folder / "x.npy", folder / "y.npy")
-    return as_pairs(*estimate._read(*both))
+    x, y, _ = estimate._read(*both, {"x": None, "y": None}, None, ())
+    parts = {"x": as_samples(x, "x"), "y": as_samples(y, "y")}
+    check_counts(parts)
+    return tuple(parts.values())
 
 
 def same_samples(folder, found):

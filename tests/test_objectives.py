@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -27,12 +28,17 @@ COMBINATIONS = [
     *[(bound, "dot", "all-pairs") for bound in PAIR_BOUNDS],
     *[("infonce", "concat", kind) for kind in ("same-location", "all-locations", "sampled")],
     *[("infonce", "dot", kind) for kind in ("same-location", "all-locations")],
+    ("jsd", "official", "all-pairs"),
+    ("infonce", "official", "all-locations"),
 ]
 seeds = st.integers(0, 2**32 - 1)
 
 
 def mixed(bound="jsd", scorer="concat", kind="shuffle", **changes):
+    """With "official", the official code's dot critic, and the M×M map for the global one."""
     chosen = {"global_weight": 0.7, "local_weight": 1.3, "prior_weight": 0.4, "candidates": 3, **changes}
+    if scorer == "official":
+        scorer, chosen = "dot", {**chosen, "dot": discriminators.DOT_PIECES, "global_map": "local"}
     return Objective(bound=bound, local_scorer=scorer, local_negatives=kind, global_negatives=kind, **chosen)
 
 
@@ -43,10 +49,11 @@ def set_up(objective, seed=0, dtype=np.float64):
     parameters, d = {"encoder": encoder}, LAYOUT.representation
     if objective.local_weight:
         concat = objective.local_scorer == "concat"
-        init = discriminators.init_concat if concat else discriminators.init_dot
+        init = discriminators.init_concat if concat else partial(discriminators.init_dot, pieces=objective.dot)
         parameters["local"] = init(rng, LAYOUT.local[1], d, 6)
     if objective.global_weight:
-        parameters["global"] = discriminators.init_concat(rng, 32, d, 6)
+        flat = {"last": 32, "local": 4 * L}[objective.global_map]
+        parameters["global"] = discriminators.init_concat(rng, flat, d, 6)
     if objective.prior_weight:
         parameters["prior"] = discriminators.init_prior(rng, d, (6, 5))
     state = {"encoder": running, "mine": {}}
@@ -70,9 +77,12 @@ def step(objective, parameters, state, images, noise, training=True):
 
 
 def square_by_hand(term, parameters, encoding, objective):
-    features = encoding.local_map.reshape(N, L, 4) if term == "local" else encoding.last_map.reshape(N, 1, 32)
-    dot = term == "local" and objective.local_scorer == "dot"
-    return (discriminators.dot_scores if dot else discriminators.concat_scores)(parameters[term], features, encoding.y)
+    seen = {"last": encoding.last_map, "local": encoding.local_map}[objective.global_map].reshape(N, 1, -1)
+    features = encoding.local_map.reshape(N, L, 4) if term == "local" else seen
+    if term == "global" or objective.local_scorer != "dot":
+        return discriminators.concat_scores(parameters[term], features, encoding.y)
+    scores = discriminators.dot_scores(parameters[term], features, encoding.y)
+    return scores * math.sqrt(6) if "unscaled" in objective.dot else scores
 
 
 def scores_by_hand(kind, square, noise):
@@ -550,6 +560,7 @@ def a_step_of(objective):
         ("bound", "jsd, dv, mine, nwj, infonce"),
         ("local_scorer", "concat, dot"),
         ("local_negatives", "shuffle, roll, sampled, all-pairs, same-location, all-locations"),
+        ("global_map", "last, local"),
         ("prior", "uniform, gaussian"),
         ("prior_loss", "minimax, non-saturating"),
     ],
@@ -610,11 +621,12 @@ def test_a_training_step_in_float32_on_the_strict_device_equals_numpys(bound, sc
         np.testing.assert_array_equal(device.get(), host, err_msg=path)
 
 
-def test_everything_agrees_with_the_torch_twin():
+@pytest.mark.parametrize("global_map", ["last", "local"])
+def test_everything_agrees_with_the_torch_twin(global_map):
     """The mixed objective (concat scorers, JSD, shuffled negatives, uniform prior): loss and every gradient to 1e-4."""
     torch = pytest.importorskip("torch")
     F = torch.nn.functional
-    objective = mixed()
+    objective = mixed(global_map=global_map)
     parameters, state, images, noise = set_up(objective, seed=11, dtype=np.float32)
     value, gradients, rest = step(objective, parameters, state, images, noise)
 
@@ -639,7 +651,8 @@ def test_everything_agrees_with_the_torch_twin():
         return (x @ p[f"{name}/score/w"] + p[f"{name}/score/b"])[..., 0]
 
     loss = torch.zeros(())
-    by_location = {"global": maps[1].reshape(N, 1, 32), "local": maps[0].reshape(N, L, 4)}
+    seen = maps[1] if global_map == "last" else maps[0]
+    by_location = {"global": seen.reshape(N, 1, -1), "local": maps[0].reshape(N, L, 4)}
     for name, weight in {"global": 0.7, "local": 1.3}.items():
         features = by_location[name]
         own = y[:, None].expand(-1, features.shape[1], -1)

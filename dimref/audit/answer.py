@@ -9,6 +9,8 @@ import numpy as np
 
 from dimref.trees import Tree
 
+MANY = 99  # arguments: of a function that takes any number
+
 
 @dataclass(frozen=True)
 class Signature:
@@ -51,6 +53,7 @@ class Answer:
         printed: what it wrote to standard output or error, cut to a line; no fault by itself.
         remarks: what else was seen, a line each: why there is no gradient, inputs changed in place, another value when
             called again. The same on every call, so a report may show them once.
+        rounding: the rounding unit of what it returned, where NumPy has no such dtype (bfloat16); 0 where it has.
     """
 
     value: dict[str, np.ndarray] = field(default_factory=dict)
@@ -58,6 +61,7 @@ class Answer:
     problem: str = ""
     printed: str = ""
     remarks: tuple[str, ...] = ()
+    rounding: float = 0.0
 
 
 @runtime_checkable

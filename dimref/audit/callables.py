@@ -60,7 +60,7 @@ def audit(
             itself, which runs in this one, since a lambda or a nested function cannot be loaded in another: a hang, a
             crash or an exhausted memory is then this process's own.
         kind, name: of the contract, as "bound", "jsd".
-        form: its calling convention; by default the contract's first.
+        form: its calling convention; by default the contract's first that its parameters fit.
         cases: how many inputs are drawn.
         seed: of the drawing: the same seed, the same cases.
         loss: it is minimized: a bound is then expected as its negative, as a loss is returned, without constants perhaps.
@@ -70,10 +70,11 @@ def audit(
         LoadError: the target cannot be loaded.
     """
     contract = find(kind, name)
-    chosen = contract.form(form)
-    if loss and chosen.objective:
-        chosen = replace(chosen, sign=1 if chosen.loss else -1)
+    contract.form(form)  # a wrong name is refused before anything is started
     with _alone, opened(target, **how) as there, np.errstate(all="ignore"):  # an overflow shows in the verdict
+        chosen = contract.form(form, getattr(there, "takes", None))
+        if loss and chosen.objective:
+            chosen = replace(chosen, sign=1 if chosen.loss else -1)
         return run(there, contract, chosen, cases, seed)
 
 
@@ -112,7 +113,7 @@ def run(target: Target, contract: Contract, form: Form, cases: int = CASES, seed
         judgement = verdict.of_averages(judgement)
     elif judgement.flat:
         limits, notes, seen = replace(limits, flat=True), (*notes, NOT_FLAT), verdict.without_locations(seen)
-    fit = judgement.candidate.fit if judgement.candidate else Fit(_orientation(form, seen), "", "varies", ())
+    fit = judgement.candidate.fit if judgement.candidate else Fit(consequence.orientation(form, seen), "", "varies", ())
     departures = _range(form, target, judgement, fit, limits)
     if departures:
         judgement = _departed(form, target, judgement, fit, departures, limits)
@@ -170,18 +171,6 @@ def _precision(fit: Fit) -> tuple[str, ...]:
         return ()
     why = "it, or a constant in it, is computed in single precision, or with an ε of about 1e-8"
     return (f"the inputs are in double precision, but the result is good to single precision only: {why}",)
-
-
-def _orientation(form: Form, seen: list[Observation]) -> float:
-    """+1 or −1: whether the target's gradients point along the reference's or against them."""
-    if not form.objective or form.reference is None:
-        return 1.0
-    usable = [case for case in seen if case.core and case.found.gradients]
-    total = 0.0
-    for case, expected in zip(usable, matching.answers(form, form.reference, usable), strict=True):
-        ours = dict(leaves(expected.gradients))
-        total += sum(float(np.nan_to_num(g * ours[key]).sum()) for key, g in leaves(case.found.gradients))
-    return -1.0 if total < 0 else 1.0
 
 
 def _range(form: Form, target: Target, judgement: Judgement, fit: Fit, limits: Limits) -> list[Departure]:

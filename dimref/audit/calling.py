@@ -7,13 +7,14 @@ import inspect
 import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dimref.audit import frameworks
-from dimref.audit.answer import Answer, Inputs, Signature
+from dimref.audit.answer import MANY, Answer, Inputs, Signature
 from dimref.audit.frameworks import Framework, Unusable, described
 from dimref.audit.loading import LoadError, error_of, expression, scope
 from dimref.trees import Tree, leaves, map_tree
@@ -63,6 +64,19 @@ class InProcess:
         """The one in which it was called, or will be tried first."""
         return self._candidates[0]
 
+    @property
+    def takes(self) -> tuple[int, int] | None:
+        """The fewest and the most arguments that it can be called with; None where that is not known."""
+        if self.call_text or isinstance(self.function, type):
+            return None
+        try:
+            each = inspect.signature(self.function).parameters.values()
+        except (TypeError, ValueError):
+            return None
+        placed = [p for p in each if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        many = any(p.kind is p.VAR_POSITIONAL for p in each)
+        return sum(p.default is p.empty for p in placed), MANY if many else len(placed)
+
     def call(self, signature: Signature, inputs: Inputs) -> Answer:
         """As `Target.call`."""
         problem = self._expression(signature) if self.call_text else self.mismatch(signature, self.function)
@@ -77,7 +91,7 @@ class InProcess:
                 if not self._answered:
                     self._answered = True
                     self._remarks.update(dict.fromkeys(self._again(signature, inputs, answer)))
-                return Answer(answer.value, answer.gradients, remarks=(*answer.remarks, *self._remarks))
+                return replace(answer, remarks=(*answer.remarks, *self._remarks))
             problem = problem or answer.problem
         if not self._answered and problem.startswith(("raised TypeError", "raised AttributeError")):
             problem += f"; tried with arrays of {' and '.join(tried)}: --framework chooses another"
@@ -189,7 +203,10 @@ def evaluate(
         remarks = [why_not] if why_not else []
         if framework.mutable and dtype not in frameworks.HALF:
             remarks += [f"changes its input {name} in place" for name in _changed(framework, passed, inputs)]
-    return Answer(value, gradients or {}, remarks=tuple(remarks))
+    coarse = (
+        frameworks.BFLOAT16 if any("bfloat16" in str(getattr(each, "dtype", "")) for each in outputs.values()) else 0.0
+    )
+    return Answer(value, gradients or {}, remarks=tuple(remarks), rounding=coarse)
 
 
 def _weight(inputs: Inputs) -> tuple[str, ...]:

@@ -59,17 +59,23 @@ def _known(form: Form, function: Callable[[Inputs], Tree], fit: Fit, departures:
            tried: list[Course]) -> Variant | None:  # fmt: skip
     """A mistake, or an unstable formula, of the catalogue whose value is the target's wherever it was asked.
 
-    A right cause departs where the target does: a variant that is right there explains nothing.
+    A right cause departs from the right values too, in one of those courses: else it explains nothing.
     """
     first = [c for c in tried if any(d.pattern == c.pattern and d.dtype == c.dtype for d in departures)]
-    for variant in (*form.numerical, *form.mistakes):
-        if all(_as(form, variant, function, fit, course) for course in first or tried):
-            return variant
+    for close in (_close, _as_bad):
+        for variant in (*form.numerical, *form.mistakes):
+            found = [_as(form, variant, function, fit, course, close) for course in first or tried]
+            if all(departs is not None for departs in found) and any(found):
+                return variant
     return None
 
 
-def _as(form: Form, variant: Variant, function: Callable[[Inputs], Tree], fit: Fit, course: Course) -> bool:
-    """Whether a variant has the target's values along a course, and departs in it from the right ones."""
+def _as(form: Form, variant: Variant, function: Callable[[Inputs], Tree], fit: Fit, course: Course,
+        close: Callable[[float, float, float], bool]) -> bool | None:  # fmt: skip
+    """Whether a variant departs from the right values along a course; None unless it has the target's there.
+
+    Where the target's gradient alone departs, no value does.
+    """
     departs = False
     for magnitude, found, expected in zip(course.magnitudes, course.found, course.expected, strict=True):
         inputs = course.at(magnitude)
@@ -77,10 +83,10 @@ def _as(form: Form, variant: Variant, function: Callable[[Inputs], Tree], fit: F
         try:
             right, theirs = (value_of(form, evaluate(f, form.signature, inputs)) for f in (function, variant.function))
         except (ValueError, ZeroDivisionError, FloatingPointError, IndexError):
-            return False
+            return None
         other = expected + k * (theirs - right)
-        if not _close(found, other, CLOSE):
-            return False
+        if not close(found, other, CLOSE):
+            return None
         departs = departs or not _close(other, expected, 5 * CLOSE)
     return departs
 
@@ -88,6 +94,11 @@ def _as(form: Form, variant: Variant, function: Callable[[Inputs], Tree], fit: F
 def _close(a: float, b: float, tolerance: float) -> bool:
     """Equal up to a share; equal infinities are, and NaN and NaN."""
     return a == b or (math.isnan(a) and math.isnan(b)) or abs(a - b) <= tolerance * (1 + abs(b))
+
+
+def _as_bad(a: float, b: float, tolerance: float) -> bool:
+    """The same, where one may be inf and the other NaN: what is done with an infinity afterwards differs."""
+    return _close(a, b, tolerance) or not (math.isfinite(a) or math.isfinite(b))
 
 
 # ---- a clamp
@@ -151,7 +162,13 @@ def _floor(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: Fit, t
         return None
     double = [course for course in stopped if course.dtype == "float64"]
     stopped = double or stopped  # in single precision 1 − σ is 0 before ε counts
-    sign = math.copysign(1.0, fit.factor) * (-1.0 if form.loss else 1.0)
+    signs = (-1.0, 1.0) if form.loss == (fit.factor > 0) else (1.0, -1.0)  # a convention of a bound may be a loss
+    return next(filter(None, (_floor_of(form, ask, function, fit, tried, stopped, sign) for sign in signs)), None)
+
+
+def _floor_of(form: Form, ask: Ask, function: Callable[[Inputs], Tree], fit: Fit, tried: list[Course],
+              stopped: list[Course], sign: float) -> Variant | None:  # fmt: skip
+    """The same of logarithms whose sum `sign` times the target is."""
     top = max(sign * e for course in tried for e in course.expected)
     caps = [top - sign * course.found[-1] for course in stopped]
     cap = min(caps)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -140,19 +140,37 @@ def of(form: Form, ask: Ask, judgement: Judgement, fit: Fit, seen: list[Observat
         function, measured = form.reference, Fit(math.copysign(1.0, fit.factor), "", "zero", ())
     else:
         function, measured = form.reference if best.variant is None else best.variant.function, best.fit
+    if best is not None and best.role == "convention" and form.objective:
+        fit = replace(fit, factor=orientation(form, seen))
     wrong = judgement.verdict == MISTAKE and (departs or function is form.reference)
     tried = courses(form, ask, function, measured, limits) if wrong else []
-    return sentence(form, ask, fit, seen, tried)
+    return sentence(form, ask, fit, seen, tried, departs)
 
 
-def sentence(form: Form, ask: Ask, fit: Fit, seen: list[Observation], tried: list[Course]) -> str:
+def orientation(form: Form, seen: list[Observation]) -> float:
+    """+1 or −1: whether the target's gradients point along the reference's or against them."""
+    if not form.objective or form.reference is None:
+        return 1.0
+    usable = [case for case in seen if case.core and case.found.gradients]
+    total = 0.0
+    for case, expected in zip(usable, matching.answers(form, form.reference, usable), strict=True):
+        ours = dict(leaves(expected.gradients))
+        total += sum(float(np.nan_to_num(g * ours[key]).sum()) for key, g in leaves(case.found.gradients))
+    return -1.0 if total < 0 else 1.0
+
+
+def sentence(
+    form: Form, ask: Ask, fit: Fit, seen: list[Observation], tried: list[Course], departs: bool = False
+) -> str:
     """What was measured, in one sentence.
 
     Args:
         fit: of the target to the reference: sign and scale, as far as they are known.
         tried: the target's courses beside the reference.
+        departs: whether it is right at ordinary scores and departs beyond.
     """
-    parts = [*_ordinary(form, fit, seen), *_extreme(form, fit, seen), *_breaks(form, ask, tried)]
+    broken = [*_breaks(form, ask, tried)] or [*(_wrong(form, tried) if departs else ())]
+    parts = [*_ordinary(form, fit, seen), *_extreme(form, fit, seen), *broken]
     return "; ".join(parts)
 
 
@@ -265,6 +283,16 @@ def _breaks(form: Form, ask: Ask, tried: list[Course]) -> Iterator[str]:
             course, at = next(iter(first.values()))
             where = ", ".join(f"from {_from(form, c, k, there)} on in {dtype}" for dtype, (c, k) in first.items())
             yield f"{words(course, at)} {where} ({course.pattern}){_due(course, at, place)}"
+
+
+def _wrong(form: Form, tried: list[Course]) -> Iterator[str]:
+    """Where a value that is a number everywhere and goes on is furthest off, by its size."""
+    off = [(abs(f - e) / (1 + abs(e)), course, at) for course in tried
+           for at, (f, e) in enumerate(zip(course.found, course.expected, strict=True)) if math.isfinite(f)]  # fmt: skip
+    worst, course, at = max(off, key=lambda each: each[0], default=(0.0, None, 0))
+    if course is not None and worst > 0.01:
+        where = f"{_magnitude(form, course, course.magnitudes[at])} in {course.dtype} ({course.pattern})"
+        yield f"the value is {course.found[at]:.6g} where {course.expected[at]:.6g} is due, at {where}"
 
 
 def _due(course: Course, at: int, place: Callable[[Course], int | None]) -> str:

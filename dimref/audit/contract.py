@@ -9,8 +9,8 @@ from types import ModuleType
 
 import numpy as np
 
-from dimref.audit.answer import Answer, Inputs, Signature
-from dimref.errors import DimrefError
+from dimref.audit.answer import MANY, Answer, Inputs, Signature
+from dimref.errors import DimrefError, nearest
 from dimref.laws.law import Sizes as LawSizes
 from dimref.laws.law import Slack
 from dimref.training import choices
@@ -168,17 +168,24 @@ class Contract:
     forms: tuple[Form, ...]
     source: str = field(default="")
 
-    def form(self, name: str = "") -> Form:
-        """The form of that name; by default the first.
+    def form(self, name: str = "", takes: tuple[int, int] | None = None) -> Form:
+        """The form of that name; by default the first that a target can be called in.
 
+        Args:
+            takes: the fewest and the most arguments of the target; None where that is not known.
         Raises:
             AuditError: there is none.
         """
+        if not name:
+            low, high = takes or (0, MANY)
+            fit = (form for form in self.forms if low <= len(form.signature.arguments) <= high)
+            return next(fit, self.forms[0])
         for form in self.forms:
-            if name in ("", form.name):
+            if name == form.name:
                 return form
         expected = ", ".join(form.name for form in self.forms)
-        raise AuditError(f"audit {self.kind} {self.name}: form must be one of {expected}, was {name!r}")
+        raise AuditError(f"audit {self.kind} {self.name}: form must be one of {expected}, was {name!r}"
+                         f"{nearest(name, (form.name for form in self.forms))}")  # fmt: skip
 
 
 # Files of `dimref/audit/catalogue`, each with CONTRACTS, a tuple.
@@ -220,5 +227,5 @@ def find(kind: str, name: str) -> Contract:
         raise AuditError(f"audit: kind must be one of {', '.join(KINDS)}, was {kind!r}")
     known = {contract.name: contract for contract in contracts(kind)}
     if name not in known:
-        raise AuditError(f"audit {kind}: name must be one of {', '.join(known)}, was {name!r}")
+        raise AuditError(f"audit {kind}: name must be one of {', '.join(known)}, was {name!r}{nearest(name, known)}")
     return known[name]

@@ -38,6 +38,7 @@ STANDS_FOR = {  # autograd's own version of a module
 }
 FOREIGN = ("torch", "jax")  # frameworks with arrays of their own
 HALF = ("float16", "bfloat16")
+BFLOAT16 = 2.0**-7  # its rounding unit
 
 
 class Unusable(Exception):
@@ -368,6 +369,7 @@ class Jax(Framework):
     def __init__(self) -> None:
         self._jax = _imported("jax", "JAX", "jax[cpu]")
         self._compiled: dict[str, Callable[..., Any]] = {}
+        self._numbers = True  # a float is traced as arrays are: one compilation for all temperatures
         self._as_written = 2  # calls that are run line by line, so that what changes from call to call shows
 
     def array(self, host: np.ndarray) -> Any:
@@ -405,6 +407,9 @@ class Jax(Framework):
                 (_, outputs), gradients = compiled(at, arrays)
                 return outputs, map_tree(self.host, gradients), ""
             except Exception:  # its code reads the numbers; or it fails at this input, which shows below
+                if self._numbers:
+                    self._numbers = False
+                    return self.evaluate(run, inputs, signature)
                 compiles = False
         try:
             (_, outputs), gradients = differentiate(at, arrays)
@@ -416,11 +421,12 @@ class Jax(Framework):
         return outputs, map_tree(self.host, gradients), ""
 
     def _split(self, tree: Any) -> tuple[Any, Any]:
-        """The arrays of a tree, and all else in it: None where the other has an entry."""
+        """The arrays (and numbers) of a tree, and all else in it: None where the other has an entry."""
         if isinstance(tree, dict):
             parts = {name: self._split(entry) for name, entry in tree.items()}
             return {name: part[0] for name, part in parts.items()}, {name: part[1] for name, part in parts.items()}
-        return (tree, None) if isinstance(tree, self._jax.Array) else (None, tree)
+        traced = isinstance(tree, self._jax.Array) or (self._numbers and type(tree) is float)
+        return (tree, None) if traced else (None, tree)
 
 
 def _joined(arrays: Any, rest: Any) -> Any:

@@ -21,6 +21,7 @@ from dimref.audit.contract import Form
 from dimref.trees import Tree, leaves
 
 ROUNDINGS = 100.0  # of eps, in units of the largest number that took part
+HALVED = 0.1  # of ROUNDINGS in half precision, where a hundred of them would hide every mistake
 CANCELLED = 4.0  # times more for a gradient: a softmax that is sure, or a small spread, cancels what was rounded before
 WIDE = 1e-7  # beyond the core, what a correct formula may lose (PyTorch's softplus is linear from 20 on: 2e-9)
 INFINITE = 0.01  # the error of what is finite where infinity is due: shown where nothing else is wrong
@@ -71,10 +72,11 @@ class Fit:
 
 
 def epsilon(inputs: Inputs, *answers: Answer) -> float:
-    """The rounding unit of the coarsest floating dtype among inputs and answers."""
+    """The rounding unit of the coarsest floating dtype among inputs and answers; of half precision a part of it."""
     trees: list[Any] = [inputs, *(part for a in answers for part in (a.value, a.gradients))]
     dtypes = {leaf.dtype for tree in trees for _, leaf in leaves(tree) if isinstance(leaf, np.ndarray)}
-    return max((float(np.finfo(d).eps) for d in dtypes if d.kind == "f"), default=2.0**-52)
+    units = [float(np.finfo(d).eps) * (HALVED if d.itemsize == 2 else 1.0) for d in dtypes if d.kind == "f"]
+    return max((*units, *(HALVED * a.rounding for a in answers)), default=2.0**-52)
 
 
 def largest(tree: Tree) -> float:
@@ -328,7 +330,8 @@ def _objective(form: Form, core: list[tuple[Observation, Answer]], eps: float) -
     ratios = _ratios(core) or _value_ratios(core)
     if not ratios:
         return Fit(1.0, "", "zero", (0.0,) * len(core)) if _numbers(form, core, eps) else None
-    factor, scaling = _common_factor(ratios, [shapes(case.inputs) for case, _ in core], eps)
+    coarsest = max(epsilon(case.inputs, case.found) for case, _ in core)
+    factor, scaling = _common_factor(ratios, [shapes(case.inputs) for case, _ in core], eps, coarsest)
     if factor is None:
         return None
     if factor * form.sign < 0:
@@ -423,7 +426,9 @@ def _value_ratios(core: list[tuple[Observation, Answer]]) -> list[tuple[int, flo
     return found if len(found) >= 3 else []
 
 
-def _common_factor(ratios: list[tuple[int, float, float]], sizes: list[dict[str, float]], eps: float) -> Any:
+def _common_factor(
+    ratios: list[tuple[int, float, float]], sizes: list[dict[str, float]], eps: float, coarsest: float
+) -> Any:
     """The one number behind all ratios, or a number times a function of the shapes."""
     for scaling in ("", *SCALES):
         scaled = []
@@ -438,15 +443,15 @@ def _common_factor(ratios: list[tuple[int, float, float]], sizes: list[dict[str,
             continue
         best = min(scaled, key=lambda pair: pair[1])[0]
         if best != 0 and all(abs(k - best) <= 4 * r * max(1.0, abs(best)) for k, r in scaled):
-            return _tidy(best), scaling
+            return _tidy(best, max(1e-6, ROUNDINGS * coarsest if coarsest > SINGLE else 0.0)), scaling
     return None, ""
 
 
-def _tidy(factor: float) -> float:
-    """The simple number that a factor is meant to be."""
+def _tidy(factor: float, within: float) -> float:
+    """The simple number that a factor is meant to be, if one is that near in relation to its size."""
     for simple in (1.0, 2.0, 0.5, 1 / math.log(2), math.log(2), 0.25, 4.0):
         for sign in (1, -1):
-            if abs(factor - sign * simple) < 1e-6 * simple:
+            if abs(factor - sign * simple) < within * simple:
                 return sign * simple
     return factor
 

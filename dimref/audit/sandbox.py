@@ -75,6 +75,7 @@ class Sandbox:
         self._request = {"target": target, "framework": framework, "adapter": adapter, "call": call, "dtype": dtype}
         self._time_limit, self._loading_limit = time_limit, loading_limit
         self._memory_limit = memory_limit
+        self.takes: tuple[int, int] | None = None
         self._process: _Process | None = None
         self._lost: dict[bytes, str] = {}  # what became of it, by what was asked
         self._seen: Counter[str] = Counter()  # calls of JAX by shapes
@@ -102,7 +103,8 @@ class Sandbox:
         found, problem, printed = self.ask(digest(signature, inputs), request, self._limit(signature, inputs))
         if problem:
             return Answer(problem=problem, printed=printed)
-        return Answer(found["value"], found["gradients"], found["problem"], printed, tuple(found["remarks"]))
+        remarks = tuple(found["remarks"])
+        return Answer(found["value"], found["gradients"], found["problem"], printed, remarks, found["rounding"])
 
     def ask(self, key: bytes, request: dict[str, Any], limit: float) -> tuple[dict[str, Any], str, str]:
         """What the process answers; why there is no answer, or ""; and what was printed.
@@ -156,6 +158,7 @@ class Sandbox:
                 self._process.end()
                 self._process = None
         self.framework = self._request["framework"] or found["framework"]
+        self.takes = (*found["takes"],) if found["takes"] else None
 
 
 @contextlib.contextmanager

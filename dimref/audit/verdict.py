@@ -85,7 +85,7 @@ def candidates(form: Form, cases: list[Observation], single: bool = False, pairs
     """Every known function that fits the target's answers on the core cases, the best first.
 
     With the reference's title what fits none is tried with a number found (a temperature, a clamp). Edits of the reference's
-    source are tried where nothing documented fits exactly; two at once if `pairs`.
+    source are tried where nothing documented fits exactly, beyond the core too; two at once if `pairs`.
     """
     if form.reference is None:
         return []
@@ -98,7 +98,7 @@ def candidates(form: Form, cases: list[Observation], single: bool = False, pairs
     if not found and title:
         groups = (_fitting(form, cases, group, single) for group in parametric.named(form, title, cases))
         found = sorted(next(filter(None, groups), []), key=lambda c: -c.fit.wide)[:1]
-    if not any(c.fit.exact for c in found):
+    if not any(c.fit.exact and _everywhere(c) for c in found):
         edits = form.pairs() if pairs else form.edits()
         found += _fitting(form, cases, [("mistake", v, v.function) for v in edits], single)
     # what agrees to single precision alone, other things in double: after the mistakes that agree in every digit
@@ -110,13 +110,17 @@ def candidates(form: Form, cases: list[Observation], single: bool = False, pairs
         if same and found[0].role == same[0].role == "mistake" and found[0].fit.factor == same[0].fit.factor:
             found.remove(same[0])
             found.insert(0, same[0])
-    if found and found[0].fit.wide < 0.95:  # in single precision the core may not decide: then the rest does
-        exact = found[0].fit.exact  # what agrees in every number does not yield to what agrees up to a constant
-        rescued = [c for c in found if c.fit.wide >= max(0.95, found[0].fit.wide + 0.05) and c.fit.exact >= exact]
+    if found and not _everywhere(found[0]):  # in single precision the core may not decide: then the rest does
+        exact, departed = found[0].fit.exact, 1 - found[0].fit.wide  # what agrees in every number yields to no other
+        rescued = [c for c in found if 1 - c.fit.wide <= departed / 5 and c.fit.exact >= exact]
         if rescued:
             found.remove(rescued[0])
             found.insert(0, rescued[0])
     return found
+
+
+def _everywhere(candidate: Candidate) -> bool:
+    return candidate.fit.wide >= 0.95
 
 
 Named = tuple[str, Variant | None, Callable[[Inputs], Tree]]
@@ -228,6 +232,10 @@ def _of_halves(form: Form, title: str, cases: list[Observation]) -> Judgement | 
     rounded = parametric.half(form, title, cases)
     if rounded is not None:
         return Judgement(MISTAKE, rounded.key, rounded.title, "", rounded.fix)
+    unstable = _fitting(form, cases, [("mistake", v, v.function) for v in form.numerical], False)
+    if unstable:
+        named = _of_variant(form, unstable[0], unstable)
+        return replace(named, diagnosis=f"{title}, but by {named.diagnosis}")
     double = [case for case in cases if case.sizes.dtype == "float64"]
     if not form.objective or _flat(form, title, cases):
         return None
@@ -348,20 +356,21 @@ def _right_value(form: Form, cases: list[Observation]) -> bool:
 
 
 def _same_value(form: Form, cases: list[Observation], function: Callable[[Inputs], Tree]) -> bool:
-    """Whether every output agrees, up to the sign of a loss."""
+    """Whether every output agrees, up to the sign of a loss; in single precision, if in no other."""
     of = form.signature.main
 
-    def agree(sign: float) -> bool:
+    def agree(sign: float, eps: float) -> bool:
         for case in cases:
             (expected,) = matching.answers(form, function, [case])
             if expected.problem or not matching.within_range(expected):
                 return False
             turned = Answer({**case.found.value, of: sign * case.found.value[of]})
-            if not matching.values_agree(form, replace(case, found=turned), expected):
+            if not matching.values_agree(form, replace(case, found=turned), expected, eps):
                 return False
         return True
 
-    return agree(1.0) or (form.objective and agree(-1.0))
+    signs = (1.0, -1.0) if form.objective else (1.0,)
+    return any(agree(sign, eps) for eps in (0.0, matching.SINGLE) for sign in signs)
 
 
 def _flat(form: Form, title: str, cases: list[Observation]) -> Judgement | None:
@@ -570,7 +579,9 @@ def _unknown(form: Form, title: str, cases: list[Observation]) -> Judgement:
     if not all(np.isfinite(case.found.value[of]).all() for case in usable):
         return Judgement(MISTAKE, "not-finite", f"not {title}: NaN or inf at scores of a few nats")
     pairs = list(zip(usable, expected, strict=True))
-    if all(matching.values_agree(form, case, answer) for case, answer in pairs):
+    if any(
+        all(matching.values_agree(form, case, answer, eps) for case, answer in pairs) for eps in (0.0, matching.SINGLE)
+    ):
         if not all(np.isfinite(g).all() for case, _ in pairs for _, g in leaves(case.found.gradients)):
             what = f"the value of {title}, by {ZERO_TIMES_INFINITY.title}"
             return Judgement(MISTAKE, ZERO_TIMES_INFINITY.key, what, "", ZERO_TIMES_INFINITY.fix)

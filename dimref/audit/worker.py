@@ -50,6 +50,7 @@ def answer(hosted: Hosted, request: dict[str, Any]) -> dict[str, Any]:
         "gradients": found.gradients,
         "problem": found.problem,
         "remarks": list(found.remarks),
+        "rounding": found.rounding,
         "framework": hosted.framework,
     }
 
@@ -66,7 +67,7 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
     except DimrefError as error:
         wire.send(answers, {"refused": str(error)}, mark)
         return
-    wire.send(answers, {"framework": hosted.framework}, mark)
+    wire.send(answers, {"framework": hosted.framework, "takes": list(hosted.takes or ())}, mark)
     while True:
         message = answer(hosted, wire.receive(requests))
         if os.getpid() != own:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from dimref.errors import counted
+
 LABELS = {"dimref": "dimref", "eager": "PyTorch eager", "compiled": "torch.compile"}
 ROWS = 12  # of a profile
 MIB = 2**20
@@ -23,7 +25,7 @@ def opening(result: dict[str, Any]) -> Iterator[str]:
     if torch:
         yield f"{'PyTorch':<9} {torch['torch']} ({torch['blas']}) on {torch['device']}; {torch['adam']}"
     yield (
-        f"{'timing':<9} {options['rounds']} rounds in turns of {options['seconds']:g} s, a process per side; "
+        f"{'timing':<9} {counted(options['rounds'], 'round')} in turns of {options['seconds']:g} s, a process per side; "
         "medians of turns, ratios turn by turn"
     )
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from dimref import encoders
 from dimref.training.choices import BENCH_METHODS, BENCH_PRESETS
-from dimref.training.config import Config
+from dimref.training.config import PRESETS, Config
 from dimref.training.method import METHODS, AnyLayout, AnyObjective, method_of
 from dimref.trees import Tree, map_tree
 
@@ -39,30 +39,26 @@ class Work:
 def describe(preset: str) -> str:
     """What a preset computes, in words."""
     return {
-        "local-jsd": "DIM(L), concat critic, JSD, shuffled negatives, no prior",
-        "local-infonce": "DIM(L), dot critic, InfoNCE over a location's pairs, no prior",
-        "global": "DIM(G), concat critic, JSD, shuffled negatives, no prior",
-        "mixed": "0.5 × DIM(G) + DIM(L), concat critics, JSD, 0.1 × the prior's game",
+        "dim-local": "DIM(L), concat critic, JSD, shuffled negatives, no prior",
+        "dim-infonce": "DIM(L), dot critic, InfoNCE over a location's pairs, no prior",
+        "dim-global": "DIM(G), concat critic, JSD, shuffled negatives, no prior",
+        "dim-mixed": "0.5 × DIM(G) + DIM(L), concat critics, JSD, 0.1 × the prior's game",
         "amdim": "AMDIM, small encoder: two drawn views, clipped scores of 1→5, 1→7, 5→5",
         "encode": "images to representations, batch norm in inference mode, no gradient",
     }[preset]
 
 
 def objective_of(preset: str) -> AnyObjective:
-    """The objective of a preset; encoding scores nothing, and has that of local-jsd.
+    """The objective of a preset; encoding scores nothing, and has that of dim-local.
 
     Raises:
         ValueError: the preset is unknown.
     """
     if preset not in BENCH_PRESETS:
         raise ValueError(f"preset must be one of {', '.join(BENCH_PRESETS)}, was {preset!r}")
-    local = Config(prior_weight=0.0)
-    return {
-        "local-infonce": replace(local, bound="infonce"),
-        "global": replace(local, global_weight=1.0, local_weight=0.0),
-        "mixed": replace(local, global_weight=0.5, prior_weight=0.1),
-        "amdim": Config(method="amdim"),
-    }.get(preset, local).objective()
+    options = PRESETS["dim-local" if preset == "encode" else preset]
+    without_prior = {} if preset in ("amdim", "dim-mixed") else {"prior_weight": 0.0}
+    return Config(**{**options, **without_prior}).objective()
 
 
 def layout_of(preset: str, sizes: dict[str, int] | None = None) -> AnyLayout:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dimref.commands.options import refuse_unwritable
+from dimref.commands.options import Choice, out_option, refuse_unwritable
 from dimref.errors import DimrefError
 from dimref.training import choices
 
@@ -81,14 +81,12 @@ def test_{name}():
 
 
 @click.command(short_help="Print a file to begin an --adapter with.")
-@click.argument("kind", type=click.Choice(choices.AUDIT_KINDS))
+@click.argument("kind", type=Choice(choices.AUDIT_KINDS))
 @click.argument("name")
 @click.argument("target", default="yours.py:f")
 @click.option("--form", default="", help="How it is called.  [default: the first of NAME's]")
-@click.option("--for", "library", type=click.Choice(["torch"]), help="With pieces: scores as features, as a critic.")
-@click.option(
-    "-o", "--out", type=click.Path(path_type=Path), metavar="FILE.py", help="Write it there; never over a file."
-)
+@click.option("--for", "library", type=Choice(["torch"]), help="With pieces: scores as features, as a critic.")
+@out_option("Write it there; never over a file.", metavar="FILE.py")
 @click.option("--pytest", "test", is_flag=True, help="Write test_FILE.py beside it, a test that audits TARGET with it.")
 def adapter(
     kind: str, name: str, target: str, form: str, library: str | None, out: Path | None, test: bool

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from dimref.commands.options import json_option, printer, refuse_unwritable, status, write_json
+from dimref.commands.options import choice, json_option, printer, refuse_unwritable, status, typed, write_json
 from dimref.errors import DimrefError
 from dimref.training import choices
 
@@ -72,9 +72,9 @@ def command(kind: str) -> click.Command:
     @click.argument("name")
     @click.argument("target")
     @target_options
-    @click.option("--form", default="", help="How it is called.  [default: the first of NAME's]")
-    @click.option("--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), default=None,
-                  help="Call it with this precision alone.  [default: float64 and float32]")  # fmt: skip
+    @click.option("--form", default="", help="How it is called.  [default: the first of NAME's that fits]")
+    @choice("--dtype", ("float32", "float16", "bfloat16"),
+            "Call it with this precision alone.  [default: float64 and float32]")  # fmt: skip
     @click.option("--loss", is_flag=True, help="It is minimized: returned as it is, not negated.  [default: detected]")
     @click.option("--examples", type=click.IntRange(min=8), default=96, help="Inputs to draw.  [default: 96]")
     @click.option("--expect", multiple=True, metavar="CHECK=REASON",
@@ -147,22 +147,9 @@ def _write_page(context: click.Context, file: Path, result: Any, found: Any) -> 
     from dimref.training.files import replace
 
     target, seed = context.params["target"], context.params["seed"]
-    text = page.html(result, found, page.curve(result), target, _typed(context), seed)
+    command = [*context.command_path.split(), *typed(context, "html", "json_file")]
+    text = page.html(result, found, page.curve(result), target, shlex.join(command), seed)
     replace(file, text.encode())
-
-
-def _typed(context: click.Context) -> str:
-    """The command as it was typed, without where its results go."""
-    words = context.command_path.split()
-    for parameter in context.command.params:
-        value = context.params.get(str(parameter.name))
-        given = context.get_parameter_source(str(parameter.name)) == click.core.ParameterSource.COMMANDLINE
-        if not given or parameter.name in ("html", "json_file"):
-            continue
-        for each in value if isinstance(value, tuple) else (value,):
-            option = [] if isinstance(parameter, click.Argument) else [parameter.opts[0]]
-            words += [*option, *([] if each is True else [str(each)])]
-    return shlex.join(words)
 
 
 class _Watched:
@@ -174,6 +161,10 @@ class _Watched:
     @property
     def framework(self) -> str:
         return str(self._target.framework)
+
+    @property
+    def takes(self) -> Any:
+        return self._target.takes
 
     def call(self, signature: Any, inputs: Any) -> Any:
         self._count += 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dimref.commands.options import json_option, printer, write_json
+from dimref.commands.options import choice, json_option, printer, write_json
 from dimref.training import choices
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ WIDTH = 98
 
 
 @click.command("list", short_help="Print the catalogue of known mistakes.")
-@click.option("--kind", type=click.Choice(choices.AUDIT_KINDS), default=None, help="Only these.  [default: all]")
+@choice("--kind", choices.AUDIT_KINDS, "Only these.  [default: all]")
 @json_option
 def catalogue(kind: str | None, json_file: Path | None) -> None:
     """Print the catalogue: what can be audited, other valid conventions, and the known mistakes with their fixes."""
@@ -43,25 +43,15 @@ def _entry(contract: Contract) -> dict[str, Any]:
             for variant in variants:
                 known.setdefault(variant.key, _described(variant))["forms"].append(form.name)
     return {
-        "kind": contract.kind,
-        "name": contract.name,
-        "title": contract.title,
-        "source": contract.source,
+        "kind": contract.kind, "name": contract.name, "title": contract.title, "source": contract.source,
         "forms": [{"name": form.name, "meaning": form.meaning} for form in contract.forms],
-        "conventions": list(conventions.values()),
-        "mistakes": list(mistakes.values()),
-    }
+        "conventions": list(conventions.values()), "mistakes": list(mistakes.values()),
+    }  # fmt: skip
 
 
 def _described(variant: Variant) -> dict[str, Any]:
-    return {
-        "key": variant.key,
-        "title": variant.title,
-        "consequence": variant.consequence,
-        "mend": variant.fix,
-        "source": variant.source,
-        "forms": [],
-    }
+    return {"key": variant.key, "title": variant.title, "consequence": variant.consequence, "mend": variant.fix,
+            "source": variant.source, "forms": []}  # fmt: skip
 
 
 def _lines(entry: dict[str, Any]) -> list[str]:

@@ -8,38 +8,27 @@ from typing import Any
 
 import click
 
-from dimref.commands.options import json_option, printer, write_json
-from dimref.training import choices
+from dimref.commands import options as common
 from dimref.training import config as configs
-from dimref.training.config import PRESETS, Config
+from dimref.training.config import Config
 
 
-@click.group()
+@click.group(short_help="Compare one training step of a whole model, in any language.")
 def trace() -> None:
     """Compare a whole model, in any language: one training step, array by array."""
 
 
-@trace.command()
-@click.option(
-    "--config",
-    "source",
-    default="dim-local",
-    metavar="FILE|PRESET",
-    help="A run's config.json, or a preset.  [default: dim-local]",
-)
+@trace.command(short_help="Write all arrays of one training step.")
+@common.preset_option("dim-local")
 @click.option("--seed", type=int, help="Seed of weights, batch and noise.  [default: the configuration's]")
 @click.option("--batch-size", type=int, metavar="N", help="Images in the batch.  [default: 8]")
 @click.option(
     "--after", type=click.IntRange(min=0), default=0, metavar="STEPS", help="Train so many steps before.  [default: 0]"
 )
-@click.option(
-    "--dtype",
-    type=click.Choice(["float32", "float64"]),
-    default="float32",
-    help="Precision of the step.  [default: float32]",
-)
-@click.option("--backend", type=click.Choice(choices.BACKENDS), help="CPU or CUDA GPU.  [default: the configuration's]")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="The .npz to write.")
+@common.choice("--dtype", ("float32", "float64"), "Precision of the step.  [default: float32]", default="float32")
+@common.backend_option(default=None, shown="the configuration's")
+@common.threads_option()
+@common.out_option("The .npz to write.", required=True)
 @click.option(
     "--manifest",
     "manifest_file",
@@ -48,11 +37,12 @@ def trace() -> None:
     help="Write the manifest there too, as JSON; - prints it.",
 )
 def export(
-    source: str, seed: int | None, batch_size: int | None, after: int, dtype: str, backend: str | None, out: Path,
-    manifest_file: Path | None,
+    preset: str | None, seed: int | None, batch_size: int | None, after: int, dtype: str, backend: str | None,
+    threads: int | None, out: Path, manifest_file: Path | None,
 ) -> None:  # fmt: skip
     """Write weights, a batch, the noise, and every intermediate array and gradient of one training step."""
-    config = _config(source, {"seed": seed, "batch_size": batch_size, "backend": backend})
+    common.set_threads(threads)
+    config = _config(preset or "dim-local", {"seed": seed, "batch_size": batch_size, "backend": backend})
     from dimref.audit.trace import export as exporter
     from dimref.training.files import replace
     from dimref.training.task import prepare
@@ -73,16 +63,16 @@ def export(
 
 
 def _config(source: str, changes: dict[str, Any]) -> Config:
-    options = PRESETS[source] if source in PRESETS else configs.read(Path(source))
+    options = configs.chosen(source)
     default = {} if "batch_size" in options else {"batch_size": 8}
     return Config(**{**options, **default, **{name: value for name, value in changes.items() if value is not None}})
 
 
-@trace.command()
+@trace.command(short_help="Name the first array that departs, and how.")
 @click.argument("reference", type=click.Path(path_type=Path))
 @click.argument("theirs", type=click.Path(path_type=Path))
 @click.option("--all", "everything", is_flag=True, help="List every name, not only the first few.")
-@json_option
+@common.json_option
 @click.pass_context
 def compare(context: click.Context, reference: Path, theirs: Path, everything: bool, json_file: Path | None) -> None:
     """Name the first array of THEIRS that departs from the trace REFERENCE, how, and what follows from it.
@@ -93,7 +83,7 @@ def compare(context: click.Context, reference: Path, theirs: Path, everything: b
     from dimref.audit.trace import report
 
     result = comparing.compare(reference, theirs)
-    printer(json_file)(report.text(result, everything))
-    write_json(json_file, report.as_json(result))
+    common.printer(json_file)(report.text(result, everything))
+    common.write_json(json_file, report.as_json(result))
     if result.departures:
         context.exit(1)

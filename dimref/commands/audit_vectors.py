@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from dimref.commands.options import out_option
 
-@click.command()
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Where to write them.")
+
+@click.command(short_help="Write golden vectors for tests in any language.")
+@out_option("Where to write them.", metavar="DIR", required=True)
 def vectors(out: Path) -> None:
     """Write small inputs, outputs and gradients of every public mathematical function, as .npz and as JSON,
     with what known mistakes give."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
 
-from dimref.commands.options import json_option, printer, refuse_unwritable, status, write_json
+from dimref.commands import options as common
+from dimref.distributed.launch import available_cores
 from dimref.errors import DimrefError
 from dimref.training import choices
 
@@ -15,24 +17,15 @@ LONGEST = 3600  # seconds
 
 
 @click.command()
+@common.choice("--against", ("torch", "none"), "The other side.  [default: torch, where installed]")
+@common.choice("--preset", (*choices.BENCH_PRESETS, "all"), "What a step computes, all but dim-mixed without the prior; may "
+               "be repeated.  [default: dim-local]", multiple=True, default=["dim-local"])  # fmt: skip
 @click.option(
-    "--against", type=click.Choice(["torch", "none"]), help="The other side.  [default: torch, where installed]"
-)
-@click.option(
-    "--preset", "presets", type=click.Choice([*choices.BENCH_PRESETS, "all"]), multiple=True, default=["local-jsd"],
-    help="What a step computes; may be repeated.  [default: local-jsd]",
-)  # fmt: skip
-@click.option(
-    "--batch-size", "batch_sizes", type=click.IntRange(2, 16_384), multiple=True, default=[64], metavar="N",
+    "--batch-size", type=click.IntRange(2, 16_384), multiple=True, default=[64], metavar="N",
     help="Images per step; may be repeated.  [default: 64]",
 )  # fmt: skip
-@click.option(
-    "--backend", type=click.Choice(choices.BACKENDS), default="numpy", help="CPU or CUDA GPU.  [default: numpy]"
-)
-@click.option(
-    "--threads", type=click.IntRange(min=1), multiple=True,
-    help="Threads of every library; may be repeated.  [default: all cores]",
-)  # fmt: skip
+@common.backend_option()
+@common.threads_option("all cores; may be repeated", multiple=True)
 @click.option("--rounds", type=click.IntRange(min=1), default=7, help="Turns of each side.  [default: 7]")
 @click.option("--seconds", type=float, default=1.0, help="Length of a turn.  [default: 1]")
 @click.option("--compile/--no-compile", "compiled", default=True, help="torch.compile too.  [default: compile]")
@@ -42,11 +35,10 @@ LONGEST = 3600  # seconds
     "--write", "page", type=click.Path(path_type=Path), metavar="FILE",
     help="Put the results into a Markdown file, as the section of this machine.",
 )  # fmt: skip
-@json_option
+@common.json_option
 def bench(
-    against: str | None, presets: tuple[str, ...], batch_sizes: tuple[int, ...], backend: str,
-    threads: tuple[int, ...], rounds: int, seconds: float, compiled: bool, graph: bool, tf32: bool, page: Path | None,
-    json_file: Path | None,
+    against: str | None, preset: tuple[str, ...], batch_size: tuple[int, ...], backend: str,
+    threads: tuple[int, ...], page: Path | None, json_file: Path | None, **how: Any,
 ) -> None:  # fmt: skip
     """Time a training step beside the same step in PyTorch and beside its bare matrix products.
 
@@ -55,28 +47,21 @@ def bench(
     """
     from dimref.bench import compare, report, workers
 
-    if not 0 <= seconds <= LONGEST:
-        raise DimrefError(f"--seconds: expected a number from 0 to {LONGEST}, found {seconds:g}")
+    if not 0 <= how["seconds"] <= LONGEST:
+        raise DimrefError(f"--seconds: expected a number from 0 to {LONGEST}, found {how['seconds']:g}")
     if page is not None:
-        refuse_unwritable("--write", page)
+        common.refuse_unwritable("--write", page)
         _read(page)
-    if backend == "numpy" and (tf32 or not graph):
-        written = "--tf32" if tf32 else "--no-graph"
+    if backend == "numpy" and (how["tf32"] or not how["graph"]):
+        written = "--tf32" if how["tf32"] else "--no-graph"
         raise DimrefError(f"{written}: has no effect, since --backend is numpy; leave it out")
     options = compare.Options(
-        presets=choices.BENCH_PRESETS if "all" in presets else tuple(dict.fromkeys(presets)),
-        batch_sizes=tuple(dict.fromkeys(batch_sizes)),
-        against=against or ("torch" if _torch_installed() else "none"),
-        compiled=compiled,
-        backend=backend,
-        threads=tuple(dict.fromkeys(threads)) or (_cores(),),
-        rounds=rounds,
-        seconds=seconds,
-        graph=graph,
-        tf32=tf32,
-    )
-    say = printer(json_file)
-    with status() as show:
+        presets=choices.BENCH_PRESETS if "all" in preset else tuple(dict.fromkeys(preset)),
+        batch_sizes=tuple(dict.fromkeys(batch_size)), threads=tuple(dict.fromkeys(threads)) or (available_cores(),),
+        against=against or ("torch" if find_spec("torch") else "none"), backend=backend, **how,
+    )  # fmt: skip
+    say = common.printer(json_file)
+    with common.status() as show:
 
         def watch(result: dict[str, Any]) -> None:
             show("")
@@ -89,23 +74,13 @@ def bench(
         from dimref.training.files import replace
 
         replace(page, report.in_page(_read(page), result).encode())
-    write_json(json_file, result)
+    common.write_json(json_file, result)
 
 
 def _read(page: Path) -> str:
+    from dimref.training.files import read_text
+
     try:
-        return page.read_text(encoding="utf-8") if page.exists() else ""
-    except UnicodeDecodeError:
+        return read_text(page) if page.exists() else ""
+    except UnicodeError:
         raise DimrefError(f"--write {page}: expected a page of Markdown in UTF-8, found other bytes") from None
-
-
-def _torch_installed() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("torch") is not None
-
-
-def _cores() -> int:
-    from dimref.distributed.launch import available_cores
-
-    return available_cores()

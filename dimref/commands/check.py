@@ -9,35 +9,30 @@ from pathlib import Path
 import click
 
 from dimref import __version__
-from dimref.commands.options import json_option, printer, write_json
-from dimref.training import choices
+from dimref.commands.options import backend_option, json_option, printer, set_threads, threads_option, write_json
+from dimref.errors import counted
 
 
 @click.command()
-@click.option(
-    "--backend", type=click.Choice(choices.BACKENDS), default="numpy", help="CPU or CUDA GPU.  [default: numpy]"
-)
+@backend_option()
 @click.option(
     "--laws", "pattern", default="", metavar="PATTERN", help="Only laws whose name contains this; * and ? match."
 )
 @click.option("--examples", type=click.IntRange(min=1), default=50, help="Cases of each law.  [default: 50]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of the cases.  [default: 0]")
-@json_option
+@threads_option()
 @click.option("--list", "only_list", is_flag=True, help="Print statements, reasons and sources; try nothing.")
+@json_option
 @click.pass_context
 def check(
-    context: click.Context,
-    backend: str,
-    pattern: str,
-    examples: int,
-    seed: int,
+    context: click.Context, backend: str, pattern: str, examples: int, seed: int, threads: int | None, only_list: bool,
     json_file: Path | None,
-    only_list: bool,
-) -> None:
+) -> None:  # fmt: skip
     """Try every inequality and identity of the theory on this machine, and report how tight each came.
 
     A violated law prints its smallest counterexample as Python that can be pasted; the exit code is then 1.
     """
+    set_threads(threads)
     from dimref import engine, laws
     from dimref.backend import get_backend
     from dimref.laws import report
@@ -65,15 +60,12 @@ def check(
         say("\n" + report.counterexample(result))
     cases = sum(result.examples for result in results)
     outcome = f"{len(violated)} VIOLATED" if violated else "all as stated"
-    say(f"\n{len(results)} laws, {cases:,} cases on {backend} ({device.device}), seed {seed}: {outcome}")
-    content = {
-        "version": __version__,
-        "backend": backend,
-        "device": device.device,
-        "seed": seed,
-        "examples": examples,
+    say(
+        f"\n{counted(len(results), 'law')}, {counted(cases, 'case')} on {backend} ({device.device}), seed {seed}: {outcome}"
+    )
+    write_json(json_file, {
+        "version": __version__, "backend": backend, "device": device.device, "seed": seed, "examples": examples,
         "laws": [report.as_json(result) for result in results],
-    }
-    write_json(json_file, content)
+    })  # fmt: skip
     if violated:
         context.exit(1)

@@ -304,7 +304,7 @@ def _estimate_as_json(estimate: Estimate) -> dict[str, Any]:
         "bits": _number(estimate.bits),
         "standard_error": _number(estimate.error),
         "interval": [_number(end) for end in estimate.interval],
-        "ceiling": _number(estimate.ceiling),
+        "ceiling": estimate.ceiling if math.isfinite(estimate.ceiling) else None,
         "is_bound": estimate.is_bound,
         "notes": list(estimate.notes),
     }

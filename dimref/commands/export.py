@@ -6,25 +6,22 @@ from pathlib import Path
 
 import click
 
-from dimref.errors import DimrefError
+from dimref.commands.options import checkpoint_option, choice, out_option, run_argument
+from dimref.errors import DimrefError, counted
 from dimref.training import choices
 
 SUFFIX = {"safetensors": ".safetensors", "torch-layout-npz": ".npz"}
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option(
-    "--format", "form", type=click.Choice(choices.WEIGHT_FORMATS), default="torch-layout-npz",
-    help="dimref's names and layouts, or PyTorch's.  [default: torch-layout-npz]",
-)  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), help="The file.  [default: RUN/weights.safetensors or .npz]")
-@click.option(
-    "--checkpoint", type=click.Choice(choices.CHECKPOINTS), default="newest", help="Which.  [default: newest]"
-)
+@run_argument
+@choice("--format", choices.WEIGHT_FORMATS, "dimref's names and layouts, or PyTorch's.  [default: torch-layout-npz]",
+        default="torch-layout-npz")  # fmt: skip
+@out_option("The file.  [default: RUN/weights.safetensors or .npz]")
+@checkpoint_option
 @click.option("--scorers", is_flag=True, help="Also the critics and the prior's discriminator.")
 @click.option("--list", "listed", is_flag=True, help="Print the name and the shape of each array.")
-def export(run: Path, form: str, out: Path | None, checkpoint: str, scorers: bool, listed: bool) -> None:
+def export(run: Path, format: str, out: Path | None, checkpoint: str, scorers: bool, listed: bool) -> None:
     """Write the encoder's weights and running statistics under documented names.
 
     safetensors: dimref's names and shapes (encoder/conv1/w, encoder/norm1/mean). torch-layout-npz: those of a PyTorch
@@ -32,11 +29,13 @@ def export(run: Path, form: str, out: Path | None, checkpoint: str, scorers: boo
     """
     from dimref.export.weights import write_weights
 
-    out = out or run / f"weights{SUFFIX[form]}"
-    if out.suffix != SUFFIX[form]:
-        raise DimrefError(f"--out: expected a name that ends in {SUFFIX[form]}, found {out}")
-    named = write_weights(run, f"{checkpoint}.npz", form, out, scorers)
+    out = out or run / f"weights{SUFFIX[format]}"
+    if out.suffix != SUFFIX[format]:
+        raise DimrefError(f"--out: expected a name that ends in {SUFFIX[format]}, found {out}")
+    named = write_weights(run, f"{checkpoint}.npz", format, out, scorers)
     if listed:
         for name, array in named.items():
             click.echo(f"{name:<40} {'×'.join(map(str, array.shape))}")
-    click.echo(f"weights   {out}: {len(named)} arrays, {sum(a.size for a in named.values()):,} numbers, {form}")
+    click.echo(
+        f"weights   {out}: {counted(len(named), 'array')}, {sum(a.size for a in named.values()):,} numbers, {format}"
+    )

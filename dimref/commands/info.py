@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import click
 
-from dimref.training import choices
+from dimref.commands.options import backend_option
 
 
 @click.command()
-@click.option(
-    "--backend", type=click.Choice(choices.BACKENDS), default="numpy", help="The one to describe.  [default: numpy]"
-)
+@backend_option()
 def info(backend: str) -> None:
     """Print backend, device, BLAS, threads and versions."""
     from dimref.backend import get_backend

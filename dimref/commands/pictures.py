@@ -10,10 +10,12 @@ import numpy as np
 from dimref import amdim, data, encoders, plots
 from dimref.amdim import encoder as amdim_encoder
 from dimref.data import Dataset, MissingSplit
-from dimref.errors import DimrefError
+from dimref.errors import DimrefError, counted
 from dimref.evaluation.labelled import LABELLED
-from dimref.export.inference import Encoder
+from dimref.evaluation.report import ceilings
+from dimref.export.inference import Encoder, layout_of
 from dimref.plots.neighbours import queries
+from dimref.training.checkpoint import Checkpoint
 from dimref.training.config import Config
 from dimref.training.files import RunError
 from dimref.training.method import method_of
@@ -28,6 +30,19 @@ def title_of(config: Config) -> str:
     """What the pictures of a run are called."""
     bound = f", {config.bound}" if config.method == "dim" else ""
     return f"{config.preset} on {config.data}{bound}, seed {config.seed}"
+
+
+def ceilings_of(path: Path, saved: Checkpoint) -> tuple[dict[str, float], int]:
+    """The ceiling of each bound of a run in nats, and how many images are held out together.
+
+    Raises:
+        DimrefError: the checkpoint of that path has no such number.
+    """
+    config = saved.config
+    n = saved.meta.get("held_out_batch", config.batch_size)
+    if type(n) is not int or not 2 <= n <= config.batch_size:
+        raise DimrefError(f"{path}: expected a held-out batch of 2 to {config.batch_size} images, found {n!r}")
+    return ceilings(config.objective(), n, layout_of(saved).local[0] ** 2), n
 
 
 def of_encoder(run: Path, encoder: Encoder, config: Config, step: int) -> Iterator[tuple[str, str]]:
@@ -89,7 +104,7 @@ def _first_layers(encoder: Encoder, config: Config, step: int) -> dict[str, np.n
     fresh, _ = method.init_encoder(generator(config.seed, INIT, 0), encoder.layout)
     name, _ = method.first_layer
     first, now = fresh[name]["w"], encoder.backend.to_host(encoder.parameters[name]["w"])
-    return {"as initialized": first, f"after {step} steps": now, "the change": now - first}
+    return {"as initialized": first, f"after {counted(step, 'step')}": now, "the change": now - first}
 
 
 def some_images(config: Config) -> Dataset:

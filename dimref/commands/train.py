@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from dimref.commands.options import folder_options, set_threads, shared_among_ranks
+from dimref.commands import options as common
 from dimref.distributed import launch
 from dimref.errors import DimrefError
-from dimref.training import choices
+from dimref.training import choices, run_directory
 from dimref.training import config as configs
-from dimref.training.config import PRESETS, READING, Config
+from dimref.training.config import READING, Config
 from dimref.training.signals import Stopped, handled
 
 if TYPE_CHECKING:
@@ -32,111 +32,130 @@ if TYPE_CHECKING:
 
 # What may change when a run is resumed: how long it goes on, and how it is watched. Everything else is the run.
 RESUMABLE = (
-    "epochs",
-    "steps",
-    "threads",
-    "backend",
-    "graph",
-    "tf32",
-    "data_dir",
-    "log_every",
-    "checkpoint_every",
-    "keep",
-)
+    "epochs", "steps", "threads", "backend", "graph", "tf32", "data_dir", "log_every", "checkpoint_every", "keep",
+)  # fmt: skip
 
 UNSHOWN = ("prior", "penalty", "loss")  # in progress, where there is room for what is maximized
 
 
-def choice(name: str, values: tuple[str, ...], text: str) -> Callable[..., Any]:
-    """An option that takes one of `values`."""
-    return click.option(name, type=click.Choice(values), help=text)
+# The options in groups: the name of the first of each, its title, an example.
+SECTIONS = {
+    "data": ("Data", "--data folder --data-dir photos --size 64"),
+    "preset": ("Objective", "--preset dim-global --bound infonce --prior gaussian"),
+    "scales": ("AMDIM only", "--preset amdim --scales 1-5,1-7 --augmentation crop"),
+    "epochs": ("Loop", "--epochs 10 --batch-size 128 --lr 2e-4"),
+    "backend": ("Run", "--backend cupy -o runs/first --no-probe"),
+}
 
 
-@click.command(context_settings={"show_default": False})
-@choice("--preset", tuple(PRESETS), "DIM(L) (the default), DIM(G), or both; AMDIM, small or as large as its paper's.")
-@choice("--data", choices.DATA, "The dataset.  [default: shapes]")
+class _Sectioned(click.Command):
+    """A command whose help shows its options in `SECTIONS`."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows: dict[str, list[tuple[str, str]]] = {}
+        section = ""
+        for parameter in self.get_params(ctx):
+            section = parameter.name if parameter.name in SECTIONS else section
+            if record := parameter.get_help_record(ctx):
+                rows.setdefault(section, []).append(record)
+        for name, records in rows.items():
+            title, example = SECTIONS[name]
+            with formatter.section(title):
+                formatter.write_text(f"dimref train {example}")
+                formatter.write_dl(records)
+
+
+@click.command(cls=_Sectioned)
+@common.choice("--data", choices.DATA, "The dataset.  [default: shapes]")
 @click.option("--data-dir", metavar="PATH", help="Where the dataset's files lie (not for shapes).")
 @click.option("--limit", type=int, metavar="N", help="Train on at most N images.")
 @click.option("--noise", type=float, help="Pixel noise of shapes, as a standard deviation in [0, 1].  [default: 0.06]")
-@click.option(
-    "--shared",
-    metavar="FACTOR,…",
-    help="Shapes: what the whole image shares: texture, shape, colour.  [default: texture]",
-)
-@folder_options
-@choice("--backend", choices.BACKENDS, "CPU or CUDA GPU.  [default: numpy]")
-@click.option("--graph/--no-graph", default=True, help="On a GPU: replay the step as one CUDA graph.  [default: graph]")
-@click.option("--tf32", is_flag=True, help="On a GPU: matrix products of float32 rounded to TF32.")
-@choice("--bound", choices.BOUNDS, "The bound that is maximized.  [default: jsd]")
-@choice("--local-scorer", choices.LOCAL_CRITICS, "The local critic.  [default: dot for infonce, else concat]")
-@choice("--negatives", choices.NEGATIVES, "Which pairs stand for the product.  [default: the cheapest that fits]")
+@click.option("--shared", metavar="FACTOR,…",
+              help="Shapes: what the whole image shares: texture, shape, colour.  [default: texture]")  # fmt: skip
+@common.folder_options
+@common.preset_option("dim-local")
+@common.choice("--bound", choices.BOUNDS, "The bound that is maximized.  [default: jsd]")
+@common.choice("--local-scorer", choices.LOCAL_CRITICS, "The local critic.  [default: dot for infonce, else concat]")
+@common.choice("--negatives", choices.NEGATIVES,
+               "Which pairs stand for the product.  [default: the cheapest that fits]")  # fmt: skip
 @click.option("--candidates", type=int, metavar="K", help="Candidates of --negatives sampled.  [default: 8]")
 @click.option("--global-weight", type=float, metavar="α", help="Weight of the global bound.  [default: 0]")
 @click.option("--local-weight", type=float, metavar="β", help="Weight of the local bound.  [default: 1]")
 @click.option("--prior-weight", type=float, metavar="γ", help="Weight of the prior's game.  [default: 0.1]")
-@choice("--prior", choices.PRIORS, "The prior that y is matched to.  [default: uniform]")
-@choice("--prior-loss", choices.PRIOR_LOSSES, "The encoder's side of the game.  [default: minimax]")
+@common.choice("--prior", choices.PRIORS, "The prior that y is matched to.  [default: uniform]")
+@common.choice("--prior-loss", choices.PRIOR_LOSSES, "The encoder's side of the game.  [default: minimax]")
 @click.option("--gradient-penalty", type=float, help="Weight of R1 on the prior's discriminator.  [default: 0]")
-@click.option("--scales", metavar="A-B,…", help="AMDIM only: maps that predict maps.  [default: 1-5,1-7,5-5]")
-@choice("--augmentation", choices.AUGMENTATIONS, "AMDIM only: the views.  [default: shift at 32×32 or less, else crop]")
-@click.option("--clip", type=float, metavar="C", help="AMDIM only: scores are clipped to ±C; 0: not.  [default: 20]")
 @click.option(
-    "--score-penalty", type=float, metavar="λ", help="AMDIM only: of the mean squared score.  [default: 0.05]"
+    "--dot-critic",
+    metavar="PIECE,…",
+    help="Of the official dot critic: batch-norm, identity, unscaled.  [default: none]",
 )
-@click.option("--ndf", type=int, metavar="N", help="AMDIM only: channels of the first map.  [default: 32]")
-@click.option("--ndepth", type=int, metavar="N", help="AMDIM only: residual layers in a block.  [default: 1]")
-@click.option("--nrkhs", type=int, metavar="N", help="AMDIM only: dimension of the embeddings.  [default: 256]")
+@common.choice(
+    "--global-map", choices.GLOBAL_MAPS, "The map that the global critic sees.  [default: last; dim-global local]"
+)
+@click.option("--scales", metavar="A-B,…", help="Maps that predict maps.  [default: 1-5,1-7,5-5]")
+@common.choice("--augmentation", choices.AUGMENTATIONS, "The views.  [default: shift at 32×32 or less, else crop]")
+@click.option("--clip", type=float, metavar="C", help="Scores are clipped to ±C; 0: not.  [default: 20]")
+@click.option("--score-penalty", type=float, metavar="λ", help="Weight of the mean squared score.  [default: 0.05]")
+@click.option("--ndf", type=int, metavar="N", help="Channels of the first map.  [default: 32]")
+@click.option("--ndepth", type=int, metavar="N", help="Residual layers in a block.  [default: 1]")
+@click.option("--nrkhs", type=int, metavar="N", help="Dimension of the embeddings.  [default: 256]")
 @click.option("--epochs", type=int, help="Passes over the data.  [default: 2]")
 @click.option("--steps", type=int, help="End after this many steps, where the epochs would not yet.")
 @click.option("--batch-size", type=int, metavar="N", help="Images per step.  [default: 64]")
 @click.option("--lr", type=float, help="Adam's learning rate.  [default: 0.0001; AMDIM 0.0002]")
+@click.option("--beta1", type=float, help="Adam's β₁.  [default: 0.9]")
 @click.option("--seed", type=int, help="Seed of every draw but the images of shapes.  [default: 0]")
-@click.option("--threads", type=int, help="BLAS threads.  [default: all cores]")
 @click.option("--log-every", type=int, metavar="STEPS", help="Steps between lines of metrics.  [default: 20]")
 @click.option(
     "--checkpoint-every", type=int, metavar="STEPS", help="Steps between checkpoints.  [default: 200; on a GPU 5000]"
 )
-@choice("--keep", choices.KEPT, "The checkpoints at the end; best: without newest, no --resume.  [default: both]")
-@click.option("--config", "config_file", type=click.Path(path_type=Path), help="Options from a run's config.json.")
-@click.option("--out", type=click.Path(path_type=Path), help="The run directory.  [default: runs/NAME-NNN]")
+@common.backend_option(default=None)
+@click.option("--graph/--no-graph", default=True, help="On a GPU: replay the step as one CUDA graph.  [default: graph]")
+@click.option("--tf32", is_flag=True, help="On a GPU: matrix products of float32 rounded to TF32.")
+@common.threads_option()
+@common.choice("--keep", choices.KEPT,
+               "The checkpoints at the end; best: without newest, no --resume.  [default: both]")  # fmt: skip
+@common.out_option("The run directory.  [default: runs/NAME-NNN]", metavar="RUN")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Continue a run that was stopped.")
-@click.option("--plot/--no-plot", default=None, help="Draw curves.png.  [default: if matplotlib is installed]")
-@click.option("--quiet", is_flag=True, help="Print errors and where the run lies; leave out the probes.")
-@shared_among_ranks
+@click.option("--plot/--no-plot", default=None, help="Draw pictures.  [default: if matplotlib is installed]")
+@click.option("--probe/--no-probe", default=True, help="Evaluate by a linear probe at the end.  [default: probe]")
+@click.option("-q", "--quiet", is_flag=True, help="Print errors and where the run lies; no probe.")
+@click.option("-v", "--verbose", is_flag=True, help="A line on each step that metrics are written of.")
+@common.shared_among_ranks
 @click.pass_context
-def train(
-    context: click.Context, preset: str | None, config_file: Path | None, out: Path | None, resume: Path | None,
-    plot: bool | None, quiet: bool, **options: Any,
-) -> None:  # fmt: skip
-    """Learn a representation of images by Deep InfoMax or its successor, and report what was learned.
+def train(context: click.Context, **options: Any) -> None:
+    """Learn a representation of images by Deep InfoMax or its successor AMDIM, and report what was learned.
 
-    An explicit option overrides --config, which overrides the preset. With no option at all: DIM(L) with the prior on
-    images drawn from known factors.
+    An explicit option overrides the preset or the file of options. With no option at all: DIM(L) with the prior on images
+    drawn from known factors.
     """
+    preset, out, resume = (options.pop(name) for name in ("preset", "out", "resume"))
+    shown = common.Shown(**{field.name: options.pop(field.name) for field in dataclasses.fields(common.Shown)})
     typed = {name: options[name] for name in options if context.get_parameter_source(name) != ParameterSource.DEFAULT}
     if launch.rank() > 0:
-        plot, quiet = False, True
-    _train(preset, config_file, out, resume, plot, quiet, typed)
+        shown = common.Shown(plot=False, probe=False, quiet=True, verbose=False)
+    _train(preset, out, resume, shown, typed)
 
 
 def _train(
-    preset: str | None, config_file: Path | None, out: Path | None, resume: Path | None,
-    plot: bool | None, quiet: bool, typed: dict[str, Any],
-) -> None:  # fmt: skip
+    preset: str | None, out: Path | None, resume: Path | None, shown: common.Shown, typed: dict[str, Any]
+) -> None:
     if resume is not None:
-        if preset or config_file or out:
+        if preset or out:
             raise DimrefError(
                 "--resume: continues a run with its own configuration; leave out --preset, --config and --out"
             )
-        _continue(resume, typed, plot, quiet)
+        run_directory.need_run(resume)
+        _continue(resume, typed, shown)
     else:
-        stored = configs.read(config_file) if config_file else {}
+        stored = configs.chosen(preset or "dim-local")
         if typed.get("data") != stored.get("data") and "data" in typed:  # these belong to the other dataset
             stored = {name: value for name, value in stored.items() if name not in ("data_dir", *READING)}
-        config = Config(**{**PRESETS[preset or "dim-local"], **stored, **typed})
+        config = Config(**{**stored, **typed})
         _refuse_idle_options(config, typed)
-        set_threads(config.threads or launch.threads())
-        _start(config, out, plot, quiet)
+        common.set_threads(config.threads or launch.threads())
+        _start(config, out, shown)
 
 
 def _refuse_idle_options(config: Config, typed: dict[str, Any]) -> None:
@@ -144,6 +163,8 @@ def _refuse_idle_options(config: Config, typed: dict[str, Any]) -> None:
     others = configs.AMDIM_OPTIONS if config.method == "dim" else configs.DIM_OPTIONS
     idle: dict[str, str | bool] = {
         "local_scorer": config.local_weight == 0 and "--local-weight is 0",
+        "dot_critic": (config.local_weight == 0 or config.critic != "dot") and "there is no dot critic",
+        "global_map": config.global_weight == 0 and "--global-weight is 0",
         "prior": config.prior_weight == 0 and "--prior-weight is 0",
         "prior_loss": config.prior_weight == 0 and "--prior-weight is 0",
         "candidates": not config.samples_candidates and "the negatives are not sampled",
@@ -159,16 +180,15 @@ def _refuse_idle_options(config: Config, typed: dict[str, Any]) -> None:
             raise DimrefError(f"{written}: has no effect, since {reason}; leave it out")
 
 
-def _start(config: Config, out: Path | None, plot: bool | None, quiet: bool) -> None:
+def _start(config: Config, out: Path | None, shown: common.Shown) -> None:
     from dimref.distributed import mpi
-    from dimref.training import run_directory
     from dimref.training.task import prepare
 
     world = mpi.world()
     with mpi.agreed(world):
         task = prepare(config, cache=(out.parent if out else Path("runs")) / run_directory.CACHE, world=world)
         _refuse_too_large(task)
-        _refuse_missing_matplotlib(plot)
+        _refuse_missing_matplotlib(shown.plot)
     _need_same(world, task, config)
     with contextlib.ExitStack() as stack:
         run = out or Path("runs")  # of the other ranks, which write nothing
@@ -176,7 +196,7 @@ def _start(config: Config, out: Path | None, plot: bool | None, quiet: bool) -> 
             if world is None or world.rank == 0:
                 run = out or run_directory.make_next(Path("runs"), f"{config.preset}-{config.data}")
                 stack.enter_context(run_directory.create(run, config))
-        _go(task, run, None, plot, quiet)
+        _go(task, run, None, shown)
 
 
 def _need_same(world: World | None, task: Task, config: Config) -> None:
@@ -190,9 +210,9 @@ def _need_same(world: World | None, task: Task, config: Config) -> None:
         world.need_same({**options, "images": task.fingerprint, **versions})
 
 
-def _continue(run: Path, typed: dict[str, Any], plot: bool | None, quiet: bool) -> None:
+def _continue(run: Path, typed: dict[str, Any], shown: common.Shown) -> None:
     started_with = Config(**configs.read(run / "config.json"))
-    set_threads(typed.get("threads", started_with.threads) or launch.threads())
+    common.set_threads(typed.get("threads", started_with.threads) or launch.threads())
     from dimref.distributed import mpi
     from dimref.training import checkpoint as checkpoints
     from dimref.training import metrics
@@ -210,13 +230,18 @@ def _continue(run: Path, typed: dict[str, Any], plot: bool | None, quiet: bool) 
             checkpoint = checkpoints.newest(run)
             _refuse_other_run(run, typed, started_with, "; start a new run for another configuration")
             config = dataclasses.replace(started_with, **typed)
-            task = prepare(config, cache=run.parent / CACHE, world=world)
             if checkpoint is not None:  # one that does not fit must not touch the run
                 of_checkpoint = dataclasses.asdict(checkpoint.config)
                 _refuse_other_run(run, of_checkpoint, started_with, "; the checkpoint is another run's")
+                if _ended(config, run, checkpoint):  # before the images are read
+                    metrics.read(run / METRICS)
+                    if launch.rank() == 0:
+                        _say_ended(config, run, checkpoint)
+                    return
+            task = prepare(config, cache=run.parent / CACHE, world=world)
+            if checkpoint is not None:
                 restore(task, run / NEWEST, checkpoint)
-                _refuse_earlier_end(task, run, checkpoint)
-            _refuse_missing_matplotlib(plot)
+            _refuse_missing_matplotlib(shown.plot)
         _need_same(world, task, config)
 
         def write() -> None:
@@ -227,15 +252,32 @@ def _continue(run: Path, typed: dict[str, Any], plot: bool | None, quiet: bool) 
             replace(run / CONFIG, configs.write(config).encode())
 
         task.once(write)
-        _go(task, run, checkpoint, plot, quiet)
+        _go(task, run, checkpoint, shown)
 
 
-def _refuse_earlier_end(task: Task, run: Path, checkpoint: Checkpoint) -> None:
-    if task.total_steps < checkpoint.step:
+def _ended(config: Config, run: Path, checkpoint: Checkpoint) -> bool:
+    """Whether a run has no step left.
+
+    Raises:
+        DimrefError: it is to end before the step that it has reached.
+    """
+    if not checkpoint.images:
+        return False  # `restore` refuses it
+    end = config.total_steps(checkpoint.images)
+    if end < checkpoint.step:
         raise DimrefError(
             f"--resume {run}: expected --epochs and --steps to end at or after the checkpoint's step {checkpoint.step}, "
-            f"found an end at {task.total_steps}"
+            f"found an end at {end}"
         )
+    return end == checkpoint.step
+
+
+def _say_ended(config: Config, run: Path, checkpoint: Checkpoint) -> None:
+    named, step = shlex.quote(str(run)), checkpoint.step
+    common.say(f"{run}: has ended, after step {step} of {step}; {run_directory.finish(run, config.keep)}")
+    common.say(f"  longer    dimref train --resume {named} {config.twice_as_long(step, checkpoint.images)}")
+    common.say(f"  evaluate  dimref evaluate {named}")
+    common.say(f"  pictures  dimref plot {named}")
 
 
 def _refuse_too_large(task: Task) -> None:
@@ -269,22 +311,22 @@ def _refuse_other_run(run: Path, options: dict[str, Any], started_with: Config, 
             )
 
 
-def _go(task: Task, run: Path, checkpoint: Checkpoint | None, plot: bool | None, quiet: bool) -> None:
+def _go(task: Task, run: Path, checkpoint: Checkpoint | None, shown: common.Shown) -> None:
     """Train with progress on the terminal, then report."""
     from dimref.commands import report
     from dimref.training import loop
 
-    if not quiet:
+    if not shown.quiet:
         report.opening(task, run, checkpoint)
-    with _signals() as stopped, _progress(task, quiet) as watch:
+    with _signals() as stopped, _progress(task, shown) as watch:
         state = loop.train(task, run, watch, stopped, checkpoint, lambda line: click.echo(line, err=True))
     if task.world is not None and task.world.rank > 0:
         return
     task = dataclasses.replace(task, world=None)  # the other ranks have ended
     try:
-        report.closing(task, run, state, plot, quiet)
+        report.closing(task, run, state, shown)
     except KeyboardInterrupt:
-        again = f"dimref train --resume {shlex.quote(str(run))}"
+        again = f"dimref evaluate {shlex.quote(str(run))}"
         raise loop.Interrupted(f"stopped after training; the run is saved, evaluate it with: {again}") from None
 
 
@@ -307,22 +349,17 @@ def _signals() -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def _progress(task: Task, quiet: bool) -> Iterator[Callable[[Progress], None]]:
-    """A bar on a terminal; a line per epoch elsewhere; nothing when quiet."""
-    if quiet:
+def _progress(task: Task, shown: common.Shown) -> Iterator[Callable[[Progress], None]]:
+    """A bar on a terminal; a line per epoch elsewhere, per line of metrics if verbose; nothing when quiet."""
+    if shown.quiet or sys.stderr is None:
         yield lambda progress: None
-    elif sys.stderr is None or not sys.stderr.isatty():
+    elif shown.verbose:
+        yield lambda progress: _line(progress) if progress.held_out or task.logs(progress.step) else None
+    elif not sys.stderr.isatty():
         yield lambda progress: _line(progress) if progress.held_out is not None else None
     else:
-        with click.progressbar(
-            length=task.total_steps,
-            item_show_func=_beside_the_bar,
-            file=sys.stderr,
-            show_pos=True,
-            show_eta=False,
-            label="training",
-            width=24,
-        ) as bar:
+        with click.progressbar(length=task.total_steps, item_show_func=_beside_the_bar, file=sys.stderr, show_pos=True,
+                               show_eta=False, label="training", width=24) as bar:  # fmt: skip
             done = 0
 
             def watch(progress: Progress) -> None:
@@ -349,7 +386,8 @@ def _time_left(progress: Progress) -> str:
 
 def _line(progress: Progress) -> None:
     click.echo(
-        f"epoch {progress.epoch}  step {progress.step}/{progress.total}  {_nats(progress.held_out or {})} held out  "
+        f"epoch {progress.epoch}  step {progress.step}/{progress.total}  {_nats(progress.held_out or progress.terms)} "
+        f"{'held out  ' if progress.held_out else ' '}"
         f"{progress.images_per_second:.0f} images/s",
         err=True,
     )
@@ -357,4 +395,4 @@ def _line(progress: Progress) -> None:
 
 def _nats(terms: dict[str, float]) -> str:
     bounds = {name: value for name, value in terms.items() if name not in UNSHOWN and not name.endswith("_certified")}
-    return "  ".join(f"{name} {round(value, 3) + 0.0:.3f}" for name, value in bounds.items()) + " nats"
+    return "  ".join(f"{name} {value:z.3f}" for name, value in bounds.items()) + " nats"

@@ -68,16 +68,16 @@ def load(
     if split not in SPLITS:
         raise DataError(f"split {split!r}: expected one of {', '.join(SPLITS)}")
     if limit is not None and limit < 1:
-        raise DataError(f"limit: expected at least 1 image, found {limit}")
+        raise DataError(f"--limit: expected at least 1 image, found {limit}")
     if (size is not None or skip_bad) and name != "folder":
         raise DataError(f"--{'skip-bad' if size is None else 'size'}: expected --data folder, found {name}")
     if name == "shapes":
         return _draw_shapes(split, data_dir, limit, noise, shared, seed)
     for option, value in (("noise", noise), ("shared", shared)):
         if value:
-            raise DataError(f"{option} {value}: only shapes are drawn with {option}; {name} is read as it is")
+            raise DataError(f"--{option} {value}: only shapes are drawn with {option}; {name} is read as it is")
     if data_dir is None:
-        raise DataError(f"data {name!r}: expected a data_dir that says where its files lie, found none")
+        raise DataError(f"--data {name}: expected --data-dir PATH, where its files lie, found none")
     if size is not None and not 4 <= size <= 4096:
         raise DataError(f"--size: expected 4 to 4096 pixels, found {size}")
     options = (size, skip_bad, cache) if name == "folder" else ()
@@ -95,10 +95,12 @@ def _draw_shapes(
     split: str, data_dir: str | Path | None, limit: int | None, noise: float | None, shared: str | None, seed: int
 ) -> Dataset:
     if data_dir is not None:
-        raise fault("data_dir", "none, since shapes are drawn and not read (name a dataset)", str(data_dir))
+        raise fault(
+            "--data-dir", "none, since shapes are drawn and not read (--data names another dataset)", str(data_dir)
+        )
     noise = shapes.NOISE if noise is None else noise
     if not 0 <= noise <= 1:
-        raise DataError(f"noise: expected a standard deviation from 0 to 1, found {noise:g}")
+        raise DataError(f"--noise: expected a standard deviation from 0 to 1, found {noise:g}")
     if seed < 0:
         raise DataError(f"seed: expected 0 or more, found {seed}")
     factors = shapes.SHARED if shared is None else tuple(word.strip() for word in shared.split(","))

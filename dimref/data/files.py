@@ -35,7 +35,8 @@ def need_file(path: Path) -> Path:
 def need_folder(path: Path) -> Path:
     """The path, if a directory is there."""
     if not path.is_dir():
-        raise fault(path, "a directory", "a file (unpack an archive first)" if path.exists() else "no such directory")
+        advice = "--data npz reads it" if path.suffix == ".npz" else "unpack an archive first"
+        raise fault(path, "a directory", f"a file ({advice})" if path.exists() else "no such directory")
     return path
 
 

@@ -8,6 +8,7 @@ Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
 
 from __future__ import annotations
 
+import codecs
 import math
 import warnings
 import zipfile
@@ -122,7 +123,26 @@ def _sound(path: Path, expected: str) -> Iterator[None]:
     except (DimrefError, MemoryError):
         raise
     except Exception as error:  # damaged archives, and damaged headers of arrays in them, fail in many ways
-        raise fault(path, expected, named(error)) from error
+        raise fault(path, expected, _another(path, expected) or named(error)) from error
+
+
+def _another(path: Path, expected: str) -> str:
+    """What a file is in place of the expected one, and how to make that of it; empty where that is not known."""
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(1024)
+    except OSError:
+        return ""
+    npz = ".npz" in expected
+    if start.startswith(b"\x93NUMPY") and npz:
+        return "a .npy file of one array; np.savez(FILE, images=np.load(this)) makes one of it"
+    if start.startswith(b"PK\x03\x04") and not npz:
+        return "a .npz file of several arrays; np.save(FILE, np.load(this)[NAME]) makes one of it"
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "text in UTF-16"
+    if start and not any(byte < 9 or 13 < byte < 32 for byte in start):
+        return 'text, as CSV is; np.save(FILE, np.loadtxt(this, delimiter=",")) makes a .npy file of numbers'
+    return ""
 
 
 def _read(

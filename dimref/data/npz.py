@@ -73,6 +73,8 @@ def as_bytes(where: str, images: np.ndarray) -> tuple[np.ndarray, tuple[str, ...
 def _find_file(data_dir: Path) -> Path:
     if data_dir.is_file():
         return data_dir
+    if not data_dir.exists():
+        raise fault(data_dir, "a .npz file, or a folder with one", "no such file or folder")
     matches = sorted(need_folder(data_dir).glob("*.npz"))
     if len(matches) != 1:
         names = ", ".join(path.name for path in matches[:4]) or "none"

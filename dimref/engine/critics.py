@@ -13,9 +13,13 @@ from dimref.trees import Array, Tree
 
 
 def register() -> None:
-    """Implement `concat_pairs` and `dot_scores`."""
+    """Implement `concat_pairs` and `dot_scores`, the latter where no batch norm needs all rows at once."""
     implement(discriminators.concat_pairs, "row blocks", concat_pairs, of_one_type)
-    implement(discriminators.dot_scores, "row blocks", dot_scores, of_one_type)
+    implement(discriminators.dot_scores, "row blocks", dot_scores, _row_by_row)
+
+
+def _row_by_row(parameters: Tree, features: Array, y: Array) -> bool:
+    return "hidden_norm" not in parameters["feature"] and of_one_type(parameters, features, y)
 
 
 def concat_pairs(parameters: Tree, features: Array, y: Array, index: Array) -> tuple[Array, Array]:

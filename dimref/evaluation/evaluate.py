@@ -31,7 +31,7 @@ from dimref.training.choices import FEATURES
 from dimref.training.method import AnyLayout
 
 RAW, PIXELS = "raw", "pixels"  # the baseline without an encoder: its only feature
-BY_SCIKIT_LEARN = ("svm", "knn")
+BY_SCIKIT_LEARN = ("svm", "svm-hinge", "knn")
 
 Pair = tuple[np.ndarray, np.ndarray]
 Value = tuple[float, dict[str, Any]]  # a number, and its details

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dimref import __version__, engine
-from dimref.evaluation.evaluate import Cell, Requested, evaluate
+from dimref.evaluation.evaluate import Cell, Requested, Watch, evaluate
 from dimref.evaluation.labelled import Labelled, labelled_images
 from dimref.evaluation.ssim import scales
 from dimref.export.inference import Encoder, untrained
@@ -49,7 +51,7 @@ class Probed:
     """A linear probe of the trained encoder, beside its baselines."""
 
     images: Labelled
-    kinds: tuple[str, ...]  # of features
+    requested: Requested
     cells: tuple[Cell, ...]
 
     def percent(self, encoder: str, feature: str) -> float:
@@ -81,9 +83,11 @@ def encoder_of(task: Task, state: State) -> Encoder:
     return Encoder(task.layout, task.backend, state.parameters["encoder"], state.model["encoder"])
 
 
-def probed(task: Task, state: State) -> Probed | str:
+def probed(task: Task, state: State, progress: Callable[[int], AbstractContextManager[Watch]]) -> Probed | str:
     """A run's encoder as a linear probe sees it; or why there is none.
 
+    Args:
+        progress: opens what watches so many values.
     Raises:
         DataError: the labelled images cannot be read.
     """
@@ -93,10 +97,9 @@ def probed(task: Task, state: State) -> Probed | str:
     trained = encoder_of(task, state)
     encoders = {"trained": trained, "untrained": untrained(task.config, task.layout, task.backend, images.train[0])}
     requested = Requested(("linear",), (), (task.config.seed,), trained.kinds)
-    with (
-        engine.sharing()
-    ):  # a probe's products are small: two BLAS threads wait for each other, 3 times the CPU seconds
-        return Probed(images, trained.kinds[::-1], tuple(evaluate(encoders, images, requested)))
+    # A probe's products are small: two BLAS threads wait for each other, three times the CPU seconds.
+    with progress(requested.count(len(encoders))) as watch, engine.sharing():
+        return Probed(images, requested, tuple(evaluate(encoders, images, requested, watch)))
 
 
 # ---- evaluation.json

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from dimref.backend import NUMPY, Backend
-from dimref.errors import DimrefError
+from dimref.errors import DimrefError, nearest
 from dimref.laws import batch, counter, critics, exact, forms, gaussian, gradients, multiview, operators, ranks, tables
 from dimref.laws.law import Case, Law, Sizes, Slack
 
@@ -36,7 +36,8 @@ def matching(pattern: str = "") -> tuple[Law, ...]:
     result = tuple(law for law in LAWS if fnmatchcase(law.name, f"*{pattern}*"))
     if not result:
         families = ", ".join(family.__name__.rsplit(".", 1)[-1] for family in FAMILIES)
-        raise DimrefError(f"laws: expected part of a law's name (see --list) or one of {families}, found {pattern!r}")
+        raise DimrefError(f"laws: expected part of a law's name (see --list) or one of {families}, found {pattern!r}"
+                          f"{nearest(pattern, (law.name.rsplit('.')[-1] for law in LAWS))}")  # fmt: skip
     return result
 
 

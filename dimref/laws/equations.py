@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dimref.errors import DimrefError
+from dimref.errors import DimrefError, nearest
 from dimref.laws import LAWS
 
 MODULES = (
@@ -147,8 +147,10 @@ def select(requested: str) -> list[Entry]:
     paper, _, number = requested.removeprefix("arXiv").strip(" :").partition(":")
     of_paper = [entry for entry in every if entry.paper == paper]
     if not of_paper:
-        known = ", ".join(dict.fromkeys(entry.paper for entry in every))
-        raise DimrefError(f"equations: expected a paper of {known}; found {paper!r}")
+        papers = dict.fromkeys(entry.paper for entry in every)
+        raise DimrefError(
+            f"equations: expected a paper of {', '.join(papers)}; found {paper!r}{nearest(paper, papers)}"
+        )
     result = [entry for entry in of_paper if not number or number in (entry.place, entry.place[5:-1])]
     if not result:
         known = ", ".join(entry.place[5:-1] for entry in of_paper if entry.place.startswith("eq."))

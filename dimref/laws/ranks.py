@@ -103,6 +103,9 @@ OBJECTIVES: dict[str, Objective | amdim.Objective] = {
     "nwj dot": _mixed("nwj", "dot", "all-pairs"),
     "infonce": _mixed("infonce", "dot", "same-location", "same-location"),
     "infonce all locations": _mixed("infonce", "dot", "all-locations", "all-locations"),
+    "infonce official critic": _mixed(
+        "infonce", "dot", "all-locations", "all-locations", dot=discriminators.DOT_PIECES, global_map="local"
+    ),
     "infonce sampled": _mixed("infonce", "concat", "sampled", "sampled", candidates=3),
     "infonce concat": _mixed("infonce", "concat", "same-location", "all-locations"),
     "amdim": amdim.Objective(),
@@ -121,7 +124,8 @@ def training(objective: str, n: int, seed: int, backend: Backend = NUMPY, w: int
     rng = np.random.default_rng(seed)
     parameters, state = map(in_float64, method.init_parameters(rng, layout, chosen))
     if isinstance(chosen, Objective) and chosen.local_scorer == "dot":  # a narrower one
-        parameters["local"] = in_float64(discriminators.init_dot(rng, layout.local[1], layout.representation, units=5))
+        sizes = layout.local[1], layout.representation
+        parameters["local"] = in_float64(discriminators.init_dot(rng, *sizes, units=5, pieces=chosen.dot))
     shape = (n, layout.padded, layout.padded, layout.channels)
     batches = [(rng.uniform(-1, 1, shape), method.draw_noise(rng, chosen, layout, n)) for _ in range(steps)]
 

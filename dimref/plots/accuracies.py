@@ -13,7 +13,10 @@ from dimref.training.files import need_file, read_small
 from dimref.training.signals import killable
 
 EVALUATION = "evaluation.json"
-TITLES = {"linear": "linear", "mlp": "one hidden layer", "svm": "linear SVM", "knn": "k nearest neighbours"}
+TITLES = {
+    "linear": "linear", "mlp": "one hidden layer", "svm": "linear SVM", "svm-hinge": "SVM, hinge",
+    "knn": "k nearest neighbours",
+}  # fmt: skip
 ENCODERS = {"trained": {"color": BLUE}, "untrained": {"color": "white", "edgecolor": ORANGE, "hatch": "///"}}
 WIDTH = 0.38
 

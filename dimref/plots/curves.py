@@ -28,7 +28,7 @@ def curves(run: Path, ceilings: dict[str, float], title: str, n: int) -> Path:
     Raises:
         DimrefError: matplotlib is missing, or the run has no metrics yet.
     """
-    steps, epochs = _read(run / METRICS, tuple(ceilings))
+    steps, epochs = read_terms(run / METRICS, tuple(ceilings))
     figure = new_figure(12, 4.2)
     left, middle, right = figure.subplots(1, 3)
     _draw_bounds(left, steps, epochs, ceilings)
@@ -41,7 +41,7 @@ def curves(run: Path, ceilings: dict[str, float], title: str, n: int) -> Path:
     return save(figure, run / CURVES)
 
 
-def _read(path: Path, terms: tuple[str, ...]) -> tuple[list[dict], list[dict]]:
+def read_terms(path: Path, terms: tuple[str, ...]) -> tuple[list[dict], list[dict]]:
     """The lines of steps and of ends of epochs, every number that is drawn as a float ("inf" and "nan" are text there)."""
     lines = metrics.read(path)
     try:

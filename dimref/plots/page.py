@@ -35,6 +35,10 @@ th, td { text-align: left; vertical-align: top; padding: .35rem .75rem .35rem 0;
 th { font-weight: 600 }
 td code { overflow-wrap: anywhere }
 thead th { color: var(--soft); font-size: .9rem }
+figure { margin: .5rem 0 }
+img { display: block; width: 100%; max-width: 48rem; background: #fff } img.wide { min-width: 38rem; max-width: none }
+@media (prefers-color-scheme: dark) { img.lines { filter: invert(.93) hue-rotate(180deg) } img.images { padding: .25rem } }
+summary { cursor: pointer; padding: .35rem 0 }
 @media (max-width: 30rem) { th, td { padding-right: .5rem; font-size: .9rem } }
 figure { margin: .75rem 0; min-width: 0 }
 .beside { display: flex; flex-wrap: wrap; gap: 0 2rem }
@@ -60,7 +64,7 @@ def tag(name: str, *inside: object, **attributes: object) -> Markup:
     """An element; `class_` is the attribute class, `text_anchor` text-anchor."""
     given = "".join(f' {k.rstrip("_").replace("_", "-")}="{html.escape(str(v))}"' for k, v in attributes.items())
     content = "".join(part if isinstance(part, Markup) else html.escape(str(part)) for part in inside)
-    return Markup(f"<{name}{given}>{content}</{name}>")
+    return Markup(f"<{name}{given}/>" if name == "img" else f"<{name}{given}>{content}</{name}>")
 
 
 def join(parts: Iterable[Markup]) -> Markup:
@@ -108,9 +112,9 @@ def line_chart(series: Mapping[str, Sequence[tuple[float, float]]], x_title: str
     parts: list[Markup] = []
     for at in y_ticks:
         parts.append(tag("line", x1=left, x2=width - right, y1=f"{y(at):.1f}", y2=f"{y(at):.1f}", class_="grid"))
-        parts.append(tag("text", _number(at), x=left - 6, y=f"{y(at) + 4:.1f}", text_anchor="end"))
+        parts.append(tag("text", number(at), x=left - 6, y=f"{y(at) + 4:.1f}", text_anchor="end"))
     for at in x_ticks:
-        parts.append(tag("text", _number(at), x=f"{x(at):.1f}", y=height - bottom + 17, text_anchor="middle"))
+        parts.append(tag("text", number(at), x=f"{x(at):.1f}", y=height - bottom + 17, text_anchor="middle"))
     parts.append(tag("text", x_title, x=(left + width - right) / 2, y=height - 8, text_anchor="middle", class_="soft"))
     parts.append(tag("text", y_title, x=4, y=14, class_="soft"))
     at = width - right
@@ -134,7 +138,7 @@ def _line(line: Sequence[tuple[float, float]], x: Scale, y: Scale, top: float, b
         runs.append([])
         edge = bottom - 4 if value < 0 else top + 4
         d = f"M{x(at) - 4:.1f} {edge - 4}l8 8m0 -8l-8 8"
-        parts.append(tag("path", tag("title", f"{value} at {_number(at)}"), d=d, stroke_width=2))
+        parts.append(tag("path", tag("title", f"{value} at {number(at)}"), d=d, stroke_width=2))
     parts += [tag("polyline", points=" ".join(run)) for run in runs if len(run) > 1]
     parts += [tag("circle", cx=run[0].split(",")[0], cy=run[0].split(",")[1], r=2.5) for run in runs if len(run) == 1]
     return tag("g", *parts, class_=style)
@@ -186,12 +190,12 @@ def heat_map(array: Any, largest: float, title: str) -> Markup:
         cells.append(tag("rect", **place, class_="frame"))
         if few:
             text = {"x": (j + 0.5) * wide, "y": (i + 0.5) * high + 4, "text_anchor": "middle"}
-            cells.append(tag("text", _number(value, 3), **text))
+            cells.append(tag("text", number(value, 3), **text))
     box = f"-1 -1 {columns * wide + 2} {rows * high + 2}"
     drawing = tag("svg", *cells, viewBox=box, role="img", aria_label=title, style=f"max-width:{columns * wide + 2}px")
     return tag("figure", tag("figcaption", title), drawing)
 
 
-def _number(value: float, digits: int = 4) -> str:
+def number(value: float, digits: int = 4) -> str:
     """A short number with a true minus sign."""
     return f"{value + 0.0:.{digits}g}".replace("-", "−").replace("e+0", "e").replace("e−0", "e−").replace("inf", "∞")

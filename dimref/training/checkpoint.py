@@ -42,6 +42,12 @@ class Checkpoint:
     best: float  # the best held-out bound so far
     meta: dict[str, Any]  # what else to know about the run: its machine, its images, the encoder's layout
 
+    @property
+    def images(self) -> int:
+        """How many it was trained on; 0 where its description does not say."""
+        count = re.match(r"(\d{1,12}) of ", str(self.meta.get("images")))
+        return int(count[1]) if count else 0
+
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint as an uncompressed .npz: arrays by path, and "meta", a JSON text."""

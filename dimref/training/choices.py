@@ -11,8 +11,10 @@ METHODS = ("dim", "amdim")
 SCALES = ("1-5", "1-7", "5-5")  # of AMDIM: the side of the map that predicts, and of the one that is predicted
 AUGMENTATIONS = ("shift", "crop", "none")
 LOCAL_CRITICS = ("concat", "dot")
+DOT_PIECES = ("batch-norm", "identity", "unscaled")  # of the official code's dot critic
+GLOBAL_MAPS = ("local", "last")  # the M×M map or the last one, which the global critic sees
 FEATURES = ("conv", "fc", "y")  # the last map flattened, the layer above it, the representation
-PROBES = ("linear", "mlp", "svm", "knn")
+PROBES = ("linear", "mlp", "svm", "svm-hinge", "knn")
 MEASURES = ("mine", "ndm", "ms-ssim")  # of the representation
 ALL_MEASURES = (*MEASURES, "sandwich")
 CHECKPOINTS = ("newest", "best")
@@ -24,8 +26,8 @@ BASES = ("nats", "bits")  # units of an estimate
 TRANSFORMS = ("rank", "standardize", "asinh")
 PRIORS = ("uniform", "gaussian")
 PRIOR_LOSSES = ("minimax", "non-saturating")
-BENCH_METHODS = {  # each preset of the benchmark, and its method
-    "local-jsd": "dim", "local-infonce": "dim", "global": "dim", "mixed": "dim", "amdim": "amdim", "encode": "dim",
+BENCH_METHODS = {  # each preset of the benchmark, and its method; those of dim but dim-mixed are timed without the prior
+    "dim-local": "dim", "dim-infonce": "dim", "dim-global": "dim", "dim-mixed": "dim", "amdim": "amdim", "encode": "dim",
 }  # fmt: skip
 BENCH_PRESETS = tuple(BENCH_METHODS)
 THREAD_VARIABLES = (  # read by the BLAS libraries when they are loaded; the first that is set counts

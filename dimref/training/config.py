@@ -12,26 +12,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dimref.errors import DimrefError
+from dimref.errors import DimrefError, nearest
 from dimref.training import choices as choices_module
-from dimref.training.files import read_small
+from dimref.training.files import read_text
 from dimref.training.signals import killable
 
 if TYPE_CHECKING:
     from dimref.training.method import AnyObjective
 
+# The official code's critic and Adam (github.com/rdevon/DIM at bac4765, its README's `local` command): no prior.
+_OFFICIAL: dict[str, Any] = {
+    "local_scorer": "dot", "dot_critic": ",".join(choices_module.DOT_PIECES), "prior_weight": 0.0, "beta1": 0.5,
+}  # fmt: skip
+
 PRESETS: dict[str, dict[str, Any]] = {
     "dim-local": {"global_weight": 0.0, "local_weight": 1.0, "prior_weight": 0.1},
-    "dim-global": {"global_weight": 1.0, "local_weight": 0.0, "prior_weight": 1.0},
-    "dim-mixed": {"global_weight": 0.5, "local_weight": 1.0, "prior_weight": 0.1},
+    "dim-infonce": {"global_weight": 0.0, "local_weight": 1.0, "prior_weight": 0.1, "bound": "infonce"},
+    "dim-global": {"global_weight": 1.0, "local_weight": 0.0, "prior_weight": 1.0, "global_map": "local"},
+    "dim-mixed": {"global_weight": 0.5, "local_weight": 0.1, "prior_weight": 0.1, "global_map": "local"},
+    "paper-jsd": _OFFICIAL,
+    "paper-dv": {**_OFFICIAL, "bound": "dv"},
+    "paper-infonce": {**_OFFICIAL, "bound": "infonce", "negatives": "all-locations"},
     "amdim": {"method": "amdim", "lr": 2e-4},
-    "amdim-large": {"method": "amdim", "lr": 2e-4, "ndf": 320, "ndepth": 10, "nrkhs": 2560},
+    "amdim-large": {"method": "amdim", "lr": 2e-4, "beta1": 0.8, "ndf": 320, "ndepth": 10, "nrkhs": 2560},
 }
 
 # The options that only one method has.
 DIM_OPTIONS = (
     "bound", "local_scorer", "negatives", "candidates", "global_weight", "local_weight", "prior_weight", "prior",
-    "prior_loss", "gradient_penalty",
+    "prior_loss", "gradient_penalty", "dot_critic", "global_map",
 )  # fmt: skip
 READING = ("noise", "shared", "size", "skip_bad")  # how a dataset is read
 AMDIM_OPTIONS = ("ndf", "ndepth", "nrkhs", "scales", "clip", "score_penalty", "augmentation")
@@ -41,8 +50,9 @@ AMDIM_OPTIONS = ("ndf", "ndepth", "nrkhs", "scales", "clip", "score_penalty", "a
 class Config:
     """The options of `dimref train`, with the defaults of the preset dim-local.
 
-    `local_scorer` and `negatives` None mean the cheapest choice that fits; `augmentation` None means the one for the size;
-    `steps` None means all of the epochs; `checkpoint_every` None means as often as costs little.
+    `local_scorer` and `negatives` None mean the cheapest choice that fits, `dot_critic` None no piece of the official
+    code's; `augmentation` None means the one for the size; `steps` None means all of the epochs; `checkpoint_every` None
+    means as often as costs little.
     """
 
     data: str = "shapes"
@@ -64,6 +74,8 @@ class Config:
     prior: str = "uniform"
     prior_loss: str = "minimax"
     gradient_penalty: float = 0.0
+    dot_critic: str | None = None
+    global_map: str = "last"
     ndf: int = 32
     ndepth: int = 1
     nrkhs: int = 256
@@ -75,6 +87,7 @@ class Config:
     steps: int | None = None
     batch_size: int = 64
     lr: float = 1e-4
+    beta1: float = 0.9
     seed: int = 0
     threads: int | None = None
     log_every: int = 20
@@ -104,9 +117,24 @@ class Config:
         return self.local_scorer or ("dot" if self.bound == "infonce" else "concat")
 
     @property
+    def betas(self) -> tuple[float, float]:
+        """Adam's β₁ and β₂."""
+        return self.beta1, 0.999
+
+    @property
     def checkpoint_steps(self) -> int:
         """Steps between checkpoints: as chosen; else about a minute's on a CPU, and a few seconds' on a GPU."""
         return self.checkpoint_every or (200 if self.backend == "numpy" else 5000)
+
+    def total_steps(self, images: int) -> int:
+        """Where a run on so many training images ends: after the epochs, or after --steps if that is earlier."""
+        everything = self.epochs * (images // self.batch_size)
+        return min(everything, self.steps or everything)
+
+    def twice_as_long(self, step: int, images: int) -> str:
+        """The options that end a run on so many images after twice as many steps."""
+        epochs = -(-2 * step // max(1, images // self.batch_size))
+        return f"--epochs {epochs}" + (f" --steps {2 * step}" if self.steps else "")
 
     @property
     def reading(self) -> dict[str, Any]:
@@ -140,6 +168,8 @@ class Config:
             prior=self.prior,
             prior_loss=self.prior_loss,
             gradient_penalty=self.gradient_penalty,
+            dot=tuple(self.dot_critic.split(",")) if self.dot_critic and self.critic == "dot" else (),
+            global_map=self.global_map,
         )
 
     def negatives_of(self, term: str) -> str:
@@ -159,6 +189,7 @@ def _check_values(config: Config) -> None:
         "bound": choices_module.BOUNDS,
         "local_scorer": (None, *choices_module.LOCAL_CRITICS),
         "negatives": (None, *choices_module.NEGATIVES),
+        "global_map": choices_module.GLOBAL_MAPS,
         "keep": choices_module.KEPT,
         "prior": choices_module.PRIORS,
         "prior_loss": choices_module.PRIOR_LOSSES,
@@ -180,11 +211,15 @@ def _check_values(config: Config) -> None:
             raise DimrefError(f"{_option(name)}: expected a number of at least {least}, found {value}")
     if not 0 < config.lr < math.inf:
         raise DimrefError(f"--lr: expected a number above 0, found {config.lr}")
-    scales = config.scales.split(",")
-    if not set(scales) <= set(choices_module.SCALES) or len(set(scales)) < len(scales):
-        raise DimrefError(
-            f"--scales: expected some of {', '.join(choices_module.SCALES)}, with commas between, found {config.scales!r}"
-        )
+    if not 0 <= config.beta1 < 1:
+        raise DimrefError(f"--beta1: expected a number of at least 0 and below 1, found {config.beta1}")
+    for name, known in (("scales", choices_module.SCALES), ("dot_critic", choices_module.DOT_PIECES)):
+        value = getattr(config, name)
+        words = [] if value is None else value.split(",")
+        if not set(words) <= set(known) or len(set(words)) < len(words):
+            raise DimrefError(
+                f"{_option(name)}: expected some of {', '.join(known)}, with commas between, found {value!r}"
+            )
 
 
 def _check_weights(config: Config) -> None:
@@ -232,6 +267,21 @@ def write(config: Config) -> str:
     return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
 
 
+def chosen(source: str) -> dict[str, Any]:
+    """The options of a preset, or those in a file.
+
+    Raises:
+        DimrefError: it is neither, or `read` refuses the file.
+    """
+    if source in PRESETS:
+        return PRESETS[source]
+    if not Path(source).exists():
+        listed = ", ".join(PRESETS)
+        raise DimrefError(f"{source}: expected a preset ({listed}) or a configuration file, found neither"
+                          f"{nearest(source, PRESETS)}")  # fmt: skip
+    return read(Path(source))
+
+
 @killable()
 def read(path: Path) -> dict[str, Any]:
     """The options in a JSON file, checked by name and type; some or all of them.
@@ -240,9 +290,11 @@ def read(path: Path) -> dict[str, Any]:
         DimrefError: the file cannot be read, is not a JSON object, or has an unknown option or a value of another type.
     """
     try:
-        options = json.loads(read_small(path).decode())
+        options = json.loads(read_text(path))
     except OSError as error:
         raise DimrefError(f"{path}: expected a configuration file, found: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise DimrefError(f"{path}: expected JSON, found no text") from None
     except (ValueError, RecursionError) as error:
         raise DimrefError(f"{path}: expected JSON, found: {error}") from None
     return checked_types(options, str(path))
@@ -255,7 +307,9 @@ def checked_types(options: Any, source: str) -> dict[str, Any]:
     kinds = {field.name: str(field.type) for field in dataclasses.fields(Config)}
     for name, value in options.items():
         if name not in kinds:
-            raise DimrefError(f"{source}: expected options of dimref train, found the unknown option {name!r}")
+            raise DimrefError(
+                f"{source}: expected options of dimref train, found the unknown option {name!r}{nearest(name, kinds)}"
+            )
         if not _fits(value, kinds[name]):
             raise DimrefError(f"{source}: {name}: expected {kinds[name]}, found {repr(value)[:60]}")
     return options

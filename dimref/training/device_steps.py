@@ -93,7 +93,7 @@ class DeviceSteps:
         """A step's images, and what the feed carries."""
         images = batch_at(self._task, step)
         noise = host_noise_at(self._task, STEP, step, len(images))
-        rates = np.array(optim.step_rates(step + 1, self._task.config.lr), np.float32)
+        rates = np.array(optim.step_rates(step + 1, self._task.config.lr, self._task.config.betas), np.float32)
         return images, {"images": images, "noise": noise, "rates": rates}
 
     # ---- one step, from buffers to buffers
@@ -125,7 +125,7 @@ class DeviceSteps:
         images = encoders.scale(fed["images"], self._task.layout)
         *_, report = train_step(
             self._task.loss, self._parameters, self._model, self._adam, images, fed["noise"], self._task.config.lr,
-            fed["rates"], note,
+            fed["rates"], self._task.config.betas, note,
         )  # fmt: skip
         return {**report, **guarded}
 

@@ -53,6 +53,7 @@ class _Estimator:
     steps: int | None = Config.steps
     batch_size: int = Config.batch_size
     lr: float = Config.lr
+    beta1: float = Config.beta1
     seed: int = Config.seed
     backend: str = Config.backend
     graph: bool = Config.graph
@@ -284,6 +285,8 @@ class DeepInfoMax(_Estimator):
     prior: str = Config.prior
     prior_loss: str = Config.prior_loss
     gradient_penalty: float = Config.gradient_penalty
+    dot_critic: str | None = Config.dot_critic
+    global_map: str = Config.global_map
 
 
 @dataclass(eq=False, kw_only=True, repr=False)

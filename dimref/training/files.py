@@ -6,6 +6,7 @@ complete new one is there.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import os
@@ -24,7 +25,7 @@ from dimref.errors import DimrefError
 
 MOST_BYTES = 1 << 24  # of a configuration or an evaluation, which are a thousand times smaller
 LONGEST = 230  # bytes of a name that can be made longer
-WRITTEN = ("json", "jsonl", "npz", "npy", "png")  # into a run directory, by the names' ends
+WRITTEN = ("json", "jsonl", "npz", "npy", "png", "html")  # into a run directory, by the names' ends
 
 locked_directories: dict[Path, os.stat_result] = {}  # the run directories that this process holds (`run_directory`)
 
@@ -65,6 +66,17 @@ def read_small(path: Path) -> bytes:
     if len(content) > MOST_BYTES:
         raise OSError(errno.EFBIG, f"more than {MOST_BYTES} bytes")
     return content
+
+
+def read_text(path: Path) -> str:
+    """The text of such a file, in UTF-8 or, with a mark of the byte order, in UTF-16, as some shells and editors write.
+
+    Raises:
+        OSError: as `read_small`. UnicodeDecodeError: it is no text.
+    """
+    content = read_small(path)
+    utf_16 = content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return content.decode("utf-16" if utf_16 else "utf-8-sig")
 
 
 # ---- writing

@@ -75,9 +75,8 @@ def fit(
             is what the last step leaves.
         accept: whether a batch's gradients are to be followed.
     """
-    engine.turn_on()
     best, value, history = None, math.nan, []
-    for current in _states(loss, parameters, batches, schedule, state, accept):
+    for current in states(loss, parameters, batches, schedule, state, accept):
         if evaluate is None:
             best = current
         elif current.step % schedule.every == 0 or current.step == schedule.steps:
@@ -90,10 +89,16 @@ def fit(
     return replace(best, history=tuple(history))
 
 
-def _states(
-    loss: Loss, parameters: Tree, batches: Iterable[Any], schedule: Schedule, state: Any, accept: Callable[[Tree], bool]
+def states(
+    loss: Loss,
+    parameters: Tree,
+    batches: Iterable[Any],
+    schedule: Schedule,
+    state: Any = None,
+    accept: Callable[[Tree], bool] = lambda gradients: True,
 ) -> Iterator[Fitted]:
-    """The parameters, or their running average, before the first step and after each."""
+    """The parameters, or their running average, before the first step and after each, which overwrites their arrays."""
+    engine.turn_on()
     adam, average = init_adam(parameters), map_tree(_copy, parameters) if schedule.average else None
     yield Fitted(0, parameters, state)
     for step, batch in zip(range(1, schedule.steps + 1), batches, strict=False):

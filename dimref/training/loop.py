@@ -76,8 +76,9 @@ def train_step(task: Task, state: State) -> tuple[State, dict[str, Any]]:
 
     with ranks.among(now):
         parameters, model, adam, report = step.train_step(
-            task.loss, state.parameters, state.model, state.adam, batch, noise, task.config.lr, check=check
-        )
+            task.loss, state.parameters, state.model, state.adam, batch, noise, task.config.lr,
+            betas=task.config.betas, check=check,
+        )  # fmt: skip
         y = now.all_gather(report["y"])
     numbers |= {"saturated": _numbers(task, report["saturated"]), "y": task.backend.to_host(y)}
     return State(state.step + 1, parameters, model, adam, state.best), numbers
@@ -189,7 +190,7 @@ def train(
             epoch = (state.step - 1) // task.steps_per_epoch + 1
             last = state.step == total
             speed = images_per_second((state.step - first) * size, start)
-            if state.step % task.config.log_every == 0 or last:
+            if task.logs(state.step):
                 task.once(metrics.append, run / METRICS, _step_line(state.step, epoch, steps.read(), speed))
             held_out = None
             if state.step % task.steps_per_epoch == 0 or last:

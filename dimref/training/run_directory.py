@@ -9,12 +9,27 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+from dimref.errors import nearest
 from dimref.training import config as configs
 from dimref.training.config import Config
 from dimref.training.files import RunError, fcntl, locked_directories, os_errors, remove_temporaries, replace
 
 CONFIG, METRICS, NEWEST, BEST, CURVES = "config.json", "metrics.jsonl", "newest.npz", "best.npz", "curves.png"
 CACHE = "images"  # beside the run: decoded images, where memory would not hold them
+
+
+def need_run(run: Path) -> None:
+    """Raise RunError where no run lies; name the one that may be meant."""
+    if not run.exists():
+        beside = [path.name for path in run.parent.iterdir() if _holds_run(path)] if run.parent.is_dir() else []
+        raise RunError(f"no run directory {run}{nearest(run.name, beside)}")
+    if not _holds_run(run):
+        hint = f"; its directory is {run.parent}" if _holds_run(run.parent) else ""
+        raise RunError(f"{run}: expected a run's directory, found none{hint}")
+
+
+def _holds_run(path: Path) -> bool:
+    return any((path / name).exists() for name in (CONFIG, METRICS, NEWEST, BEST))
 
 
 def make_next(root: Path, stem: str) -> Path:
@@ -52,7 +67,7 @@ def create(path: Path, config: Config) -> Iterator[None]:
     with os_errors(path):
         path.mkdir(parents=True, exist_ok=True)
     with locked(path):  # of two that begin in one directory, one writes
-        if any((path / name).exists() for name in (CONFIG, METRICS, NEWEST, BEST)):
+        if _holds_run(path):
             raise RunError(
                 f"{path}: expected a new run directory, found a run; continue it with --resume {shlex.quote(str(path))}"
             )

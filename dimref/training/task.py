@@ -17,7 +17,7 @@ import numpy as np
 
 from dimref import data
 from dimref.backend import Backend, get_backend
-from dimref.data import Dataset
+from dimref.data import Dataset, shapes
 from dimref.distributed.mpi import World
 from dimref.distributed.ranks import Ranks
 from dimref.errors import DimrefError
@@ -26,7 +26,10 @@ from dimref.training.config import Config
 from dimref.training.method import METHODS, AnyLayout, AnyObjective, Method
 from dimref.trees import Array, Tree
 
-HELD_OUT = 512  # images held out of training for the held-out bound, at most a tenth
+HELD_OUT = (
+    512  # images held out of training for the held-out bound at most; a tenth of fewer, or a batch beside --limit
+)
+START = 21  # the first step and 20 more: the curves of a short run are not empty
 CHUNK = 256  # images of which the checksum is computed at once
 INIT, ORDER, STEP, HELD = range(4)  # streams of randomness
 
@@ -99,9 +102,13 @@ class Task:
 
     @property
     def total_steps(self) -> int:
-        """Where the run ends: after the epochs, or after --steps if that is earlier."""
-        everything = self.config.epochs * self.steps_per_epoch
-        return min(everything, self.config.steps or everything)
+        """Where the run ends."""
+        return self.config.total_steps(len(self.images))
+
+    def logs(self, step: int) -> bool:
+        """Whether metrics are written after a step: the last, each of --log-every, and those of the start."""
+        every = self.config.log_every
+        return step <= min(every, START) or step % every == 0 or step == self.total_steps
 
     @cached_property
     def fingerprint(self) -> str:
@@ -139,20 +146,19 @@ def prepare(
         DimrefError: the backend, the data or their combination with the configuration cannot work.
     """
     backend = get_backend(config.backend, config.tf32)
-    most = None if config.limit is None else config.limit + HELD_OUT
+    most = None if config.limit is None else config.limit + min(HELD_OUT, max(config.limit // 9, config.batch_size))
     if dataset is None:
+        drawn = [shapes.COUNTS["train"]] if config.data == "shapes" else []
+        if known := [*drawn, *filter(None, [most])]:
+            _refuse_batch_size(config, min(known), config.data)
         dataset = data.load(config.data, "train", config.data_dir, most, **config.reading, cache=cache)
     layout = layout_of(dataset, config)
     images, source = dataset.images, dataset.source
-    held_out = _held_out_indices(len(images))
-    training = np.setdiff1d(np.arange(len(images)), held_out)[: config.limit]
+    held_out = _held_out_indices(len(images), config)
+    training = np.setdiff1d(np.arange(len(images)), held_out)
     if len(held_out) < 2:
         raise DimrefError(f"{source}: expected at least 20 images, to hold out a tenth of them, found {len(images)}")
-    if len(training) < config.batch_size:
-        raise DimrefError(
-            f"{source}: expected at least one batch of {config.batch_size} images beside the {len(held_out)} held out, "
-            f"found {len(training)}; use a smaller --batch-size or more images"
-        )
+    _refuse_batch_size(config, len(images), source)
     most_ranks = min(config.batch_size, len(held_out))
     if world is not None and world.size > most_ranks:
         raise DimrefError(
@@ -181,9 +187,23 @@ def layout_of(dataset: Dataset, config: Config) -> AnyLayout:
         raise DimrefError(f"{dataset.source}: {error}") from None
 
 
-def _held_out_indices(n: int) -> np.ndarray:
+def _held_out_indices(n: int, config: Config) -> np.ndarray:
     """Evenly spaced, so that files sorted by class are held out class by class."""
-    return np.linspace(0, n - 1, min(HELD_OUT, n // 10)).astype(np.int64)
+    return np.linspace(0, n - 1, _held_out(n, config)).astype(np.int64)
+
+
+def _held_out(n: int, config: Config) -> int:
+    """How many of n images are held out: what is beyond --limit, or a tenth."""
+    return min(HELD_OUT, max(n // 10, n - (config.limit or n)))
+
+
+def _refuse_batch_size(config: Config, n: int, source: str) -> None:
+    held_out = _held_out(n, config)
+    if n - held_out < config.batch_size:
+        raise DimrefError(
+            f"{source}: expected at least one batch of {config.batch_size} images beside the {held_out} held out, found "
+            f"{n - held_out}; use a smaller --batch-size or more images"
+        )
 
 
 # ---- draws

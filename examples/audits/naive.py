@@ -599,6 +599,10 @@ def _classes() -> Iterator[Probe]:
     yield Probe("one row alone in its class", {"features": features, "labels": alone, "temperature": 0.5})
     pairs = {"features": np.eye(4)[[0, 0, 1, 1, 2, 3]], "labels": np.array([0, 0, 1, 1, 2, 2]), "temperature": 0.01}
     yield Probe("two classes of equal rows, τ = 0.01", pairs)
+    corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]], np.float32)
+    yield Probe(
+        "all rows far apart, τ = 0.01, float32", {**pairs, "features": corners, "labels": np.array([0, 0, 1, 1])}
+    )
 
 
 def _linear() -> Iterator[Probe]:

@@ -282,6 +282,23 @@ def test_a_compiled_function_of_jax():
     assert InProcess(jax.jit(jsd_jax)).call(PAIRS, scores(0, "float64")).gradients["joint"].shape == (3,)
 
 
+@pytest.mark.parametrize("read", [lambda t: t, math.sqrt])
+def test_jax_is_compiled_once_for_all_temperatures_unless_its_code_reads_them(read):
+    pytest.importorskip("jax")
+    runs = []
+
+    def loss(a, temperature):
+        runs.append(temperature)
+        return (a / read(temperature)).sum()
+
+    target, one = InProcess(loss, "jax"), np.ones(2)
+    signature = Signature(("a", "temperature"), differentiate=("a",))
+    for temperature in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6):
+        found = target.call(signature, {"a": one, "temperature": temperature})
+        np.testing.assert_allclose(found.gradients["a"], one / read(temperature))
+    assert (len(runs) == 3) == (read is not math.sqrt)  # two as written, one traced
+
+
 def test_reach_ends_in_circles():
     def one(x):
         return two(x)

@@ -65,7 +65,7 @@ def fitted(cases, single=False, form=OBJECTIVE):
 @pytest.mark.parametrize(
     ("arrays", "expected"),
     [
-        (["float64"], 2.0**-52), (["float32"], 2.0**-23), (["float64", "float32"], 2.0**-23), (["float16"], 2.0**-10),
+        (["float64"], 2.0**-52), (["float32"], 2.0**-23), (["float64", "float32"], 2.0**-23), (["float16"], 0.1 * 2.0**-10),
         ([], 2.0**-52), (["int64"], 2.0**-52),
     ],
 )  # fmt: skip
@@ -74,6 +74,7 @@ def test_the_coarsest_dtype_counts(arrays, expected):
     assert matching.epsilon(inputs) == expected
     assert matching.epsilon({"t": 0.5}, Answer({"value": np.ones((), "float32")})) == 2.0**-23
     assert matching.epsilon({}, Answer({}, {"x": np.ones(1, "float32")})) == 2.0**-23
+    assert matching.epsilon({}, Answer({"value": np.ones((), "float16")}, rounding=2.0**-7)) == 0.1 * 2.0**-7
 
 
 def test_the_largest_finite_number():

@@ -50,7 +50,7 @@ def test_the_page_has_everything_and_fetches_nothing(mine, tmp_path):
         f"{mine}:once makes a mistake: JSD with ", "ticket 12",
         hashlib.sha256(mine.read_bytes()).hexdigest(), f"suite {SUITE}", "16, seed 3", f"numpy {np.__version__}",
         "dimref.bounds.jsd:", "JSD ≤ log 4", "np.array(", "gradient in joint: expected", "found − expected in nats",
-        f"audit bound jsd {mine}:once --examples 16 --seed 3 --expect 'value=ticket 12'",
+        f"audit bound jsd {mine}:once --seed 3 --examples 16 --expect 'value=ticket 12'",
     ):  # fmt: skip
         assert part in plain, part
     assert not re.findall(r"(?i)<script|<link|src=|@import|url\(", text)

@@ -140,7 +140,7 @@ def test_a_form_without_a_reference_has_its_laws_alone(project):
 @pytest.mark.parametrize(
     ("mark", "arguments", "line"),
     [
-        (marked(name="jds"), "dimref_check", "*audit bound: name must be one of dv, *was 'jds'"),
+        (marked(name="jds"), "dimref_check", "*audit bound: name must be one of dv, *was 'jds'; did you mean jsd?"),
         (marked('form="square"'), "dimref_check", "*form must be one of pairs, matrix, was 'square'"),
         ('@pytest.mark.conforms("bound")', "dimref_check", "*conforms: missing 1 required positional argument: 'name'"),
         (marked('fom="pairs"'), "dimref_check", "*expected options of form, expected, strict, *; found 'fom'"),

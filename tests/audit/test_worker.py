@@ -35,7 +35,7 @@ CALL = {"signature": [["joint", "product"], ["value"], ["joint"], "value"]}
 def test_calls_are_answered_until_nobody_asks():
     inputs = {"joint": np.zeros(2), "product": np.zeros((1, 1))[:, 0]}
     opened, first, second = served(OPENING, {**CALL, "inputs": inputs}, {**CALL, "inputs": {**inputs, "joint": None}})
-    assert opened == {"framework": "autograd"}
+    assert opened == {"framework": "autograd", "takes": [2, 2]}
     assert first["value"]["value"] == 0
     np.testing.assert_array_equal(first["gradients"]["joint"], [0.25, 0.25])
     assert (first["problem"], first["remarks"], first["framework"]) == ("", [], "autograd")

@@ -14,7 +14,7 @@ from dimref.training.choices import BENCH_PRESETS
 @pytest.fixture
 def options(tiny_layouts):
     return compare.Options(
-        presets=("local-jsd",), batch_sizes=(4,), against="none", compiled=False, backend="numpy", threads=(1,), rounds=2,
+        presets=("dim-local",), batch_sizes=(4,), against="none", compiled=False, backend="numpy", threads=(1,), rounds=2,
         seconds=0.0, layouts=tiny_layouts,
     )  # fmt: skip
 
@@ -47,7 +47,7 @@ def test_with_pytorch_every_side_has_its_row(options, local):
     pytest.importorskip("torch")
     watched = []
     result = run(
-        dataclasses.replace(options, presets=("mixed", "amdim", "encode"), against="torch"),
+        dataclasses.replace(options, presets=("dim-mixed", "amdim", "encode"), against="torch"),
         local,
         lambda result: watched.append(len(result["presets"])),
     )
@@ -169,9 +169,9 @@ def test_every_number_of_threads_has_workers_of_its_own(options):
             started.append(threads)
             super().__init__(threads)
 
-    result = run(dataclasses.replace(options, threads=(1, 2), presets=("global", "encode")), Counted)
+    result = run(dataclasses.replace(options, threads=(1, 2), presets=("dim-global", "encode")), Counted)
     assert [(found["preset"], found["threads"]) for found in result["presets"]] == [
-        (preset, threads) for threads in (1, 2) for preset in ("global", "encode")
+        (preset, threads) for threads in (1, 2) for preset in ("dim-global", "encode")
     ]
     assert started == [1, 1, 1, 2, 2, 2]  # the side, and two peaks
 
@@ -183,16 +183,16 @@ def test_a_page_has_one_section_for_each_machine(options):
     result = run(dataclasses.replace(options, against="torch", compiled=True), Scripted)
     page = report.in_page("# Mine\n\nwords\n", result)
     assert page.startswith("# Mine\n\nwords\n\n## abacus\n\n`dimref bench`, ")
-    assert page.splitlines()[-1] == "| local-jsd | 4 | 1 | 2000.0 | 3000.0 | 1.50 | 0.50 | 1000.0 / 1000.0 | 0 / 0 |"
+    assert page.splitlines()[-1] == "| dim-local | 4 | 1 | 2000.0 | 3000.0 | 1.50 | 0.50 | 1000.0 / 1000.0 | 0 / 0 |"
     alone = run(options, Scripted)
     alone["machine"]["processor"] = "an abacus (old) *"
     two = report.in_page(page, alone)
     assert two.startswith(page)
-    assert two.splitlines()[-1] == "| local-jsd | 4 | 1 | 2000.0 |  |  |  | 1000.0 | 0 |"
+    assert two.splitlines()[-1] == "| dim-local | 4 | 1 | 2000.0 |  |  |  | 1000.0 | 0 |"
     assert report.in_page(two, alone) == two
     assert report.in_page(two, result) == two
     result["presets"] = []
-    assert report.in_page(two, result).count("| local-jsd ") == 1
+    assert report.in_page(two, result).count("| dim-local ") == 1
     assert "words" in report.in_page(two, result)
     assert report.in_page("", alone).startswith("## an abacus (old) *\n")
 

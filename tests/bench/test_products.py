@@ -18,12 +18,12 @@ def test_two_small_steps_give_every_batchs_products(make, preset):
 
 def test_a_step_of_the_paper_at_64_images_by_hand():
     """Forward: five layers of the encoder, the split first layer, and for each kind of pair the layers above it."""
-    rows, layout = 64 * 64, work.layout_of("local-jsd")
+    rows, layout = 64 * 64, work.layout_of("dim-local")
     encoder = [(64 * 256, 48, 64), (rows, 1024, 128), (64 * 16, 2048, 256), (64, 4096, 1024), (64, 1024, 64)]
     critic = [(rows, 128, 512), (64, 64, 512), *[(rows, 512, 512), (rows, 512, 1)] * 2]
     backward = [shape for m, k, n in [*encoder, *critic] for shape in ((k, m, n), (m, n, k))]
     backward.remove((64 * 256, 64, 48))  # the image has no gradient
-    assert sorted(products.product_shapes("local-jsd", 64, layout)) == sorted([*encoder, *critic, *backward])
+    assert sorted(products.product_shapes("dim-local", 64, layout)) == sorted([*encoder, *critic, *backward])
     assert products.product_shapes("encode", 64, layout) == encoder
 
 
@@ -39,10 +39,10 @@ def test_amdims_scores_are_multiplied_once_forward_and_once_to_each_side():
 def test_recording_leaves_the_registry_as_it_was(make, monkeypatch):
     engine.turn_on()
     before = {name: list(place.implementations) for name, place in tape.REGIONS.items()}
-    products.recorded(make("mixed"))
+    products.recorded(make("dim-mixed"))
     monkeypatch.setattr(products, "method_of", lambda layout: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        products.recorded(make("mixed"))
+        products.recorded(make("dim-mixed"))
     assert {name: list(place.implementations) for name, place in tape.REGIONS.items()} == before
 
 

@@ -41,7 +41,7 @@ def test_a_step_on_the_device_is_the_step_on_the_host(make, preset):
         np.testing.assert_array_equal(now, array, err_msg=path)  # another side starts from the same
 
 
-@pytest.mark.parametrize("preset", ["mixed", "local-infonce"])
+@pytest.mark.parametrize("preset", ["dim-mixed", "dim-infonce"])
 def test_two_steps_are_two_of_the_objectives(make, preset):
     found = make(preset)
     side = Reference(found, NUMPY)
@@ -72,7 +72,7 @@ def test_encodings_are_named_and_leave_everything_as_it_was(make):
 
 
 @pytest.mark.parametrize("graph", [True, False])
-@pytest.mark.parametrize("preset", [*BENCH_PRESETS, "mixed in float64"])
+@pytest.mark.parametrize("preset", [*BENCH_PRESETS, "dim-mixed in float64"])
 def test_queued_steps_are_the_hosts(monkeypatch, make, preset, graph):
     monkeypatch.setattr(threads, "_blas", lambda: None)  # threads of the host's own would sum in another order
     found = make(preset.split()[0])
@@ -95,21 +95,21 @@ def test_a_graph_that_is_refused_is_reported(monkeypatch, make):
         raise RuntimeError("no capture")
 
     monkeypatch.setattr(cuda_graph.Queue, "capture", failing)
-    there = reference.start(make("global"), fake_stream.device(), True)
+    there = reference.start(make("dim-global"), fake_stream.device(), True)
     for _ in range(4):
         there.step()
     assert there.graph().startswith("graph: expected the step to be captured, found: no capture;")
 
 
 def test_a_backend_without_a_queue_steps_as_it_did(make):
-    side = reference.start(make("global"), NUMPY, True)
+    side = reference.start(make("dim-global"), NUMPY, True)
     assert type(side) is Reference
     assert side.graph() == ""
 
 
 @pytest.mark.parametrize("graph", [True, False])
 def test_bare_products_are_replayed_as_the_step_is(monkeypatch, make, graph):
-    there, made, multiplied = reference.start(make("global"), fake_stream.device(), graph), [], []
+    there, made, multiplied = reference.start(make("dim-global"), fake_stream.device(), graph), [], []
     capture, matmul = cuda_graph.Queue.capture, DeviceArray.__matmul__
     monkeypatch.setattr(cuda_graph.Queue, "capture", lambda self, f: made.append(1) or capture(self, f))
     monkeypatch.setattr(DeviceArray, "__matmul__", lambda x, y: multiplied.append((x.shape, y.shape)) or matmul(x, y))
@@ -123,5 +123,5 @@ def test_bare_products_are_replayed_as_the_step_is(monkeypatch, make, graph):
 def test_bare_products_of_the_host_are_just_called(monkeypatch, make):
     multiplied = []
     monkeypatch.setattr(products, "product", lambda x, y: multiplied.append((x.shape, y.shape)))
-    Reference(make("global"), NUMPY).bare_products([(2, 3, 4)])()
+    Reference(make("dim-global"), NUMPY).bare_products([(2, 3, 4)])()
     assert multiplied == [((2, 3), (3, 4))]

@@ -13,10 +13,10 @@ from dimref.trees import leaves
 
 
 def test_the_presets_are_the_objectives_that_their_names_say():
-    assert work.objective_of("local-jsd") == Objective(0, 1, 0)
-    assert work.objective_of("global") == Objective(1, 0, 0)
-    assert work.objective_of("mixed") == Objective(0.5, 1, 0.1)
-    infonce = work.objective_of("local-infonce")
+    assert work.objective_of("dim-local") == Objective(0, 1, 0)
+    assert work.objective_of("dim-global") == Objective(1, 0, 0)
+    assert work.objective_of("dim-mixed") == Objective(0.5, 1, 0.1)
+    infonce = work.objective_of("dim-infonce")
     assert (infonce.bound, infonce.local_scorer, infonce.local_negatives) == ("infonce", "dot", "same-location")
     assert (infonce.global_weight, infonce.local_weight, infonce.prior_weight) == (0, 1, 0)
     assert work.objective_of("amdim") == amdim_objective.Objective()
@@ -27,7 +27,7 @@ def test_the_presets_are_the_objectives_that_their_names_say():
 @pytest.mark.parametrize("preset", BENCH_PRESETS)
 def test_parts_that_a_preset_needs(make, preset):
     found = make(preset)
-    terms = {"local-jsd": ["local"], "local-infonce": ["local"], "global": ["global"], "encode": [], "amdim": []}
+    terms = {"dim-local": ["local"], "dim-infonce": ["local"], "dim-global": ["global"], "encode": [], "amdim": []}
     expected = ["encoder", *terms.get(preset, ["local", "global", "prior"])]
     assert list(found.parameters) == expected
     assert found.trains == (preset != "encode")
@@ -48,7 +48,7 @@ def test_the_seed_decides_everything_and_nothing_is_0(make):
 
 
 def test_no_gain_shift_or_statistic_is_what_a_fresh_module_has(make):
-    found = make("local-infonce")
+    found = make("dim-infonce")
     seen = {"gain": 1.0, "shift": 0.0, "mean": 0.0, "variance": 1.0}
     checked = 0
     for path, array in [*leaves(found.parameters), *leaves(found.state)]:
@@ -62,7 +62,7 @@ def test_no_gain_shift_or_statistic_is_what_a_fresh_module_has(make):
 
 
 def test_wrong_arguments_are_refused(make):
-    with pytest.raises(ValueError, match=r"preset must be one of local-jsd, .* was 'x'"):
+    with pytest.raises(ValueError, match=r"preset must be one of dim-local, .* was 'x'"):
         make("x")
     with pytest.raises(ValueError, match="batch must be at least 2 images, was 1"):
         make("encode", batch=1)

@@ -47,7 +47,7 @@ def test_the_peak_holds_at_least_what_a_side_holds():
     """At 32×32 and the paper's widths: the weights alone are 4.7 million numbers, Adam's moments twice as many."""
     layout = {"size": 32, "channels": 3}
     with workers.Worker(threads=1) as fresh:
-        peak = fresh.ask("peak", **{**OPENING, "preset": "local-jsd", "layout": layout}, steps=1)
+        peak = fresh.ask("peak", **{**OPENING, "preset": "dim-local", "layout": layout}, steps=1)
     if peak is None:
         pytest.skip("the system does not report it")
     assert 3 * 4 * 4.7e6 < peak < 500e6

@@ -59,6 +59,13 @@ def test_what_conforms_exits_with_0(mine):
     assert done.stderr == ""
 
 
+def test_a_function_of_one_argument_is_called_with_a_matrix(mine):
+    mine.write_text(GOOD + "\ndef of_matrix(s):\n    return jsd(np.diag(s), s[~np.eye(len(s), dtype=bool)])\n")
+    done = tiny_runs.invoke("audit", "bound", "jsd", f"{mine}:of_matrix", *FEW)
+    assert done.stdout.startswith(f"CONFORMS  bound jsd  {mine}:of_matrix\n")
+    assert "  called as     matrix: " in done.stdout
+
+
 def test_a_mistake_exits_with_1_and_is_named(mine, tmp_path):
     done = tiny_runs.invoke("audit", "bound", "jsd", f"{mine}:once", *FEW, "--json", tmp_path / "out.json")
     assert done.exit_code == 1
@@ -83,7 +90,7 @@ def test_what_cannot_run_exits_with_2(mine):
     done = tiny_runs.invoke("audit", "bound", "jsd", f"{mine}:square", *FEW)
     assert done.exit_code == 2
     assert done.stdout.startswith("COULD NOT RUN  bound jsd")
-    assert "called with (joint, product), it is" in " ".join(done.stdout.split())
+    assert "called with (scores), it is" in " ".join(done.stdout.split())
 
 
 @pytest.mark.parametrize(

@@ -89,12 +89,16 @@ def test_a_preset_on_shapes_has_a_small_batch(tmp_path, monkeypatch):
     assert done.exit_code == 0, done.output
     said = json.loads(arrays_of(tmp_path / "r.npz")["manifest"].tobytes())
     assert (said["sizes"]["B"], said["config"]["global_weight"], said["config"]["data"]) == (8, 1.0, "shapes")
+    entries = {entry["name"]: entry for entry in said["arrays"]}  # the M×M map, 8×8, flattened
+    assert entries["global/features"]["torch"]["reshape"][:3] == [8, 8, 8]
+    assert entries["parameters/global/feature/w"]["torch"]["reshape"][:2] == [8, 8]
 
 
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (("--config", "no-such-preset"), "no-such-preset: expected a configuration file"),
+        (("--config", "no-such-preset"), "no-such-preset: expected a preset (dim-local, "),
+        (("--config", "paper-jsd"), "expected a configuration without --dot-critic and with --beta1 0.9"),
         (("--batch-size", "1"), "--batch-size"),
         (("--seed", "-1"), "--seed"),
         (("--dtype", "float16"), "float16"),

@@ -50,9 +50,9 @@ def test_a_process_for_each_side_as_users_have_it(tmp_path):
 
 def test_options_that_are_given_twice_count_once(local):
     result = tiny_runs.invoke("bench", "--against", "none", *QUICK, *("--batch-size", 3, "--batch-size", 2) * 2)
-    assert [line.split(", 1 thread")[0] for line in result.stdout.splitlines() if "local-jsd, batch" in line] == [
-        "local-jsd, batch 2",
-        "local-jsd, batch 3",
+    assert [line.split(", 1 thread")[0] for line in result.stdout.splitlines() if "dim-local, batch" in line] == [
+        "dim-local, batch 2",
+        "dim-local, batch 3",
     ]
 
 

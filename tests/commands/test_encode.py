@@ -55,7 +55,7 @@ def test_another_file_of_the_same_kind(run, tmp_path):
 def test_another_dataset_does_not_take_over_the_runs_directory(run):
     line = tiny_runs.refused("encode", run, "--data", "shapes", "--limit", 20)
     assert "expected images of 8×8×1, which the encoder was made for, found 32×32×3" in line
-    assert "expected a data_dir" in tiny_runs.refused("encode", run, "--data", "cifar10")
+    assert "expected --data-dir PATH" in tiny_runs.refused("encode", run, "--data", "cifar10")
     assert not list(run.glob("*.npy"))
 
 
@@ -84,7 +84,10 @@ def test_shapes_are_drawn_as_the_runs_unless_said(narrow, tmp_path):
         (("--out", "nowhere/at/all.npy"), "expected a file in a directory that exists, found none"),
         (("--limit", 0), "limit: expected at least 1 image, found 0"),
         (("--noise", 0.5), "only shapes are drawn with noise"),
-        (("--data-dir", "nowhere"), "nowhere: expected a directory, found no such directory"),
+        (
+            ("--data-dir", "nowhere"),
+            "nowhere: expected a .npz file, or a folder with one, found no such file or folder",
+        ),
     ],
 )
 def test_options_that_cannot_work_are_refused(run, tmp_path, monkeypatch, options, words):

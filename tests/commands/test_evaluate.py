@@ -239,7 +239,7 @@ ONE_CLASS = {"labels": np.zeros(120, np.int64)}
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--probe", "forest"), "expected some of linear, mlp, svm, knn, or none, with commas between, found 'forest'"),
+        (("--probe", "forest"), "expected some of linear, mlp, svm, svm-hinge, knn, or none, with commas between"),
         (("--probe", "linear,,mlp"), "found ''"),
         (("--probe", "linear,none"), "found 'none'"),
         (("--measures", "fid"), "--measures: expected some of mine, ndm, ms-ssim, sandwich, or none"),
@@ -251,7 +251,7 @@ ONE_CLASS = {"labels": np.zeros(120, np.int64)}
         (("--limit", 9, "--probe", "knn"), "--probe knn: 9 training images are too few, 10 are the least; leave it out"),
         (("--limit", 30, "--measures", "mine"), "--measures mine: needs 40 training and 40 test images, found 30 and 30"),
         (("--data", "shapes", "--limit", 20), "expected images of 12×12×1, which the encoder was made for, found 32×32×3"),
-        (("--data", "cifar10"), "expected a data_dir"),
+        (("--data", "cifar10"), "expected --data-dir PATH"),
         (("--noise", 0.5), "only shapes are drawn with noise"),
         (("--data-dir", "nowhere"), "nowhere: expected"),
         (("--json", "nowhere/at/all.json"), "--json nowhere/at/all.json: expected a file in a directory that exists"),

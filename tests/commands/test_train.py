@@ -48,14 +48,15 @@ def stored(run):
 # ---- precedence
 
 
-def test_an_option_beats_the_file_beats_the_preset_beats_the_default(train, tmp_path):
+@pytest.mark.parametrize("option", ["--config", "--preset"])
+@pytest.mark.parametrize("source", ["file", "dim-global"])
+def test_an_option_beats_the_preset_or_the_file_which_beats_the_default(train, tmp_path, source, option):
     file = tmp_path / "mine.json"
-    file.write_text(json.dumps({"prior_weight": 0.7, "seed": 5, "epochs": 4}))
-    run, _ = train("--preset", "dim-global", "--config", file, "--seed", 0)
+    file.write_text(json.dumps({**PRESETS["dim-global"], "seed": 5}))
+    run, _ = train(option, file if source == "file" else source, "--seed", 0, "--quiet")
     found = stored(run)
     assert found.seed == 0  # the option, though it is the default
-    assert (found.prior_weight, found.epochs) == (0.7, 4)  # the file, over preset and default
-    assert (found.global_weight, found.local_weight) == (1.0, 0.0)  # the preset
+    assert (found.global_weight, found.local_weight, found.prior_weight) == (1.0, 0.0, 1.0)
     assert found.lr == Config().lr  # the default
 
 
@@ -86,15 +87,22 @@ def test_a_runs_configuration_gives_the_same_run_again(train, tmp_path):
         ),
         (["--prior-weight", "0", "--prior", "gaussian"], "--prior: has no effect, since --prior-weight is 0"),
         (["--prior-weight", "0", "--prior-loss", "minimax"], "--prior-loss: has no effect, since --prior-weight is 0"),
+        (["--beta1", "1"], "--beta1: expected a number of at least 0 and below 1, found 1.0"),
+        (["--dot-critic", "identity"], "--dot-critic: has no effect, since there is no dot critic"),
+        (
+            ["--bound", "infonce", "--dot-critic", "relu"],
+            "--dot-critic: expected some of batch-norm, identity, unscaled",
+        ),
+        (["--global-map", "local"], "--global-map: has no effect, since --global-weight is 0"),
         (["--candidates", "4"], "--candidates: has no effect, since the negatives are not sampled"),
         (["--noise", "0.1"], "--noise: has no effect, since --data is npz"),
         (["--shared", "colour"], "--shared: has no effect, since --data is npz, not shapes"),
         (["--no-graph"], "--graph/--no-graph: has no effect, since --backend is numpy"),
         (["--tf32"], "--tf32: has no effect, since --backend is numpy"),
         (["--data", "shapes"], "expected none, since shapes are drawn"),
-        (["--data-dir", "nowhere"], "nowhere: expected a directory"),
+        (["--data-dir", "nowhere"], "nowhere: expected a .npz file, or a folder with one"),
         (["--data", "cifar10"], "expected a directory"),
-        (["--config", "nowhere.json"], "nowhere.json: expected a configuration file"),
+        (["--config", "nowhere.json"], "nowhere.json: expected a preset"),
         (["--config", "."], "found: a directory"),
         (["--resume", "nowhere", "--preset", "dim-global"], "leave out --preset, --config and --out"),
     ],
@@ -157,11 +165,14 @@ def test_every_objective_trains(train, bound, scorer, negatives):
     assert all(np.isfinite(line["nats"]["local"]) for line in tiny_runs.metrics(run) if line["kind"] == "step")
 
 
-@pytest.mark.parametrize("preset", [name for name in PRESETS if name.startswith("dim")])
-@pytest.mark.parametrize("bound", ["jsd", "infonce"])
+@pytest.mark.parametrize(
+    ("preset", "bound"),
+    [(name, b) for name in PRESETS if name.startswith("dim") for b in ("jsd", "infonce")]
+    + [(name, name.removeprefix("paper-")) for name in PRESETS if name.startswith("paper")],
+)
 def test_every_preset_trains_its_terms_and_has_no_parameters_for_others(train, preset, bound):
     run, result = train("--preset", preset, "--bound", bound)
-    terms = {name.removesuffix("_weight") for name, weight in PRESETS[preset].items() if weight}
+    terms = {term for term in ("local", "global", "prior") if getattr(Config(**PRESETS[preset]), f"{term}_weight")}
     assert {path.split("/")[1] for path in tiny_runs.arrays(run / "newest.npz") if path.startswith("parameters/")} == {
         "encoder", *terms,
     }  # fmt: skip
@@ -230,7 +241,8 @@ def test_real_images_train(tmp_path, name):
 
 def test_the_run_directory_is_complete(train):
     run, result = train("--log-every", 1)
-    assert {path.name for path in run.iterdir()} == {"config.json", "metrics.jsonl", "newest.npz", "best.npz"}
+    names = {"config.json", "metrics.jsonl", "newest.npz", "best.npz", "evaluation.json"}
+    assert {path.name for path in run.iterdir()} == names
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [(line["kind"], line["step"]) for line in lines] == [("step", 1), ("step", 2), ("step", 3), ("epoch", 3)]
     assert all(line["images_per_second"] > 0 for line in lines[:3])
@@ -289,15 +301,45 @@ def test_a_run_behind_a_link_is_written_and_resumed(images, tmp_path):
 # ---- resuming
 
 
-def test_a_finished_run_is_judged_again_and_nothing_changes(train):
-    run, first = train()
-    before = tiny_runs.arrays(run / "newest.npz")
-    result = tiny_runs.invoke("train", "--resume", run, "--no-plot")
+def test_a_finished_run_says_so_before_its_images_are_read_and_nothing_changes(run):
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    (run.parent / "images.npz").unlink(missing_ok=True)
+    tiny_runs.change(run / "newest.npz", lambda meta, arrays: meta["config"].update(data_dir="gone"))
+    before["newest.npz"] = (run / "newest.npz").read_bytes()
+    result = tiny_runs.invoke("train", "--resume", run)
     assert result.exit_code == 0
-    assert "going on from step 3" in result.stdout
-    assert result.stdout.splitlines()[4:] == first.stdout.splitlines()[4:]
-    for path, array in tiny_runs.arrays(run / "newest.npz").items():
-        np.testing.assert_array_equal(array, before[path])
+    first, longer, evaluate, _ = result.stdout.splitlines()
+    assert first.startswith(f"{run}: has ended, after step 3 of 3; ")
+    assert longer.endswith(f"dimref train --resume {run} --epochs 1 --steps 6")
+    assert evaluate.endswith(f"dimref evaluate {run}")
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
+def test_a_probe_that_is_not_wanted_is_left_out(train):
+    run, result = train("--no-probe", "--steps", 26, "--verbose", "--log-every", 20)
+    assert "linear probe" not in result.stdout
+    assert "local bound" in result.stdout
+    assert not (run / "evaluation.json").exists()
+    lines = [line for line in result.stderr.splitlines() if "  step " in line]
+    assert [int(line.split("  step ")[1].split("/")[0]) for line in lines] == [*range(1, 21), 26]
+    assert "held out" in lines[-1]
+    assert " held out" not in lines[0]
+
+
+def test_the_probes_report_their_progress_and_leave_their_results(train):
+    run, result = train()
+    assert [line.split()[0] for line in result.stderr.splitlines() if "linear of" in line] == [
+        f"{k}/7" for k in range(1, 8)
+    ]
+    assert len(json.loads((run / "evaluation.json").read_text())["results"]) == 7
+
+
+def test_a_batch_that_cannot_be_filled_is_refused_before_images_are_drawn(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("dimref.data.shapes.draw", None)
+    line = tiny_runs.refused("train", "--batch-size", 20_000)
+    assert "at least one batch of 20000 images beside the 512 held out, found 9488" in line
+    assert "beside the 64 held out, found 60" in tiny_runs.refused("train", "--limit", 60, "--batch-size", 64)
 
 
 def test_the_next_command_goes_on_for_as_long_again(train):
@@ -337,9 +379,9 @@ def test_another_runs_checkpoint_in_its_place_is_refused(run):
 
 
 def test_what_is_no_run_is_refused(tmp_path, images):
-    assert "nowhere/config.json: expected a configuration file" in tiny_runs.refused("train", "--resume", "nowhere")
-    assert "Not a directory" in tiny_runs.refused("train", "--resume", images)
-    assert "expected a configuration file" in tiny_runs.refused("train", "--resume", tmp_path)
+    assert "no run directory nowhere" in tiny_runs.refused("train", "--resume", "nowhere")
+    for path in (images, tmp_path):
+        assert f"{path}: expected a run's directory, found none" in tiny_runs.refused("train", "--resume", path)
 
 
 @pytest.mark.parametrize("name", ["newest.npz", "metrics.jsonl", "config.json"])
@@ -358,7 +400,7 @@ def test_a_run_that_another_process_holds_is_refused(run):
 
 def test_another_number_of_threads_is_noted(run, monkeypatch):
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "17")
-    result = tiny_runs.invoke("train", "--resume", run, "--no-plot")
+    result = tiny_runs.invoke("train", "--resume", run, "--no-plot", "--no-probe", "--steps", 4)
     assert "not equal bit for bit" in result.stdout
 
 

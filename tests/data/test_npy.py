@@ -93,6 +93,16 @@ def test_a_wrong_array_is_refused_in_a_line(content, word, tmp_path):
     refusal(read_npz, "a.npz", word, path=tmp_path / "a.npz")
 
 
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [(b"x,y\n1,2\n", "text, as CSV is; np.save"), ("1,2\n".encode("utf-16"), "text in UTF-16"),
+     (b"PK\x03\x04\0\0", "a .npz file of several arrays; np.save")],
+)  # fmt: skip
+def test_another_kind_of_file_is_named_with_what_makes_a_npy_of_it(content, word, tmp_path):
+    (tmp_path / "a.npy").write_bytes(content)
+    refusal(read_npy, "a.npy: expected a sound .npy file", f"found {word}", path=tmp_path / "a.npy")
+
+
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x.npy", header((10**7,), "|u1") + bytes(10**7))

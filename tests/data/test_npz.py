@@ -112,7 +112,7 @@ def test_which_file(tmp_path, refuses):
     (tmp_path / "inner" / "c.npz").mkdir()
     refuses("npz", "train", tmp_path / "inner", "c.npz: expected a file, found a directory")
     np.save(tmp_path / "a.npy", COLOUR)
-    refuses("npz", "train", tmp_path / "a.npy", "a.npy: expected a sound .npz file of plain arrays")
+    refuses("npz", "train", tmp_path / "a.npy", "found a .npy file of one array; np.savez")
 
 
 def archive(tmp_path, content):

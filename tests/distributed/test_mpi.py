@@ -137,14 +137,14 @@ def test_an_evaluation_shares_the_features(tmp_path):
             {},
             "dimref: mpiexec: expected one of train, encode, evaluate, which share work among 2 processes",
         ),
-        (("encode", "run", "--ranks", 3), {}, "dimref: --ranks: expected 2, as many as mpiexec started, found 3"),
+        (("train", "--ranks", 3), {}, "dimref: --ranks: expected 2, as many as mpiexec started, found 3"),
         (
-            ("encode", "run"),
+            ("train",),
             {"MPI4PY_LIBMPI": "/nowhere.so"},
             "dimref: mpiexec: expected mpi4py and an MPI, to join its 2",
         ),
         (
-            ("encode", "run"),
+            ("train",),
             {"OMPI_COMM_WORLD_SIZE": "2"},
             "dimref: mpiexec: expected that of the MPI which mpi4py is li",
         ),

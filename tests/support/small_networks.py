@@ -45,12 +45,13 @@ def concat(seed, features, representation, hidden=5):
     return in_float64(discriminators.init_concat(np.random.default_rng(seed), features, representation, hidden))
 
 
-def dot(seed, features, representation, units=6):
+def dot(seed, features, representation, units=6, pieces=()):
     """With a gain and a shift that are not 1 and 0, so that leaving them out is seen."""
-    tree = in_float64(discriminators.init_dot(np.random.default_rng(seed), features, representation, units))
+    tree = in_float64(discriminators.init_dot(np.random.default_rng(seed), features, representation, units, pieces))
     for k, side in enumerate(tree.values()):
-        gain, shift = draw(seed + k, (units,), (units,))
-        side["norm"] = {"gain": 1 + 0.3 * gain, "shift": 0.3 * shift}
+        for norm in {"norm", "hidden_norm"} & set(side):
+            gain, shift = draw(seed + k, (units,), (units,))
+            side[norm] = {"gain": 1 + 0.3 * gain, "shift": 0.3 * shift}
     return tree
 
 

@@ -49,8 +49,8 @@ def shorten_probes(monkeypatch):
     """Probes, critics and decoders that are hardly fitted: how well they are is no matter where files and messages are."""
     for module in (classifier, dv_critic, reconstruction):
         monkeypatch.setattr(module, "LEAST_STEPS", 1)
-    for module in (linear, mlp, reconstruction):
-        monkeypatch.setattr(module, "EPOCHS", 1)
+    for module, epochs in ((linear, 1), (mlp, (1,)), (reconstruction, 1)):
+        monkeypatch.setattr(module, "EPOCHS", epochs)
     monkeypatch.setattr(dv_critic, "ROUNDS", 2)
     monkeypatch.setattr(mlp, "UNITS", 8)
     monkeypatch.setattr(reconstruction, "WIDTH", 4)

@@ -33,15 +33,15 @@ main(sys.argv[1:])
     ("module", "holder", "name", "arguments"),
     [
         ("dimref.data", "npz", "read", ("train", "--data", "npz", "--data-dir", "a.npz")),
-        ("dimref.training", "checkpoint", "need_file", ("encode", "run")),
+        ("dimref.training", "checkpoint", "need_file", ("encode", ".")),
         ("dimref.data", "npy", "need_file", ("estimate", "a.npz")),
-        ("dimref.training", "config", "read_small", ("train", "--config", "config.json")),
+        ("dimref.training", "config", "read_text", ("train", "--config", "config.json")),
     ],
     ids=["data", "a checkpoint", "arrays", "a configuration"],
 )
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_command_that_is_stuck_in_a_load(module, holder, name, arguments, number, tmp_path):
-    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "config.json").write_text("{}")  # a configuration, and what a run's directory is known by
     script = STUCK.format(module=module, holder=holder, name=name)
     command = [sys.executable, "-c", script, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=tmp_path, text=True) as child:

@@ -34,7 +34,7 @@ from dimref.tape import stop_gradient
 from dimref.trees import Array, Tree
 
 Pairs = Callable[..., Array]
-CODE = f"official code of {HJELM}"
+CODE, PUBLIC = f"official code of {HJELM}", "github.com/rdevon/DIM, cortex_DIM/functions/dim_losses.py"
 
 
 # ---- what else a bound of pairs may be
@@ -131,8 +131,8 @@ SMILE_MISTAKES: tuple[Row, ...] = (
 
 def _of_square(
     name: str, bound: Pairs, conventions: Iterable[Row], more: tuple[str, ...]
-) -> tuple[list[Row], list[Row]]:
-    """Conventions and mistakes of a square: other pairs than the diagonal and the rest, functions of inputs by name."""
+) -> tuple[list[Row], list[Row], list[Row]]:
+    """Conventions and mistakes of a square, also at its extremes: other pairs than the diagonal and the rest."""
 
     def on(pairs: Callable[[Array], tuple[Array, Array]], function: Pairs = bound) -> Callable[[Inputs], Tree]:
         return lambda inputs: {"value": function(*pairs(inputs["scores"]), *(inputs[each] for each in more))}
@@ -144,6 +144,10 @@ def _of_square(
 
     def masked(scores: Array, by: float) -> tuple[Array, Array]:
         return negatives.all_pairs(scores)[0], changed(scores, 0.0, by)
+
+    def multiplied(inputs: Inputs) -> Tree:
+        pairs, rest = everything(inputs["scores"])[1], tuple(inputs[each] for each in more)
+        return {"value": bound(*negatives.all_pairs(inputs["scores"]), *rest) + 0.0 * bound(pairs, pairs, *rest)}
 
     valid: list[Row] = []
     pooled = [function for key, function, *_ in conventions if key == "locations-pooled"]
@@ -171,9 +175,30 @@ def _of_square(
          "drop the diagonal, or mask with −inf", CODE,
          "not invariant to a shift: N negatives of score −10, which for scores near or below that take over"),
     ]  # fmt: skip
-    return valid, wrong
+    unstable: list[Row] = [
+        ("masked-infinity", multiplied,
+         f"{name}'s terms of all N² pairs, those left out multiplied by 0 afterwards: 0 · ∞",
+         "index the pairs that count, or torch.where before the exponential", f"{PUBLIC}, fenchel_dual_loss",
+         "NaN where a pair that does not count leaves the number range"),
+    ]  # fmt: skip
+    return valid, wrong, unstable
 
 
+def _dv_below_masked(inputs: Inputs) -> Tree:
+    """DV's log Σ with the diagonal lowered by 100 under the maximum that is subtracted, and 1e-6 in the logarithm."""
+    joint, product = negatives.all_pairs(inputs["scores"])
+    lowered = stop_gradient(changed(inputs["scores"], 1.0, -100.0))
+    highest, pairs = lowered.max(), len(product)
+    total = ops.total(anp.exp(product - highest)) / math.prod(product.shape[1:])
+    return {"value": ops.mean(joint) - (anp.log(total + 1e-6) + highest - math.log(pairs))}
+
+
+DV_SQUARE_NUMERICAL: tuple[Row, ...] = (
+    ("epsilon", _dv_below_masked,
+     "ε = 1e-6 inside the logarithm, beside exponentials less a maximum that a left-out pair may hold",
+     "take the maximum of the pairs that count: logsumexp of them alone",
+     "github.com/sunfanyunn/InfoGraph, unsupervised/cortex_DIM/functions/dim_losses.py, donsker_varadhan_loss"),
+)  # fmt: skip
 OTHERS = (("DV", bounds.dv), ("NWJ", bounds.nwj), ("JSD", bounds.jsd), ("the plug-in", bounds.plug_in))
 Draw = Callable[[np.random.Generator, Sizes], Inputs]
 
@@ -182,6 +207,7 @@ def forms(
     name: str, bound: Pairs, conventions: tuple[Row, ...] = (), mistakes: tuple[Row, ...] = (),
     numerical: tuple[Row, ...] = (), laws: tuple[TargetLaw, ...] = (), square_laws: tuple[TargetLaw, ...] = (),
     more: tuple[str, ...] = (), draws: tuple[Draw, Draw] = (draw_pairs, draw_square), masks: bool = True,
+    square_numerical: tuple[Row, ...] = (),
 ) -> tuple[Form, Form]:  # fmt: skip
     """The two ways to call a bound of two sets of scores: as pairs, and as a square.
 
@@ -189,11 +215,13 @@ def forms(
         bound, conventions, mistakes, numerical: functions of (joint, product), and of `more` inputs.
         laws, square_laws: of each form.
         masks: whether a square's diagonal may be masked by a number.
+        square_numerical: more of `numerical`, of the square alone: functions of inputs by name.
     """
-    valid, wrong = _of_square(name, bound, conventions, more)
+    valid, wrong, unstable = _of_square(name, bound, conventions, more)
 
     def form(kind: str, scores: tuple[str, ...], meaning: str, draw: Draw, on: Callable[..., Callable[[Inputs], Tree]],
-             laws: tuple[TargetLaw, ...], valid: Iterable[Row] = (), wrong: Iterable[Row] = ()) -> Form:  # fmt: skip
+             laws: tuple[TargetLaw, ...], valid: Iterable[Row] = (), wrong: Iterable[Row] = (),
+             unstable: Iterable[Row] = ()) -> Form:  # fmt: skip
         def wrap(function: Pairs) -> Callable[[Inputs], Tree]:
             return on(function, *more)
 
@@ -203,7 +231,7 @@ def forms(
         return Form(
             kind, Signature((*scores, *more), differentiate=scores), meaning, draw, wrap(bound), True,
             (*wrapped(conventions, wrap), *wrapped(valid, same)), (*wrapped(wrong, same), *wrapped(mistakes, wrap)),
-            wrapped(numerical, wrap), (ORDER, *laws), range_of=scores,
+            (*wrapped(numerical, wrap), *wrapped(unstable, same)), (ORDER, *laws), range_of=scores,
             **rewritten((Formula(bound), wrap, name), others=() if more else OTHERS),
         )  # fmt: skip
 
@@ -213,7 +241,8 @@ def forms(
              "a scalar in nats", draws[0], on_pairs, laws),
         form("matrix", ("scores",),
              f"scores[i, j(, l)] = T(x_i, y_j), (N, N) or (N, N, L){also}: the diagonal is the joint, "
-             "the rest the product", draws[1], on_split, square_laws, valid, wrong if masks else ()),
+             "the rest the product", draws[1], on_split, square_laws, valid, wrong if masks else (),
+             (*unstable, *square_numerical)),
     )  # fmt: skip
 
 
@@ -261,7 +290,8 @@ def _tuba_form() -> Form:
 # fmt: off
 CONTRACTS = (
     Contract("bound", "dv", "Donsker–Varadhan's bound, E_P[T] − log E_Q[e^T]",
-             forms("DV", bounds.dv, DV_CONVENTIONS, (), DV_NUMERICAL, (SHIFT, DV_GRADIENT), (SHIFT, DV_SQUARE_GRADIENT)),
+             forms("DV", bounds.dv, DV_CONVENTIONS, (), DV_NUMERICAL, (SHIFT, DV_GRADIENT), (SHIFT, DV_SQUARE_GRADIENT),
+                   square_numerical=DV_SQUARE_NUMERICAL),
              f"{BELGHAZI}, eq. (10)"),
     Contract("bound", "nwj", "Nguyen–Wainwright–Jordan's bound (f-GAN's KL), E_P[T] − E_Q[e^{T−1}]",
              forms("NWJ", bounds.nwj, NWJ_CONVENTIONS, NWJ_MISTAKES, laws=(_joint_gradient(NOWOZIN),)),

@@ -105,6 +105,21 @@ def _form(
         told = ((key, part, title.replace("InfoNCE", "the loss"), *rest) for key, part, title, *rest in rows)
         return wrapped(told, of_part)
 
+    def unscaled(inputs: Inputs, numerator: bool) -> Tree:
+        """The positive's own logit is not divided by τ, in the numerator alone or in the denominator too."""
+        losses = []
+        for positives, others in split(on(formula)(inputs)):
+            bare = positives * inputs["temperature"]
+            top = positives if numerator else bare
+            losses.append(ops.mean(anp.logaddexp(top, ops.logsumexp(others, axis=0)) - bare))
+        return {"value": sum(losses[1:], losses[0]) * (1 / len(losses))}
+
+    forgotten: tuple[Row, ...] = tuple(
+        (key, partial(unscaled, numerator=key.endswith("denominator-only")), f"the loss with the temperature on {words}",
+         "divide all logits by τ", "", "positives are on another scale")
+        for key, words in (("temperature-on-negatives-only", "the negatives alone"),
+                           ("temperature-on-denominator-only", "the denominator alone"))
+    )  # fmt: skip
     parts = (
         (formula_of_logits, lambda function: _loss(on(function), split), "the loss"),
         (infonce.FORMULA, of_part, "the loss"),
@@ -113,7 +128,7 @@ def _form(
     return Form(
         "features", signature, meaning, draw, _loss(on(formula), split), True,
         (*wrapped(conventions, _same), *harmless),
-        (*wrapped(mistakes, _same), *of_infonce(*(row for row in infonce.MISTAKES if row[0] != without))),
+        (*wrapped((*mistakes, *forgotten), _same), *of_infonce(*(row for row in infonce.MISTAKES if row[0] != without))),
         (*of_infonce(("naive-softmax", infonce.naive_sum, *NAIVE)), *wrapped(numerical, _same)),
         mixed=of_infonce(infonce.UNIFORM) if smoothed else (), range_to=1 / COLDEST, loss=True, **how,
         **rewritten(*parts, without=("constant", "whole")),
@@ -130,21 +145,24 @@ NAIVE = (
 )  # fmt: skip
 
 
-def _raised(
-    patterns: dict[str, dict[str, tuple[int, ...]]],
-) -> Callable[[Inputs], dict[str, Callable[[float], Inputs]]]:
-    """Features whose cosines are 1 and −1, at lower and lower temperatures.
+APART = np.eye(4) - 0.25  # four rows, each cosine of two of them −1/3
+LONE = np.eye(4)[[0, 0, 1, 2]]  # an equal pair, and two rows at right angles to all
+
+
+def _raised(patterns: dict[str, dict[str, Any]]) -> Callable[[Inputs], dict[str, Callable[[float], Inputs]]]:
+    """Features whose cosines do not change, most of them 1 and −1, at lower and lower temperatures.
 
     Args:
-        patterns: by name, the signs of the rows of each feature along the first axis, repeated as need be.
+        patterns: by name, the rows of each feature, or their signs along the first axis, repeated as need be.
     """
 
-    def along(like: np.ndarray, signs: tuple[int, ...]) -> np.ndarray:
-        rows = np.zeros_like(like)
-        rows[:, 0] = np.resize(signs, len(like))
-        return rows
+    def along(like: np.ndarray, rows: Any) -> np.ndarray:
+        rows = np.asarray(rows, like.dtype).reshape(len(rows), -1)
+        found = np.zeros_like(like)
+        found[:, : rows.shape[1]] = np.resize(rows, (len(like), rows.shape[1]))
+        return found
 
-    def at(base: Inputs, signs: dict[str, tuple[int, ...]], magnitude: float) -> Inputs:
+    def at(base: Inputs, signs: dict[str, Any], magnitude: float) -> Inputs:
         features = {name: along(base[name], rows) for name, rows in signs.items()}
         return {**base, **features, "temperature": 1 / magnitude}
 
@@ -157,6 +175,8 @@ def _raised_two(first: str, second: str) -> Callable[[Inputs], dict[str, Callabl
         "all −": {first: (1,), second: (-1,)},
         "pairs +, rest −": {first: (1, -1), second: (1, -1)},
         "pairs −, rest +": {first: (1, -1), second: (-1, 1)},
+        "all rows apart": {first: APART[:2], second: APART[2:]},
+        "one pair equal, the rest apart": {first: LONE[::2], second: LONE[1::2]},
     })  # fmt: skip
 
 
@@ -305,6 +325,36 @@ def _self_subtracted(positives: Array, others: Array) -> Array:
     return ops.mean(anp.log(ops.total(exponentials, axis=0) + anp.exp(positives) - own) - positives)
 
 
+def _above_all(positives: Array, others: Array) -> Array:
+    """The maximum is that of all rows, the anchor's own (the last) too, which is then left out: log 0 far below it."""
+    rest = ops.cut(others, (slice(0, len(others) - 1),))
+    top = stop_gradient(anp.maximum(others.max(axis=0), positives))
+    return ops.mean(anp.log(ops.total(anp.exp(rest - top), axis=0) + anp.exp(positives - top)) + top - positives)
+
+
+def over_positive(losses: Array) -> Array:
+    """The mean over the losses that are above 0."""
+    return ops.total(losses) / max(1, int((stop_gradient(losses) > 0).sum()))
+
+
+def _positive_alone(positives: Array, others: Array) -> Array:
+    return over_positive(anp.logaddexp(positives, ops.logsumexp(others, axis=0)) - positives)
+
+
+def above_all(function: Any) -> Row:
+    """The row of a maximum that is the anchor's own product with itself."""
+    return ("maximum-of-left-out", function, "a maximum that is taken over entries that are then left out",
+            "leave them out (−inf) before the maximum, or take logsumexp of what counts",
+            "github.com/HobbitLong/SupContrast, losses.py")  # fmt: skip
+
+
+def among_positive(function: Any) -> Row:
+    """The row of a mean that leaves out what is 0."""
+    return ("mean-over-positive", function, "the mean over the anchors whose loss is above 0, not over all",
+            "divide by the number of anchors",
+            "github.com/KevinMusgrave/pytorch-metric-learning, reducers/avg_non_zero_reducer.py")  # fmt: skip
+
+
 # fmt: off
 TWO, DIAGONAL = "take both views as anchors and as candidates", "mask the diagonal with −inf before the exponential"
 NT_XENT_FORM = _form(
@@ -337,6 +387,7 @@ NT_XENT_FORM = _form(
         ("naive-softmax", _loss(_views, _self_included, _self_masked), *NAIVE),
         ("self-subtracted", _loss(_views, _self_included, _self_subtracted),
          "e^{1/τ} subtracted from the sum for each row's product with itself: a difference of large numbers", DIAGONAL),
+        above_all(_loss(_views, _self_included, _above_all)), among_positive(_loss(_views, _anchors, _positive_alone)),
     ), raised=_raised_two("a", "b"),
 )
 # fmt: on
@@ -384,11 +435,10 @@ def _with_whole_batch(inputs: Inputs) -> Array:
     return ops.concatenate([_queue_logits(inputs), products(q, k) * (1 / inputs["temperature"])], axis=1)
 
 
-def _scaled_negatives_only(inputs: Inputs) -> Array:
-    logits, t = _queue_logits(inputs), inputs["temperature"]
-    wide = np.ones((1, logits.shape[1]), inputs["q"].dtype)
-    wide[0, 0] = t
-    return logits * wide
+def _key_last(inputs: Inputs) -> Array:
+    logits = _queue_logits(inputs)
+    first, rest = (ops.cut(logits, (slice(None), part)) for part in (slice(0, 1), slice(1, None)))
+    return ops.concatenate([rest, first], axis=1)
 
 
 # fmt: off
@@ -402,9 +452,8 @@ MOCO_FORM = _form(
         ("own-key-among-negatives", _loss(_with_whole_batch, _first_column),
          "MoCo's loss with all keys of the batch among the negatives, the positive too",
          "take the queue before this batch's keys are put in", MOCO, "each positive is pushed away as well"),
-        ("temperature-on-negatives-only", _loss(_scaled_negatives_only, _first_column),
-         "MoCo's loss with the temperature on the negatives alone", "divide all logits by τ", MOCO,
-         "positives are on another scale"),
+        ("key-last", _loss(_key_last, _first_column), "MoCo's loss with the key's column last, the labels 0",
+         "label 0: the key's own column comes first", MOCO, "keys of the queue are the positives"),
         ("wrong-label", _loss(_queue_logits, _counted_labels), "MoCo's loss with the labels 0 … N − 1 of an in-batch loss",
          "label 0: the key's own column comes first", MOCO, "keys of the queue are the positives"),
     ), without="masked-by-minus-10", raised=_raised({

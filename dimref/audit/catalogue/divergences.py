@@ -103,9 +103,8 @@ CONTRACTS: tuple[Contract, ...] = (
         ("entropy", lambda p, q: entropy(p), "H(P): Q is not used", "take the logarithm of q"),
     )),
     quantity("kl_divergence", "the Kullback–Leibler divergence KL(P‖Q)", f"{COVER}, eq. (2.26)", information.kl_divergence,
-             PAIR, (kl_divergence,), (
+             PAIR, (kl_divergence,), (), (
         ("zero-over-zero", log_zero, "KL(P‖Q), but NaN where p = q = 0", ZEROS, f"{TORCH}.kl_div of log 0"),
-    ), (
         ("reversed", lambda p, q: kl(q, p), "KL(Q‖P): the two distributions are exchanged", SWAP,
          f"{TORCH}.kl_div(log q, p) is KL(P‖Q): its first argument is the model"),
         ("infinite-skipped", skipped, "KL(P‖Q) without the terms where q = 0 and p > 0", "leave out terms of p = 0 alone"),
@@ -136,9 +135,8 @@ CONTRACTS: tuple[Contract, ...] = (
          "compare each with M = (P + Q)/2"),
     )),
     quantity("reverse_kl", "the reverse Kullback–Leibler divergence KL(Q‖P)", NOWOZIN, _of("reverse_kl"), PAIR,
-             (reverse_kl,), (
+             (reverse_kl,), (), (
         ("zero-over-zero", lambda p, q: log_zero(q, p), "KL(Q‖P), but NaN where p = q = 0", ZEROS),
-    ), (
         ("forward", kl, "KL(P‖Q): the forward divergence", "weight by q: Σ q log(q/p)", NOWOZIN),
         ("weighted-by-p", lambda p, q: -kl(p, q), "Σ p log(q/p), the negative of the forward divergence", "weight by q"),
         ("cross-entropy", lambda p, q: -xlogy(q, p), "H(Q, P): the entropy of Q is not taken off", "add Σ q log q"),

@@ -19,6 +19,7 @@ from dimref.audit.catalogue.pieces import ORDER, roundoff, same_law, value_of
 from dimref.audit.contract import CORE, Contract, Form, Sizes, TargetLaw
 from dimref.audit.edits import Formula, rewritten
 from dimref.laws.law import Slack
+from dimref.tape import stop_gradient
 from dimref.trees import Array
 
 SIGLIP, DCL, SUPCON = "arXiv 2303.15343, algorithm 1", "arXiv 2110.06848, eq. (6)", "arXiv 2004.11362, eq. (2)"
@@ -205,6 +206,16 @@ def _across(logits: Array) -> Array:
     return 0.5 * (_decoupled(*first) + _decoupled(*second))
 
 
+def _lowered(logits: Array) -> Array:
+    """The row itself and its positive lowered by log 1e-45 and kept."""
+    positives, others = contrastive._self_included(logits)[0]
+    size = others.shape[0]
+    own = ops.cut(others, (slice(size - 1, None),))
+    pair = ops.reshape(positives, (1, *positives.shape))
+    rest = ops.cut(others, (slice(0, size - 1),))
+    return _decoupled(positives, ops.concatenate([rest, own + math.log(1e-45), pair + math.log(1e-45)]))
+
+
 DCL_SIGNATURE = Signature(("a", "b", "temperature"), differentiate=("a", "b"))
 DCL_FORM = Form(
     "features",
@@ -231,6 +242,12 @@ DCL_FORM = Form(
         ("self-not-masked", _views(lambda s: _decoupled(*contrastive._self_included(s)[0])),
            "DCL's loss with each row among its own negatives", "mask the diagonal with −inf", DCL,
            "a constant e^{1/τ} in every denominator"),
+    )),
+    variants(DCL_SIGNATURE, (
+        ("masked-by-number", _views(_lowered), "masking entries by a number, log 1e-45 = −103, that is added to them",
+         "mask with −inf, or leave them out", "github.com/raminnakhli/Decoupled-Contrastive-Learning, loss/dcl.py"),
+        contrastive.among_positive(
+            _views(lambda s: contrastive.over_positive(ops.logsumexp(_split(s)[1], axis=0) - _split(s)[0]))),
     )),
     laws=(
         ORDER,
@@ -299,6 +316,32 @@ def _negatives_alone(logits: Array, labels: np.ndarray) -> Array:
     return anp.logaddexp(logits, ops.logsumexp(logits + different, axis=1, keepdims=True))
 
 
+def _above_all(logits: Array, labels: np.ndarray) -> Array:
+    """The maximum is that of the whole row, itself too."""
+    top = stop_gradient(logits).max(axis=1, keepdims=True)
+    return anp.log(ops.total(anp.exp(_off(logits) - top), axis=1, keepdims=True)) + top
+
+
+def _positive_alone(logits: Array, labels: np.ndarray) -> Array:
+    weights = _weights(labels, logits.dtype) * max(1, int(_same(labels).any(axis=1).sum()))
+    log_sum = ops.logsumexp(_off(logits), axis=1, keepdims=True)
+    return contrastive.over_positive(ops.total((log_sum - logits) * weights, axis=1))
+
+
+def _raised_supcon(base: Inputs) -> dict[str, Callable[[float], Inputs]]:
+    """Rows of two classes that are near, opposite, or far from all; at lower and lower temperatures."""
+    two = {
+        **base,
+        "labels": np.array([0, 0, 1, 1]),
+        "features": np.zeros((4, max(4, base["features"].shape[1])), base["features"].dtype),
+    }
+    rows = {
+        "all +": (1,), "classes +, rest −": (1, 1, -1, -1), "classes −, rest +": (1, -1, 1, -1),
+        "all rows apart": contrastive.APART, "one class equal, the rest apart": contrastive.LONE,
+    }  # fmt: skip
+    return contrastive._raised({name: {"features": each} for name, each in rows.items()})(two)
+
+
 def _per_pair(labels: np.ndarray, dtype: Any) -> np.ndarray:
     same = _same(labels)
     return (same / max(1, int(same.sum()))).astype(dtype)
@@ -361,6 +404,11 @@ SUPCON_FORM = Form(
            "SupCon's loss averaged over positive pairs, not first for each anchor",
            "divide each anchor's sum by its |P(i)|", SUPCON, "large classes weigh more"),
     )),
+    variants(SUPCON_SIGNATURE, (
+        contrastive.above_all(_weighted(_weights, _above_all)), contrastive.among_positive(_supcon(_positive_alone)),
+    )),
+    raised=_raised_supcon,
+    range_to=1 / contrastive.COLDEST,
     laws=(
         ORDER,
         same_law("labels", "the names of the classes do not matter", SUPCON,

@@ -187,6 +187,9 @@ SSIM = Form(
          f"gaussian_weights=True, use_sample_covariance=False: {GAUSS}", "skimage.metrics.structural_similarity"),
         *((f"window-{n}", partial(ssim, window=uniform(n)), f"SSIM in windows of {n} × {n} equal weights", GAUSS,
            "Wang & Bovik 2002, the universal quality index: 8 × 8") for n in (7, 8, 11)),
+        ("padded-reflected", partial(ssim, padded="reflect"),
+         "SSIM with a window about every pixel, the images reflected about their border pixels", WITHIN,
+         "github.com/Lightning-AI/torchmetrics, functional/image/ssim.py"),
         *_losses("SSIM", measure.ssim),
     )),
     mistakes=variants(IMAGES, (
@@ -206,8 +209,6 @@ SSIM = Form(
          "weights that sum to 1 need no correction", WANG),
         ("padded-zeros", partial(ssim, padded="constant"), "SSIM of images padded with zeros", WITHIN,
          "pytorch-ssim, padding = window // 2"),
-        ("padded-reflected", partial(ssim, padded="reflect"),
-         "SSIM of images padded by reflection about the border pixel", WITHIN),
         ("padded-symmetric", partial(ssim, padded="symmetric"),
          "SSIM of images padded by reflection, the border pixel repeated", WITHIN,
          "the default of filters in scipy.ndimage"),

@@ -22,9 +22,11 @@ from dimref.audit.trace import manifest
 from dimref.audit.trace.layouts import recipe
 from dimref.audit.trace.pieces import Piece, evaluate
 from dimref.audit.trace.step import forward
+from dimref.errors import DimrefError
 from dimref.optim import adam_step
 from dimref.tape import primitive, stop_gradient, value_and_gradients
 from dimref.training import loop
+from dimref.training.config import Config
 from dimref.training.files import writing
 from dimref.training.nonfinite import Diverged
 from dimref.training.state import State, initial_state
@@ -46,8 +48,13 @@ def trace(task: Task, dtype: str = "float32", after: int = 0) -> Trace:
     Args:
         dtype: "float32", as training computes, or "float64": the same initial numbers, computed with more digits.
     Raises:
-        Diverged: a gradient or a term of the loss is not finite.
+        Diverged: a gradient or a term of the loss is not finite. DimrefError: the step has pieces that have no trace.
     """
+    if task.config.dot_critic is not None or task.config.beta1 != Config.beta1:
+        raise DimrefError(
+            f"audit trace: expected a configuration without --dot-critic and with --beta1 {Config.beta1}, found "
+            f"{task.config.dot_critic or 'none'} and {task.config.beta1:g}; use another preset or configuration"
+        )
     state = initial_state(task)
     for _ in range(after):
         state, _ = loop.train_step(task, state)

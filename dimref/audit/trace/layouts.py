@@ -28,6 +28,8 @@ LAYOUTS = {
     },
     "linear": "(in, out); PyTorch (out, in)",
     "linear on flat": "(side·side·C, out), rows by (row, column, channel); PyTorch (out, C·side·side)",
+    "flat local map": "(N, 1, M·M·F) by (row, column, channel); PyTorch by (channel, row, column)",
+    "linear on flat local map": "(M·M·F, out), rows by (row, column, channel); PyTorch (out, F·M·M)",
 }
 
 
@@ -76,6 +78,8 @@ def recipe(layout: str, shape: Sequence[int], side: int) -> Recipe | None:
         layout: a key of `LAYOUTS`. side: of the last map, for what was flattened from it.
     """
     shape = tuple(shape)
+    if layout.endswith(" local map"):
+        layout, side = layout.removesuffix(" local map"), 2 * side
     if layout == "images":
         b, h, w, c = shape
         return Recipe(shape, (0, 3, 1, 2), (b, c, h, w))

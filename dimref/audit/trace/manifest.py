@@ -125,10 +125,10 @@ def meaning_of(name: str, steps: dict[str, Piece], encoder: AnyLayout) -> tuple[
         inputs = (f"parameters/{path}", f"gradient/parameters/{path}") if section == "after" else ()
         when = "after the step" if section == "after" else "before the step"
         what = {"p": "parameters", "m": "Adam's first moment", "v": "Adam's second moment"}[_which(rest)]
-        return f"{what} {when}", parameter_layout(path, encoder), inputs
+        return f"{what} {when}", _parameter_layout(path, steps, encoder), inputs
     if section == "parameters":
         torch_name = _TORCH_NAMES[rest.rpartition("/")[2]]
-        return f"before the step; PyTorch's {torch_name} of the layer", parameter_layout(rest, encoder), ()
+        return f"before the step; PyTorch's {torch_name} of the layer", _parameter_layout(rest, steps, encoder), ()
     if section == "state":
         return (
             "before the step: " + ("log of MINE's moving average" if "mine" in rest else "running statistics"),
@@ -137,6 +137,11 @@ def meaning_of(name: str, steps: dict[str, Piece], encoder: AnyLayout) -> tuple[
         )
     meaning, layout = _INPUTS.get(name) or _INPUTS[f"{section}/{rest.rpartition('/')[2]}"]
     return meaning, layout, ()
+
+
+def _parameter_layout(path: str, steps: dict[str, Piece], encoder: AnyLayout) -> str:
+    whole = path == "global/feature/w" and steps["global/features"].layout == "flat local map"
+    return parameter_layout(path, encoder) + " local map" * whole
 
 
 def _which(rest: str) -> str:

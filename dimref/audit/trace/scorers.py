@@ -18,7 +18,7 @@ Branch = list[Piece]
 def pieces(term: str, objective: Objective, layout: Layout) -> list[Piece]:
     """Everything of the "local" or the "global" term, its bound last."""
     kind = objective.negatives(term)
-    found = [_features(term, layout)]
+    found = [_features(term, objective, layout)]
     if term == "local" and objective.local_scorer == "dot":
         found += _dot(term)
     else:
@@ -44,7 +44,7 @@ def _average(joint: Array, product: Array, before: Array | None) -> Array:
     return bounds.mine(stop_gradient(joint), stop_gradient(product), before)[1]
 
 
-def _features(term: str, layout: Layout) -> Piece:
+def _features(term: str, objective: Objective, layout: Layout) -> Piece:
     if term == "local":
         x, meaning = f"encoder/relu{layout.depth - 1}", "local map by location (N, L, F), L = M² row by row"
         return Piece("local/features", (x,), encoders.by_location, meaning, "locations", "move")
@@ -53,11 +53,11 @@ def _features(term: str, layout: Layout) -> Piece:
         rows = encoders.flatten(last)
         return ops.reshape(rows, (rows.shape[0], 1, rows.shape[1]))
 
-    x, meaning = (
-        f"encoder/relu{layout.depth}",
-        "last map flattened by (row, column, channel), as one location: (N, 1, F)",
-    )
-    return Piece("global/features", (x,), flat, meaning, "flat location", "move")
+    name, depth, lies = ("local", layout.depth - 1, "flat local map")
+    if objective.global_map == "last":
+        name, depth, lies = ("last", layout.depth, "flat location")
+    meaning = f"{name} map flattened by (row, column, channel), as one location: (N, 1, F)"
+    return Piece("global/features", (f"encoder/relu{depth}",), flat, meaning, lies, "move")
 
 
 # ---- concat-and-convolve

@@ -36,5 +36,7 @@ REASONS = {
     "a part of what has vectors: conv2d": "layers.convolution",
     "a part of what has vectors: batch_norm": "layers.normalize layers.moving_average",
     "a part of what has vectors: adam_step": "optim.update optim.step_rates",
+    "several ranks at once: `dimref audit distributed` holds them": "distributed.ranks.Carrier distributed.ranks.Ranks "
+    "distributed.ranks.shares",
 }
 EXCEPTIONS = {name: reason for reason, names in REASONS.items() for name in names.split()}

@@ -100,10 +100,10 @@ def _named(role: str, arrays: dict[str, Any]) -> Arrays:
 
 
 def _add(found: list[Negative], mistake: Variant, arrays: Arrays) -> None:
-    """Put a mistake with those that give the same."""
+    """Put a mistake with those that give the same, a key once."""
     for group in found:
         if all(_close(group.arrays[key], array, SAME) for key, array in arrays.items()):
-            group.mistakes.append(mistake)
+            group.mistakes += [] if any(each.key == mistake.key for each in group.mistakes) else [mistake]
             return
     found.append(Negative([mistake], arrays))
 

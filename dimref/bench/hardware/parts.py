@@ -41,7 +41,6 @@ SHAPES = ((4096, 512, 512), (64, 4096, 1024), (37, 19, 53), (1, 7, 5), (8, 1, 3)
 LAYOUTS = ("rows", "columns", "part", "every second")
 OBJECTIVES: dict[str, dict[str, Any]] = {
     **{name: options for name, options in PRESETS.items() if name != "amdim-large"},  # amdim, with other numbers
-    "local-infonce": {"bound": "infonce"},
     "local-mine": {"bound": "mine"},
     "local-nwj": {"bound": "nwj"},
     "all-locations": {"bound": "infonce", "negatives": "all-locations"},
@@ -269,7 +268,7 @@ def bench(backend: Backend, quick: bool, tf32: bool = False) -> Found:
     """
     against = "torch" if _torch_has_cuda() else "none"
     options = compare.Options(
-        presets=("local-jsd", "encode") if quick else BENCH_PRESETS,
+        presets=("dim-local", "encode") if quick else BENCH_PRESETS,
         batch_sizes=(64,) if quick else (64, 256),
         against=against,
         compiled=False,

@@ -5,6 +5,7 @@ then fitted on all of it, and the test set is touched once.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from dimref.backend import Backend
 from dimref.evaluation.probes import knn, linear, mlp, svm
@@ -17,5 +18,6 @@ PROBES: dict[str, Callable[[Problem, int, Backend], ProbeResult]] = {
     "linear": linear.probe,
     "mlp": mlp.probe,
     "svm": svm.probe,
+    "svm-hinge": partial(svm.probe, loss="hinge"),
     "knn": knn.probe,
 }

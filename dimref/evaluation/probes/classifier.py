@@ -1,49 +1,42 @@
-"""What the probes that are networks of dimref's own layers share: how they are fitted, and their logits."""
+"""What the probes that are networks of dimref's own layers share: their batches, their schedule, and their logits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from dimref.backend import Backend
-from dimref.training.fit import Schedule, fit, shuffled, whole_passes
-from dimref.trees import Array, Tree
+from dimref.evaluation.probes.problem import Problem
+from dimref.training.fit import Schedule, shuffled, whole_passes
+from dimref.trees import Array
 
 BATCH = 250
 LEAST_STEPS = 300  # where few samples would end the epochs before the weights have got anywhere
 
 
-def fit_classifier(
-    loss: Callable[..., Array],
-    parameters: Tree,
-    data: tuple[np.ndarray, np.ndarray, int],
-    epochs: int,
-    lr: float,
-    rng: np.random.Generator,
-    backend: Backend,
-    draw: Callable[[int], np.ndarray] | None = None,
-) -> Tree:
-    """Minimize `loss(parameters, x, one_hot[, drawn])` by Adam, its rate half a cosine from `lr` down to 0.
+def schedule_of(n: int, epochs: int, lr: float, least: int) -> Schedule:
+    """Adam's for so many epochs of n samples, or as many as make up `least` steps; its rate half a cosine down to 0.
+
+    `every` is an epoch's steps.
+    """
+    size = min(BATCH, n)
+    return Schedule(whole_passes(n, size, epochs, least), lr, cosine=True, every=n // size)
+
+
+def batches_of(
+    problem: Problem, rng: np.random.Generator, backend: Backend, draw: Callable[[int], np.ndarray] | None = None
+) -> Iterator[list[Array]]:
+    """(x, one-hot labels) of the training samples, without end, on the device.
 
     Args:
-        parameters: the initial ones, on the backend; overwritten.
-        data: features (N, P), labels (N,) in 0 … classes − 1, and the number of classes.
         draw: what else a step of n samples needs, an array drawn on the host.
-    Returns:
-        The fitted parameters.
     """
-    x, labels, classes = data
-    size = min(BATCH, len(x))
-
-    def on_device(rows: np.ndarray) -> list[Array]:
-        one_hot = (labels[rows, None] == np.arange(classes)).astype(np.float32)
-        batch = [x[rows], one_hot] if draw is None else [x[rows], one_hot, draw(size)]
-        return [backend.to_device(array) for array in batch]
-
-    schedule = Schedule(whole_passes(len(x), size, epochs, LEAST_STEPS), lr, cosine=True)
-    batches = map(on_device, shuffled(rng, len(x), size))
-    return fit(lambda parameters, _, batch: (loss(parameters, *batch), None), parameters, batches, schedule).parameters
+    size = min(BATCH, len(problem.x))
+    for rows in shuffled(rng, len(problem.x), size):
+        one_hot = (problem.labels[rows, None] == np.arange(problem.classes)).astype(np.float32)
+        batch = [problem.x[rows], one_hot] if draw is None else [problem.x[rows], one_hot, draw(size)]
+        yield [backend.to_device(array) for array in batch]
 
 
 def logits(forward: Callable[[Array], Array], x: np.ndarray, backend: Backend) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dimref.backend import Backend
-from dimref.evaluation.probes.problem import ProbeResult, Problem, missing_scikit_learn, part, result
+from dimref.evaluation.probes.problem import ProbeResult, Problem, missing_scikit_learn, result
 
 NEIGHBOURS = (1, 5, 10, 20, 50)
 
@@ -16,11 +16,11 @@ def probe(problem: Problem, seed: int, backend: Backend) -> ProbeResult:
     Raises:
         DimrefError: scikit-learn is not installed.
     """
-    held, rest = part(len(problem.x), np.random.default_rng(seed))
-    sizes = [k for k in NEIGHBOURS if k <= len(rest)]
-    nearest = _nearest(problem.x[rest], problem.x[held], sizes[-1])
-    near = problem.labels[rest][nearest]
-    accuracies = [(_majority(near[:, :k], problem.classes) == problem.labels[held]).mean() for k in sizes]
+    problem = problem.standardized
+    trial = problem.trial(np.random.default_rng(seed))
+    sizes = [k for k in NEIGHBOURS if k <= len(trial.x)]
+    near = trial.labels[_nearest(trial.x, trial.x_test, sizes[-1])]
+    accuracies = [(_majority(near[:, :k], problem.classes) == trial.labels_test).mean() for k in sizes]
     k = sizes[int(np.argmax(accuracies))]
     near = problem.labels[_nearest(problem.x, problem.x_test, k)]
     return result(problem, (_majority(near, problem.classes) == problem.labels_test).mean(), k=k)

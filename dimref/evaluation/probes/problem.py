@@ -1,9 +1,10 @@
-"""The input and the result of every probe: standardized features with their labels; accuracy on the test set."""
+"""The input and the result of every probe: features with their labels; accuracy on the test set."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 
@@ -16,13 +17,26 @@ Pairs = tuple[np.ndarray, np.ndarray]  # features (N, P) float32, labels (N,) in
 
 @dataclass(frozen=True)
 class Problem:
-    """Features (N, P) float32, standardized by the training set's mean and deviation; labels numbered 0 … classes − 1."""
+    """Features (N, P) float32 as the encoder returns them; labels numbered 0 … classes − 1."""
 
     x: np.ndarray
     labels: np.ndarray
     x_test: np.ndarray
     labels_test: np.ndarray
     classes: int
+
+    @cached_property
+    def standardized(self) -> Self:
+        """Its features by the training set's mean and deviation."""
+        x, x_test = standardized(self.x, self.x_test)
+        return replace(self, x=x, x_test=x_test)
+
+    def trial(self, rng: np.random.Generator) -> Self:
+        """The training samples alone, a fifth of them drawn as test set: to choose hyper-parameters by."""
+        held, rest = part(len(self.x), rng)
+        return replace(
+            self, x=self.x[rest], labels=self.labels[rest], x_test=self.x[held], labels_test=self.labels[held]
+        )
 
 
 @dataclass(frozen=True)
@@ -36,7 +50,7 @@ class ProbeResult:
 
 
 def problem_of(train: Pairs, test: Pairs) -> Problem:
-    """Standardize the features and number the labels from 0 on: they may have gaps.
+    """Number the labels from 0 on: they may have gaps.
 
     Args:
         train, test: (features (N, P) float32, labels (N,) int64).
@@ -47,7 +61,6 @@ def problem_of(train: Pairs, test: Pairs) -> Problem:
     if len(x) < FEWEST or len(x_test) < 1:
         raise ValueError(f"probe: needs {FEWEST} training samples and 1 test sample, had {len(x)} and {len(x_test)}")
     classes, both = np.unique(np.concatenate([labels, labels_test]), return_inverse=True)
-    x, x_test = standardized(x, x_test)
     return Problem(x, both[: len(labels)], x_test, both[len(labels) :], len(classes))
 
 

@@ -39,4 +39,6 @@ def test_naive_formulas_are_right_at_small_scores(name):
     for v in form.numerical:
         inputs = form.draw(rng, cases.Sizes(n=3, m=2))
         naive, right = (evaluate(function, form.signature, inputs) for function in (v.function, form.reference))
-        np.testing.assert_allclose(naive.value["value"], right.value["value"], rtol=1e-10)
+        np.testing.assert_allclose(
+            naive.value["value"], right.value["value"], rtol=1e-5 if v.key == "epsilon" else 1e-10
+        )

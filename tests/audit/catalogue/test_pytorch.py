@@ -42,8 +42,11 @@ def test_pytorchs_own_functions_conform():
         assert judged(InProcess(function, "torch", name), form[name]).verdict == verdict.CONFORMS, name
 
 
-def test_kl_div_of_a_logarithm_of_0_is_named_a_convention():
-    torch = pytest.importorskip("torch")
-    target = InProcess(lambda p, q: torch.nn.functional.kl_div(q.log(), p, reduction="sum"), "torch", "kl_div")
-    found = judged(target, FORMS["kl_divergence-table"])
-    assert (found.verdict, found.key) == (verdict.CONVENTION, "zero-over-zero")
+def test_nan_where_both_probabilities_are_0_is_a_mistake_in_either_divergence():
+    f = pytest.importorskip("torch").nn.functional
+    for name, key, function in (
+        ("kl_divergence", "zero-over-zero", lambda p, q: f.kl_div(q.log(), p, reduction="sum")),
+        ("cross_entropy", "zero-log-zero", lambda p, q: f.cross_entropy(q.log()[None], p[None])),
+    ):
+        found = judged(InProcess(function, "torch", name), FORMS[f"{name}-table"])
+        assert (found.verdict, found.key) == (verdict.MISTAKE, key)

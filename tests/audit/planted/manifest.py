@@ -162,7 +162,7 @@ MANIFEST: dict[str, dict[str, str]] = {
     "information_torch": {
         "measure ssim images": "conforms: ssim; mistake padded-zeros: ssim_padded",
         "information kl_divergence table": """
-            convention zero-over-zero: kl_divergence; mistake mean-for-sum: kl_divergence_mean""",
+            mistake zero-over-zero: kl_divergence; mistake mean-for-sum: kl_divergence_mean""",
         "information jensen_shannon table": "mistake zero-log-zero: jensen_shannon",
         "information total_variation table": "conforms: total_variation",
         "information squared_hellinger table": "conforms: squared_hellinger",

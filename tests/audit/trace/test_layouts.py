@@ -29,7 +29,12 @@ def test_conv():
 
 
 def test_linear_on_flat_sees_the_map_that_pytorch_flattens():
-    """A product with a map flattened either way gives the same."""
+    """A product with a map flattened either way gives the same; the local map's side is twice the last one's."""
+    local, weight = numbers(2, 2 * SIDE, 2 * SIDE, C), numbers(4 * SIDE * SIDE * C, 4)
+    flat = recipe("flat local map", (2, 1, 4 * SIDE * SIDE * C), SIDE).apply(local.reshape(2, 1, -1))
+    np.testing.assert_array_equal(flat[:, 0], local.transpose(0, 3, 1, 2).reshape(2, -1))
+    turned = recipe("linear on flat local map", weight.shape, SIDE).apply(weight)
+    np.testing.assert_allclose(flat[:, 0] @ turned.T, local.reshape(2, -1) @ weight)
     w, maps = numbers(SIDE * SIDE * C, 4), numbers(2, SIDE, SIDE, C)
     out = recipe("linear on flat", w.shape, SIDE).apply(w)
     flat = recipe("flat", (2, SIDE * SIDE * C), SIDE).apply(maps.reshape(2, -1))

@@ -127,14 +127,14 @@ def test_a_training_that_fails_says_so(tmp_path):
 
 def test_bench_is_the_comparison(monkeypatch):
     rows = [
-        {"preset": "global", "batch": 64, "sides": {"dimref": {"step_ms": 2.0}, "eager": {"ratio": 1.5}}},
+        {"preset": "dim-global", "batch": 64, "sides": {"dimref": {"step_ms": 2.0}, "eager": {"ratio": 1.5}}},
         {"preset": "encode", "batch": 64, "sides": {"dimref": {"step_ms": 1.0}}},
     ]
     seen = []
     monkeypatch.setattr(parts.compare, "compare", lambda options, *rest: seen.append(options) or {"presets": rows})
     monkeypatch.setattr(parts, "_torch_has_cuda", lambda: True)
     found = parts.FUNCTIONS["bench-tf32"](NUMPY, True)
-    assert found["said"] == "global, 64: 2.00 ms (1.50×); encode, 64: 1.00 ms; × = PyTorch eager's time / dimref's"
+    assert found["said"] == "dim-global, 64: 2.00 ms (1.50×); encode, 64: 1.00 ms; × = PyTorch eager's time / dimref's"
     parts.FUNCTIONS["bench"](NUMPY, False)
     assert [(options.against, options.tf32) for options in seen] == [("torch", True), ("torch", False)]
     assert seen[1].presets == BENCH_PRESETS

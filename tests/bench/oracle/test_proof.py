@@ -79,11 +79,11 @@ def anchor(twin):
 @pytest.mark.parametrize(
     ("preset", "fault"),
     [
-        ("local-jsd", weight("encoder.conv1.weight")),
-        ("local-jsd", weight("local.representation.weight")),
-        ("local-infonce", weight("local.feature.shortcut.weight")),
-        ("global", weight("global_.feature.bias")),
-        ("mixed", weight("prior.second.weight")),
+        ("dim-local", weight("encoder.conv1.weight")),
+        ("dim-local", weight("local.representation.weight")),
+        ("dim-infonce", weight("local.feature.shortcut.weight")),
+        ("dim-global", weight("global_.feature.bias")),
+        ("dim-mixed", weight("prior.second.weight")),
         ("amdim", weight("encoder.down1_1.conv.weight")),
         ("amdim", weight("encoder.embed5.out.weight")),
         ("encode", weight("encoder.norm2.running_var")),
@@ -107,7 +107,7 @@ def test_one_wrong_number_is_seen_in_float64(monkeypatch, make, preset, fault):
 
 
 def test_a_twin_that_is_wrong_in_float32_alone_is_refused(make):
-    found = make("local-jsd")
+    found = make("dim-local")
     twin = Twin(found)
     weight("local.score.bias", 0.5)(twin)
     with pytest.raises(proof.Disagreement, match="in float32"):
@@ -117,14 +117,14 @@ def test_a_twin_that_is_wrong_in_float32_alone_is_refused(make):
 def test_a_kernel_that_is_turned_over_is_refused(monkeypatch, make):
     conv_weight = torch_layout.conv_weight
     monkeypatch.setattr(torch_layout, "conv_weight", lambda w, kernel: conv_weight(w, kernel)[..., ::-1].copy())
-    found = make("global")
+    found = make("dim-global")
     with pytest.raises(proof.Disagreement):
         proof.prove(found, NUMPY, Twin(found))
 
 
 @pytest.mark.parametrize("setting", [{"betas": (0.9, 0.99)}, {"lr": 2 * LR}, {"lr": np.inf}, {"eps": 1e-3}])
 def test_another_adam_is_refused(monkeypatch, make, setting):
-    found, adam = make("local-jsd"), torch.optim.Adam
+    found, adam = make("dim-local"), torch.optim.Adam
     monkeypatch.setattr(torch.optim, "Adam", lambda p, lr: adam(p, **{"lr": lr, **setting}))
     with pytest.raises(proof.Disagreement, match="expected Adam to move"):
         proof.prove(found, NUMPY, Twin(found))
@@ -151,7 +151,7 @@ def test_the_distance_is_relative_but_not_to_nothing():
 
 
 def test_float64_work_is_the_same_work(make):
-    found = make("mixed")
+    found = make("dim-mixed")
     wide = proof.as_float64(found)
     for (path, a), (_, b) in zip(leaves(wide.parameters), leaves(found.parameters), strict=True):
         assert a.dtype == np.float64, path
@@ -161,7 +161,7 @@ def test_float64_work_is_the_same_work(make):
 
 
 def test_weights_that_are_not_the_twins_are_refused(monkeypatch, make):
-    found = make("local-jsd")
+    found = make("dim-local")
     names = torch_layout.torch_names
     monkeypatch.setattr(torch_layout, "torch_names", lambda *of: {**names(*of), "prior.first.weight": np.ones(1)})
     with pytest.raises(ValueError, match=r"twin: weights must be .*prior.first.weight"):

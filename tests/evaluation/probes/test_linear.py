@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dimref.backend import NUMPY
-from dimref.evaluation.probes import classifier, linear_probe
+from dimref.evaluation.probes import classifier, linear_probe, problem_of
 from dimref.evaluation.probes import linear as module
 from dimref.evaluation.probes.linear import PENALTIES
 
@@ -59,8 +59,8 @@ def test_the_penalty_is_that_of_the_best_accuracy_on_what_was_left_out(few_steps
     train, test = gaussian_classes(100)
     counts = []
 
-    def accuracies(parameters, x, *rest):
-        counts.append(len(x))
+    def accuracies(problem, *rest):
+        counts.append(len(problem.x_test))
         return np.eye(4)[best]
 
     monkeypatch.setattr(module, "_accuracies", accuracies)
@@ -123,9 +123,9 @@ def test_labels_are_names_and_not_numbers(few_steps):
 def test_each_penalty_is_fitted_as_if_alone():
     """Side by side in one layer, the classifiers share no weight: each ends where it ends alone."""
     (x, labels), _ = gaussian_classes(250, classes=3, features=6)
-    x = (x - x.mean(axis=0)) / x.std(axis=0)
-    wide = module._fit(x, labels, 3, (1e-3, 1.0), np.random.default_rng(0), NUMPY)
+    given = problem_of((x, labels), (x, labels)).standardized
+    wide = module._fit(given, (1e-3, 1.0), np.random.default_rng(0), NUMPY)
     for k, penalty in enumerate((1e-3, 1.0)):
-        alone = module._fit(x, labels, 3, (penalty,), np.random.default_rng(0), NUMPY)
+        alone = module._fit(given, (penalty,), np.random.default_rng(0), NUMPY)
         np.testing.assert_allclose(wide["w"][:, 3 * k : 3 * k + 3], alone["w"], rtol=1e-3, atol=1e-5)
     assert np.linalg.norm(wide["w"][:, :3]) > 2 * np.linalg.norm(wide["w"][:, 3:])

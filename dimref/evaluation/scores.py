@@ -15,7 +15,7 @@ from dimref.export.inference import Encoder
 from dimref.training.choices import FEATURES
 
 NAMES = {
-    "linear": "linear", "mlp": "mlp", "svm": "linear SVM", "knn": "k-NN",
+    "linear": "linear", "mlp": "mlp", "svm": "linear SVM", "svm-hinge": "SVM, hinge", "knn": "k-NN",
     "mine": "MINE, nats", "ndm": "NDM, nats", "ms-ssim": "MS-SSIM",
     "sandwich": "I, nats",
 }  # fmt: skip
@@ -94,13 +94,13 @@ def _width(spread: bool) -> int:
 
 def _number(cell: Cell, spread: bool) -> str:
     scale, digits = SCALE[cell.kind], DIGITS[cell.kind]
-    deviation = f" ± {scale * cell.std:.{digits}f}" if spread and cell.std is not None else ""
-    return f"{scale * cell.mean:.{digits}f}{deviation}"
+    deviation = f" ± {scale * cell.std:z.{digits}f}" if spread and cell.std is not None else ""
+    return f"{scale * cell.mean:z.{digits}f}{deviation}"
 
 
 def _notes(cell: Cell, limit: float) -> Iterator[str]:
     if cell.interval:
-        yield f"[{cell.interval[0]:.3f}, {cell.interval[1]:.3f}]"
+        yield f"[{cell.interval[0]:z.3f}, {cell.interval[1]:z.3f}]"
     if cell.mean > limit:
         yield f"above {limit:.3f}"
 
