@@ -32,7 +32,7 @@ def test_the_page_shows_what_lies_in_the_run(run):
     assert page.count("data:image/png;base64," + base64.b64encode(PNG).decode()) == 4
     words = " ".join(re.sub(r"<[^>]*>", " ", page).split())
     for shown in (
-        "0.5 × global JSD (concat, shuffle) + 1 × local JSD (concat, shuffle) + 0.1 × uniform prior",
+        "0.5 × global JSD (concat, shuffle) + 0.1 × local JSD (concat, shuffle) + 0.1 × uniform prior",
         "3 steps of 4 images", "linear trained 53.1", "linear untrained 15.4", "linear raw pixels 26.5", "10 % by chance",
         "local", "1.386", f"dimref train --resume {run}", f"dimref encode {run}", "--batch-size 4", "python", "numpy",
     ):  # fmt: skip
