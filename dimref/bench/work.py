@@ -41,8 +41,8 @@ def describe(preset: str) -> str:
     return {
         "dim-local": "DIM(L), concat critic, JSD, shuffled negatives, no prior",
         "dim-infonce": "DIM(L), dot critic, InfoNCE over a location's pairs, no prior",
-        "dim-global": "DIM(G), concat critic, JSD, shuffled negatives, no prior",
-        "dim-mixed": "0.5 × DIM(G) + DIM(L), concat critics, JSD, 0.1 × the prior's game",
+        "dim-global": "DIM(G), M×M map, concat critic, JSD, shuffled negatives, no prior",
+        "dim-mixed": "0.5 × DIM(G) + 0.1 × DIM(L), concat, JSD, 0.1 × the prior's game",
         "amdim": "AMDIM, small encoder: two drawn views, clipped scores of 1→5, 1→7, 5→5",
         "encode": "images to representations, batch norm in inference mode, no gradient",
     }[preset]

@@ -80,7 +80,7 @@ def torch_names(parameters: Tree, layout: AnyLayout, state: Tree | None = None) 
     modules = {
         "encoder": lambda tree: torch_encoder(tree, layout, running),
         "local": lambda tree: torch_critic(tree, side=1),  # one location at a time
-        "global": lambda tree: torch_critic(tree, layout.last[0]),
+        "global": lambda tree: torch_critic(tree, _side_of(tree, layout)),
         "prior": torch_stack,
     }
     return {
@@ -89,6 +89,12 @@ def torch_names(parameters: Tree, layout: AnyLayout, state: Tree | None = None) 
         if module in parameters
         for name, array in convert(parameters[module]).items()
     }
+
+
+def _side_of(critic: Tree, layout: Layout) -> int:
+    """The side of the map that a global critic sees: the M×M map, or the last one (`Objective.global_map`)."""
+    side, channels = layout.local
+    return side if len(critic["feature"]["w"]) == side * side * channels else layout.last[0]
 
 
 def torch_encoder(parameters: Tree, layout: Layout, running: Tree | None = None) -> Named:

@@ -14,8 +14,8 @@ from dimref.trees import leaves
 
 def test_the_presets_are_the_objectives_that_their_names_say():
     assert work.objective_of("dim-local") == Objective(0, 1, 0)
-    assert work.objective_of("dim-global") == Objective(1, 0, 0)
-    assert work.objective_of("dim-mixed") == Objective(0.5, 1, 0.1)
+    assert work.objective_of("dim-global") == Objective(1, 0, 0, global_map="local")
+    assert work.objective_of("dim-mixed") == Objective(0.5, 0.1, 0.1, global_map="local")
     infonce = work.objective_of("dim-infonce")
     assert (infonce.bound, infonce.local_scorer, infonce.local_negatives) == ("infonce", "dot", "same-location")
     assert (infonce.global_weight, infonce.local_weight, infonce.prior_weight) == (0, 1, 0)

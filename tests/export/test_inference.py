@@ -69,7 +69,7 @@ def test_features_do_not_depend_on_the_backend(encoder):
 
 def test_a_run_is_read_back_bit_for_bit(run, prepare):
     loaded, checkpoint = inference.load(run, NUMPY)
-    task = prepare(global_weight=0.5)
+    task = prepare(global_weight=0.5, local_weight=0.1, global_map="local")
     state = states.initial_state(task)
     for _ in range(3):
         state, _ = loop.train_step(task, state)

@@ -130,7 +130,7 @@ class Model(nn.Module):
         local_map, last_map, _, y = self.encoder(images)
         features = {
             "local": local_map.permute(0, 2, 3, 1).flatten(1, 2),
-            "global": last_map.flatten(1).unsqueeze(1),
+            "global": (local_map if self.objective.global_map == "local" else last_map).flatten(1).unsqueeze(1),
         }
         weights = {"global": self.objective.global_weight, "local": self.objective.local_weight}
         loss = y.new_zeros(())

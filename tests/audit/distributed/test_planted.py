@@ -83,7 +83,7 @@ def by_torch():
 
 
 def check(name, function, options, verdict, key):
-    found = audit_distributed(function, name, **options)
+    found = audit_distributed(function, name, time_limit=60.0, **options)
     assert (found.judgement.verdict, found.judgement.key) == (verdict, key), str(found)
     return found
 
