@@ -83,7 +83,7 @@ def anchor(twin):
         ("dim-local", weight("local.representation.weight")),
         ("dim-infonce", weight("local.feature.shortcut.weight")),
         ("dim-global", weight("global_.feature.bias")),
-        ("dim-mixed", weight("prior.second.weight", by=0.1)),
+        ("dim-mixed", weight("prior.score.bias")),
         ("amdim", weight("encoder.down1_1.conv.weight")),
         ("amdim", weight("encoder.embed5.out.weight")),
         ("encode", weight("encoder.norm2.running_var")),
