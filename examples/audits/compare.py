@@ -162,6 +162,7 @@ def _averaged(target: Any, inputs: dict[str, Any], rows: list[str]) -> tuple[lis
                 continue
             try:
                 warnings.simplefilter("ignore")
+                torch.set_num_threads(1)  # OpenMP's threads did not come along: a shared loop would wait for ever
                 torch.distributed.init_process_group(
                     "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=RANKS
                 )

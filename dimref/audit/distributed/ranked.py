@@ -14,6 +14,7 @@ import io
 import os
 import selectors
 import signal
+import sys
 import tempfile
 import time
 import warnings
@@ -187,6 +188,8 @@ def _fork(work: Callable[[], list[Found]]) -> tuple[int, int]:
         return pid, read
     try:
         faulthandler.disable()  # gloo aborts where shapes differ: a line tells that
+        if torch := sys.modules.get("torch"):
+            torch.set_num_threads(1)  # OpenMP's threads did not come along: a shared loop would wait for ever
         try:
             message: Any = {"answers": work()}
         except BaseException as error:
