@@ -16,7 +16,7 @@ def with_variable(name, value):
     return found
 
 
-def soon(true, patience=20):
+def soon(true, patience=60):
     """Whether something comes true in time."""
     until = time.monotonic() + patience
     while not true() and time.monotonic() < until:
