@@ -52,8 +52,7 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
                      help="Instead: an expression with {ARGUMENT} in it, as 'Loss(tau={temperature})'; if what comes out "
                      "can be called, it is, with the other arguments."),
         click.option("--adapter", default="", metavar="FILE.py:FUNCTION", help="Calls TARGET as it wants to be called."),
-        click.option("--framework", type=click.Choice(choices.FRAMEWORKS), default=None,
-                     help="Its framework.  [default: detected]"),
+        choice("--framework", choices.FRAMEWORKS, "Its framework.  [default: detected]"),
     ):  # fmt: skip
         command = option(command)
     return command

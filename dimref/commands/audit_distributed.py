@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from dimref.commands.audit_callable import need_time_limit, target_options
-from dimref.commands.options import json_option, printer, status, write_json
+from dimref.commands.options import choice, json_option, printer, status, write_json
 
 
 class _Command(click.Command):
@@ -28,12 +28,8 @@ class _Command(click.Command):
 @click.option(
     "--rows", type=click.IntRange(min=1), default=None, metavar="N", help="Of the whole batch.  [default: 3·W]"
 )
-@click.option(
-    "--reduction",
-    type=click.Choice(["mean", "sum"]),
-    default=None,
-    help="Of the ranks' gradients; mean is DistributedDataParallel's.  [default: mean in PyTorch, else sum]",
-)
+@choice("--reduction", ("mean", "sum"),
+        "Of the ranks' gradients; mean is DistributedDataParallel's.  [default: mean in PyTorch, else sum]")  # fmt: skip
 @target_options
 @json_option
 @click.pass_context

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dimref import __version__
-from dimref.commands.options import json_option, printer, refuse_unwritable, set_threads, write_json
+from dimref.commands.options import (
+    backend_option,
+    choice,
+    json_option,
+    printer,
+    refuse_unwritable,
+    set_threads,
+    threads_option,
+    write_json,
+)
 from dimref.errors import DimrefError
 from dimref.training import choices
 
@@ -30,22 +39,23 @@ QUIET = 10  # seconds between two lines of progress where there is no terminal
 TRAINED = ("infonce", "jsd", "dv", "nwj")  # what "all" trains; SMILE is read from JSD's critics
 
 
-def _names(context: click.Context | None, option: click.Parameter | None, text: str | None) -> tuple[str, ...]:
+def _names(text: str | None) -> tuple[str, ...]:
     """Words separated by commas."""
-    return (
-        tuple(word.strip() for word in (text or "").split(",") if word.strip()) if not isinstance(text, tuple) else text
-    )
+    return tuple(word.strip() for word in (text or "").split(",") if word.strip())
+
+
+def _split(context: click.Context, option: click.Parameter, text: str | None) -> tuple[str, ...]:
+    return _names(text)
 
 
 @click.command()
 @click.argument("x_file", metavar="X", type=click.Path(path_type=Path))
 @click.argument("y_file", metavar="[Y]", type=click.Path(path_type=Path), required=False)
-@click.option("--bound", type=click.Choice((*choices.ESTIMATED, "all")), default="infonce",
-              help="What critics are trained with.  [default: infonce]")  # fmt: skip
-@click.option("--critic", type=click.Choice(choices.CRITICS), default="separable",
-              help="Dot product of two networks, or one on [x, y].  [default: separable]")  # fmt: skip
-@click.option("--transform", type=click.Choice(choices.TRANSFORMS), default="rank",
-              help="Of every column, fitted on the training part.  [default: rank]")  # fmt: skip
+@choice("--bound", (*choices.ESTIMATED, "all"), "What critics are trained with.  [default: infonce]", default="infonce")
+@choice("--critic", choices.CRITICS, "Dot product of two networks, or one on [x, y].  [default: separable]",
+        default="separable")  # fmt: skip
+@choice("--transform", choices.TRANSFORMS, "Of every column, fitted on the training part.  [default: rank]",
+        default="rank")  # fmt: skip
 @click.option("--steps", type=click.IntRange(min=0), default=3000, help="For one critic, at most.  [default: 3000]")
 @click.option("--batch-size", type=click.IntRange(min=2), metavar="N",
               help="Samples per step.  [default: 256, concat 64]")  # fmt: skip
@@ -53,23 +63,21 @@ def _names(context: click.Context | None, option: click.Parameter | None, text: 
 @click.option("--restarts", type=click.IntRange(min=1), default=1,
               help="Critics in each fold, their scores averaged.  [default: 1]")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of every draw.  [default: 0]")
-@click.option("--backend", type=click.Choice(choices.BACKENDS), default="numpy", help="CPU or GPU.  [default: numpy]")
-@click.option("--threads", type=click.IntRange(min=1), help="BLAS threads.  [default: 1]")
+@backend_option()
+@threads_option("1")
 @click.option(
-    "--x", "x_names", callback=_names, metavar="a,b", help="Columns of a CSV file X, or an array of a .npz file."
+    "--x", "x_names", callback=_split, metavar="a,b", help="Columns of a CSV file X, or an array of a .npz file."
 )
-@click.option("--y", "y_names", callback=_names, metavar="c", help="The same; without --x, the other columns are x.")
+@click.option("--y", "y_names", callback=_split, metavar="c", help="The same; without --x, the other columns are x.")
 @click.option("--given", metavar="Z", help="Estimate I(x; y | z): a file as X and Y, or columns of X.")
-@click.option("--categorical", callback=_names, metavar="x,y",
+@click.option("--categorical", callback=_split, metavar="x,y",
               help="Sides of integers or texts without an order; of x, y, given.")  # fmt: skip
 @click.option("--blocks", type=click.IntRange(min=2), metavar="N",
               help="Hold out whole runs of rows, of N in all: for rows that depend on their neighbours.")  # fmt: skip
 @click.option("--null", type=click.IntRange(min=0), default=0, metavar="N",
               help="A p-value from N permutations of y, each estimated anew.")  # fmt: skip
 @click.option("--limit", type=click.IntRange(min=50), metavar="N", help="Draw N rows of more.")
-@click.option(
-    "--base", type=click.Choice(choices.BASES), default="nats", help="Unit of what is printed.  [default: nats]"
-)
+@choice("--base", choices.BASES, "Unit of what is printed.  [default: nats]", default="nats")
 @click.option("--plot", "picture", type=click.Path(path_type=Path), metavar="PNG", help="Draw the training there.")
 @click.option("--html", "page_file", type=click.Path(path_type=Path), metavar="FILE", help="The result as one page.")
 @json_option
@@ -159,7 +167,7 @@ def _read(
 ) -> tuple[Any, Any, Any]:
     """x, y and z, or None for z."""
     z = None if given is None or not Path(given).is_file() else _array(Path(given), "given" in categorical)
-    names = () if given is None or z is not None else _names(None, None, given)
+    names = () if given is None or z is not None else _names(given)
     table = x_file.suffix in TEXT and y_file is None
     if not table and x_file.suffix != ".npz" and (names or named["x"] or named["y"]):
         what = f"--given {given}" if names else "--x, --y"
