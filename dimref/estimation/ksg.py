@@ -42,9 +42,8 @@ def ksg(x: np.ndarray, y: np.ndarray, transform: str = "rank", neighbours: int =
     for start in range(0, n, ROWS):
         rows = slice(start, start + ROWS)
         of_x, of_y = _distances(x[rows], x), _distances(y[rows], y)
-        nearest = np.partition(np.maximum(of_x, of_y), neighbours, axis=1)[
-            :, neighbours, None
-        ]  # 0 is the sample itself
+        of_both = np.maximum(of_x, of_y)
+        nearest = np.partition(of_both, neighbours, axis=1)[:, neighbours, None]  # 0 is the sample itself
         counts += [(of < nearest).sum(axis=1) for of in (of_x, of_y)]  # which is counted with the others: n_x + 1
     digamma = np.concatenate([[np.nan, 0.0], np.cumsum(1 / np.arange(1, n))])  # ψ(m) + γ; γ cancels
     return float(digamma[neighbours] + digamma[n] - 2 * digamma[np.concatenate(counts)].mean())

@@ -13,8 +13,8 @@ def render(fits: list[MutualInformation], command: str, printed: list[str]) -> s
     first, unit = fits[0], LOG_2 if fits[0].base == "bits" else 1.0
     best = first.estimate()
     quantity = "I(x; y | z)" if first.terms_ else "I(x; y)"
-    low, high = (f"{round(end / unit, 3) + 0.0:.3f}" for end in best.interval)
-    value = f"{round(best.nats / unit, 3) + 0.0:.3f}"
+    low, high = (f"{end / unit:z.3f}" for end in best.interval)
+    value = f"{best.nats / unit:z.3f}"
     sentence = f"{quantity}: {value} {first.base}, 95 % interval {low} to {high}; {kind(best)}."
     notes = [
         *first.notes_,
@@ -25,8 +25,8 @@ def render(fits: list[MutualInformation], command: str, printed: list[str]) -> s
     rows = [
         (
             label(fit.bound, e.reading),
-            f"{e.nats / unit:.3f}",
-            f"{e.interval[0] / unit:.3f} … {e.interval[1] / unit:.3f}",
+            f"{e.nats / unit:z.3f}",
+            f"{e.interval[0] / unit:z.3f} … {e.interval[1] / unit:z.3f}",
             kind(e),
         )
         for fit in fits

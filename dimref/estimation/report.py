@@ -107,7 +107,7 @@ def _row(name: str, estimate: Estimate, unit: float, of_term: bool) -> tuple[str
 
 
 def _number(value: float) -> str:
-    return f"{round(value, 3) + 0.0:.3f}"
+    return f"{value:z.3f}"
 
 
 def _wrapped(name: str, text: str) -> list[str]:
