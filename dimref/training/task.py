@@ -26,9 +26,7 @@ from dimref.training.config import Config
 from dimref.training.method import METHODS, AnyLayout, AnyObjective, Method
 from dimref.trees import Array, Tree
 
-HELD_OUT = (
-    512  # images held out of training for the held-out bound at most; a tenth of fewer, or a batch beside --limit
-)
+HELD_OUT = 512  # images held out for the held-out bound at most; a tenth of fewer, or a batch beside --limit
 START = 21  # the first step and 20 more: the curves of a short run are not empty
 CHUNK = 256  # images of which the checksum is computed at once
 INIT, ORDER, STEP, HELD = range(4)  # streams of randomness

@@ -85,11 +85,6 @@ def on_split(function: Callable[..., Array], *more: str) -> Callable[[Inputs], T
     return lambda inputs: {"value": function(*negatives.all_pairs(inputs["scores"]), *(inputs[name] for name in more))}
 
 
-def on_everything(function: Callable[..., Array], *more: str) -> Callable[[Inputs], Tree]:
-    """The same of a square's diagonal and all its pairs."""
-    return lambda inputs: {"value": function(*everything(inputs["scores"]), *(inputs[name] for name in more))}
-
-
 def on_square(function: Callable[[Array], Array]) -> Callable[[Inputs], Tree]:
     """inputs -> value, of a function of the square of scores."""
     return lambda inputs: {"value": function(inputs["scores"])}
